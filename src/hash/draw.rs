@@ -1,0 +1,80 @@
+//! Drawing a key from a 32-byte seed as the upstream libraries do from a seeded `StdRng` (spec "Key generation").
+
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use sha3::{Digest, Sha3_256};
+use zeroize::Zeroize;
+
+use super::PRIME;
+use super::field::{F, from_montgomery, write_elements};
+use super::prf::PrfKey;
+use crate::scheme::{PARAMETER_BYTES, PARAMETER_ELEMENTS, Scheme};
+
+/// Separates the fillers that keymill derives from a given PRF key from every other use of that key.
+const FILLER_DOMAIN: &[u8] = b"keymill/1 fillers";
+
+/// Everything that decides a key's bytes, apart from scheme and interval.
+#[derive(Debug)]
+pub struct DrawnKey {
+    /// Public parameter, canonical bytes.
+    pub parameter: [u8; PARAMETER_BYTES],
+    /// The secret.
+    pub prf_key: PrfKey,
+    /// Filler digests, one after the other in the order of the geometry.
+    pub fillers: Vec<u8>,
+}
+
+/// Draws parameter, PRF key and `filler_count` fillers, in this order, from ChaCha12 seeded with `seed`.
+pub fn draw_key(scheme: &Scheme, seed: &[u8; 32], filler_count: usize) -> DrawnKey {
+    let mut generator = ChaCha12Rng::from_seed(*seed);
+    let mut parameter = [0; PARAMETER_BYTES];
+    draw_elements(&mut generator, PARAMETER_ELEMENTS, &mut parameter);
+    let mut key: [u8; 32] = std::array::from_fn(|_| generator.next_u32() as u8);
+    let prf_key = PrfKey::new(key);
+    key.zeroize();
+    let fillers = draw_fillers(&mut generator, scheme, filler_count);
+    DrawnKey {
+        parameter,
+        prf_key,
+        fillers,
+    }
+}
+
+/// Fillers for a key that was given as PRF key and parameter: a fixed function of both, so that the same secret makes
+/// the same key again. SHA3-256(domain, PRF key, parameter) seeds the generator of [`draw_key`].
+pub fn derive_fillers(
+    scheme: &Scheme,
+    prf_key: &PrfKey,
+    parameter: &[u8; PARAMETER_BYTES],
+    filler_count: usize,
+) -> Vec<u8> {
+    let seed = Sha3_256::new()
+        .chain_update(FILLER_DOMAIN)
+        .chain_update(prf_key.expose())
+        .chain_update(parameter)
+        .finalize();
+    let mut generator = ChaCha12Rng::from_seed(seed.into());
+    draw_fillers(&mut generator, scheme, filler_count)
+}
+
+fn draw_fillers(generator: &mut ChaCha12Rng, scheme: &Scheme, count: usize) -> Vec<u8> {
+    let mut fillers = vec![0; count * scheme.digest_bytes()];
+    draw_elements(generator, count * scheme.digest_elements(), &mut fillers);
+    fillers
+}
+
+fn draw_elements(generator: &mut ChaCha12Rng, count: usize, bytes: &mut [u8]) {
+    for place in bytes.chunks_exact_mut(4).take(count) {
+        write_elements(&[draw_element(generator)], place);
+    }
+}
+
+/// A random element: 31 bits, drawn again until they are below p, taken as the Montgomery form.
+fn draw_element(generator: &mut ChaCha12Rng) -> F {
+    loop {
+        let value = generator.next_u32() >> 1;
+        if value < PRIME {
+            return from_montgomery(value);
+        }
+    }
+}

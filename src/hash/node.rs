@@ -1,0 +1,42 @@
+//! Compression with a permutation of width 24, and tree nodes.
+
+use p3_field::PrimeCharacteristicRing;
+use p3_symmetric::Permutation;
+
+use super::layout::TWEAK_ELEMENTS;
+use crate::scheme::PARAMETER_ELEMENTS;
+
+/// Permutes, adds the input again, and keeps the first `M` elements.
+#[inline(always)]
+pub(super) fn compress<A, P, const M: usize>(permutation: &P, input: [A; 24]) -> [A; M]
+where
+    A: PrimeCharacteristicRing + Copy,
+    P: Permutation<[A; 24]>,
+{
+    let mut state = input;
+    permutation.permute_mut(&mut state);
+    std::array::from_fn(|i| state[i] + input[i])
+}
+
+/// The parent of two digests: the input order is the same in both layouts.
+#[inline(always)]
+pub(super) fn parent<A, P, const N: usize>(
+    permutation: &P,
+    parameter: &[A; PARAMETER_ELEMENTS],
+    tweak: [A; TWEAK_ELEMENTS],
+    left: &[A; N],
+    right: &[A; N],
+) -> [A; N]
+where
+    A: PrimeCharacteristicRing + Copy,
+    P: Permutation<[A; 24]>,
+{
+    let mut input = [A::ZERO; 24];
+    let mut rest = &mut input[..];
+    for part in [&parameter[..], &tweak, left, right] {
+        let (place, after) = rest.split_at_mut(part.len());
+        place.copy_from_slice(part);
+        rest = after;
+    }
+    compress(permutation, input)
+}

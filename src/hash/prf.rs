@@ -1,0 +1,119 @@
+//! The pseudorandom function: SHAKE128 on one block, several instances side by side (spec "Pseudorandom function").
+//!
+//! Input and output each fit one Keccak block, so a call is one permutation. Between the instances of a block only the
+//! epoch and a counter (the chain, or the signing attempt) differ, so all other words are prepared once.
+
+use p3_keccak::{KeccakF, VECTOR_LEN};
+use p3_symmetric::Permutation;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use super::field::{LANES, PACKS, Packed, WIDTH, reduce_words};
+use crate::plan::Epoch;
+use crate::scheme::MESSAGE_BYTES;
+
+/// SHAKE128's rate in 64-bit words (FIPS 202, section 6.2).
+const RATE_WORDS: usize = 21;
+/// Domain suffix of SHAKE and the first bit of its padding (FIPS 202, section 6.2).
+const SHAKE_SUFFIX: u64 = 0x1f;
+/// Last bit of the padding, in the last byte of the rate.
+const PADDING_END: u64 = 0x80 << 56;
+
+const SEPARATOR: [u8; 16] = [
+    0xae, 0xae, 0x22, 0xff, 0x00, 0x01, 0xfa, 0xff, 0x21, 0xaf, 0x12, 0x00, 0x01, 0x11, 0xff, 0x00,
+];
+const CHAIN_START: u8 = 0x00;
+const RHO: u8 = 0x01;
+
+/// The secret from which every chain start of a key is derived. Wiped from memory when dropped.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct PrfKey([u8; 32]);
+
+impl PrfKey {
+    /// A key of these 32 bytes.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The secret bytes.
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for PrfKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PrfKey(secret)")
+    }
+}
+
+/// A block of input with room for the counter, whose eight bytes stand last.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub(super) struct Input {
+    words: [u64; RATE_WORDS],
+    /// The word in which the counter begins. It begins at that word's byte 5 in both uses.
+    counter_word: usize,
+}
+
+impl Input {
+    /// For the chain starts of any epoch, which each instance fills in.
+    pub(super) fn chain_starts(key: &PrfKey) -> Self {
+        Self::new(&[&SEPARATOR, &[CHAIN_START], &key.0, &[0; 4]])
+    }
+
+    /// For the randomness of one epoch's signature of one message.
+    pub(super) fn rho(key: &PrfKey, epoch: Epoch, message: &[u8; MESSAGE_BYTES]) -> Self {
+        Self::new(&[&SEPARATOR, &[RHO], &key.0, &epoch.0.to_be_bytes(), message])
+    }
+
+    fn new(parts: &[&[u8]]) -> Self {
+        let mut block = [0u8; 8 * RATE_WORDS];
+        let mut length = 0;
+        for part in parts {
+            block[length..length + part.len()].copy_from_slice(part);
+            length += part.len();
+        }
+        debug_assert_eq!(length % 8, 5);
+        let (chunks, _) = block.as_chunks::<8>();
+        let mut words = std::array::from_fn(|i| u64::from_le_bytes(chunks[i]));
+        words[length / 8 + 1] |= SHAKE_SUFFIX << 40;
+        words[RATE_WORDS - 1] |= PADDING_END;
+        block.zeroize();
+        Self {
+            words,
+            counter_word: length / 8,
+        }
+    }
+
+    /// `N` elements an instance: `epoch(lane)` is or-ed into the epoch's place, `counter(lane)` into the counter's.
+    #[inline(always)]
+    pub(super) fn elements<const N: usize>(
+        &self,
+        epoch: impl Fn(usize) -> u32,
+        counter: impl Fn(usize) -> u64,
+    ) -> [[Packed; N]; PACKS] {
+        let mut states = [[[0u64; VECTOR_LEN]; 25]; LANES / VECTOR_LEN];
+        for (group, state) in states.iter_mut().enumerate() {
+            for (word, value) in state.iter_mut().zip(self.words) {
+                *word = [value; VECTOR_LEN];
+            }
+            for i in 0..VECTOR_LEN {
+                let lane = group * VECTOR_LEN + i;
+                let counter = counter(lane).swap_bytes();
+                state[6][i] |= u64::from(epoch(lane).swap_bytes()) << 8;
+                state[self.counter_word][i] |= counter << 40;
+                state[self.counter_word + 1][i] |= counter >> 24;
+            }
+            KeccakF.permute_mut(state);
+        }
+        std::array::from_fn(|pack| {
+            std::array::from_fn(|element| {
+                reduce_words(|lane| {
+                    let lane = pack * WIDTH + lane;
+                    let state = &states[lane / VECTOR_LEN];
+                    let half = |word: usize| state[word][lane % VECTOR_LEN].swap_bytes();
+                    (half(2 * element), half(2 * element + 1))
+                })
+            })
+        })
+    }
+}

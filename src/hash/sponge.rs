@@ -1,0 +1,85 @@
+//! The sponge that hashes an epoch's chain ends to its leaf (spec "Permutation modes").
+
+use p3_field::PrimeCharacteristicRing;
+use p3_symmetric::Permutation;
+
+use super::field::F;
+use super::layout::{Layout, SPONGE_CAPACITY, SPONGE_RATE};
+use super::node::compress;
+use crate::scheme::{PARAMETER_ELEMENTS, Scheme};
+
+/// A sponge over single elements or over lanes of them.
+pub(super) struct Sponge<'a, L: Layout, A> {
+    permutation: &'a L::Width24,
+    state: [A; 24],
+    /// Elements of the rate that the block in progress has filled.
+    filled: usize,
+}
+
+impl<'a, L, A> Sponge<'a, L, A>
+where
+    L: Layout,
+    L::Width24: Permutation<[A; 24]>,
+    A: PrimeCharacteristicRing + Copy,
+{
+    pub(super) fn new(permutation: &'a L::Width24, capacity: [A; SPONGE_CAPACITY]) -> Self {
+        let mut state = [A::ZERO; 24];
+        state[L::CAPACITY_START..][..SPONGE_CAPACITY].copy_from_slice(&capacity);
+        Self {
+            permutation,
+            state,
+            filled: 0,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn absorb(&mut self, elements: &[A]) {
+        for &element in elements {
+            let place = &mut self.state[L::RATE_START + self.filled];
+            if L::OVERWRITES_RATE {
+                *place = element;
+            } else {
+                *place += element;
+            }
+            self.filled += 1;
+            if self.filled == SPONGE_RATE {
+                self.permutation.permute_mut(&mut self.state);
+                self.filled = 0;
+            }
+        }
+    }
+
+    /// Closes the last block and gives the first elements of the rate.
+    pub(super) fn finish<const N: usize>(mut self) -> [A; N] {
+        if self.filled > 0 {
+            if L::OVERWRITES_RATE {
+                self.state[L::RATE_START + self.filled..L::RATE_START + SPONGE_RATE].fill(A::ZERO);
+            }
+            self.permutation.permute_mut(&mut self.state);
+        }
+        std::array::from_fn(|i| self.state[L::RATE_START + i])
+    }
+}
+
+/// The capacity of a scheme's leaf sponge: a constant that binds the lengths of what is absorbed.
+pub(super) fn capacity<L: Layout>(
+    permutation: &L::Width24,
+    scheme: &Scheme,
+) -> [F; SPONGE_CAPACITY] {
+    let lengths = [
+        PARAMETER_ELEMENTS,
+        super::layout::TWEAK_ELEMENTS,
+        scheme.message_chunks(),
+        scheme.digest_elements(),
+    ];
+    let mut number = lengths
+        .iter()
+        .fold(0u128, |number, &length| (number << 32) | length as u128);
+    let prime = u128::from(super::PRIME);
+    let digits = std::array::from_fn(|_| {
+        let digit = F::new((number % prime) as u32);
+        number /= prime;
+        digit
+    });
+    compress(permutation, digits)
+}

@@ -1,0 +1,98 @@
+//! Batches: the aligned blocks of epochs that are computed, written and checkpointed as one.
+
+use std::ops::Range;
+
+use super::geometry::Geometry;
+use super::units::{BatchIndex, EpochRange, Level};
+
+/// A whole batch has `2^BATCH_LEVELS` = 1,024 epochs, and folds this many levels of its own.
+const BATCH_LEVELS: u8 = 10;
+
+/// How a geometry falls into batches.
+///
+/// A batch owns the nodes above its epochs up to the level of its root. Below that level it also owns the fillers beside
+/// them, since a batch begins and ends at even indices there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batches {
+    geometry: Geometry,
+    root_level: Level,
+    indices: Range<u64>,
+}
+
+impl Batches {
+    /// The batches of a geometry.
+    pub fn new(geometry: Geometry) -> Self {
+        let root_level = Level(BATCH_LEVELS.min(geometry.root_level().0));
+        let epochs = geometry.epochs();
+        let indices = epochs.start >> root_level.0..((epochs.end - 1) >> root_level.0) + 1;
+        Self {
+            geometry,
+            root_level,
+            indices,
+        }
+    }
+
+    /// The geometry behind.
+    pub fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    /// Level of the batches' own roots: 10, or the tree's root if that is lower.
+    pub fn root_level(&self) -> Level {
+        self.root_level
+    }
+
+    /// Number of batches.
+    pub fn count(&self) -> u64 {
+        self.indices.end - self.indices.start
+    }
+
+    /// All batches in order.
+    pub fn all(&self) -> impl ExactSizeIterator<Item = BatchIndex> + use<> {
+        let first = self.indices.start;
+        // A lifetime has at most 2^22 batches.
+        (0..self.count() as usize).map(move |i| BatchIndex(first + i as u64))
+    }
+
+    /// Position of a batch, counted from the first of this key; `None` if it is not one of them.
+    pub fn position(&self, batch: BatchIndex) -> Option<usize> {
+        self.indices
+            .contains(&batch.0)
+            .then(|| (batch.0 - self.indices.start) as usize)
+    }
+
+    /// The epochs of the key that lie in a batch.
+    pub fn epochs(&self, batch: BatchIndex) -> EpochRange {
+        let block = self.block(batch, Level(0));
+        let epochs = self.geometry.epochs();
+        EpochRange {
+            start: block.start.max(epochs.start),
+            end: block.end.min(epochs.end),
+        }
+    }
+
+    /// Levels that a batch writes, from the leaves to its root.
+    pub fn levels(&self) -> impl DoubleEndedIterator<Item = Level> + use<> {
+        (0..=self.root_level.0).map(Level)
+    }
+
+    /// The nodes of `level` that a batch owns and writes, one contiguous piece of the level's file.
+    pub fn slice(&self, batch: BatchIndex, level: Level) -> Range<u64> {
+        let block = self.block(batch, level);
+        if level == self.root_level {
+            return block;
+        }
+        let stored = &self.geometry.level(level).stored;
+        block.start.max(stored.start)..block.end.min(stored.end)
+    }
+
+    /// Nodes in all slices of a whole batch.
+    pub fn nodes_max(&self) -> usize {
+        (2 << self.root_level.0) - 1
+    }
+
+    fn block(&self, batch: BatchIndex, level: Level) -> Range<u64> {
+        let height = self.root_level.0 - level.0;
+        batch.0 << height..(batch.0 + 1) << height
+    }
+}

@@ -1,0 +1,96 @@
+//! Which nodes a key stores at each level, for any interval (spec "Key generation", rule 3).
+
+use std::ops::Range;
+
+use super::units::{Epoch, EpochRange, Level, NodeIndex};
+
+/// The nodes of one level.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LevelSpan {
+    /// The level.
+    pub level: Level,
+    /// Nodes that are computed: leaves, or parents of the level below.
+    pub computed: Range<u64>,
+    /// Nodes that are stored: the computed ones, and a filler on either side where a sibling is missing.
+    pub stored: Range<u64>,
+}
+
+impl LevelSpan {
+    fn new(level: Level, computed: Range<u64>) -> Self {
+        let stored = computed.start & !1..computed.end.next_multiple_of(2);
+        Self {
+            level,
+            computed,
+            stored,
+        }
+    }
+
+    /// Number of stored nodes.
+    pub fn stored_count(&self) -> u64 {
+        self.stored.end - self.stored.start
+    }
+
+    /// The fillers, in drawing order: before the computed nodes, then after them.
+    pub fn fillers(&self) -> impl Iterator<Item = NodeIndex> + use<> {
+        let before = self.stored.start..self.computed.start;
+        let after = self.computed.end..self.stored.end;
+        before.chain(after).map(NodeIndex)
+    }
+}
+
+/// The shape of a key's tree: every level from the leaves to the root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    epochs: EpochRange,
+    levels: Vec<LevelSpan>,
+}
+
+impl Geometry {
+    /// The tree over `epochs`, a non-empty range within a lifetime of `2^log_lifetime`, `log_lifetime <= 32`.
+    pub fn new(log_lifetime: u8, epochs: EpochRange) -> Self {
+        let mut span = LevelSpan::new(Level(0), epochs.as_range());
+        let mut levels = Vec::with_capacity(usize::from(log_lifetime) + 1);
+        for _ in 0..log_lifetime {
+            let parents = span.stored.start / 2..span.stored.end / 2;
+            let above = LevelSpan::new(span.level.up(), parents);
+            levels.push(std::mem::replace(&mut span, above));
+        }
+        levels.push(span);
+        Self { epochs, levels }
+    }
+
+    /// The stored interval.
+    pub fn epochs(&self) -> EpochRange {
+        self.epochs
+    }
+
+    /// Level of the root.
+    pub fn root_level(&self) -> Level {
+        Level((self.levels.len() - 1) as u8)
+    }
+
+    /// The span of a level that is not above the root.
+    pub fn level(&self, level: Level) -> &LevelSpan {
+        &self.levels[usize::from(level.0)]
+    }
+
+    /// All levels, from the leaves upward.
+    pub fn levels(&self) -> &[LevelSpan] {
+        &self.levels
+    }
+
+    /// All fillers in drawing order: level by level from the lowest.
+    pub fn fillers(&self) -> impl Iterator<Item = (Level, NodeIndex)> + '_ {
+        self.levels
+            .iter()
+            .flat_map(|span| span.fillers().map(|node| (span.level, node)))
+    }
+
+    /// The authentication path of `epoch`: the sibling at every level below the root.
+    pub fn path(&self, epoch: Epoch) -> impl Iterator<Item = (Level, NodeIndex)> {
+        (0..self.root_level().0).map(move |level| {
+            let node = NodeIndex(u64::from(epoch.0) >> level);
+            (Level(level), node.sibling())
+        })
+    }
+}

@@ -1,0 +1,61 @@
+//! The interval of epochs that a key stores, from the interval that was asked for (spec "Key generation", rule 1).
+
+use super::units::EpochRange;
+use crate::scheme::Scheme;
+
+/// The epochs asked for cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// `--epochs 0`.
+    #[error("--epochs is 0; a key needs at least 1 epoch")]
+    NoEpochs,
+    /// The interval leaves the lifetime.
+    #[error(
+        "epochs {activation} to {activation}+{epochs} pass the lifetime of {scheme}: it has {lifetime} epochs, so \
+         --activation-epoch plus --epochs may be at most {lifetime}"
+    )]
+    PastLifetime {
+        /// First epoch asked for.
+        activation: u64,
+        /// Number of epochs asked for.
+        epochs: u64,
+        /// Scheme identifier.
+        scheme: &'static str,
+        /// Epochs of the whole lifetime.
+        lifetime: u64,
+    },
+}
+
+/// Widens `epochs` epochs from `activation` to whole bottom trees, at least two of them, inside the lifetime.
+///
+/// # Errors
+/// [`PlanError`] if there is no epoch or one past the lifetime.
+pub fn stored_interval(
+    scheme: &Scheme,
+    activation: u64,
+    epochs: u64,
+) -> Result<EpochRange, PlanError> {
+    if epochs == 0 {
+        return Err(PlanError::NoEpochs);
+    }
+    let lifetime = scheme.lifetime();
+    let wanted_end = activation
+        .checked_add(epochs)
+        .filter(|&end| end <= lifetime)
+        .ok_or(PlanError::PastLifetime {
+            activation,
+            epochs,
+            scheme: scheme.id(),
+            lifetime,
+        })?;
+    let bottom_tree = 1 << (scheme.log_lifetime() / 2);
+    let start = activation - activation % bottom_tree;
+    let end = wanted_end
+        .next_multiple_of(bottom_tree)
+        .max(start + 2 * bottom_tree);
+    let passes = end.saturating_sub(lifetime);
+    Ok(EpochRange {
+        start: start - passes,
+        end: end - passes,
+    })
+}

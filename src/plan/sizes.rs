@@ -1,0 +1,116 @@
+//! What a key will take: bytes on disk. Known before anything is written.
+
+use super::batches::Batches;
+use super::geometry::{Geometry, LevelSpan};
+use super::interval::{PlanError, stored_interval};
+use super::units::EpochRange;
+use crate::scheme::Scheme;
+
+/// Bytes of the header that every layer file begins with: one page, so that nodes start at a page boundary.
+pub const LAYER_HEADER_BYTES: u64 = 4096;
+
+/// Bytes of the checkpoint store for one batch: about what RocksDB holds for a record, its log and one compaction.
+const STATE_BYTES_PER_BATCH: u64 = 512;
+/// Bytes of an empty checkpoint store, its log and its options files.
+const STATE_BYTES_BASE: u64 = 4 << 20;
+/// Manifest, secret and lock.
+const SMALL_FILES_BYTES: u64 = 64 << 10;
+
+/// A key before it exists: scheme, interval, tree, files. Pure arithmetic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    scheme: &'static Scheme,
+    activation_epoch: u64,
+    active_epochs: u64,
+    batches: Batches,
+}
+
+impl Plan {
+    /// Plans a key of `scheme` for `epochs` epochs from `activation`.
+    ///
+    /// # Errors
+    /// [`PlanError`] if there is no epoch, or one past the lifetime.
+    ///
+    /// # Examples
+    /// ```
+    /// use keymill::{Plan, Scheme};
+    /// let scheme = Scheme::by_id("leansig-p2-l32-top-v64-w8")?;
+    /// let plan = Plan::new(scheme, 0, 1 << 18)?;
+    /// assert_eq!(plan.stored().count(), 1 << 18);
+    /// assert_eq!(plan.batches().count(), 256);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn new(
+        scheme: &'static Scheme,
+        activation: u64,
+        epochs: u64,
+    ) -> Result<Self, PlanError> {
+        let stored = stored_interval(scheme, activation, epochs)?;
+        let geometry = Geometry::new(scheme.log_lifetime(), stored);
+        Ok(Self {
+            scheme,
+            activation_epoch: activation,
+            active_epochs: epochs,
+            batches: Batches::new(geometry),
+        })
+    }
+
+    /// The scheme.
+    pub fn scheme(&self) -> &'static Scheme {
+        self.scheme
+    }
+
+    /// First epoch that was asked for.
+    pub fn activation_epoch(&self) -> u64 {
+        self.activation_epoch
+    }
+
+    /// Number of epochs that were asked for.
+    pub fn active_epochs(&self) -> u64 {
+        self.active_epochs
+    }
+
+    /// The interval as widened: what the key stores and signs for.
+    pub fn stored(&self) -> EpochRange {
+        self.geometry().epochs()
+    }
+
+    /// The levels of the tree.
+    pub fn geometry(&self) -> &Geometry {
+        self.batches.geometry()
+    }
+
+    /// The batches.
+    pub fn batches(&self) -> &Batches {
+        &self.batches
+    }
+
+    /// Number of filler digests.
+    pub fn filler_count(&self) -> usize {
+        self.geometry().fillers().count()
+    }
+
+    /// Bytes of the layer file of a level, its header included.
+    pub fn layer_file_bytes(&self, span: &LevelSpan) -> u64 {
+        LAYER_HEADER_BYTES + span.stored_count() * self.scheme.digest_bytes() as u64
+    }
+
+    /// Bytes of all layer files.
+    pub fn layer_bytes(&self) -> u64 {
+        let levels = self.geometry().levels();
+        levels.iter().map(|span| self.layer_file_bytes(span)).sum()
+    }
+
+    /// Bytes of everything, with an allowance for the checkpoint store.
+    pub fn disk_bytes(&self) -> u64 {
+        self.layer_bytes()
+            + SMALL_FILES_BYTES
+            + STATE_BYTES_BASE
+            + self.batches.count() * STATE_BYTES_PER_BATCH
+    }
+
+    /// Bytes of one batch's nodes, all levels.
+    pub fn batch_bytes(&self) -> usize {
+        self.batches.nodes_max() * self.scheme.digest_bytes()
+    }
+}

@@ -1,0 +1,85 @@
+//! Unranking into the top layers of the hypercube (eprint 2025/889; leanSig's instantiation eprint 2025/1332).
+//!
+//! Layer `d` of `{0..w-1}^v` holds the vectors whose distance `sum(w - 1 - x_i)` from the top corner is `d`.
+
+use ruint::aliases::{U256, U512};
+
+use super::{base_p_number, sums_to};
+use crate::scheme::Scheme;
+
+/// Fifteen elements, read as one number of 465 bits, so that the reduction below is nearly uniform.
+const HASH_ELEMENTS: usize = 15;
+
+#[derive(Debug)]
+pub(super) struct TopLevel {
+    chain_length: usize,
+    target_sum: u32,
+    /// `sizes[m][d]`: the number of vectors of dimension `m` in layer `d`, for every `d` up to the final layer.
+    sizes: Vec<Vec<U256>>,
+    /// Number of vectors in all layers up to the final one.
+    domain: U512,
+}
+
+impl TopLevel {
+    pub(super) fn new(scheme: &Scheme, final_layer: u16, target_sum: u16) -> Self {
+        let chain_length = scheme.chain_length() as usize;
+        let sizes = layer_sizes(scheme.chains(), chain_length, usize::from(final_layer));
+        let domain = sizes[scheme.chains()]
+            .iter()
+            .fold(U512::ZERO, |sum, &size| sum + U512::from(size));
+        Self {
+            chain_length,
+            target_sum: target_sum.into(),
+            sizes,
+            domain,
+        }
+    }
+
+    pub(super) fn encode(&self, hash_elements: &[u32], codeword: &mut [u16]) -> bool {
+        let number: U512 = base_p_number(&hash_elements[..HASH_ELEMENTS]);
+        // The domain is below 2^256: it counts vectors of at most 8^64, 10^48 or 26^32.
+        let rank = (number % self.domain).to::<U256>();
+        self.unrank(rank, codeword);
+        sums_to(codeword, self.target_sum)
+    }
+
+    fn unrank(&self, rank: U256, codeword: &mut [u16]) {
+        let mut offset = rank;
+        let mut distance = 0;
+        let whole = &self.sizes[codeword.len()];
+        while offset >= whole[distance] {
+            offset -= whole[distance];
+            distance += 1;
+        }
+        let top = self.chain_length - 1;
+        let positions = codeword.len();
+        for (position, digit) in codeword.iter_mut().enumerate() {
+            let after = positions - 1 - position;
+            let mut spent = distance.saturating_sub(top * after);
+            while after > 0 && offset >= self.sizes[after][distance - spent] {
+                offset -= self.sizes[after][distance - spent];
+                spent += 1;
+            }
+            *digit = (top - spent) as u16;
+            distance -= spent;
+        }
+    }
+}
+
+/// Number of vectors of each dimension up to `chains` in each layer up to `final_layer`, by adding one coordinate at a
+/// time.
+fn layer_sizes(chains: usize, chain_length: usize, final_layer: usize) -> Vec<Vec<U256>> {
+    let mut origin = vec![U256::ZERO; final_layer + 1];
+    origin[0] = U256::from(1);
+    let mut sizes = vec![origin];
+    for dimension in 1..=chains {
+        let below = &sizes[dimension - 1];
+        let layers = (0..=final_layer)
+            .map(|d| {
+                (0..=d.min(chain_length - 1)).fold(U256::ZERO, |sum, spent| sum + below[d - spent])
+            })
+            .collect();
+        sizes.push(layers);
+    }
+    sizes
+}
