@@ -1,4 +1,30 @@
+//! keymill
+#![deny(unsafe_code)]
+pub mod failure;
 pub mod hash;
+pub mod interop;
+pub mod keydir;
+#[cfg(feature = "keygen")]
+pub mod keygen;
+pub mod layers;
+#[cfg(feature = "keygen")]
+#[path = "../migrations/mod.rs"]
+mod migrations;
 pub mod plan;
 pub mod scheme;
+pub mod signing;
+#[cfg(feature = "keygen")]
+mod state;
 mod text;
+
+#[cfg(feature = "keygen")]
+pub use keygen::{
+    CancelHandle, Event, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress,
+    Phase, Progress, Summary,
+};
+pub use keydir::{KeyDir, KeyDirError};
+pub use plan::Plan;
+pub use scheme::Scheme;
+#[cfg(feature = "keygen")]
+pub use signing::Signer;
+pub use signing::{AuthenticationPath, PathReader, Rejection, SigningError, Verifier, verify};

@@ -72,7 +72,7 @@ impl Batches {
     }
 
     /// Levels that a batch writes, from the leaves to its root.
-    pub fn levels(&self) -> impl DoubleEndedIterator<Item = Level> + use<> {
+    pub fn levels(&self) -> impl DoubleEndedIterator<Item = Level> + Clone + use<> {
         (0..=self.root_level.0).map(Level)
     }
 

@@ -1,0 +1,116 @@
+//! Bringing a key directory from one format version to the next, one numbered step at a time.
+//!
+//! A step is a list of actions, each of which can be repeated without harm. The version in the manifest is raised,
+//! atomically, only after the last action of a step; an interrupted migration is finished by running it again.
+
+mod m0001_create;
+#[cfg(test)]
+mod tests;
+
+use crate::keydir::{KeyPaths, Manifest};
+use crate::layers::{LayerError, Medium};
+use crate::state::StateError;
+
+/// What a step works on.
+pub(crate) struct Context<'a> {
+    pub(crate) paths: &'a KeyPaths,
+    pub(crate) manifest: &'a Manifest,
+    pub(crate) medium: &'a dyn Medium,
+}
+
+/// One repeatable part of a step.
+pub(crate) struct Action<'a> {
+    /// What it does, for people.
+    pub(crate) title: String,
+    pub(crate) apply: Box<dyn Fn() -> Result<(), MigrationError> + 'a>,
+}
+
+/// One step: it brings version `version - 1` to `version`.
+pub(crate) trait Step {
+    fn version(&self) -> u32;
+    fn title(&self) -> &'static str;
+    fn actions<'a>(&self, context: &'a Context<'a>) -> Vec<Action<'a>>;
+}
+
+/// A migration did not finish. Running it again goes on where it stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrationError {
+    /// A call failed.
+    #[error(transparent)]
+    Io(#[from] crate::failure::IoFailure),
+    /// A layer file could not be made.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+    /// The checkpoint store could not be made.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The manifest could not be read or replaced.
+    #[error(transparent)]
+    KeyDir(#[from] crate::keydir::KeyDirError),
+    /// An observer asked to stop.
+    #[error("the migration was interrupted before: {0}")]
+    Interrupted(String),
+}
+
+/// All steps, in order.
+pub(crate) fn steps() -> Vec<Box<dyn Step>> {
+    vec![Box::new(m0001_create::Create)]
+}
+
+/// The titles of what [`run`] would do, in order.
+pub(crate) fn pending(context: &Context<'_>, steps: &[Box<dyn Step>]) -> Vec<String> {
+    let mut titles = Vec::new();
+    for step in newer(steps, context.manifest) {
+        titles.push(format!("{:04} {}", step.version(), step.title()));
+        let actions = step.actions(context);
+        titles.extend(actions.iter().map(|action| format!("     {}", action.title)));
+        titles.push(version_title(step.version()));
+    }
+    titles
+}
+
+/// Applies every step newer than the manifest's version. `before` sees the title of each action and may stop there.
+pub(crate) fn run(
+    paths: &KeyPaths,
+    manifest: Manifest,
+    medium: &dyn Medium,
+    steps: &[Box<dyn Step>],
+    mut before: impl FnMut(&str) -> bool,
+) -> Result<Manifest, MigrationError> {
+    let mut manifest = manifest;
+    let mut proceed = |title: &str| match before(title) {
+        true => Ok(()),
+        false => Err(MigrationError::Interrupted(title.to_owned())),
+    };
+    for step in steps {
+        if step.version() <= manifest.format_version {
+            continue;
+        }
+        let context = Context {
+            paths,
+            manifest: &manifest,
+            medium,
+        };
+        for action in step.actions(&context) {
+            proceed(&action.title)?;
+            (action.apply)()?;
+        }
+        proceed(&version_title(step.version()))?;
+        manifest.format_version = step.version();
+        manifest.write(&paths.manifest())?;
+    }
+    Ok(manifest)
+}
+
+fn newer<'a>(
+    steps: &'a [Box<dyn Step>],
+    manifest: &Manifest,
+) -> impl Iterator<Item = &'a dyn Step> {
+    let version = manifest.format_version;
+    let steps = steps.iter().map(AsRef::as_ref);
+    steps.filter(move |step| step.version() > version)
+}
+
+fn version_title(version: u32) -> String {
+    format!("write format version {version} into the manifest")
+}

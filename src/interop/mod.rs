@@ -1,0 +1,3 @@
+//! Forms that other programs write and read.
+
+pub mod ssz;

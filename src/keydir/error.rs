@@ -1,0 +1,92 @@
+//! What can be wrong with a key directory.
+
+use std::path::PathBuf;
+
+use crate::failure::IoFailure;
+
+/// A key directory cannot be used as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyDirError {
+    /// A call failed.
+    #[error(transparent)]
+    Io(#[from] IoFailure),
+    /// There is no such directory.
+    #[error("there is no key directory at '{}'; 'keymill keygen' makes one", .0.display())]
+    NoDirectory(PathBuf),
+    /// The path is a file.
+    #[error("'{}' is not a directory", .0.display())]
+    NotADirectory(PathBuf),
+    /// The directory is something else.
+    #[error("'{}' is not a key directory: it has no manifest.toml", .0.display())]
+    NoManifest(PathBuf),
+    /// Something that keymill did not put there.
+    #[error("'{}' is in the way: a new key needs an empty or absent directory", .0.display())]
+    Foreign(PathBuf),
+    /// Another process is writing.
+    #[error("'{}' is held by {holder}; only one process may write a key directory", .path.display())]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+        /// Who holds it.
+        holder: String,
+    },
+    /// The manifest cannot be understood.
+    #[error("'{}' is damaged: {what}", .path.display())]
+    Manifest {
+        /// The manifest.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// The directory was made by a later program.
+    #[error(
+        "'{}' has format version {found}, newer than {newest}, the newest that this program knows; use a newer keymill",
+        .path.display()
+    )]
+    NewerFormat {
+        /// The manifest.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The newest version known here.
+        newest: u32,
+    },
+    /// The directory must be brought to the present format first.
+    #[error(
+        "'{}' has format version {found}, older than {newest}; 'keymill migrate' brings it up to date",
+        .path.display()
+    )]
+    OlderFormat {
+        /// The manifest.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The version to migrate to.
+        newest: u32,
+    },
+    /// The directory was still being created when the process ended.
+    #[error("'{}' was not created completely; run the same 'keymill keygen' again", .0.display())]
+    BeingCreated(PathBuf),
+    /// The key is not finished.
+    #[error("the key in '{}' is not finished; 'keymill keygen' with the same directory finishes it", .0.display())]
+    NotSealed(PathBuf),
+    /// There is no secret file.
+    #[error("'{}' is missing; restore it from the seed or a backup", .0.display())]
+    SecretMissing(PathBuf),
+    /// The secret file is not one.
+    #[error("'{}' is damaged: it does not hold a seed or a PRF key in the form that keymill writes", .0.display())]
+    SecretUnreadable(PathBuf),
+    /// The secret file belongs to another key.
+    #[error(
+        "'{}' does not belong to this key: the manifest's secret_commitment is {expected}, this secret's is {found}",
+        .path.display()
+    )]
+    SecretMismatch {
+        /// The secret file.
+        path: PathBuf,
+        /// Commitment in the manifest.
+        expected: String,
+        /// Commitment of the secret that was found.
+        found: String,
+    },
+}

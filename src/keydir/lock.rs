@@ -1,0 +1,75 @@
+//! One writer at a time: DIR/LOCK is held exclusively for as long as a process writes.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use super::KeyDirError;
+use crate::failure::Named;
+
+/// A reader that asks whether the directory is locked holds the lock for a moment; so try more than once.
+const ATTEMPTS: u32 = 4;
+const ATTEMPT_INTERVAL_MS: u64 = 25;
+
+/// Held by the one process that writes a key directory. The kernel drops it with the process, however that ends.
+#[derive(Debug)]
+pub(crate) struct DirectoryLock {
+    _file: File,
+}
+
+impl DirectoryLock {
+    /// Takes the lock, and notes this process in the file for those who find it taken.
+    pub(crate) fn take(path: &Path) -> Result<Self, KeyDirError> {
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .named("open", path)?;
+        for attempt in 1..=ATTEMPTS {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::Error(error)) => Err(error).named("flock", path)?,
+                Err(TryLockError::WouldBlock) if attempt == ATTEMPTS => {
+                    return Err(KeyDirError::Locked {
+                        path: path.to_owned(),
+                        holder: read_holder(&mut file),
+                    });
+                }
+                Err(TryLockError::WouldBlock) => {
+                    std::thread::sleep(Duration::from_millis(ATTEMPT_INTERVAL_MS));
+                }
+            }
+        }
+        let holder = format!("process {} ({})\n", std::process::id(), program());
+        file.set_len(0).named("ftruncate", path)?;
+        file.rewind().named("lseek", path)?;
+        file.write_all(holder.as_bytes()).named("write", path)?;
+        Ok(Self { _file: file })
+    }
+
+    /// Who holds the lock at this moment, without taking it for longer than it takes to look.
+    pub(crate) fn holder(path: &Path) -> Option<String> {
+        let mut file = File::open(path).ok()?;
+        match file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => Some(read_holder(&mut file)),
+            _ => None,
+        }
+    }
+}
+
+fn program() -> String {
+    let name = std::env::args_os().next().unwrap_or_default();
+    let name = Path::new(&name).file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+fn read_holder(file: &mut File) -> String {
+    let mut text = String::new();
+    match file.take(200).read_to_string(&mut text) {
+        Ok(_) if !text.trim().is_empty() => text.trim().to_owned(),
+        _ => "another process".to_owned(),
+    }
+}

@@ -1,0 +1,324 @@
+//! DIR/manifest.toml: everything public about a key (docs/FORMAT.md, "manifest.toml").
+
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use sha3::{Digest, Sha3_256};
+
+use super::durable;
+use super::error::KeyDirError;
+use super::fillers::Fillers;
+use crate::failure::Named;
+use crate::hash::check_canonical;
+use crate::layers::KeyId;
+use crate::plan::Plan;
+use crate::scheme::{PARAMETER_BYTES, Scheme};
+
+/// The newest format of a key directory. Version 0 is a directory whose creation has begun.
+pub(crate) const FORMAT_VERSION: u32 = 1;
+const BINDING_DOMAIN: &[u8] = b"keymill/1 binding";
+const CHECKSUM_LINE: &str = "checksum = ";
+const MANIFEST_MODE: u32 = 0o644;
+
+/// Where the secret came from: whether somebody else can know it, and have signed with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// Drawn from the operating system for this directory.
+    Fresh,
+    /// A seed that was given.
+    Seed,
+    /// A PRF key that was given.
+    PrfKey,
+}
+
+/// How far a key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyState {
+    /// Batches are being computed.
+    Generating,
+    /// Finished: the files do not change any more.
+    Sealed,
+}
+
+/// The manifest as text: plain values, hex without 0x.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ManifestText {
+    format_version: u32,
+    key_id: String,
+    scheme: String,
+    activation_epoch: u64,
+    active_epochs: u64,
+    stored_start: u64,
+    stored_end: u64,
+    parameter: String,
+    secret_commitment: String,
+    origin: Origin,
+    trim: u8,
+    state: KeyState,
+    root: Option<String>,
+    public_key: Option<String>,
+    fillers: Vec<String>,
+}
+
+/// Everything public about a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    pub(crate) format_version: u32,
+    plan: Plan,
+    parameter: [u8; PARAMETER_BYTES],
+    secret_commitment: [u8; 32],
+    origin: Origin,
+    fillers: Fillers,
+    root: Option<Vec<u8>>,
+}
+
+impl Manifest {
+    /// The manifest of a key whose creation begins.
+    pub(crate) fn begin(
+        plan: Plan,
+        parameter: [u8; PARAMETER_BYTES],
+        secret_commitment: [u8; 32],
+        origin: Origin,
+        fillers: Vec<u8>,
+    ) -> Self {
+        let fillers = Fillers::new(&plan, fillers);
+        Self {
+            format_version: 0,
+            plan,
+            parameter,
+            secret_commitment,
+            origin,
+            fillers,
+            root: None,
+        }
+    }
+
+    /// The plan that the key follows.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The scheme.
+    pub fn scheme(&self) -> &'static Scheme {
+        self.plan.scheme()
+    }
+
+    /// Public parameter, canonical bytes.
+    pub fn parameter(&self) -> &[u8; PARAMETER_BYTES] {
+        &self.parameter
+    }
+
+    /// SHA3-256 commitment to the PRF key.
+    pub fn secret_commitment(&self) -> &[u8; 32] {
+        &self.secret_commitment
+    }
+
+    /// Where the secret came from.
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// The digests that stand in for missing siblings.
+    pub fn fillers(&self) -> &Fillers {
+        &self.fillers
+    }
+
+    /// How far the key is.
+    pub fn state(&self) -> KeyState {
+        match self.root {
+            Some(_) => KeyState::Sealed,
+            None => KeyState::Generating,
+        }
+    }
+
+    /// The root digest, once the key is sealed.
+    pub fn root(&self) -> Option<&[u8]> {
+        self.root.as_deref()
+    }
+
+    /// The public key, root and then parameter, once the key is sealed.
+    pub fn public_key(&self) -> Option<Vec<u8>> {
+        Some([self.root()?, &self.parameter].concat())
+    }
+
+    pub(crate) fn sealed(self, root: Vec<u8>) -> Self {
+        Self {
+            root: Some(root),
+            ..self
+        }
+    }
+
+    /// Hash of everything that decides the key's bytes, and of the commitment to the secret.
+    pub(crate) fn binding(&self) -> [u8; 32] {
+        let stored = self.plan.stored();
+        let id = self.scheme().id();
+        Sha3_256::new()
+            .chain_update(BINDING_DOMAIN)
+            .chain_update((id.len() as u64).to_le_bytes())
+            .chain_update(id)
+            .chain_update(self.plan.activation_epoch().to_le_bytes())
+            .chain_update(self.plan.active_epochs().to_le_bytes())
+            .chain_update(stored.start.to_le_bytes())
+            .chain_update(stored.end.to_le_bytes())
+            .chain_update(self.parameter)
+            .chain_update(self.secret_commitment)
+            .chain_update(self.fillers.digests())
+            .finalize()
+            .into()
+    }
+
+    /// The key's identifier: the first half of the binding.
+    pub fn key_id(&self) -> KeyId {
+        let binding = self.binding();
+        KeyId(std::array::from_fn(|i| binding[i]))
+    }
+
+    /// Reads a manifest; `None` if there is none.
+    pub(crate) fn read(path: &Path) -> Result<Option<Self>, KeyDirError> {
+        let text = match std::fs::read(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => Err(error).named("read", path)?,
+        };
+        Self::parse(&text, path).map(Some)
+    }
+
+    /// Replaces the file, atomically and durably.
+    pub(crate) fn write(&self, path: &Path) -> Result<(), KeyDirError> {
+        let text = self.to_text().map_err(|what| KeyDirError::Manifest {
+            path: path.to_owned(),
+            what,
+        })?;
+        Ok(durable::replace(path, text.as_bytes(), MANIFEST_MODE)?)
+    }
+
+    fn to_text(&self) -> Result<String, String> {
+        let stored = self.plan.stored();
+        let body = toml::to_string(&ManifestText {
+            format_version: self.format_version,
+            key_id: self.key_id().to_string(),
+            scheme: self.scheme().id().to_owned(),
+            activation_epoch: self.plan.activation_epoch(),
+            active_epochs: self.plan.active_epochs(),
+            stored_start: stored.start,
+            stored_end: stored.end,
+            parameter: hex::encode(self.parameter),
+            secret_commitment: hex::encode(self.secret_commitment),
+            origin: self.origin,
+            trim: 0,
+            state: self.state(),
+            root: self.root().map(hex::encode),
+            public_key: self.public_key().map(hex::encode),
+            fillers: self.fillers.iter().map(hex::encode).collect(),
+        })
+        .map_err(|error| error.to_string())?;
+        let checksum = hex::encode(Sha3_256::digest(body.as_bytes()));
+        Ok(format!("{body}{CHECKSUM_LINE}\"{checksum}\"\n"))
+    }
+
+    fn parse(bytes: &[u8], path: &Path) -> Result<Self, KeyDirError> {
+        let damaged = |what: String| KeyDirError::Manifest {
+            path: path.to_owned(),
+            what,
+        };
+        let text = std::str::from_utf8(bytes).map_err(|error| damaged(error.to_string()))?;
+        // Before anything else is looked at: a newer program may write quite another manifest.
+        if let Some(found) = leading_version(text).filter(|&found| found > FORMAT_VERSION) {
+            return Err(KeyDirError::NewerFormat {
+                path: path.to_owned(),
+                found,
+                newest: FORMAT_VERSION,
+            });
+        }
+        let body = checked_body(text).map_err(|what| damaged(what.to_owned()))?;
+        let fields: ManifestText =
+            toml::from_str(body).map_err(|error| damaged(error.to_string()))?;
+        let claimed_id = fields.key_id.clone();
+        let manifest = fields.into_manifest().map_err(damaged)?;
+        if manifest.key_id().to_string() != claimed_id {
+            return Err(damaged("key_id does not follow from the fields".to_owned()));
+        }
+        Ok(manifest)
+    }
+}
+
+impl ManifestText {
+    fn into_manifest(self) -> Result<Manifest, String> {
+        let scheme = Scheme::by_id(&self.scheme).map_err(|error| error.to_string())?;
+        let plan = Plan::new(scheme, self.activation_epoch, self.active_epochs)
+            .map_err(|error| error.to_string())?;
+        let stored = plan.stored();
+        if (stored.start, stored.end) != (self.stored_start, self.stored_end) {
+            return Err(format!("stored_start and stored_end must be {stored}"));
+        }
+        if self.trim != 0 {
+            return Err(format!("trim is {} but this program stores every level", self.trim));
+        }
+        let mut parameter = [0; PARAMETER_BYTES];
+        hex::decode_to_slice(&self.parameter, &mut parameter)
+            .map_err(|error| format!("parameter: {error}"))?;
+        check_canonical(&parameter).map_err(|error| format!("parameter: {error}"))?;
+        let mut secret_commitment = [0; 32];
+        hex::decode_to_slice(&self.secret_commitment, &mut secret_commitment)
+            .map_err(|error| format!("secret_commitment: {error}"))?;
+        let digest = |name: &str, digits: &str| {
+            digest_from_hex(scheme, digits).map_err(|error| format!("{name}: {error}"))
+        };
+        let mut fillers = Vec::new();
+        for filler in &self.fillers {
+            fillers.extend(digest("fillers", filler)?);
+        }
+        if self.fillers.len() != plan.filler_count() {
+            return Err(format!("fillers: {} are needed", plan.filler_count()));
+        }
+        let root = self.root.as_deref().map(|root| digest("root", root)).transpose()?;
+        let manifest = Manifest {
+            format_version: self.format_version,
+            fillers: Fillers::new(&plan, fillers),
+            plan,
+            parameter,
+            secret_commitment,
+            origin: self.origin,
+            root,
+        };
+        if manifest.state() != self.state {
+            return Err("state and root contradict each other".to_owned());
+        }
+        if manifest.public_key().map(hex::encode) != self.public_key {
+            return Err("public_key is not root and parameter".to_owned());
+        }
+        Ok(manifest)
+    }
+}
+
+fn digest_from_hex(scheme: &Scheme, digits: &str) -> Result<Vec<u8>, String> {
+    let bytes = hex::decode(digits).map_err(|error| error.to_string())?;
+    if bytes.len() != scheme.digest_bytes() {
+        return Err(format!("{} bytes instead of {}", bytes.len(), scheme.digest_bytes()));
+    }
+    check_canonical(&bytes).map_err(|error| error.to_string())?;
+    Ok(bytes)
+}
+
+/// The version on the first line, which every version of the manifest begins with.
+fn leading_version(text: &str) -> Option<u32> {
+    let line = text.lines().next()?;
+    line.strip_prefix("format_version = ")?.trim().parse().ok()
+}
+
+/// Everything before the checksum line, if the checksum is that of it.
+fn checked_body(text: &str) -> Result<&str, &'static str> {
+    let at = text
+        .rfind(CHECKSUM_LINE)
+        .ok_or("it has no checksum line; it is cut short")?;
+    let (body, line) = text.split_at(at);
+    let checksum = hex::encode(Sha3_256::digest(body.as_bytes()));
+    if line != format!("{CHECKSUM_LINE}\"{checksum}\"\n") {
+        return Err("its checksum does not match; it was changed after keymill wrote it");
+    }
+    Ok(body)
+}

@@ -1,0 +1,121 @@
+//! A key directory: its names, manifest, secret file and lock.
+
+pub(crate) mod durable;
+mod error;
+mod fillers;
+mod lock;
+mod manifest;
+mod names;
+mod secret;
+
+use std::path::Path;
+
+pub use error::KeyDirError;
+pub use fillers::Fillers;
+pub(crate) use lock::DirectoryLock;
+pub(crate) use manifest::FORMAT_VERSION;
+pub use manifest::{KeyState, Manifest, Origin};
+pub(crate) use names::KeyPaths;
+pub use secret::Secret;
+pub(crate) use secret::commitment;
+
+use crate::hash::{Kernel, PrfKey, kernel};
+
+/// A key directory that exists: what is public about it, and the way to its files.
+///
+/// Opening one takes no lock and writes nothing.
+#[derive(Debug)]
+pub struct KeyDir {
+    paths: KeyPaths,
+    manifest: Manifest,
+}
+
+impl KeyDir {
+    /// Opens the key directory at `path`, finished or not.
+    ///
+    /// # Errors
+    /// [`KeyDirError`] if there is none, if its manifest is damaged, or if its format is not the present one.
+    pub fn open(path: &Path) -> Result<Self, KeyDirError> {
+        let key = Self::open_any_version(path)?;
+        match key.manifest.format_version {
+            FORMAT_VERSION => Ok(key),
+            0 => Err(KeyDirError::BeingCreated(path.to_owned())),
+            found => Err(KeyDirError::OlderFormat {
+                path: key.paths.manifest(),
+                found,
+                newest: FORMAT_VERSION,
+            }),
+        }
+    }
+
+    /// Opens a key directory of the present format or an older one.
+    pub(crate) fn open_any_version(path: &Path) -> Result<Self, KeyDirError> {
+        let paths = KeyPaths::new(path);
+        match std::fs::metadata(path) {
+            Err(_) => return Err(KeyDirError::NoDirectory(path.to_owned())),
+            Ok(metadata) if !metadata.is_dir() => {
+                return Err(KeyDirError::NotADirectory(path.to_owned()));
+            }
+            Ok(_) => {}
+        }
+        let manifest = Manifest::read(&paths.manifest())?
+            .ok_or_else(|| KeyDirError::NoManifest(path.to_owned()))?;
+        Ok(Self { paths, manifest })
+    }
+
+    /// Opens a key directory whose key is finished.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and [`KeyDirError::NotSealed`].
+    pub fn open_sealed(path: &Path) -> Result<Self, KeyDirError> {
+        let key = Self::open(path)?;
+        match key.manifest.state() {
+            KeyState::Sealed => Ok(key),
+            KeyState::Generating => Err(KeyDirError::NotSealed(path.to_owned())),
+        }
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        self.paths.root()
+    }
+
+    /// Everything public about the key.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The process that is writing to the directory, if one is.
+    pub fn writer(&self) -> Option<String> {
+        DirectoryLock::holder(&self.paths.lock())
+    }
+
+    /// The hash functions of this key.
+    pub fn kernel(&self) -> Box<dyn Kernel> {
+        kernel(self.manifest.scheme(), self.manifest.parameter())
+    }
+
+    /// Reads the secret and checks that it is this key's.
+    ///
+    /// # Errors
+    /// [`KeyDirError`] if the file is missing, damaged, or another key's.
+    pub fn prf_key(&self) -> Result<PrfKey, KeyDirError> {
+        let path = self.paths.secret();
+        let secret = Secret::read(&path)?.ok_or(KeyDirError::SecretMissing(path.clone()))?;
+        let manifest = &self.manifest;
+        let drawn = secret.draw(manifest.plan(), manifest.parameter());
+        let found = commitment(&drawn.prf_key);
+        if found != *manifest.secret_commitment() {
+            return Err(KeyDirError::SecretMismatch {
+                path,
+                expected: hex::encode(manifest.secret_commitment()),
+                found: hex::encode(found),
+            });
+        }
+        Ok(drawn.prf_key)
+    }
+
+    pub(crate) fn paths(&self) -> &KeyPaths {
+        &self.paths
+    }
+}

@@ -1,0 +1,130 @@
+//! DIR/secret: the one file that must stay secret (docs/FORMAT.md, "secret").
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use sha3::{Digest, Sha3_256};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use super::durable;
+use super::error::KeyDirError;
+use crate::failure::Named;
+use crate::hash::{DrawnKey, PrfKey, derive_fillers, draw_key};
+use crate::plan::Plan;
+use crate::scheme::PARAMETER_BYTES;
+
+const COMMITMENT_DOMAIN: &[u8] = b"keymill/1 secret commitment";
+const SECRET_MODE: u32 = 0o600;
+
+/// What a key is made from. Wiped from memory when dropped.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub enum Secret {
+    /// 32 bytes from which parameter, PRF key and fillers are drawn.
+    Seed([u8; 32]),
+    /// The PRF key itself; the public parameter is then given beside it.
+    PrfKey([u8; 32]),
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(secret)")
+    }
+}
+
+impl Secret {
+    /// A fresh seed from the operating system.
+    ///
+    /// # Errors
+    /// If the operating system has no randomness to give.
+    pub fn fresh() -> Result<Self, getrandom::Error> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed)?;
+        Ok(Self::Seed(seed))
+    }
+
+    /// Everything that decides the key's bytes. `parameter` is used for a PRF key only; a seed draws its own.
+    pub(crate) fn draw(&self, plan: &Plan, parameter: &[u8; PARAMETER_BYTES]) -> DrawnKey {
+        let count = plan.filler_count();
+        match self {
+            Self::Seed(seed) => draw_key(plan.scheme(), seed, count),
+            Self::PrfKey(bytes) => {
+                let prf_key = PrfKey::new(*bytes);
+                DrawnKey {
+                    fillers: derive_fillers(plan.scheme(), &prf_key, parameter, count),
+                    parameter: *parameter,
+                    prf_key,
+                }
+            }
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Seed(_) => "seed",
+            Self::PrfKey(_) => "prf-key",
+        }
+    }
+
+    fn bytes(&self) -> &[u8; 32] {
+        match self {
+            Self::Seed(bytes) | Self::PrfKey(bytes) => bytes,
+        }
+    }
+
+    /// Writes the file, readable by its owner alone.
+    pub(crate) fn write(&self, path: &Path) -> Result<(), KeyDirError> {
+        let digits = Zeroizing::new(hex::encode(self.bytes()));
+        let text = Zeroizing::new(format!(
+            "keymill-secret 1\n{} {}\n",
+            self.kind(),
+            digits.as_str()
+        ));
+        Ok(durable::replace(path, text.as_bytes(), SECRET_MODE)?)
+    }
+
+    /// Reads the file; `None` if there is none.
+    pub(crate) fn read(path: &Path) -> Result<Option<Self>, KeyDirError> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => Zeroizing::new(text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return Err(KeyDirError::SecretUnreadable(path.to_owned()));
+            }
+            Err(error) => Err(error).named("read", path)?,
+        };
+        let secret =
+            Self::parse(&text).ok_or_else(|| KeyDirError::SecretUnreadable(path.to_owned()))?;
+        let mode = std::fs::metadata(path).named("stat", path)?.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            tracing::warn!(
+                "'{}' can be read by others (mode {mode:o}); chmod 600 it",
+                path.display()
+            );
+        }
+        Ok(Some(secret))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix("keymill-secret 1\n")?;
+        let (kind, digits) = rest.strip_suffix('\n')?.split_once(' ')?;
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(digits, &mut bytes).ok()?;
+        let secret = match kind {
+            "seed" => Some(Self::Seed(bytes)),
+            "prf-key" => Some(Self::PrfKey(bytes)),
+            _ => None,
+        };
+        bytes.zeroize();
+        secret
+    }
+}
+
+/// A public value that only the right PRF key leads to: SHA3-256(domain, PRF key).
+pub(crate) fn commitment(prf_key: &PrfKey) -> [u8; 32] {
+    Sha3_256::new()
+        .chain_update(COMMITMENT_DOMAIN)
+        .chain_update(prf_key.expose())
+        .finalize()
+        .into()
+}

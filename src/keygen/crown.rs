@@ -1,0 +1,112 @@
+//! The crown: the levels above the batches, folded level by level in one stream once every batch is in.
+
+use super::KeygenError;
+use super::cancel::CancelHandle;
+use crate::hash::Kernel;
+use crate::keydir::Manifest;
+use crate::layers::{LayerWriter, Slice};
+use crate::plan::{Level, LevelSpan, NodeIndex};
+use crate::state::{CrownRecord, Store};
+
+/// Nodes that share one checksum, and that are folded in one go.
+pub(crate) const PIECE_NODES: u64 = 1024;
+
+/// Folds the crown, makes it durable, commits its checksums, and gives the root.
+pub(super) fn fold(
+    manifest: &Manifest,
+    kernel: &dyn Kernel,
+    writer: &mut LayerWriter,
+    store: &Store,
+    cancel: &CancelHandle,
+) -> Result<Vec<u8>, KeygenError> {
+    let plan = manifest.plan();
+    let mut level = plan.batches().root_level();
+    let mut records = Vec::new();
+    loop {
+        let span = plan.geometry().level(level);
+        write_fillers(manifest, writer, level)?;
+        finish_level(span, writer, &mut records)?;
+        if level == plan.geometry().root_level() {
+            break;
+        }
+        if cancel.is_cancelled() {
+            return Err(KeygenError::Interrupted);
+        }
+        level = level.up();
+        fold_level(manifest, kernel, writer, level)?;
+    }
+    store.commit_crown(&records)?;
+    let root = Slice {
+        level,
+        nodes: 0..1,
+    };
+    Ok(writer.read(&root).to_vec())
+}
+
+fn write_fillers(
+    manifest: &Manifest,
+    writer: &mut LayerWriter,
+    level: Level,
+) -> Result<(), KeygenError> {
+    for (node, digest) in manifest.fillers().of_level(level) {
+        let nodes = node.0..node.0 + 1;
+        writer.write(&Slice { level, nodes }, digest)?;
+    }
+    Ok(())
+}
+
+/// Computes the nodes of `level` from the level below.
+fn fold_level(
+    manifest: &Manifest,
+    kernel: &dyn Kernel,
+    writer: &mut LayerWriter,
+    level: Level,
+) -> Result<(), KeygenError> {
+    let computed = manifest.plan().geometry().level(level).computed.clone();
+    let mut parents = vec![0; PIECE_NODES as usize * manifest.scheme().digest_bytes()];
+    for slice in pieces(level, computed) {
+        let count = (slice.nodes.end - slice.nodes.start) as usize;
+        let parents = &mut parents[..count * manifest.scheme().digest_bytes()];
+        let children = Slice {
+            level: Level(level.0 - 1),
+            nodes: 2 * slice.nodes.start..2 * slice.nodes.end,
+        };
+        let first = NodeIndex(slice.nodes.start);
+        kernel.parents(level, first, writer.read(&children), parents);
+        writer.release(&children)?;
+        writer.write(&slice, parents)?;
+    }
+    Ok(())
+}
+
+/// Makes a level durable and takes its checksums.
+fn finish_level(
+    span: &LevelSpan,
+    writer: &mut LayerWriter,
+    records: &mut Vec<(Level, CrownRecord)>,
+) -> Result<(), KeygenError> {
+    let whole = Slice {
+        level: span.level,
+        nodes: span.stored.clone(),
+    };
+    writer.sync(&whole)?;
+    let mut piece_crc32 = Vec::new();
+    for piece in pieces(span.level, span.stored.clone()) {
+        piece_crc32.push(crc32fast::hash(writer.read(&piece)));
+        writer.release(&piece)?;
+    }
+    records.push((span.level, CrownRecord { piece_crc32 }));
+    Ok(())
+}
+
+/// A run of nodes, cut into pieces.
+pub(crate) fn pieces(
+    level: Level,
+    nodes: std::ops::Range<u64>,
+) -> impl Iterator<Item = Slice> {
+    let end = nodes.end;
+    nodes.step_by(PIECE_NODES as usize).map(move |start| Slice {
+        level,
+        nodes: start..(start + PIECE_NODES).min(end),
+    })
+}

@@ -1,0 +1,105 @@
+//! Why a job ended before its key was sealed.
+
+use std::path::PathBuf;
+
+use crate::failure::IoFailure;
+use crate::keydir::KeyDirError;
+use crate::layers::LayerError;
+use crate::migrations::MigrationError;
+use crate::plan::{BudgetTooSmall, PlanError};
+use crate::state::StateError;
+
+/// A job could not begin, or ended early. What it had committed is kept, and the same job goes on from there.
+#[derive(Debug, thiserror::Error)]
+pub enum KeygenError {
+    /// The epochs asked for cannot be had.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The memory budget is too small.
+    #[error(transparent)]
+    Budget(#[from] BudgetTooSmall),
+    /// The directory is not what it should be.
+    #[error(transparent)]
+    KeyDir(#[from] KeyDirError),
+    /// A layer file failed.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+    /// The checkpoint store failed.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The creation of the directory failed.
+    #[error(transparent)]
+    Migration(#[from] MigrationError),
+    /// A call failed.
+    #[error(transparent)]
+    Io(#[from] IoFailure),
+    /// The operating system has no randomness.
+    #[error("no fresh seed could be had from the operating system: {0}")]
+    NoRandomness(#[from] getrandom::Error),
+    /// The worker threads could not be started.
+    #[error("the worker threads could not be started: {0}; try fewer with --threads")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+    /// A flag says other than the manifest.
+    #[error(
+        "{flag} {asked} contradicts '{}', which says {found}; leave the flag out to resume this key, or choose another \
+         directory",
+        .path.display()
+    )]
+    Contradiction {
+        /// The flag.
+        flag: &'static str,
+        /// Its value.
+        asked: String,
+        /// The manifest's value.
+        found: String,
+        /// The manifest.
+        path: PathBuf,
+    },
+    /// The secret that was given is not this key's.
+    #[error(
+        "{flag} holds another secret than the one that '{}' was begun with (its secret_commitment differs); give the \
+         same one or leave the flag out",
+        .path.display()
+    )]
+    OtherSecret {
+        /// The flag.
+        flag: &'static str,
+        /// The manifest.
+        path: PathBuf,
+    },
+    /// A PRF key needs its parameter.
+    #[error("--prf-key-file needs --parameter: the public parameter cannot be drawn from a PRF key")]
+    ParameterMissing,
+    /// A seed draws its own parameter.
+    #[error("--parameter goes with --prf-key-file only: a seed draws its own public parameter")]
+    ParameterWithoutPrfKey,
+    /// The disk is too small.
+    #[error(
+        "too little disk for '{}': {needed_bytes} bytes are needed and {available_bytes} are free; free some, or ask \
+         for fewer --epochs",
+        .directory.display()
+    )]
+    TooLittleDisk {
+        /// The key directory.
+        directory: PathBuf,
+        /// Bytes that the key takes, with a margin.
+        needed_bytes: u64,
+        /// Bytes that are free.
+        available_bytes: u64,
+    },
+    /// Somebody asked the job to stop.
+    #[error("interrupted; run the same command again to go on from the last checkpoint")]
+    Interrupted,
+    /// Batches do not stay as they are written.
+    #[error(
+        "batches in '{}' do not match their checksums although they were written again {rounds} times; the disk cannot \
+         be trusted",
+        .directory.display()
+    )]
+    DiskUnreliable {
+        /// The key directory.
+        directory: PathBuf,
+        /// How often they were written.
+        rounds: u32,
+    },
+}

@@ -1,0 +1,273 @@
+//! The job as a whole.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rayon::ThreadPool;
+
+use super::batch::BatchComputer;
+use super::cancel::CancelHandle;
+use super::pipeline::{self, Committer, unix_ms};
+use super::prepare::{Prepared, prepare};
+use super::progress::{Event, Phase, Progress};
+use super::request::{KeyDefaults, KeyRequest};
+use super::{KeygenError, crown, recovery};
+use crate::failure::Named;
+use crate::keydir::{KeyDir, KeyState, Manifest};
+use crate::layers::{Disk, LayerWriter, Medium};
+use crate::plan::MemoryPlan;
+use crate::state::{ProgressRecord, Store};
+
+/// Times that batches are computed and checked again before the disk is given up.
+const ROUNDS_MAX: u32 = 3;
+/// Sealed layer files are for reading.
+const SEALED_MODE: u32 = 0o444;
+
+/// How a job may use the machine. None of it changes a byte of the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobOptions {
+    /// Worker threads; 0 for one a core.
+    pub threads: usize,
+    /// Batches that are computed, synced and committed as one.
+    pub group_batches: usize,
+    /// Most anonymous resident memory in bytes; 0 for no limit.
+    pub memory_bytes: u64,
+}
+
+impl JobOptions {
+    /// Worker threads, with 0 resolved.
+    pub fn resolved_threads(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        }
+    }
+
+    /// What a job with these options keeps in memory for a plan.
+    ///
+    /// # Errors
+    /// [`BudgetTooSmall`](crate::plan::BudgetTooSmall) if the least that works is over the budget.
+    pub fn memory_plan(
+        &self,
+        plan: &crate::Plan,
+    ) -> Result<MemoryPlan, crate::plan::BudgetTooSmall> {
+        MemoryPlan::new(
+            plan,
+            self.resolved_threads(),
+            self.group_batches,
+            self.memory_bytes,
+        )
+    }
+}
+
+/// What a finished job did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// The key was sealed before this job began, and nothing was done.
+    pub was_sealed: bool,
+    /// Epochs that this job computed.
+    pub epochs_computed: u64,
+    /// Time that this job took, from opening to sealing.
+    pub elapsed: Duration,
+    /// The public key: root, then parameter.
+    pub public_key: Vec<u8>,
+}
+
+/// A key that is being made. Holds the directory's lock as long as it lives.
+///
+/// # Examples
+/// ```
+/// use keymill::{JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, Scheme};
+/// # let parent = tempfile::tempdir()?;
+/// # let directory = parent.path().join("key");
+/// let defaults = KeyDefaults { scheme: Scheme::by_id("leansig-p1-l8-abort-v4-w8")?, epochs: 256 };
+/// let options = JobOptions { threads: 0, group_batches: 8, memory_bytes: 0 };
+/// let job = KeygenJob::open(&directory, &KeyRequest::default(), &defaults, options)?;
+/// let summary = job.run(&NoProgress)?;
+/// assert_eq!(summary.public_key.len(), 52);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct KeygenJob {
+    prepared: Prepared,
+    directory: PathBuf,
+    medium: Box<dyn Medium>,
+    cancel: CancelHandle,
+    opened: Instant,
+}
+
+impl KeygenJob {
+    /// Creates the key directory, or opens one that exists to finish its key.
+    ///
+    /// # Errors
+    /// [`KeygenError`] if the request is unsound or contradicts the directory, if the directory is something else or
+    /// locked, or if there is too little disk or memory. Nothing has then been written.
+    pub fn open(
+        directory: &Path,
+        request: &KeyRequest,
+        defaults: &KeyDefaults,
+        options: JobOptions,
+    ) -> Result<Self, KeygenError> {
+        Self::open_on(Box::new(Disk), directory, request, defaults, options)
+    }
+
+    pub(super) fn open_on(
+        medium: Box<dyn Medium>,
+        directory: &Path,
+        request: &KeyRequest,
+        defaults: &KeyDefaults,
+        options: JobOptions,
+    ) -> Result<Self, KeygenError> {
+        let opened = Instant::now();
+        let plan_memory = |plan: &crate::Plan| options.memory_plan(plan);
+        let prepared = prepare(directory, request, defaults, &plan_memory, medium.as_ref())?;
+        Ok(Self {
+            prepared,
+            directory: directory.to_owned(),
+            medium,
+            cancel: CancelHandle::default(),
+            opened,
+        })
+    }
+
+    /// Everything public about the key.
+    pub fn manifest(&self) -> &Manifest {
+        &self.prepared.manifest
+    }
+
+    /// What the job keeps in memory.
+    pub fn memory(&self) -> &MemoryPlan {
+        &self.prepared.memory
+    }
+
+    /// A handle that stops the job from another thread or a signal handler.
+    pub fn cancel_handle(&self) -> CancelHandle {
+        self.cancel.clone()
+    }
+
+    /// Computes what is missing, checks everything, folds the crown and seals the key.
+    ///
+    /// # Errors
+    /// [`KeygenError`]; what was committed is kept, and opening the job again goes on from there.
+    pub fn run(self, progress: &dyn Progress) -> Result<Summary, KeygenError> {
+        let manifest = &self.prepared.manifest;
+        if let Some(public_key) = manifest.public_key() {
+            return Ok(Summary {
+                was_sealed: true,
+                epochs_computed: 0,
+                elapsed: self.opened.elapsed(),
+                public_key,
+            });
+        }
+        let key = KeyDir::open(&self.directory)?;
+        let prf_key = key.prf_key()?;
+        let kernel = key.kernel();
+        let mut writer = LayerWriter::open(
+            self.medium.as_ref(),
+            &self.prepared.paths,
+            manifest.plan(),
+            manifest.key_id(),
+        )?;
+        let store = Store::open(&self.prepared.paths.state(), &manifest.binding())?;
+        let computer = BatchComputer {
+            manifest,
+            kernel: kernel.as_ref(),
+            prf_key: &prf_key,
+            cancel: &self.cancel,
+            progress,
+        };
+        let epochs_computed = self.generate(&computer, &mut writer, &store)?;
+        progress.event(Event::Phase(Phase::Folding));
+        let root = crown::fold(manifest, kernel.as_ref(), &mut writer, &store, &self.cancel)?;
+        progress.event(Event::Phase(Phase::Sealing));
+        self.seal(root, writer, epochs_computed)
+    }
+
+    /// Checks and generates until every batch is on disk and matches its record. Returns the epochs that were computed.
+    fn generate(
+        &self,
+        computer: &BatchComputer<'_>,
+        writer: &mut LayerWriter,
+        store: &Store,
+    ) -> Result<u64, KeygenError> {
+        let plan = computer.manifest.plan();
+        let pool = self.worker_pool()?;
+        let progress = computer.progress;
+        let mut record = ProgressRecord {
+            run_started_unix_ms: unix_ms(),
+            ..ProgressRecord::default()
+        };
+        for _round in 0..ROUNDS_MAX {
+            progress.event(Event::Phase(Phase::Checking));
+            let done = recovery::check_batches(plan, writer, store, &self.cancel, progress)?;
+            if done.count() == plan.batches().count() {
+                return Ok(record.run_epochs);
+            }
+            progress.event(Event::Phase(Phase::Generating));
+            let missing = done.pending(plan.batches());
+            let missing: u64 = missing.map(|b| plan.batches().epochs(b).count()).sum();
+            let epochs = plan.stored().count();
+            progress.event(Event::Resuming {
+                epochs,
+                epochs_done: epochs - missing,
+            });
+            record.batches_done = done.count();
+            let committer = Committer {
+                manifest: computer.manifest,
+                writer: &mut *writer,
+                store,
+                progress,
+                record: record.clone(),
+            };
+            let pending = done.pending(plan.batches());
+            record.run_epochs =
+                pipeline::run(computer, &pool, &self.prepared.memory, pending, committer)?;
+            if self.cancel.is_cancelled() {
+                return Err(KeygenError::Interrupted);
+            }
+        }
+        Err(KeygenError::DiskUnreliable {
+            directory: self.directory.clone(),
+            rounds: ROUNDS_MAX,
+        })
+    }
+
+    fn worker_pool(&self) -> Result<ThreadPool, KeygenError> {
+        let builder = rayon::ThreadPoolBuilder::new()
+            .num_threads(self.prepared.memory.threads)
+            .thread_name(|i| format!("keymill-{i}"));
+        Ok(builder.build()?)
+    }
+
+    /// From here on the directory is read-only data.
+    fn seal(
+        self,
+        root: Vec<u8>,
+        writer: LayerWriter,
+        epochs_computed: u64,
+    ) -> Result<Summary, KeygenError> {
+        let Prepared {
+            paths,
+            manifest,
+            lock,
+            ..
+        } = self.prepared;
+        for span in manifest.plan().geometry().levels() {
+            let path = writer.path(span.level);
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(SEALED_MODE))
+                .named("chmod", path)?;
+        }
+        drop(writer);
+        let manifest = manifest.sealed(root);
+        manifest.write(&paths.manifest())?;
+        drop(lock);
+        debug_assert_eq!(manifest.state(), KeyState::Sealed);
+        Ok(Summary {
+            was_sealed: false,
+            epochs_computed,
+            elapsed: self.opened.elapsed(),
+            public_key: manifest.public_key().unwrap_or_default(),
+        })
+    }
+}
+

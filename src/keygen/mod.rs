@@ -1,0 +1,21 @@
+//! The job: from a request to a sealed key, through any number of interruptions.
+
+mod batch;
+mod cancel;
+pub(crate) mod crown;
+mod done_set;
+mod error;
+mod job;
+mod pipeline;
+mod prepare;
+mod progress;
+mod recovery;
+mod request;
+#[cfg(test)]
+mod tests;
+
+pub use cancel::CancelHandle;
+pub use error::KeygenError;
+pub use job::{JobOptions, KeygenJob, Summary};
+pub use progress::{Event, NoProgress, Phase, Progress};
+pub use request::{KeyDefaults, KeyRequest};

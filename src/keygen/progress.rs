@@ -1,0 +1,59 @@
+//! What a job tells of itself while it runs.
+
+use crate::plan::BatchIndex;
+
+/// The parts of a job, in order. Checking comes twice: on what an earlier run left, and on everything before the seal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Comparing what is on disk with its checksums.
+    Checking,
+    /// Computing leaves and the levels of each batch.
+    Generating,
+    /// Folding the levels above the batches.
+    Folding,
+    /// Writing root and public key.
+    Sealing,
+}
+
+/// Something that happened in a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A phase begins.
+    Phase(Phase),
+    /// Before generating: how many epochs the key has and how many of them are done already.
+    Resuming {
+        /// Epochs of the stored interval.
+        epochs: u64,
+        /// Epochs whose batches are committed.
+        epochs_done: u64,
+    },
+    /// Leaves of this many more epochs were computed. Sent often, from worker threads.
+    Computed {
+        /// Epochs since the last such event.
+        epochs: u64,
+    },
+    /// This many more epochs are on disk with their checkpoint.
+    Committed {
+        /// Epochs of the group.
+        epochs: u64,
+    },
+    /// A committed batch does not match its checksums and is computed again.
+    Damaged {
+        /// The batch.
+        batch: BatchIndex,
+    },
+}
+
+/// Receives a job's events, from several threads.
+pub trait Progress: Sync {
+    /// Takes note of an event. Is called on the job's hot path, so must return soon.
+    fn event(&self, event: Event);
+}
+
+/// Ignores every event.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoProgress;
+
+impl Progress for NoProgress {
+    fn event(&self, _event: Event) {}
+}

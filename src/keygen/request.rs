@@ -1,0 +1,134 @@
+//! What a key is asked to be, when it is made and when it is resumed.
+
+use super::KeygenError;
+use crate::hash::{PrfKey, draw_key};
+use crate::keydir::{KeyPaths, Manifest, Origin, Secret, commitment};
+use crate::plan::Plan;
+use crate::scheme::{PARAMETER_BYTES, Scheme};
+
+/// A key as asked for. What is left out is taken from `defaults` for a new key, and from the manifest of one that is
+/// resumed; what is given must not contradict the manifest.
+#[derive(Clone, Debug, Default)]
+pub struct KeyRequest {
+    /// The scheme.
+    pub scheme: Option<&'static Scheme>,
+    /// First epoch.
+    pub activation_epoch: Option<u64>,
+    /// Number of epochs.
+    pub epochs: Option<u64>,
+    /// The secret; without one a new key draws a fresh seed.
+    pub secret: Option<Secret>,
+    /// The public parameter, canonical bytes; needed beside a PRF key.
+    pub parameter: Option<[u8; PARAMETER_BYTES]>,
+}
+
+/// What a new key is where the request is silent.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyDefaults {
+    /// The scheme.
+    pub scheme: &'static Scheme,
+    /// Number of epochs, or as many as the lifetime has from the first epoch on.
+    pub epochs: u64,
+}
+
+impl KeyRequest {
+    /// The plan of a new key.
+    ///
+    /// # Errors
+    /// [`PlanError`](crate::plan::PlanError) if the epochs are none, or pass the lifetime.
+    pub fn plan(&self, defaults: &KeyDefaults) -> Result<Plan, crate::plan::PlanError> {
+        let scheme = self.scheme.unwrap_or(defaults.scheme);
+        let activation = self.activation_epoch.unwrap_or(0);
+        let left = scheme.lifetime().saturating_sub(activation).max(1);
+        let epochs = self.epochs.unwrap_or(defaults.epochs.min(left));
+        Plan::new(scheme, activation, epochs)
+    }
+
+    /// The manifest and the secret of a new key. `left` is the secret that an interrupted creation left behind.
+    pub(super) fn begin(
+        &self,
+        plan: Plan,
+        left: Option<Secret>,
+    ) -> Result<(Manifest, Secret), KeygenError> {
+        let (secret, origin) = match (&self.secret, left) {
+            (Some(secret), _) => (secret.clone(), origin_of(secret)),
+            (None, Some(left)) => (left, Origin::Fresh),
+            (None, None) => (Secret::fresh()?, Origin::Fresh),
+        };
+        let parameter = match (&secret, self.parameter) {
+            (Secret::PrfKey(_), None) => return Err(KeygenError::ParameterMissing),
+            (Secret::Seed(_), Some(_)) => return Err(KeygenError::ParameterWithoutPrfKey),
+            (_, parameter) => parameter.unwrap_or_default(),
+        };
+        let drawn = secret.draw(&plan, &parameter);
+        let manifest = Manifest::begin(
+            plan,
+            drawn.parameter,
+            commitment(&drawn.prf_key),
+            origin,
+            drawn.fillers,
+        );
+        Ok((manifest, secret))
+    }
+
+    /// Refuses a request that contradicts the manifest of the key that is to be resumed.
+    pub(super) fn agrees_with(
+        &self,
+        manifest: &Manifest,
+        paths: &KeyPaths,
+    ) -> Result<(), KeygenError> {
+        let plan = manifest.plan();
+        let contradictions = [
+            contradiction("--scheme", self.scheme.map(Scheme::id), plan.scheme().id()),
+            contradiction(
+                "--activation-epoch",
+                self.activation_epoch,
+                plan.activation_epoch(),
+            ),
+            contradiction("--epochs", self.epochs, plan.active_epochs()),
+            contradiction(
+                "--parameter",
+                self.parameter.map(hex::encode),
+                hex::encode(manifest.parameter()),
+            ),
+        ];
+        if let Some((flag, asked, found)) = contradictions.into_iter().flatten().next() {
+            return Err(KeygenError::Contradiction {
+                flag,
+                asked,
+                found,
+                path: paths.manifest(),
+            });
+        }
+        let Some(secret) = &self.secret else {
+            return Ok(());
+        };
+        let (flag, prf_key) = match secret {
+            Secret::Seed(seed) => ("--seed-file", draw_key(plan.scheme(), seed, 0).prf_key),
+            Secret::PrfKey(bytes) => ("--prf-key-file", PrfKey::new(*bytes)),
+        };
+        if commitment(&prf_key) == *manifest.secret_commitment() {
+            return Ok(());
+        }
+        Err(KeygenError::OtherSecret {
+            flag,
+            path: paths.manifest(),
+        })
+    }
+}
+
+fn origin_of(secret: &Secret) -> Origin {
+    match secret {
+        Secret::Seed(_) => Origin::Seed,
+        Secret::PrfKey(_) => Origin::PrfKey,
+    }
+}
+
+fn contradiction<T: PartialEq + ToString>(
+    flag: &'static str,
+    asked: Option<T>,
+    found: T,
+) -> Option<(&'static str, String, String)> {
+    let asked = asked.filter(|asked| *asked != found)?;
+    Some((flag, asked.to_string(), found.to_string()))
+}

@@ -1,0 +1,110 @@
+//! The page that every layer file begins with (docs/FORMAT.md, "Layer files").
+
+use std::path::Path;
+
+use super::LayerError;
+use crate::plan::{LAYER_HEADER_BYTES, Level, LevelSpan};
+
+const MAGIC: [u8; 8] = *b"KEYMILL\n";
+const LAYER_FORMAT_VERSION: u32 = 1;
+/// Bytes that carry something; the checksum follows, and zeros up to the end of the page.
+const FIELDS_BYTES: usize = 52;
+
+/// The identifier of a key: the same in its manifest and in the header of each of its layer files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyId(pub [u8; 16]);
+
+impl std::fmt::Display for KeyId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+/// What a layer file says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) key_id: KeyId,
+    pub(crate) level: Level,
+    pub(crate) first_index: u64,
+    pub(crate) count: u64,
+    pub(crate) digest_bytes: u32,
+}
+
+impl Header {
+    pub(crate) fn new(key_id: KeyId, span: &LevelSpan, digest_bytes: usize) -> Self {
+        Self {
+            key_id,
+            level: span.level,
+            first_index: span.stored.start,
+            count: span.stored_count(),
+            digest_bytes: digest_bytes as u32,
+        }
+    }
+
+    pub(crate) fn file_bytes(&self) -> u64 {
+        LAYER_HEADER_BYTES + self.count * u64::from(self.digest_bytes)
+    }
+
+    /// The whole page, little-endian throughout.
+    pub(crate) fn to_page(&self) -> [u8; LAYER_HEADER_BYTES as usize] {
+        let mut page = [0; LAYER_HEADER_BYTES as usize];
+        let fields: [&[u8]; 7] = [
+            &MAGIC,
+            &LAYER_FORMAT_VERSION.to_le_bytes(),
+            &u32::from(self.level.0).to_le_bytes(),
+            &self.key_id.0,
+            &self.first_index.to_le_bytes(),
+            &self.count.to_le_bytes(),
+            &self.digest_bytes.to_le_bytes(),
+        ];
+        let mut at = 0;
+        for field in fields {
+            page[at..at + field.len()].copy_from_slice(field);
+            at += field.len();
+        }
+        let checksum = crc32fast::hash(&page[..FIELDS_BYTES]);
+        page[FIELDS_BYTES..FIELDS_BYTES + 4].copy_from_slice(&checksum.to_le_bytes());
+        page
+    }
+
+    /// Compares the page of a file with what it has to be, and names the first difference.
+    pub(crate) fn check_page(&self, page: &[u8], path: &Path) -> Result<(), LayerError> {
+        let expected = self.to_page();
+        if page == expected {
+            return Ok(());
+        }
+        let damaged = |offset: usize, what: String| LayerError::Header {
+            path: path.to_owned(),
+            offset: offset as u64,
+            what,
+        };
+        let version = page.get(8..12).and_then(|v| v.try_into().ok());
+        let version = version.map_or(0, u32::from_le_bytes);
+        if page.get(..8) == Some(&MAGIC) && version > LAYER_FORMAT_VERSION {
+            return Err(damaged(
+                8,
+                format!("layer format {version} is newer than {LAYER_FORMAT_VERSION}, the newest that this program reads"),
+            ));
+        }
+        let offset = page.iter().zip(&expected).position(|(a, b)| a != b);
+        let offset = offset.unwrap_or(page.len().min(expected.len()));
+        Err(damaged(
+            offset,
+            format!("the {} differs from what key and level demand", field_at(offset)),
+        ))
+    }
+}
+
+fn field_at(offset: usize) -> &'static str {
+    match offset {
+        0..8 => "magic",
+        8..12 => "format version",
+        12..16 => "level",
+        16..32 => "key id",
+        32..40 => "first index",
+        40..48 => "count",
+        48..FIELDS_BYTES => "digest length",
+        FIELDS_BYTES..56 => "header checksum",
+        _ => "zero padding",
+    }
+}

@@ -1,0 +1,81 @@
+//! Memory mappings of layer files: the only unsafe code of the program.
+
+#![expect(
+    unsafe_code,
+    reason = "mapping a file is unsafe whatever is done with it; each use says why it is sound here"
+)]
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+
+use memmap2::{Advice, Mmap, MmapMut, MmapOptions, UncheckedAdvice};
+
+/// A writable shared mapping of a whole file.
+#[derive(Debug)]
+pub(super) struct WritableMapping {
+    map: MmapMut,
+}
+
+impl WritableMapping {
+    /// Maps a file that this process has under its exclusive key directory lock.
+    pub(super) fn new(file: &File) -> io::Result<Self> {
+        // SAFETY: the bytes must not change under the slices we hand out. Layer files are written only by the holder of
+        // the directory's LOCK, which is this process, and only through this mapping. They are allocated in full before
+        // they are mapped and never truncated by us, so that no page lies past the end or lacks a block; someone who
+        // truncates the file by hand gets SIGBUS (mmap(2)), a kill like any other.
+        let map = unsafe { MmapOptions::new().map_mut(file) }?;
+        // Nodes are written once, in order; read-ahead around them would only cost memory.
+        map.advise(Advice::Random)?;
+        Ok(Self { map })
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.map
+    }
+
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.map
+    }
+
+    /// msync(MS_SYNC) of the pages that hold `range`.
+    pub(super) fn sync(&self, range: Range<usize>) -> io::Result<()> {
+        self.map.flush_range(range.start, range.end - range.start)
+    }
+
+    /// Drops the pages that `range` touches from resident memory. They stay in the page cache.
+    pub(super) fn release(&self, range: Range<usize>) -> io::Result<()> {
+        let page = rustix::param::page_size();
+        let first = range.start - range.start % page;
+        let last = range.end.next_multiple_of(page).min(self.map.len());
+        // SAFETY: MADV_DONTNEED may discard private modifications. This mapping is shared and file-backed, so the next
+        // access finds the same bytes again in the page cache or on disk (madvise(2)).
+        unsafe {
+            self.map
+                .unchecked_advise_range(UncheckedAdvice::DontNeed, first, last - first)
+        }
+    }
+}
+
+/// A read-only mapping of a whole file.
+#[derive(Debug)]
+pub(super) struct ReadableMapping {
+    map: Mmap,
+}
+
+impl ReadableMapping {
+    pub(super) fn new(file: &File) -> io::Result<Self> {
+        // SAFETY: the bytes must not change under the slices we hand out. The files of a sealed key are immutable: they
+        // are made read-only when it is sealed and nothing of ours writes them afterwards. Should another program write
+        // them all the same, a slice yields other bytes, of which nothing here depends for memory safety; should it
+        // truncate them, an access gets SIGBUS.
+        let map = unsafe { Mmap::map(file) }?;
+        // A path touches one node in each file, far from the last one.
+        map.advise(Advice::Random)?;
+        Ok(Self { map })
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.map
+    }
+}

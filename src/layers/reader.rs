@@ -1,0 +1,101 @@
+//! The layer files of a sealed key, mapped read-only.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use super::mapping::ReadableMapping;
+use super::{Header, KeyId, LayerError, Slice};
+use crate::failure::Named;
+use crate::keydir::KeyPaths;
+use crate::plan::{Geometry, LAYER_HEADER_BYTES, Level, LevelSpan, NodeIndex};
+
+/// Reads nodes of a sealed key. Needs neither the secret nor the checkpoint store.
+#[derive(Debug)]
+pub struct LayerReader {
+    layers: Vec<MappedLayer>,
+    digest_bytes: usize,
+}
+
+#[derive(Debug)]
+struct MappedLayer {
+    mapping: ReadableMapping,
+    first_index: u64,
+    count: u64,
+}
+
+impl LayerReader {
+    /// Maps every layer file of a key and checks headers and lengths.
+    ///
+    /// # Errors
+    /// [`LayerError`] names the file that is missing, of the wrong length, or of another key.
+    pub(crate) fn open(
+        paths: &KeyPaths,
+        geometry: &Geometry,
+        digest_bytes: usize,
+        key_id: KeyId,
+    ) -> Result<Self, LayerError> {
+        let layers = geometry
+            .levels()
+            .iter()
+            .map(|span| MappedLayer::open(&paths.layer(span.level), span, digest_bytes, key_id))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            layers,
+            digest_bytes,
+        })
+    }
+
+    /// The digest of a node; `None` if the key does not store it.
+    pub fn node(&self, level: Level, node: NodeIndex) -> Option<&[u8]> {
+        self.slice(&Slice {
+            level,
+            nodes: node.0..node.0.checked_add(1)?,
+        })
+    }
+
+    /// The digests of a run of nodes; `None` if the key does not store all of them.
+    pub fn slice(&self, slice: &Slice) -> Option<&[u8]> {
+        let layer = self.layers.get(usize::from(slice.level.0))?;
+        let first = slice.nodes.start.checked_sub(layer.first_index)?;
+        let end = slice.nodes.end.checked_sub(layer.first_index)?;
+        if end > layer.count {
+            return None;
+        }
+        let offset = |node: u64| LAYER_HEADER_BYTES as usize + node as usize * self.digest_bytes;
+        layer.mapping.bytes().get(offset(first)..offset(end))
+    }
+}
+
+impl MappedLayer {
+    fn open(
+        path: &Path,
+        span: &LevelSpan,
+        digest_bytes: usize,
+        key_id: KeyId,
+    ) -> Result<Self, LayerError> {
+        let header = Header::new(key_id, span, digest_bytes);
+        let file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(LayerError::Missing(path.to_owned()));
+            }
+            result => result.named("open", path)?,
+        };
+        let found_bytes = file.metadata().named("stat", path)?.len();
+        // Looked at before anything is mapped: a page past the end of the file would be SIGBUS.
+        if found_bytes != header.file_bytes() {
+            return Err(LayerError::Length {
+                path: path.to_owned(),
+                found_bytes,
+                expected_bytes: header.file_bytes(),
+            });
+        }
+        let mapping = ReadableMapping::new(&file).named("mmap", path)?;
+        header.check_page(&mapping.bytes()[..LAYER_HEADER_BYTES as usize], path)?;
+        Ok(Self {
+            mapping,
+            first_index: header.first_index,
+            count: header.count,
+        })
+    }
+}

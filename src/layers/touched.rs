@@ -1,0 +1,47 @@
+//! What a group of batches has touched: one range of nodes a level.
+
+use std::ops::Range;
+
+use super::{LayerError, LayerWriter, Slice};
+use crate::plan::Level;
+
+/// The union of slices, level by level. Batches follow each other, so the union is one range.
+#[derive(Debug, Default)]
+pub(crate) struct Touched {
+    ranges: Vec<Option<Range<u64>>>,
+}
+
+impl Touched {
+    /// Adds a slice.
+    pub(crate) fn add(&mut self, slice: &Slice) {
+        let level = usize::from(slice.level.0);
+        if self.ranges.len() <= level {
+            self.ranges.resize(level + 1, None);
+        }
+        let nodes = slice.nodes.clone();
+        self.ranges[level] = Some(match self.ranges[level].take() {
+            Some(range) => range.start.min(nodes.start)..range.end.max(nodes.end),
+            None => nodes,
+        });
+    }
+
+    /// Makes everything touched durable.
+    pub(crate) fn sync(&self, writer: &mut LayerWriter) -> Result<(), LayerError> {
+        self.slices().try_for_each(|slice| writer.sync(&slice))
+    }
+
+    /// Gives up the memory of everything touched, and forgets it.
+    pub(crate) fn release(&mut self, writer: &mut LayerWriter) -> Result<(), LayerError> {
+        self.slices().try_for_each(|slice| writer.release(&slice))?;
+        self.ranges.clear();
+        Ok(())
+    }
+
+    fn slices(&self) -> impl Iterator<Item = Slice> + '_ {
+        self.ranges.iter().enumerate().filter_map(|(level, range)| {
+            let nodes = range.clone()?;
+            let level = Level(level as u8);
+            Some(Slice { level, nodes })
+        })
+    }
+}

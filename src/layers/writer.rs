@@ -1,0 +1,105 @@
+//! All layer files of a key, open for writing.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use super::{Header, KeyId, LayerError, LayerFile, Medium, Slice};
+use crate::keydir::KeyPaths;
+use crate::plan::{LAYER_HEADER_BYTES, Level, Plan};
+
+struct OpenLayer {
+    path: PathBuf,
+    file: Box<dyn LayerFile>,
+    first_index: u64,
+    count: u64,
+}
+
+/// Writes, syncs and reads back nodes of any level.
+pub(crate) struct LayerWriter {
+    layers: Vec<OpenLayer>,
+    digest_bytes: u64,
+}
+
+impl LayerWriter {
+    /// Opens every layer file of the plan and checks headers and lengths.
+    pub(crate) fn open(
+        medium: &dyn Medium,
+        paths: &KeyPaths,
+        plan: &Plan,
+        key_id: KeyId,
+    ) -> Result<Self, LayerError> {
+        let digest_bytes = plan.scheme().digest_bytes();
+        let mut layers = Vec::new();
+        for span in plan.geometry().levels() {
+            let path = paths.layer(span.level);
+            if !path.exists() {
+                return Err(LayerError::Missing(path));
+            }
+            let header = Header::new(key_id, span, digest_bytes);
+            let found_bytes = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
+            if found_bytes != header.file_bytes() {
+                return Err(LayerError::Length {
+                    path,
+                    found_bytes,
+                    expected_bytes: header.file_bytes(),
+                });
+            }
+            let file = medium.open(&path)?;
+            header.check_page(&file.bytes()[..LAYER_HEADER_BYTES as usize], &path)?;
+            layers.push(OpenLayer {
+                path,
+                file,
+                first_index: header.first_index,
+                count: header.count,
+            });
+        }
+        Ok(Self {
+            layers,
+            digest_bytes: digest_bytes as u64,
+        })
+    }
+
+    /// The bytes of a slice, as written so far.
+    pub(crate) fn read(&self, slice: &Slice) -> &[u8] {
+        let offsets = self.offsets(slice);
+        let layer = &self.layers[usize::from(slice.level.0)];
+        &layer.file.bytes()[offsets.start as usize..offsets.end as usize]
+    }
+
+    /// Writes a slice; not durable before [`sync`](Self::sync).
+    pub(crate) fn write(&mut self, slice: &Slice, bytes: &[u8]) -> Result<(), LayerError> {
+        let offsets = self.offsets(slice);
+        let layer = &mut self.layers[usize::from(slice.level.0)];
+        Ok(layer.file.write(offsets.start, bytes)?)
+    }
+
+    /// Makes a slice durable.
+    pub(crate) fn sync(&mut self, slice: &Slice) -> Result<(), LayerError> {
+        let offsets = self.offsets(slice);
+        let layer = &mut self.layers[usize::from(slice.level.0)];
+        Ok(layer.file.sync(offsets)?)
+    }
+
+    /// Gives up the memory of a synced slice.
+    pub(crate) fn release(&mut self, slice: &Slice) -> Result<(), LayerError> {
+        let offsets = self.offsets(slice);
+        let layer = &mut self.layers[usize::from(slice.level.0)];
+        Ok(layer.file.release(offsets)?)
+    }
+
+    /// The file of a level.
+    pub(crate) fn path(&self, level: Level) -> &std::path::Path {
+        &self.layers[usize::from(level.0)].path
+    }
+
+    fn offsets(&self, slice: &Slice) -> Range<u64> {
+        let layer = &self.layers[usize::from(slice.level.0)];
+        debug_assert!(
+            slice.nodes.start >= layer.first_index
+                && slice.nodes.end <= layer.first_index + layer.count
+        );
+        let offset =
+            |node: u64| LAYER_HEADER_BYTES + (node - layer.first_index) * self.digest_bytes;
+        offset(slice.nodes.start)..offset(slice.nodes.end)
+    }
+}

@@ -1,0 +1,54 @@
+//! Why a path or a signature cannot be given.
+
+use std::path::PathBuf;
+
+use crate::keydir::KeyDirError;
+use crate::layers::LayerError;
+use crate::plan::{Epoch, EpochRange};
+
+/// A sealed key cannot give what was asked of it.
+#[derive(Debug, thiserror::Error)]
+pub enum SigningError {
+    /// The directory is not a sealed key.
+    #[error(transparent)]
+    KeyDir(#[from] KeyDirError),
+    /// A layer file cannot be used.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+    /// The key has no such epoch.
+    #[error("epoch {epoch} is outside this key, which stores the epochs {stored}")]
+    OutsideKey {
+        /// The epoch asked for.
+        epoch: u64,
+        /// What the key stores.
+        stored: EpochRange,
+    },
+    /// What is stored does not lead to the root.
+    #[error(
+        "the path of epoch {epoch} in '{}' does not lead to the root: a layer file is damaged; 'keymill check' finds \
+         where",
+        .directory.display()
+    )]
+    Damaged {
+        /// The epoch.
+        epoch: Epoch,
+        /// The key directory.
+        directory: PathBuf,
+    },
+    /// No attempt gave an accepted codeword.
+    #[error("no codeword was accepted for epoch {epoch} in {attempts} attempts; sign another message")]
+    NoCodeword {
+        /// The epoch.
+        epoch: Epoch,
+        /// Attempts made.
+        attempts: u64,
+    },
+    /// The signature that was made does not verify, and was withheld.
+    #[error("the signature that was made for epoch {epoch} does not verify and was withheld: {source}")]
+    Withheld {
+        /// The epoch.
+        epoch: Epoch,
+        /// Why it does not verify.
+        source: super::Rejection,
+    },
+}

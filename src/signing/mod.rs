@@ -1,0 +1,13 @@
+//! Reading a sealed key: authentication paths, signatures, and verifying them.
+
+mod error;
+mod path;
+#[cfg(feature = "keygen")]
+mod signer;
+mod verify;
+
+pub use error::SigningError;
+pub use path::{AuthenticationPath, PathReader};
+#[cfg(feature = "keygen")]
+pub use signer::Signer;
+pub use verify::{Rejection, Verifier, verify};

@@ -1,0 +1,133 @@
+//! Authentication paths from disk: neither the secret nor the checkpoint store is needed.
+
+use std::path::Path;
+
+use super::SigningError;
+use crate::hash::Kernel;
+use crate::keydir::{KeyDir, Manifest};
+use crate::layers::LayerReader;
+use crate::plan::{Epoch, Level, NodeIndex};
+
+/// A leaf and the siblings that lead from it to the root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthenticationPath {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// The epoch's leaf digest.
+    pub leaf: Vec<u8>,
+    /// `h` sibling digests, from level 0 upward, one after the other.
+    pub siblings: Vec<u8>,
+}
+
+impl AuthenticationPath {
+    /// The sibling digests, from level 0 upward.
+    pub fn sibling_digests(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.siblings.chunks_exact(self.leaf.len())
+    }
+}
+
+/// Reads paths of one sealed key from its memory-mapped layer files.
+pub struct PathReader {
+    key: KeyDir,
+    layers: LayerReader,
+    kernel: Box<dyn Kernel>,
+    root: Vec<u8>,
+}
+
+impl PathReader {
+    /// Opens the sealed key in a directory.
+    ///
+    /// # Errors
+    /// [`SigningError`] if it is not a sealed key, or if a layer file is missing, cut, or another key's.
+    pub fn open(directory: &Path) -> Result<Self, SigningError> {
+        let key = KeyDir::open_sealed(directory)?;
+        let manifest = key.manifest();
+        let layers = LayerReader::open(
+            key.paths(),
+            manifest.plan().geometry(),
+            manifest.scheme().digest_bytes(),
+            manifest.key_id(),
+        )?;
+        Ok(Self {
+            root: manifest.root().unwrap_or_default().to_vec(),
+            kernel: key.kernel(),
+            layers,
+            key,
+        })
+    }
+
+    /// Everything public about the key.
+    pub fn manifest(&self) -> &Manifest {
+        self.key.manifest()
+    }
+
+    /// The epoch of this number, if the key stores it.
+    ///
+    /// # Errors
+    /// [`SigningError::OutsideKey`].
+    pub fn epoch(&self, number: u64) -> Result<Epoch, SigningError> {
+        let stored = self.manifest().plan().stored();
+        u32::try_from(number)
+            .map(Epoch)
+            .ok()
+            .filter(|&epoch| stored.contains(epoch))
+            .ok_or(SigningError::OutsideKey {
+                epoch: number,
+                stored,
+            })
+    }
+
+    /// The path of an epoch, checked against the root.
+    ///
+    /// # Errors
+    /// [`SigningError::OutsideKey`], or [`SigningError::Damaged`] if what is stored does not lead to the root.
+    pub fn path(&self, epoch: Epoch) -> Result<AuthenticationPath, SigningError> {
+        let path = self.unchecked_path(epoch)?;
+        let mut node = path.leaf.clone();
+        self.kernel.fold_path(epoch, &path.siblings, &mut node);
+        if node == self.root {
+            return Ok(path);
+        }
+        Err(SigningError::Damaged {
+            epoch,
+            directory: self.key.path().to_owned(),
+        })
+    }
+
+    /// The path of an epoch as it stands in the files: a plain copy of `h + 1` digests.
+    ///
+    /// # Errors
+    /// [`SigningError::OutsideKey`].
+    pub fn unchecked_path(&self, epoch: Epoch) -> Result<AuthenticationPath, SigningError> {
+        let plan = self.manifest().plan();
+        let node = |level: Level, node: NodeIndex| {
+            self.layers
+                .node(level, node)
+                .ok_or_else(|| SigningError::OutsideKey {
+                    epoch: epoch.0.into(),
+                    stored: plan.stored(),
+                })
+        };
+        let leaf = node(Level(0), NodeIndex(epoch.0.into()))?.to_vec();
+        let height = usize::from(plan.scheme().log_lifetime());
+        let mut siblings = Vec::with_capacity(height * leaf.len());
+        for (level, sibling) in plan.geometry().path(epoch) {
+            siblings.extend_from_slice(node(level, sibling)?);
+        }
+        Ok(AuthenticationPath {
+            epoch,
+            leaf,
+            siblings,
+        })
+    }
+
+    #[cfg(feature = "keygen")]
+    pub(super) fn key(&self) -> &KeyDir {
+        &self.key
+    }
+
+    #[cfg(feature = "keygen")]
+    pub(super) fn kernel(&self) -> &dyn Kernel {
+        self.kernel.as_ref()
+    }
+}

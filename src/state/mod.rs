@@ -1,0 +1,46 @@
+//! The checkpoint store: which batches are done, with their checksums. The only module that names RocksDB.
+
+mod records;
+mod store;
+
+use std::path::PathBuf;
+
+pub use records::ProgressRecord;
+pub(crate) use records::{BatchRecord, CrownRecord};
+pub(crate) use store::Store;
+
+/// The checkpoint store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// RocksDB failed in a way that says nothing about what is stored: I/O, locks, resources.
+    #[error("{call} of the checkpoint store '{}' failed: {message}", .path.display())]
+    Failed {
+        /// What was attempted.
+        call: &'static str,
+        /// The store.
+        path: PathBuf,
+        /// RocksDB's words.
+        message: String,
+    },
+    /// The store is missing or corrupt.
+    #[error("the checkpoint store '{}' is damaged: {message}", .path.display())]
+    Damaged {
+        /// The store.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// The store holds checkpoints of another key.
+    #[error(
+        "the checkpoints in '{}' belong to another key: their binding is {found}, the manifest's is {expected}",
+        .path.display()
+    )]
+    OtherKey {
+        /// The store.
+        path: PathBuf,
+        /// Binding of the manifest, in hex.
+        expected: String,
+        /// Binding in the store, in hex.
+        found: String,
+    },
+}

@@ -1,0 +1,249 @@
+//! RocksDB: options, column families, reads and the synced write.
+
+use std::path::{Path, PathBuf};
+
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBRecoveryMode, ErrorKind,
+    IteratorMode, LogLevel, Options, WriteBatch, WriteOptions,
+};
+use serde::de::DeserializeOwned;
+
+use super::StateError;
+use super::records::{self, BatchRecord, CrownRecord, ProgressRecord};
+use crate::plan::{BatchIndex, Level};
+
+const META: &str = "meta";
+const BATCHES: &str = "batches";
+const CROWN: &str = "crown";
+const BINDING_KEY: &[u8] = b"binding";
+const PROGRESS_KEY: &[u8] = b"progress";
+
+/// Small and fixed, whatever the lifetime: a group's records are a few kilobytes.
+const WRITE_BUFFER_BYTES: usize = 512 << 10;
+const BLOCK_CACHE_BYTES: usize = 512 << 10;
+const LOG_FILE_BYTES_MAX: usize = 256 << 10;
+const WAL_BYTES_MAX: u64 = 2 << 20;
+const OPEN_FILES_MAX: i32 = 64;
+/// A reader beside a writer can lose a file to a compaction between listing and opening it.
+const READ_ONLY_ATTEMPTS: u32 = 5;
+
+/// The open store.
+pub(crate) struct Store {
+    db: DB,
+    path: PathBuf,
+}
+
+impl Store {
+    /// Creates an empty store with these column families, bound to a key. What was there before is removed.
+    pub(crate) fn create(
+        path: &Path,
+        column_families: &[&str],
+        binding: &[u8; 32],
+    ) -> Result<(), StateError> {
+        let mut options = options();
+        DB::destroy(&options, path).map_err(failure("removal", path))?;
+        options.create_if_missing(true);
+        options.create_missing_column_families(true);
+        let db = DB::open_cf_descriptors(&options, path, descriptors(column_families))
+            .map_err(failure("creation", path))?;
+        let store = Self {
+            db,
+            path: path.to_owned(),
+        };
+        let mut batch = WriteBatch::default();
+        batch.put_cf(store.family(META)?, BINDING_KEY, binding);
+        store.write_synced(batch)
+    }
+
+    /// Opens the store for the one process that writes, and checks that it is this key's.
+    pub(crate) fn open(path: &Path, binding: &[u8; 32]) -> Result<Self, StateError> {
+        let families = existing_families(path)?;
+        let db = DB::open_cf_descriptors(&options(), path, descriptors(&families))
+            .map_err(failure("opening", path))?;
+        Self::bound(db, path, binding)
+    }
+
+    /// Opens the store for reading, also while another process writes; sees the state of this moment.
+    pub(crate) fn open_read_only(path: &Path, binding: &[u8; 32]) -> Result<Self, StateError> {
+        let mut attempt = 1;
+        loop {
+            let opened = existing_families(path).and_then(|families| {
+                DB::open_cf_descriptors_read_only(&options(), path, descriptors(&families), false)
+                    .map_err(failure("opening", path))
+            });
+            match opened {
+                Ok(db) => return Self::bound(db, path, binding),
+                Err(error) if attempt == READ_ONLY_ATTEMPTS => return Err(error),
+                Err(_) => attempt += 1,
+            }
+        }
+    }
+
+    fn bound(db: DB, path: &Path, binding: &[u8; 32]) -> Result<Self, StateError> {
+        let store = Self {
+            db,
+            path: path.to_owned(),
+        };
+        let found = store.get(META, BINDING_KEY)?.unwrap_or_default();
+        if found != binding {
+            return Err(StateError::OtherKey {
+                path: path.to_owned(),
+                expected: hex::encode(binding),
+                found: hex::encode(found),
+            });
+        }
+        Ok(store)
+    }
+
+    /// Commits a group in one synced write. Its slices must be durable already.
+    pub(crate) fn commit_batches(
+        &self,
+        group: &[(BatchIndex, BatchRecord)],
+        progress: &ProgressRecord,
+    ) -> Result<(), StateError> {
+        let mut batch = WriteBatch::default();
+        let batches = self.family(BATCHES)?;
+        for (index, record) in group {
+            batch.put_cf(batches, index.0.to_be_bytes(), self.encode(record)?);
+        }
+        batch.put_cf(self.family(META)?, PROGRESS_KEY, self.encode(progress)?);
+        self.write_synced(batch)
+    }
+
+    /// Commits the checksums of the levels above the batches, in one synced write.
+    pub(crate) fn commit_crown(&self, levels: &[(Level, CrownRecord)]) -> Result<(), StateError> {
+        let mut batch = WriteBatch::default();
+        let crown = self.family(CROWN)?;
+        for (level, record) in levels {
+            batch.put_cf(crown, [level.0], self.encode(record)?);
+        }
+        self.write_synced(batch)
+    }
+
+    /// Every batch record, in the order of the batches.
+    pub(crate) fn batches(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<(BatchIndex, BatchRecord), StateError>>, StateError>
+    {
+        let entries = self.db.iterator_cf(self.family(BATCHES)?, IteratorMode::Start);
+        Ok(entries.map(|entry| {
+            let (key, value) = entry.map_err(failure("reading", &self.path))?;
+            let key = <[u8; 8]>::try_from(&key[..]).map_err(|_| self.damaged_record(BATCHES))?;
+            let record = self.decode(BATCHES, &value)?;
+            Ok((BatchIndex(u64::from_be_bytes(key)), record))
+        }))
+    }
+
+    /// The checksums of a level above the batches.
+    pub(crate) fn crown(&self, level: Level) -> Result<Option<CrownRecord>, StateError> {
+        let value = self.get(CROWN, &[level.0])?;
+        value.map(|value| self.decode(CROWN, &value)).transpose()
+    }
+
+    /// How the job stood at its last commit; all zeros before the first.
+    pub(crate) fn progress(&self) -> Result<ProgressRecord, StateError> {
+        match self.get(META, PROGRESS_KEY)? {
+            Some(value) => self.decode(META, &value),
+            None => Ok(ProgressRecord::default()),
+        }
+    }
+
+    fn write_synced(&self, batch: WriteBatch) -> Result<(), StateError> {
+        let mut options = WriteOptions::default();
+        options.set_sync(true);
+        self.db
+            .write_opt(batch, &options)
+            .map_err(failure("a synced write", &self.path))
+    }
+
+    fn get(&self, family: &'static str, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        self.db
+            .get_cf(self.family(family)?, key)
+            .map_err(failure("reading", &self.path))
+    }
+
+    fn family(&self, name: &'static str) -> Result<&ColumnFamily, StateError> {
+        self.db.cf_handle(name).ok_or_else(|| StateError::Damaged {
+            path: self.path.clone(),
+            message: format!("the column family '{name}' is missing"),
+        })
+    }
+
+    fn encode(&self, record: &impl serde::Serialize) -> Result<Vec<u8>, StateError> {
+        records::encode(record).map_err(|_| self.damaged_record("new"))
+    }
+
+    fn decode<T: DeserializeOwned>(
+        &self,
+        family: &'static str,
+        value: &[u8],
+    ) -> Result<T, StateError> {
+        records::decode(value).map_err(|_| self.damaged_record(family))
+    }
+
+    fn damaged_record(&self, family: &str) -> StateError {
+        StateError::Damaged {
+            path: self.path.clone(),
+            message: format!("a record of the column family '{family}' is not readable"),
+        }
+    }
+}
+
+fn existing_families(path: &Path) -> Result<Vec<String>, StateError> {
+    // Without this file RocksDB would answer with a bare I/O error; it is absent when the store was deleted.
+    if !path.join("CURRENT").exists() {
+        return Err(StateError::Damaged {
+            path: path.to_owned(),
+            message: "it has no CURRENT file".to_owned(),
+        });
+    }
+    DB::list_cf(&options(), path).map_err(failure("opening", path))
+}
+
+fn options() -> Options {
+    let mut table = BlockBasedOptions::default();
+    table.set_block_cache(&Cache::new_lru_cache(BLOCK_CACHE_BYTES));
+    let mut options = Options::default();
+    options.set_block_based_table_factory(&table);
+    // A damaged log must be an error, never a silent roll-back; only a torn tail, the write in flight at a crash, is
+    // dropped. The default (point in time) would go on with whatever precedes the damage.
+    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    options.set_track_and_verify_wals_in_manifest(true);
+    options.set_paranoid_checks(true);
+    options.set_write_buffer_size(WRITE_BUFFER_BYTES);
+    options.set_db_write_buffer_size(2 * WRITE_BUFFER_BYTES);
+    options.set_max_write_buffer_number(2);
+    options.set_max_total_wal_size(WAL_BYTES_MAX);
+    options.set_max_open_files(OPEN_FILES_MAX);
+    options.set_max_background_jobs(2);
+    options.set_keep_log_file_num(1);
+    options.set_max_log_file_size(LOG_FILE_BYTES_MAX);
+    options.set_log_level(LogLevel::Warn);
+    options.set_stats_dump_period_sec(0);
+    options
+}
+
+fn descriptors<N: AsRef<str>>(
+    families: &[N],
+) -> impl Iterator<Item = ColumnFamilyDescriptor> + use<'_, N> {
+    families
+        .iter()
+        .map(|name| ColumnFamilyDescriptor::new(name.as_ref(), options()))
+}
+
+fn failure(call: &'static str, path: &Path) -> impl FnOnce(rocksdb::Error) -> StateError {
+    let path = path.to_owned();
+    move |error| match error.kind() {
+        ErrorKind::Corruption | ErrorKind::NotFound | ErrorKind::InvalidArgument => {
+            StateError::Damaged {
+                path,
+                message: error.to_string(),
+            }
+        }
+        _ => StateError::Failed {
+            call,
+            path,
+            message: error.to_string(),
+        },
+    }
+}
