@@ -18,10 +18,7 @@ const ROUNDS: usize = 25;
 const ROUND_TARGET_S: f64 = 0.03;
 
 fn main() {
-    let asked: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|a| !a.starts_with('-'))
-        .collect();
+    let asked: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let names = if asked.is_empty() {
         DEFAULT_SCHEMES.map(str::to_owned).to_vec()
     } else {

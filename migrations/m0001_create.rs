@@ -56,16 +56,10 @@ fn allocate_layer(context: &Context<'_>, span: &LevelSpan) -> Result<(), Migrati
     let header = Header::new(manifest.key_id(), span, manifest.scheme().digest_bytes());
     let path = context.paths.layer(span.level);
     // Version 0 holds no nodes yet, so whatever an interrupted creation left is replaced.
-    Ok(context
-        .medium
-        .create(&path, header.file_bytes(), &header.to_page())?)
+    Ok(context.medium.create(&path, header.file_bytes(), &header.to_page())?)
 }
 
 fn create_store(context: &Context<'_>) -> Result<(), MigrationError> {
-    Store::create(
-        &context.paths.state(),
-        &COLUMN_FAMILIES,
-        &context.manifest.binding(),
-    )?;
+    Store::create(&context.paths.state(), &COLUMN_FAMILIES, &context.manifest.binding())?;
     Ok(sync_directory(context.paths.root())?)
 }

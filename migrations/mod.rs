@@ -7,8 +7,10 @@ mod m0001_create;
 #[cfg(test)]
 mod tests;
 
-use crate::keydir::{KeyPaths, Manifest};
-use crate::layers::{LayerError, Medium};
+use std::path::Path;
+
+use crate::keydir::{DirectoryLock, KeyDir, KeyPaths, Manifest};
+use crate::layers::{Disk, LayerError, Medium};
 use crate::state::StateError;
 
 /// What a step works on.
@@ -50,6 +52,32 @@ pub enum MigrationError {
     /// An observer asked to stop.
     #[error("the migration was interrupted before: {0}")]
     Interrupted(String),
+}
+
+/// Brings the key directory to the present format, and gives the titles of everything that was done; with `dry_run`, of
+/// everything that would be.
+///
+/// # Errors
+/// [`MigrationError`]; running it again goes on where it stopped.
+pub fn migrate(directory: &Path, dry_run: bool) -> Result<Vec<String>, MigrationError> {
+    let key = KeyDir::open_any_version(directory)?;
+    let paths = key.paths().clone();
+    let _lock = match dry_run {
+        true => None,
+        false => Some(DirectoryLock::take(&paths.lock())?),
+    };
+    // Once more, now that nobody else can be writing it.
+    let manifest = KeyDir::open_any_version(directory)?.manifest().clone();
+    let context = Context {
+        paths: &paths,
+        manifest: &manifest,
+        medium: &Disk,
+    };
+    let titles = pending(&context, &steps());
+    if !dry_run {
+        run(&paths, manifest, &Disk, &steps(), |_| true)?;
+    }
+    Ok(titles)
 }
 
 /// All steps, in order.
@@ -102,10 +130,7 @@ pub(crate) fn run(
     Ok(manifest)
 }
 
-fn newer<'a>(
-    steps: &'a [Box<dyn Step>],
-    manifest: &Manifest,
-) -> impl Iterator<Item = &'a dyn Step> {
+fn newer<'a>(steps: &'a [Box<dyn Step>], manifest: &Manifest) -> impl Iterator<Item = &'a dyn Step> {
     let version = manifest.format_version;
     let steps = steps.iter().map(AsRef::as_ref);
     steps.filter(move |step| step.version() > version)

@@ -1,5 +1,7 @@
 //! keymill
 #![deny(unsafe_code)]
+#[cfg(feature = "keygen")]
+pub mod audit;
 pub mod failure;
 pub mod hash;
 pub mod interop;
@@ -17,14 +19,18 @@ pub mod signing;
 mod state;
 mod text;
 
+pub use keydir::{KeyDir, KeyDirError, Manifest};
 #[cfg(feature = "keygen")]
 pub use keygen::{
-    CancelHandle, Event, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress,
-    Phase, Progress, Summary,
+    CancelHandle, Event, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress, Phase, Progress,
+    Summary,
 };
-pub use keydir::{KeyDir, KeyDirError};
+#[cfg(feature = "keygen")]
+pub use migrations::{MigrationError, migrate};
 pub use plan::Plan;
 pub use scheme::Scheme;
 #[cfg(feature = "keygen")]
 pub use signing::Signer;
 pub use signing::{AuthenticationPath, PathReader, Rejection, SigningError, Verifier, verify};
+#[cfg(feature = "keygen")]
+pub use state::StateError;

@@ -1,1 +1,8 @@
-fn main() {}
+//! The `keymill` program: arguments in, exit code out.
+
+mod cli;
+mod config;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -17,10 +17,7 @@ pub(super) struct ChainStep<'a, L: Layout, const N: usize> {
 }
 
 impl<'a, L: Layout, const N: usize> ChainStep<'a, L, N> {
-    pub(super) fn new(
-        permutation: &'a L::Width16,
-        parameter: &[Packed; PARAMETER_ELEMENTS],
-    ) -> Self {
+    pub(super) fn new(permutation: &'a L::Width16, parameter: &[Packed; PARAMETER_ELEMENTS]) -> Self {
         let mut input = [Packed::ZERO; 16];
         let at = L::chain_positions(N).parameter;
         input[at..at + PARAMETER_ELEMENTS].copy_from_slice(parameter);
@@ -54,9 +51,7 @@ pub(super) struct EpochTweaks {
 impl EpochTweaks {
     pub(super) fn new(epoch: impl Fn(usize) -> Epoch) -> Self {
         let [low, high] = packed_tweak(|lane| chain_base(epoch(lane)));
-        let wraps_at = std::array::from_fn(|lane| {
-            PRIME - (chain_base(epoch(lane)) % u64::from(PRIME)) as u32
-        });
+        let wraps_at = std::array::from_fn(|lane| PRIME - (chain_base(epoch(lane)) % u64::from(PRIME)) as u32);
         let first_wrap = wraps_at.iter().copied().min().unwrap_or(PRIME);
         Self {
             low,
@@ -85,11 +80,7 @@ impl EpochTweaks {
         for _position in 1..chain_length {
             low += low_stride;
             increment += stride;
-            let high = if wraps {
-                self.high_after(increment)
-            } else {
-                self.high
-            };
+            let high = if wraps { self.high_after(increment) } else { self.high };
             step.take([low, high], value);
         }
     }
@@ -113,17 +104,11 @@ pub(super) fn walk_partly<L: Layout, const N: usize>(
     let end = to.iter().copied().max().unwrap_or(0);
     let digits = |lane: usize, position: u16| {
         let chain = (first_chain + lane) as u64;
-        tweak_digits(
-            chain_base(epoch)
-                + chain * CHAIN_INDEX_STRIDE
-                + u64::from(position) * CHAIN_POSITION_STRIDE,
-        )
+        tweak_digits(chain_base(epoch) + chain * CHAIN_INDEX_STRIDE + u64::from(position) * CHAIN_POSITION_STRIDE)
     };
     for position in begin + 1..=end {
-        let tweaks: [[F; TWEAK_ELEMENTS]; WIDTH] =
-            std::array::from_fn(|lane| digits(lane, position));
-        let tweak =
-            std::array::from_fn(|digit| Packed::from_fn(|lane| tweaks[lane][digit]));
+        let tweaks: [[F; TWEAK_ELEMENTS]; WIDTH] = std::array::from_fn(|lane| digits(lane, position));
+        let tweak = std::array::from_fn(|digit| Packed::from_fn(|lane| tweaks[lane][digit]));
         let mut stepped = *value;
         step.take(tweak, &mut stepped);
         let moves = |lane: usize| from[lane] < position && position <= to[lane];

@@ -15,11 +15,7 @@ pub(super) type Packed = <F as Field>::Packing;
 /// Elements in a [`Packed`].
 pub(super) const WIDTH: usize = Packed::WIDTH;
 /// Instances computed side by side: enough to fill a field vector and a Keccak vector.
-pub(super) const LANES: usize = if WIDTH > VECTOR_LEN {
-    WIDTH
-} else {
-    VECTOR_LEN
-};
+pub(super) const LANES: usize = if WIDTH > VECTOR_LEN { WIDTH } else { VECTOR_LEN };
 /// Field vectors in a block of [`LANES`].
 pub(super) const PACKS: usize = LANES / WIDTH;
 
@@ -33,10 +29,7 @@ const PRIME_INVERSE: u32 = 0x8100_0001;
 /// The two low-first base-p digits of a tweak integer.
 pub(super) fn tweak_digits(tweak: u64) -> [F; 2] {
     let prime = u64::from(PRIME);
-    [
-        F::new((tweak % prime) as u32),
-        F::new((tweak / prime) as u32),
-    ]
+    [F::new((tweak % prime) as u32), F::new((tweak / prime) as u32)]
 }
 
 /// A tweak for each lane.
@@ -165,11 +158,7 @@ mod tests {
             let at = |lane: usize| group[lane % group.len()];
             let packed = reduce_words(|lane| ((at(lane) >> 64) as u64, at(lane) as u64));
             for (lane, &word) in group.iter().enumerate() {
-                assert_eq!(
-                    packed.as_slice()[lane],
-                    reduced_plainly(word),
-                    "{word:#034x}"
-                );
+                assert_eq!(packed.as_slice()[lane], reduced_plainly(word), "{word:#034x}");
             }
         }
     }

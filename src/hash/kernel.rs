@@ -33,20 +33,10 @@ pub trait Kernel: Send + Sync {
     fn parents(&self, level: Level, first: NodeIndex, children: &[u8], parents: &mut [u8]);
 
     /// The first accepted codeword for this message; `None` if no attempt is accepted.
-    fn find_codeword(
-        &self,
-        prf_key: &PrfKey,
-        epoch: Epoch,
-        message: &[u8; MESSAGE_BYTES],
-    ) -> Option<Codeword>;
+    fn find_codeword(&self, prf_key: &PrfKey, epoch: Epoch, message: &[u8; MESSAGE_BYTES]) -> Option<Codeword>;
 
     /// The positions that this message and randomness stand for; `None` if they are not accepted.
-    fn codeword_of(
-        &self,
-        epoch: Epoch,
-        message: &[u8; MESSAGE_BYTES],
-        rho: &[u8],
-    ) -> Option<Vec<u16>>;
+    fn codeword_of(&self, epoch: Epoch, message: &[u8; MESSAGE_BYTES], rho: &[u8]) -> Option<Vec<u16>>;
 
     /// The value of each chain at the given position, computed from the secret: what a signature reveals.
     fn reveal(&self, prf_key: &PrfKey, epoch: Epoch, positions: &[u16], values: &mut [u8]);
@@ -62,14 +52,8 @@ pub trait Kernel: Send + Sync {
 /// The kernel of a scheme under a public parameter (canonical bytes).
 pub fn kernel(scheme: &'static Scheme, parameter: &[u8; PARAMETER_BYTES]) -> Box<dyn Kernel> {
     match (scheme.layout(), scheme.digest_elements()) {
-        (PermutationLayout::Poseidon2Classic, 7) => {
-            Box::new(Xmss::<Poseidon2Classic, 7>::new(scheme, parameter))
-        }
-        (PermutationLayout::Poseidon2Classic, _) => {
-            Box::new(Xmss::<Poseidon2Classic, 8>::new(scheme, parameter))
-        }
-        (PermutationLayout::Poseidon1Devnet4, _) => {
-            Box::new(Xmss::<Poseidon1Devnet4, 8>::new(scheme, parameter))
-        }
+        (PermutationLayout::Poseidon2Classic, 7) => Box::new(Xmss::<Poseidon2Classic, 7>::new(scheme, parameter)),
+        (PermutationLayout::Poseidon2Classic, _) => Box::new(Xmss::<Poseidon2Classic, 8>::new(scheme, parameter)),
+        (PermutationLayout::Poseidon1Devnet4, _) => Box::new(Xmss::<Poseidon1Devnet4, 8>::new(scheme, parameter)),
     }
 }

@@ -1,8 +1,7 @@
 //! The two families of input orders: which permutation, and where parameter, tweak and value stand in its state.
 
 use p3_koala_bear::{
-    Poseidon1KoalaBear, Poseidon2KoalaBear, default_koalabear_poseidon1_16,
-    default_koalabear_poseidon1_24,
+    Poseidon1KoalaBear, Poseidon2KoalaBear, default_koalabear_poseidon1_16, default_koalabear_poseidon1_24,
 };
 use p3_symmetric::Permutation;
 

@@ -62,10 +62,7 @@ where
 }
 
 /// The capacity of a scheme's leaf sponge: a constant that binds the lengths of what is absorbed.
-pub(super) fn capacity<L: Layout>(
-    permutation: &L::Width24,
-    scheme: &Scheme,
-) -> [F; SPONGE_CAPACITY] {
+pub(super) fn capacity<L: Layout>(permutation: &L::Width24, scheme: &Scheme) -> [F; SPONGE_CAPACITY] {
     let lengths = [
         PARAMETER_ELEMENTS,
         super::layout::TWEAK_ELEMENTS,

@@ -4,8 +4,8 @@ use p3_field::PackedValue;
 
 use super::chain::{ChainStep, EpochTweaks, walk_partly};
 use super::field::{
-    F, LANES, PACKS, Packed, WIDTH, broadcast, lane_of, packed_tweak, read_elements, tweak_digits,
-    write_elements, write_lanes,
+    F, LANES, PACKS, Packed, WIDTH, broadcast, lane_of, packed_tweak, read_elements, tweak_digits, write_elements,
+    write_lanes,
 };
 use super::kernel::{Codeword, Kernel};
 use super::layout::{Layout, SPONGE_CAPACITY};
@@ -14,9 +14,7 @@ use super::node::parent;
 use super::prf::{Input, PrfKey};
 use super::sponge::{Sponge, capacity};
 use crate::plan::{Epoch, Level, NodeIndex};
-use crate::scheme::{
-    CodewordEncoder, MESSAGE_BYTES, PARAMETER_BYTES, PARAMETER_ELEMENTS, Scheme, tweak,
-};
+use crate::scheme::{CodewordEncoder, MESSAGE_BYTES, PARAMETER_BYTES, PARAMETER_ELEMENTS, Scheme, tweak};
 
 /// The most elements of rho in any scheme.
 const RHO_ELEMENTS_MAX: usize = 7;
@@ -65,8 +63,7 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
             sponge
         });
         for chain in 0..self.scheme.chains() {
-            let mut values: [[Packed; N]; PACKS] =
-                input.elements(|lane| epoch(lane).0, |_| chain as u64);
+            let mut values: [[Packed; N]; PACKS] = input.elements(|lane| epoch(lane).0, |_| chain as u64);
             for pack in 0..PACKS {
                 let value = &mut values[pack];
                 tweaks[pack].walk_whole_chain(&step, chain, self.scheme.chain_length(), value);
@@ -137,33 +134,22 @@ impl<L: Layout, const N: usize> Kernel for Xmss<L, N> {
                     read_elements(&pairs[child * 4 * N..(child + 1) * 4 * N])
                 })
             });
-            let [left, right] = digests.map(|side| {
-                std::array::from_fn(|element| Packed::from_fn(|lane| side[lane][element]))
-            });
-            let tweak = packed_tweak(|lane| {
-                tweak::tree_node(level, NodeIndex(block_first + lane as u64))
-            });
-            let nodes: [Packed; N] =
-                parent(&self.width_24, &self.parameter_lanes, tweak, &left, &right);
+            let [left, right] =
+                digests.map(|side| std::array::from_fn(|element| Packed::from_fn(|lane| side[lane][element])));
+            let tweak = packed_tweak(|lane| tweak::tree_node(level, NodeIndex(block_first + lane as u64)));
+            let nodes: [Packed; N] = parent(&self.width_24, &self.parameter_lanes, tweak, &left, &right);
             write_lanes(&nodes, out);
         }
     }
 
-    fn find_codeword(
-        &self,
-        prf_key: &PrfKey,
-        epoch: Epoch,
-        message: &[u8; MESSAGE_BYTES],
-    ) -> Option<Codeword> {
+    fn find_codeword(&self, prf_key: &PrfKey, epoch: Epoch, message: &[u8; MESSAGE_BYTES]) -> Option<Codeword> {
         let input = Input::rho(prf_key, epoch, message);
         let rho_elements = self.scheme.rho_elements();
-        let hash_input =
-            MessageInput::new::<L>(&self.parameter_lanes, rho_elements, epoch, message);
+        let hash_input = MessageInput::new::<L>(&self.parameter_lanes, rho_elements, epoch, message);
         let mut positions = vec![0; self.scheme.chains()];
         let attempts_max = self.scheme.attempts_max();
         for first in (0..attempts_max).step_by(LANES) {
-            let rhos: [[Packed; RHO_ELEMENTS_MAX]; PACKS] =
-                input.elements(|_| 0, |lane| first + lane as u64);
+            let rhos: [[Packed; RHO_ELEMENTS_MAX]; PACKS] = input.elements(|_| 0, |lane| first + lane as u64);
             for (pack, rhos) in rhos.iter().enumerate() {
                 let hashes = hash_input.hash::<L>(&self.width_24, &rhos[..rho_elements]);
                 for (lane, hash) in hashes.iter().enumerate() {
@@ -179,12 +165,7 @@ impl<L: Layout, const N: usize> Kernel for Xmss<L, N> {
         None
     }
 
-    fn codeword_of(
-        &self,
-        epoch: Epoch,
-        message: &[u8; MESSAGE_BYTES],
-        rho: &[u8],
-    ) -> Option<Vec<u16>> {
+    fn codeword_of(&self, epoch: Epoch, message: &[u8; MESSAGE_BYTES], rho: &[u8]) -> Option<Vec<u16>> {
         let rho_elements = self.scheme.rho_elements();
         let input = MessageInput::new::<L>(&self.parameter_lanes, rho_elements, epoch, message);
         let rho: Vec<Packed> = rho
@@ -193,9 +174,7 @@ impl<L: Layout, const N: usize> Kernel for Xmss<L, N> {
             .collect();
         let hashes = input.hash::<L>(&self.width_24, &rho);
         let mut positions = vec![0; self.scheme.chains()];
-        self.encoder
-            .encode(&hashes[0], &mut positions)
-            .then_some(positions)
+        self.encoder.encode(&hashes[0], &mut positions).then_some(positions)
     }
 
     fn reveal(&self, prf_key: &PrfKey, epoch: Epoch, positions: &[u16], values: &mut [u8]) {
@@ -249,13 +228,7 @@ impl<L: Layout, const N: usize> Kernel for Xmss<L, N> {
             };
             index /= 2;
             let tweak = tweak::tree_node(Level(level as u8 + 1), NodeIndex(index));
-            current = parent(
-                &self.width_24,
-                &self.parameter,
-                tweak_digits(tweak),
-                &left,
-                &right,
-            );
+            current = parent(&self.width_24, &self.parameter, tweak_digits(tweak), &left, &right);
         }
         write_elements(&current, node);
     }

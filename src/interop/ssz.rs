@@ -133,12 +133,7 @@ fn offsets(scheme: &Scheme) -> [u32; 2] {
     [path as u32, (path + path_bytes) as u32]
 }
 
-fn check_length(
-    what: &'static str,
-    scheme: &Scheme,
-    bytes: &[u8],
-    expected_bytes: usize,
-) -> Result<(), SszError> {
+fn check_length(what: &'static str, scheme: &Scheme, bytes: &[u8], expected_bytes: usize) -> Result<(), SszError> {
     if bytes.len() == expected_bytes {
         return Ok(());
     }
@@ -156,11 +151,7 @@ fn check_offset(bytes: &[u8], at: usize, expected: u32) -> Result<(), SszError> 
     if found == expected {
         return Ok(());
     }
-    Err(SszError::Offset {
-        at,
-        found,
-        expected,
-    })
+    Err(SszError::Offset { at, found, expected })
 }
 
 fn check_part(part: &'static str, bytes: &[u8]) -> Result<(), SszError> {

@@ -235,8 +235,7 @@ impl Manifest {
             });
         }
         let body = checked_body(text).map_err(|what| damaged(what.to_owned()))?;
-        let fields: ManifestText =
-            toml::from_str(body).map_err(|error| damaged(error.to_string()))?;
+        let fields: ManifestText = toml::from_str(body).map_err(|error| damaged(error.to_string()))?;
         let claimed_id = fields.key_id.clone();
         let manifest = fields.into_manifest().map_err(damaged)?;
         if manifest.key_id().to_string() != claimed_id {
@@ -249,8 +248,7 @@ impl Manifest {
 impl ManifestText {
     fn into_manifest(self) -> Result<Manifest, String> {
         let scheme = Scheme::by_id(&self.scheme).map_err(|error| error.to_string())?;
-        let plan = Plan::new(scheme, self.activation_epoch, self.active_epochs)
-            .map_err(|error| error.to_string())?;
+        let plan = Plan::new(scheme, self.activation_epoch, self.active_epochs).map_err(|error| error.to_string())?;
         let stored = plan.stored();
         if (stored.start, stored.end) != (self.stored_start, self.stored_end) {
             return Err(format!("stored_start and stored_end must be {stored}"));
@@ -259,15 +257,13 @@ impl ManifestText {
             return Err(format!("trim is {} but this program stores every level", self.trim));
         }
         let mut parameter = [0; PARAMETER_BYTES];
-        hex::decode_to_slice(&self.parameter, &mut parameter)
-            .map_err(|error| format!("parameter: {error}"))?;
+        hex::decode_to_slice(&self.parameter, &mut parameter).map_err(|error| format!("parameter: {error}"))?;
         check_canonical(&parameter).map_err(|error| format!("parameter: {error}"))?;
         let mut secret_commitment = [0; 32];
         hex::decode_to_slice(&self.secret_commitment, &mut secret_commitment)
             .map_err(|error| format!("secret_commitment: {error}"))?;
-        let digest = |name: &str, digits: &str| {
-            digest_from_hex(scheme, digits).map_err(|error| format!("{name}: {error}"))
-        };
+        let digest =
+            |name: &str, digits: &str| digest_from_hex(scheme, digits).map_err(|error| format!("{name}: {error}"));
         let mut fillers = Vec::new();
         for filler in &self.fillers {
             fillers.extend(digest("fillers", filler)?);

@@ -58,8 +58,7 @@ impl KeyDir {
             }
             Ok(_) => {}
         }
-        let manifest = Manifest::read(&paths.manifest())?
-            .ok_or_else(|| KeyDirError::NoManifest(path.to_owned()))?;
+        let manifest = Manifest::read(&paths.manifest())?.ok_or_else(|| KeyDirError::NoManifest(path.to_owned()))?;
         Ok(Self { paths, manifest })
     }
 

@@ -21,9 +21,7 @@ pub(crate) struct KeyPaths {
 
 impl KeyPaths {
     pub(crate) fn new(root: &Path) -> Self {
-        Self {
-            root: root.to_owned(),
-        }
+        Self { root: root.to_owned() }
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -59,9 +57,9 @@ impl KeyPaths {
         for entry in std::fs::read_dir(&self.root)? {
             let entry = entry?;
             let name = entry.file_name();
-            let ours = name.to_str().is_some_and(|name| {
-                TOP.contains(&name) || name.starts_with(super::durable::TEMPORARY_PREFIX)
-            });
+            let ours = name
+                .to_str()
+                .is_some_and(|name| TOP.contains(&name) || name.starts_with(super::durable::TEMPORARY_PREFIX));
             if !ours {
                 return Ok(Some(entry.path()));
             }

@@ -75,11 +75,7 @@ impl Secret {
     /// Writes the file, readable by its owner alone.
     pub(crate) fn write(&self, path: &Path) -> Result<(), KeyDirError> {
         let digits = Zeroizing::new(hex::encode(self.bytes()));
-        let text = Zeroizing::new(format!(
-            "keymill-secret 1\n{} {}\n",
-            self.kind(),
-            digits.as_str()
-        ));
+        let text = Zeroizing::new(format!("keymill-secret 1\n{} {}\n", self.kind(), digits.as_str()));
         Ok(durable::replace(path, text.as_bytes(), SECRET_MODE)?)
     }
 
@@ -93,8 +89,7 @@ impl Secret {
             }
             Err(error) => Err(error).named("read", path)?,
         };
-        let secret =
-            Self::parse(&text).ok_or_else(|| KeyDirError::SecretUnreadable(path.to_owned()))?;
+        let secret = Self::parse(&text).ok_or_else(|| KeyDirError::SecretUnreadable(path.to_owned()))?;
         let mode = std::fs::metadata(path).named("stat", path)?.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
             tracing::warn!(

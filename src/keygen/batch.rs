@@ -100,12 +100,7 @@ impl BatchComputer<'_> {
     }
 
     /// Puts the fillers of a slice into their places and gives what is left between them.
-    fn computed_part<'s>(
-        &self,
-        batch: BatchIndex,
-        level: Level,
-        slice: &'s mut [u8],
-    ) -> &'s mut [u8] {
+    fn computed_part<'s>(&self, batch: BatchIndex, level: Level, slice: &'s mut [u8]) -> &'s mut [u8] {
         let plan = self.manifest.plan();
         if level == plan.batches().root_level() {
             return slice;
@@ -124,12 +119,7 @@ impl BatchComputer<'_> {
         &mut slice[offset(first)..offset(end)]
     }
 
-    fn split<'s>(
-        &self,
-        batch: BatchIndex,
-        level: Level,
-        bytes: &'s mut [u8],
-    ) -> (&'s mut [u8], &'s mut [u8]) {
+    fn split<'s>(&self, batch: BatchIndex, level: Level, bytes: &'s mut [u8]) -> (&'s mut [u8], &'s mut [u8]) {
         let plan = self.manifest.plan();
         let nodes = plan.batches().slice(batch, level);
         let length = (nodes.end - nodes.start) as usize * plan.scheme().digest_bytes();

@@ -36,18 +36,11 @@ pub(super) fn fold(
         fold_level(manifest, kernel, writer, level)?;
     }
     store.commit_crown(&records)?;
-    let root = Slice {
-        level,
-        nodes: 0..1,
-    };
+    let root = Slice { level, nodes: 0..1 };
     Ok(writer.read(&root).to_vec())
 }
 
-fn write_fillers(
-    manifest: &Manifest,
-    writer: &mut LayerWriter,
-    level: Level,
-) -> Result<(), KeygenError> {
+fn write_fillers(manifest: &Manifest, writer: &mut LayerWriter, level: Level) -> Result<(), KeygenError> {
     for (node, digest) in manifest.fillers().of_level(level) {
         let nodes = node.0..node.0 + 1;
         writer.write(&Slice { level, nodes }, digest)?;
@@ -100,10 +93,7 @@ fn finish_level(
 }
 
 /// A run of nodes, cut into pieces.
-pub(crate) fn pieces(
-    level: Level,
-    nodes: std::ops::Range<u64>,
-) -> impl Iterator<Item = Slice> {
+pub(crate) fn pieces(level: Level, nodes: std::ops::Range<u64>) -> impl Iterator<Item = Slice> {
     let end = nodes.end;
     nodes.step_by(PIECE_NODES as usize).map(move |start| Slice {
         level,

@@ -26,10 +26,7 @@ impl DoneSet {
         self.done
     }
 
-    pub(super) fn pending<'a>(
-        &'a self,
-        batches: &Batches,
-    ) -> impl Iterator<Item = BatchIndex> + use<'a> {
+    pub(super) fn pending<'a>(&'a self, batches: &Batches) -> impl Iterator<Item = BatchIndex> + use<'a> {
         let all = batches.all().enumerate();
         all.filter(|(position, _)| self.words[position / 64] >> (position % 64) & 1 == 0)
             .map(|(_, batch)| batch)

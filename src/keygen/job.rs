@@ -48,16 +48,8 @@ impl JobOptions {
     ///
     /// # Errors
     /// [`BudgetTooSmall`](crate::plan::BudgetTooSmall) if the least that works is over the budget.
-    pub fn memory_plan(
-        &self,
-        plan: &crate::Plan,
-    ) -> Result<MemoryPlan, crate::plan::BudgetTooSmall> {
-        MemoryPlan::new(
-            plan,
-            self.resolved_threads(),
-            self.group_batches,
-            self.memory_bytes,
-        )
+    pub fn memory_plan(&self, plan: &crate::Plan) -> Result<MemoryPlan, crate::plan::BudgetTooSmall> {
+        MemoryPlan::new(plan, self.resolved_threads(), self.group_batches, self.memory_bytes)
     }
 }
 
@@ -140,6 +132,12 @@ impl KeygenJob {
         &self.prepared.memory
     }
 
+    /// Lets a handle that was made before the job stop it.
+    #[must_use]
+    pub fn cancelled_by(self, cancel: CancelHandle) -> Self {
+        Self { cancel, ..self }
+    }
+
     /// A handle that stops the job from another thread or a signal handler.
     pub fn cancel_handle(&self) -> CancelHandle {
         self.cancel.clone()
@@ -220,8 +218,7 @@ impl KeygenJob {
                 record: record.clone(),
             };
             let pending = done.pending(plan.batches());
-            record.run_epochs =
-                pipeline::run(computer, &pool, &self.prepared.memory, pending, committer)?;
+            record.run_epochs = pipeline::run(computer, &pool, &self.prepared.memory, pending, committer)?;
             if self.cancel.is_cancelled() {
                 return Err(KeygenError::Interrupted);
             }
@@ -240,22 +237,13 @@ impl KeygenJob {
     }
 
     /// From here on the directory is read-only data.
-    fn seal(
-        self,
-        root: Vec<u8>,
-        writer: LayerWriter,
-        epochs_computed: u64,
-    ) -> Result<Summary, KeygenError> {
+    fn seal(self, root: Vec<u8>, writer: LayerWriter, epochs_computed: u64) -> Result<Summary, KeygenError> {
         let Prepared {
-            paths,
-            manifest,
-            lock,
-            ..
+            paths, manifest, lock, ..
         } = self.prepared;
         for span in manifest.plan().geometry().levels() {
             let path = writer.path(span.level);
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(SEALED_MODE))
-                .named("chmod", path)?;
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(SEALED_MODE)).named("chmod", path)?;
         }
         drop(writer);
         let manifest = manifest.sealed(root);
@@ -270,4 +258,3 @@ impl KeygenJob {
         })
     }
 }
-

@@ -3,8 +3,8 @@
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
 use rayon::ThreadPool;
+use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
 
 use super::KeygenError;
 use super::batch::{BatchBuffer, BatchComputer};
@@ -82,11 +82,7 @@ pub(super) struct Committer<'a> {
 }
 
 impl Committer<'_> {
-    fn commit_all(
-        mut self,
-        groups: &Receiver<Group>,
-        to_reuse: &Sender<Group>,
-    ) -> Result<u64, KeygenError> {
+    fn commit_all(mut self, groups: &Receiver<Group>, to_reuse: &Sender<Group>) -> Result<u64, KeygenError> {
         while let Ok(group) = groups.recv() {
             self.commit(&group)?;
             // Nobody may be waiting for it any more.

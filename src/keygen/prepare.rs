@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 use super::KeygenError;
 use super::request::{KeyDefaults, KeyRequest};
 use crate::failure::{IoFailure, Named};
-use crate::keydir::{
-    DirectoryLock, FORMAT_VERSION, KeyDir, KeyDirError, KeyPaths, Manifest, Secret,
-};
+use crate::keydir::{DirectoryLock, FORMAT_VERSION, KeyDir, KeyDirError, KeyPaths, Manifest, Secret};
 use crate::layers::Medium;
 use crate::migrations;
 use crate::plan::{BudgetTooSmall, MemoryPlan, Plan};
@@ -86,9 +84,7 @@ fn create(
     if exists {
         let foreign = paths.foreign_entry().named("readdir", directory)?;
         // A directory with layer files or checkpoints but no manifest has lost it: that is no place for a new key.
-        let orphan = [paths.layers(), paths.state()]
-            .into_iter()
-            .find(|path| path.exists());
+        let orphan = [paths.layers(), paths.state()].into_iter().find(|path| path.exists());
         if let Some(path) = foreign.or(orphan) {
             return Err(KeyDirError::Foreign(path).into());
         }
@@ -115,11 +111,7 @@ fn create(
 }
 
 /// Version 0 is a creation in progress; finishing it is not a migration that a person has to ask for.
-fn finish_creation(
-    paths: &KeyPaths,
-    manifest: Manifest,
-    medium: &dyn Medium,
-) -> Result<Manifest, KeygenError> {
+fn finish_creation(paths: &KeyPaths, manifest: Manifest, medium: &dyn Medium) -> Result<Manifest, KeygenError> {
     if manifest.format_version > 0 {
         return Ok(manifest);
     }

@@ -44,13 +44,7 @@ pub(super) fn check_batches(
     Ok(done)
 }
 
-fn matches(
-    plan: &Plan,
-    writer: &LayerWriter,
-    batch: BatchIndex,
-    record: &BatchRecord,
-    touched: &mut Touched,
-) -> bool {
+fn matches(plan: &Plan, writer: &LayerWriter, batch: BatchIndex, record: &BatchRecord, touched: &mut Touched) -> bool {
     let levels = plan.batches().levels();
     if levels.clone().count() != record.slice_crc32.len() {
         return false;

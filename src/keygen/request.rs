@@ -39,17 +39,11 @@ impl KeyRequest {
     pub fn plan(&self, defaults: &KeyDefaults) -> Result<Plan, crate::plan::PlanError> {
         let scheme = self.scheme.unwrap_or(defaults.scheme);
         let activation = self.activation_epoch.unwrap_or(0);
-        let left = scheme.lifetime().saturating_sub(activation).max(1);
-        let epochs = self.epochs.unwrap_or(defaults.epochs.min(left));
-        Plan::new(scheme, activation, epochs)
+        Plan::or_default(scheme, activation, self.epochs, defaults.epochs)
     }
 
     /// The manifest and the secret of a new key. `left` is the secret that an interrupted creation left behind.
-    pub(super) fn begin(
-        &self,
-        plan: Plan,
-        left: Option<Secret>,
-    ) -> Result<(Manifest, Secret), KeygenError> {
+    pub(super) fn begin(&self, plan: Plan, left: Option<Secret>) -> Result<(Manifest, Secret), KeygenError> {
         let (secret, origin) = match (&self.secret, left) {
             (Some(secret), _) => (secret.clone(), origin_of(secret)),
             (None, Some(left)) => (left, Origin::Fresh),
@@ -61,30 +55,16 @@ impl KeyRequest {
             (_, parameter) => parameter.unwrap_or_default(),
         };
         let drawn = secret.draw(&plan, &parameter);
-        let manifest = Manifest::begin(
-            plan,
-            drawn.parameter,
-            commitment(&drawn.prf_key),
-            origin,
-            drawn.fillers,
-        );
+        let manifest = Manifest::begin(plan, drawn.parameter, commitment(&drawn.prf_key), origin, drawn.fillers);
         Ok((manifest, secret))
     }
 
     /// Refuses a request that contradicts the manifest of the key that is to be resumed.
-    pub(super) fn agrees_with(
-        &self,
-        manifest: &Manifest,
-        paths: &KeyPaths,
-    ) -> Result<(), KeygenError> {
+    pub(super) fn agrees_with(&self, manifest: &Manifest, paths: &KeyPaths) -> Result<(), KeygenError> {
         let plan = manifest.plan();
         let contradictions = [
             contradiction("--scheme", self.scheme.map(Scheme::id), plan.scheme().id()),
-            contradiction(
-                "--activation-epoch",
-                self.activation_epoch,
-                plan.activation_epoch(),
-            ),
+            contradiction("--activation-epoch", self.activation_epoch, plan.activation_epoch()),
             contradiction("--epochs", self.epochs, plan.active_epochs()),
             contradiction(
                 "--parameter",

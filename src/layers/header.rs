@@ -83,7 +83,9 @@ impl Header {
         if page.get(..8) == Some(&MAGIC) && version > LAYER_FORMAT_VERSION {
             return Err(damaged(
                 8,
-                format!("layer format {version} is newer than {LAYER_FORMAT_VERSION}, the newest that this program reads"),
+                format!(
+                    "layer format {version} is newer than {LAYER_FORMAT_VERSION}, the newest that this program reads"
+                ),
             ));
         }
         let offset = page.iter().zip(&expected).position(|(a, b)| a != b);

@@ -45,16 +45,22 @@ impl WritableMapping {
 
     /// Drops the pages that `range` touches from resident memory. They stay in the page cache.
     pub(super) fn release(&self, range: Range<usize>) -> io::Result<()> {
-        let page = rustix::param::page_size();
-        let first = range.start - range.start % page;
-        let last = range.end.next_multiple_of(page).min(self.map.len());
+        let (first, length) = whole_pages(range, self.map.len());
         // SAFETY: MADV_DONTNEED may discard private modifications. This mapping is shared and file-backed, so the next
         // access finds the same bytes again in the page cache or on disk (madvise(2)).
         unsafe {
             self.map
-                .unchecked_advise_range(UncheckedAdvice::DontNeed, first, last - first)
+                .unchecked_advise_range(UncheckedAdvice::DontNeed, first, length)
         }
     }
+}
+
+/// First byte and length of the pages that a range touches.
+fn whole_pages(range: Range<usize>, map_bytes: usize) -> (usize, usize) {
+    let page = rustix::param::page_size();
+    let first = range.start - range.start % page;
+    let last = range.end.next_multiple_of(page).min(map_bytes);
+    (first, last - first)
 }
 
 /// A read-only mapping of a whole file.
@@ -64,11 +70,12 @@ pub(super) struct ReadableMapping {
 }
 
 impl ReadableMapping {
+    /// Maps a file of a sealed key, or of one whose lock this process holds.
     pub(super) fn new(file: &File) -> io::Result<Self> {
         // SAFETY: the bytes must not change under the slices we hand out. The files of a sealed key are immutable: they
-        // are made read-only when it is sealed and nothing of ours writes them afterwards. Should another program write
-        // them all the same, a slice yields other bytes, of which nothing here depends for memory safety; should it
-        // truncate them, an access gets SIGBUS.
+        // are made read-only when it is sealed and nothing of ours writes them afterwards; those of an unfinished key
+        // are written only under its lock. Should another program write them all the same, a slice yields other bytes,
+        // on which nothing here depends for memory safety; should it truncate them, an access gets SIGBUS.
         let map = unsafe { Mmap::map(file) }?;
         // A path touches one node in each file, far from the last one.
         map.advise(Advice::Random)?;
@@ -77,5 +84,15 @@ impl ReadableMapping {
 
     pub(super) fn bytes(&self) -> &[u8] {
         &self.map
+    }
+
+    /// Drops the pages that `range` touches from resident memory. They stay in the page cache.
+    pub(super) fn release(&self, range: Range<usize>) -> io::Result<()> {
+        let (first, length) = whole_pages(range, self.map.len());
+        // SAFETY: a read-only mapping has no modifications that could be lost; the next access reads the file again.
+        unsafe {
+            self.map
+                .unchecked_advise_range(UncheckedAdvice::DontNeed, first, length)
+        }
     }
 }

@@ -13,8 +13,8 @@ mod writer;
 use std::ops::Range;
 use std::path::PathBuf;
 
-pub use header::KeyId;
 pub(crate) use header::Header;
+pub use header::KeyId;
 pub(crate) use medium::{Disk, LayerFile, Medium};
 pub use reader::LayerReader;
 pub(crate) use touched::Touched;

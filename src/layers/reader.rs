@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use super::mapping::ReadableMapping;
 use super::{Header, KeyId, LayerError, Slice};
@@ -19,6 +20,7 @@ pub struct LayerReader {
 
 #[derive(Debug)]
 struct MappedLayer {
+    path: PathBuf,
     mapping: ReadableMapping,
     first_index: u64,
     count: u64,
@@ -40,10 +42,7 @@ impl LayerReader {
             .iter()
             .map(|span| MappedLayer::open(&paths.layer(span.level), span, digest_bytes, key_id))
             .collect::<Result<_, _>>()?;
-        Ok(Self {
-            layers,
-            digest_bytes,
-        })
+        Ok(Self { layers, digest_bytes })
     }
 
     /// The digest of a node; `None` if the key does not store it.
@@ -57,23 +56,31 @@ impl LayerReader {
     /// The digests of a run of nodes; `None` if the key does not store all of them.
     pub fn slice(&self, slice: &Slice) -> Option<&[u8]> {
         let layer = self.layers.get(usize::from(slice.level.0))?;
+        layer.mapping.bytes().get(self.offsets(layer, slice)?)
+    }
+
+    /// Gives up the memory that a run of nodes occupies; reading it again brings it back.
+    pub(crate) fn release(&self, slice: &Slice) -> Result<(), LayerError> {
+        let layer = self.layers.get(usize::from(slice.level.0));
+        let Some((layer, offsets)) = layer.and_then(|l| Some((l, self.offsets(l, slice)?))) else {
+            return Ok(());
+        };
+        Ok(layer.mapping.release(offsets).named("madvise", &layer.path)?)
+    }
+
+    fn offsets(&self, layer: &MappedLayer, slice: &Slice) -> Option<Range<usize>> {
         let first = slice.nodes.start.checked_sub(layer.first_index)?;
         let end = slice.nodes.end.checked_sub(layer.first_index)?;
         if end > layer.count {
             return None;
         }
         let offset = |node: u64| LAYER_HEADER_BYTES as usize + node as usize * self.digest_bytes;
-        layer.mapping.bytes().get(offset(first)..offset(end))
+        Some(offset(first)..offset(end))
     }
 }
 
 impl MappedLayer {
-    fn open(
-        path: &Path,
-        span: &LevelSpan,
-        digest_bytes: usize,
-        key_id: KeyId,
-    ) -> Result<Self, LayerError> {
+    fn open(path: &Path, span: &LevelSpan, digest_bytes: usize, key_id: KeyId) -> Result<Self, LayerError> {
         let header = Header::new(key_id, span, digest_bytes);
         let file = match File::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -93,6 +100,7 @@ impl MappedLayer {
         let mapping = ReadableMapping::new(&file).named("mmap", path)?;
         header.check_page(&mapping.bytes()[..LAYER_HEADER_BYTES as usize], path)?;
         Ok(Self {
+            path: path.to_owned(),
             mapping,
             first_index: header.first_index,
             count: header.count,

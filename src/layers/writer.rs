@@ -22,12 +22,7 @@ pub(crate) struct LayerWriter {
 
 impl LayerWriter {
     /// Opens every layer file of the plan and checks headers and lengths.
-    pub(crate) fn open(
-        medium: &dyn Medium,
-        paths: &KeyPaths,
-        plan: &Plan,
-        key_id: KeyId,
-    ) -> Result<Self, LayerError> {
+    pub(crate) fn open(medium: &dyn Medium, paths: &KeyPaths, plan: &Plan, key_id: KeyId) -> Result<Self, LayerError> {
         let digest_bytes = plan.scheme().digest_bytes();
         let mut layers = Vec::new();
         for span in plan.geometry().levels() {
@@ -94,12 +89,8 @@ impl LayerWriter {
 
     fn offsets(&self, slice: &Slice) -> Range<u64> {
         let layer = &self.layers[usize::from(slice.level.0)];
-        debug_assert!(
-            slice.nodes.start >= layer.first_index
-                && slice.nodes.end <= layer.first_index + layer.count
-        );
-        let offset =
-            |node: u64| LAYER_HEADER_BYTES + (node - layer.first_index) * self.digest_bytes;
+        debug_assert!(slice.nodes.start >= layer.first_index && slice.nodes.end <= layer.first_index + layer.count);
+        let offset = |node: u64| LAYER_HEADER_BYTES + (node - layer.first_index) * self.digest_bytes;
         offset(slice.nodes.start)..offset(slice.nodes.end)
     }
 }

@@ -30,11 +30,7 @@ pub enum PlanError {
 ///
 /// # Errors
 /// [`PlanError`] if there is no epoch or one past the lifetime.
-pub fn stored_interval(
-    scheme: &Scheme,
-    activation: u64,
-    epochs: u64,
-) -> Result<EpochRange, PlanError> {
+pub fn stored_interval(scheme: &Scheme, activation: u64, epochs: u64) -> Result<EpochRange, PlanError> {
     if epochs == 0 {
         return Err(PlanError::NoEpochs);
     }
@@ -50,9 +46,7 @@ pub fn stored_interval(
         })?;
     let bottom_tree = 1 << (scheme.log_lifetime() / 2);
     let start = activation - activation % bottom_tree;
-    let end = wanted_end
-        .next_multiple_of(bottom_tree)
-        .max(start + 2 * bottom_tree);
+    let end = wanted_end.next_multiple_of(bottom_tree).max(start + 2 * bottom_tree);
     let passes = end.saturating_sub(lifetime);
     Ok(EpochRange {
         start: start - passes,

@@ -43,12 +43,7 @@ impl MemoryPlan {
     ///
     /// # Errors
     /// [`BudgetTooSmall`] if a group of one batch does not fit.
-    pub fn new(
-        plan: &Plan,
-        threads: usize,
-        group_batches: usize,
-        budget_bytes: u64,
-    ) -> Result<Self, BudgetTooSmall> {
+    pub fn new(plan: &Plan, threads: usize, group_batches: usize, budget_bytes: u64) -> Result<Self, BudgetTooSmall> {
         let batch_bytes = plan.batch_bytes() as u64;
         let fixed_bytes = BASE_BYTES + threads as u64 * WORKER_BYTES + done_set_bytes(plan);
         let per_group_batch = GROUPS_IN_FLIGHT * batch_bytes;

@@ -40,11 +40,7 @@ impl Plan {
     /// assert_eq!(plan.batches().count(), 256);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn new(
-        scheme: &'static Scheme,
-        activation: u64,
-        epochs: u64,
-    ) -> Result<Self, PlanError> {
+    pub fn new(scheme: &'static Scheme, activation: u64, epochs: u64) -> Result<Self, PlanError> {
         let stored = stored_interval(scheme, activation, epochs)?;
         let geometry = Geometry::new(scheme.log_lifetime(), stored);
         Ok(Self {
@@ -53,6 +49,21 @@ impl Plan {
             active_epochs: epochs,
             batches: Batches::new(geometry),
         })
+    }
+
+    /// As [`new`](Self::new), for `epochs` if they are given; else for `default_epochs`, or as many as the lifetime has
+    /// left.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn or_default(
+        scheme: &'static Scheme,
+        activation: u64,
+        epochs: Option<u64>,
+        default_epochs: u64,
+    ) -> Result<Self, PlanError> {
+        let left = scheme.lifetime().saturating_sub(activation).max(1);
+        Self::new(scheme, activation, epochs.unwrap_or(default_epochs.min(left)))
     }
 
     /// The scheme.
@@ -103,10 +114,7 @@ impl Plan {
 
     /// Bytes of everything, with an allowance for the checkpoint store.
     pub fn disk_bytes(&self) -> u64 {
-        self.layer_bytes()
-            + SMALL_FILES_BYTES
-            + STATE_BYTES_BASE
-            + self.batches.count() * STATE_BYTES_PER_BATCH
+        self.layer_bytes() + SMALL_FILES_BYTES + STATE_BYTES_BASE + self.batches.count() * STATE_BYTES_PER_BATCH
     }
 
     /// Bytes of one batch's nodes, all levels.

@@ -217,8 +217,5 @@ impl Scheme {
 }
 
 fn nearest_name(asked: &str) -> Option<&'static str> {
-    crate::text::nearest(
-        asked,
-        Scheme::all().iter().flat_map(|s| [s.id, s.upstream_name]),
-    )
+    crate::text::nearest(asked, Scheme::all().iter().flat_map(|s| [s.id, s.upstream_name]))
 }

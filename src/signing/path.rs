@@ -71,10 +71,7 @@ impl PathReader {
             .map(Epoch)
             .ok()
             .filter(|&epoch| stored.contains(epoch))
-            .ok_or(SigningError::OutsideKey {
-                epoch: number,
-                stored,
-            })
+            .ok_or(SigningError::OutsideKey { epoch: number, stored })
     }
 
     /// The path of an epoch, checked against the root.
@@ -101,12 +98,10 @@ impl PathReader {
     pub fn unchecked_path(&self, epoch: Epoch) -> Result<AuthenticationPath, SigningError> {
         let plan = self.manifest().plan();
         let node = |level: Level, node: NodeIndex| {
-            self.layers
-                .node(level, node)
-                .ok_or_else(|| SigningError::OutsideKey {
-                    epoch: epoch.0.into(),
-                    stored: plan.stored(),
-                })
+            self.layers.node(level, node).ok_or_else(|| SigningError::OutsideKey {
+                epoch: epoch.0.into(),
+                stored: plan.stored(),
+            })
         };
         let leaf = node(Level(0), NodeIndex(epoch.0.into()))?.to_vec();
         let height = usize::from(plan.scheme().log_lifetime());
@@ -114,11 +109,7 @@ impl PathReader {
         for (level, sibling) in plan.geometry().path(epoch) {
             siblings.extend_from_slice(node(level, sibling)?);
         }
-        Ok(AuthenticationPath {
-            epoch,
-            leaf,
-            siblings,
-        })
+        Ok(AuthenticationPath { epoch, leaf, siblings })
     }
 
     #[cfg(feature = "keygen")]

@@ -48,11 +48,7 @@ impl Signer {
     ///
     /// # Errors
     /// [`SigningError`] if the epoch is outside the key, no codeword is accepted, or the key's files are damaged.
-    pub fn sign(
-        &self,
-        epoch: Epoch,
-        message: &[u8; MESSAGE_BYTES],
-    ) -> Result<Signature, SigningError> {
+    pub fn sign(&self, epoch: Epoch, message: &[u8; MESSAGE_BYTES]) -> Result<Signature, SigningError> {
         let path = self.paths.path(epoch)?;
         let kernel = self.paths.kernel();
         let scheme = self.paths.manifest().scheme();

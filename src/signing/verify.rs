@@ -50,12 +50,7 @@ impl Verifier {
     ///
     /// # Errors
     /// [`Rejection`] says why the signature is not valid.
-    pub fn verify(
-        &self,
-        epoch: u64,
-        message: &[u8; MESSAGE_BYTES],
-        signature: &Signature,
-    ) -> Result<(), Rejection> {
+    pub fn verify(&self, epoch: u64, message: &[u8; MESSAGE_BYTES], signature: &Signature) -> Result<(), Rejection> {
         let scheme = self.scheme;
         let epoch = u32::try_from(epoch)
             .map(Epoch)
@@ -73,8 +68,7 @@ impl Verifier {
         let mut node = vec![0; scheme.digest_bytes()];
         self.kernel
             .leaf_of_revealed(epoch, &positions, &signature.hashes, &mut node);
-        self.kernel
-            .fold_path(epoch, &signature.siblings, &mut node);
+        self.kernel.fold_path(epoch, &signature.siblings, &mut node);
         if node == self.root {
             Ok(())
         } else {
@@ -86,12 +80,7 @@ impl Verifier {
     ///
     /// # Errors
     /// [`Rejection`] says why the signature is not valid; a malformed one is not.
-    pub fn verify_ssz(
-        &self,
-        epoch: u64,
-        message: &[u8; MESSAGE_BYTES],
-        signature: &[u8],
-    ) -> Result<(), Rejection> {
+    pub fn verify_ssz(&self, epoch: u64, message: &[u8; MESSAGE_BYTES], signature: &[u8]) -> Result<(), Rejection> {
         let signature = Signature::from_ssz(self.scheme, signature)?;
         self.verify(epoch, message, &signature)
     }

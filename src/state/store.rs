@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBRecoveryMode, ErrorKind,
-    IteratorMode, LogLevel, Options, WriteBatch, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBRecoveryMode, ErrorKind, IteratorMode,
+    LogLevel, Options, WriteBatch, WriteOptions,
 };
 use serde::de::DeserializeOwned;
 
@@ -35,17 +35,13 @@ pub(crate) struct Store {
 
 impl Store {
     /// Creates an empty store with these column families, bound to a key. What was there before is removed.
-    pub(crate) fn create(
-        path: &Path,
-        column_families: &[&str],
-        binding: &[u8; 32],
-    ) -> Result<(), StateError> {
+    pub(crate) fn create(path: &Path, column_families: &[&str], binding: &[u8; 32]) -> Result<(), StateError> {
         let mut options = options();
         DB::destroy(&options, path).map_err(failure("removal", path))?;
         options.create_if_missing(true);
         options.create_missing_column_families(true);
-        let db = DB::open_cf_descriptors(&options, path, descriptors(column_families))
-            .map_err(failure("creation", path))?;
+        let db =
+            DB::open_cf_descriptors(&options, path, descriptors(column_families)).map_err(failure("creation", path))?;
         let store = Self {
             db,
             path: path.to_owned(),
@@ -58,8 +54,7 @@ impl Store {
     /// Opens the store for the one process that writes, and checks that it is this key's.
     pub(crate) fn open(path: &Path, binding: &[u8; 32]) -> Result<Self, StateError> {
         let families = existing_families(path)?;
-        let db = DB::open_cf_descriptors(&options(), path, descriptors(&families))
-            .map_err(failure("opening", path))?;
+        let db = DB::open_cf_descriptors(&options(), path, descriptors(&families)).map_err(failure("opening", path))?;
         Self::bound(db, path, binding)
     }
 
@@ -123,8 +118,7 @@ impl Store {
     /// Every batch record, in the order of the batches.
     pub(crate) fn batches(
         &self,
-    ) -> Result<impl Iterator<Item = Result<(BatchIndex, BatchRecord), StateError>>, StateError>
-    {
+    ) -> Result<impl Iterator<Item = Result<(BatchIndex, BatchRecord), StateError>>, StateError> {
         let entries = self.db.iterator_cf(self.family(BATCHES)?, IteratorMode::Start);
         Ok(entries.map(|entry| {
             let (key, value) = entry.map_err(failure("reading", &self.path))?;
@@ -173,11 +167,7 @@ impl Store {
         records::encode(record).map_err(|_| self.damaged_record("new"))
     }
 
-    fn decode<T: DeserializeOwned>(
-        &self,
-        family: &'static str,
-        value: &[u8],
-    ) -> Result<T, StateError> {
+    fn decode<T: DeserializeOwned>(&self, family: &'static str, value: &[u8]) -> Result<T, StateError> {
         records::decode(value).map_err(|_| self.damaged_record(family))
     }
 
@@ -223,9 +213,7 @@ fn options() -> Options {
     options
 }
 
-fn descriptors<N: AsRef<str>>(
-    families: &[N],
-) -> impl Iterator<Item = ColumnFamilyDescriptor> + use<'_, N> {
+fn descriptors<N: AsRef<str>>(families: &[N]) -> impl Iterator<Item = ColumnFamilyDescriptor> + use<'_, N> {
     families
         .iter()
         .map(|name| ColumnFamilyDescriptor::new(name.as_ref(), options()))
@@ -234,12 +222,10 @@ fn descriptors<N: AsRef<str>>(
 fn failure(call: &'static str, path: &Path) -> impl FnOnce(rocksdb::Error) -> StateError {
     let path = path.to_owned();
     move |error| match error.kind() {
-        ErrorKind::Corruption | ErrorKind::NotFound | ErrorKind::InvalidArgument => {
-            StateError::Damaged {
-                path,
-                message: error.to_string(),
-            }
-        }
+        ErrorKind::Corruption | ErrorKind::NotFound | ErrorKind::InvalidArgument => StateError::Damaged {
+            path,
+            message: error.to_string(),
+        },
         _ => StateError::Failed {
             call,
             path,

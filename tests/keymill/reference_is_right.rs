@@ -10,8 +10,8 @@
 use sha3::{Digest, Sha3_256};
 
 use crate::reference::{
-    DrawnKey, Filler, Params, Reference, Tree, all_ids, draw_from_seed, fillers_needed, keccak,
-    params, secret_key_ssz, widen,
+    DrawnKey, Filler, Params, Reference, Tree, all_ids, draw_from_seed, fillers_needed, keccak, params, secret_key_ssz,
+    widen,
 };
 use crate::vectors::{self, Key, TopTree};
 
@@ -88,8 +88,7 @@ fn every_recorded_step_is_reproduced() {
         let prf_key = &scheme.prf_key;
         for step in &scheme.steps {
             let at = format!("{} epoch {}", scheme.scheme, step.epoch);
-            let walk =
-                |chain, to, value: &[u8]| reference.chain_walk(step.epoch, chain, 0, to, value);
+            let walk = |chain, to, value: &[u8]| reference.chain_walk(step.epoch, chain, 0, to, value);
             let rho = |attempt| reference.rho(prf_key, step.epoch, &step.message, attempt);
             let codeword = |rho: &[u8]| reference.codeword(step.epoch, &step.message, rho);
 
@@ -109,8 +108,7 @@ fn every_recorded_step_is_reproduced() {
             );
 
             assert_eq!(rho(0), step.rho_attempt_0, "{at}");
-            let any_sum =
-                reference.codeword_of_any_sum(step.epoch, &step.message, &step.rho_attempt_0);
+            let any_sum = reference.codeword_of_any_sum(step.epoch, &step.message, &step.rho_attempt_0);
             assert_eq!(any_sum, step.codeword_attempt_0, "{at}");
             for attempt in 0..step.first_good_attempt {
                 assert_eq!(codeword(&rho(attempt)), None, "{at} attempt {attempt}");
@@ -128,11 +126,7 @@ fn drawn(key: &Key) -> (Reference, DrawnKey) {
     let stored = widen(h, key.activation_epoch, key.num_active_epochs);
     assert_eq!(stored, key.stored(), "{}", name(key));
     let drawn = draw_from_seed(&key.scheme, &key.rng_seed, stored);
-    assert!(
-        key.public_key_ssz.ends_with(&drawn.parameter),
-        "{}",
-        name(key)
-    );
+    assert!(key.public_key_ssz.ends_with(&drawn.parameter), "{}", name(key));
     if key.secret_fields_are_its_own() {
         assert_eq!(drawn.parameter, key.parameter, "{}", name(key));
         assert_eq!(drawn.prf_key, key.prf_key, "{}", name(key));
@@ -246,12 +240,7 @@ fn assert_grown_whole(key: &Key) {
         let (epoch, message) = (recorded.epoch, &recorded.message);
         let siblings = tree.siblings(epoch.into());
         let signature = reference.sign(&drawn.prf_key, epoch, message, &siblings);
-        assert_eq!(
-            signature,
-            recorded.signature_ssz,
-            "{} epoch {epoch}",
-            name(key)
-        );
+        assert_eq!(signature, recorded.signature_ssz, "{} epoch {epoch}", name(key));
         assert!(reference.verify(&tree.root(), epoch, message, &signature));
     }
     println!("{}: {:.1?}", name(key), begun.elapsed());
@@ -285,15 +274,7 @@ fn long_keys_are_reproduced_whole_from_their_seeds() {
 fn widened_intervals_need_fillers_only_from_half_the_height_and_at_the_root() {
     for h in [8, 18, 20, 32] {
         let (lifetime, step) = (1u64 << h, 1u64 << (h / 2));
-        for activation in [
-            0,
-            1,
-            step - 1,
-            step,
-            5 * step + 3,
-            lifetime / 2,
-            lifetime - 1,
-        ] {
+        for activation in [0, 1, step - 1, step, 5 * step + 3, lifetime / 2, lifetime - 1] {
             for epochs in [1, step, step + 1, 3 * step, lifetime - activation] {
                 let epochs = epochs.min(lifetime - activation);
                 let (start, end) = widen(h, activation, epochs);

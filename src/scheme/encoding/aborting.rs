@@ -14,12 +14,7 @@ pub(super) struct Aborting {
 }
 
 impl Aborting {
-    pub(super) fn new(
-        scheme: &Scheme,
-        chunks_per_element: u8,
-        quotient: u32,
-        target_sum: u16,
-    ) -> Self {
+    pub(super) fn new(scheme: &Scheme, chunks_per_element: u8, quotient: u32, target_sum: u16) -> Self {
         Self {
             chunks_per_element: chunks_per_element.into(),
             chain_length: scheme.chain_length(),

@@ -62,10 +62,7 @@ impl BaseW {
     }
 
     fn checksum_digits(&self, message: &[u16], digits: &mut [u16]) {
-        let mut sum: u32 = message
-            .iter()
-            .map(|&x| self.chain_length - 1 - u32::from(x))
-            .sum();
+        let mut sum: u32 = message.iter().map(|&x| self.chain_length - 1 - u32::from(x)).sum();
         for digit in digits {
             *digit = (sum % self.chain_length) as u16;
             sum /= self.chain_length;

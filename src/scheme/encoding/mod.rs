@@ -28,9 +28,7 @@ enum Kind {
 impl CodewordEncoder {
     pub(crate) fn new(scheme: &Scheme) -> Self {
         let kind = match scheme.encoding() {
-            Encoding::Plain { target_sum } => {
-                Kind::BaseW(BaseW::with_target_sum(scheme, target_sum))
-            }
+            Encoding::Plain { target_sum } => Kind::BaseW(BaseW::with_target_sum(scheme, target_sum)),
             Encoding::Checksum { .. } => Kind::BaseW(BaseW::with_checksum(scheme)),
             Encoding::TopLevel {
                 final_layer,
@@ -40,12 +38,7 @@ impl CodewordEncoder {
                 chunks_per_element,
                 quotient,
                 target_sum,
-            } => Kind::Aborting(Aborting::new(
-                scheme,
-                chunks_per_element,
-                quotient,
-                target_sum,
-            )),
+            } => Kind::Aborting(Aborting::new(scheme, chunks_per_element, quotient, target_sum)),
         };
         Self { kind }
     }
@@ -67,13 +60,9 @@ fn sums_to(codeword: &[u16], target_sum: u32) -> bool {
 }
 
 /// Reads field elements as the digits of a big-endian base-p number.
-fn base_p_number<const BITS: usize, const LIMBS: usize>(
-    hash_elements: &[u32],
-) -> ruint::Uint<BITS, LIMBS> {
+fn base_p_number<const BITS: usize, const LIMBS: usize>(hash_elements: &[u32]) -> ruint::Uint<BITS, LIMBS> {
     let prime = ruint::Uint::from(crate::hash::PRIME);
-    hash_elements
-        .iter()
-        .fold(ruint::Uint::ZERO, |number, &element| {
-            number * prime + ruint::Uint::from(element)
-        })
+    hash_elements.iter().fold(ruint::Uint::ZERO, |number, &element| {
+        number * prime + ruint::Uint::from(element)
+    })
 }

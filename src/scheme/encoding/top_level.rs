@@ -75,9 +75,7 @@ fn layer_sizes(chains: usize, chain_length: usize, final_layer: usize) -> Vec<Ve
     for dimension in 1..=chains {
         let below = &sizes[dimension - 1];
         let layers = (0..=final_layer)
-            .map(|d| {
-                (0..=d.min(chain_length - 1)).fold(U256::ZERO, |sum, spent| sum + below[d - spent])
-            })
+            .map(|d| (0..=d.min(chain_length - 1)).fold(U256::ZERO, |sum, spent| sum + below[d - spent]))
             .collect();
         sizes.push(layers);
     }

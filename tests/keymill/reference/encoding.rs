@@ -59,9 +59,7 @@ impl LayerSizes {
         };
         for m in 1..=v {
             // The first coordinate spends j of d, the other m - 1 the rest.
-            let layer = |d: usize| {
-                (0..=d.min(w - 1)).fold(Integer::ZERO, |sum, j| sum + sizes.of(m - 1, d - j))
-            };
+            let layer = |d: usize| (0..=d.min(w - 1)).fold(Integer::ZERO, |sum, j| sum + sizes.of(m - 1, d - j));
             let layers = (0..=m * (w - 1)).map(layer).collect();
             sizes.by_dimension.push(layers);
         }

@@ -38,8 +38,7 @@ impl Reference {
         };
         Reference {
             capacity: capacity(&poseidon, &params),
-            parameter: field::from_bytes(parameter, PARAMETER_ELEMENTS)
-                .expect("the parameter is 5 canonical elements"),
+            parameter: field::from_bytes(parameter, PARAMETER_ELEMENTS).expect("the parameter is 5 canonical elements"),
             poseidon,
             layer_sizes,
             params,
@@ -63,14 +62,7 @@ impl Reference {
     }
 
     /// The value at `to_position`, given the one at `from_position`.
-    pub fn chain_walk(
-        &self,
-        epoch: u32,
-        chain: u64,
-        from_position: u64,
-        to_position: u64,
-        value: &[u8],
-    ) -> Vec<u8> {
+    pub fn chain_walk(&self, epoch: u32, chain: u64, from_position: u64, to_position: u64, value: &[u8]) -> Vec<u8> {
         assert!(from_position <= to_position && to_position < self.params.w as u64);
         let mut value = self.digest(value);
         for position in from_position + 1..=to_position {
@@ -141,12 +133,7 @@ impl Reference {
     }
 
     /// The same before its sum is looked at.
-    pub fn codeword_of_any_sum(
-        &self,
-        epoch: u32,
-        message: &[u8; 32],
-        rho: &[u8],
-    ) -> Option<Vec<u8>> {
+    pub fn codeword_of_any_sum(&self, epoch: u32, message: &[u8; 32], rho: &[u8]) -> Option<Vec<u8>> {
         let rho = field::from_bytes(rho, self.params.r).expect("rho is r canonical elements");
         let message = field::low_first_elements(Integer::from_le_slice(message), MESSAGE_ELEMENTS);
         let tweak = tweak((u64::from(epoch) << 8) + 0x02);
@@ -171,9 +158,9 @@ impl Reference {
 /// modes").
 fn capacity(poseidon: &Poseidon, params: &Params) -> Vec<u32> {
     let lengths = [PARAMETER_ELEMENTS, TWEAK_ELEMENTS, params.c, params.n];
-    let number = lengths.iter().fold(Integer::ZERO, |number, &length| {
-        (number << 32) + Integer::from(length)
-    });
+    let number = lengths
+        .iter()
+        .fold(Integer::ZERO, |number, &length| (number << 32) + Integer::from(length));
     poseidon.capacity(&field::low_first_elements(number, 24))
 }
 

@@ -75,8 +75,7 @@ fn permute(state: &mut [u64; 25]) {
 }
 
 fn theta(state: &mut [u64; 25]) {
-    let column: [u64; 5] =
-        std::array::from_fn(|x| (0..5).fold(0, |parity, y| parity ^ state[x + 5 * y]));
+    let column: [u64; 5] = std::array::from_fn(|x| (0..5).fold(0, |parity, y| parity ^ state[x + 5 * y]));
     for (i, lane) in state.iter_mut().enumerate() {
         let x = i % 5;
         *lane ^= column[(x + 4) % 5] ^ column[(x + 1) % 5].rotate_left(1);

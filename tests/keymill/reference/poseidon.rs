@@ -1,9 +1,7 @@
 //! The permutations and the modes they are used in (schemes.md, "Permutation modes").
 
 use p3_field::{PrimeCharacteristicRing, PrimeField32};
-use p3_koala_bear::{
-    KoalaBear, Poseidon2KoalaBear, default_koalabear_poseidon1_16, default_koalabear_poseidon1_24,
-};
+use p3_koala_bear::{KoalaBear, Poseidon2KoalaBear, default_koalabear_poseidon1_16, default_koalabear_poseidon1_24};
 use p3_poseidon2::ExternalLayerConstants;
 use p3_symmetric::Permutation;
 
@@ -109,11 +107,7 @@ fn poseidon2<const W: usize, T>(
     internal: &[u32],
     new: impl Fn(ExternalLayerConstants<KoalaBear, W>, Vec<KoalaBear>) -> T,
 ) -> T {
-    let rounds = |rows: &[[u32; W]]| {
-        rows.iter()
-            .map(|row| row.map(KoalaBear::from_u32))
-            .collect()
-    };
+    let rounds = |rows: &[[u32; W]]| rows.iter().map(|row| row.map(KoalaBear::from_u32)).collect();
     new(
         ExternalLayerConstants::new(rounds(initial), rounds(terminal)),
         internal.iter().map(|&e| KoalaBear::from_u32(e)).collect(),

@@ -11,12 +11,7 @@ type Layer = (u64, Vec<Vec<u8>>);
 const FIXED_PART: usize = 32 + 20 + 8 + 8 + 4 + 8 + 4 + 4;
 
 /// The secret key of a widened interval, with the first two bottom trees as its window.
-pub fn secret_key_ssz(
-    reference: &Reference,
-    prf_key: &[u8; 32],
-    stored: (u64, u64),
-    tree: &Tree,
-) -> Vec<u8> {
+pub fn secret_key_ssz(reference: &Reference, prf_key: &[u8; 32], stored: (u64, u64), tree: &Tree) -> Vec<u8> {
     let h = reference.params.h;
     let half = h / 2;
     let left_index = stored.0 >> half;

@@ -16,13 +16,7 @@ struct Parts {
 
 impl Reference {
     /// The SSZ signature. `siblings` are those of the epoch's leaf, from level 0 to level h - 1.
-    pub fn sign(
-        &self,
-        prf_key: &[u8; 32],
-        epoch: u32,
-        message: &[u8; 32],
-        siblings: &[Vec<u8>],
-    ) -> Vec<u8> {
+    pub fn sign(&self, prf_key: &[u8; 32], epoch: u32, message: &[u8; 32], siblings: &[Vec<u8>]) -> Vec<u8> {
         assert!(u64::from(epoch) < self.params.lifetime());
         assert_eq!(siblings.len(), usize::from(self.params.h));
         let (rho, codeword) = (0..MOST_ATTEMPTS)

@@ -31,12 +31,7 @@ pub fn fillers_needed(h: u8, start: u64, end: u64) -> Vec<(u8, u64)> {
 
 impl Tree {
     /// The tree over any interval of epochs, given its leaves and the fillers it needs.
-    pub fn build(
-        reference: &Reference,
-        start_epoch: u64,
-        leaves: Vec<Vec<u8>>,
-        fillers: &[Filler],
-    ) -> Tree {
+    pub fn build(reference: &Reference, start_epoch: u64, leaves: Vec<Vec<u8>>, fillers: &[Filler]) -> Tree {
         Tree::build_above(reference, 0, start_epoch, leaves, fillers)
     }
 
@@ -65,10 +60,7 @@ impl Tree {
                 .collect();
             layers.push((padded_start, padded));
         }
-        Tree {
-            lowest_level,
-            layers,
-        }
+        Tree { lowest_level, layers }
     }
 
     /// Node (h, 0), the first of the two of the root layer.

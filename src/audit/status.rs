@@ -1,0 +1,77 @@
+//! How far a key is; also while it is being made.
+
+use std::path::Path;
+
+use crate::failure::IoFailure;
+use crate::keydir::{KeyDir, KeyDirError, KeyState, Manifest};
+use crate::state::{ProgressRecord, StateError, Store};
+
+/// A snapshot of a key directory.
+#[derive(Debug)]
+pub struct KeyStatus {
+    /// Everything public about the key.
+    pub manifest: Manifest,
+    /// Batches with a checkpoint.
+    pub batches_done: u64,
+    /// The process that is writing, if one is.
+    pub writer: Option<String>,
+    /// The last commit.
+    pub progress: ProgressRecord,
+    /// Bytes that the directory's files occupy on disk.
+    pub disk_bytes: u64,
+}
+
+/// The status of a key directory cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub enum StatusError {
+    /// The directory is not a key directory.
+    #[error(transparent)]
+    KeyDir(#[from] KeyDirError),
+    /// The checkpoint store cannot be read.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A call failed.
+    #[error(transparent)]
+    Io(#[from] IoFailure),
+}
+
+/// Tells how far the key in a directory is. Takes no lock and writes nothing.
+///
+/// # Errors
+/// [`StatusError`] if it is not a key directory, or its checkpoints cannot be read.
+pub fn status(directory: &Path) -> Result<KeyStatus, StatusError> {
+    let key = KeyDir::open(directory)?;
+    let manifest = key.manifest().clone();
+    let store = Store::open_read_only(&key.paths().state(), &manifest.binding())?;
+    let progress = store.progress()?;
+    let batches_done = match manifest.state() {
+        KeyState::Sealed => manifest.plan().batches().count(),
+        KeyState::Generating => progress.batches_done,
+    };
+    Ok(KeyStatus {
+        writer: key.writer(),
+        manifest,
+        batches_done,
+        progress,
+        disk_bytes: occupied_bytes(directory),
+    })
+}
+
+/// Bytes of all blocks below a directory. Files that vanish while we look do not count.
+fn occupied_bytes(directory: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return 0;
+    };
+    entries
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let metadata = entry.metadata().ok()?;
+            Some(if metadata.is_dir() {
+                occupied_bytes(&entry.path())
+            } else {
+                metadata.blocks() * 512
+            })
+        })
+        .sum()
+}

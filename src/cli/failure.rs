@@ -1,0 +1,197 @@
+//! Errors and their exit codes (docs: `keymill --help`).
+
+use std::process::ExitCode;
+
+use keymill::failure::IoFailure;
+use keymill::interop::ssz::SszError;
+use keymill::keydir::KeyDirError;
+use keymill::layers::LayerError;
+use keymill::plan::{BudgetTooSmall, PlanError};
+use keymill::signing::SigningError;
+
+use crate::config::ConfigError;
+
+const NO: u8 = 1;
+const USAGE: u8 = 2;
+const DIRECTORY: u8 = 3;
+const MACHINE: u8 = 4;
+#[cfg(feature = "keygen")]
+const INTERRUPTED: u8 = 130;
+
+/// Why a command ends with another exit code than 0.
+#[derive(Debug)]
+pub struct Failure {
+    message: String,
+    code: u8,
+}
+
+impl Failure {
+    /// Wrong usage or input.
+    pub fn usage(message: impl ToString) -> Self {
+        Self::new(USAGE, message)
+    }
+
+    /// The machine failed.
+    pub fn machine(message: impl ToString) -> Self {
+        Self::new(MACHINE, message)
+    }
+
+    fn new(code: u8, message: impl ToString) -> Self {
+        Self {
+            message: message.to_string(),
+            code,
+        }
+    }
+
+    /// Prints the message and gives the exit code.
+    pub fn report(&self) -> ExitCode {
+        eprintln!("keymill: {}", self.message);
+        ExitCode::from(self.code)
+    }
+}
+
+/// The answer is no.
+pub fn no() -> ExitCode {
+    ExitCode::from(NO)
+}
+
+/// What kind of failure an error of the library is.
+trait Coded: std::fmt::Display {
+    fn code(&self) -> u8;
+}
+
+impl<E: Coded> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::new(error.code(), error)
+    }
+}
+
+impl Coded for ConfigError {
+    fn code(&self) -> u8 {
+        USAGE
+    }
+}
+
+impl Coded for PlanError {
+    fn code(&self) -> u8 {
+        USAGE
+    }
+}
+
+impl Coded for SszError {
+    fn code(&self) -> u8 {
+        USAGE
+    }
+}
+
+impl Coded for BudgetTooSmall {
+    fn code(&self) -> u8 {
+        MACHINE
+    }
+}
+
+impl Coded for IoFailure {
+    fn code(&self) -> u8 {
+        MACHINE
+    }
+}
+
+impl Coded for KeyDirError {
+    fn code(&self) -> u8 {
+        match self {
+            KeyDirError::Io(_) => MACHINE,
+            _ => DIRECTORY,
+        }
+    }
+}
+
+impl Coded for LayerError {
+    fn code(&self) -> u8 {
+        match self {
+            LayerError::Io(_) => MACHINE,
+            _ => DIRECTORY,
+        }
+    }
+}
+
+impl Coded for SigningError {
+    fn code(&self) -> u8 {
+        match self {
+            SigningError::KeyDir(error) => error.code(),
+            SigningError::Layer(error) => error.code(),
+            SigningError::OutsideKey { .. } | SigningError::NoCodeword { .. } => USAGE,
+            SigningError::Damaged { .. } => DIRECTORY,
+            SigningError::Withheld { .. } => MACHINE,
+        }
+    }
+}
+
+#[cfg(feature = "keygen")]
+mod job {
+    use keymill::audit::{CheckError, StatusError};
+    use keymill::{KeygenError, MigrationError, StateError};
+
+    use super::{Coded, DIRECTORY, INTERRUPTED, MACHINE, USAGE};
+
+    impl Coded for StateError {
+        fn code(&self) -> u8 {
+            match self {
+                StateError::Failed { .. } => MACHINE,
+                StateError::Damaged { .. } | StateError::OtherKey { .. } => DIRECTORY,
+            }
+        }
+    }
+
+    impl Coded for MigrationError {
+        fn code(&self) -> u8 {
+            match self {
+                MigrationError::Io(error) => error.code(),
+                MigrationError::Layer(error) => error.code(),
+                MigrationError::State(error) => error.code(),
+                MigrationError::KeyDir(error) => error.code(),
+                MigrationError::Interrupted(_) => INTERRUPTED,
+            }
+        }
+    }
+
+    impl Coded for KeygenError {
+        fn code(&self) -> u8 {
+            match self {
+                KeygenError::Plan(error) => error.code(),
+                KeygenError::Budget(error) => error.code(),
+                KeygenError::KeyDir(error) => error.code(),
+                KeygenError::Layer(error) => error.code(),
+                KeygenError::State(error) => error.code(),
+                KeygenError::Migration(error) => error.code(),
+                KeygenError::Io(error) => error.code(),
+                KeygenError::ParameterMissing | KeygenError::ParameterWithoutPrfKey => USAGE,
+                KeygenError::Contradiction { .. } | KeygenError::OtherSecret { .. } => DIRECTORY,
+                KeygenError::NoRandomness(_)
+                | KeygenError::Threads(_)
+                | KeygenError::TooLittleDisk { .. }
+                | KeygenError::DiskUnreliable { .. } => MACHINE,
+                KeygenError::Interrupted => INTERRUPTED,
+            }
+        }
+    }
+
+    impl Coded for StatusError {
+        fn code(&self) -> u8 {
+            match self {
+                StatusError::KeyDir(error) => error.code(),
+                StatusError::State(error) => error.code(),
+                StatusError::Io(error) => error.code(),
+            }
+        }
+    }
+
+    impl Coded for CheckError {
+        fn code(&self) -> u8 {
+            match self {
+                CheckError::KeyDir(error) => error.code(),
+                CheckError::State(error) => error.code(),
+                CheckError::Layer(error) => error.code(),
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Reading what people type: hex, files that hold it, secrets.
+
+use std::path::Path;
+
+use keymill::plan::Epoch;
+use zeroize::Zeroizing;
+
+use super::failure::Failure;
+
+/// Hex digits, with or without 0x.
+pub fn parse_hex(text: &str) -> Result<Vec<u8>, String> {
+    let digits = text.trim();
+    let digits = digits.strip_prefix("0x").unwrap_or(digits);
+    hex::decode(digits).map_err(|error| format!("not hex: {error}"))
+}
+
+/// A message: 32 bytes in hex.
+pub fn parse_message(text: &str) -> Result<[u8; 32], String> {
+    let bytes = parse_hex(text)?;
+    let found = bytes.len();
+    bytes
+        .try_into()
+        .map_err(|_| format!("{found} bytes, but a message is 32 bytes, 64 hex digits"))
+}
+
+/// An argument that is hex, or the name of a file that holds the bytes or their hex.
+pub fn hex_or_file(flag: &str, text: &str, expected_bytes: usize) -> Result<Vec<u8>, Failure> {
+    let not_hex = match parse_hex(text) {
+        Ok(bytes) => return Ok(bytes),
+        Err(message) => message,
+    };
+    if !Path::new(text).exists() {
+        let shown: String = text.chars().take(80).collect();
+        return Err(Failure::usage(format!(
+            "{flag} '{shown}' is neither hex ({not_hex}) nor a file"
+        )));
+    }
+    let content = read_small(flag, Path::new(text))?;
+    if content.len() == expected_bytes {
+        return Ok(content.to_vec());
+    }
+    // A file of other length can still hold hex; if it does not, the length of its bytes is what is wrong with it.
+    let as_hex = std::str::from_utf8(&content).ok().map(parse_hex);
+    Ok(match as_hex {
+        Some(Ok(bytes)) => bytes,
+        _ => content.to_vec(),
+    })
+}
+
+/// A secret of 32 bytes, from a file that holds them or their 64 hex digits.
+#[cfg(feature = "keygen")]
+pub fn secret_file(flag: &str, path: &Path) -> Result<[u8; 32], Failure> {
+    let content = read_small(flag, path)?;
+    if let Ok(bytes) = <[u8; 32]>::try_from(content.as_slice()) {
+        return Ok(bytes);
+    }
+    let text = std::str::from_utf8(&content).ok().map(str::trim);
+    let digits = text.map(|text| text.strip_prefix("0x").unwrap_or(text));
+    let mut bytes = [0; 32];
+    match digits.map(|digits| hex::decode_to_slice(digits, &mut bytes)) {
+        Some(Ok(())) => Ok(bytes),
+        _ => Err(Failure::usage(format!(
+            "{flag} '{}' holds {} bytes, but has to hold 32 bytes or their 64 hex digits",
+            path.display(),
+            content.len()
+        ))),
+    }
+}
+
+/// Nothing that is read here is larger than a signature.
+fn read_small(flag: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    use std::io::Read;
+    const BYTES_MAX: u64 = 1 << 20;
+    let mut content = Zeroizing::new(Vec::new());
+    let file = std::fs::File::open(path);
+    file.and_then(|file| file.take(BYTES_MAX).read_to_end(&mut content))
+        .map_err(|error| Failure::usage(format!("{flag} '{}' cannot be read: {error}", path.display())))?;
+    Ok(content)
+}
+
+/// The epochs `[first, first + count)` of a request; the end is checked where they are read.
+pub fn epoch_numbers(first: u64, count: u64) -> Result<std::ops::Range<u64>, Failure> {
+    let end = first.checked_add(count).filter(|&end| end <= u64::from(u32::MAX) + 1);
+    match end {
+        Some(_) if count == 0 => Err(Failure::usage("--count is 0; ask for at least 1 epoch")),
+        Some(end) => Ok(first..end),
+        None => Err(Failure::usage(format!(
+            "--epoch {first} and --count {count} pass the largest epoch, {}",
+            Epoch(u32::MAX)
+        ))),
+    }
+}

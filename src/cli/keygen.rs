@@ -1,0 +1,116 @@
+//! `keymill keygen`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use keymill::keydir::Secret;
+use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, Manifest, Summary};
+use serde_json::json;
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use super::failure::Failure;
+use super::input::secret_file;
+use super::output::{human_bytes, print_json, print_lines};
+use super::progress::{Memory, Reporter};
+use super::request::RequestArguments;
+use crate::config::{ProgressStyle, Settings};
+
+/// Exit code of a program that a second signal ends at once.
+const INTERRUPTED: i32 = 130;
+
+/// Flags of keygen.
+#[derive(Debug, Args)]
+pub struct KeygenArguments {
+    /// The key directory: absent, empty, or one that an earlier run began.
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    #[command(flatten)]
+    request: RequestArguments,
+}
+
+/// Makes or finishes the key and prints its public key.
+pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode, Failure> {
+    let settings = arguments.request.settings(settings);
+    let request = key_request(&arguments.request)?;
+    let defaults = KeyDefaults {
+        scheme: settings.scheme,
+        epochs: settings.epochs,
+    };
+    let options = JobOptions {
+        threads: settings.threads,
+        group_batches: settings.group_batches,
+        memory_bytes: settings.memory_bytes,
+    };
+    let cancel = CancelHandle::default();
+    stop_on_signals(&cancel).map_err(Failure::machine)?;
+    let job = KeygenJob::open(&arguments.directory, &request, &defaults, options)?;
+    let job = job.cancelled_by(cancel);
+    let manifest = job.manifest().clone();
+    let style = match manifest.root() {
+        Some(_) => ProgressStyle::None,
+        None => settings.progress,
+    };
+    let reporter = Reporter::new(style, manifest.plan());
+    let (outcome, memory) = reporter.watch(|progress| job.run(progress));
+    let summary = outcome?;
+    report(&summary, &memory, &manifest, arguments)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn key_request(arguments: &RequestArguments) -> Result<KeyRequest, Failure> {
+    let secret = match (&arguments.seed_file, &arguments.prf_key_file) {
+        (Some(path), _) => Some(Secret::Seed(secret_file("--seed-file", path)?)),
+        (_, Some(path)) => Some(Secret::PrfKey(secret_file("--prf-key-file", path)?)),
+        (None, None) => None,
+    };
+    Ok(KeyRequest {
+        scheme: arguments.scheme,
+        activation_epoch: arguments.activation_epoch,
+        epochs: arguments.epochs,
+        secret,
+        parameter: arguments.parameter.map(|parameter| parameter.0),
+    })
+}
+
+/// The first SIGINT or SIGTERM asks the job to stop, a second one ends the program at once.
+fn stop_on_signals(cancel: &CancelHandle) -> std::io::Result<()> {
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the first signal finds the flag unset, passes, and sets it.
+        signal_hook::flag::register_conditional_shutdown(signal, INTERRUPTED, cancel.flag())?;
+        signal_hook::flag::register(signal, cancel.flag())?;
+    }
+    Ok(())
+}
+
+fn report(summary: &Summary, memory: &Memory, manifest: &Manifest, arguments: &KeygenArguments) -> Result<(), Failure> {
+    let seconds = summary.elapsed.as_secs_f64();
+    let rate = summary.epochs_computed as f64 / seconds;
+    let public_key = hex::encode(&summary.public_key);
+    if summary.was_sealed {
+        eprintln!(
+            "keymill: '{}' is already finished; nothing to do",
+            arguments.directory.display()
+        );
+    } else {
+        eprintln!(
+            "keymill: sealed; {} epochs in {seconds:.1} s, {rate:.0} epochs a second; peak memory {}, anonymous {}",
+            summary.epochs_computed,
+            human_bytes(memory.peak_bytes),
+            human_bytes(memory.anonymous_bytes)
+        );
+    }
+    if arguments.request.json {
+        return print_json(&json!({
+            "public_key": public_key,
+            "scheme": manifest.scheme().id(),
+            "key_id": manifest.key_id().to_string(),
+            "was_sealed": summary.was_sealed,
+            "epochs_computed": summary.epochs_computed,
+            "elapsed_ms": summary.elapsed.as_millis() as u64,
+            "peak_bytes": memory.peak_bytes,
+            "anonymous_bytes_max": memory.anonymous_bytes,
+        }));
+    }
+    print_lines([public_key])
+}

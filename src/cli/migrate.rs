@@ -1,0 +1,31 @@
+//! `keymill migrate`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::failure::Failure;
+use super::output::print_lines;
+
+/// Flags of migrate.
+#[derive(Debug, Args)]
+pub struct MigrateArguments {
+    /// The key directory.
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// Show what would be done; do nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Migrates, and prints what was done.
+pub fn run(arguments: &MigrateArguments) -> Result<ExitCode, Failure> {
+    let titles = keymill::migrate(&arguments.directory, arguments.dry_run)?;
+    if titles.is_empty() {
+        print_lines(["nothing to do: the directory has the present format"])?;
+    } else {
+        print_lines(titles)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

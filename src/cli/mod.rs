@@ -1,0 +1,127 @@
+//! The command line: the only place that prints. One file a command.
+
+mod cpu;
+mod failure;
+mod input;
+mod output;
+
+#[cfg(feature = "keygen")]
+mod check;
+#[cfg(feature = "keygen")]
+mod keygen;
+#[cfg(feature = "keygen")]
+mod migrate;
+mod path;
+mod plan;
+#[cfg(feature = "keygen")]
+mod progress;
+mod public_key;
+mod request;
+mod schemes;
+#[cfg(feature = "keygen")]
+mod sign;
+#[cfg(feature = "keygen")]
+mod status;
+mod verify;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Settings;
+use failure::Failure;
+
+/// Makes hash-based signature keys that are bigger than memory, and serves paths and signatures from disk.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    propagate_version = true,
+    after_help = "Exit codes: 0 done; 1 the answer is no (verify: invalid, check: damage found); 2 wrong usage or \
+                  input; 3 the directory is damaged, locked, or not what was asked for; 4 the machine failed \
+                  (disk, memory): resumable; 130 interrupted: resumable."
+)]
+struct Arguments {
+    /// Settings file; see config.toml in the repository for every setting.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a key, or go on with one that was interrupted.
+    #[cfg(feature = "keygen")]
+    Keygen(keygen::KeygenArguments),
+    /// Show what keygen would write and need; write nothing.
+    Plan(plan::PlanArguments),
+    /// Show how far a key is; also while it is being made.
+    #[cfg(feature = "keygen")]
+    Status(status::StatusArguments),
+    /// Print the public key.
+    PublicKey(public_key::PublicKeyArguments),
+    /// Print authentication paths.
+    Path(path::PathArguments),
+    /// Sign a message at an epoch.
+    #[cfg(feature = "keygen")]
+    Sign(sign::SignArguments),
+    /// Verify a signature; exit code 0 if it is valid, 1 if not.
+    Verify(verify::VerifyArguments),
+    /// Check a key for damage; exit code 1 if there is any.
+    #[cfg(feature = "keygen")]
+    Check(check::CheckArguments),
+    /// List the schemes.
+    Schemes(schemes::SchemesArguments),
+    /// Bring a key directory to the present format.
+    #[cfg(feature = "keygen")]
+    Migrate(migrate::MigrateArguments),
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    if let Some(message) = cpu::missing_features() {
+        return Failure::machine(message).report();
+    }
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        // Also --help and --version, which are no errors and exit with 0.
+        Err(error) => error.exit(),
+    };
+    match run(arguments) {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let environment = std::env::vars_os().filter_map(|(name, value)| {
+        // A name or value that is no text can be no setting of ours.
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    });
+    let settings = Settings::load(arguments.config.as_deref(), environment)?;
+    tracing_subscriber::fmt()
+        .with_max_level(settings.log)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_target(false)
+        .init();
+    match arguments.command {
+        #[cfg(feature = "keygen")]
+        Command::Keygen(arguments) => keygen::run(&arguments, &settings),
+        Command::Plan(arguments) => plan::run(&arguments, &settings),
+        #[cfg(feature = "keygen")]
+        Command::Status(arguments) => status::run(&arguments),
+        Command::PublicKey(arguments) => public_key::run(&arguments),
+        Command::Path(arguments) => path::run(&arguments),
+        #[cfg(feature = "keygen")]
+        Command::Sign(arguments) => sign::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
+        #[cfg(feature = "keygen")]
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Schemes(arguments) => schemes::run(&arguments),
+        #[cfg(feature = "keygen")]
+        Command::Migrate(arguments) => migrate::run(&arguments),
+    }
+}

@@ -1,0 +1,84 @@
+//! Writing results: to standard output, or to a file.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::failure::Failure;
+
+/// How bytes are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Hex digits, one line.
+    Hex,
+    /// The bytes themselves, as SSZ.
+    Ssz,
+    /// One JSON object.
+    Json,
+}
+
+/// Where results go.
+#[derive(Debug, Args)]
+pub struct OutArguments {
+    /// Write to this file instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+impl OutArguments {
+    /// Opens the destination, hands it to `write`, and makes sure that everything arrived.
+    pub fn write(&self, write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>) -> Result<(), Failure> {
+        match &self.out {
+            Some(path) => {
+                let file = File::create(path).map_err(|error| failed(path, &error))?;
+                let mut writer = BufWriter::new(file);
+                write(&mut writer)?;
+                writer.flush().map_err(|error| failed(path, &error))
+            }
+            None => {
+                let mut writer = BufWriter::new(std::io::stdout().lock());
+                write(&mut writer)?;
+                writer.flush().map_err(|error| broken(&error))
+            }
+        }
+    }
+}
+
+/// Writes a line.
+pub fn line(writer: &mut dyn Write, text: impl std::fmt::Display) -> Result<(), Failure> {
+    writeln!(writer, "{text}").map_err(|error| broken(&error))
+}
+
+/// Writes bytes as they are.
+pub fn bytes(writer: &mut dyn Write, bytes: &[u8]) -> Result<(), Failure> {
+    writer.write_all(bytes).map_err(|error| broken(&error))
+}
+
+/// Prints one JSON object on standard output.
+pub fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
+    print_lines([value])
+}
+
+/// Prints lines on standard output.
+pub fn print_lines<T: std::fmt::Display>(lines: impl IntoIterator<Item = T>) -> Result<(), Failure> {
+    let mut writer = BufWriter::new(std::io::stdout().lock());
+    for text in lines {
+        line(&mut writer, text)?;
+    }
+    writer.flush().map_err(|error| broken(&error))
+}
+
+/// A number of bytes for people.
+pub fn human_bytes(bytes: u64) -> String {
+    indicatif::BinaryBytes(bytes).to_string()
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::machine(format!("'{}' cannot be written: {error}", path.display()))
+}
+
+fn broken(error: &std::io::Error) -> Failure {
+    Failure::machine(format!("the output cannot be written: {error}"))
+}

@@ -1,0 +1,62 @@
+//! `keymill path`: authentication paths, streamed.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use keymill::{AuthenticationPath, PathReader};
+use serde_json::json;
+
+use super::failure::Failure;
+use super::input::epoch_numbers;
+use super::output::{Format, OutArguments, bytes, line};
+use crate::config::parse_count;
+
+/// Flags of path.
+#[derive(Debug, Args)]
+pub struct PathArguments {
+    /// The key directory.
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// The first epoch.
+    #[arg(long, value_name = "N", value_parser = parse_count)]
+    epoch: u64,
+    /// Number of consecutive epochs.
+    #[arg(long, value_name = "M", value_parser = parse_count, default_value = "1")]
+    count: u64,
+    /// json: one object a line; hex: one line of siblings from level 0 upward; ssz: the same bytes.
+    #[arg(long, value_enum, default_value = "json")]
+    format: Format,
+    #[command(flatten)]
+    out: OutArguments,
+}
+
+/// Prints the paths, each checked against the root.
+pub fn run(arguments: &PathArguments) -> Result<ExitCode, Failure> {
+    let reader = PathReader::open(&arguments.directory)?;
+    let epochs = epoch_numbers(arguments.epoch, arguments.count)?;
+    // Before the first line is written: either all epochs are in the key or nothing is printed.
+    reader.epoch(epochs.start)?;
+    reader.epoch(epochs.end - 1)?;
+    arguments.out.write(|writer| {
+        for number in epochs {
+            let path = reader.path(reader.epoch(number)?)?;
+            match arguments.format {
+                Format::Json => line(writer, as_json(&path))?,
+                Format::Hex => line(writer, hex::encode(&path.siblings))?,
+                Format::Ssz => bytes(writer, &path.siblings)?,
+            }
+        }
+        Ok(())
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn as_json(path: &AuthenticationPath) -> serde_json::Value {
+    let siblings: Vec<String> = path.sibling_digests().map(hex::encode).collect();
+    json!({
+        "epoch": path.epoch.0,
+        "leaf": hex::encode(&path.leaf),
+        "siblings": siblings,
+    })
+}

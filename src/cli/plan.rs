@@ -1,0 +1,115 @@
+//! `keymill plan`: what keygen would write and need.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use keymill::Plan;
+use keymill::plan::MemoryPlan;
+use serde_json::json;
+
+use super::failure::Failure;
+use super::output::{human_bytes, print_json, print_lines};
+use super::request::RequestArguments;
+use crate::config::Settings;
+
+/// Flags of plan: those of keygen.
+#[derive(Debug, Args)]
+pub struct PlanArguments {
+    /// Where the key would be; not looked at.
+    #[arg(value_name = "DIR")]
+    _directory: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    request: RequestArguments,
+}
+
+/// Prints the plan.
+pub fn run(arguments: &PlanArguments, settings: &Settings) -> Result<ExitCode, Failure> {
+    let settings = arguments.request.settings(settings);
+    let plan = arguments.request.plan(&settings)?;
+    let threads = match settings.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    };
+    let memory = MemoryPlan::new(&plan, threads, settings.group_batches, settings.memory_bytes)?;
+    if arguments.request.json {
+        print_json(&as_json(&plan, &memory))?;
+    } else {
+        print_lines(as_text(&plan, &memory))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn as_json(plan: &Plan, memory: &MemoryPlan) -> serde_json::Value {
+    let levels: Vec<_> = plan
+        .geometry()
+        .levels()
+        .iter()
+        .map(|span| {
+            json!({
+                "level": span.level.0,
+                "first_index": span.stored.start,
+                "count": span.stored_count(),
+                "fillers": span.fillers().count(),
+                "file_bytes": plan.layer_file_bytes(span),
+            })
+        })
+        .collect();
+    json!({
+        "scheme": plan.scheme().id(),
+        "activation_epoch": plan.activation_epoch(),
+        "active_epochs": plan.active_epochs(),
+        "stored_start": plan.stored().start,
+        "stored_end": plan.stored().end,
+        "batches": plan.batches().count(),
+        "fillers": plan.filler_count(),
+        "layer_bytes": plan.layer_bytes(),
+        "disk_bytes": plan.disk_bytes(),
+        "threads": memory.threads,
+        "group_batches": memory.group_batches,
+        "anonymous_bytes_max": memory.anonymous_bytes,
+        "file_pages_bytes_max": memory.file_bytes,
+        "public_key_bytes": plan.scheme().public_key_bytes(),
+        "signature_bytes": plan.scheme().signature_bytes(),
+        "levels": levels,
+    })
+}
+
+fn as_text(plan: &Plan, memory: &MemoryPlan) -> Vec<String> {
+    let stored = plan.stored();
+    let scheme = plan.scheme();
+    vec![
+        format!("scheme          {}", scheme.id()),
+        format!(
+            "asked for       {} epochs from {}",
+            plan.active_epochs(),
+            plan.activation_epoch()
+        ),
+        format!(
+            "stored          {} epochs, {stored} of a lifetime of 2^{}",
+            stored.count(),
+            scheme.log_lifetime()
+        ),
+        format!(
+            "batches         {}, {} in a group, {} threads",
+            plan.batches().count(),
+            memory.group_batches,
+            memory.threads
+        ),
+        format!(
+            "layer files     {} files, {}",
+            plan.geometry().levels().len(),
+            human_bytes(plan.layer_bytes())
+        ),
+        format!(
+            "disk needed     {}, checkpoints included",
+            human_bytes(plan.disk_bytes())
+        ),
+        format!(
+            "memory          at most {} anonymous, and {} of file pages in flight",
+            human_bytes(memory.anonymous_bytes),
+            human_bytes(memory.file_bytes)
+        ),
+        format!("public key      {} bytes", scheme.public_key_bytes()),
+        format!("signature       {} bytes", scheme.signature_bytes()),
+    ]
+}

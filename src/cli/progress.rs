@@ -1,0 +1,279 @@
+//! How a job shows itself on standard error: a bar, plain lines, or JSON lines.
+
+use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle as BarStyle};
+use keymill::{Event, Phase, Plan, Progress};
+use serde_json::json;
+
+use super::output::human_bytes;
+use crate::config::ProgressStyle;
+
+const TICK_MS: u64 = 100;
+/// Ticks between two lines of the plain and the JSON style.
+const TICKS_PER_PLAIN_LINE: u64 = 50;
+const TICKS_PER_JSON_LINE: u64 = 10;
+
+const PHASES: [(Phase, &str); 4] = [
+    (Phase::Checking, "checking"),
+    (Phase::Generating, "generating"),
+    (Phase::Folding, "folding"),
+    (Phase::Sealing, "sealing"),
+];
+
+/// Resident memory of this process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Memory {
+    /// The most that was resident at any time, in bytes (VmHWM).
+    pub peak_bytes: u64,
+    /// The most anonymous memory that was seen, in bytes (RssAnon, sampled).
+    pub anonymous_bytes: u64,
+    resident_bytes: u64,
+}
+
+impl Memory {
+    /// Takes a sample from /proc/self/status; zeros where there is none.
+    fn sample(&mut self) {
+        let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let field = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+            kib.unwrap_or_default() * 1024
+        };
+        self.peak_bytes = field("VmHWM:");
+        self.resident_bytes = field("VmRSS:");
+        self.anonymous_bytes = self.anonymous_bytes.max(field("RssAnon:"));
+    }
+}
+
+/// Collects a job's events and shows them.
+pub struct Reporter {
+    style: ProgressStyle,
+    bytes_per_epoch: f64,
+    epochs: AtomicU64,
+    epochs_before: AtomicU64,
+    computed: AtomicU64,
+    committed: AtomicU64,
+    damaged: AtomicU64,
+    phase: AtomicU8,
+    finished: AtomicBool,
+}
+
+impl Progress for Reporter {
+    fn event(&self, event: Event) {
+        let add = |counter: &AtomicU64, n| counter.fetch_add(n, Ordering::Relaxed);
+        match event {
+            Event::Phase(phase) => {
+                let index = PHASES.iter().position(|(known, _)| *known == phase);
+                self.phase.store(index.unwrap_or_default() as u8, Ordering::Relaxed);
+            }
+            Event::Resuming { epochs, epochs_done } => {
+                self.computed.store(0, Ordering::Relaxed);
+                self.committed.store(0, Ordering::Relaxed);
+                self.epochs_before.store(epochs_done, Ordering::Relaxed);
+                self.epochs.store(epochs, Ordering::Relaxed);
+            }
+            Event::Computed { epochs } => {
+                add(&self.computed, epochs);
+            }
+            Event::Committed { epochs } => {
+                add(&self.committed, epochs);
+            }
+            Event::Damaged { .. } => {
+                add(&self.damaged, 1);
+            }
+        }
+    }
+}
+
+impl Reporter {
+    /// A reporter for a job with this plan; `auto` becomes a bar on a terminal and plain lines elsewhere.
+    pub fn new(style: ProgressStyle, plan: &Plan) -> Self {
+        let style = match style {
+            ProgressStyle::Auto if std::io::stderr().is_terminal() => ProgressStyle::Bar,
+            ProgressStyle::Auto => ProgressStyle::Plain,
+            style => style,
+        };
+        Self {
+            style,
+            bytes_per_epoch: plan.layer_bytes() as f64 / plan.stored().count() as f64,
+            epochs: AtomicU64::new(plan.stored().count()),
+            epochs_before: AtomicU64::new(0),
+            computed: AtomicU64::new(0),
+            committed: AtomicU64::new(0),
+            damaged: AtomicU64::new(0),
+            phase: AtomicU8::new(0),
+            finished: AtomicBool::new(false),
+        }
+    }
+
+    /// Runs the job and shows its progress until it ends. Gives what the job gave, and the memory that was seen.
+    pub fn watch<T>(&self, job: impl FnOnce(&Self) -> T) -> (T, Memory) {
+        std::thread::scope(|scope| {
+            let watcher = scope.spawn(|| self.show());
+            let outcome = job(self);
+            self.finished.store(true, Ordering::Relaxed);
+            watcher.thread().unpark();
+            (outcome, watcher.join().unwrap_or_default())
+        })
+    }
+
+    fn show(&self) -> Memory {
+        let mut memory = Memory::default();
+        let bar = self.bar();
+        let mut meter = Meter::default();
+        let mut tick = 0;
+        while !self.finished.load(Ordering::Relaxed) {
+            memory.sample();
+            let snapshot = self.snapshot(&mut meter);
+            match self.style {
+                ProgressStyle::Bar => draw(&bar, &snapshot, &memory),
+                ProgressStyle::Plain if tick % TICKS_PER_PLAIN_LINE == 0 && tick > 0 => {
+                    eprintln!("{}", snapshot.as_text(&memory));
+                }
+                ProgressStyle::Json if tick % TICKS_PER_JSON_LINE == 0 => {
+                    eprintln!("{}", snapshot.as_json(&memory));
+                }
+                _ => {}
+            }
+            tick += 1;
+            std::thread::park_timeout(Duration::from_millis(TICK_MS));
+        }
+        memory.sample();
+        let snapshot = self.snapshot(&mut meter);
+        match self.style {
+            ProgressStyle::Bar => bar.finish_and_clear(),
+            ProgressStyle::Json => eprintln!("{}", snapshot.as_json(&memory)),
+            _ => {}
+        }
+        let damaged = self.damaged.load(Ordering::Relaxed);
+        if damaged > 0 {
+            eprintln!("keymill: {damaged} committed batches did not match their checksums and were computed again");
+        }
+        memory
+    }
+
+    fn bar(&self) -> ProgressBar {
+        if self.style != ProgressStyle::Bar {
+            return ProgressBar::hidden();
+        }
+        let template = "{prefix} [{bar:28}] {human_pos}/{human_len} epochs  {msg}";
+        // The template is a constant, so falling back on the default style is never seen.
+        let style = BarStyle::with_template(template).unwrap_or_else(|_| BarStyle::default_bar());
+        ProgressBar::new(0).with_style(style.progress_chars("=> "))
+    }
+
+    fn snapshot(&self, meter: &mut Meter) -> Snapshot {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let before = load(&self.epochs_before);
+        let computed = load(&self.computed);
+        let phase = usize::from(self.phase.load(Ordering::Relaxed));
+        let committed = before + load(&self.committed);
+        Snapshot {
+            phase: PHASES[phase].1,
+            epochs: load(&self.epochs),
+            epochs_done: before + computed,
+            epochs_committed: committed,
+            epochs_per_second: meter.rate(computed),
+            disk_bytes: (committed as f64 * self.bytes_per_epoch) as u64,
+        }
+    }
+}
+
+/// The rate over the last few seconds.
+#[derive(Default)]
+struct Meter {
+    samples: std::collections::VecDeque<(Instant, u64)>,
+}
+
+impl Meter {
+    const SAMPLES_MAX: usize = 100;
+
+    fn rate(&mut self, computed: u64) -> f64 {
+        let now = Instant::now();
+        // A second round of generating counts from zero again.
+        if self.samples.back().is_some_and(|&(_, last)| computed < last) {
+            self.samples.clear();
+        }
+        if self.samples.len() == Self::SAMPLES_MAX {
+            self.samples.pop_front();
+        }
+        self.samples.push_back((now, computed));
+        let (then, before) = self.samples[0];
+        let seconds = now.duration_since(then).as_secs_f64();
+        if seconds > 0.0 {
+            (computed - before) as f64 / seconds
+        } else {
+            0.0
+        }
+    }
+}
+
+struct Snapshot {
+    phase: &'static str,
+    epochs: u64,
+    epochs_done: u64,
+    epochs_committed: u64,
+    epochs_per_second: f64,
+    disk_bytes: u64,
+}
+
+impl Snapshot {
+    fn seconds_left(&self) -> Option<u64> {
+        let left = self.epochs.saturating_sub(self.epochs_done);
+        (self.epochs_per_second >= 1.0).then(|| (left as f64 / self.epochs_per_second) as u64)
+    }
+
+    fn rate_and_rest(&self, memory: &Memory) -> String {
+        let left = self.seconds_left().map_or("?".to_owned(), human_seconds);
+        format!(
+            "{:.0}/s  {left} left  {} on disk  {} resident",
+            self.epochs_per_second,
+            human_bytes(self.disk_bytes),
+            human_bytes(memory.resident_bytes)
+        )
+    }
+
+    fn as_text(&self, memory: &Memory) -> String {
+        let percent = 100.0 * self.epochs_done as f64 / self.epochs.max(1) as f64;
+        format!(
+            "{}: {} of {} epochs ({percent:.1}%)  {}",
+            self.phase,
+            self.epochs_done,
+            self.epochs,
+            self.rate_and_rest(memory)
+        )
+    }
+
+    fn as_json(&self, memory: &Memory) -> serde_json::Value {
+        json!({
+            "phase": self.phase,
+            "epochs": self.epochs,
+            "epochs_done": self.epochs_done,
+            "epochs_committed": self.epochs_committed,
+            "epochs_per_second": self.epochs_per_second.round(),
+            "seconds_left": self.seconds_left(),
+            "disk_bytes": self.disk_bytes,
+            "resident_bytes": memory.resident_bytes,
+            "anonymous_bytes_max": memory.anonymous_bytes,
+        })
+    }
+}
+
+fn draw(bar: &ProgressBar, snapshot: &Snapshot, memory: &Memory) {
+    bar.set_length(snapshot.epochs);
+    bar.set_position(snapshot.epochs_done);
+    bar.set_prefix(snapshot.phase);
+    bar.set_message(snapshot.rate_and_rest(memory));
+}
+
+fn human_seconds(seconds: u64) -> String {
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{seconds} s"),
+        (0, _) => format!("{minutes} min {:02} s", seconds % 60),
+        _ => format!("{hours} h {minutes:02} min"),
+    }
+}

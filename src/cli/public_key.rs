@@ -1,0 +1,45 @@
+//! `keymill public-key`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use keymill::KeyDir;
+use serde_json::json;
+
+use super::failure::Failure;
+use super::output::{Format, OutArguments, bytes, line};
+
+/// Flags of public-key.
+#[derive(Debug, Args)]
+pub struct PublicKeyArguments {
+    /// The key directory.
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// How to print it.
+    #[arg(long, value_enum, default_value = "hex")]
+    format: Format,
+    #[command(flatten)]
+    out: OutArguments,
+}
+
+/// Prints the public key of a sealed key.
+pub fn run(arguments: &PublicKeyArguments) -> Result<ExitCode, Failure> {
+    let key = KeyDir::open_sealed(&arguments.directory)?;
+    let manifest = key.manifest();
+    let public_key = manifest.public_key().unwrap_or_default();
+    arguments.out.write(|writer| match arguments.format {
+        Format::Hex => line(writer, hex::encode(&public_key)),
+        Format::Ssz => bytes(writer, &public_key),
+        Format::Json => line(
+            writer,
+            json!({
+                "scheme": manifest.scheme().id(),
+                "public_key": hex::encode(&public_key),
+                "root": manifest.root().map(hex::encode),
+                "parameter": hex::encode(manifest.parameter()),
+            }),
+        ),
+    })?;
+    Ok(ExitCode::SUCCESS)
+}

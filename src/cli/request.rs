@@ -1,0 +1,94 @@
+//! The flags that say what a key shall be, shared by keygen and plan.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use keymill::Scheme;
+use keymill::scheme::PARAMETER_BYTES;
+
+use super::failure::Failure;
+use super::input::parse_hex;
+use crate::config::{ProgressStyle, Settings, parse_count, parse_progress, parse_scheme, parse_size, parse_threads};
+
+/// Flags of keygen and plan.
+#[derive(Debug, Args)]
+pub struct RequestArguments {
+    /// Scheme of the key; `keymill schemes` lists them.
+    #[arg(long, value_name = "ID", value_parser = parse_scheme)]
+    pub scheme: Option<&'static Scheme>,
+    /// First epoch that the key is for [default: 0].
+    #[arg(long, value_name = "N", value_parser = parse_count)]
+    pub activation_epoch: Option<u64>,
+    /// Number of epochs, as 1000 or 2^20.
+    #[arg(long, value_name = "N", value_parser = parse_count)]
+    pub epochs: Option<u64>,
+    /// Make the key from the seed in this file (32 bytes, or 64 hex digits) instead of a fresh one.
+    #[arg(long, value_name = "FILE", conflicts_with = "prf_key_file")]
+    pub seed_file: Option<PathBuf>,
+    /// Make the key from the PRF key in this file (32 bytes, or 64 hex digits); needs --parameter.
+    #[arg(long, value_name = "FILE", requires = "parameter")]
+    pub prf_key_file: Option<PathBuf>,
+    /// Public parameter for --prf-key-file: 20 bytes in hex.
+    #[arg(long, value_name = "HEX", value_parser = parse_parameter, requires = "prf_key_file")]
+    pub parameter: Option<Parameter>,
+    /// Levels to leave out, from the leaves upward; this version stores them all.
+    #[arg(long, value_name = "L", value_parser = parse_trim)]
+    pub trim: Option<u8>,
+    /// Worker threads; 0 is one a core.
+    #[arg(long, value_name = "N", value_parser = parse_threads)]
+    pub threads: Option<usize>,
+    /// Most anonymous memory, as 64M or 1G; 0 is no limit.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub memory: Option<u64>,
+    /// How to show progress: auto, bar, plain, json, none.
+    #[arg(long, value_name = "STYLE", value_parser = parse_progress)]
+    pub progress: Option<ProgressStyle>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A public parameter, canonical.
+#[derive(Clone, Copy, Debug)]
+pub struct Parameter(pub [u8; PARAMETER_BYTES]);
+
+fn parse_parameter(text: &str) -> Result<Parameter, String> {
+    let bytes = parse_hex(text)?;
+    let found = bytes.len();
+    let parameter: [u8; PARAMETER_BYTES] = bytes
+        .try_into()
+        .map_err(|_| format!("{found} bytes, but a public parameter is 20 bytes, 40 hex digits"))?;
+    keymill::hash::check_canonical(&parameter).map_err(|error| error.to_string())?;
+    Ok(Parameter(parameter))
+}
+
+fn parse_trim(text: &str) -> Result<u8, String> {
+    match text {
+        "0" => Ok(0),
+        _ => Err("0 is the only value that this version supports: every level is stored".to_owned()),
+    }
+}
+
+impl RequestArguments {
+    /// The settings with these flags on top.
+    pub fn settings(&self, settings: &Settings) -> Settings {
+        Settings {
+            threads: self.threads.unwrap_or(settings.threads),
+            memory_bytes: self.memory.unwrap_or(settings.memory_bytes),
+            progress: self.progress.unwrap_or(settings.progress),
+            ..settings.clone()
+        }
+    }
+
+    /// The plan of a new key.
+    pub fn plan(&self, settings: &Settings) -> Result<keymill::Plan, Failure> {
+        let scheme = self.scheme.unwrap_or(settings.scheme);
+        let activation = self.activation_epoch.unwrap_or(0);
+        Ok(keymill::Plan::or_default(
+            scheme,
+            activation,
+            self.epochs,
+            settings.epochs,
+        )?)
+    }
+}

@@ -1,0 +1,55 @@
+//! `keymill sign`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use keymill::Signer;
+use serde_json::json;
+
+use super::failure::Failure;
+use super::input::parse_message;
+use super::output::{Format, OutArguments, bytes, line};
+use crate::config::parse_count;
+
+/// Flags of sign.
+#[derive(Debug, Args)]
+pub struct SignArguments {
+    /// The key directory.
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// The epoch. One epoch must never sign two different messages; this version keeps no ledger of spent epochs.
+    #[arg(long, value_name = "N", value_parser = parse_count)]
+    epoch: u64,
+    /// The message: 32 bytes in hex.
+    #[arg(long, value_name = "HEX32", value_parser = parse_message)]
+    message: [u8; 32],
+    /// How to print the signature.
+    #[arg(long, value_enum, default_value = "hex")]
+    format: Format,
+    #[command(flatten)]
+    out: OutArguments,
+}
+
+/// Signs, and prints the signature after it has been verified.
+pub fn run(arguments: &SignArguments) -> Result<ExitCode, Failure> {
+    let signer = Signer::open(&arguments.directory)?;
+    let epoch = signer.paths().epoch(arguments.epoch)?;
+    let signature = signer.sign(epoch, &arguments.message)?;
+    let scheme = signer.paths().manifest().scheme();
+    let ssz = signature.to_ssz(scheme);
+    arguments.out.write(|writer| match arguments.format {
+        Format::Hex => line(writer, hex::encode(&ssz)),
+        Format::Ssz => bytes(writer, &ssz),
+        Format::Json => line(
+            writer,
+            json!({
+                "scheme": scheme.id(),
+                "epoch": epoch.0,
+                "message": hex::encode(arguments.message),
+                "signature": hex::encode(&ssz),
+            }),
+        ),
+    })?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,57 @@
+//! `keymill verify`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use keymill::interop::ssz::PublicKey;
+use keymill::{Scheme, verify};
+use serde_json::json;
+
+use super::failure::{self, Failure};
+use super::input::{hex_or_file, parse_message};
+use super::output::{print_json, print_lines};
+use crate::config::{parse_count, parse_scheme};
+
+/// Flags of verify.
+#[derive(Debug, Args)]
+pub struct VerifyArguments {
+    /// Scheme of the key.
+    #[arg(long, value_name = "ID", value_parser = parse_scheme)]
+    scheme: &'static Scheme,
+    /// The public key: hex, or a file that holds the bytes or their hex.
+    #[arg(long, value_name = "HEX|FILE")]
+    public_key: String,
+    /// The epoch.
+    #[arg(long, value_name = "N", value_parser = parse_count)]
+    epoch: u64,
+    /// The message: 32 bytes in hex.
+    #[arg(long, value_name = "HEX32", value_parser = parse_message)]
+    message: [u8; 32],
+    /// The signature: hex, or a file that holds the bytes or their hex.
+    #[arg(long, value_name = "HEX|FILE")]
+    signature: String,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Says whether the signature is valid.
+pub fn run(arguments: &VerifyArguments) -> Result<ExitCode, Failure> {
+    let scheme = arguments.scheme;
+    let public_key = hex_or_file("--public-key", &arguments.public_key, scheme.public_key_bytes())?;
+    let public_key =
+        PublicKey::from_ssz(scheme, &public_key).map_err(|error| Failure::usage(format!("--public-key: {error}")))?;
+    let signature = hex_or_file("--signature", &arguments.signature, scheme.signature_bytes())?;
+    let outcome = verify(scheme, &public_key, arguments.epoch, &arguments.message, &signature);
+    let reason = outcome.as_ref().err().map(ToString::to_string);
+    if arguments.json {
+        print_json(&json!({ "valid": outcome.is_ok(), "reason": reason }))?;
+    } else {
+        let verdict = reason.map_or("valid".to_owned(), |reason| format!("invalid: {reason}"));
+        print_lines([verdict])?;
+    }
+    Ok(match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => failure::no(),
+    })
+}

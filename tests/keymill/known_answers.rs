@@ -1,0 +1,1 @@
+//! keymill's own results against the known answers of three independent libraries.
