@@ -5,9 +5,17 @@ pub mod audit;
 pub mod failure;
 pub mod hash;
 pub mod interop;
+#[cfg_attr(
+    not(feature = "keygen"),
+    expect(dead_code, reason = "the side that writes belongs to the job")
+)]
 pub mod keydir;
 #[cfg(feature = "keygen")]
 pub mod keygen;
+#[cfg_attr(
+    not(feature = "keygen"),
+    expect(dead_code, reason = "the side that writes belongs to the job")
+)]
 pub mod layers;
 #[cfg(feature = "keygen")]
 #[path = "../migrations/mod.rs"]
@@ -18,6 +26,7 @@ pub mod signing;
 #[cfg(feature = "keygen")]
 mod state;
 mod text;
+mod units;
 
 pub use keydir::{KeyDir, KeyDirError, Manifest};
 #[cfg(feature = "keygen")]

@@ -7,10 +7,10 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::hash::{Kernel, PrfKey};
 use crate::keydir::{DirectoryLock, KeyDir, KeyDirError, KeyState, Manifest};
-use crate::keygen::crown::pieces;
-use crate::layers::{LayerError, LayerReader, Slice};
-use crate::plan::{BatchIndex, Epoch, Level, NodeIndex};
+use crate::layers::{LayerError, LayerReader};
+use crate::plan::pieces;
 use crate::state::{BatchRecord, StateError, Store};
+use crate::units::{BatchIndex, Epoch, Level, NodeIndex, Slice};
 
 /// Batches whose pages are looked at before they are given up.
 const WINDOW_BATCHES: usize = 64;
@@ -76,7 +76,7 @@ pub fn check(directory: &Path, deep: bool) -> Result<CheckReport, CheckError> {
     };
     let prf_key = if deep { Some(key.prf_key()?) } else { None };
     let opened = LayerReader::open(
-        key.paths(),
+        &key.paths().layers(),
         manifest.plan().geometry(),
         manifest.scheme().digest_bytes(),
         manifest.key_id(),

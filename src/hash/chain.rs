@@ -6,9 +6,9 @@ use p3_symmetric::Permutation;
 use super::PRIME;
 use super::field::{F, Packed, WIDTH, packed_tweak, tweak_digits};
 use super::layout::{Layout, TWEAK_ELEMENTS};
-use crate::plan::Epoch;
 use crate::scheme::PARAMETER_ELEMENTS;
 use crate::scheme::tweak::{CHAIN_INDEX_STRIDE, CHAIN_POSITION_STRIDE, chain_base};
+use crate::units::Epoch;
 
 /// One step of a chain: the state is set up once, and each step writes only tweak and value into it.
 pub(super) struct ChainStep<'a, L: Layout, const N: usize> {

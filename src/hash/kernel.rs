@@ -3,8 +3,8 @@
 use super::layout::{Poseidon1Devnet4, Poseidon2Classic};
 use super::prf::PrfKey;
 use super::xmss::Xmss;
-use crate::plan::{Epoch, Level, NodeIndex};
 use crate::scheme::{MESSAGE_BYTES, PARAMETER_BYTES, PermutationLayout, Scheme};
+use crate::units::{Epoch, Level, NodeIndex};
 
 /// The position of every chain that a signature reveals, and the randomness with which it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]

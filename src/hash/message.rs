@@ -5,8 +5,8 @@ use p3_field::{PackedValue, PrimeCharacteristicRing, PrimeField32};
 use super::field::{Packed, WIDTH, base_p_digits, broadcast, tweak_digits};
 use super::layout::{Layout, MESSAGE_ELEMENTS, TWEAK_ELEMENTS};
 use super::node::compress;
-use crate::plan::Epoch;
 use crate::scheme::{HASH_ELEMENTS_MAX, MESSAGE_BYTES, PARAMETER_ELEMENTS, tweak};
+use crate::units::Epoch;
 
 /// Everything but rho, in place: hashing an attempt only writes its rho.
 pub(super) struct MessageInput {

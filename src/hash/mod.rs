@@ -20,8 +20,7 @@ pub use draw::{DrawnKey, derive_fillers, draw_key};
 pub use kernel::{Codeword, Kernel, kernel};
 pub use prf::PrfKey;
 
-/// The KoalaBear prime, `2^31 - 2^24 + 1`.
-pub const PRIME: u32 = 0x7f00_0001;
+use crate::scheme::PRIME;
 
 /// Permutations alone, as many as a leaf needs, for measuring how far a kernel is from them.
 #[doc(hidden)]

@@ -8,8 +8,8 @@ use p3_symmetric::Permutation;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::field::{LANES, PACKS, Packed, WIDTH, reduce_words};
-use crate::plan::Epoch;
 use crate::scheme::MESSAGE_BYTES;
+use crate::units::Epoch;
 
 /// SHAKE128's rate in 64-bit words (FIPS 202, section 6.2).
 const RATE_WORDS: usize = 21;

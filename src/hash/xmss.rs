@@ -13,8 +13,8 @@ use super::message::MessageInput;
 use super::node::parent;
 use super::prf::{Input, PrfKey};
 use super::sponge::{Sponge, capacity};
-use crate::plan::{Epoch, Level, NodeIndex};
 use crate::scheme::{CodewordEncoder, MESSAGE_BYTES, PARAMETER_BYTES, PARAMETER_ELEMENTS, Scheme, tweak};
+use crate::units::{Epoch, Level, NodeIndex};
 
 /// The most elements of rho in any scheme.
 const RHO_ELEMENTS_MAX: usize = 7;

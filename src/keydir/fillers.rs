@@ -1,6 +1,7 @@
 //! The digests that stand in for missing siblings at the edges of the interval.
 
-use crate::plan::{Level, NodeIndex, Plan};
+use crate::plan::Plan;
+use crate::units::{Level, NodeIndex};
 
 /// All fillers of a key, in drawing order: level by level from the lowest, before the interval and then after it.
 #[derive(Clone, Debug, PartialEq, Eq)]

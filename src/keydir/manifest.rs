@@ -11,9 +11,9 @@ use super::error::KeyDirError;
 use super::fillers::Fillers;
 use crate::failure::Named;
 use crate::hash::check_canonical;
-use crate::layers::KeyId;
 use crate::plan::Plan;
 use crate::scheme::{PARAMETER_BYTES, Scheme};
+use crate::units::KeyId;
 
 /// The newest format of a key directory. Version 0 is a directory whose creation has begun.
 pub(crate) const FORMAT_VERSION: u32 = 1;

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::plan::Level;
+use crate::layers::layer_file;
+use crate::units::Level;
 
 pub(crate) const MANIFEST: &str = "manifest.toml";
 pub(crate) const SECRET: &str = "secret";
@@ -49,7 +50,7 @@ impl KeyPaths {
     }
 
     pub(crate) fn layer(&self, level: Level) -> PathBuf {
-        self.layers().join(format!("{:02}.nodes", level.0))
+        layer_file(&self.layers(), level)
     }
 
     /// An entry of the directory that a key directory does not have, if there is one.

@@ -7,8 +7,7 @@ use super::cancel::CancelHandle;
 use super::progress::{Event, Progress};
 use crate::hash::{Kernel, PrfKey};
 use crate::keydir::Manifest;
-use crate::layers::Slice;
-use crate::plan::{BatchIndex, Epoch, Level, NodeIndex};
+use crate::units::{BatchIndex, Epoch, Level, NodeIndex, Slice};
 
 /// Everything that is needed to compute any batch of a key.
 pub(super) struct BatchComputer<'a> {

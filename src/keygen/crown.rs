@@ -4,12 +4,10 @@ use super::KeygenError;
 use super::cancel::CancelHandle;
 use crate::hash::Kernel;
 use crate::keydir::Manifest;
-use crate::layers::{LayerWriter, Slice};
-use crate::plan::{Level, LevelSpan, NodeIndex};
+use crate::layers::LayerWriter;
+use crate::plan::{LevelSpan, pieces};
 use crate::state::{CrownRecord, Store};
-
-/// Nodes that share one checksum, and that are folded in one go.
-pub(crate) const PIECE_NODES: u64 = 1024;
+use crate::units::{Level, NodeIndex, Slice};
 
 /// Folds the crown, makes it durable, commits its checksums, and gives the root.
 pub(super) fn fold(
@@ -56,18 +54,18 @@ fn fold_level(
     level: Level,
 ) -> Result<(), KeygenError> {
     let computed = manifest.plan().geometry().level(level).computed.clone();
-    let mut parents = vec![0; PIECE_NODES as usize * manifest.scheme().digest_bytes()];
+    let mut parents = Vec::new();
     for slice in pieces(level, computed) {
         let count = (slice.nodes.end - slice.nodes.start) as usize;
-        let parents = &mut parents[..count * manifest.scheme().digest_bytes()];
+        parents.resize(count * manifest.scheme().digest_bytes(), 0);
         let children = Slice {
             level: Level(level.0 - 1),
             nodes: 2 * slice.nodes.start..2 * slice.nodes.end,
         };
         let first = NodeIndex(slice.nodes.start);
-        kernel.parents(level, first, writer.read(&children), parents);
+        kernel.parents(level, first, writer.read(&children), &mut parents);
         writer.release(&children)?;
-        writer.write(&slice, parents)?;
+        writer.write(&slice, &parents)?;
     }
     Ok(())
 }
@@ -90,13 +88,4 @@ fn finish_level(
     }
     records.push((span.level, CrownRecord { piece_crc32 }));
     Ok(())
-}
-
-/// A run of nodes, cut into pieces.
-pub(crate) fn pieces(level: Level, nodes: std::ops::Range<u64>) -> impl Iterator<Item = Slice> {
-    let end = nodes.end;
-    nodes.step_by(PIECE_NODES as usize).map(move |start| Slice {
-        level,
-        nodes: start..(start + PIECE_NODES).min(end),
-    })
 }

@@ -1,6 +1,7 @@
 //! Which batches are done: a bit each, so that memory hardly depends on the lifetime.
 
-use crate::plan::{BatchIndex, Batches};
+use crate::plan::Batches;
+use crate::units::BatchIndex;
 
 #[derive(Debug)]
 pub(super) struct DoneSet {

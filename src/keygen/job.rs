@@ -162,7 +162,7 @@ impl KeygenJob {
         let kernel = key.kernel();
         let mut writer = LayerWriter::open(
             self.medium.as_ref(),
-            &self.prepared.paths,
+            &self.prepared.paths.layers(),
             manifest.plan(),
             manifest.key_id(),
         )?;

@@ -2,7 +2,7 @@
 
 mod batch;
 mod cancel;
-pub(crate) mod crown;
+mod crown;
 mod done_set;
 mod error;
 mod job;

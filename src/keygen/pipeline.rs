@@ -11,8 +11,9 @@ use super::batch::{BatchBuffer, BatchComputer};
 use super::progress::{Event, Progress};
 use crate::keydir::Manifest;
 use crate::layers::{LayerWriter, Touched};
-use crate::plan::{BatchIndex, MemoryPlan};
+use crate::plan::MemoryPlan;
 use crate::state::{BatchRecord, ProgressRecord, Store};
+use crate::units::BatchIndex;
 
 /// One is computed, one is committed.
 const GROUPS: usize = 2;

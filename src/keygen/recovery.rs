@@ -4,9 +4,10 @@ use super::KeygenError;
 use super::cancel::CancelHandle;
 use super::done_set::DoneSet;
 use super::progress::{Event, Progress};
-use crate::layers::{LayerWriter, Slice, Touched};
-use crate::plan::{BatchIndex, Plan};
+use crate::layers::{LayerWriter, Touched};
+use crate::plan::Plan;
 use crate::state::{BatchRecord, Store};
+use crate::units::{BatchIndex, Slice};
 
 /// Batches after which the pages that were read are given up.
 const RELEASE_INTERVAL_BATCHES: usize = 16;

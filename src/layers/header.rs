@@ -3,22 +3,13 @@
 use std::path::Path;
 
 use super::LayerError;
-use crate::plan::{LAYER_HEADER_BYTES, Level, LevelSpan};
+use crate::plan::{LAYER_HEADER_BYTES, LevelSpan};
+use crate::units::{KeyId, Level};
 
 const MAGIC: [u8; 8] = *b"KEYMILL\n";
 const LAYER_FORMAT_VERSION: u32 = 1;
 /// Bytes that carry something; the checksum follows, and zeros up to the end of the page.
 const FIELDS_BYTES: usize = 52;
-
-/// The identifier of a key: the same in its manifest and in the header of each of its layer files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeyId(pub [u8; 16]);
-
-impl std::fmt::Display for KeyId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&hex::encode(self.0))
-    }
-}
 
 /// What a layer file says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,23 +5,27 @@
 
 mod header;
 mod mapping;
+#[cfg(feature = "keygen")]
 mod medium;
 mod reader;
+#[cfg(feature = "keygen")]
 mod touched;
+#[cfg(feature = "keygen")]
 mod writer;
 
-use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub(crate) use header::Header;
-pub use header::KeyId;
+#[cfg(feature = "keygen")]
 pub(crate) use medium::{Disk, LayerFile, Medium};
 pub use reader::LayerReader;
+#[cfg(feature = "keygen")]
 pub(crate) use touched::Touched;
+#[cfg(feature = "keygen")]
 pub(crate) use writer::LayerWriter;
 
 use crate::failure::IoFailure;
-use crate::plan::Level;
+use crate::units::Level;
 
 /// A layer file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -54,11 +58,7 @@ pub enum LayerError {
     Missing(PathBuf),
 }
 
-/// A run of nodes of one level.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Slice {
-    /// The level.
-    pub level: Level,
-    /// Node indices, as counted in the whole tree.
-    pub nodes: Range<u64>,
+/// The file of a level within the directory of layer files.
+pub(crate) fn layer_file(layers: &Path, level: Level) -> PathBuf {
+    layers.join(format!("{:02}.nodes", level.0))
 }

@@ -6,10 +6,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::mapping::ReadableMapping;
-use super::{Header, KeyId, LayerError, Slice};
+use super::{Header, LayerError, layer_file};
 use crate::failure::Named;
-use crate::keydir::KeyPaths;
-use crate::plan::{Geometry, LAYER_HEADER_BYTES, Level, LevelSpan, NodeIndex};
+use crate::plan::{Geometry, LAYER_HEADER_BYTES, LevelSpan};
+use crate::units::{KeyId, Level, NodeIndex, Slice};
 
 /// Reads nodes of a sealed key. Needs neither the secret nor the checkpoint store.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl LayerReader {
     /// # Errors
     /// [`LayerError`] names the file that is missing, of the wrong length, or of another key.
     pub(crate) fn open(
-        paths: &KeyPaths,
+        layers_directory: &Path,
         geometry: &Geometry,
         digest_bytes: usize,
         key_id: KeyId,
@@ -40,7 +40,7 @@ impl LayerReader {
         let layers = geometry
             .levels()
             .iter()
-            .map(|span| MappedLayer::open(&paths.layer(span.level), span, digest_bytes, key_id))
+            .map(|span| MappedLayer::open(&layer_file(layers_directory, span.level), span, digest_bytes, key_id))
             .collect::<Result<_, _>>()?;
         Ok(Self { layers, digest_bytes })
     }

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::{LayerError, LayerWriter, Slice};
-use crate::plan::Level;
+use super::{LayerError, LayerWriter};
+use crate::units::{Level, Slice};
 
 /// The union of slices, level by level. Batches follow each other, so the union is one range.
 #[derive(Debug, Default)]

@@ -1,11 +1,11 @@
 //! All layer files of a key, open for writing.
 
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::{Header, KeyId, LayerError, LayerFile, Medium, Slice};
-use crate::keydir::KeyPaths;
-use crate::plan::{LAYER_HEADER_BYTES, Level, Plan};
+use super::{Header, LayerError, LayerFile, Medium, layer_file};
+use crate::plan::{LAYER_HEADER_BYTES, Plan};
+use crate::units::{KeyId, Level, Slice};
 
 struct OpenLayer {
     path: PathBuf,
@@ -22,11 +22,16 @@ pub(crate) struct LayerWriter {
 
 impl LayerWriter {
     /// Opens every layer file of the plan and checks headers and lengths.
-    pub(crate) fn open(medium: &dyn Medium, paths: &KeyPaths, plan: &Plan, key_id: KeyId) -> Result<Self, LayerError> {
+    pub(crate) fn open(
+        medium: &dyn Medium,
+        layers_directory: &Path,
+        plan: &Plan,
+        key_id: KeyId,
+    ) -> Result<Self, LayerError> {
         let digest_bytes = plan.scheme().digest_bytes();
         let mut layers = Vec::new();
         for span in plan.geometry().levels() {
-            let path = paths.layer(span.level);
+            let path = layer_file(layers_directory, span.level);
             if !path.exists() {
                 return Err(LayerError::Missing(path));
             }
@@ -83,7 +88,7 @@ impl LayerWriter {
     }
 
     /// The file of a level.
-    pub(crate) fn path(&self, level: Level) -> &std::path::Path {
+    pub(crate) fn path(&self, level: Level) -> &Path {
         &self.layers[usize::from(level.0)].path
     }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::geometry::Geometry;
-use super::units::{BatchIndex, EpochRange, Level};
+use crate::units::{BatchIndex, EpochRange, Level};
 
 /// A whole batch has `2^BATCH_LEVELS` = 1,024 epochs, and folds this many levels of its own.
 const BATCH_LEVELS: u8 = 10;

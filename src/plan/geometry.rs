@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::units::{Epoch, EpochRange, Level, NodeIndex};
+use crate::units::{Epoch, EpochRange, Level, NodeIndex};
 
 /// The nodes of one level.
 #[derive(Clone, Debug, PartialEq, Eq)]

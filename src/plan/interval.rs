@@ -1,7 +1,7 @@
 //! The interval of epochs that a key stores, from the interval that was asked for (spec "Key generation", rule 1).
 
-use super::units::EpochRange;
 use crate::scheme::Scheme;
+use crate::units::EpochRange;
 
 /// The epochs asked for cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

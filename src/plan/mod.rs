@@ -4,12 +4,13 @@ mod batches;
 mod geometry;
 mod interval;
 mod memory;
+mod pieces;
 mod sizes;
-mod units;
 
+pub use crate::units::{BatchIndex, Epoch, EpochRange, KeyId, Level, NodeIndex, Slice};
 pub use batches::Batches;
 pub use geometry::{Geometry, LevelSpan};
 pub use interval::{PlanError, stored_interval};
 pub use memory::{BudgetTooSmall, MemoryPlan};
+pub use pieces::pieces;
 pub use sizes::{LAYER_HEADER_BYTES, Plan};
-pub use units::{BatchIndex, Epoch, EpochRange, Level, NodeIndex};

@@ -3,8 +3,8 @@
 use super::batches::Batches;
 use super::geometry::{Geometry, LevelSpan};
 use super::interval::{PlanError, stored_interval};
-use super::units::EpochRange;
 use crate::scheme::Scheme;
+use crate::units::EpochRange;
 
 /// Bytes of the header that every layer file begins with: one page, so that nodes start at a page boundary.
 pub const LAYER_HEADER_BYTES: u64 = 4096;

@@ -1,12 +1,15 @@
 //! What is being computed: the table of schemes, their encodings and their tweaks.
 
+use crate::units::Level;
+
 mod encoding;
 mod table;
 pub(crate) mod tweak;
 
 pub(crate) use encoding::{CodewordEncoder, HASH_ELEMENTS_MAX};
 
-use crate::plan::Level;
+/// The KoalaBear prime, `2^31 - 2^24 + 1`: the order of the field of every scheme of the table.
+pub const PRIME: u32 = 0x7f00_0001;
 
 /// Field elements of the public parameter, in every scheme of the table.
 pub(crate) const PARAMETER_ELEMENTS: usize = 5;

@@ -2,7 +2,7 @@
 //!
 //! A tweak is an integer that is absorbed as its two low-first base-p digits; here are the integers.
 
-use crate::plan::{Epoch, Level, NodeIndex};
+use crate::units::{Epoch, Level, NodeIndex};
 
 /// Distance between the tweaks of two neighbouring positions of a chain.
 pub(crate) const CHAIN_POSITION_STRIDE: u64 = 1 << 8;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::keydir::KeyDirError;
 use crate::layers::LayerError;
-use crate::plan::{Epoch, EpochRange};
+use crate::units::{Epoch, EpochRange};
 
 /// A sealed key cannot give what was asked of it.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,7 @@ use super::SigningError;
 use crate::hash::Kernel;
 use crate::keydir::{KeyDir, Manifest};
 use crate::layers::LayerReader;
-use crate::plan::{Epoch, Level, NodeIndex};
+use crate::units::{Epoch, Level, NodeIndex};
 
 /// A leaf and the siblings that lead from it to the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl PathReader {
         let key = KeyDir::open_sealed(directory)?;
         let manifest = key.manifest();
         let layers = LayerReader::open(
-            key.paths(),
+            &key.paths().layers(),
             manifest.plan().geometry(),
             manifest.scheme().digest_bytes(),
             manifest.key_id(),

@@ -5,8 +5,8 @@ use std::path::Path;
 use super::{PathReader, SigningError, Verifier};
 use crate::hash::PrfKey;
 use crate::interop::ssz::{PublicKey, Signature};
-use crate::plan::Epoch;
 use crate::scheme::MESSAGE_BYTES;
+use crate::units::Epoch;
 
 /// Signs with one sealed key.
 ///

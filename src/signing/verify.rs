@@ -2,8 +2,8 @@
 
 use crate::hash::{Kernel, kernel};
 use crate::interop::ssz::{PublicKey, Signature, SszError};
-use crate::plan::Epoch;
 use crate::scheme::{MESSAGE_BYTES, Scheme};
+use crate::units::Epoch;
 
 /// Why a signature is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

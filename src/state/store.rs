@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::StateError;
 use super::records::{self, BatchRecord, CrownRecord, ProgressRecord};
-use crate::plan::{BatchIndex, Level};
+use crate::units::{BatchIndex, Level};
 
 const META: &str = "meta";
 const BATCHES: &str = "batches";

@@ -61,7 +61,7 @@ fn sums_to(codeword: &[u16], target_sum: u32) -> bool {
 
 /// Reads field elements as the digits of a big-endian base-p number.
 fn base_p_number<const BITS: usize, const LIMBS: usize>(hash_elements: &[u32]) -> ruint::Uint<BITS, LIMBS> {
-    let prime = ruint::Uint::from(crate::hash::PRIME);
+    let prime = ruint::Uint::from(super::PRIME);
     hash_elements.iter().fold(ruint::Uint::ZERO, |number, &element| {
         number * prime + ruint::Uint::from(element)
     })

@@ -88,3 +88,22 @@ impl fmt::Display for EpochRange {
         write!(f, "[{}, {})", self.start, self.end)
     }
 }
+
+/// A run of nodes of one level.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// The level.
+    pub level: Level,
+    /// Node indices, as counted in the whole tree.
+    pub nodes: Range<u64>,
+}
+
+/// The identifier of a key: the same in its manifest and in the header of each of its layer files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyId(pub [u8; 16]);
+
+impl std::fmt::Display for KeyId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
