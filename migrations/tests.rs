@@ -1,1 +1,172 @@
+//! The runner: interrupted at every point, it ends where an uninterrupted run ends. The second step exists only here.
 
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+use super::{Action, Context, MigrationError, Step, run, steps};
+use crate::failure::Named;
+use crate::hash::PrfKey;
+use crate::keydir::{KeyPaths, Manifest, Origin, commitment};
+use crate::layers::Disk;
+use crate::plan::Plan;
+use crate::scheme::Scheme;
+
+/// Notes every layer file in a new file, one action a level, and then renames that file: actions that must not be
+/// applied twice to different effect.
+struct Inventory;
+
+impl Step for Inventory {
+    fn version(&self) -> u32 {
+        2
+    }
+
+    fn title(&self) -> &'static str {
+        "list the layer files"
+    }
+
+    fn actions<'a>(&self, context: &'a Context<'a>) -> Vec<Action<'a>> {
+        let draft = context.paths.layers().join("inventory.draft");
+        let mut actions = Vec::new();
+        for span in context.manifest.plan().geometry().levels() {
+            let draft = draft.clone();
+            let line = format!("{} {}\n", span.level, span.stored_count());
+            actions.push(Action {
+                title: format!("list level {}", span.level),
+                apply: Box::new(move || append_once(&draft, &line)),
+            });
+        }
+        actions.push(Action {
+            title: "publish the list".to_owned(),
+            apply: Box::new(move || {
+                let list = context.paths.layers().join("inventory");
+                match draft.exists() {
+                    true => Ok(std::fs::rename(&draft, &list).named("rename", &draft)?),
+                    false => Ok(()),
+                }
+            }),
+        });
+        actions
+    }
+}
+
+fn append_once(path: &Path, line: &str) -> Result<(), MigrationError> {
+    let published = path.with_extension("");
+    let known = std::fs::read_to_string(path).unwrap_or_default();
+    if known.contains(line) || published.exists() {
+        return Ok(());
+    }
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+    let mut file = file.named("open", path)?;
+    Ok(file.write_all(line.as_bytes()).named("write", path)?)
+}
+
+fn manifest() -> Manifest {
+    let scheme = Scheme::by_id("leansig-p1-l8-abort-v4-w8").unwrap();
+    let plan = Plan::new(scheme, 37, 20).unwrap();
+    let fillers = vec![1; plan.filler_count() * scheme.digest_bytes()];
+    let commitment = commitment(&PrfKey::new([3; 32]));
+    Manifest::begin(plan, [1; 20], commitment, Origin::Seed, fillers)
+}
+
+fn begin(directory: &Path) -> KeyPaths {
+    let paths = KeyPaths::new(directory);
+    manifest().write(&paths.manifest()).unwrap();
+    paths
+}
+
+fn all_steps() -> Vec<Box<dyn Step>> {
+    let mut all = steps();
+    all.push(Box::new(Inventory));
+    all
+}
+
+/// All files outside RocksDB's own, by name.
+fn content(paths: &KeyPaths) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    files.insert("manifest".to_owned(), std::fs::read(paths.manifest()).unwrap());
+    for entry in std::fs::read_dir(paths.layers()).unwrap() {
+        let entry = entry.unwrap();
+        files.insert(
+            entry.file_name().into_string().unwrap(),
+            std::fs::read(entry.path()).unwrap(),
+        );
+    }
+    files
+}
+
+/// Runs all steps with an interruption before the action of this number; `None` when there are fewer actions.
+fn run_interrupted(paths: &KeyPaths, stop_before: usize) -> Option<Manifest> {
+    let mut seen = 0;
+    let outcome = run(paths, manifest(), &Disk, &all_steps(), |_| {
+        seen += 1;
+        seen <= stop_before
+    });
+    match outcome {
+        Ok(manifest) => Some(manifest),
+        Err(MigrationError::Interrupted(_)) => None,
+        Err(error) => panic!("stopped before action {stop_before}: {error}"),
+    }
+}
+
+#[test]
+fn a_migration_interrupted_at_any_point_ends_where_an_uninterrupted_one_ends() {
+    let whole = tempfile::tempdir().unwrap();
+    let paths = begin(whole.path());
+    let manifest = run_interrupted(&paths, usize::MAX).unwrap();
+    assert_eq!(manifest.format_version, 2);
+    let expected = content(&paths);
+    assert!(expected.contains_key("inventory") && !expected.contains_key("inventory.draft"));
+
+    let mut points = 0;
+    loop {
+        let directory = tempfile::tempdir().unwrap();
+        let paths = begin(directory.path());
+        if run_interrupted(&paths, points).is_some() {
+            break;
+        }
+        // As a new process would: from the version that the manifest on disk names.
+        let left = std::fs::read_to_string(paths.manifest()).unwrap();
+        let version = if left.starts_with("format_version = 1") { 1 } else { 0 };
+        let mut manifest = self::manifest();
+        manifest.format_version = version;
+        let finished = run(&paths, manifest, &Disk, &all_steps(), |_| true).unwrap();
+        assert_eq!(finished.format_version, 2);
+        assert!(content(&paths) == expected, "interrupted before action {points}");
+        points += 1;
+    }
+    // Creation: layers/, nine levels, their names, the store, the version. Inventory: nine levels, publishing, version.
+    assert_eq!(points, 13 + 11);
+}
+
+#[test]
+fn what_a_migration_would_do_is_what_it_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let paths = begin(directory.path());
+    let manifest = manifest();
+    let context = Context {
+        paths: &paths,
+        manifest: &manifest,
+        medium: &Disk,
+    };
+    let promised = super::pending(&context, &all_steps());
+    assert!(!paths.layers().exists(), "looking ahead wrote something");
+    let mut done = Vec::new();
+    run(&paths, manifest.clone(), &Disk, &all_steps(), |title| {
+        done.push(title.to_owned());
+        true
+    })
+    .unwrap();
+    let titles = promised.iter().map(|line| line.trim_start().to_owned());
+    let titles: Vec<String> = titles.filter(|line| !line.starts_with("000")).collect();
+    assert_eq!(titles, done);
+}
+
+#[test]
+fn nothing_is_migrated_that_is_up_to_date() {
+    let directory = tempfile::tempdir().unwrap();
+    let paths = begin(directory.path());
+    let manifest = run(&paths, manifest(), &Disk, &steps(), |_| true).unwrap();
+    let again = run(&paths, manifest, &Disk, &steps(), |title| panic!("did: {title}")).unwrap();
+    assert_eq!(again.format_version, 1);
+}

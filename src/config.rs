@@ -64,14 +64,19 @@ type Apply = fn(&mut Settings, &str) -> Result<(), String>;
 
 /// The one table of settings. A flag of the same name overrides each.
 const SETTINGS: [(&str, Apply); 7] = [
-    ("scheme", |s, text| Ok(s.scheme = parse_scheme(text)?)),
-    ("epochs", |s, text| Ok(s.epochs = parse_count(text)?)),
-    ("threads", |s, text| Ok(s.threads = parse_threads(text)?)),
-    ("group_batches", |s, text| Ok(s.group_batches = parse_group(text)?)),
-    ("memory", |s, text| Ok(s.memory_bytes = parse_size(text)?)),
-    ("progress", |s, text| Ok(s.progress = parse_progress(text)?)),
-    ("log", |s, text| Ok(s.log = parse_level(text)?)),
+    ("scheme", |s, text| set(&mut s.scheme, parse_scheme(text))),
+    ("epochs", |s, text| set(&mut s.epochs, parse_count(text))),
+    ("threads", |s, text| set(&mut s.threads, parse_threads(text))),
+    ("group_batches", |s, text| set(&mut s.group_batches, parse_group(text))),
+    ("memory", |s, text| set(&mut s.memory_bytes, parse_size(text))),
+    ("progress", |s, text| set(&mut s.progress, parse_progress(text))),
+    ("log", |s, text| set(&mut s.log, parse_level(text))),
 ];
+
+fn set<T>(setting: &mut T, parsed: Result<T, String>) -> Result<(), String> {
+    *setting = parsed?;
+    Ok(())
+}
 
 fn names() -> impl Iterator<Item = &'static str> {
     SETTINGS.iter().map(|(name, _)| *name)

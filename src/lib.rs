@@ -1,5 +1,39 @@
-//! keymill
-#![deny(unsafe_code)]
+//! keymill makes keys for hash-based signatures that are bigger than memory: generalized XMSS over KoalaBear and Poseidon,
+//! as in the leanSig and hash-sig libraries, with up to 2^32 one-time keys.
+//!
+//! A key lives in a directory. [`KeygenJob`] makes it there, batch by batch, and goes on where it was interrupted;
+//! [`PathReader`] serves authentication paths from it, [`Signer`] signs, and [`verify`] needs no directory at all. What a key
+//! will take is known beforehand from its [`Plan`].
+//!
+//! Everything at the interface is bytes: digests are canonical field elements, four bytes each, little-endian, exactly as
+//! they stand in a signature.
+//!
+//! The feature `keygen`, on by default, holds the job and the checkpoint store (RocksDB). Without it the crate still builds
+//! plans, path look-up and verifying.
+#![cfg_attr(
+    feature = "keygen",
+    doc = r#"
+```
+use keymill::{JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, Scheme, Signer, verify};
+use keymill::interop::ssz::PublicKey;
+
+# let parent = tempfile::tempdir()?;
+# let directory = parent.path().join("key");
+let scheme = Scheme::by_id("leansig-p1-l8-abort-v4-w8")?;
+let defaults = KeyDefaults { scheme, epochs: 256 };
+let options = JobOptions { threads: 0, group_batches: 8, memory_bytes: 0 };
+let job = KeygenJob::open(&directory, &KeyRequest::default(), &defaults, options)?;
+let public_key = PublicKey::from_ssz(scheme, &job.run(&NoProgress)?.public_key)?;
+
+let signer = Signer::open(&directory)?;
+let epoch = signer.paths().epoch(17)?;
+let signature = signer.sign(epoch, &[7; 32])?.to_ssz(scheme);
+verify(scheme, &public_key, 17, &[7; 32], &signature)?;
+# Ok::<(), Box<dyn std::error::Error>>(())
+```
+"#
+)]
+
 #[cfg(feature = "keygen")]
 pub mod audit;
 pub mod failure;
@@ -42,4 +76,4 @@ pub use scheme::Scheme;
 pub use signing::Signer;
 pub use signing::{AuthenticationPath, PathReader, Rejection, SigningError, Verifier, verify};
 #[cfg(feature = "keygen")]
-pub use state::StateError;
+pub use state::{ProgressRecord, StateError};

@@ -6,65 +6,40 @@
 /// What is missing, in words; `None` if the program can run here.
 #[cfg(target_arch = "x86_64")]
 pub fn missing_features() -> Option<String> {
+    use raw_cpuid::{ExtendedFeatures, FeatureInfo};
+
+    macro_rules! feature {
+        ($info:ident, $name:literal, $has:path) => {
+            (
+                $name,
+                cfg!(target_feature = $name),
+                $info.as_ref().is_some_and($has),
+            )
+        };
+    }
     let cpuid = raw_cpuid::CpuId::new();
     let basic = cpuid.get_feature_info();
     let extended = cpuid.get_extended_feature_info();
-    let has = |found: Option<bool>| found.unwrap_or(false);
-    let basic = |f: fn(&raw_cpuid::FeatureInfo) -> bool| has(basic.as_ref().map(f));
-    let extended = |f: fn(&raw_cpuid::ExtendedFeatures) -> bool| has(extended.as_ref().map(f));
-    let needed = [
-        ("ssse3", cfg!(target_feature = "ssse3"), basic(|i| i.has_ssse3())),
-        ("sse4.1", cfg!(target_feature = "sse4.1"), basic(|i| i.has_sse41())),
-        ("sse4.2", cfg!(target_feature = "sse4.2"), basic(|i| i.has_sse42())),
-        ("avx", cfg!(target_feature = "avx"), basic(|i| i.has_avx())),
-        ("fma", cfg!(target_feature = "fma"), basic(|i| i.has_fma())),
-        ("bmi1", cfg!(target_feature = "bmi1"), extended(|i| i.has_bmi1())),
-        ("bmi2", cfg!(target_feature = "bmi2"), extended(|i| i.has_bmi2())),
-        ("avx2", cfg!(target_feature = "avx2"), extended(|i| i.has_avx2())),
-        (
-            "avx512f",
-            cfg!(target_feature = "avx512f"),
-            extended(|i| i.has_avx512f()),
-        ),
-        (
-            "avx512bw",
-            cfg!(target_feature = "avx512bw"),
-            extended(|i| i.has_avx512bw()),
-        ),
-        (
-            "avx512cd",
-            cfg!(target_feature = "avx512cd"),
-            extended(|i| i.has_avx512cd()),
-        ),
-        (
-            "avx512dq",
-            cfg!(target_feature = "avx512dq"),
-            extended(|i| i.has_avx512dq()),
-        ),
-        (
-            "avx512vl",
-            cfg!(target_feature = "avx512vl"),
-            extended(|i| i.has_avx512vl()),
-        ),
-        (
-            "avx512ifma",
-            cfg!(target_feature = "avx512ifma"),
-            extended(|i| i.has_avx512_ifma()),
-        ),
-        (
-            "avx512vbmi",
-            cfg!(target_feature = "avx512vbmi"),
-            extended(|i| i.has_avx512vbmi()),
-        ),
-        (
-            "avx512vbmi2",
-            cfg!(target_feature = "avx512vbmi2"),
-            extended(|i| i.has_avx512vbmi2()),
-        ),
-        ("gfni", cfg!(target_feature = "gfni"), extended(|i| i.has_gfni())),
-        ("vaes", cfg!(target_feature = "vaes"), extended(|i| i.has_vaes())),
-    ];
-    describe(&needed)
+    describe(&[
+        feature!(basic, "ssse3", FeatureInfo::has_ssse3),
+        feature!(basic, "sse4.1", FeatureInfo::has_sse41),
+        feature!(basic, "sse4.2", FeatureInfo::has_sse42),
+        feature!(basic, "avx", FeatureInfo::has_avx),
+        feature!(basic, "fma", FeatureInfo::has_fma),
+        feature!(extended, "bmi1", ExtendedFeatures::has_bmi1),
+        feature!(extended, "bmi2", ExtendedFeatures::has_bmi2),
+        feature!(extended, "avx2", ExtendedFeatures::has_avx2),
+        feature!(extended, "avx512f", ExtendedFeatures::has_avx512f),
+        feature!(extended, "avx512bw", ExtendedFeatures::has_avx512bw),
+        feature!(extended, "avx512cd", ExtendedFeatures::has_avx512cd),
+        feature!(extended, "avx512dq", ExtendedFeatures::has_avx512dq),
+        feature!(extended, "avx512vl", ExtendedFeatures::has_avx512vl),
+        feature!(extended, "avx512ifma", ExtendedFeatures::has_avx512_ifma),
+        feature!(extended, "avx512vbmi", ExtendedFeatures::has_avx512vbmi),
+        feature!(extended, "avx512vbmi2", ExtendedFeatures::has_avx512vbmi2),
+        feature!(extended, "gfni", ExtendedFeatures::has_gfni),
+        feature!(extended, "vaes", ExtendedFeatures::has_vaes),
+    ])
 }
 
 /// Other processors have no such choice of features that matters here.

@@ -27,20 +27,17 @@ pub struct Failure {
 
 impl Failure {
     /// Wrong usage or input.
-    pub fn usage(message: impl ToString) -> Self {
-        Self::new(USAGE, message)
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(USAGE, message.into())
     }
 
     /// The machine failed.
-    pub fn machine(message: impl ToString) -> Self {
-        Self::new(MACHINE, message)
+    pub fn machine(message: impl Into<String>) -> Self {
+        Self::new(MACHINE, message.into())
     }
 
-    fn new(code: u8, message: impl ToString) -> Self {
-        Self {
-            message: message.to_string(),
-            code,
-        }
+    fn new(code: u8, message: String) -> Self {
+        Self { message, code }
     }
 
     /// Prints the message and gives the exit code.
@@ -62,7 +59,7 @@ trait Coded: std::fmt::Display {
 
 impl<E: Coded> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self::new(error.code(), error)
+        Self::new(error.code(), error.to_string())
     }
 }
 

@@ -43,7 +43,7 @@ pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode,
         memory_bytes: settings.memory_bytes,
     };
     let cancel = CancelHandle::default();
-    stop_on_signals(&cancel).map_err(Failure::machine)?;
+    stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;
     let job = KeygenJob::open(&arguments.directory, &request, &defaults, options)?;
     let job = job.cancelled_by(cancel);
     let manifest = job.manifest().clone();

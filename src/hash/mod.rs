@@ -2,6 +2,9 @@
 //!
 //! Only this module and `scheme` know what a field element is; everything else sees bytes.
 
+/// Permutations alone, as many as a leaf needs, for measuring how far a kernel is from them.
+#[doc(hidden)]
+pub mod bound;
 mod bytes;
 mod chain;
 mod draw;
@@ -13,6 +16,8 @@ mod node;
 mod poseidon2_classic;
 mod prf;
 mod sponge;
+#[cfg(test)]
+mod tests;
 mod xmss;
 
 pub use bytes::{NonCanonical, check_canonical};
@@ -21,7 +26,3 @@ pub use kernel::{Codeword, Kernel, kernel};
 pub use prf::PrfKey;
 
 use crate::scheme::PRIME;
-
-/// Permutations alone, as many as a leaf needs, for measuring how far a kernel is from them.
-#[doc(hidden)]
-pub mod bound;

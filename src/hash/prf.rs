@@ -18,6 +18,9 @@ const SHAKE_SUFFIX: u64 = 0x1f;
 /// Last bit of the padding, in the last byte of the rate.
 const PADDING_END: u64 = 0x80 << 56;
 
+/// The word whose bytes 1 to 4 hold the epoch, after separator, kind and key.
+const EPOCH_WORD: usize = 6;
+
 const SEPARATOR: [u8; 16] = [
     0xae, 0xae, 0x22, 0xff, 0x00, 0x01, 0xfa, 0xff, 0x21, 0xaf, 0x12, 0x00, 0x01, 0x11, 0xff, 0x00,
 ];
@@ -96,13 +99,15 @@ impl Input {
             for (word, value) in state.iter_mut().zip(self.words) {
                 *word = [value; VECTOR_LEN];
             }
-            for i in 0..VECTOR_LEN {
-                let lane = group * VECTOR_LEN + i;
-                let counter = counter(lane).swap_bytes();
-                state[6][i] |= u64::from(epoch(lane).swap_bytes()) << 8;
-                state[self.counter_word][i] |= counter << 40;
-                state[self.counter_word + 1][i] |= counter >> 24;
-            }
+            let lane = |i: usize| group * VECTOR_LEN + i;
+            let mut fill = |word: usize, bits: &dyn Fn(usize) -> u64| {
+                for (i, place) in state[word].iter_mut().enumerate() {
+                    *place |= bits(lane(i));
+                }
+            };
+            fill(EPOCH_WORD, &|lane| u64::from(epoch(lane).swap_bytes()) << 8);
+            fill(self.counter_word, &|lane| counter(lane).swap_bytes() << 40);
+            fill(self.counter_word + 1, &|lane| counter(lane).swap_bytes() >> 24);
             KeccakF.permute_mut(state);
         }
         std::array::from_fn(|pack| {

@@ -38,7 +38,9 @@ pub(super) fn run(
     }
     std::thread::scope(|scope| {
         let committer = scope.spawn(move || committer.commit_all(&committing, &to_reuse));
-        compute_all(computer, pool, batches, &free, to_commit);
+        compute_all(computer, pool, batches, &free, &to_commit);
+        // The committer ends when nobody can send to it any more.
+        drop(to_commit);
         match committer.join() {
             Ok(result) => result,
             Err(panic) => std::panic::resume_unwind(panic),
@@ -52,7 +54,7 @@ fn compute_all(
     pool: &ThreadPool,
     mut batches: impl Iterator<Item = BatchIndex>,
     free: &Receiver<Group>,
-    to_commit: SyncSender<Group>,
+    to_commit: &SyncSender<Group>,
 ) {
     while let Ok(mut group) = free.recv() {
         let mut named = 0;

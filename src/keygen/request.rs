@@ -63,13 +63,13 @@ impl KeyRequest {
     pub(super) fn agrees_with(&self, manifest: &Manifest, paths: &KeyPaths) -> Result<(), KeygenError> {
         let plan = manifest.plan();
         let contradictions = [
-            contradiction("--scheme", self.scheme.map(Scheme::id), plan.scheme().id()),
-            contradiction("--activation-epoch", self.activation_epoch, plan.activation_epoch()),
-            contradiction("--epochs", self.epochs, plan.active_epochs()),
+            contradiction("--scheme", self.scheme.map(Scheme::id), &plan.scheme().id()),
+            contradiction("--activation-epoch", self.activation_epoch, &plan.activation_epoch()),
+            contradiction("--epochs", self.epochs, &plan.active_epochs()),
             contradiction(
                 "--parameter",
                 self.parameter.map(hex::encode),
-                hex::encode(manifest.parameter()),
+                &hex::encode(manifest.parameter()),
             ),
         ];
         if let Some((flag, asked, found)) = contradictions.into_iter().flatten().next() {
@@ -107,8 +107,8 @@ fn origin_of(secret: &Secret) -> Origin {
 fn contradiction<T: PartialEq + ToString>(
     flag: &'static str,
     asked: Option<T>,
-    found: T,
+    found: &T,
 ) -> Option<(&'static str, String, String)> {
-    let asked = asked.filter(|asked| *asked != found)?;
+    let asked = asked.filter(|asked| asked != found)?;
     Some((flag, asked.to_string(), found.to_string()))
 }

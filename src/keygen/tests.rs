@@ -1,1 +1,147 @@
+//! The order of a commit, on a medium that fails on purpose.
 
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::{JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress, Summary};
+use crate::failure::{IoFailure, Named};
+use crate::keydir::{KeyDir, Secret};
+use crate::layers::{Disk, LayerError, LayerFile, Medium};
+use crate::scheme::Scheme;
+use crate::state::Store;
+
+/// Counts syncs, and fails the n-th: its data is lost, as a disk that gives up on a page loses it.
+#[derive(Clone)]
+struct FailingSync {
+    syncs: Arc<AtomicUsize>,
+    fail_at: usize,
+}
+
+impl Medium for FailingSync {
+    fn create(&self, path: &Path, bytes: u64, header: &[u8]) -> Result<(), IoFailure> {
+        Disk.create(path, bytes, header)
+    }
+
+    fn open(&self, path: &Path) -> Result<Box<dyn LayerFile>, IoFailure> {
+        Ok(Box::new(FailingFile {
+            file: Disk.open(path)?,
+            medium: self.clone(),
+        }))
+    }
+}
+
+struct FailingFile {
+    file: Box<dyn LayerFile>,
+    medium: FailingSync,
+}
+
+impl LayerFile for FailingFile {
+    fn bytes(&self) -> &[u8] {
+        self.file.bytes()
+    }
+
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), IoFailure> {
+        self.file.write(offset, bytes)
+    }
+
+    fn sync(&mut self, range: Range<u64>) -> Result<(), IoFailure> {
+        let number = self.medium.syncs.fetch_add(1, Ordering::Relaxed);
+        if number != self.medium.fail_at {
+            return self.file.sync(range);
+        }
+        let lost = vec![0xee; (range.end - range.start) as usize];
+        self.file.write(range.start, &lost)?;
+        Err(std::io::Error::from_raw_os_error(5)).named("msync", Path::new("a layer file"))
+    }
+
+    fn release(&mut self, range: Range<u64>) -> Result<(), IoFailure> {
+        self.file.release(range)
+    }
+}
+
+const BATCHES: u64 = 4;
+
+fn run(directory: &Path, medium: Box<dyn Medium>) -> Result<Summary, KeygenError> {
+    let scheme = Scheme::by_id("leansig-p2-l18-top-v64-w8").unwrap();
+    let request = KeyRequest {
+        secret: Some(Secret::Seed([6; 32])),
+        ..KeyRequest::default()
+    };
+    let defaults = KeyDefaults {
+        scheme,
+        epochs: BATCHES * 1024,
+    };
+    let options = JobOptions {
+        threads: 2,
+        group_batches: 1,
+        memory_bytes: 0,
+    };
+    KeygenJob::open_on(medium, directory, &request, &defaults, options)?.run(&NoProgress)
+}
+
+fn layers(directory: &Path) -> Vec<Vec<u8>> {
+    let level = |level| std::fs::read(directory.join(format!("layers/{level:02}.nodes"))).unwrap();
+    (0..=18).map(level).collect()
+}
+
+fn committed(directory: &Path) -> u64 {
+    let key = KeyDir::open(directory).unwrap();
+    let store = Store::open_read_only(&key.paths().state(), &key.manifest().binding()).unwrap();
+    store.batches().unwrap().count() as u64
+}
+
+#[test]
+fn a_failed_sync_ends_the_job_is_never_repeated_and_commits_nothing_of_its_group() {
+    let whole = tempfile::tempdir().unwrap();
+    run(whole.path(), Box::new(Disk)).unwrap();
+    let expected = layers(whole.path());
+    // A group of one batch syncs its 11 levels; the crown syncs the levels 10 to 18.
+    for fail_at in (0..BATCHES as usize * 11 + 9).step_by(3) {
+        let directory = tempfile::tempdir().unwrap();
+        let medium = FailingSync {
+            syncs: Arc::default(),
+            fail_at,
+        };
+        let failed = run(directory.path(), Box::new(medium.clone())).unwrap_err();
+        assert!(
+            matches!(failed, KeygenError::Layer(LayerError::Io(_))),
+            "sync {fail_at}: {failed}"
+        );
+        assert_eq!(
+            medium.syncs.load(Ordering::Relaxed),
+            fail_at + 1,
+            "a sync followed the failed one"
+        );
+        assert_eq!(
+            committed(directory.path()),
+            BATCHES.min(fail_at as u64 / 11),
+            "sync {fail_at}"
+        );
+        run(directory.path(), Box::new(Disk)).unwrap();
+        assert!(
+            layers(directory.path()) == expected,
+            "sync {fail_at}: the resumed key differs"
+        );
+    }
+}
+
+#[test]
+fn a_committed_batch_that_was_damaged_is_computed_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let medium = FailingSync {
+        syncs: Arc::default(),
+        fail_at: 2 * 11,
+    };
+    run(directory.path(), Box::new(medium)).unwrap_err();
+    let path = directory.path().join("layers/03.nodes");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[4096 + 77] ^= 0x10;
+    std::fs::write(&path, &bytes).unwrap();
+    let summary = run(directory.path(), Box::new(Disk)).unwrap();
+    assert_eq!(summary.epochs_computed, 3 * 1024);
+    let whole = tempfile::tempdir().unwrap();
+    run(whole.path(), Box::new(Disk)).unwrap();
+    assert!(layers(directory.path()) == layers(whole.path()));
+}

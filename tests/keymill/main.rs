@@ -5,7 +5,13 @@ mod reference_is_right;
 mod support;
 mod vectors;
 
+mod geometry;
 mod known_answers;
+mod rooms;
 
 #[cfg(feature = "keygen")]
 mod command_line;
+#[cfg(feature = "keygen")]
+mod keys_on_disk;
+#[cfg(feature = "keygen")]
+mod killed;

@@ -1,0 +1,64 @@
+//! What the kernel's interface hides: the first attempt of every recorded step, accepted or not.
+
+use serde_json::Value;
+
+use super::field::{Packed, lane_of, read_elements, write_elements};
+use super::layout::{Layout, Poseidon1Devnet4, Poseidon2Classic};
+use super::message::MessageInput;
+use super::prf::{Input, PrfKey};
+use crate::scheme::{CodewordEncoder, PARAMETER_BYTES, PermutationLayout, Scheme};
+use crate::units::Epoch;
+
+fn bytes<const N: usize>(value: &Value) -> [u8; N] {
+    hex::decode(value.as_str().unwrap()).unwrap().try_into().unwrap()
+}
+
+fn first_attempt<L: Layout>(
+    scheme: &'static Scheme,
+    parameter: &[u8; PARAMETER_BYTES],
+    rho: &[u8],
+    step: &Value,
+) -> Vec<u16> {
+    let parameter = super::field::broadcast(read_elements(parameter));
+    let epoch = Epoch(step["epoch"].as_u64().unwrap() as u32);
+    let input = MessageInput::new::<L>(&parameter, scheme.rho_elements(), epoch, &bytes(&step["message"]));
+    let rho: Vec<Packed> = rho.chunks(4).map(|e| Packed::from(read_elements::<1>(e)[0])).collect();
+    let hashes = input.hash::<L>(&L::width_24(), &rho);
+    let mut positions = vec![0; scheme.chains()];
+    CodewordEncoder::new(scheme).encode(&hashes[0], &mut positions);
+    positions
+}
+
+#[test]
+fn the_first_attempt_of_every_recorded_step_is_made_again() {
+    let text = include_str!("../../tests/vectors/steps.json");
+    let recorded: Value = serde_json::from_str(text).unwrap();
+    let mut compared = 0;
+    for entry in recorded.as_array().unwrap() {
+        let scheme = Scheme::by_id(entry["scheme"].as_str().unwrap()).unwrap();
+        let prf_key = PrfKey::new(bytes(&entry["prf_key"]));
+        let parameter = bytes(&entry["parameter"]);
+        for step in entry["steps"].as_array().unwrap() {
+            let epoch = Epoch(step["epoch"].as_u64().unwrap() as u32);
+            let input = Input::rho(&prf_key, epoch, &bytes(&step["message"]));
+            let lanes: [[Packed; 7]; super::field::PACKS] = input.elements(|_| 0, |lane| lane as u64);
+            let mut rho = vec![0; scheme.rho_bytes()];
+            write_elements(&lane_of(&lanes[0], 0), &mut rho);
+            assert_eq!(hex::encode(&rho), step["rho_attempt_0"].as_str().unwrap());
+            let positions = match scheme.layout() {
+                PermutationLayout::Poseidon2Classic => {
+                    first_attempt::<Poseidon2Classic>(scheme, &parameter, &rho, step)
+                }
+                PermutationLayout::Poseidon1Devnet4 => {
+                    first_attempt::<Poseidon1Devnet4>(scheme, &parameter, &rho, step)
+                }
+            };
+            let expected: Option<Vec<u16>> = serde_json::from_value(step["codeword_attempt_0"].clone()).unwrap();
+            if let Some(expected) = expected {
+                assert_eq!(positions, expected, "{} epoch {epoch}", scheme.id());
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 10, "only {compared} codewords were compared");
+}

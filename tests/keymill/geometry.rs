@@ -1,0 +1,107 @@
+//! The shape of keys for arbitrary intervals, against trees built naively in memory.
+
+use std::collections::BTreeSet;
+
+use keymill::plan::{Batches, Epoch, EpochRange, Geometry, Level, NodeIndex};
+use keymill::{Plan, Scheme};
+use proptest::prelude::*;
+
+use crate::reference::{fillers_needed, widen};
+
+/// An interval anywhere in a lifetime of 2^h, of any length and alignment.
+fn lifetimes_and_intervals() -> impl Strategy<Value = (u8, u64, u64)> {
+    (0u8..=8).prop_map(|half| 2 * half).prop_flat_map(|h| {
+        let lifetime = 1u64 << h;
+        (0..lifetime).prop_flat_map(move |start| (Just(h), Just(start), start + 1..=lifetime))
+    })
+}
+
+/// The levels of a naive tree: sets of node indices, grown by taking every node's parent.
+fn naive_levels(h: u8, start: u64, end: u64) -> Vec<(BTreeSet<u64>, BTreeSet<u64>)> {
+    let mut computed: BTreeSet<u64> = (start..end).collect();
+    let mut levels = Vec::new();
+    for _ in 0..=h {
+        let stored: BTreeSet<u64> = computed.iter().flat_map(|&node| [node, node ^ 1]).collect();
+        let parents = stored.iter().map(|&node| node / 2).collect();
+        levels.push((std::mem::replace(&mut computed, parents), stored));
+    }
+    levels
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_level_holds_the_nodes_of_a_naive_tree((h, start, end) in lifetimes_and_intervals()) {
+        let geometry = Geometry::new(h, EpochRange { start, end });
+        for (span, (computed, stored)) in geometry.levels().iter().zip(naive_levels(h, start, end)) {
+            prop_assert_eq!(span.computed.clone().collect::<BTreeSet<_>>(), computed);
+            prop_assert_eq!(span.stored.clone().collect::<BTreeSet<_>>(), stored);
+            prop_assert_eq!(span.stored_count(), span.stored.end - span.stored.start);
+        }
+        let fillers: Vec<(u8, u64)> = geometry.fillers().map(|(level, node)| (level.0, node.0)).collect();
+        prop_assert_eq!(fillers, fillers_needed(h, start, end));
+    }
+
+    #[test]
+    fn every_sibling_of_every_path_is_stored((h, start, end) in lifetimes_and_intervals(), pick in any::<u64>()) {
+        let geometry = Geometry::new(h, EpochRange { start, end });
+        let epoch = start + pick % (end - start);
+        let path: Vec<(Level, NodeIndex)> = geometry.path(Epoch(epoch as u32)).collect();
+        prop_assert_eq!(path.len(), usize::from(h));
+        for (level, node) in path {
+            prop_assert!(geometry.level(level).stored.contains(&node.0));
+        }
+    }
+
+    /// With the crown's own fillers, the slices of all batches are all stored nodes, each once.
+    #[test]
+    fn batches_own_every_node_below_the_crown_exactly_once((h, start, end) in lifetimes_and_intervals()) {
+        let batches = Batches::new(Geometry::new(h, EpochRange { start, end }));
+        let mut epochs = Vec::new();
+        for batch in batches.all() {
+            epochs.extend(batches.epochs(batch).as_range());
+        }
+        prop_assert!(epochs.into_iter().eq(start..end));
+        for level in batches.levels() {
+            let owned = batches.all().flat_map(|batch| batches.slice(batch, level));
+            let span = batches.geometry().level(level);
+            let expected = if level == batches.root_level() { &span.computed } else { &span.stored };
+            prop_assert!(owned.eq(expected.clone()), "level {}", level);
+        }
+        let nodes_of = |batch| batches.levels().map(|level| batches.slice(batch, level).count()).sum::<usize>();
+        prop_assert!(batches.all().all(|batch| nodes_of(batch) <= batches.nodes_max()));
+        for (position, batch) in batches.all().enumerate() {
+            prop_assert_eq!(batches.position(batch), Some(position));
+        }
+    }
+
+    #[test]
+    fn stored_intervals_are_widened_as_the_plain_rule_says(
+        which in 0..Scheme::all().len(), a in any::<u64>(), b in any::<u64>()
+    ) {
+        let scheme = &Scheme::all()[which];
+        let activation = a % scheme.lifetime();
+        let epochs = 1 + b % (scheme.lifetime() - activation);
+        let plan = Plan::new(scheme, activation, epochs).unwrap();
+        let stored = plan.stored();
+        prop_assert_eq!((stored.start, stored.end), widen(scheme.log_lifetime(), activation, epochs));
+        prop_assert!(stored.start <= activation && activation + epochs <= stored.end);
+        prop_assert!(stored.end <= scheme.lifetime());
+    }
+}
+
+#[test]
+fn epochs_past_the_lifetime_are_refused_without_overflow() {
+    for scheme in Scheme::all() {
+        let lifetime = scheme.lifetime();
+        assert!(Plan::new(scheme, 0, lifetime).is_ok());
+        for (activation, epochs) in [(0, 0), (0, lifetime + 1), (lifetime, 1), (u64::MAX, 1), (1, u64::MAX)] {
+            assert!(
+                Plan::new(scheme, activation, epochs).is_err(),
+                "{} {activation} {epochs}",
+                scheme.id()
+            );
+        }
+    }
+}

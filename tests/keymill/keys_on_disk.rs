@@ -1,0 +1,134 @@
+//! Keys made by the job, on disk, against the known answers; and signing from disk.
+
+use std::path::Path;
+
+use keymill::interop::ssz::Signature;
+use keymill::keydir::Secret;
+use keymill::plan::Epoch;
+use keymill::{JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, PathReader, Scheme, Signer};
+
+use crate::support::{layer_files, tree_layers_in_secret_key};
+use crate::vectors::{self, Key};
+
+const HEADER_BYTES: usize = 4096;
+
+fn options(threads: usize, group_batches: usize) -> JobOptions {
+    JobOptions {
+        threads,
+        group_batches,
+        memory_bytes: 0,
+    }
+}
+
+fn make(directory: &Path, key: &Key, options: JobOptions) -> Vec<u8> {
+    let scheme = Scheme::by_id(&key.scheme).unwrap();
+    let request = KeyRequest {
+        scheme: Some(scheme),
+        activation_epoch: Some(key.activation_epoch),
+        epochs: Some(key.num_active_epochs),
+        secret: Some(Secret::Seed(key.rng_seed)),
+        parameter: None,
+    };
+    let defaults = KeyDefaults { scheme, epochs: 1 };
+    let job = KeygenJob::open(directory, &request, &defaults, options).unwrap();
+    job.run(&NoProgress).unwrap().public_key
+}
+
+/// One key of each scheme that is recorded, and every key whose secret key file is.
+fn chosen() -> Vec<Key> {
+    let mut seen = std::collections::HashSet::new();
+    let keys = vectors::keys().into_iter();
+    keys.filter(|key| seen.insert(key.scheme.clone()) || key.secret_key_file.is_some())
+        .collect()
+}
+
+#[test]
+fn keys_made_on_disk_are_the_recorded_ones_and_sign_as_recorded() {
+    for key in chosen() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("key");
+        assert_eq!(
+            make(&directory, &key, options(0, 8)),
+            key.public_key_ssz,
+            "{}",
+            key.scheme
+        );
+        let signer = Signer::open(&directory).unwrap();
+        for recorded in &key.signatures {
+            let signature = signer.sign(Epoch(recorded.epoch), &recorded.message).unwrap();
+            let ssz = signature.to_ssz(signer.paths().manifest().scheme());
+            assert_eq!(ssz, recorded.signature_ssz, "{} epoch {}", key.scheme, recorded.epoch);
+        }
+        layers_hold_the_secret_key_file(&key, &directory);
+        paths_are_those_of_the_signatures(&key, &directory);
+    }
+}
+
+/// Every node of the recorded secret key's three trees is in the layer files.
+fn layers_hold_the_secret_key_file(key: &Key, directory: &Path) {
+    let Some(ssz) = key.secret_key_ssz() else { return };
+    let files = layer_files(directory);
+    let digest_bytes = Scheme::by_id(&key.scheme).unwrap().digest_bytes();
+    let mut nodes = 0;
+    for (level, first_index, digests) in tree_layers_in_secret_key(&ssz) {
+        let file = &files[&format!("{level:02}.nodes")];
+        let stored_first = u64::from_le_bytes(file[32..40].try_into().unwrap());
+        let at = HEADER_BYTES + (first_index - stored_first) as usize * digest_bytes;
+        assert_eq!(&file[at..at + digests.len()], digests, "{} level {level}", key.scheme);
+        nodes += digests.len() / digest_bytes;
+    }
+    assert!(nodes > 40, "{}: only {nodes} nodes compared", key.scheme);
+}
+
+fn paths_are_those_of_the_signatures(key: &Key, directory: &Path) {
+    let reader = PathReader::open(directory).unwrap();
+    for recorded in &key.signatures {
+        let signature = Signature::from_ssz(reader.manifest().scheme(), &recorded.signature_ssz).unwrap();
+        assert_eq!(reader.path(Epoch(recorded.epoch)).unwrap().siblings, signature.siblings);
+    }
+}
+
+#[test]
+fn threads_and_group_sizes_do_not_change_a_byte() {
+    let keys = vectors::keys();
+    let key = keys
+        .iter()
+        .find(|key| key.stored_end - key.stored_start == 5632)
+        .unwrap();
+    let parent = tempfile::tempdir().unwrap();
+    let made = |threads, group_batches| {
+        let directory = parent.path().join(format!("{threads}-{group_batches}"));
+        make(&directory, key, options(threads, group_batches));
+        layer_files(&directory)
+    };
+    let expected = made(1, 1);
+    for (threads, group_batches) in [(2, 1), (2, 3), (3, 100), (1, 4)] {
+        assert!(
+            made(threads, group_batches) == expected,
+            "{threads} threads, groups of {group_batches}"
+        );
+    }
+}
+
+#[test]
+fn a_prf_key_and_parameter_make_the_same_key_again() {
+    let scheme = Scheme::by_id("leansig-p2-l8-top-v64-w8").unwrap();
+    let parent = tempfile::tempdir().unwrap();
+    let made = |name: &str| {
+        let request = KeyRequest {
+            secret: Some(Secret::PrfKey([5; 32])),
+            parameter: Some([1; 20]),
+            ..KeyRequest::default()
+        };
+        let defaults = KeyDefaults { scheme, epochs: 32 };
+        let job = KeygenJob::open(&parent.path().join(name), &request, &defaults, options(0, 8)).unwrap();
+        job.run(&NoProgress).unwrap().public_key
+    };
+    let first = made("a");
+    assert_eq!(first, made("b"));
+    assert_eq!(first[32..], [1; 20]);
+    assert_eq!(
+        layer_files(&parent.path().join("a")),
+        layer_files(&parent.path().join("b"))
+    );
+}

@@ -1,0 +1,132 @@
+//! Everything in its room: what the source itself promises about its own order.
+
+use std::path::{Path, PathBuf};
+
+/// The modules in the order in which they may import each other: only from lines above their own.
+const ORDER: [&[&str]; 8] = [
+    &["failure", "text", "units"],
+    &["scheme"],
+    &["hash", "plan"],
+    &["interop", "layers", "state"],
+    &["keydir"],
+    &["migrations"],
+    &["keygen", "signing", "audit"],
+    &["cli", "config", "main", "lib"],
+];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Every source file of the program, its path from the repository's root, and its text.
+fn program() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for folder in ["src", "migrations"] {
+        sources(&root().join(folder), &mut found);
+    }
+    assert!(found.len() > 50);
+    let read = |path: PathBuf| {
+        let name = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+        (name, std::fs::read_to_string(&path).unwrap())
+    };
+    found.into_iter().map(read).collect()
+}
+
+/// The module that a file belongs to: the first folder below src, or its own name.
+fn module(name: &str) -> &str {
+    let inside = name.strip_prefix("src/").unwrap_or(name);
+    let first = inside.split('/').next().unwrap();
+    first.strip_suffix(".rs").unwrap_or(first)
+}
+
+fn rank(module: &str) -> Option<usize> {
+    ORDER.iter().position(|modules| modules.contains(&module))
+}
+
+fn code_lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(str::trim).filter(|line| !line.starts_with("//"))
+}
+
+#[test]
+fn imports_point_one_way() {
+    for (name, text) in program() {
+        let own = module(&name);
+        let own_rank = rank(own).unwrap_or_else(|| panic!("{name}: its module has no place in the order"));
+        // The binary's own modules use the library by its name.
+        for line in code_lines(&text) {
+            for part in line.split("crate::").skip(1) {
+                let imported: String = part.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                let Some(rank) = rank(&imported) else { continue };
+                let inside = imported == own || own_rank == ORDER.len() - 1;
+                assert!(inside || rank < own_rank, "{name}: {own} imports {imported}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn unsafe_code_is_in_the_mapping_file_alone() {
+    for (name, text) in program() {
+        let found = code_lines(&text).any(|line| line.contains("unsafe {") || line.contains("unsafe fn"));
+        assert!(!found || name == "src/layers/mapping.rs", "{name}");
+    }
+}
+
+#[test]
+fn rocksdb_and_bincode_are_named_in_their_files_alone() {
+    for (name, text) in program() {
+        let names = |word: &str| code_lines(&text).any(|line| line.contains(word));
+        assert!(!names("rocksdb::") || name == "src/state/store.rs", "{name}");
+        assert!(!names("bincode::") || name == "src/state/records.rs", "{name}");
+    }
+}
+
+#[test]
+fn only_the_command_line_prints() {
+    for (name, text) in program() {
+        let prints = ["println!", "print!(", "dbg!", "stdout()", "stderr()"];
+        let found = code_lines(&text).find(|line| prints.iter().any(|word| line.contains(word)));
+        assert!(found.is_none() || name.starts_with("src/cli/"), "{name}: {found:?}");
+    }
+}
+
+#[test]
+fn nothing_but_tests_panics_on_purpose() {
+    for (name, text) in program() {
+        // Unit tests stand at the end of a file, or in a file of their own.
+        let program = text.split("\nmod tests {").next().unwrap();
+        if name.ends_with("tests.rs") {
+            continue;
+        }
+        let panics = [
+            ".unwrap()",
+            ".expect(",
+            "panic!(",
+            "todo!(",
+            "unimplemented!(",
+            " assert!(",
+            " assert_eq!(",
+        ];
+        let found = code_lines(program).find(|line| panics.iter().any(|word| line.contains(word)));
+        assert!(found.is_none(), "{name}: {found:?}");
+    }
+}
+
+#[test]
+fn files_stay_short() {
+    for (name, text) in program() {
+        let lines = text.lines().count();
+        assert!(lines <= 420, "{name} has {lines} lines");
+    }
+}
