@@ -49,6 +49,10 @@ pub struct RequestArguments {
 }
 
 /// A public parameter, canonical.
+#[cfg_attr(
+    not(feature = "keygen"),
+    expect(dead_code, reason = "plan takes keygen's flags, but needs no secret")
+)]
 #[derive(Clone, Copy, Debug)]
 pub struct Parameter(pub [u8; PARAMETER_BYTES]);
 

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::support::{Numbers, layer_files};
+use crate::layers_on_disk::layer_files;
+use crate::support::Numbers;
 
 /// 16 batches of an l18 key: about half a second of work on two cores, in groups of one batch.
 fn keygen(directory: &Path, seed_file: &Path) -> Command {

@@ -1,5 +1,12 @@
 //! The integration tests, in one binary because linking RocksDB takes long.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests say what they expect by unwrapping it"
+)]
+
 mod reference;
 mod reference_is_right;
 mod support;
@@ -15,3 +22,5 @@ mod command_line;
 mod keys_on_disk;
 #[cfg(feature = "keygen")]
 mod killed;
+#[cfg(feature = "keygen")]
+mod layers_on_disk;
