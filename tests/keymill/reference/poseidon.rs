@@ -96,7 +96,7 @@ impl Poseidon {
             (self.permute_24)(&mut state);
         }
         let digest = &state[rate_at..rate_at + count];
-        digest.iter().map(|e| e.as_canonical_u32()).collect()
+        digest.iter().map(PrimeField32::as_canonical_u32).collect()
     }
 }
 

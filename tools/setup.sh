@@ -1,0 +1,45 @@
+# Sourced by the tools: finds or installs what the build needs, and says where its output goes.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
+
+has_libclang() {
+    local folder
+    # The names without a version come with the headers, which are needed too.
+    for folder in ${LIBCLANG_PATH:-} /usr/lib/llvm-*/lib /usr/lib/*-linux-gnu /usr/lib /usr/lib64 /usr/local/lib; do
+        [ -e "$folder/libclang.so" ] && return
+    done
+    return 1
+}
+
+# RocksDB is C++ and its bindings are made by libclang.
+install_what_is_missing() {
+    if ! command -v cargo >/dev/null; then
+        say 'there is no Rust toolchain; install one from https://rustup.rs and try again'
+        exit 4
+    fi
+    local missing=()
+    command -v c++ >/dev/null || missing+=(g++)
+    has_libclang || missing+=(libclang-dev)
+    [ ${#missing[@]} -eq 0 ] && return
+    local install="apt-get install -y --no-install-recommends ${missing[*]}"
+    if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+        say "installing ${missing[*]}"
+        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive $install; } >&2 || exit 4
+    else
+        say "missing: ${missing[*]}. On Debian: sudo $install"
+        exit 4
+    fi
+}
+
+# The build is for the CPU of this machine, so another CPU gets a folder of its own. Outside the clone, so that RocksDB is
+# built once for all clones.
+choose_target_directory() {
+    local cpu
+    cpu=$(rustc --print cfg -C target-cpu=native | cksum | cut -d ' ' -f 1)
+    export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/keymill/target-$cpu}
+}
+
+install_what_is_missing
+choose_target_directory
