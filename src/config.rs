@@ -62,7 +62,7 @@ fn suggestion(nearest: &Option<&'static str>) -> String {
 /// A setting: its name in the file, and how its text becomes part of the settings.
 type Apply = fn(&mut Settings, &str) -> Result<(), String>;
 
-/// The one table of settings. A flag of the same name overrides each.
+/// The one table of settings. All but group_batches and log have a flag of the same name, which overrides them.
 const SETTINGS: [(&str, Apply); 7] = [
     ("scheme", |s, text| set(&mut s.scheme, parse_scheme(text))),
     ("epochs", |s, text| set(&mut s.epochs, parse_count(text))),
@@ -155,7 +155,7 @@ impl Settings {
         let (_, apply) = setting.ok_or_else(|| ConfigError::Unknown {
             place: place.to_owned(),
             name: name.to_owned(),
-            nearest: nearest_name(name),
+            nearest: keymill::text::nearest(name, names()),
         })?;
         apply(self, text).map_err(|wanted| ConfigError::Value {
             place: place_of_value.to_owned(),
@@ -163,14 +163,6 @@ impl Settings {
             wanted,
         })
     }
-}
-
-fn nearest_name(asked: &str) -> Option<&'static str> {
-    names()
-        .map(|name| (strsim::jaro_winkler(asked, name), name))
-        .filter(|(similarity, _)| *similarity > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name)
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {

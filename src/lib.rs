@@ -59,7 +59,8 @@ pub mod scheme;
 pub mod signing;
 #[cfg(feature = "keygen")]
 mod state;
-mod text;
+#[doc(hidden)]
+pub mod text;
 mod units;
 
 pub use keydir::{KeyDir, KeyDirError, Manifest};

@@ -1,7 +1,7 @@
 //! Small helpers for text that people type.
 
 /// The candidate most like `asked`, if any is like it at all.
-pub(crate) fn nearest<'a>(asked: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(asked: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
         .map(|candidate| (strsim::jaro_winkler(asked, candidate), candidate))

@@ -75,17 +75,10 @@ pub fn check(directory: &Path, deep: bool) -> Result<CheckReport, CheckError> {
         ..CheckReport::default()
     };
     let prf_key = if deep { Some(key.prf_key()?) } else { None };
-    let opened = LayerReader::open(
-        &key.paths().layers(),
-        manifest.plan().geometry(),
-        manifest.scheme().digest_bytes(),
-        manifest.key_id(),
-    );
-    let layers = match opened {
+    let layers = match open_layers(&key)? {
         Ok(layers) => layers,
-        Err(error @ LayerError::Io(_)) => return Err(error.into()),
-        Err(error) => {
-            report.damage.push(unusable_file(&error));
+        Err(damage) => {
+            report.damage = damage;
             return Ok(report);
         }
     };
@@ -106,18 +99,32 @@ pub fn check(directory: &Path, deep: bool) -> Result<CheckReport, CheckError> {
     Ok(report)
 }
 
-fn unusable_file(error: &LayerError) -> Damage {
-    let (LayerError::Header { path, .. }
-    | LayerError::Length { path, .. }
-    | LayerError::Missing(path)
-    | LayerError::Io(crate::failure::IoFailure { path, .. })) = error;
-    Damage {
-        file: path.clone(),
-        level: None,
-        batch: None,
-        nodes: None,
-        what: error.to_string(),
+/// The layer files, or everything that keeps them from being used.
+fn open_layers(key: &KeyDir) -> Result<Result<LayerReader, Vec<Damage>>, CheckError> {
+    let manifest = key.manifest();
+    let layers = key.paths().layers();
+    let geometry = manifest.plan().geometry();
+    let digest_bytes = manifest.scheme().digest_bytes();
+    let unusable = LayerReader::unusable_files(&layers, geometry, digest_bytes, manifest.key_id());
+    let mut damage = Vec::new();
+    for error in unusable {
+        let (LayerError::Header { path, .. } | LayerError::Length { path, .. } | LayerError::Missing(path)) = &error
+        else {
+            return Err(error.into());
+        };
+        damage.push(Damage {
+            file: path.clone(),
+            level: None,
+            batch: None,
+            nodes: None,
+            what: error.to_string(),
+        });
     }
+    if damage.is_empty() {
+        let layers = LayerReader::open(&layers, geometry, digest_bytes, manifest.key_id())?;
+        return Ok(Ok(layers));
+    }
+    Ok(Err(damage))
 }
 
 struct Checker<'a> {
@@ -149,13 +156,8 @@ impl Checker<'_> {
         }
         report.batches_missing = batches.count().saturating_sub(report.batches_checked);
         if report.batches_missing > 0 && self.manifest.state() == KeyState::Sealed {
-            report.damage.push(Damage {
-                file: self.key.paths().state(),
-                level: None,
-                batch: None,
-                nodes: None,
-                what: format!("{} batches have no checkpoint", report.batches_missing),
-            });
+            let what = format!("{} batches have no checkpoint", report.batches_missing);
+            report.damage.push(self.state_damage(what));
         }
         Ok(())
     }
@@ -196,7 +198,12 @@ impl Checker<'_> {
         let lowest = usize::from(plan.batches().root_level().0);
         for span in &plan.geometry().levels()[lowest..] {
             let level = span.level;
-            let record = store.crown(level)?.unwrap_or_default();
+            let Some(record) = store.crown(level)? else {
+                report
+                    .damage
+                    .push(self.state_damage(format!("level {level} has no checkpoint")));
+                continue;
+            };
             let mut sound = true;
             let mut expected = record.piece_crc32.iter();
             for piece in pieces(level, span.stored.clone()) {
@@ -261,6 +268,16 @@ impl Checker<'_> {
 
     fn bytes(&self, slice: &Slice) -> &[u8] {
         self.layers.slice(slice).unwrap_or_default()
+    }
+
+    fn state_damage(&self, what: String) -> Damage {
+        Damage {
+            file: self.key.paths().state(),
+            level: None,
+            batch: None,
+            nodes: None,
+            what,
+        }
     }
 
     fn damage(&self, slice: &Slice, batch: Option<BatchIndex>, what: &str) -> Damage {

@@ -59,6 +59,7 @@ fn summary(report: &CheckReport) -> String {
     };
     let verdict = match report.damage.len() {
         0 => "clean".to_owned(),
+        1 => "1 damaged place".to_owned(),
         count => format!("{count} damaged places"),
     };
     format!("{verdict}: {} batches checked{missing}{leaves}", report.batches_checked)

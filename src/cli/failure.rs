@@ -40,9 +40,16 @@ impl Failure {
         Self { message, code }
     }
 
-    /// Prints the message and gives the exit code.
+    /// Nobody reads the output any more, as behind `| head`: nothing to say, and no failure.
+    pub fn reader_gone() -> Self {
+        Self::new(0, String::new())
+    }
+
+    /// Prints the message, if there is one, and gives the exit code.
     pub fn report(&self) -> ExitCode {
-        eprintln!("keymill: {}", self.message);
+        if !self.message.is_empty() {
+            eprintln!("keymill: {}", self.message);
+        }
         ExitCode::from(self.code)
     }
 }

@@ -80,5 +80,8 @@ fn failed(path: &Path, error: &std::io::Error) -> Failure {
 }
 
 fn broken(error: &std::io::Error) -> Failure {
+    if error.kind() == std::io::ErrorKind::BrokenPipe {
+        return Failure::reader_gone();
+    }
     Failure::machine(format!("the output cannot be written: {error}"))
 }

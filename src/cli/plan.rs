@@ -26,11 +26,7 @@ pub struct PlanArguments {
 pub fn run(arguments: &PlanArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     let settings = arguments.request.settings(settings);
     let plan = arguments.request.plan(&settings)?;
-    let threads = match settings.threads {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        threads => threads,
-    };
-    let memory = MemoryPlan::new(&plan, threads, settings.group_batches, settings.memory_bytes)?;
+    let memory = MemoryPlan::new(&plan, settings.threads, settings.group_batches, settings.memory_bytes)?;
     if arguments.request.json {
         print_json(&as_json(&plan, &memory))?;
     } else {

@@ -58,7 +58,7 @@ fn as_json(status: &KeyStatus) -> serde_json::Value {
         "active_epochs": plan.active_epochs(),
         "stored_start": plan.stored().start,
         "stored_end": plan.stored().end,
-        "origin": format!("{:?}", status.manifest.origin()).to_lowercase(),
+        "origin": status.manifest.origin().to_string(),
         "batches": plan.batches().count(),
         "batches_done": status.batches_done,
         "epochs_per_second": rate(status),

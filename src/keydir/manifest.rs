@@ -33,6 +33,27 @@ pub enum Origin {
     PrfKey,
 }
 
+impl Origin {
+    /// What the secret file calls a secret of this origin.
+    pub(crate) fn secret_kind(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh-seed",
+            Self::Seed => "seed",
+            Self::PrfKey => "prf-key",
+        }
+    }
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Fresh => "fresh",
+            Self::Seed => "seed",
+            Self::PrfKey => "prf-key",
+        })
+    }
+}
+
 /// How far a key is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

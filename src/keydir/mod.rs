@@ -19,6 +19,7 @@ pub(crate) use names::KeyPaths;
 pub use secret::Secret;
 pub(crate) use secret::commitment;
 
+use crate::failure::Named;
 use crate::hash::{Kernel, PrfKey, kernel};
 
 /// A key directory that exists: what is public about it, and the way to its files.
@@ -52,7 +53,10 @@ impl KeyDir {
     pub(crate) fn open_any_version(path: &Path) -> Result<Self, KeyDirError> {
         let paths = KeyPaths::new(path);
         match std::fs::metadata(path) {
-            Err(_) => return Err(KeyDirError::NoDirectory(path.to_owned())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(KeyDirError::NoDirectory(path.to_owned()));
+            }
+            Err(error) => Err(error).named("stat", path)?,
             Ok(metadata) if !metadata.is_dir() => {
                 return Err(KeyDirError::NotADirectory(path.to_owned()));
             }
@@ -100,7 +104,7 @@ impl KeyDir {
     /// [`KeyDirError`] if the file is missing, damaged, or another key's.
     pub fn prf_key(&self) -> Result<PrfKey, KeyDirError> {
         let path = self.paths.secret();
-        let secret = Secret::read(&path)?.ok_or(KeyDirError::SecretMissing(path.clone()))?;
+        let (secret, _) = Secret::read(&path)?.ok_or(KeyDirError::SecretMissing(path.clone()))?;
         let manifest = &self.manifest;
         let drawn = secret.draw(manifest.plan(), manifest.parameter());
         let found = commitment(&drawn.prf_key);

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::durable::TEMPORARY_PREFIX;
 use crate::layers::layer_file;
 use crate::units::Level;
 
@@ -55,16 +56,23 @@ impl KeyPaths {
 
     /// An entry of the directory that a key directory does not have, if there is one.
     pub(crate) fn foreign_entry(&self) -> std::io::Result<Option<PathBuf>> {
+        let foreign = self.entries(|name| !TOP.contains(&name) && !name.starts_with(TEMPORARY_PREFIX))?;
+        Ok(foreign.into_iter().next())
+    }
+
+    /// Files that were being written when a process died.
+    pub(crate) fn temporaries(&self) -> std::io::Result<Vec<PathBuf>> {
+        self.entries(|name| name.starts_with(TEMPORARY_PREFIX))
+    }
+
+    fn entries(&self, wanted: impl Fn(&str) -> bool) -> std::io::Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
         for entry in std::fs::read_dir(&self.root)? {
             let entry = entry?;
-            let name = entry.file_name();
-            let ours = name
-                .to_str()
-                .is_some_and(|name| TOP.contains(&name) || name.starts_with(super::durable::TEMPORARY_PREFIX));
-            if !ours {
-                return Ok(Some(entry.path()));
+            if wanted(&entry.file_name().to_string_lossy()) {
+                found.push(entry.path());
             }
         }
-        Ok(None)
+        Ok(found)
     }
 }

@@ -9,6 +9,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::durable;
 use super::error::KeyDirError;
+use super::manifest::Origin;
 use crate::failure::Named;
 use crate::hash::{DrawnKey, PrfKey, derive_fillers, draw_key};
 use crate::plan::Plan;
@@ -59,28 +60,30 @@ impl Secret {
         }
     }
 
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Seed(_) => "seed",
-            Self::PrfKey(_) => "prf-key",
-        }
-    }
-
     fn bytes(&self) -> &[u8; 32] {
         match self {
             Self::Seed(bytes) | Self::PrfKey(bytes) => bytes,
         }
     }
 
+    /// Whether both are the same secret.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other) && self.bytes() == other.bytes()
+    }
+
     /// Writes the file, readable by its owner alone.
-    pub(crate) fn write(&self, path: &Path) -> Result<(), KeyDirError> {
+    pub(crate) fn write(&self, path: &Path, origin: Origin) -> Result<(), KeyDirError> {
         let digits = Zeroizing::new(hex::encode(self.bytes()));
-        let text = Zeroizing::new(format!("keymill-secret 1\n{} {}\n", self.kind(), digits.as_str()));
+        let text = Zeroizing::new(format!(
+            "keymill-secret 1\n{} {}\n",
+            origin.secret_kind(),
+            digits.as_str()
+        ));
         Ok(durable::replace(path, text.as_bytes(), SECRET_MODE)?)
     }
 
-    /// Reads the file; `None` if there is none.
-    pub(crate) fn read(path: &Path) -> Result<Option<Self>, KeyDirError> {
+    /// Reads the file, and where its secret came from; `None` if there is none.
+    pub(crate) fn read(path: &Path) -> Result<Option<(Self, Origin)>, KeyDirError> {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => Zeroizing::new(text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -100,18 +103,19 @@ impl Secret {
         Ok(Some(secret))
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    fn parse(text: &str) -> Option<(Self, Origin)> {
         let rest = text.strip_prefix("keymill-secret 1\n")?;
         let (kind, digits) = rest.strip_suffix('\n')?.split_once(' ')?;
         let mut bytes = [0; 32];
         hex::decode_to_slice(digits, &mut bytes).ok()?;
-        let secret = match kind {
-            "seed" => Some(Self::Seed(bytes)),
-            "prf-key" => Some(Self::PrfKey(bytes)),
-            _ => None,
+        let origins = [Origin::Fresh, Origin::Seed, Origin::PrfKey];
+        let origin = origins.into_iter().find(|origin| origin.secret_kind() == kind)?;
+        let secret = match origin {
+            Origin::Fresh | Origin::Seed => Self::Seed(bytes),
+            Origin::PrfKey => Self::PrfKey(bytes),
         };
         bytes.zeroize();
-        secret
+        Some((secret, origin))
     }
 }
 

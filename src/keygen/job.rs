@@ -36,20 +36,12 @@ pub struct JobOptions {
 }
 
 impl JobOptions {
-    /// Worker threads, with 0 resolved.
-    pub fn resolved_threads(&self) -> usize {
-        match self.threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            threads => threads,
-        }
-    }
-
     /// What a job with these options keeps in memory for a plan.
     ///
     /// # Errors
     /// [`BudgetTooSmall`](crate::plan::BudgetTooSmall) if the least that works is over the budget.
     pub fn memory_plan(&self, plan: &crate::Plan) -> Result<MemoryPlan, crate::plan::BudgetTooSmall> {
-        MemoryPlan::new(plan, self.resolved_threads(), self.group_batches, self.memory_bytes)
+        MemoryPlan::new(plan, self.threads, self.group_batches, self.memory_bytes)
     }
 }
 
@@ -241,13 +233,15 @@ impl KeygenJob {
         let Prepared {
             paths, manifest, lock, ..
         } = self.prepared;
-        for span in manifest.plan().geometry().levels() {
-            let path = writer.path(span.level);
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(SEALED_MODE)).named("chmod", path)?;
-        }
         drop(writer);
         let manifest = manifest.sealed(root);
         manifest.write(&paths.manifest())?;
+        // Afterwards: whoever resumes an unsealed key has to be able to write its files.
+        for span in manifest.plan().geometry().levels() {
+            let path = paths.layer(span.level);
+            let permissions = std::fs::Permissions::from_mode(SEALED_MODE);
+            std::fs::set_permissions(&path, permissions).named("chmod", &path)?;
+        }
         drop(lock);
         debug_assert_eq!(manifest.state(), KeyState::Sealed);
         Ok(Summary {

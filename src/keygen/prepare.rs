@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::KeygenError;
 use super::request::{KeyDefaults, KeyRequest};
 use crate::failure::{IoFailure, Named};
-use crate::keydir::{DirectoryLock, FORMAT_VERSION, KeyDir, KeyDirError, KeyPaths, Manifest, Secret};
+use crate::keydir::{DirectoryLock, FORMAT_VERSION, KeyDir, KeyDirError, KeyPaths, KeyState, Manifest, Secret};
 use crate::layers::Medium;
 use crate::migrations;
 use crate::plan::{BudgetTooSmall, MemoryPlan, Plan};
@@ -18,7 +18,7 @@ pub(super) struct Prepared {
     pub(super) paths: KeyPaths,
     pub(super) manifest: Manifest,
     pub(super) memory: MemoryPlan,
-    pub(super) lock: DirectoryLock,
+    pub(super) lock: Option<DirectoryLock>,
 }
 
 /// How memory is planned for a given plan.
@@ -45,6 +45,7 @@ pub(super) fn prepare(
         None
     };
     let Some(manifest) = known else {
+        request.check_parameter()?;
         let plan = request.plan(defaults)?;
         let memory = plan_memory(&plan)?;
         check_room(directory, exists, &plan)?;
@@ -52,7 +53,17 @@ pub(super) fn prepare(
     };
     request.agrees_with(&manifest, &paths)?;
     let memory = plan_memory(manifest.plan())?;
+    if manifest.state() == KeyState::Sealed {
+        // There is nothing to write, and the directory may be read-only.
+        return Ok(Prepared {
+            paths,
+            manifest,
+            memory,
+            lock: None,
+        });
+    }
     let lock = DirectoryLock::take(&paths.lock())?;
+    remove_temporaries(&paths)?;
     // Once more, now that nobody else can be writing it.
     let manifest = KeyDir::open_any_version(directory)?.manifest().clone();
     if manifest.format_version != 0 && manifest.format_version < FORMAT_VERSION {
@@ -68,7 +79,7 @@ pub(super) fn prepare(
         paths,
         manifest,
         memory,
-        lock,
+        lock: Some(lock),
     })
 }
 
@@ -93,21 +104,27 @@ fn create(
         crate::keydir::durable::sync_directory(parent_of(directory))?;
     }
     let lock = DirectoryLock::take(&paths.lock())?;
-    let left = Secret::read(&paths.secret())?;
-    if left.is_some() && request.secret.is_some() {
-        return Err(KeyDirError::Foreign(paths.secret()).into());
-    }
-    let (manifest, secret) = request.begin(plan, left)?;
+    remove_temporaries(&paths)?;
+    let (secret, origin) = request.secret(Secret::read(&paths.secret())?, &paths)?;
+    let manifest = request.begin(plan, &secret, origin);
     // The secret first: a manifest without its secret would be a key that nobody can finish.
-    secret.write(&paths.secret())?;
+    secret.write(&paths.secret(), origin)?;
     manifest.write(&paths.manifest())?;
     let manifest = finish_creation(&paths, manifest, medium)?;
     Ok(Prepared {
         paths,
         manifest,
         memory,
-        lock,
+        lock: Some(lock),
     })
+}
+
+/// Removes what a process that died was writing. One of these files may hold the secret.
+fn remove_temporaries(paths: &KeyPaths) -> Result<(), KeygenError> {
+    for path in paths.temporaries().named("readdir", paths.root())? {
+        std::fs::remove_file(&path).named("unlink", &path)?;
+    }
+    Ok(())
 }
 
 /// Version 0 is a creation in progress; finishing it is not a migration that a person has to ask for.

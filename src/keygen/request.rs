@@ -2,7 +2,7 @@
 
 use super::KeygenError;
 use crate::hash::{PrfKey, draw_key};
-use crate::keydir::{KeyPaths, Manifest, Origin, Secret, commitment};
+use crate::keydir::{KeyDirError, KeyPaths, Manifest, Origin, Secret, commitment};
 use crate::plan::Plan;
 use crate::scheme::{PARAMETER_BYTES, Scheme};
 
@@ -42,21 +42,38 @@ impl KeyRequest {
         Plan::or_default(scheme, activation, self.epochs, defaults.epochs)
     }
 
-    /// The manifest and the secret of a new key. `left` is the secret that an interrupted creation left behind.
-    pub(super) fn begin(&self, plan: Plan, left: Option<Secret>) -> Result<(Manifest, Secret), KeygenError> {
-        let (secret, origin) = match (&self.secret, left) {
-            (Some(secret), _) => (secret.clone(), origin_of(secret)),
-            (None, Some(left)) => (left, Origin::Fresh),
-            (None, None) => (Secret::fresh()?, Origin::Fresh),
-        };
-        let parameter = match (&secret, self.parameter) {
-            (Secret::PrfKey(_), None) => return Err(KeygenError::ParameterMissing),
-            (Secret::Seed(_), Some(_)) => return Err(KeygenError::ParameterWithoutPrfKey),
-            (_, parameter) => parameter.unwrap_or_default(),
-        };
+    /// Refuses a PRF key without its parameter, and a parameter without a PRF key.
+    pub(super) fn check_parameter(&self) -> Result<(), KeygenError> {
+        match (&self.secret, self.parameter) {
+            (Some(Secret::PrfKey(_)), None) => Err(KeygenError::ParameterMissing),
+            (Some(Secret::Seed(_)) | None, Some(_)) => Err(KeygenError::ParameterWithoutPrfKey),
+            _ => Ok(()),
+        }
+    }
+
+    /// The secret of a new key. `left` is the one that an interrupted creation left in the directory.
+    pub(super) fn secret(
+        &self,
+        left: Option<(Secret, Origin)>,
+        paths: &KeyPaths,
+    ) -> Result<(Secret, Origin), KeygenError> {
+        match (&self.secret, left) {
+            (Some(secret), Some((left, _))) if !secret.is_same_as(&left) => {
+                Err(KeyDirError::Foreign(paths.secret()).into())
+            }
+            (Some(secret), _) => Ok((secret.clone(), origin_of(secret))),
+            (None, Some((Secret::PrfKey(_), _))) => Err(KeygenError::ParameterMissing),
+            (None, Some(left)) => Ok(left),
+            (None, None) => Ok((Secret::fresh()?, Origin::Fresh)),
+        }
+    }
+
+    /// The manifest of a new key.
+    pub(super) fn begin(&self, plan: Plan, secret: &Secret, origin: Origin) -> Manifest {
+        let parameter = self.parameter.unwrap_or_default();
         let drawn = secret.draw(&plan, &parameter);
-        let manifest = Manifest::begin(plan, drawn.parameter, commitment(&drawn.prf_key), origin, drawn.fillers);
-        Ok((manifest, secret))
+        let commitment = commitment(&drawn.prf_key);
+        Manifest::begin(plan, drawn.parameter, commitment, origin, drawn.fillers)
     }
 
     /// Refuses a request that contradicts the manifest of the key that is to be resumed.

@@ -45,6 +45,21 @@ impl LayerReader {
         Ok(Self { layers, digest_bytes })
     }
 
+    /// Looks at every layer file of a key and names all that cannot be used.
+    #[cfg(feature = "keygen")]
+    pub(crate) fn unusable_files(
+        layers_directory: &Path,
+        geometry: &Geometry,
+        digest_bytes: usize,
+        key_id: KeyId,
+    ) -> Vec<LayerError> {
+        let open = |span: &LevelSpan| {
+            let path = layer_file(layers_directory, span.level);
+            MappedLayer::open(&path, span, digest_bytes, key_id).err()
+        };
+        geometry.levels().iter().filter_map(open).collect()
+    }
+
     /// The digest of a node; `None` if the key does not store it.
     pub fn node(&self, level: Level, node: NodeIndex) -> Option<&[u8]> {
         self.slice(&Slice {

@@ -1,14 +1,13 @@
 //! All layer files of a key, open for writing.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{Header, LayerError, LayerFile, Medium, layer_file};
 use crate::plan::{LAYER_HEADER_BYTES, Plan};
-use crate::units::{KeyId, Level, Slice};
+use crate::units::{KeyId, Slice};
 
 struct OpenLayer {
-    path: PathBuf,
     file: Box<dyn LayerFile>,
     first_index: u64,
     count: u64,
@@ -47,7 +46,6 @@ impl LayerWriter {
             let file = medium.open(&path)?;
             header.check_page(&file.bytes()[..LAYER_HEADER_BYTES as usize], &path)?;
             layers.push(OpenLayer {
-                path,
                 file,
                 first_index: header.first_index,
                 count: header.count,
@@ -85,11 +83,6 @@ impl LayerWriter {
         let offsets = self.offsets(slice);
         let layer = &mut self.layers[usize::from(slice.level.0)];
         Ok(layer.file.release(offsets)?)
-    }
-
-    /// The file of a level.
-    pub(crate) fn path(&self, level: Level) -> &Path {
-        &self.layers[usize::from(level.0)].path
     }
 
     fn offsets(&self, slice: &Slice) -> Range<u64> {

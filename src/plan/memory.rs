@@ -39,11 +39,15 @@ pub struct MemoryPlan {
 }
 
 impl MemoryPlan {
-    /// Plans for `threads` workers and groups of `group_batches`, or fewer if `budget_bytes` (0: no limit) demands it.
+    /// Plans for `threads` workers (0: one a core) and groups of `group_batches`, or fewer if `budget_bytes` (0: no limit) demands it.
     ///
     /// # Errors
     /// [`BudgetTooSmall`] if a group of one batch does not fit.
     pub fn new(plan: &Plan, threads: usize, group_batches: usize, budget_bytes: u64) -> Result<Self, BudgetTooSmall> {
+        let threads = match threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        };
         let batch_bytes = plan.batch_bytes() as u64;
         let fixed_bytes = BASE_BYTES + threads as u64 * WORKER_BYTES + done_set_bytes(plan);
         let per_group_batch = GROUPS_IN_FLIGHT * batch_bytes;

@@ -15,7 +15,7 @@ pub(crate) struct BatchRecord {
 }
 
 /// A level above the batches that is durable.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CrownRecord {
     /// CRC-32 of each piece of the level, in order; a piece is 1,024 nodes, the last one shorter.
     pub(crate) piece_crc32: Vec<u32>,

@@ -195,8 +195,8 @@ fn options() -> Options {
     table.set_block_cache(&Cache::new_lru_cache(BLOCK_CACHE_BYTES));
     let mut options = Options::default();
     options.set_block_based_table_factory(&table);
-    // A damaged log must be an error, never a silent roll-back; only a torn tail, the write in flight at a crash, is
-    // dropped. The default (point in time) would go on with whatever precedes the damage.
+    // A record that is there but damaged must be an error, never a silent roll-back to what precedes it, as the default
+    // (point in time) would have it. Only an incomplete record at the end, the write in flight at a crash, is dropped.
     options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
     options.set_track_and_verify_wals_in_manifest(true);
     options.set_paranoid_checks(true);
