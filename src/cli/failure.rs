@@ -14,7 +14,7 @@ use crate::config::ConfigError;
 const NO: u8 = 1;
 const USAGE: u8 = 2;
 const DIRECTORY: u8 = 3;
-const MACHINE: u8 = 4;
+pub(super) const MACHINE: u8 = 4;
 #[cfg(feature = "keygen")]
 const INTERRUPTED: u8 = 130;
 

@@ -81,9 +81,6 @@ enum Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    if let Some(message) = cpu::missing_features() {
-        return Failure::machine(message).report();
-    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         // Also --help and --version, which are no errors and exit with 0.

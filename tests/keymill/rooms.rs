@@ -75,11 +75,15 @@ fn imports_point_one_way() {
     }
 }
 
+/// One other use of the word: the attribute of the check that has to run before `main`.
 #[test]
 fn unsafe_code_is_in_the_mapping_file_alone() {
     for (name, text) in program() {
-        let found = code_lines(&text).any(|line| line.contains("unsafe {") || line.contains("unsafe fn"));
-        assert!(!found || name == "src/layers/mapping.rs", "{name}");
+        let attribute = "#[ctor::ctor(unsafe, priority = early)]";
+        let is_unsafe = |line: &&str| line.replace("unsafe_code", "").contains("unsafe") && *line != attribute;
+        let found = code_lines(&text).find(is_unsafe);
+        assert!(found.is_none() || name == "src/layers/mapping.rs", "{name}: {found:?}");
+        assert!(name == "src/cli/cpu.rs" || !text.contains(attribute), "{name}");
     }
 }
 
