@@ -104,6 +104,7 @@ impl Coded for KeyDirError {
     fn code(&self) -> u8 {
         match self {
             KeyDirError::Io(_) => MACHINE,
+            KeyDirError::NoParent(_) => USAGE,
             _ => DIRECTORY,
         }
     }

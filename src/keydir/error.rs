@@ -13,6 +13,9 @@ pub enum KeyDirError {
     /// There is no such directory.
     #[error("there is no key directory at '{}'; 'keymill keygen' makes one", .0.display())]
     NoDirectory(PathBuf),
+    /// The directory that a new key directory would stand in does not exist.
+    #[error("'{}' does not exist, so no key directory can be made in it; make it first", .0.display())]
+    NoParent(PathBuf),
     /// The path is a file.
     #[error("'{}' is not a directory", .0.display())]
     NotADirectory(PathBuf),

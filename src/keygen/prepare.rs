@@ -139,6 +139,9 @@ fn finish_creation(paths: &KeyPaths, manifest: Manifest, medium: &dyn Medium) ->
 /// Compares the plan with the space on the file system, before the first byte is written.
 fn check_room(directory: &Path, exists: bool, plan: &Plan) -> Result<(), KeygenError> {
     let on = if exists { directory } else { parent_of(directory) };
+    if !on.is_dir() {
+        return Err(KeyDirError::NoParent(on.to_owned()).into());
+    }
     let available_bytes = available_bytes(on)?;
     let needed_bytes = plan.disk_bytes();
     if available_bytes >= needed_bytes + DISK_MARGIN_BYTES {

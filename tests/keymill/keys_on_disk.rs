@@ -7,7 +7,8 @@ use keymill::keydir::Secret;
 use keymill::plan::Epoch;
 use keymill::{JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, PathReader, Scheme, Signer};
 
-use crate::layers_on_disk::{layer_files, tree_layers_in_secret_key};
+use crate::layers_on_disk::layer_files;
+use crate::secret_key_file::tree_layers_in_secret_key;
 use crate::vectors::{self, Key};
 
 const HEADER_BYTES: usize = 4096;

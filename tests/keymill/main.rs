@@ -14,7 +14,9 @@ mod vectors;
 
 mod geometry;
 mod known_answers;
+mod leanspec_keys;
 mod rooms;
+mod secret_key_file;
 
 #[cfg(feature = "keygen")]
 mod command_line;
