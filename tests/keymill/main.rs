@@ -15,6 +15,8 @@ mod vectors;
 mod geometry;
 mod known_answers;
 mod leanspec_keys;
+#[cfg(target_arch = "x86_64")]
+mod other_cpu;
 mod rooms;
 mod secret_key_file;
 
