@@ -5,3 +5,4 @@ mod program;
 
 mod life_of_a_key;
 mod outputs;
+mod secrecy;
