@@ -3,6 +3,11 @@
 mod fixtures;
 mod program;
 
+mod bad_requests;
+mod bad_secrets;
 mod life_of_a_key;
 mod outputs;
 mod secrecy;
+mod settings;
+mod unready_directories;
+mod verifying;
