@@ -5,9 +5,11 @@ mod program;
 
 mod bad_requests;
 mod bad_secrets;
+mod interrupted;
 mod life_of_a_key;
 mod outputs;
 mod secrecy;
 mod settings;
+mod two_processes;
 mod unready_directories;
 mod verifying;
