@@ -5,11 +5,14 @@ mod program;
 
 mod bad_requests;
 mod bad_secrets;
+mod damage;
+mod disk_room;
 mod interrupted;
 mod life_of_a_key;
 mod outputs;
 mod secrecy;
 mod settings;
+mod streams;
 mod two_processes;
 mod unready_directories;
 mod verifying;
