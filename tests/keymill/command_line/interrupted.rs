@@ -146,3 +146,39 @@ fn an_unfinished_key_without_its_secret_is_not_continued() {
     // Not even with a secret of its own making.
     assert!(!place.path("key/secret").exists());
 }
+
+/// A directory as a keygen leaves it that dies between writing the secret and writing the manifest.
+fn died_after_the_secret(place: &Place) -> String {
+    let public_key = finished_key(place, TINY);
+    std::fs::rename(place.path("key"), place.path("made")).unwrap();
+    std::fs::create_dir(place.path("key")).unwrap();
+    std::fs::rename(place.path("made/secret"), place.path("key/secret")).unwrap();
+    std::fs::rename(place.path("made/LOCK"), place.path("key/LOCK")).unwrap();
+    public_key
+}
+
+#[test]
+fn a_creation_that_died_after_the_secret_is_finished_by_the_same_command() {
+    let line = format!("keygen key --scheme {TINY} --seed-file seed");
+    let place = Place::new();
+    let public_key = died_after_the_secret(&place);
+    assert_eq!(place.run(&line).exits(0).line(), public_key);
+    // Without the flag it is the same secret too, so that nothing is lost.
+    let place = Place::new();
+    let public_key = died_after_the_secret(&place);
+    assert_eq!(
+        place.run(&format!("keygen key --scheme {TINY}")).exits(0).line(),
+        public_key
+    );
+}
+
+#[test]
+fn a_secret_that_is_there_is_not_replaced_by_another() {
+    let place = Place::new();
+    died_after_the_secret(&place);
+    place.file("other", [0x11; 32]);
+    let before = std::fs::read(place.path("key/secret")).unwrap();
+    let line = format!("keygen key --scheme {TINY} --seed-file other");
+    place.run(&line).exits(3).prints_nothing().says(&["'key/secret'"]);
+    assert_eq!(std::fs::read(place.path("key/secret")).unwrap(), before);
+}
