@@ -1,1 +1,18 @@
 //! The command line as a user types it: output, messages, exit codes.
+
+mod fixtures;
+mod program;
+
+mod bad_requests;
+mod bad_secrets;
+mod damage;
+mod disk_room;
+mod interrupted;
+mod life_of_a_key;
+mod outputs;
+mod secrecy;
+mod settings;
+mod streams;
+mod two_processes;
+mod unready_directories;
+mod verifying;

@@ -1,0 +1,180 @@
+//! The forms of what is printed, and files instead of standard output.
+
+use super::fixtures::{LONG, MESSAGE, TINY, changing_nothing, finished_key, nothing_was_made};
+use super::program::Place;
+use crate::reference::params;
+
+/// Standard output, and the same through `--out`.
+fn bytes_of(place: &Place, line: &str) -> Vec<u8> {
+    let printed = place.run(line).exits(0).stdout;
+    place.run(&format!("{line} --out out")).exits(0).prints_nothing();
+    assert_eq!(std::fs::read(place.path("out")).unwrap(), printed, "{line}");
+    printed
+}
+
+fn one_line_of_hex(bytes: &[u8]) -> Vec<u8> {
+    let line = std::str::from_utf8(bytes).unwrap().strip_suffix('\n').unwrap();
+    hex::decode(line).unwrap()
+}
+
+#[test]
+fn the_public_key_comes_in_three_forms_and_into_a_file() {
+    let place = Place::new();
+    let public_key = finished_key(&place, TINY);
+    let ssz = bytes_of(&place, "public-key key --format ssz");
+    assert_eq!(hex::encode(&ssz), public_key);
+    assert_eq!(one_line_of_hex(&bytes_of(&place, "public-key key --format hex")), ssz);
+    assert_eq!(one_line_of_hex(&bytes_of(&place, "public-key key")), ssz);
+    let json: serde_json::Value = serde_json::from_slice(&bytes_of(&place, "public-key key --format json")).unwrap();
+    let (root, parameter) = ssz.split_at(ssz.len() - 20);
+    assert_eq!(json["scheme"], TINY);
+    assert_eq!(json["public_key"], public_key);
+    assert_eq!(json["root"], hex::encode(root));
+    assert_eq!(json["parameter"], hex::encode(parameter));
+}
+
+#[test]
+fn a_signature_comes_in_three_forms_and_into_a_file() {
+    let place = Place::new();
+    finished_key(&place, TINY);
+    let line = format!("sign key --epoch 255 --message 0x{MESSAGE}");
+    let ssz = bytes_of(&place, &format!("{line} --format ssz"));
+    assert_eq!(one_line_of_hex(&bytes_of(&place, &format!("{line} --format hex"))), ssz);
+    assert_eq!(one_line_of_hex(&bytes_of(&place, &line)), ssz);
+    let json = bytes_of(&place, &format!("{line} --format json"));
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["scheme"], TINY);
+    assert_eq!(json["epoch"], 255);
+    assert_eq!(json["message"], MESSAGE);
+    assert_eq!(json["signature"], hex::encode(&ssz));
+}
+
+#[test]
+fn many_paths_come_one_a_line_and_in_order() {
+    let place = Place::new();
+    finished_key(&place, TINY);
+    let path_bytes = usize::from(params(TINY).h) * params(TINY).digest_len();
+    let single = |epoch: u64, form: &str| {
+        place
+            .run(&format!("path key --epoch {epoch} --format {form}"))
+            .exits(0)
+            .stdout
+    };
+    for form in ["json", "hex", "ssz"] {
+        let several = bytes_of(&place, &format!("path key --epoch 250 --count 6 --format {form}"));
+        let expected: Vec<u8> = (250..256).flat_map(|epoch| single(epoch, form)).collect();
+        assert_eq!(several, expected, "{form}");
+    }
+    let all = bytes_of(&place, "path key --epoch 0 --count 2^8 --format ssz");
+    assert_eq!(all.len(), 256 * path_bytes);
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_named() {
+    let place = Place::new();
+    finished_key(&place, TINY);
+    let outcome = place.run("public-key key --out no/such/file").prints_nothing();
+    assert_ne!(outcome.code, Some(0));
+    outcome.says(&["'no/such/file'", "cannot be written"]);
+}
+
+#[test]
+fn keygen_prints_the_public_key_alone_however_progress_is_shown() {
+    for style in ["auto", "bar", "plain", "json", "none"] {
+        let place = Place::new();
+        let line = format!("keygen key --scheme {TINY} --progress {style}");
+        let public_key = place.run(&line).exits(0).line();
+        assert_eq!(place.run("public-key key").exits(0).line(), public_key, "{style}");
+    }
+}
+
+#[test]
+fn progress_in_json_is_one_object_a_line_on_standard_error() {
+    let place = Place::new();
+    let outcome = place
+        .run(&format!(
+            "keygen key --scheme {LONG} --epochs 256 --progress json --json"
+        ))
+        .exits(0);
+    let lines: Vec<serde_json::Value> = outcome
+        .stderr
+        .lines()
+        .filter(|line| !line.starts_with("keymill: "))
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let last = lines.last().expect("at least the last state is shown");
+    assert_eq!(last["epochs"], 1024);
+    assert_eq!(last["epochs_committed"], 1024);
+    let summary = outcome.json();
+    assert_eq!(summary["was_sealed"], false);
+    assert_eq!(summary["epochs_computed"], 1024);
+    assert_eq!(summary["scheme"], LONG);
+}
+
+#[test]
+fn plan_writes_nothing() {
+    let place = Place::new();
+    changing_nothing(&place, || {
+        for line in ["plan", "plan key", "plan key --json", "plan key --epochs 2^32"] {
+            place.run(line).exits(0);
+        }
+    });
+    nothing_was_made(&place);
+}
+
+#[test]
+fn plan_shows_what_was_asked_for_and_what_will_be_stored() {
+    let place = Place::new();
+    let line = format!("plan --scheme {LONG} --activation-epoch 1000 --epochs 3000 --threads 3");
+    place
+        .run(&line)
+        .exits(0)
+        .prints(&[LONG, "3000 epochs from 1000", "3584 epochs, [512, 4096)", "3 threads"]);
+    let plan = place.run(&format!("{line} --json")).exits(0).json();
+    for (name, value) in [
+        ("activation_epoch", 1000),
+        ("active_epochs", 3000),
+        ("stored_start", 512),
+        ("stored_end", 4096),
+        ("batches", 4),
+        ("threads", 3),
+        ("public_key_bytes", 48),
+    ] {
+        assert_eq!(plan[name], value, "{name} in {plan}");
+    }
+}
+
+#[test]
+fn plan_names_the_very_bytes_that_keygen_writes() {
+    let place = Place::new();
+    finished_key(&place, LONG);
+    let plan = place
+        .run(&format!("plan --scheme {LONG} --epochs 256 --json"))
+        .exits(0)
+        .json();
+    let mut total = 0;
+    for level in plan["levels"].as_array().unwrap() {
+        let name = format!("key/layers/{:02}.nodes", level["level"].as_u64().unwrap());
+        let length = std::fs::metadata(place.path(&name)).unwrap().len();
+        assert_eq!(level["file_bytes"], length, "{name}");
+        total += length;
+    }
+    assert_eq!(plan["layer_bytes"], total);
+    assert_eq!(plan["levels"].as_array().unwrap().len(), 19);
+    let occupied = place.status("key").unwrap()["disk_bytes"].as_u64().unwrap();
+    assert!(
+        plan["disk_bytes"].as_u64().unwrap() >= occupied,
+        "{plan} but {occupied}"
+    );
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    let place = Place::new();
+    place.run("--version").exits(0).prints(&[env!("CARGO_PKG_VERSION")]);
+    place
+        .run("--help")
+        .exits(0)
+        .prints(&["Exit codes: 0 done", "keygen", "verify"]);
+    place.run("keygen --help").exits(0).prints(&["--seed-file", "--memory"]);
+}

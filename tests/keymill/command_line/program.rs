@@ -1,0 +1,243 @@
+//! Running the program: away from the caller's settings, and with everything it answers at hand.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// How long anything here may take before a test is failed rather than hung.
+const PATIENCE: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(5);
+
+/// An empty directory that is home and working directory of the programs that a test runs. Names are relative to it.
+pub struct Place {
+    root: TempDir,
+}
+
+impl Place {
+    pub fn new() -> Self {
+        Self {
+            root: TempDir::new().unwrap(),
+        }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    /// Writes a file and gives its name back.
+    pub fn file<'a>(&self, name: &'a str, content: impl AsRef<[u8]>) -> &'a str {
+        std::fs::write(self.path(name), content).unwrap();
+        name
+    }
+
+    /// A run of keymill with these arguments, which are split at white space.
+    pub fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keymill"));
+        let names = std::env::vars_os().map(|(name, _)| name);
+        for name in names.filter(|name| name.to_string_lossy().starts_with("KEYMILL_")) {
+            command.env_remove(name);
+        }
+        command
+            .args(line.split_whitespace())
+            .current_dir(self.root.path())
+            .env("HOME", self.root.path())
+            .env("XDG_CONFIG_HOME", self.path("no-settings-here"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs keymill to its end.
+    pub fn run(&self, line: &str) -> Outcome {
+        self.run_with(&[], line)
+    }
+
+    /// Runs keymill to its end with these environment variables.
+    pub fn run_with(&self, environment: &[(&str, &str)], line: &str) -> Outcome {
+        let mut command = self.command(line);
+        let output = command.envs(environment.iter().copied()).output().unwrap();
+        Outcome::new(line, output)
+    }
+
+    /// Starts keymill.
+    pub fn start(&self, environment: &[(&str, &str)], line: &str) -> Running {
+        let mut command = self.command(line);
+        let child = command.envs(environment.iter().copied()).spawn().unwrap();
+        Running {
+            child: Some(child),
+            line: line.to_owned(),
+        }
+    }
+
+    pub fn status(&self, directory: &str) -> Option<serde_json::Value> {
+        let outcome = self.run(&format!("status {directory} --json"));
+        serde_json::from_slice(&outcome.stdout).ok()
+    }
+
+    /// Waits until a keygen that is running has committed this many batches.
+    #[track_caller]
+    pub fn wait_for_batches(&self, directory: &str, at_least: u64) {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            let done = self.status(directory).and_then(|s| s["batches_done"].as_u64());
+            if done.is_some_and(|batches| batches >= at_least) {
+                return;
+            }
+            std::thread::sleep(POLL);
+        }
+        panic!("{at_least} batches were not committed in {PATIENCE:?}");
+    }
+}
+
+/// A keymill that has not ended yet; killed if the test ends first.
+pub struct Running {
+    child: Option<Child>,
+    line: String,
+}
+
+impl Running {
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
+    pub fn child(&mut self) -> &mut Child {
+        self.child.as_mut().unwrap()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let id = Pid::from_raw(self.id().try_into().unwrap()).unwrap();
+        kill_process(id, signal).unwrap();
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child().try_wait().unwrap().is_none()
+    }
+
+    /// Waits for the end, and says how long that took.
+    pub fn end(mut self) -> (Outcome, Duration) {
+        let begun = Instant::now();
+        while self.is_running() {
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "'{}' still runs after {PATIENCE:?}",
+                self.line
+            );
+            std::thread::sleep(POLL);
+        }
+        let took = begun.elapsed();
+        let output = self.child.take().unwrap().wait_with_output().unwrap();
+        (Outcome::new(&self.line, output), took)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// What a run answered.
+pub struct Outcome {
+    line: String,
+    pub code: Option<i32>,
+    pub stdout: Vec<u8>,
+    pub stderr: String,
+}
+
+impl Outcome {
+    fn new(line: &str, output: Output) -> Self {
+        Self {
+            line: line.to_owned(),
+            code: output.status.code(),
+            stdout: output.stdout,
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Everything about the run, for the message of a failed test.
+    pub fn all(&self) -> String {
+        format!(
+            "keymill {}\nexit code {:?}\n-- standard output\n{}\n-- standard error\n{}",
+            self.line,
+            self.code,
+            String::from_utf8_lossy(&self.stdout),
+            self.stderr
+        )
+    }
+
+    #[track_caller]
+    pub fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{}", self.all());
+        assert!(!self.stderr.contains("panicked"), "{}", self.all());
+        self
+    }
+
+    /// Standard error holds each of these.
+    #[track_caller]
+    pub fn says(self, fragments: &[&str]) -> Self {
+        for fragment in fragments {
+            assert!(
+                self.stderr.contains(fragment),
+                "no '{fragment}' in the message of\n{}",
+                self.all()
+            );
+        }
+        self
+    }
+
+    /// Standard output holds each of these.
+    #[track_caller]
+    pub fn prints(self, fragments: &[&str]) -> Self {
+        for fragment in fragments {
+            assert!(
+                self.text().contains(fragment),
+                "no '{fragment}' in the output of\n{}",
+                self.all()
+            );
+        }
+        self
+    }
+
+    #[track_caller]
+    pub fn prints_nothing(self) -> Self {
+        assert!(self.stdout.is_empty(), "{}", self.all());
+        self
+    }
+
+    #[track_caller]
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.stdout).unwrap_or_else(|_| panic!("{}", self.all()))
+    }
+
+    /// The one line that standard output is, without its end.
+    #[track_caller]
+    pub fn line(&self) -> String {
+        let line = self.text().strip_suffix('\n');
+        let line = line.unwrap_or_else(|| panic!("no end of line\n{}", self.all()));
+        assert!(!line.contains('\n'), "more than one line\n{}", self.all());
+        line.to_owned()
+    }
+
+    /// The one JSON object that standard output is.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        let value: serde_json::Value =
+            serde_json::from_slice(&self.stdout).unwrap_or_else(|_| panic!("{}", self.all()));
+        assert!(value.is_object(), "{}", self.all());
+        value
+    }
+
+    /// The whole numbers in the message, in order.
+    pub fn figures(&self) -> Vec<u64> {
+        let runs = self.stderr.split(|c: char| !c.is_ascii_digit());
+        runs.filter_map(|digits| digits.parse().ok()).collect()
+    }
+}

@@ -1,0 +1,108 @@
+//! Readers that go away before everything is written.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+
+use super::fixtures::{LONG, MESSAGE, TINY, finished_key};
+use super::program::Place;
+
+/// A pipe that nobody reads from.
+fn nobody() -> Stdio {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    writer.into()
+}
+
+#[test]
+fn a_reader_that_stops_after_the_first_line_causes_no_panic() {
+    let place = Place::new();
+    finished_key(&place, LONG);
+    let mut running = place.start(&[], "path key --epoch 0 --count 1000");
+    let mut first = String::new();
+    let stdout = running.child().stdout.take().unwrap();
+    BufReader::new(stdout).read_line(&mut first).unwrap();
+    let first: serde_json::Value = serde_json::from_str(&first).unwrap();
+    assert_eq!(first["epoch"], 0);
+    let (outcome, _) = running.end();
+    assert!(!outcome.stderr.contains("panicked"), "{}", outcome.all());
+    assert_ne!(outcome.code, Some(101), "{}", outcome.all());
+}
+
+#[test]
+fn an_output_that_nobody_reads_causes_no_panic() {
+    let place = Place::new();
+    finished_key(&place, TINY);
+    let sign = format!("sign key --epoch 0 --message {MESSAGE}");
+    let lines = [
+        "schemes",
+        "plan",
+        "plan --json",
+        "status key",
+        "public-key key",
+        "path key --epoch 0",
+        &sign,
+        "check key",
+        "keygen key",
+        "migrate key",
+        "--help",
+    ];
+    for line in lines {
+        let output = place.command(line).stdout(nobody()).output().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(!message.contains("panicked"), "{line}: {message}");
+        assert_ne!(output.status.code(), Some(101), "{line}: {message}");
+    }
+}
+
+#[test]
+fn a_keygen_whose_messages_nobody_reads_makes_its_key_all_the_same() {
+    for style in ["none", "plain", "json", "bar"] {
+        let place = Place::new();
+        let line = format!("keygen key --scheme {TINY} --progress {style}");
+        let output = place.command(&line).stderr(nobody()).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{style}");
+        let public_key = place.run("public-key key").exits(0).stdout;
+        assert_eq!(output.stdout, public_key, "{style}");
+    }
+}
+
+#[test]
+fn a_message_that_nobody_reads_does_not_change_the_exit_code() {
+    let place = Place::new();
+    for (line, code) in [
+        ("status nothing", 3),
+        ("path nothing --epoch 0", 3),
+        ("plan --epochs 0", 2),
+    ] {
+        let output = place.command(line).stderr(nobody()).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{line}");
+    }
+}
+
+#[test]
+fn a_warning_that_nobody_reads_does_not_keep_a_signature_back() {
+    let place = Place::new();
+    finished_key(&place, TINY);
+    let for_all = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(place.path("key/secret"), for_all).unwrap();
+    let line = format!("sign key --epoch 0 --message {MESSAGE}");
+    let output = place.command(&line).stderr(nobody()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(output.stdout, place.run(&line).exits(0).stdout);
+}
+
+#[test]
+fn a_full_disk_under_the_output_is_reported() {
+    let place = Place::new();
+    finished_key(&place, TINY);
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    for line in ["public-key key", "schemes", "path key --epoch 0"] {
+        let output = place.command(line).stdout(full()).output().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(4), "{line}: {message}");
+        assert!(message.contains("cannot be written"), "{line}: {message}");
+    }
+    let line = "path key --epoch 0 --out /dev/full";
+    place.run(line).exits(4).says(&["'/dev/full'", "cannot be written"]);
+}
