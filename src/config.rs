@@ -34,7 +34,7 @@ pub enum ProgressStyle {
 /// A setting is wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    #[error("{place}: '{value}' is not {wanted}")]
+    #[error("{place}: '{value}' is wrong: {wanted}")]
     Value {
         place: String,
         value: String,
@@ -183,7 +183,7 @@ pub fn parse_scheme(text: &str) -> Result<&'static Scheme, String> {
     Scheme::by_id(text).map_err(|error| {
         let hint = error.nearest.map(|n| format!(", did you mean '{n}'?"));
         let hint = hint.unwrap_or_default();
-        format!("a scheme; 'keymill schemes' lists them all{hint}")
+        format!("expected a scheme; 'keymill schemes' lists them all{hint}")
     })
 }
 
@@ -196,7 +196,7 @@ pub fn parse_count(text: &str) -> Result<u64, String> {
         }
         None => text.parse().ok(),
     };
-    number.ok_or_else(|| "a number like 1000 or 2^20".to_owned())
+    number.ok_or_else(|| "expected a number like 1000 or 2^20".to_owned())
 }
 
 /// A number of bytes: 67108864, 64M, 1.5G is not one; K, M, G and T are powers of 1024.
@@ -212,18 +212,18 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     let number = digits.trim().parse::<u64>().ok();
     number
         .and_then(|number| number.checked_mul(1 << shift))
-        .ok_or_else(|| "a size like 67108864, 64M or 1G".to_owned())
+        .ok_or_else(|| "expected a size like 67108864, 64M or 1G".to_owned())
 }
 
 /// A number of threads.
 pub fn parse_threads(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|&threads| threads <= 1024);
-    number.ok_or_else(|| "a number of threads from 0 to 1024".to_owned())
+    number.ok_or_else(|| "expected a number of threads from 0 to 1024".to_owned())
 }
 
 fn parse_group(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|n| (1..=4096).contains(n));
-    number.ok_or_else(|| "a number of batches from 1 to 4096".to_owned())
+    number.ok_or_else(|| "expected a number of batches from 1 to 4096".to_owned())
 }
 
 /// A way to show progress.
@@ -234,13 +234,13 @@ pub fn parse_progress(text: &str) -> Result<ProgressStyle, String> {
         "plain" => Ok(ProgressStyle::Plain),
         "json" => Ok(ProgressStyle::Json),
         "none" => Ok(ProgressStyle::None),
-        _ => Err("one of auto, bar, plain, json, none".to_owned()),
+        _ => Err("expected one of auto, bar, plain, json, none".to_owned()),
     }
 }
 
 fn parse_level(text: &str) -> Result<tracing::Level, String> {
     text.parse()
-        .map_err(|_| "one of error, warn, info, debug, trace".to_owned())
+        .map_err(|_| "expected one of error, warn, info, debug, trace".to_owned())
 }
 
 #[cfg(test)]
@@ -290,7 +290,10 @@ mod tests {
     #[test]
     fn a_wrong_value_names_its_place_and_what_would_be_right() {
         let error = load("epochs = \"2^x\"", &[]).unwrap_err().to_string();
-        assert_eq!(error, "'some.toml', epochs: '2^x' is not a number like 1000 or 2^20");
+        assert_eq!(
+            error,
+            "'some.toml', epochs: '2^x' is wrong: expected a number like 1000 or 2^20"
+        );
     }
 
     #[test]

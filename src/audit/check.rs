@@ -107,14 +107,14 @@ fn open_layers(key: &KeyDir) -> Result<Result<LayerReader, Vec<Damage>>, CheckEr
     let digest_bytes = manifest.scheme().digest_bytes();
     let unusable = LayerReader::unusable_files(&layers, geometry, digest_bytes, manifest.key_id());
     let mut damage = Vec::new();
-    for error in unusable {
+    for (level, error) in unusable {
         let (LayerError::Header { path, .. } | LayerError::Length { path, .. } | LayerError::Missing(path)) = &error
         else {
             return Err(error.into());
         };
         damage.push(Damage {
             file: path.clone(),
-            level: None,
+            level: Some(level),
             batch: None,
             nodes: None,
             what: error.to_string(),
@@ -156,7 +156,10 @@ impl Checker<'_> {
         }
         report.batches_missing = batches.count().saturating_sub(report.batches_checked);
         if report.batches_missing > 0 && self.manifest.state() == KeyState::Sealed {
-            let what = format!("{} batches have no checkpoint", report.batches_missing);
+            let what = format!(
+                "the checkpoint store has no record of {} batches",
+                report.batches_missing
+            );
             report.damage.push(self.state_damage(what));
         }
         Ok(())
@@ -201,7 +204,7 @@ impl Checker<'_> {
             let Some(record) = store.crown(level)? else {
                 report
                     .damage
-                    .push(self.state_damage(format!("level {level} has no checkpoint")));
+                    .push(self.state_damage(format!("the checkpoint store has no record of level {level}")));
                 continue;
             };
             let mut sound = true;

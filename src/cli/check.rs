@@ -40,6 +40,10 @@ pub fn run(arguments: &CheckArguments) -> Result<ExitCode, Failure> {
 }
 
 fn as_text(damage: &Damage) -> String {
+    if damage.nodes.is_none() {
+        // The whole file, whose name the message has.
+        return format!("damaged: {}", damage.what);
+    }
     let file = damage.file.display();
     let level = damage.level.map(|level| format!(", level {level}"));
     let batch = damage.batch.map(|batch| format!(", batch {batch}"));

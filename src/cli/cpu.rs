@@ -13,10 +13,10 @@
 #[ctor::ctor(unsafe, priority = early)]
 fn refuse_a_cpu_that_lacks_what_was_compiled_in() {
     if let Some(feature) = missing_feature() {
-        eprintln!(
+        super::output::say(format_args!(
             "keymill: this program was built for a CPU with {feature}, which this one lacks; build it on this machine, or \
              for target-cpu=x86-64"
-        );
+        ));
         std::process::exit(super::failure::MACHINE.into());
     }
 }

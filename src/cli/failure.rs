@@ -48,7 +48,7 @@ impl Failure {
     /// Prints the message, if there is one, and gives the exit code.
     pub fn report(&self) -> ExitCode {
         if !self.message.is_empty() {
-            eprintln!("keymill: {}", self.message);
+            super::output::say(format_args!("keymill: {}", self.message));
         }
         ExitCode::from(self.code)
     }

@@ -20,7 +20,7 @@ pub fn parse_message(text: &str) -> Result<[u8; 32], String> {
     let found = bytes.len();
     bytes
         .try_into()
-        .map_err(|_| format!("{found} bytes, but a message is 32 bytes, 64 hex digits"))
+        .map_err(|_| format!("{}, but a message is 32 bytes, 64 hex digits", counted(found)))
 }
 
 /// An argument that is hex, or the name of a file that holds the bytes or their hex.
@@ -60,20 +60,29 @@ pub fn secret_file(flag: &str, path: &Path) -> Result<[u8; 32], Failure> {
     match digits.map(|digits| hex::decode_to_slice(digits, &mut bytes)) {
         Some(Ok(())) => Ok(bytes),
         _ => Err(Failure::usage(format!(
-            "{flag} '{}' holds {} bytes, but has to hold 32 bytes or their 64 hex digits",
+            "{flag} '{}' holds {}, but has to hold 32 bytes or their 64 hex digits",
             path.display(),
-            content.len()
+            counted(content.len())
         ))),
     }
 }
 
-/// Nothing that is read here is larger than a signature.
+/// Nothing that is read here is larger than a signature; what follows in a larger file is not looked at.
+const BYTES_MAX: usize = 1 << 20;
+
+fn counted(bytes: usize) -> String {
+    match bytes {
+        1 => "1 byte".to_owned(),
+        BYTES_MAX => format!("{BYTES_MAX} bytes or more"),
+        bytes => format!("{bytes} bytes"),
+    }
+}
+
 fn read_small(flag: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     use std::io::Read;
-    const BYTES_MAX: u64 = 1 << 20;
     let mut content = Zeroizing::new(Vec::new());
     let file = std::fs::File::open(path);
-    file.and_then(|file| file.take(BYTES_MAX).read_to_end(&mut content))
+    file.and_then(|file| file.take(BYTES_MAX as u64).read_to_end(&mut content))
         .map_err(|error| Failure::usage(format!("{flag} '{}' cannot be read: {error}", path.display())))?;
     Ok(content)
 }

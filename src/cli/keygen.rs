@@ -11,7 +11,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::failure::Failure;
 use super::input::secret_file;
-use super::output::{human_bytes, print_json, print_lines};
+use super::output::{human_bytes, print_json, print_lines, say};
 use super::progress::{Memory, Reporter};
 use super::request::RequestArguments;
 use crate::config::{ProgressStyle, Settings};
@@ -88,17 +88,17 @@ fn report(summary: &Summary, memory: &Memory, manifest: &Manifest, arguments: &K
     let rate = summary.epochs_computed as f64 / seconds;
     let public_key = hex::encode(&summary.public_key);
     if summary.was_sealed {
-        eprintln!(
+        say(format_args!(
             "keymill: '{}' is already finished; nothing to do",
             arguments.directory.display()
-        );
+        ));
     } else {
-        eprintln!(
+        say(format_args!(
             "keymill: sealed; {} epochs in {seconds:.1} s, {rate:.0} epochs a second; peak memory {}, anonymous {}",
             summary.epochs_computed,
             human_bytes(memory.peak_bytes),
             human_bytes(memory.anonymous_bytes)
-        );
+        ));
     }
     if arguments.request.json {
         return print_json(&json!({

@@ -103,6 +103,8 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         .with_writer(std::io::stderr)
         .without_time()
         .with_target(false)
+        // It would report a standard error that nobody reads on standard error, and panic.
+        .log_internal_errors(false)
         .init();
     match arguments.command {
         #[cfg(feature = "keygen")]

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle as BarStyle};
 use keymill::{Event, Phase, Plan, Progress};
 use serde_json::json;
 
-use super::output::human_bytes;
+use super::output::{human_bytes, say};
 use crate::config::ProgressStyle;
 
 const TICK_MS: u64 = 100;
@@ -131,10 +131,10 @@ impl Reporter {
             match self.style {
                 ProgressStyle::Bar => draw(&bar, &snapshot, &memory),
                 ProgressStyle::Plain if tick % TICKS_PER_PLAIN_LINE == 0 && tick > 0 => {
-                    eprintln!("{}", snapshot.as_text(&memory));
+                    say(snapshot.as_text(&memory));
                 }
                 ProgressStyle::Json if tick % TICKS_PER_JSON_LINE == 0 => {
-                    eprintln!("{}", snapshot.as_json(&memory));
+                    say(snapshot.as_json(&memory));
                 }
                 _ => {}
             }
@@ -145,12 +145,14 @@ impl Reporter {
         let snapshot = self.snapshot(&mut meter);
         match self.style {
             ProgressStyle::Bar => bar.finish_and_clear(),
-            ProgressStyle::Json => eprintln!("{}", snapshot.as_json(&memory)),
+            ProgressStyle::Json => say(snapshot.as_json(&memory)),
             _ => {}
         }
         let damaged = self.damaged.load(Ordering::Relaxed);
         if damaged > 0 {
-            eprintln!("keymill: {damaged} committed batches did not match their checksums and were computed again");
+            say(format_args!(
+                "keymill: {damaged} committed batches did not match their checksums and were computed again"
+            ));
         }
         memory
     }

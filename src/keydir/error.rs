@@ -25,6 +25,9 @@ pub enum KeyDirError {
     /// Something that keymill did not put there.
     #[error("'{}' is in the way: a new key needs an empty or absent directory", .0.display())]
     Foreign(PathBuf),
+    /// There are layer files or checkpoints, but no manifest.
+    #[error("'{}' exists but manifest.toml beside it does not: restore it, or choose another directory", .0.display())]
+    ManifestLost(PathBuf),
     /// Another process is writing.
     #[error("'{}' is held by {holder}; only one process may write a key directory", .path.display())]
     Locked {
@@ -74,7 +77,7 @@ pub enum KeyDirError {
     #[error("the key in '{}' is not finished; 'keymill keygen' with the same directory finishes it", .0.display())]
     NotSealed(PathBuf),
     /// There is no secret file.
-    #[error("'{}' is missing; restore it from the seed or a backup", .0.display())]
+    #[error("'{}' is missing; restore that file from a backup", .0.display())]
     SecretMissing(PathBuf),
     /// The secret file is not one.
     #[error("'{}' is damaged: it does not hold a seed or a PRF key in the form that keymill writes", .0.display())]

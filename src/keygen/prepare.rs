@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use super::KeygenError;
 use super::request::{KeyDefaults, KeyRequest};
 use crate::failure::{IoFailure, Named};
-use crate::keydir::{DirectoryLock, FORMAT_VERSION, KeyDir, KeyDirError, KeyPaths, KeyState, Manifest, Secret};
+use crate::keydir::durable::sync_directory;
+use crate::keydir::{DirectoryLock, FORMAT_VERSION, KeyDirError, KeyPaths, KeyState, Manifest, Secret};
 use crate::layers::Medium;
 use crate::migrations;
 use crate::plan::{BudgetTooSmall, MemoryPlan, Plan};
@@ -18,7 +19,24 @@ pub(super) struct Prepared {
     pub(super) paths: KeyPaths,
     pub(super) manifest: Manifest,
     pub(super) memory: MemoryPlan,
+    /// None for a sealed key, which nobody writes to any more.
     pub(super) lock: Option<DirectoryLock>,
+}
+
+impl Prepared {
+    fn new(
+        paths: KeyPaths,
+        manifest: Manifest,
+        plan_memory: PlanMemory<'_>,
+        lock: Option<DirectoryLock>,
+    ) -> Result<Self, KeygenError> {
+        Ok(Self {
+            memory: plan_memory(manifest.plan())?,
+            paths,
+            manifest,
+            lock,
+        })
+    }
 }
 
 /// How memory is planned for a given plan.
@@ -33,90 +51,87 @@ pub(super) fn prepare(
     medium: &dyn Medium,
 ) -> Result<Prepared, KeygenError> {
     let paths = KeyPaths::new(directory);
-    let exists = match std::fs::metadata(directory) {
-        Ok(metadata) if metadata.is_dir() => true,
-        Ok(_) => return Err(KeyDirError::NotADirectory(directory.to_owned()).into()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
-        Err(error) => Err(error).named("stat", directory)?,
-    };
+    let exists = is_directory(directory)?;
     let known = if exists {
         Manifest::read(&paths.manifest())?
     } else {
         None
     };
-    let Some(manifest) = known else {
-        request.check_parameter()?;
-        let plan = request.plan(defaults)?;
-        let memory = plan_memory(&plan)?;
-        check_room(directory, exists, &plan)?;
-        return create(paths, exists, request, plan, memory, medium);
-    };
-    request.agrees_with(&manifest, &paths)?;
-    let memory = plan_memory(manifest.plan())?;
-    if manifest.state() == KeyState::Sealed {
+    match &known {
+        Some(manifest) => request.agrees_with(manifest, &paths)?,
+        None => ready_for_new(&paths, exists, request, defaults, plan_memory)?,
+    }
+    if let Some(manifest) = known.filter(|manifest| manifest.state() == KeyState::Sealed) {
         // There is nothing to write, and the directory may be read-only.
-        return Ok(Prepared {
-            paths,
-            manifest,
-            memory,
-            lock: None,
-        });
+        return Prepared::new(paths, manifest, plan_memory, None);
     }
     let lock = DirectoryLock::take(&paths.lock())?;
     remove_temporaries(&paths)?;
-    // Once more, now that nobody else can be writing it.
-    let manifest = KeyDir::open_any_version(directory)?.manifest().clone();
-    if manifest.format_version != 0 && manifest.format_version < FORMAT_VERSION {
-        return Err(KeyDirError::OlderFormat {
-            path: paths.manifest(),
-            found: manifest.format_version,
-            newest: FORMAT_VERSION,
+    // Once more, now that nobody else can be writing: whoever held the lock before may have made a key here.
+    let manifest = match Manifest::read(&paths.manifest())? {
+        Some(manifest) => {
+            request.agrees_with(&manifest, &paths)?;
+            manifest
         }
-        .into());
-    }
+        None => begin(&paths, request, defaults)?,
+    };
     let manifest = finish_creation(&paths, manifest, medium)?;
-    Ok(Prepared {
-        paths,
-        manifest,
-        memory,
-        lock: Some(lock),
-    })
+    Prepared::new(paths, manifest, plan_memory, Some(lock))
 }
 
-fn create(
-    paths: KeyPaths,
+fn is_directory(directory: &Path) -> Result<bool, KeygenError> {
+    match std::fs::metadata(directory) {
+        Ok(metadata) if metadata.is_dir() => Ok(true),
+        Ok(_) => Err(KeyDirError::NotADirectory(directory.to_owned()).into()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Ok(Err(error).named("stat", directory)?),
+    }
+}
+
+/// Makes sure that a new key can be made, and only then makes its directory.
+fn ready_for_new(
+    paths: &KeyPaths,
     exists: bool,
     request: &KeyRequest,
-    plan: Plan,
-    memory: MemoryPlan,
-    medium: &dyn Medium,
-) -> Result<Prepared, KeygenError> {
+    defaults: &KeyDefaults,
+    plan_memory: PlanMemory<'_>,
+) -> Result<(), KeygenError> {
     let directory = paths.root();
+    request.check_parameter()?;
+    let plan = request.plan(defaults)?;
+    plan_memory(&plan)?;
+    check_room(directory, exists, &plan)?;
     if exists {
-        let foreign = paths.foreign_entry().named("readdir", directory)?;
-        // A directory with layer files or checkpoints but no manifest has lost it: that is no place for a new key.
-        let orphan = [paths.layers(), paths.state()].into_iter().find(|path| path.exists());
-        if let Some(path) = foreign.or(orphan) {
-            return Err(KeyDirError::Foreign(path).into());
-        }
-    } else {
-        std::fs::create_dir(directory).named("mkdir", directory)?;
-        crate::keydir::durable::sync_directory(parent_of(directory))?;
+        return refuse_foreign(paths);
     }
-    let lock = DirectoryLock::take(&paths.lock())?;
-    remove_temporaries(&paths)?;
-    let (secret, origin) = request.secret(Secret::read(&paths.secret())?, &paths)?;
-    let manifest = request.begin(plan, &secret, origin);
+    match std::fs::create_dir(directory) {
+        // Somebody else was quicker; the lock decides.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        result => result.named("mkdir", directory)?,
+    }
+    Ok(sync_directory(parent_of(directory))?)
+}
+
+/// Writes secret and manifest of a new key into a locked directory.
+fn begin(paths: &KeyPaths, request: &KeyRequest, defaults: &KeyDefaults) -> Result<Manifest, KeygenError> {
+    refuse_foreign(paths)?;
+    let (secret, origin) = request.secret(Secret::read(&paths.secret())?, paths)?;
+    let manifest = request.begin(request.plan(defaults)?, &secret, origin);
     // The secret first: a manifest without its secret would be a key that nobody can finish.
     secret.write(&paths.secret(), origin)?;
     manifest.write(&paths.manifest())?;
-    let manifest = finish_creation(&paths, manifest, medium)?;
-    Ok(Prepared {
-        paths,
-        manifest,
-        memory,
-        lock: Some(lock),
-    })
+    Ok(manifest)
+}
+
+/// A directory with something else in it is no place for a new key, nor is one that has lost its manifest.
+fn refuse_foreign(paths: &KeyPaths) -> Result<(), KeygenError> {
+    if let Some(path) = paths.foreign_entry().named("readdir", paths.root())? {
+        return Err(KeyDirError::Foreign(path).into());
+    }
+    match [paths.layers(), paths.state()].into_iter().find(|path| path.exists()) {
+        Some(path) => Err(KeyDirError::ManifestLost(path).into()),
+        None => Ok(()),
+    }
 }
 
 /// Removes what a process that died was writing. One of these files may hold the secret.
@@ -129,11 +144,18 @@ fn remove_temporaries(paths: &KeyPaths) -> Result<(), KeygenError> {
 
 /// Version 0 is a creation in progress; finishing it is not a migration that a person has to ask for.
 fn finish_creation(paths: &KeyPaths, manifest: Manifest, medium: &dyn Medium) -> Result<Manifest, KeygenError> {
-    if manifest.format_version > 0 {
-        return Ok(manifest);
+    match manifest.format_version {
+        FORMAT_VERSION => Ok(manifest),
+        0 => Ok(migrations::run(paths, manifest, medium, &migrations::steps(), |_| {
+            true
+        })?),
+        found => Err(KeyDirError::OlderFormat {
+            path: paths.manifest(),
+            found,
+            newest: FORMAT_VERSION,
+        }
+        .into()),
     }
-    let steps = migrations::steps();
-    Ok(migrations::run(paths, manifest, medium, &steps, |_| true)?)
 }
 
 /// Compares the plan with the space on the file system, before the first byte is written.

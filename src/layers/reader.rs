@@ -52,10 +52,11 @@ impl LayerReader {
         geometry: &Geometry,
         digest_bytes: usize,
         key_id: KeyId,
-    ) -> Vec<LayerError> {
+    ) -> Vec<(Level, LayerError)> {
         let open = |span: &LevelSpan| {
             let path = layer_file(layers_directory, span.level);
-            MappedLayer::open(&path, span, digest_bytes, key_id).err()
+            let error = MappedLayer::open(&path, span, digest_bytes, key_id).err()?;
+            Some((span.level, error))
         };
         geometry.levels().iter().filter_map(open).collect()
     }

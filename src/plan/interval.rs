@@ -11,8 +11,8 @@ pub enum PlanError {
     NoEpochs,
     /// The interval leaves the lifetime.
     #[error(
-        "epochs {activation} to {activation}+{epochs} pass the lifetime of {scheme}: it has {lifetime} epochs, so \
-         --activation-epoch plus --epochs may be at most {lifetime}"
+        "--activation-epoch {activation} and --epochs {epochs} pass the lifetime of {scheme}, which has {lifetime} epochs: \
+         together they may be at most {lifetime}"
     )]
     PastLifetime {
         /// First epoch asked for.

@@ -184,7 +184,8 @@ fn existing_families(path: &Path) -> Result<Vec<String>, StateError> {
     if !path.join("CURRENT").exists() {
         return Err(StateError::Damaged {
             path: path.to_owned(),
-            message: "it has no CURRENT file".to_owned(),
+            message: "it is missing or has no CURRENT file; restore it, or make the key again from its secret"
+                .to_owned(),
         });
     }
     DB::list_cf(&options(), path).map_err(failure("opening", path))

@@ -84,7 +84,7 @@ fn only_damage(place: &Place, file: &str) -> serde_json::Value {
     place
         .run("check key")
         .exits(1)
-        .prints(&["damaged: ", file, "1 damaged places"]);
+        .prints(&["damaged: ", file, "1 damaged place"]);
     let report = place.run("check key --json").exits(1).json();
     assert_eq!(report["clean"], false);
     let damage = report["damage"].as_array().unwrap();

@@ -8,7 +8,7 @@ use super::fixtures::{
     LONG, OTHER_TINY, PARAMETER, SEED, SMALL_GROUPS, TINY, changing_nothing, finished_key, stopped_key, unfinished_key,
 };
 use super::program::Place;
-use crate::support::layer_files;
+use crate::layers_on_disk::layer_files;
 
 /// How soon a signal has to be answered.
 const SOON: Duration = Duration::from_secs(2);

@@ -94,7 +94,7 @@ fn the_secret_file_is_for_its_owner_alone() {
     place.run(&format!("keygen key --scheme {TINY}")).exits(0);
     let metadata = std::fs::metadata(place.path("key/secret")).unwrap();
     assert_eq!(metadata.permissions().mode() & 0o7777, 0o600);
-    assert_eq!(secret_in_file(&place).0, "seed");
+    assert_eq!(secret_in_file(&place).0, "fresh-seed");
 }
 
 #[test]
