@@ -4,7 +4,7 @@ use super::sizes::Plan;
 
 /// Anonymous memory that the program takes whatever it computes: code tables, thread stacks in use, the checkpoint
 /// store's caches and buffers, the progress display.
-const BASE_BYTES: u64 = 24 << 20;
+const BASE_BYTES: u64 = 12 << 20;
 /// Stack and scratch that a worker touches.
 const WORKER_BYTES: u64 = 256 << 10;
 /// Groups in flight: one is computed while the other is committed.

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use super::fixtures::{
     LONG, MESSAGE, OTHER_TINY, SMALL_GROUPS, TINY, finished_key, snapshot, stopped_key, unfinished_key,
 };
-use super::program::{Place, Running};
+use super::program::{Outcome, Place, Running};
 
 /// A keygen in `key` that will take many seconds, and has committed a batch.
 fn long_keygen(place: &Place) -> Running {
@@ -137,7 +137,7 @@ fn of_two_keygens_at_once_one_makes_the_key_and_the_other_is_refused() {
         let both = [TINY, OTHER_TINY].map(|scheme| place.start(&[], &format!("keygen key --scheme {scheme}")));
         let outcomes = both.map(|running| running.end().0);
         let codes = outcomes.each_ref().map(|outcome| outcome.code);
-        let shown = outcomes.each_ref().map(|outcome| outcome.all()).join("\n");
+        let shown = outcomes.each_ref().map(Outcome::all).join("\n");
         assert!(codes == [Some(0), Some(3)] || codes == [Some(3), Some(0)], "{shown}");
         let made = outcomes.iter().find(|outcome| outcome.code == Some(0)).unwrap();
         assert_eq!(place.run("public-key key").exits(0).line(), made.line(), "{shown}");
