@@ -46,14 +46,23 @@ impl OutArguments {
     }
 }
 
+/// Writes one result in its format; `json` is asked for only where it is wanted.
+pub fn formatted(
+    writer: &mut dyn Write,
+    format: Format,
+    result: &[u8],
+    json: impl FnOnce() -> serde_json::Value,
+) -> Result<(), Failure> {
+    match format {
+        Format::Hex => line(writer, hex::encode(result)),
+        Format::Ssz => writer.write_all(result).map_err(|error| broken(&error)),
+        Format::Json => line(writer, json()),
+    }
+}
+
 /// Writes a line.
 pub fn line(writer: &mut dyn Write, text: impl std::fmt::Display) -> Result<(), Failure> {
     writeln!(writer, "{text}").map_err(|error| broken(&error))
-}
-
-/// Writes bytes as they are.
-pub fn bytes(writer: &mut dyn Write, bytes: &[u8]) -> Result<(), Failure> {
-    writer.write_all(bytes).map_err(|error| broken(&error))
 }
 
 /// Prints one JSON object on standard output.

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::failure::Failure;
 use super::input::epoch_numbers;
-use super::output::{Format, OutArguments, bytes, line};
+use super::output::{Format, OutArguments, formatted};
 use crate::config::parse_count;
 
 /// Flags of path.
@@ -41,11 +41,7 @@ pub fn run(arguments: &PathArguments) -> Result<ExitCode, Failure> {
     arguments.out.write(|writer| {
         for number in epochs {
             let path = reader.path(reader.epoch(number)?)?;
-            match arguments.format {
-                Format::Json => line(writer, as_json(&path))?,
-                Format::Hex => line(writer, hex::encode(&path.siblings))?,
-                Format::Ssz => bytes(writer, &path.siblings)?,
-            }
+            formatted(writer, arguments.format, &path.siblings, || as_json(&path))?;
         }
         Ok(())
     })?;

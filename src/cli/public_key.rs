@@ -8,7 +8,7 @@ use keymill::KeyDir;
 use serde_json::json;
 
 use super::failure::Failure;
-use super::output::{Format, OutArguments, bytes, line};
+use super::output::{Format, OutArguments, formatted};
 
 /// Flags of public-key.
 #[derive(Debug, Args)]
@@ -28,18 +28,16 @@ pub fn run(arguments: &PublicKeyArguments) -> Result<ExitCode, Failure> {
     let key = KeyDir::open_sealed(&arguments.directory)?;
     let manifest = key.manifest();
     let public_key = manifest.public_key().unwrap_or_default();
-    arguments.out.write(|writer| match arguments.format {
-        Format::Hex => line(writer, hex::encode(&public_key)),
-        Format::Ssz => bytes(writer, &public_key),
-        Format::Json => line(
-            writer,
-            json!({
-                "scheme": manifest.scheme().id(),
-                "public_key": hex::encode(&public_key),
-                "root": manifest.root().map(hex::encode),
-                "parameter": hex::encode(manifest.parameter()),
-            }),
-        ),
-    })?;
+    let as_json = || {
+        json!({
+            "scheme": manifest.scheme().id(),
+            "public_key": hex::encode(&public_key),
+            "root": manifest.root().map(hex::encode),
+            "parameter": hex::encode(manifest.parameter()),
+        })
+    };
+    arguments
+        .out
+        .write(|writer| formatted(writer, arguments.format, &public_key, as_json))?;
     Ok(ExitCode::SUCCESS)
 }

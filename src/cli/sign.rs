@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::failure::Failure;
 use super::input::parse_message;
-use super::output::{Format, OutArguments, bytes, line};
+use super::output::{Format, OutArguments, formatted};
 use crate::config::parse_count;
 
 /// Flags of sign.
@@ -38,18 +38,16 @@ pub fn run(arguments: &SignArguments) -> Result<ExitCode, Failure> {
     let signature = signer.sign(epoch, &arguments.message)?;
     let scheme = signer.paths().manifest().scheme();
     let ssz = signature.to_ssz(scheme);
-    arguments.out.write(|writer| match arguments.format {
-        Format::Hex => line(writer, hex::encode(&ssz)),
-        Format::Ssz => bytes(writer, &ssz),
-        Format::Json => line(
-            writer,
-            json!({
-                "scheme": scheme.id(),
-                "epoch": epoch.0,
-                "message": hex::encode(arguments.message),
-                "signature": hex::encode(&ssz),
-            }),
-        ),
-    })?;
+    let as_json = || {
+        json!({
+            "scheme": scheme.id(),
+            "epoch": epoch.0,
+            "message": hex::encode(arguments.message),
+            "signature": hex::encode(&ssz),
+        })
+    };
+    arguments
+        .out
+        .write(|writer| formatted(writer, arguments.format, &ssz, as_json))?;
     Ok(ExitCode::SUCCESS)
 }
