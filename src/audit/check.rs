@@ -12,7 +12,7 @@ use crate::plan::pieces;
 use crate::state::{BatchRecord, StateError, Store};
 use crate::units::{BatchIndex, Epoch, Level, NodeIndex, Slice};
 
-/// Batches whose pages are looked at before they are given up.
+/// Batches that are looked at side by side.
 const WINDOW_BATCHES: usize = 64;
 
 /// A piece of a key that is not what it should be.
@@ -94,7 +94,7 @@ pub fn check(directory: &Path, deep: bool) -> Result<CheckReport, CheckError> {
     checker.batches(&store, &mut report)?;
     if manifest.state() == KeyState::Sealed {
         checker.crown(&store, &mut report)?;
-        checker.root(&mut report);
+        checker.root(&mut report)?;
     }
     Ok(report)
 }
@@ -137,7 +137,6 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn batches(&self, store: &Store, report: &mut CheckReport) -> Result<(), CheckError> {
-        let batches = self.manifest.plan().batches();
         let mut entries = store.batches()?.peekable();
         while entries.peek().is_some() {
             let window: Vec<_> = entries.by_ref().take(WINDOW_BATCHES).collect::<Result<_, _>>()?;
@@ -147,19 +146,12 @@ impl Checker<'_> {
                 .collect();
             report.damage.extend(damage.into_iter().flatten());
             report.batches_checked += window.len() as u64;
-            for (batch, _) in &window {
-                for level in batches.levels() {
-                    let nodes = batches.slice(*batch, level);
-                    self.layers.release(&Slice { level, nodes })?;
-                }
-            }
         }
-        report.batches_missing = batches.count().saturating_sub(report.batches_checked);
+        let count = self.manifest.plan().batches().count();
+        report.batches_missing = count.saturating_sub(report.batches_checked);
         if report.batches_missing > 0 && self.manifest.state() == KeyState::Sealed {
-            let what = format!(
-                "the checkpoint store has no record of {} batches",
-                report.batches_missing
-            );
+            let missing = report.batches_missing;
+            let what = format!("the checkpoint store has no record of {missing} batches");
             report.damage.push(self.state_damage(what));
         }
         Ok(())
@@ -167,31 +159,29 @@ impl Checker<'_> {
 
     fn batch(&self, batch: BatchIndex, record: &BatchRecord) -> Vec<Damage> {
         let batches = self.manifest.plan().batches();
-        let slices: Vec<Slice> = batches
-            .levels()
-            .map(|level| Slice {
-                level,
-                nodes: batches.slice(batch, level),
-            })
-            .collect();
-        if batches.position(batch).is_none() || slices.len() != record.slice_crc32.len() {
-            let mut damage = self.damage(&slices[0], Some(batch), "its checkpoint is not of this key");
-            damage.file = self.key.paths().state();
-            return vec![damage];
+        let levels = batches.levels();
+        if batches.position(batch).is_none() || levels.clone().count() != record.slice_crc32.len() {
+            let what = format!("the record of batch {batch} in the checkpoint store is not of this key");
+            return vec![self.state_damage(what)];
         }
         let mut found = Vec::new();
-        for (slice, &crc32) in slices.iter().zip(&record.slice_crc32) {
-            if crc32fast::hash(self.bytes(slice)) != crc32 {
-                found.push(self.damage(slice, Some(batch), "its checksum differs"));
+        let mut slices = Vec::new();
+        for (level, &crc32) in levels.zip(&record.slice_crc32) {
+            let nodes = batches.slice(batch, level);
+            let slice = Slice { level, nodes };
+            match self.read(&slice, crc32) {
+                Ok(bytes) => slices.push((slice, bytes)),
+                Err(what) => found.push(self.damage(&slice, Some(batch), what)),
             }
         }
+        // Where a checksum differs, that is what is wrong; the nodes above need not be blamed for it.
         if found.is_empty() {
-            found.extend(self.leaves(batch, &slices[0]));
-            let above = slices.windows(2).filter_map(|pair| {
-                let computed = self.computed(&pair[1]);
-                self.parents(&computed, Some(batch))
-            });
-            found.extend(above);
+            let (leaves, bytes) = &slices[0];
+            found.extend(self.leaves(batch, leaves, bytes));
+            for pair in slices.windows(2) {
+                let ((_, children), (parents, stored)) = (&pair[0], &pair[1]);
+                found.extend(self.parents(parents, children, stored, Some(batch)));
+            }
         }
         found
     }
@@ -199,65 +189,88 @@ impl Checker<'_> {
     fn crown(&self, store: &Store, report: &mut CheckReport) -> Result<(), CheckError> {
         let plan = self.manifest.plan();
         let lowest = usize::from(plan.batches().root_level().0);
+        let mut children = Vec::new();
+        let mut damaged_below: Vec<Range<u64>> = Vec::new();
         for span in &plan.geometry().levels()[lowest..] {
             let level = span.level;
             let Some(record) = store.crown(level)? else {
-                report
-                    .damage
-                    .push(self.state_damage(format!("the checkpoint store has no record of level {level}")));
+                let what = format!("the checkpoint store has no record of level {level}");
+                report.damage.push(self.state_damage(what));
                 continue;
             };
-            let mut sound = true;
-            let mut expected = record.piece_crc32.iter();
+            let mut damaged = Vec::new();
+            let mut crc32 = record.piece_crc32.iter();
             for piece in pieces(level, span.stored.clone()) {
-                if expected.next() != Some(&crc32fast::hash(self.bytes(&piece))) {
-                    sound = false;
-                    let damage = self.damage(&piece, None, "its checksum differs");
-                    report.damage.push(damage);
+                let outcome = self.read(&piece, crc32.next().copied().unwrap_or_default());
+                let computed = self.computed(&piece);
+                let below = 2 * computed.nodes.start..2 * computed.nodes.end;
+                match outcome {
+                    Err(what) => {
+                        damaged.push(piece.nodes.clone());
+                        // The batches' own roots have been looked at already.
+                        if !report.names(&piece) {
+                            report.damage.push(self.damage(&piece, None, what));
+                        }
+                    }
+                    Ok(stored) if usize::from(level.0) > lowest && !overlaps(&damaged_below, &below) => {
+                        let level = Level(level.0 - 1);
+                        self.layers.read(&Slice { level, nodes: below }, &mut children)?;
+                        report.damage.extend(self.parents(&piece, &children, &stored, None));
+                    }
+                    Ok(_) => {}
                 }
             }
-            if sound && usize::from(level.0) > lowest {
-                for piece in pieces(level, span.computed.clone()) {
-                    report.damage.extend(self.parents(&piece, None));
-                }
-            }
+            damaged_below = damaged;
         }
         Ok(())
     }
 
-    fn root(&self, report: &mut CheckReport) {
+    fn root(&self, report: &mut CheckReport) -> Result<(), CheckError> {
         let root = Slice {
             level: self.manifest.scheme().root_level(),
             nodes: 0..1,
         };
-        if Some(self.bytes(&root)) != self.manifest.root() {
-            let damage = self.damage(&root, None, "it is not the root that the manifest names");
-            report.damage.push(damage);
+        let mut bytes = Vec::new();
+        self.layers.read(&root, &mut bytes)?;
+        if Some(&bytes[..]) != self.manifest.root() && !report.names(&root) {
+            let what = "it is not the root that the manifest names".to_owned();
+            report.damage.push(self.damage(&root, None, what));
+        }
+        Ok(())
+    }
+
+    /// Reads nodes and compares them with their checksum; the error says what is wrong.
+    fn read(&self, slice: &Slice, crc32: u32) -> Result<Vec<u8>, String> {
+        let mut bytes = Vec::new();
+        self.layers
+            .read(slice, &mut bytes)
+            .map_err(|error| format!("it cannot be read: {error}"))?;
+        match crc32fast::hash(&bytes) == crc32 {
+            true => Ok(bytes),
+            false => Err("its checksum differs".to_owned()),
         }
     }
 
-    /// Compares nodes with the hash of their children.
-    fn parents(&self, slice: &Slice, batch: Option<BatchIndex>) -> Option<Damage> {
-        let children = Slice {
-            level: Level(slice.level.0 - 1),
-            nodes: 2 * slice.nodes.start..2 * slice.nodes.end,
-        };
-        let stored = self.bytes(slice);
-        let mut computed = vec![0; stored.len()];
-        let first = NodeIndex(slice.nodes.start);
-        self.kernel
-            .parents(slice.level, first, self.bytes(&children), &mut computed);
-        (computed != stored).then(|| self.damage(slice, batch, "a node is not the hash of its children"))
+    /// Compares the nodes of a slice that are no fillers with the hash of their children.
+    fn parents(&self, slice: &Slice, children: &[u8], stored: &[u8], batch: Option<BatchIndex>) -> Option<Damage> {
+        let computed = self.computed(slice);
+        let stored = self.part(slice, &computed, stored);
+        let mut expected = vec![0; stored.len()];
+        let first = NodeIndex(computed.nodes.start);
+        self.kernel.parents(slice.level, first, children, &mut expected);
+        let what = || "a node is not the hash of its children".to_owned();
+        (expected != stored).then(|| self.damage(slice, batch, what()))
     }
 
     /// Compares leaves with what the secret gives, if the check is a deep one.
-    fn leaves(&self, batch: BatchIndex, slice: &Slice) -> Option<Damage> {
-        let computed_slice = self.computed(slice);
-        let stored = self.bytes(&computed_slice);
-        let mut computed = vec![0; stored.len()];
-        let first = self.manifest.plan().batches().epochs(batch).start;
-        self.kernel.leaves(self.prf_key?, Epoch(first as u32), &mut computed);
-        (computed != stored).then(|| self.damage(slice, Some(batch), "a leaf is not what the secret gives"))
+    fn leaves(&self, batch: BatchIndex, slice: &Slice, stored: &[u8]) -> Option<Damage> {
+        let computed = self.computed(slice);
+        let stored = self.part(slice, &computed, stored);
+        let mut expected = vec![0; stored.len()];
+        let first = Epoch(computed.nodes.start as u32);
+        self.kernel.leaves(self.prf_key?, first, &mut expected);
+        let what = || "a leaf is not what the secret gives".to_owned();
+        (expected != stored).then(|| self.damage(slice, Some(batch), what()))
     }
 
     /// The part of a slice that is no filler.
@@ -269,8 +282,11 @@ impl Checker<'_> {
         }
     }
 
-    fn bytes(&self, slice: &Slice) -> &[u8] {
-        self.layers.slice(slice).unwrap_or_default()
+    /// The bytes of a part of a slice.
+    fn part<'b>(&self, whole: &Slice, part: &Slice, bytes: &'b [u8]) -> &'b [u8] {
+        let digest_bytes = self.manifest.scheme().digest_bytes();
+        let offset = |node: u64| (node - whole.nodes.start) as usize * digest_bytes;
+        &bytes[offset(part.nodes.start)..offset(part.nodes.end)]
     }
 
     fn state_damage(&self, what: String) -> Damage {
@@ -283,13 +299,31 @@ impl Checker<'_> {
         }
     }
 
-    fn damage(&self, slice: &Slice, batch: Option<BatchIndex>, what: &str) -> Damage {
+    fn damage(&self, slice: &Slice, batch: Option<BatchIndex>, what: String) -> Damage {
         Damage {
             file: self.key.paths().layer(slice.level),
             level: Some(slice.level),
             batch,
             nodes: Some(slice.nodes.clone()),
-            what: what.to_owned(),
+            what,
         }
     }
+}
+
+impl CheckReport {
+    /// Whether damage among these nodes is in the report already.
+    fn names(&self, slice: &Slice) -> bool {
+        self.damage.iter().any(|damage| {
+            let nodes = damage.nodes.as_ref();
+            damage.level == Some(slice.level) && nodes.is_some_and(|nodes| overlap(nodes, &slice.nodes))
+        })
+    }
+}
+
+fn overlap(a: &Range<u64>, b: &Range<u64>) -> bool {
+    a.start < b.end && b.start < a.end
+}
+
+fn overlaps(ranges: &[Range<u64>], with: &Range<u64>) -> bool {
+    ranges.iter().any(|range| overlap(range, with))
 }

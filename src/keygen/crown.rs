@@ -35,7 +35,9 @@ pub(super) fn fold(
     }
     store.commit_crown(&records)?;
     let root = Slice { level, nodes: 0..1 };
-    Ok(writer.read(&root).to_vec())
+    let mut digest = Vec::new();
+    writer.read(&root, &mut digest)?;
+    Ok(digest)
 }
 
 fn write_fillers(manifest: &Manifest, writer: &mut LayerWriter, level: Level) -> Result<(), KeygenError> {
@@ -54,18 +56,20 @@ fn fold_level(
     level: Level,
 ) -> Result<(), KeygenError> {
     let computed = manifest.plan().geometry().level(level).computed.clone();
-    let mut parents = Vec::new();
+    let (mut children, mut parents) = (Vec::new(), Vec::new());
     for slice in pieces(level, computed) {
         let count = (slice.nodes.end - slice.nodes.start) as usize;
         parents.resize(count * manifest.scheme().digest_bytes(), 0);
-        let children = Slice {
+        let below = Slice {
             level: Level(level.0 - 1),
             nodes: 2 * slice.nodes.start..2 * slice.nodes.end,
         };
         let first = NodeIndex(slice.nodes.start);
-        kernel.parents(level, first, writer.read(&children), &mut parents);
-        writer.release(&children)?;
+        writer.read(&below, &mut children)?;
+        kernel.parents(level, first, &children, &mut parents);
         writer.write(&slice, &parents)?;
+        // Not synced yet: giving up a shared page keeps what was written to it in the page cache.
+        writer.release(&slice)?;
     }
     Ok(())
 }
@@ -81,10 +85,10 @@ fn finish_level(
         nodes: span.stored.clone(),
     };
     writer.sync(&whole)?;
-    let mut piece_crc32 = Vec::new();
+    let (mut piece_crc32, mut bytes) = (Vec::new(), Vec::new());
     for piece in pieces(span.level, span.stored.clone()) {
-        piece_crc32.push(crc32fast::hash(writer.read(&piece)));
-        writer.release(&piece)?;
+        writer.read(&piece, &mut bytes)?;
+        piece_crc32.push(crc32fast::hash(&bytes));
     }
     records.push((span.level, CrownRecord { piece_crc32 }));
     Ok(())

@@ -38,8 +38,8 @@ struct FailingFile {
 }
 
 impl LayerFile for FailingFile {
-    fn bytes(&self) -> &[u8] {
-        self.file.bytes()
+    fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), IoFailure> {
+        self.file.read(offset, bytes)
     }
 
     fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), IoFailure> {

@@ -25,13 +25,13 @@ impl WritableMapping {
         // they are mapped and never truncated by us, so that no page lies past the end or lacks a block; someone who
         // truncates the file by hand gets SIGBUS (mmap(2)), a kill like any other.
         let map = unsafe { MmapOptions::new().map_mut(file) }?;
-        // Nodes are written once, in order; read-ahead around them would only cost memory.
+        // It is written through and never read, so read-ahead would only cost memory.
         map.advise(Advice::Random)?;
         Ok(Self { map })
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.map
+    pub(super) fn len(&self) -> usize {
+        self.map.len()
     }
 
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
@@ -45,22 +45,16 @@ impl WritableMapping {
 
     /// Drops the pages that `range` touches from resident memory. They stay in the page cache.
     pub(super) fn release(&self, range: Range<usize>) -> io::Result<()> {
-        let (first, length) = whole_pages(range, self.map.len());
+        let page = rustix::param::page_size();
+        let first = range.start - range.start % page;
+        let last = range.end.next_multiple_of(page).min(self.map.len());
         // SAFETY: MADV_DONTNEED may discard private modifications. This mapping is shared and file-backed, so the next
         // access finds the same bytes again in the page cache or on disk (madvise(2)).
         unsafe {
             self.map
-                .unchecked_advise_range(UncheckedAdvice::DontNeed, first, length)
+                .unchecked_advise_range(UncheckedAdvice::DontNeed, first, last - first)
         }
     }
-}
-
-/// First byte and length of the pages that a range touches.
-fn whole_pages(range: Range<usize>, map_bytes: usize) -> (usize, usize) {
-    let page = rustix::param::page_size();
-    let first = range.start - range.start % page;
-    let last = range.end.next_multiple_of(page).min(map_bytes);
-    (first, last - first)
 }
 
 /// A read-only mapping of a whole file.
@@ -70,12 +64,12 @@ pub(super) struct ReadableMapping {
 }
 
 impl ReadableMapping {
-    /// Maps a file of a sealed key, or of one whose lock this process holds.
+    /// Maps a file of a sealed key.
     pub(super) fn new(file: &File) -> io::Result<Self> {
         // SAFETY: the bytes must not change under the slices we hand out. The files of a sealed key are immutable: they
-        // are made read-only when it is sealed and nothing of ours writes them afterwards; those of an unfinished key
-        // are written only under its lock. Should another program write them all the same, a slice yields other bytes,
-        // on which nothing here depends for memory safety; should it truncate them, an access gets SIGBUS.
+        // are made read-only when it is sealed and nothing of ours writes them afterwards. Should another program write
+        // them all the same, a slice yields other bytes, on which nothing here depends for memory safety; should it
+        // truncate them, or the disk fail to give a page, an access gets SIGBUS.
         let map = unsafe { Mmap::map(file) }?;
         // A path touches one node in each file, far from the last one.
         map.advise(Advice::Random)?;
@@ -84,15 +78,5 @@ impl ReadableMapping {
 
     pub(super) fn bytes(&self) -> &[u8] {
         &self.map
-    }
-
-    /// Drops the pages that `range` touches from resident memory. They stay in the page cache.
-    pub(super) fn release(&self, range: Range<usize>) -> io::Result<()> {
-        let (first, length) = whole_pages(range, self.map.len());
-        // SAFETY: a read-only mapping has no modifications that could be lost; the next access reads the file again.
-        unsafe {
-            self.map
-                .unchecked_advise_range(UncheckedAdvice::DontNeed, first, length)
-        }
     }
 }

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FallocateFlags;
@@ -13,8 +14,8 @@ use crate::failure::{IoFailure, Named};
 
 /// One open, writable layer file of fixed length.
 pub(crate) trait LayerFile: Send {
-    /// The whole file, as written so far.
-    fn bytes(&self) -> &[u8];
+    /// Reads what was written so far. Not through the mapping: there a disk that fails to give a page is SIGBUS.
+    fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), IoFailure>;
 
     /// Writes `bytes` at `offset`; durable only after [`sync`](Self::sync).
     fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), IoFailure>;
@@ -63,6 +64,7 @@ impl Medium for Disk {
         let mapping = WritableMapping::new(&file).named("mmap", path)?;
         Ok(Box::new(MappedFile {
             path: path.to_owned(),
+            file,
             mapping,
         }))
     }
@@ -88,13 +90,14 @@ fn write_zeros(mut file: &File, bytes: u64) -> io::Result<()> {
 
 struct MappedFile {
     path: PathBuf,
+    file: File,
     mapping: WritableMapping,
 }
 
 impl MappedFile {
     /// A range of offsets, checked against the length that is mapped.
     fn mapped(&self, range: &Range<u64>, call: &'static str) -> Result<Range<usize>, IoFailure> {
-        let length = self.mapping.bytes().len();
+        let length = self.mapping.len();
         let end = usize::try_from(range.end).ok().filter(|&end| end <= length);
         end.map(|end| range.start as usize..end)
             .ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))
@@ -103,8 +106,9 @@ impl MappedFile {
 }
 
 impl LayerFile for MappedFile {
-    fn bytes(&self) -> &[u8] {
-        self.mapping.bytes()
+    fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), IoFailure> {
+        // Coherent with the mapping: both are the page cache (mmap(2), MAP_SHARED).
+        self.file.read_exact_at(bytes, offset).named("pread", &self.path)
     }
 
     fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), IoFailure> {

@@ -1,9 +1,12 @@
 //! The layer files of a sealed key, mapped read-only.
 
 use std::fs::File;
-use std::io;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+#[cfg(feature = "keygen")]
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+#[cfg(feature = "keygen")]
+use std::path::PathBuf;
 
 use super::mapping::ReadableMapping;
 use super::{Header, LayerError, layer_file};
@@ -20,7 +23,10 @@ pub struct LayerReader {
 
 #[derive(Debug)]
 struct MappedLayer {
+    #[cfg(feature = "keygen")]
     path: PathBuf,
+    #[cfg(feature = "keygen")]
+    file: File,
     mapping: ReadableMapping,
     first_index: u64,
     count: u64,
@@ -75,13 +81,18 @@ impl LayerReader {
         layer.mapping.bytes().get(self.offsets(layer, slice)?)
     }
 
-    /// Gives up the memory that a run of nodes occupies; reading it again brings it back.
-    pub(crate) fn release(&self, slice: &Slice) -> Result<(), LayerError> {
+    /// Reads a run of nodes into `bytes` without the mapping, so that a disk that fails to give a page is an error; an
+    /// empty result if the key does not store all of them.
+    #[cfg(feature = "keygen")]
+    pub(crate) fn read(&self, slice: &Slice, bytes: &mut Vec<u8>) -> Result<(), LayerError> {
+        bytes.clear();
         let layer = self.layers.get(usize::from(slice.level.0));
         let Some((layer, offsets)) = layer.and_then(|l| Some((l, self.offsets(l, slice)?))) else {
             return Ok(());
         };
-        Ok(layer.mapping.release(offsets).named("madvise", &layer.path)?)
+        bytes.resize(offsets.len(), 0);
+        let read = layer.file.read_exact_at(bytes, offsets.start as u64);
+        Ok(read.named("pread", &layer.path)?)
     }
 
     fn offsets(&self, layer: &MappedLayer, slice: &Slice) -> Option<Range<usize>> {
@@ -98,26 +109,16 @@ impl LayerReader {
 impl MappedLayer {
     fn open(path: &Path, span: &LevelSpan, digest_bytes: usize, key_id: KeyId) -> Result<Self, LayerError> {
         let header = Header::new(key_id, span, digest_bytes);
-        let file = match File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(LayerError::Missing(path.to_owned()));
-            }
-            result => result.named("open", path)?,
-        };
-        let found_bytes = file.metadata().named("stat", path)?.len();
-        // Looked at before anything is mapped: a page past the end of the file would be SIGBUS.
-        if found_bytes != header.file_bytes() {
-            return Err(LayerError::Length {
-                path: path.to_owned(),
-                found_bytes,
-                expected_bytes: header.file_bytes(),
-            });
-        }
+        header.check_length(path)?;
+        let file = File::open(path).named("open", path)?;
         let mapping = ReadableMapping::new(&file).named("mmap", path)?;
         header.check_page(&mapping.bytes()[..LAYER_HEADER_BYTES as usize], path)?;
         Ok(Self {
+            #[cfg(feature = "keygen")]
             path: path.to_owned(),
             mapping,
+            #[cfg(feature = "keygen")]
+            file,
             first_index: header.first_index,
             count: header.count,
         })

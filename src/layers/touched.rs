@@ -5,7 +5,8 @@ use std::ops::Range;
 use super::{LayerError, LayerWriter};
 use crate::units::{Level, Slice};
 
-/// The union of slices, level by level. Batches follow each other, so the union is one range.
+/// The range that slices span, level by level. Batches of a group mostly follow each other; after damage there can be
+/// gaps, in which nothing is dirty.
 #[derive(Debug, Default)]
 pub(crate) struct Touched {
     ranges: Vec<Option<Range<u64>>>,

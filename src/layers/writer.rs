@@ -31,20 +31,12 @@ impl LayerWriter {
         let mut layers = Vec::new();
         for span in plan.geometry().levels() {
             let path = layer_file(layers_directory, span.level);
-            if !path.exists() {
-                return Err(LayerError::Missing(path));
-            }
             let header = Header::new(key_id, span, digest_bytes);
-            let found_bytes = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
-            if found_bytes != header.file_bytes() {
-                return Err(LayerError::Length {
-                    path,
-                    found_bytes,
-                    expected_bytes: header.file_bytes(),
-                });
-            }
+            header.check_length(&path)?;
             let file = medium.open(&path)?;
-            header.check_page(&file.bytes()[..LAYER_HEADER_BYTES as usize], &path)?;
+            let mut page = [0; LAYER_HEADER_BYTES as usize];
+            file.read(0, &mut page)?;
+            header.check_page(&page, &path)?;
             layers.push(OpenLayer {
                 file,
                 first_index: header.first_index,
@@ -57,11 +49,12 @@ impl LayerWriter {
         })
     }
 
-    /// The bytes of a slice, as written so far.
-    pub(crate) fn read(&self, slice: &Slice) -> &[u8] {
+    /// Reads a slice, as written so far, into `bytes`, which becomes as long as the slice.
+    pub(crate) fn read(&self, slice: &Slice, bytes: &mut Vec<u8>) -> Result<(), LayerError> {
         let offsets = self.offsets(slice);
         let layer = &self.layers[usize::from(slice.level.0)];
-        &layer.file.bytes()[offsets.start as usize..offsets.end as usize]
+        bytes.resize((offsets.end - offsets.start) as usize, 0);
+        Ok(layer.file.read(offsets.start, bytes)?)
     }
 
     /// Writes a slice; not durable before [`sync`](Self::sync).
