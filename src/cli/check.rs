@@ -27,16 +27,13 @@ pub struct CheckArguments {
 /// Checks, and prints what is damaged.
 pub fn run(arguments: &CheckArguments) -> Result<ExitCode, Failure> {
     let report = check(&arguments.directory, arguments.deep)?;
-    if arguments.json {
-        print_json(&as_json(&report))?;
+    let printed = if arguments.json {
+        print_json(&as_json(&report))
     } else {
-        print_lines(report.damage.iter().map(as_text))?;
-        print_lines([summary(&report)])?;
-    }
-    Ok(match report.damage.is_empty() {
-        true => ExitCode::SUCCESS,
-        false => failure::no(),
-    })
+        let lines = report.damage.iter().map(as_text);
+        print_lines(lines.chain([summary(&report)]))
+    };
+    failure::answer(report.damage.is_empty(), printed)
 }
 
 fn as_text(damage: &Damage) -> String {

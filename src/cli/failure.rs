@@ -45,6 +45,10 @@ impl Failure {
         Self::new(0, String::new())
     }
 
+    fn is_reader_gone(&self) -> bool {
+        self.code == 0
+    }
+
     /// Prints the message, if there is one, and gives the exit code.
     pub fn report(&self) -> ExitCode {
         if !self.message.is_empty() {
@@ -54,9 +58,13 @@ impl Failure {
     }
 }
 
-/// The answer is no.
-pub fn no() -> ExitCode {
-    ExitCode::from(NO)
+/// The exit code of a command that answers a question, whether or not anybody reads what it prints.
+pub fn answer(yes: bool, printed: Result<(), Failure>) -> Result<ExitCode, Failure> {
+    let code = if yes { 0 } else { NO };
+    match printed {
+        Err(failure) if !failure.is_reader_gone() => Err(failure),
+        _ => Ok(ExitCode::from(code)),
+    }
 }
 
 /// What kind of failure an error of the library is.
@@ -125,7 +133,7 @@ impl Coded for SigningError {
             SigningError::KeyDir(error) => error.code(),
             SigningError::Layer(error) => error.code(),
             SigningError::OutsideKey { .. } | SigningError::NoCodeword { .. } => USAGE,
-            SigningError::Damaged { .. } => DIRECTORY,
+            SigningError::Damaged { .. } | SigningError::PublicKey { .. } => DIRECTORY,
             SigningError::Withheld { .. } => MACHINE,
         }
     }

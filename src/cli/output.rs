@@ -30,19 +30,38 @@ pub struct OutArguments {
 impl OutArguments {
     /// Opens the destination, hands it to `write`, and makes sure that everything arrived.
     pub fn write(&self, write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>) -> Result<(), Failure> {
-        match &self.out {
-            Some(path) => {
-                let file = File::create(path).map_err(|error| failed(path, &error))?;
-                let mut writer = BufWriter::new(file);
-                write(&mut writer)?;
-                writer.flush().map_err(|error| failed(path, &error))
-            }
-            None => {
-                let mut writer = BufWriter::new(std::io::stdout().lock());
-                write(&mut writer)?;
-                writer.flush().map_err(|error| broken(&error))
-            }
+        let Some(path) = &self.out else {
+            let mut writer = BufWriter::new(std::io::stdout().lock());
+            return write(&mut writer).and_then(|()| writer.flush().map_err(|error| broken(&error)));
+        };
+        let file = File::create(path).map_err(|error| failed(path, &error))?;
+        let mut writer = Noting {
+            writer: BufWriter::new(file),
+            error: None,
+        };
+        let written = write(&mut writer);
+        match writer.error.take().or_else(|| writer.writer.flush().err()) {
+            Some(error) => Err(failed(path, &error)),
+            None => written,
         }
+    }
+}
+
+/// Remembers the error of a write, so that the file it happened on can be named.
+struct Noting {
+    writer: BufWriter<File>,
+    error: Option<std::io::Error>,
+}
+
+impl Write for Noting {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.writer.write(bytes).inspect_err(|error| {
+            self.error = Some(std::io::Error::new(error.kind(), error.to_string()));
+        })
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.writer.flush()
     }
 }
 

@@ -44,14 +44,11 @@ pub fn run(arguments: &VerifyArguments) -> Result<ExitCode, Failure> {
     let signature = hex_or_file("--signature", &arguments.signature, scheme.signature_bytes())?;
     let outcome = verify(scheme, &public_key, arguments.epoch, &arguments.message, &signature);
     let reason = outcome.as_ref().err().map(ToString::to_string);
-    if arguments.json {
-        print_json(&json!({ "valid": outcome.is_ok(), "reason": reason }))?;
+    let printed = if arguments.json {
+        print_json(&json!({ "valid": outcome.is_ok(), "reason": reason }))
     } else {
         let verdict = reason.map_or("valid".to_owned(), |reason| format!("invalid: {reason}"));
-        print_lines([verdict])?;
-    }
-    Ok(match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => failure::no(),
-    })
+        print_lines([verdict])
+    };
+    failure::answer(outcome.is_ok(), printed)
 }

@@ -7,9 +7,9 @@ use crate::scheme::{PARAMETER_BYTES, Scheme};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SszError {
     /// The number of bytes is wrong.
-    #[error("it is {found_bytes} bytes long, a {what} of {scheme} has {expected_bytes}")]
+    #[error("it is {found_bytes} bytes long, the {what} of {scheme} has {expected_bytes}")]
     Length {
-        /// "public key" or "signature".
+        /// "public key", "signature", or a part of one.
         what: &'static str,
         /// Scheme identifier.
         scheme: &'static str,
@@ -38,13 +38,11 @@ pub enum SszError {
     },
 }
 
-/// A public key: `root | parameter`.
+/// A public key: `root | parameter`, canonical and of the length that its scheme demands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKey {
-    /// Root digest.
-    pub root: Vec<u8>,
-    /// Public parameter.
-    pub parameter: [u8; PARAMETER_BYTES],
+    root: Vec<u8>,
+    parameter: [u8; PARAMETER_BYTES],
 }
 
 impl PublicKey {
@@ -65,6 +63,16 @@ impl PublicKey {
         })
     }
 
+    /// Root digest.
+    pub fn root(&self) -> &[u8] {
+        &self.root
+    }
+
+    /// Public parameter.
+    pub fn parameter(&self) -> &[u8; PARAMETER_BYTES] {
+        &self.parameter
+    }
+
     /// Writes the public key.
     pub fn to_ssz(&self) -> Vec<u8> {
         [&self.root[..], &self.parameter].concat()
@@ -80,6 +88,16 @@ pub struct Signature {
     pub siblings: Vec<u8>,
     /// One value a chain.
     pub hashes: Vec<u8>,
+}
+
+/// The parts of a signature and their lengths.
+fn parts(scheme: &Scheme) -> [(&'static str, usize); 3] {
+    let digests = |count: usize| count * scheme.digest_bytes();
+    [
+        ("rho", scheme.rho_bytes()),
+        ("authentication path", digests(scheme.log_lifetime().into())),
+        ("chain values", digests(scheme.chains())),
+    ]
 }
 
 /// Offset of the siblings within the path, its only content.
@@ -106,10 +124,21 @@ impl Signature {
             siblings: bytes[path_offset as usize + 4..hashes_offset as usize].to_vec(),
             hashes: bytes[hashes_offset as usize..].to_vec(),
         };
-        check_part("rho", &signature.rho)?;
-        check_part("authentication path", &signature.siblings)?;
-        check_part("chain values", &signature.hashes)?;
+        signature.check(scheme)?;
         Ok(signature)
+    }
+
+    /// Checks the lengths of the parts, and that every element is canonical.
+    ///
+    /// # Errors
+    /// [`SszError`] names the first part that is wrong.
+    pub fn check(&self, scheme: &Scheme) -> Result<(), SszError> {
+        let fields = [&self.rho, &self.siblings, &self.hashes];
+        for ((part, length), bytes) in parts(scheme).into_iter().zip(fields) {
+            check_length(part, scheme, bytes, length)?;
+            check_part(part, bytes)?;
+        }
+        Ok(())
     }
 
     /// Writes the signature.

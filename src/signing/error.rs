@@ -35,6 +35,14 @@ pub enum SigningError {
         /// The key directory.
         directory: PathBuf,
     },
+    /// The manifest's public key is not one.
+    #[error("the public key in the manifest of '{}' is not one: {source}", .directory.display())]
+    PublicKey {
+        /// The key directory.
+        directory: PathBuf,
+        /// What is wrong.
+        source: crate::interop::ssz::SszError,
+    },
     /// No attempt gave an accepted codeword.
     #[error("no codeword was accepted for epoch {epoch} in {attempts} attempts; sign another message")]
     NoCodeword {

@@ -27,10 +27,11 @@ impl Signer {
         let paths = PathReader::open(directory)?;
         let prf_key = paths.key().prf_key()?;
         let manifest = paths.manifest();
-        let public_key = PublicKey {
-            root: manifest.root().unwrap_or_default().to_vec(),
-            parameter: *manifest.parameter(),
-        };
+        let public_key = manifest.public_key().unwrap_or_default();
+        let public_key = PublicKey::from_ssz(manifest.scheme(), &public_key).map_err(|source| {
+            let directory = directory.to_owned();
+            SigningError::PublicKey { directory, source }
+        })?;
         let verifier = Verifier::new(manifest.scheme(), &public_key);
         Ok(Self {
             paths,

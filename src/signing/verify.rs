@@ -37,12 +37,12 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// A verifier for a public key.
+    /// A verifier for a public key of this scheme.
     pub fn new(scheme: &'static Scheme, public_key: &PublicKey) -> Self {
         Self {
             scheme,
-            kernel: kernel(scheme, &public_key.parameter),
-            root: public_key.root.clone(),
+            kernel: kernel(scheme, public_key.parameter()),
+            root: public_key.root().to_vec(),
         }
     }
 
@@ -61,6 +61,7 @@ impl Verifier {
                 scheme: scheme.id(),
                 lifetime: scheme.lifetime(),
             })?;
+        signature.check(scheme)?;
         let positions = self
             .kernel
             .codeword_of(epoch, message, &signature.rho)

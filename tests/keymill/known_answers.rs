@@ -67,11 +67,8 @@ impl MemoryKey {
         &self.layers[usize::from(level)][at..at + digest_bytes]
     }
 
-    fn public_key(&self) -> PublicKey {
-        PublicKey {
-            root: self.node(self.plan.scheme().log_lifetime(), 0).to_vec(),
-            parameter: self.parameter,
-        }
+    fn public_key(&self) -> Vec<u8> {
+        [self.node(self.plan.scheme().log_lifetime(), 0), &self.parameter].concat()
     }
 
     fn sign(&self, epoch: Epoch, message: &[u8; 32]) -> Vec<u8> {
@@ -128,7 +125,7 @@ fn every_recorded_key_is_grown_and_signs_byte_for_byte() {
     let mut grown = 0;
     for key in keys.iter().filter(|key| is_grown(&keys, key)) {
         let memory = MemoryKey::grow(key);
-        assert_eq!(memory.public_key().to_ssz(), key.public_key_ssz, "{}", key.scheme);
+        assert_eq!(memory.public_key(), key.public_key_ssz, "{}", key.scheme);
         for signature in &key.signatures {
             let made = memory.sign(Epoch(signature.epoch), &signature.message);
             assert_eq!(
@@ -205,7 +202,7 @@ fn no_signature_verifies_with_a_bit_flipped_anywhere() {
         .into_iter()
         .flat_map(|key| {
             let first = whole.insert(key.scheme.clone());
-            let signatures = std::mem::take(&mut key.signatures.clone());
+            let signatures = key.signatures.clone();
             let key = std::sync::Arc::new(key);
             let all = signatures.into_iter().enumerate();
             all.map(move |(i, signature)| (std::sync::Arc::clone(&key), signature, first && i == 0))
@@ -247,14 +244,45 @@ fn an_altered_message_epoch_or_public_key_is_rejected() {
         assert!(verify(epoch ^ 1, &signature.message).is_err());
         assert!(verify(scheme.lifetime(), &signature.message).is_err());
         assert!(verify(u64::MAX, &signature.message).is_err());
-        let mut other = public_key.clone();
-        other.root[0] ^= 1;
-        let other = Verifier::new(scheme, &other);
+        let mut other = public_key.to_ssz();
+        other[0] ^= 1;
+        let other = Verifier::new(scheme, &PublicKey::from_ssz(scheme, &other).unwrap());
         assert!(
             other
                 .verify_ssz(epoch, &signature.message, &signature.signature_ssz)
                 .is_err()
         );
+    }
+}
+
+/// The parts of a signature can also be handed in one by one.
+#[test]
+fn a_part_of_a_wrong_length_or_with_an_unreduced_element_is_rejected_without_panic() {
+    for key in vectors::keys() {
+        let scheme = Scheme::by_id(&key.scheme).unwrap();
+        let public_key = PublicKey::from_ssz(scheme, &key.public_key_ssz).unwrap();
+        let verifier = Verifier::new(scheme, &public_key);
+        let recorded = &key.signatures[0];
+        let whole = Signature::from_ssz(scheme, &recorded.signature_ssz).unwrap();
+        let parts: [fn(&mut Signature) -> &mut Vec<u8>; 3] = [|s| &mut s.rho, |s| &mut s.siblings, |s| &mut s.hashes];
+        let changes: [fn(&mut Vec<u8>); 5] = [
+            |bytes| bytes.clear(),
+            |bytes| bytes.truncate(bytes.len() - 4),
+            |bytes| bytes.extend([0; 4]),
+            |bytes| bytes.extend([0; 4096]),
+            |bytes| bytes[..4].copy_from_slice(&[0xff; 4]),
+        ];
+        for part in parts {
+            for change in changes {
+                let mut altered = whole.clone();
+                change(part(&mut altered));
+                assert!(
+                    verifier
+                        .verify(recorded.epoch.into(), &recorded.message, &altered)
+                        .is_err()
+                );
+            }
+        }
     }
 }
 
