@@ -61,22 +61,20 @@ pub enum MigrationError {
 /// [`MigrationError`]; running it again goes on where it stopped.
 pub fn migrate(directory: &Path, dry_run: bool) -> Result<Vec<String>, MigrationError> {
     let key = KeyDir::open_any_version(directory)?;
-    let paths = key.paths().clone();
-    let _lock = match dry_run {
-        true => None,
-        false => Some(DirectoryLock::take(&paths.lock())?),
-    };
-    // Once more, now that nobody else can be writing it.
-    let manifest = KeyDir::open_any_version(directory)?.manifest().clone();
+    let (paths, manifest) = (key.paths(), key.manifest());
     let context = Context {
-        paths: &paths,
-        manifest: &manifest,
+        paths,
+        manifest,
         medium: &Disk,
     };
     let titles = pending(&context, &steps());
-    if !dry_run {
-        run(&paths, manifest, &Disk, &steps(), |_| true)?;
+    if dry_run || titles.is_empty() {
+        return Ok(titles);
     }
+    let _lock = DirectoryLock::take(&paths.lock())?;
+    // Once more, now that nobody else can be writing it.
+    let manifest = KeyDir::open_any_version(directory)?.manifest().clone();
+    run(paths, manifest, &Disk, &steps(), |_| true)?;
     Ok(titles)
 }
 

@@ -85,7 +85,7 @@ fn names() -> impl Iterator<Item = &'static str> {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            // The first scheme of the table stands in until the default is looked up by its name below.
+            // The table has it; the first one stands in for the compiler's sake.
             scheme: Scheme::by_id("leansig-p1-l32-abort-v46-w8").unwrap_or(&Scheme::all()[0]),
             epochs: 1 << 18,
             threads: 0,

@@ -14,7 +14,7 @@
     feature = "keygen",
     doc = r#"
 ```
-use keymill::{JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, Scheme, Signer, verify};
+use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, Scheme, Signer, verify};
 use keymill::interop::ssz::PublicKey;
 
 # let parent = tempfile::tempdir()?;
@@ -22,7 +22,7 @@ use keymill::interop::ssz::PublicKey;
 let scheme = Scheme::by_id("leansig-p1-l8-abort-v4-w8")?;
 let defaults = KeyDefaults { scheme, epochs: 256 };
 let options = JobOptions { threads: 0, group_batches: 8, memory_bytes: 0 };
-let job = KeygenJob::open(&directory, &KeyRequest::default(), &defaults, options)?;
+let job = KeygenJob::open(&directory, &KeyRequest::default(), &defaults, options, CancelHandle::default())?;
 let public_key = PublicKey::from_ssz(scheme, &job.run(&NoProgress)?.public_key)?;
 
 let signer = Signer::open(&directory)?;

@@ -42,8 +42,7 @@ pub enum StatusError {
 pub fn status(directory: &Path) -> Result<KeyStatus, StatusError> {
     let key = KeyDir::open(directory)?;
     let manifest = key.manifest().clone();
-    let store = Store::open_read_only(&key.paths().state(), &manifest.binding())?;
-    let progress = store.progress()?;
+    let progress = Store::read_progress(&key.paths().state(), &manifest.binding())?;
     let batches_done = match manifest.state() {
         KeyState::Sealed => manifest.plan().batches().count(),
         KeyState::Generating => progress.batches_done,

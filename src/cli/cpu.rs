@@ -25,11 +25,12 @@ fn refuse_a_cpu_that_lacks_what_was_compiled_in() {
 #[cfg(target_arch = "x86_64")]
 #[inline(never)]
 fn missing_feature() -> Option<&'static str> {
-    use raw_cpuid::{ExtendedFeatures, FeatureInfo};
+    use raw_cpuid::{ExtendedFeatures, ExtendedProcessorFeatureIdentifiers, FeatureInfo};
 
     let cpuid = raw_cpuid::CpuId::new();
     let basic = cpuid.get_feature_info();
     let extended = cpuid.get_extended_feature_info();
+    let more = cpuid.get_extended_processor_and_feature_identifiers();
     macro_rules! require {
         ($info:ident, $name:literal, $has:path) => {
             if cfg!(target_feature = $name) && !$info.as_ref().is_some_and($has) {
@@ -42,6 +43,12 @@ fn missing_feature() -> Option<&'static str> {
     require!(basic, "sse4.2", FeatureInfo::has_sse42);
     require!(basic, "avx", FeatureInfo::has_avx);
     require!(basic, "fma", FeatureInfo::has_fma);
+    require!(basic, "popcnt", FeatureInfo::has_popcnt);
+    require!(basic, "movbe", FeatureInfo::has_movbe);
+    require!(basic, "aes", FeatureInfo::has_aesni);
+    require!(basic, "pclmulqdq", FeatureInfo::has_pclmulqdq);
+    require!(basic, "f16c", FeatureInfo::has_f16c);
+    require!(more, "lzcnt", ExtendedProcessorFeatureIdentifiers::has_lzcnt);
     require!(extended, "bmi1", ExtendedFeatures::has_bmi1);
     require!(extended, "bmi2", ExtendedFeatures::has_bmi2);
     require!(extended, "avx2", ExtendedFeatures::has_avx2);
@@ -53,6 +60,12 @@ fn missing_feature() -> Option<&'static str> {
     require!(extended, "avx512ifma", ExtendedFeatures::has_avx512_ifma);
     require!(extended, "avx512vbmi", ExtendedFeatures::has_avx512vbmi);
     require!(extended, "avx512vbmi2", ExtendedFeatures::has_avx512vbmi2);
+    require!(extended, "avx512vnni", ExtendedFeatures::has_avx512vnni);
+    require!(extended, "avx512bitalg", ExtendedFeatures::has_avx512bitalg);
+    require!(extended, "avx512vpopcntdq", ExtendedFeatures::has_avx512vpopcntdq);
+    require!(extended, "vpclmulqdq", ExtendedFeatures::has_vpclmulqdq);
+    require!(extended, "sha", ExtendedFeatures::has_sha);
+    require!(extended, "adx", ExtendedFeatures::has_adx);
     require!(extended, "gfni", ExtendedFeatures::has_gfni);
     require!(extended, "vaes", ExtendedFeatures::has_vaes);
     None

@@ -6,6 +6,8 @@ use keymill::plan::Epoch;
 use zeroize::Zeroizing;
 
 use super::failure::Failure;
+#[cfg(feature = "keygen")]
+use super::output::say;
 
 /// Hex digits, with or without 0x.
 pub fn parse_hex(text: &str) -> Result<Vec<u8>, String> {
@@ -49,15 +51,21 @@ pub fn hex_or_file(flag: &str, text: &str, expected_bytes: usize) -> Result<Vec<
 
 /// A secret of 32 bytes, from a file that holds them or their 64 hex digits.
 #[cfg(feature = "keygen")]
-pub fn secret_file(flag: &str, path: &Path) -> Result<[u8; 32], Failure> {
+pub fn secret_file(flag: &str, path: &Path) -> Result<Zeroizing<[u8; 32]>, Failure> {
     let content = read_small(flag, path)?;
     if let Ok(bytes) = <[u8; 32]>::try_from(content.as_slice()) {
-        return Ok(bytes);
+        if bytes.iter().all(u8::is_ascii_hexdigit) {
+            say(format_args!(
+                "keymill: {flag} '{}' holds 32 hex digits; they are taken as 32 bytes as they stand, not as 16",
+                path.display()
+            ));
+        }
+        return Ok(Zeroizing::new(bytes));
     }
     let text = std::str::from_utf8(&content).ok().map(str::trim);
     let digits = text.map(|text| text.strip_prefix("0x").unwrap_or(text));
-    let mut bytes = [0; 32];
-    match digits.map(|digits| hex::decode_to_slice(digits, &mut bytes)) {
+    let mut bytes = Zeroizing::new([0; 32]);
+    match digits.map(|digits| hex::decode_to_slice(digits, &mut *bytes)) {
         Some(Ok(())) => Ok(bytes),
         _ => Err(Failure::usage(format!(
             "{flag} '{}' holds {}, but has to hold 32 bytes or their 64 hex digits",
@@ -80,7 +88,8 @@ fn counted(bytes: usize) -> String {
 
 fn read_small(flag: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     use std::io::Read;
-    let mut content = Zeroizing::new(Vec::new());
+    // Large enough for a secret, so that no copy of one is left behind by growing.
+    let mut content = Zeroizing::new(Vec::with_capacity(4096));
     let file = std::fs::File::open(path);
     file.and_then(|file| file.take(BYTES_MAX as u64).read_to_end(&mut content))
         .map_err(|error| Failure::usage(format!("{flag} '{}' cannot be read: {error}", path.display())))?;

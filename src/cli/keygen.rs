@@ -44,8 +44,7 @@ pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode,
     };
     let cancel = CancelHandle::default();
     stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;
-    let job = KeygenJob::open(&arguments.directory, &request, &defaults, options)?;
-    let job = job.cancelled_by(cancel);
+    let job = KeygenJob::open(&arguments.directory, &request, &defaults, options, cancel)?;
     let manifest = job.manifest().clone();
     let style = match manifest.root() {
         Some(_) => ProgressStyle::None,
@@ -60,8 +59,8 @@ pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode,
 
 fn key_request(arguments: &RequestArguments) -> Result<KeyRequest, Failure> {
     let secret = match (&arguments.seed_file, &arguments.prf_key_file) {
-        (Some(path), _) => Some(Secret::Seed(secret_file("--seed-file", path)?)),
-        (_, Some(path)) => Some(Secret::PrfKey(secret_file("--prf-key-file", path)?)),
+        (Some(path), _) => Some(Secret::Seed(*secret_file("--seed-file", path)?)),
+        (_, Some(path)) => Some(Secret::PrfKey(*secret_file("--prf-key-file", path)?)),
         (None, None) => None,
     };
     Ok(KeyRequest {

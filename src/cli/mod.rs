@@ -24,6 +24,7 @@ mod sign;
 mod status;
 mod verify;
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -94,8 +95,8 @@ pub fn main() -> ExitCode {
 
 fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let environment = std::env::vars_os().filter_map(|(name, value)| {
-        // A name or value that is no text can be no setting of ours.
-        Some((name.into_string().ok()?, value.into_string().ok()?))
+        // A name that is no text is not ours; a value that is none is shown as well as it can be, and then refused.
+        Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
     });
     let settings = Settings::load(arguments.config.as_deref(), environment)?;
     tracing_subscriber::fmt()
@@ -103,6 +104,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         .with_writer(std::io::stderr)
         .without_time()
         .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
         // It would report a standard error that nobody reads on standard error, and panic.
         .log_internal_errors(false)
         .init();

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::durable::TEMPORARY_PREFIX;
+use super::durable::is_temporary;
 use crate::layers::layer_file;
 use crate::units::Level;
 
@@ -56,13 +56,13 @@ impl KeyPaths {
 
     /// An entry of the directory that a key directory does not have, if there is one.
     pub(crate) fn foreign_entry(&self) -> std::io::Result<Option<PathBuf>> {
-        let foreign = self.entries(|name| !TOP.contains(&name) && !name.starts_with(TEMPORARY_PREFIX))?;
+        let foreign = self.entries(|name| !TOP.contains(&name) && !is_temporary(name))?;
         Ok(foreign.into_iter().next())
     }
 
     /// Files that were being written when a process died.
     pub(crate) fn temporaries(&self) -> std::io::Result<Vec<PathBuf>> {
-        self.entries(|name| name.starts_with(TEMPORARY_PREFIX))
+        self.entries(is_temporary)
     }
 
     fn entries(&self, wanted: impl Fn(&str) -> bool) -> std::io::Result<Vec<PathBuf>> {

@@ -13,8 +13,7 @@ use super::prepare::{Prepared, prepare};
 use super::progress::{Event, Phase, Progress};
 use super::request::{KeyDefaults, KeyRequest};
 use super::{KeygenError, crown, recovery};
-use crate::failure::Named;
-use crate::keydir::{KeyDir, KeyState, Manifest};
+use crate::keydir::{KeyDir, Manifest};
 use crate::layers::{Disk, LayerWriter, Medium};
 use crate::plan::MemoryPlan;
 use crate::state::{ProgressRecord, Store};
@@ -62,12 +61,12 @@ pub struct Summary {
 ///
 /// # Examples
 /// ```
-/// use keymill::{JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, Scheme};
+/// use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, Scheme};
 /// # let parent = tempfile::tempdir()?;
 /// # let directory = parent.path().join("key");
 /// let defaults = KeyDefaults { scheme: Scheme::by_id("leansig-p1-l8-abort-v4-w8")?, epochs: 256 };
 /// let options = JobOptions { threads: 0, group_batches: 8, memory_bytes: 0 };
-/// let job = KeygenJob::open(&directory, &KeyRequest::default(), &defaults, options)?;
+/// let job = KeygenJob::open(&directory, &KeyRequest::default(), &defaults, options, CancelHandle::default())?;
 /// let summary = job.run(&NoProgress)?;
 /// assert_eq!(summary.public_key.len(), 52);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -81,7 +80,7 @@ pub struct KeygenJob {
 }
 
 impl KeygenJob {
-    /// Creates the key directory, or opens one that exists to finish its key.
+    /// Creates the key directory, or opens one that exists to finish its key. `cancel` stops this and [`run`](Self::run).
     ///
     /// # Errors
     /// [`KeygenError`] if the request is unsound or contradicts the directory, if the directory is something else or
@@ -91,8 +90,9 @@ impl KeygenJob {
         request: &KeyRequest,
         defaults: &KeyDefaults,
         options: JobOptions,
+        cancel: CancelHandle,
     ) -> Result<Self, KeygenError> {
-        Self::open_on(Box::new(Disk), directory, request, defaults, options)
+        Self::open_on(Box::new(Disk), directory, request, defaults, options, cancel)
     }
 
     pub(super) fn open_on(
@@ -101,15 +101,16 @@ impl KeygenJob {
         request: &KeyRequest,
         defaults: &KeyDefaults,
         options: JobOptions,
+        cancel: CancelHandle,
     ) -> Result<Self, KeygenError> {
         let opened = Instant::now();
         let plan_memory = |plan: &crate::Plan| options.memory_plan(plan);
-        let prepared = prepare(directory, request, defaults, &plan_memory, medium.as_ref())?;
+        let prepared = prepare(directory, request, defaults, &plan_memory, medium.as_ref(), &cancel)?;
         Ok(Self {
             prepared,
             directory: directory.to_owned(),
             medium,
-            cancel: CancelHandle::default(),
+            cancel,
             opened,
         })
     }
@@ -119,36 +120,15 @@ impl KeygenJob {
         &self.prepared.manifest
     }
 
-    /// What the job keeps in memory.
-    pub fn memory(&self) -> &MemoryPlan {
-        &self.prepared.memory
-    }
-
-    /// Lets a handle that was made before the job stop it.
-    #[must_use]
-    pub fn cancelled_by(self, cancel: CancelHandle) -> Self {
-        Self { cancel, ..self }
-    }
-
-    /// A handle that stops the job from another thread or a signal handler.
-    pub fn cancel_handle(&self) -> CancelHandle {
-        self.cancel.clone()
-    }
-
     /// Computes what is missing, checks everything, folds the crown and seals the key.
     ///
     /// # Errors
     /// [`KeygenError`]; what was committed is kept, and opening the job again goes on from there.
     pub fn run(self, progress: &dyn Progress) -> Result<Summary, KeygenError> {
         let manifest = &self.prepared.manifest;
-        if let Some(public_key) = manifest.public_key() {
-            return Ok(Summary {
-                was_sealed: true,
-                epochs_computed: 0,
-                elapsed: self.opened.elapsed(),
-                public_key,
-            });
-        }
+        let Some((memory, _lock)) = &self.prepared.work else {
+            return Ok(self.summary(manifest, None));
+        };
         let key = KeyDir::open(&self.directory)?;
         let prf_key = key.prf_key()?;
         let kernel = key.kernel();
@@ -166,27 +146,26 @@ impl KeygenJob {
             cancel: &self.cancel,
             progress,
         };
-        let epochs_computed = self.generate(&computer, &mut writer, &store)?;
+        let epochs_computed = self.generate(&computer, memory, &mut writer, &store)?;
         progress.event(Event::Phase(Phase::Folding));
         let root = crown::fold(manifest, kernel.as_ref(), &mut writer, &store, &self.cancel)?;
         progress.event(Event::Phase(Phase::Sealing));
-        self.seal(root, writer, epochs_computed)
+        let sealed = self.seal(root)?;
+        Ok(self.summary(&sealed, Some(epochs_computed)))
     }
 
     /// Checks and generates until every batch is on disk and matches its record. Returns the epochs that were computed.
     fn generate(
         &self,
         computer: &BatchComputer<'_>,
+        memory: &MemoryPlan,
         writer: &mut LayerWriter,
         store: &Store,
     ) -> Result<u64, KeygenError> {
         let plan = computer.manifest.plan();
-        let pool = self.worker_pool()?;
+        let pool = worker_pool(memory.threads)?;
         let progress = computer.progress;
-        let mut record = ProgressRecord {
-            run_started_unix_ms: unix_ms(),
-            ..ProgressRecord::default()
-        };
+        let mut record = ProgressRecord::default();
         for _round in 0..ROUNDS_MAX {
             progress.event(Event::Phase(Phase::Checking));
             let done = recovery::check_batches(plan, writer, store, &self.cancel, progress)?;
@@ -202,6 +181,10 @@ impl KeygenJob {
                 epochs_done: epochs - missing,
             });
             record.batches_done = done.count();
+            if record.run_epochs == 0 {
+                // Checking what is there says nothing about the rate of the run.
+                record.run_started_unix_ms = unix_ms();
+            }
             let committer = Committer {
                 manifest: computer.manifest,
                 writer: &mut *writer,
@@ -210,7 +193,7 @@ impl KeygenJob {
                 record: record.clone(),
             };
             let pending = done.pending(plan.batches());
-            record.run_epochs = pipeline::run(computer, &pool, &self.prepared.memory, pending, committer)?;
+            record.run_epochs = pipeline::run(computer, &pool, memory, pending, committer)?;
             if self.cancel.is_cancelled() {
                 return Err(KeygenError::Interrupted);
             }
@@ -221,34 +204,35 @@ impl KeygenJob {
         })
     }
 
-    fn worker_pool(&self) -> Result<ThreadPool, KeygenError> {
-        let builder = rayon::ThreadPoolBuilder::new()
-            .num_threads(self.prepared.memory.threads)
-            .thread_name(|i| format!("keymill-{i}"));
-        Ok(builder.build()?)
+    /// Names the root in the manifest. From here on the directory is read-only data.
+    fn seal(&self, root: Vec<u8>) -> Result<Manifest, KeygenError> {
+        let Prepared { paths, manifest, .. } = &self.prepared;
+        let sealed = manifest.clone().sealed(root);
+        sealed.write(&paths.manifest())?;
+        // Afterwards: whoever resumes an unsealed key has to be able to write its files.
+        for span in sealed.plan().geometry().levels() {
+            let path = paths.layer(span.level);
+            if let Err(error) = std::fs::set_permissions(&path, std::fs::Permissions::from_mode(SEALED_MODE)) {
+                tracing::warn!("'{}' cannot be made read-only: {error}", path.display());
+            }
+        }
+        Ok(sealed)
     }
 
-    /// From here on the directory is read-only data.
-    fn seal(self, root: Vec<u8>, writer: LayerWriter, epochs_computed: u64) -> Result<Summary, KeygenError> {
-        let Prepared {
-            paths, manifest, lock, ..
-        } = self.prepared;
-        drop(writer);
-        let manifest = manifest.sealed(root);
-        manifest.write(&paths.manifest())?;
-        // Afterwards: whoever resumes an unsealed key has to be able to write its files.
-        for span in manifest.plan().geometry().levels() {
-            let path = paths.layer(span.level);
-            let permissions = std::fs::Permissions::from_mode(SEALED_MODE);
-            std::fs::set_permissions(&path, permissions).named("chmod", &path)?;
-        }
-        drop(lock);
-        debug_assert_eq!(manifest.state(), KeyState::Sealed);
-        Ok(Summary {
-            was_sealed: false,
-            epochs_computed,
+    /// What was done: `epochs_computed` is none for a key that was sealed before.
+    fn summary(&self, manifest: &Manifest, epochs_computed: Option<u64>) -> Summary {
+        Summary {
+            was_sealed: epochs_computed.is_none(),
+            epochs_computed: epochs_computed.unwrap_or_default(),
             elapsed: self.opened.elapsed(),
             public_key: manifest.public_key().unwrap_or_default(),
-        })
+        }
     }
+}
+
+fn worker_pool(threads: usize) -> Result<ThreadPool, KeygenError> {
+    let builder = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(|i| format!("keymill-{i}"));
+    Ok(builder.build()?)
 }

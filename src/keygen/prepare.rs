@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::KeygenError;
+use super::cancel::CancelHandle;
 use super::request::{KeyDefaults, KeyRequest};
 use crate::failure::{IoFailure, Named};
 use crate::keydir::durable::sync_directory;
@@ -14,29 +15,12 @@ use crate::plan::{BudgetTooSmall, MemoryPlan, Plan};
 /// Disk space that is left free when the plan is compared with what there is.
 const DISK_MARGIN_BYTES: u64 = 16 << 20;
 
-/// A key under its lock, in the present format.
+/// A key in the present format, under its lock if there is work left.
 pub(super) struct Prepared {
     pub(super) paths: KeyPaths,
     pub(super) manifest: Manifest,
-    pub(super) memory: MemoryPlan,
-    /// None for a sealed key, which nobody writes to any more.
-    pub(super) lock: Option<DirectoryLock>,
-}
-
-impl Prepared {
-    fn new(
-        paths: KeyPaths,
-        manifest: Manifest,
-        plan_memory: PlanMemory<'_>,
-        lock: Option<DirectoryLock>,
-    ) -> Result<Self, KeygenError> {
-        Ok(Self {
-            memory: plan_memory(manifest.plan())?,
-            paths,
-            manifest,
-            lock,
-        })
-    }
+    /// What is needed to go on: memory, and the lock. None for a sealed key, which nobody writes to any more.
+    pub(super) work: Option<(MemoryPlan, DirectoryLock)>,
 }
 
 /// How memory is planned for a given plan.
@@ -49,6 +33,7 @@ pub(super) fn prepare(
     defaults: &KeyDefaults,
     plan_memory: PlanMemory<'_>,
     medium: &dyn Medium,
+    cancel: &CancelHandle,
 ) -> Result<Prepared, KeygenError> {
     let paths = KeyPaths::new(directory);
     let exists = is_directory(directory)?;
@@ -57,14 +42,21 @@ pub(super) fn prepare(
     } else {
         None
     };
-    match &known {
-        Some(manifest) => request.agrees_with(manifest, &paths)?,
+    let memory = match known {
+        Some(manifest) => {
+            request.agrees_with(&manifest, &paths)?;
+            if manifest.state() == KeyState::Sealed {
+                // There is nothing to write, and the directory may be read-only.
+                return Ok(Prepared {
+                    paths,
+                    manifest,
+                    work: None,
+                });
+            }
+            plan_memory(manifest.plan())?
+        }
         None => ready_for_new(&paths, exists, request, defaults, plan_memory)?,
-    }
-    if let Some(manifest) = known.filter(|manifest| manifest.state() == KeyState::Sealed) {
-        // There is nothing to write, and the directory may be read-only.
-        return Prepared::new(paths, manifest, plan_memory, None);
-    }
+    };
     let lock = DirectoryLock::take(&paths.lock())?;
     remove_temporaries(&paths)?;
     // Once more, now that nobody else can be writing: whoever held the lock before may have made a key here.
@@ -75,8 +67,12 @@ pub(super) fn prepare(
         }
         None => begin(&paths, request, defaults)?,
     };
-    let manifest = finish_creation(&paths, manifest, medium)?;
-    Prepared::new(paths, manifest, plan_memory, Some(lock))
+    let manifest = finish_creation(&paths, manifest, medium, cancel)?;
+    Ok(Prepared {
+        paths,
+        manifest,
+        work: Some((memory, lock)),
+    })
 }
 
 fn is_directory(directory: &Path) -> Result<bool, KeygenError> {
@@ -95,21 +91,23 @@ fn ready_for_new(
     request: &KeyRequest,
     defaults: &KeyDefaults,
     plan_memory: PlanMemory<'_>,
-) -> Result<(), KeygenError> {
+) -> Result<MemoryPlan, KeygenError> {
     let directory = paths.root();
     request.check_parameter()?;
     let plan = request.plan(defaults)?;
-    plan_memory(&plan)?;
+    let memory = plan_memory(&plan)?;
     check_room(directory, exists, &plan)?;
     if exists {
-        return refuse_foreign(paths);
+        refuse_foreign(paths)?;
+        return Ok(memory);
     }
     match std::fs::create_dir(directory) {
         // Somebody else was quicker; the lock decides.
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
         result => result.named("mkdir", directory)?,
     }
-    Ok(sync_directory(parent_of(directory))?)
+    sync_directory(parent_of(directory))?;
+    Ok(memory)
 }
 
 /// Writes secret and manifest of a new key into a locked directory.
@@ -143,12 +141,16 @@ fn remove_temporaries(paths: &KeyPaths) -> Result<(), KeygenError> {
 }
 
 /// Version 0 is a creation in progress; finishing it is not a migration that a person has to ask for.
-fn finish_creation(paths: &KeyPaths, manifest: Manifest, medium: &dyn Medium) -> Result<Manifest, KeygenError> {
+fn finish_creation(
+    paths: &KeyPaths,
+    manifest: Manifest,
+    medium: &dyn Medium,
+    cancel: &CancelHandle,
+) -> Result<Manifest, KeygenError> {
+    let proceed = |_: &str| !cancel.is_cancelled();
     match manifest.format_version {
         FORMAT_VERSION => Ok(manifest),
-        0 => Ok(migrations::run(paths, manifest, medium, &migrations::steps(), |_| {
-            true
-        })?),
+        0 => Ok(migrations::run(paths, manifest, medium, &migrations::steps(), proceed)?),
         found => Err(KeyDirError::OlderFormat {
             path: paths.manifest(),
             found,

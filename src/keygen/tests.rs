@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress, Summary};
+use super::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress, Summary};
 use crate::failure::{IoFailure, Named};
 use crate::keydir::{KeyDir, Secret};
 use crate::layers::{Disk, LayerError, LayerFile, Medium};
@@ -78,7 +78,7 @@ fn run(directory: &Path, medium: Box<dyn Medium>) -> Result<Summary, KeygenError
         group_batches: 1,
         memory_bytes: 0,
     };
-    KeygenJob::open_on(medium, directory, &request, &defaults, options)?.run(&NoProgress)
+    KeygenJob::open_on(medium, directory, &request, &defaults, options, CancelHandle::default())?.run(&NoProgress)
 }
 
 fn layers(directory: &Path) -> Vec<Vec<u8>> {

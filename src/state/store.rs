@@ -1,6 +1,7 @@
 //! RocksDB: options, column families, reads and the synced write.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBRecoveryMode, ErrorKind, IteratorMode,
@@ -24,8 +25,9 @@ const BLOCK_CACHE_BYTES: usize = 512 << 10;
 const LOG_FILE_BYTES_MAX: usize = 256 << 10;
 const WAL_BYTES_MAX: u64 = 2 << 20;
 const OPEN_FILES_MAX: i32 = 64;
-/// A reader beside a writer can lose a file to a compaction between listing and opening it.
-const READ_ONLY_ATTEMPTS: u32 = 5;
+/// A reader beside a writer can lose a file to a compaction between listing it and reading it.
+const READ_ATTEMPTS: u32 = 5;
+const READ_ATTEMPT_INTERVAL_MS: u64 = 20;
 
 /// The open store.
 pub(crate) struct Store {
@@ -58,18 +60,25 @@ impl Store {
         Self::bound(db, path, binding)
     }
 
-    /// Opens the store for reading, also while another process writes; sees the state of this moment.
+    /// Opens the store for reading; sees the state of this moment.
     pub(crate) fn open_read_only(path: &Path, binding: &[u8; 32]) -> Result<Self, StateError> {
+        let families = existing_families(path)?;
+        let db = DB::open_cf_descriptors_read_only(&options(), path, descriptors(&families), false)
+            .map_err(failure("opening", path))?;
+        Self::bound(db, path, binding)
+    }
+
+    /// How the job stood at its last commit, also while it is running; all zeros before the first.
+    pub(crate) fn read_progress(path: &Path, binding: &[u8; 32]) -> Result<ProgressRecord, StateError> {
         let mut attempt = 1;
         loop {
-            let opened = existing_families(path).and_then(|families| {
-                DB::open_cf_descriptors_read_only(&options(), path, descriptors(&families), false)
-                    .map_err(failure("opening", path))
-            });
-            match opened {
-                Ok(db) => return Self::bound(db, path, binding),
-                Err(error) if attempt == READ_ONLY_ATTEMPTS => return Err(error),
-                Err(_) => attempt += 1,
+            let read = Self::open_read_only(path, binding).and_then(|store| store.progress());
+            match read {
+                Err(StateError::Failed { .. } | StateError::Damaged { .. }) if attempt < READ_ATTEMPTS => {
+                    attempt += 1;
+                    std::thread::sleep(Duration::from_millis(READ_ATTEMPT_INTERVAL_MS));
+                }
+                outcome => return outcome,
             }
         }
     }
@@ -134,8 +143,7 @@ impl Store {
         value.map(|value| self.decode(CROWN, &value)).transpose()
     }
 
-    /// How the job stood at its last commit; all zeros before the first.
-    pub(crate) fn progress(&self) -> Result<ProgressRecord, StateError> {
+    fn progress(&self) -> Result<ProgressRecord, StateError> {
         match self.get(META, PROGRESS_KEY)? {
             Some(value) => self.decode(META, &value),
             None => Ok(ProgressRecord::default()),
@@ -222,15 +230,16 @@ fn descriptors<N: AsRef<str>>(families: &[N]) -> impl Iterator<Item = ColumnFami
 
 fn failure(call: &'static str, path: &Path) -> impl FnOnce(rocksdb::Error) -> StateError {
     let path = path.to_owned();
-    move |error| match error.kind() {
-        ErrorKind::Corruption | ErrorKind::NotFound | ErrorKind::InvalidArgument => StateError::Damaged {
-            path,
-            message: error.to_string(),
-        },
-        _ => StateError::Failed {
-            call,
-            path,
-            message: error.to_string(),
-        },
+    move |error| {
+        let message = error.to_string();
+        let missing = error.kind() == ErrorKind::IOError && message.contains("No such file or directory");
+        match error.kind() {
+            ErrorKind::Corruption | ErrorKind::NotFound | ErrorKind::InvalidArgument => {
+                StateError::Damaged { path, message }
+            }
+            // A file of the store that is gone does not come back by trying again.
+            _ if missing => StateError::Damaged { path, message },
+            _ => StateError::Failed { call, path, message },
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use keymill::interop::ssz::Signature;
 use keymill::keydir::Secret;
 use keymill::plan::Epoch;
-use keymill::{JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, PathReader, Scheme, Signer};
+use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, PathReader, Scheme, Signer};
 
 use crate::layers_on_disk::layer_files;
 use crate::secret_key_file::tree_layers_in_secret_key;
@@ -31,7 +31,7 @@ fn make(directory: &Path, key: &Key, options: JobOptions) -> Vec<u8> {
         parameter: None,
     };
     let defaults = KeyDefaults { scheme, epochs: 1 };
-    let job = KeygenJob::open(directory, &request, &defaults, options).unwrap();
+    let job = KeygenJob::open(directory, &request, &defaults, options, CancelHandle::default()).unwrap();
     job.run(&NoProgress).unwrap().public_key
 }
 
@@ -122,7 +122,14 @@ fn a_prf_key_and_parameter_make_the_same_key_again() {
             ..KeyRequest::default()
         };
         let defaults = KeyDefaults { scheme, epochs: 32 };
-        let job = KeygenJob::open(&parent.path().join(name), &request, &defaults, options(0, 8)).unwrap();
+        let job = KeygenJob::open(
+            &parent.path().join(name),
+            &request,
+            &defaults,
+            options(0, 8),
+            CancelHandle::default(),
+        )
+        .unwrap();
         job.run(&NoProgress).unwrap().public_key
     };
     let first = made("a");
