@@ -15,7 +15,7 @@ use super::request::{KeyDefaults, KeyRequest};
 use super::{KeygenError, crown, recovery};
 use crate::keydir::{KeyDir, Manifest};
 use crate::layers::{Disk, LayerWriter, Medium};
-use crate::plan::MemoryPlan;
+use crate::plan::{BudgetTooSmall, MemoryPlan, Plan};
 use crate::state::{ProgressRecord, Store};
 
 /// Times that batches are computed and checked again before the disk is given up.
@@ -38,8 +38,8 @@ impl JobOptions {
     /// What a job with these options keeps in memory for a plan.
     ///
     /// # Errors
-    /// [`BudgetTooSmall`](crate::plan::BudgetTooSmall) if the least that works is over the budget.
-    pub fn memory_plan(&self, plan: &crate::Plan) -> Result<MemoryPlan, crate::plan::BudgetTooSmall> {
+    /// [`BudgetTooSmall`] if the least that works is over the budget.
+    pub fn memory_plan(&self, plan: &Plan) -> Result<MemoryPlan, BudgetTooSmall> {
         MemoryPlan::new(plan, self.threads, self.group_batches, self.memory_bytes)
     }
 }
@@ -104,7 +104,7 @@ impl KeygenJob {
         cancel: CancelHandle,
     ) -> Result<Self, KeygenError> {
         let opened = Instant::now();
-        let plan_memory = |plan: &crate::Plan| options.memory_plan(plan);
+        let plan_memory = |plan: &Plan| options.memory_plan(plan);
         let prepared = prepare(directory, request, defaults, &plan_memory, medium.as_ref(), &cancel)?;
         Ok(Self {
             prepared,

@@ -127,6 +127,25 @@ fn a_directory_that_lost_its_manifest_is_left_alone() {
 }
 
 #[test]
+fn a_file_that_only_resembles_a_temporary_of_ours_is_left_alone() {
+    for name in ["key/.keymill-notes", "key/.keymill-abc123.tmpx", "key/.keymill-abc.tmp"] {
+        let place = Place::new();
+        std::fs::create_dir(place.path("key")).unwrap();
+        place.file(name, "mine");
+        changing_nothing(&place, || place.run(&format!("keygen key --scheme {TINY}")))
+            .exits(3)
+            .says(&[name, "in the way"]);
+    }
+}
+
+#[test]
+fn a_budget_does_not_matter_to_a_key_that_is_finished() {
+    let place = Place::new();
+    place.run(&format!("keygen key --scheme {TINY}")).exits(0);
+    changing_nothing(&place, || place.run("keygen key --memory 1K")).exits(0);
+}
+
+#[test]
 fn a_path_that_is_a_file_is_refused() {
     let place = Place::new();
     place.file("key", "not a directory");

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
-use super::fixtures::{LONG, MESSAGE, TINY, finished_key};
+use super::fixtures::{LONG, MESSAGE, TINY, finished_key, flip_byte};
 use super::program::Place;
 
 /// A pipe that nobody reads from.
@@ -53,6 +53,21 @@ fn an_output_that_nobody_reads_causes_no_panic() {
         assert!(!message.contains("panicked"), "{line}: {message}");
         assert_ne!(output.status.code(), Some(101), "{line}: {message}");
     }
+}
+
+/// Behind a closed pipe the exit code is all that is left of the answer.
+#[test]
+fn a_no_that_nobody_reads_is_still_a_no() {
+    let place = Place::new();
+    let public_key = finished_key(&place, TINY);
+    let code = |line: &str| place.command(line).stdout(nobody()).output().unwrap().status.code();
+    assert_eq!(code("check key"), Some(0));
+    flip_byte(&place.path("key/layers/03.nodes"), 4096 + 5);
+    assert_eq!(code("check key"), Some(1));
+    assert_eq!(code("check key --json"), Some(1));
+    let verify =
+        format!("verify --scheme {TINY} --public-key {public_key} --epoch 0 --message {MESSAGE} --signature 00");
+    assert_eq!(code(&verify), Some(1));
 }
 
 #[test]
