@@ -3,7 +3,6 @@
 use super::{Action, Context, MigrationError, Step};
 use crate::failure::Named;
 use crate::keydir::durable::sync_directory;
-use crate::layers::Header;
 use crate::plan::LevelSpan;
 use crate::state::Store;
 
@@ -53,10 +52,46 @@ fn make_layer_directory(context: &Context<'_>) -> Result<(), MigrationError> {
 
 fn allocate_layer(context: &Context<'_>, span: &LevelSpan) -> Result<(), MigrationError> {
     let manifest = context.manifest;
-    let header = Header::new(manifest.key_id(), span, manifest.scheme().digest_bytes());
+    let header = HeaderV1 {
+        key_id: manifest.key_id().0,
+        level: span.level.0.into(),
+        first_index: span.stored.start,
+        count: span.stored_count(),
+        digest_bytes: manifest.scheme().digest_bytes() as u32,
+    };
     let path = context.paths.layer(span.level);
     // Version 0 holds no nodes yet, so whatever an interrupted creation left is replaced.
     Ok(context.medium.create(&path, header.file_bytes(), &header.to_page())?)
+}
+
+/// The header of a layer file as version 1 has it: a later version changes its own, never this one.
+pub(super) struct HeaderV1 {
+    pub(super) key_id: [u8; 16],
+    pub(super) level: u32,
+    pub(super) first_index: u64,
+    pub(super) count: u64,
+    pub(super) digest_bytes: u32,
+}
+
+impl HeaderV1 {
+    const PAGE_BYTES: usize = 4096;
+
+    fn file_bytes(&self) -> u64 {
+        Self::PAGE_BYTES as u64 + self.count * u64::from(self.digest_bytes)
+    }
+
+    pub(super) fn to_page(&self) -> Vec<u8> {
+        let mut page = b"KEYMILL\n".to_vec();
+        page.extend(1u32.to_le_bytes());
+        page.extend(self.level.to_le_bytes());
+        page.extend(self.key_id);
+        page.extend(self.first_index.to_le_bytes());
+        page.extend(self.count.to_le_bytes());
+        page.extend(self.digest_bytes.to_le_bytes());
+        page.extend(crc32fast::hash(&page).to_le_bytes());
+        page.resize(Self::PAGE_BYTES, 0);
+        page
+    }
 }
 
 fn create_store(context: &Context<'_>) -> Result<(), MigrationError> {

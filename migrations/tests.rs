@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
+use super::m0001_create::HeaderV1;
 use super::{Action, Context, MigrationError, Step, run, steps};
 use crate::failure::Named;
 use crate::hash::PrfKey;
 use crate::keydir::{KeyPaths, Manifest, Origin, commitment};
-use crate::layers::Disk;
+use crate::layers::{Disk, Header};
 use crate::plan::Plan;
 use crate::scheme::Scheme;
 
@@ -137,6 +138,23 @@ fn a_migration_interrupted_at_any_point_ends_where_an_uninterrupted_one_ends() {
     }
     // Creation: layers/, nine levels, their names, the store, the version. Inventory: nine levels, publishing, version.
     assert_eq!(points, 13 + 11);
+}
+
+/// True as long as version 1 is the newest; a new version keeps the frozen header and drops this test.
+#[test]
+fn the_frozen_header_of_version_1_is_what_this_program_reads() {
+    let manifest = manifest();
+    for span in manifest.plan().geometry().levels() {
+        let frozen = HeaderV1 {
+            key_id: manifest.key_id().0,
+            level: span.level.0.into(),
+            first_index: span.stored.start,
+            count: span.stored_count(),
+            digest_bytes: 32,
+        };
+        let read = Header::new(manifest.key_id(), span, 32);
+        read.check_page(&frozen.to_page(), Path::new("frozen")).unwrap();
+    }
 }
 
 #[test]

@@ -34,7 +34,7 @@ impl Header {
         }
     }
 
-    pub(crate) fn file_bytes(&self) -> u64 {
+    fn file_bytes(&self) -> u64 {
         LAYER_HEADER_BYTES + self.count * u64::from(self.digest_bytes)
     }
 
@@ -58,7 +58,7 @@ impl Header {
     }
 
     /// The whole page, little-endian throughout.
-    pub(crate) fn to_page(&self) -> [u8; LAYER_HEADER_BYTES as usize] {
+    fn to_page(&self) -> [u8; LAYER_HEADER_BYTES as usize] {
         let mut page = [0; LAYER_HEADER_BYTES as usize];
         let fields: [&[u8]; 7] = [
             &MAGIC,
