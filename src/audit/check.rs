@@ -37,6 +37,8 @@ pub struct CheckReport {
     pub batches_checked: u64,
     /// Batches that have no checkpoint; of a sealed key there must be none.
     pub batches_missing: u64,
+    /// Whether the secret is there; a directory that only serves paths needs none.
+    pub secret_present: bool,
     /// Whether the leaves were computed again.
     pub deep: bool,
     /// Everything that is wrong.
@@ -74,11 +76,27 @@ pub fn check(directory: &Path, deep: bool) -> Result<CheckReport, CheckError> {
         deep,
         ..CheckReport::default()
     };
-    let prf_key = if deep { Some(key.prf_key()?) } else { None };
+    let prf_key = match key.prf_key() {
+        Ok(prf_key) => Some(prf_key),
+        Err(KeyDirError::SecretMissing(_)) if !deep => None,
+        Err(error @ (KeyDirError::SecretUnreadable(_) | KeyDirError::SecretMismatch { .. })) if !deep => {
+            report.damage.push(Damage {
+                file: key.paths().secret(),
+                level: None,
+                batch: None,
+                nodes: None,
+                what: error.to_string(),
+            });
+            None
+        }
+        Err(error) => return Err(error.into()),
+    };
+    report.secret_present = prf_key.is_some();
+    let prf_key = prf_key.filter(|_| deep);
     let layers = match open_layers(&key)? {
         Ok(layers) => layers,
         Err(damage) => {
-            report.damage = damage;
+            report.damage.extend(damage);
             return Ok(report);
         }
     };

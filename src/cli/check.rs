@@ -54,6 +54,11 @@ fn as_text(damage: &Damage) -> String {
 
 fn summary(report: &CheckReport) -> String {
     let leaves = if report.deep { ", leaves computed again" } else { "" };
+    let secret = if report.secret_present {
+        ""
+    } else {
+        ", no usable secret"
+    };
     let missing = match report.batches_missing {
         0 => String::new(),
         missing => format!(", {missing} without a checkpoint yet"),
@@ -63,7 +68,10 @@ fn summary(report: &CheckReport) -> String {
         1 => "1 damaged place".to_owned(),
         count => format!("{count} damaged places"),
     };
-    format!("{verdict}: {} batches checked{missing}{leaves}", report.batches_checked)
+    format!(
+        "{verdict}: {} batches checked{missing}{leaves}{secret}",
+        report.batches_checked
+    )
 }
 
 fn as_json(report: &CheckReport) -> serde_json::Value {
@@ -85,6 +93,7 @@ fn as_json(report: &CheckReport) -> serde_json::Value {
         "clean": report.damage.is_empty(),
         "batches_checked": report.batches_checked,
         "batches_missing": report.batches_missing,
+        "secret_present": report.secret_present,
         "deep": report.deep,
         "damage": damage,
     })

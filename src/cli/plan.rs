@@ -97,8 +97,9 @@ fn as_text(plan: &Plan, memory: &MemoryPlan) -> Vec<String> {
             human_bytes(plan.layer_bytes())
         ),
         format!(
-            "disk needed     {}, checkpoints included",
-            human_bytes(plan.disk_bytes())
+            "disk needed     {} ({} bytes), checkpoints included",
+            human_bytes(plan.disk_bytes()),
+            plan.disk_bytes()
         ),
         format!(
             "memory          at most {} anonymous, and {} of file pages in flight",

@@ -73,6 +73,11 @@ impl Progress for Reporter {
                 self.computed.store(0, Ordering::Relaxed);
                 self.committed.store(0, Ordering::Relaxed);
                 self.epochs_before.store(epochs_done, Ordering::Relaxed);
+                if epochs_done > 0 && !matches!(self.style, ProgressStyle::Json | ProgressStyle::None) {
+                    say(format_args!(
+                        "keymill: resuming: {epochs_done} of {epochs} epochs are done"
+                    ));
+                }
                 self.epochs.store(epochs, Ordering::Relaxed);
             }
             Event::Computed { epochs } => {

@@ -77,6 +77,11 @@ fn as_text(status: &KeyStatus) -> Vec<String> {
         format!("state           {}", state_name(status)),
         format!("key id          {}", status.manifest.key_id()),
         format!("scheme          {}", plan.scheme().id()),
+        format!(
+            "asked for       {} epochs from {}",
+            plan.active_epochs(),
+            plan.activation_epoch()
+        ),
         format!("epochs          {} stored, {}", plan.stored().count(), plan.stored()),
         format!("batches done    {} of {total} ({percent:.1}%)", status.batches_done),
         format!("bytes on disk   {}", human_bytes(status.disk_bytes)),

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::failure::{IoFailure, Named};
 
-/// Files that were being written when the process died have such a name, `.keymill-XXXXXX.tmp`, and may be deleted.
+/// Files that were being written when the process died are called `.keymill-`, six letters or digits, `.tmp`, and may be deleted.
 const TEMPORARY_PREFIX: &str = ".keymill-";
 const TEMPORARY_SUFFIX: &str = ".tmp";
 const TEMPORARY_RANDOM_CHARACTERS: usize = 6;

@@ -74,7 +74,7 @@ pub enum KeyDirError {
     #[error("'{}' was not created completely; run the same 'keymill keygen' again", .0.display())]
     BeingCreated(PathBuf),
     /// The key is not finished.
-    #[error("the key in '{}' is not finished; 'keymill keygen' with the same directory finishes it", .0.display())]
+    #[error("the key in '{}' is not finished; unless a keygen is running, 'keymill keygen' with the same directory finishes it", .0.display())]
     NotSealed(PathBuf),
     /// There is no secret file.
     #[error("'{}' is missing; restore that file from a backup", .0.display())]

@@ -82,7 +82,7 @@ pub enum KeygenError {
     TooLittleDisk {
         /// The key directory.
         directory: PathBuf,
-        /// Bytes that the key takes, with a margin.
+        /// Bytes that the key takes, as `keymill plan` says.
         needed_bytes: u64,
         /// Bytes that are free.
         available_bytes: u64,

@@ -9,11 +9,8 @@ use crate::failure::{IoFailure, Named};
 use crate::keydir::durable::sync_directory;
 use crate::keydir::{DirectoryLock, FORMAT_VERSION, KeyDirError, KeyPaths, KeyState, Manifest, Secret};
 use crate::layers::Medium;
-use crate::migrations;
+use crate::migrations::{self, MigrationError};
 use crate::plan::{BudgetTooSmall, MemoryPlan, Plan};
-
-/// Disk space that is left free when the plan is compared with what there is.
-const DISK_MARGIN_BYTES: u64 = 16 << 20;
 
 /// A key in the present format, under its lock if there is work left.
 pub(super) struct Prepared {
@@ -150,7 +147,11 @@ fn finish_creation(
     let proceed = |_: &str| !cancel.is_cancelled();
     match manifest.format_version {
         FORMAT_VERSION => Ok(manifest),
-        0 => Ok(migrations::run(paths, manifest, medium, &migrations::steps(), proceed)?),
+        0 => match migrations::run(paths, manifest, medium, &migrations::steps(), proceed) {
+            // To whoever makes a key, this is no migration.
+            Err(MigrationError::Interrupted(_)) => Err(KeygenError::Interrupted),
+            outcome => Ok(outcome?),
+        },
         found => Err(KeyDirError::OlderFormat {
             path: paths.manifest(),
             found,
@@ -168,12 +169,12 @@ fn check_room(directory: &Path, exists: bool, plan: &Plan) -> Result<(), KeygenE
     }
     let available_bytes = available_bytes(on)?;
     let needed_bytes = plan.disk_bytes();
-    if available_bytes >= needed_bytes + DISK_MARGIN_BYTES {
+    if available_bytes >= needed_bytes {
         return Ok(());
     }
     Err(KeygenError::TooLittleDisk {
         directory: directory.to_owned(),
-        needed_bytes: needed_bytes + DISK_MARGIN_BYTES,
+        needed_bytes,
         available_bytes,
     })
 }

@@ -11,8 +11,8 @@ pub const LAYER_HEADER_BYTES: u64 = 4096;
 
 /// Bytes of the checkpoint store for one batch: about what RocksDB holds for a record, its log and one compaction.
 const STATE_BYTES_PER_BATCH: u64 = 512;
-/// Bytes of an empty checkpoint store, its log and its options files.
-const STATE_BYTES_BASE: u64 = 4 << 20;
+/// Bytes of the checkpoint store beside its records: logs, options files, a compaction in progress, and some to spare.
+const STATE_BYTES_BASE: u64 = 16 << 20;
 /// Manifest, secret and lock.
 const SMALL_FILES_BYTES: u64 = 64 << 10;
 

@@ -222,6 +222,19 @@ fn damage_in_an_unfinished_key_is_found_and_mended_by_going_on() {
 }
 
 #[test]
+fn check_looks_at_the_secret_but_a_key_that_only_serves_paths_needs_none() {
+    let place = Place::new();
+    finished_key(&place, TINY);
+    let secret = std::fs::read_to_string(place.path("key/secret")).unwrap();
+    assert_eq!(place.run("check key --json").exits(0).json()["secret_present"], true);
+    place.file("key/secret", secret.replace(' ', "\t"));
+    place.run("check key").exits(1).prints(&["damaged: ", "key/secret"]);
+    std::fs::remove_file(place.path("key/secret")).unwrap();
+    place.run("check key").exits(0).prints(&["clean", "no usable secret"]);
+    place.run("check key --deep").exits(3).says(&["key/secret"]);
+}
+
+#[test]
 fn the_secret_of_another_key_does_not_sign() {
     let place = Place::new();
     finished_key(&place, TINY);
