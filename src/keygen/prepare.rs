@@ -20,6 +20,17 @@ pub(super) struct Prepared {
     pub(super) work: Option<(MemoryPlan, DirectoryLock)>,
 }
 
+impl Prepared {
+    /// There is nothing to write, and the directory may be read-only.
+    fn sealed(paths: KeyPaths, manifest: Manifest) -> Self {
+        Self {
+            paths,
+            manifest,
+            work: None,
+        }
+    }
+}
+
 /// How memory is planned for a given plan.
 pub(super) type PlanMemory<'a> = &'a dyn Fn(&Plan) -> Result<MemoryPlan, BudgetTooSmall>;
 
@@ -43,12 +54,7 @@ pub(super) fn prepare(
         Some(manifest) => {
             request.agrees_with(&manifest, &paths)?;
             if manifest.state() == KeyState::Sealed {
-                // There is nothing to write, and the directory may be read-only.
-                return Ok(Prepared {
-                    paths,
-                    manifest,
-                    work: None,
-                });
+                return Ok(Prepared::sealed(paths, manifest));
             }
             plan_memory(manifest.plan())?
         }
@@ -64,6 +70,9 @@ pub(super) fn prepare(
         }
         None => begin(&paths, request, defaults)?,
     };
+    if manifest.state() == KeyState::Sealed {
+        return Ok(Prepared::sealed(paths, manifest));
+    }
     let manifest = finish_creation(&paths, manifest, medium, cancel)?;
     Ok(Prepared {
         paths,
