@@ -64,6 +64,10 @@ impl LayerFile for FailingFile {
 const BATCHES: u64 = 4;
 
 fn run(directory: &Path, medium: Box<dyn Medium>) -> Result<Summary, KeygenError> {
+    open(directory, medium, CancelHandle::default())?.run(&NoProgress)
+}
+
+fn open(directory: &Path, medium: Box<dyn Medium>, cancel: CancelHandle) -> Result<KeygenJob, KeygenError> {
     let scheme = Scheme::by_id("leansig-p2-l18-top-v64-w8").unwrap();
     let request = KeyRequest {
         secret: Some(Secret::Seed([6; 32])),
@@ -78,7 +82,7 @@ fn run(directory: &Path, medium: Box<dyn Medium>) -> Result<Summary, KeygenError
         group_batches: 1,
         memory_bytes: 0,
     };
-    KeygenJob::open_on(medium, directory, &request, &defaults, options, CancelHandle::default())?.run(&NoProgress)
+    KeygenJob::open_on(medium, directory, &request, &defaults, options, cancel)
 }
 
 fn layers(directory: &Path) -> Vec<Vec<u8>> {
@@ -144,4 +148,16 @@ fn a_committed_batch_that_was_damaged_is_computed_again() {
     let whole = tempfile::tempdir().unwrap();
     run(whole.path(), Box::new(Disk)).unwrap();
     assert!(layers(directory.path()) == layers(whole.path()));
+}
+
+#[test]
+fn a_creation_that_is_cancelled_is_interrupted_and_the_same_request_finishes_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let cancel = CancelHandle::default();
+    cancel.cancel();
+    let stopped = open(directory.path(), Box::new(Disk), cancel).err();
+    assert!(matches!(stopped, Some(KeygenError::Interrupted)), "{stopped:?}");
+    assert!(!directory.path().join("layers").exists());
+    let summary = run(directory.path(), Box::new(Disk)).unwrap();
+    assert_eq!(summary.epochs_computed, BATCHES * 1024);
 }

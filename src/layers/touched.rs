@@ -31,11 +31,9 @@ impl Touched {
         self.slices().try_for_each(|slice| writer.sync(&slice))
     }
 
-    /// Gives up the memory of everything touched, and forgets it.
-    pub(crate) fn release(&mut self, writer: &mut LayerWriter) -> Result<(), LayerError> {
-        self.slices().try_for_each(|slice| writer.release(&slice))?;
-        self.ranges.clear();
-        Ok(())
+    /// Gives up the memory of everything touched.
+    pub(crate) fn release(&self, writer: &mut LayerWriter) -> Result<(), LayerError> {
+        self.slices().try_for_each(|slice| writer.release(&slice))
     }
 
     fn slices(&self) -> impl Iterator<Item = Slice> + '_ {

@@ -182,3 +182,13 @@ fn a_secret_that_is_there_is_not_replaced_by_another() {
     place.run(&line).exits(3).prints_nothing().says(&["'key/secret'"]);
     assert_eq!(std::fs::read(place.path("key/secret")).unwrap(), before);
 }
+
+#[test]
+fn going_on_says_from_where() {
+    let place = Place::new();
+    unfinished_key(&place, "2^13");
+    place
+        .run("keygen key")
+        .exits(0)
+        .says(&["resuming: ", " of 8192 epochs are done"]);
+}
