@@ -1,8 +1,7 @@
 //! Version 1: layer files with their headers, allocated in full, and an empty checkpoint store bound to the key.
 
 use super::{Action, Context, MigrationError, Step};
-use crate::failure::Named;
-use crate::keydir::durable::sync_directory;
+use crate::files::{make_directory, sync_directory};
 use crate::plan::LevelSpan;
 use crate::state::Store;
 
@@ -34,7 +33,7 @@ impl Step for Create {
         }
         actions.push(Action {
             title: "make the layer files' names durable".to_owned(),
-            apply: Box::new(|| Ok(sync_directory(&context.paths.layers())?)),
+            apply: Box::new(|| Ok(context.medium.sync_names(&context.paths.layers())?)),
         });
         actions.push(Action {
             title: "create the checkpoint store state/".to_owned(),
@@ -46,7 +45,7 @@ impl Step for Create {
 
 fn make_layer_directory(context: &Context<'_>) -> Result<(), MigrationError> {
     let layers = context.paths.layers();
-    std::fs::create_dir_all(&layers).named("mkdir", &layers)?;
+    make_directory(&layers)?;
     Ok(sync_directory(context.paths.root())?)
 }
 

@@ -1,12 +1,11 @@
 //! The runner: interrupted at every point, it ends where an uninterrupted run ends. The second step exists only here.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
 
 use super::m0001_create::HeaderV1;
 use super::{Action, Context, MigrationError, Step, run, steps};
-use crate::failure::Named;
+use crate::failure::{attempt, write_whole};
 use crate::hash::PrfKey;
 use crate::keydir::{KeyPaths, Manifest, Origin, commitment};
 use crate::layers::{Disk, Header};
@@ -42,7 +41,7 @@ impl Step for Inventory {
             apply: Box::new(move || {
                 let list = context.paths.layers().join("inventory");
                 match draft.exists() {
-                    true => Ok(std::fs::rename(&draft, &list).named("rename", &draft)?),
+                    true => Ok(attempt("rename", &draft, || std::fs::rename(&draft, &list))?),
                     false => Ok(()),
                 }
             }),
@@ -58,8 +57,8 @@ fn append_once(path: &Path, line: &str) -> Result<(), MigrationError> {
         return Ok(());
     }
     let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
-    let mut file = file.named("open", path)?;
-    Ok(file.write_all(line.as_bytes()).named("write", path)?)
+    let file = attempt("open", path, || file)?;
+    Ok(write_whole(file, line.as_bytes(), path)?)
 }
 
 fn manifest() -> Manifest {

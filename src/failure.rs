@@ -1,6 +1,6 @@
 //! A failed call to the operating system, with what was called on which file.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// An operating system call failed.
@@ -15,17 +15,39 @@ pub struct IoFailure {
     pub source: io::Error,
 }
 
-/// Names call and file of a failing result.
-pub(crate) trait Named<T> {
-    fn named(self, call: &'static str, path: &Path) -> Result<T, IoFailure>;
+impl IoFailure {
+    /// Whether the file does not exist.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.source.kind() == io::ErrorKind::NotFound
+    }
 }
 
-impl<T, E: Into<io::Error>> Named<T> for Result<T, E> {
-    fn named(self, call: &'static str, path: &Path) -> Result<T, IoFailure> {
-        self.map_err(|source| IoFailure {
-            call,
-            path: path.to_owned(),
-            source: source.into(),
-        })
+/// Makes a call that the machine can fail, and names the call and its file if it does.
+///
+/// All such calls come through here, so that tests can let any one of them fail, or end the process there.
+pub(crate) fn attempt<T, E: Into<io::Error>>(
+    call: &'static str,
+    path: &Path,
+    operation: impl FnOnce() -> Result<T, E>,
+) -> Result<T, IoFailure> {
+    let operation = || operation().map_err(Into::into);
+    #[cfg(test)]
+    let operation = || crate::faults::through(call, path, operation, |error| error);
+    operation().map_err(|source| IoFailure {
+        call,
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Writes all of `bytes` at the place where the file stands.
+pub(crate) fn write_whole(mut file: impl Write, bytes: &[u8], path: &Path) -> Result<(), IoFailure> {
+    // In tests it takes two calls, so that the second one can fail after a short write.
+    let first = if cfg!(test) { bytes.len() / 2 } else { bytes.len() };
+    let (head, tail) = bytes.split_at(first);
+    attempt("write", path, || file.write_all(head))?;
+    if tail.is_empty() {
+        return Ok(());
     }
+    attempt("write", path, || file.write_all(tail))
 }

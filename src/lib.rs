@@ -37,6 +37,13 @@ verify(scheme, &public_key, 17, &[7; 32], &signature)?;
 #[cfg(feature = "keygen")]
 pub mod audit;
 pub mod failure;
+#[cfg(test)]
+mod faults;
+#[cfg_attr(
+    not(feature = "keygen"),
+    expect(dead_code, reason = "the side that writes belongs to the job")
+)]
+mod files;
 pub mod hash;
 pub mod interop;
 #[cfg_attr(

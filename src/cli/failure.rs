@@ -149,7 +149,7 @@ mod job {
     impl Coded for StateError {
         fn code(&self) -> u8 {
             match self {
-                StateError::Failed { .. } => MACHINE,
+                StateError::Io(_) | StateError::Failed { .. } => MACHINE,
                 StateError::Damaged { .. } | StateError::OtherKey { .. } => DIRECTORY,
             }
         }

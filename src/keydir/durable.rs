@@ -1,11 +1,10 @@
 //! Replacing small files so that after a crash either the old or the new content is there, whole.
 
-use std::fs::File;
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::failure::{IoFailure, Named};
+use crate::failure::{IoFailure, attempt, write_whole};
+use crate::files::sync_directory;
 
 /// Files that were being written when the process died are called `.keymill-`, six letters or digits, `.tmp`, and may be deleted.
 const TEMPORARY_PREFIX: &str = ".keymill-";
@@ -25,25 +24,18 @@ pub(crate) fn is_temporary(name: &str) -> bool {
 /// Writes `content` to a temporary file, makes it durable, renames it over `path` and makes the directory durable.
 pub(crate) fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), IoFailure> {
     let directory = path.parent().unwrap_or(Path::new("."));
-    let mut temporary = tempfile::Builder::new()
+    let mut builder = tempfile::Builder::new();
+    builder
         .prefix(TEMPORARY_PREFIX)
         .suffix(TEMPORARY_SUFFIX)
         .rand_bytes(TEMPORARY_RANDOM_CHARACTERS)
-        .permissions(std::fs::Permissions::from_mode(mode))
-        .tempfile_in(directory)
-        .named("open", path)?;
-    temporary.write_all(content).named("write", path)?;
-    temporary.as_file().sync_all().named("fsync", path)?;
-    temporary
-        .persist(path)
-        .map_err(|failed| failed.error)
-        .named("rename", path)?;
+        .permissions(std::fs::Permissions::from_mode(mode));
+    // tempfile opens with O_EXCL: nothing that is there before, not even a link, is written through.
+    let temporary = attempt("open", path, || builder.tempfile_in(directory))?;
+    write_whole(temporary.as_file(), content, path)?;
+    attempt("fsync", path, || temporary.as_file().sync_all())?;
+    attempt("rename", path, || {
+        temporary.persist(path).map_err(|failed| failed.error)
+    })?;
     sync_directory(directory)
-}
-
-/// Makes the entries of a directory durable.
-pub(crate) fn sync_directory(directory: &Path) -> Result<(), IoFailure> {
-    File::open(directory)
-        .and_then(|handle| handle.sync_all())
-        .named("fsync", directory)
 }

@@ -82,6 +82,18 @@ pub enum KeyDirError {
     /// The secret file is not one.
     #[error("'{}' is damaged: it does not hold a seed or a PRF key in the form that keymill writes", .0.display())]
     SecretUnreadable(PathBuf),
+    /// The secret file is open to others.
+    #[error(
+        "'{}' can be read by others (its mode is {mode:o}); whoever has read it can sign with this key. If nobody has, \
+         'chmod 600' it and try again",
+        .path.display()
+    )]
+    SecretExposed {
+        /// The secret file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
     /// The secret file belongs to another key.
     #[error(
         "'{}' does not belong to this key: the manifest's secret_commitment is {expected}, this secret's is {found}",

@@ -1,16 +1,20 @@
 //! One writer at a time: DIR/LOCK is held exclusively for as long as a process writes.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{Read, Seek};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::fs::OFlags;
+
 use super::KeyDirError;
-use crate::failure::Named;
+use crate::failure::{attempt, write_whole};
 
 /// A reader that asks whether the directory is locked holds the lock for a moment; so try more than once.
 const ATTEMPTS: u32 = 4;
 const ATTEMPT_INTERVAL_MS: u64 = 25;
+const LOCK_MODE: u32 = 0o600;
 
 /// Held by the one process that writes a key directory. The kernel drops it with the process, however that ends.
 #[derive(Debug)]
@@ -21,18 +25,15 @@ pub(crate) struct DirectoryLock {
 impl DirectoryLock {
     /// Takes the lock, and notes this process in the file for those who find it taken.
     pub(crate) fn take(path: &Path) -> Result<Self, KeyDirError> {
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .named("open", path)?;
-        for attempt in 1..=ATTEMPTS {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        options.mode(LOCK_MODE).custom_flags(OFlags::NOFOLLOW.bits() as i32);
+        let mut file = attempt("open", path, || options.open(path))?;
+        for number in 1..=ATTEMPTS {
             match file.try_lock() {
                 Ok(()) => break,
-                Err(TryLockError::Error(error)) => Err(error).named("flock", path)?,
-                Err(TryLockError::WouldBlock) if attempt == ATTEMPTS => {
+                Err(TryLockError::Error(error)) => attempt("flock", path, || Err(error))?,
+                Err(TryLockError::WouldBlock) if number == ATTEMPTS => {
                     return Err(KeyDirError::Locked {
                         path: path.to_owned(),
                         holder: read_holder(&mut file),
@@ -44,9 +45,9 @@ impl DirectoryLock {
             }
         }
         let holder = format!("process {} ({})\n", std::process::id(), program());
-        file.set_len(0).named("ftruncate", path)?;
-        file.rewind().named("lseek", path)?;
-        file.write_all(holder.as_bytes()).named("write", path)?;
+        attempt("ftruncate", path, || file.set_len(0))?;
+        attempt("lseek", path, || file.rewind())?;
+        write_whole(&file, holder.as_bytes(), path)?;
         Ok(Self { _file: file })
     }
 

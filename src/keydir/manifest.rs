@@ -1,6 +1,5 @@
 //! DIR/manifest.toml: everything public about a key (docs/FORMAT.md, "manifest.toml").
 
-use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +8,7 @@ use sha3::{Digest, Sha3_256};
 use super::durable;
 use super::error::KeyDirError;
 use super::fillers::Fillers;
-use crate::failure::Named;
+use crate::failure::attempt;
 use crate::hash::check_canonical;
 use crate::plan::Plan;
 use crate::scheme::{PARAMETER_BYTES, Scheme};
@@ -19,7 +18,7 @@ use crate::units::KeyId;
 pub(crate) const FORMAT_VERSION: u32 = 1;
 const BINDING_DOMAIN: &[u8] = b"keymill/1 binding";
 const CHECKSUM_LINE: &str = "checksum = ";
-const MANIFEST_MODE: u32 = 0o644;
+const MANIFEST_MODE: u32 = 0o600;
 
 /// Where the secret came from: whether somebody else can know it, and have signed with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -200,12 +199,11 @@ impl Manifest {
 
     /// Reads a manifest; `None` if there is none.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>, KeyDirError> {
-        let text = match std::fs::read(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => Err(error).named("read", path)?,
-        };
-        Self::parse(&text, path).map(Some)
+        match attempt("read", path, || std::fs::read(path)) {
+            Ok(text) => Self::parse(&text, path).map(Some),
+            Err(failure) if failure.is_missing() => Ok(None),
+            Err(failure) => Err(failure.into()),
+        }
     }
 
     /// Replaces the file, atomically and durably.

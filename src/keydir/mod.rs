@@ -19,7 +19,7 @@ pub(crate) use names::KeyPaths;
 pub use secret::Secret;
 pub(crate) use secret::commitment;
 
-use crate::failure::Named;
+use crate::failure::attempt;
 use crate::hash::{Kernel, PrfKey, kernel};
 
 /// A key directory that exists: what is public about it, and the way to its files.
@@ -52,11 +52,11 @@ impl KeyDir {
     /// Opens a key directory of the present format or an older one.
     pub(crate) fn open_any_version(path: &Path) -> Result<Self, KeyDirError> {
         let paths = KeyPaths::new(path);
-        match std::fs::metadata(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        match attempt("stat", path, || std::fs::metadata(path)) {
+            Err(failure) if failure.is_missing() => {
                 return Err(KeyDirError::NoDirectory(path.to_owned()));
             }
-            Err(error) => Err(error).named("stat", path)?,
+            Err(failure) => return Err(failure.into()),
             Ok(metadata) if !metadata.is_dir() => {
                 return Err(KeyDirError::NotADirectory(path.to_owned()));
             }

@@ -1,6 +1,7 @@
 //! DIR/secret: the one file that must stay secret (docs/FORMAT.md, "secret").
 
-use std::io;
+use std::fs::File;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -10,13 +11,14 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 use super::durable;
 use super::error::KeyDirError;
 use super::manifest::Origin;
-use crate::failure::Named;
+use crate::failure::attempt;
 use crate::hash::{DrawnKey, PrfKey, derive_fillers, draw_key};
 use crate::plan::Plan;
 use crate::scheme::PARAMETER_BYTES;
 
 const COMMITMENT_DOMAIN: &[u8] = b"keymill/1 secret commitment";
 const SECRET_MODE: u32 = 0o600;
+const TEXT_BYTES_MAX: usize = 256;
 
 /// What a key is made from. Wiped from memory when dropped.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
@@ -84,23 +86,22 @@ impl Secret {
 
     /// Reads the file, and where its secret came from; `None` if there is none.
     pub(crate) fn read(path: &Path) -> Result<Option<(Self, Origin)>, KeyDirError> {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => Zeroizing::new(text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                return Err(KeyDirError::SecretUnreadable(path.to_owned()));
-            }
-            Err(error) => Err(error).named("read", path)?,
+        let file = match attempt("open", path, || File::open(path)) {
+            Err(failure) if failure.is_missing() => return Ok(None),
+            file => file?,
         };
-        let secret = Self::parse(&text).ok_or_else(|| KeyDirError::SecretUnreadable(path.to_owned()))?;
-        let mode = std::fs::metadata(path).named("stat", path)?.permissions().mode() & 0o777;
+        let mode = attempt("stat", path, || file.metadata())?.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
-            tracing::warn!(
-                "'{}' can be read by others (mode {mode:o}); chmod 600 it",
-                path.display()
-            );
+            let path = path.to_owned();
+            return Err(KeyDirError::SecretExposed { path, mode });
         }
-        Ok(Some(secret))
+        // Large enough for all that can be right, so that no copy is left behind by growing.
+        let mut text = Zeroizing::new(Vec::with_capacity(TEXT_BYTES_MAX));
+        attempt("read", path, || file.take(TEXT_BYTES_MAX as u64).read_to_end(&mut text))?;
+        let secret = std::str::from_utf8(&text).ok().and_then(Self::parse);
+        secret
+            .map(Some)
+            .ok_or_else(|| KeyDirError::SecretUnreadable(path.to_owned()))
     }
 
     fn parse(text: &str) -> Option<(Self, Origin)> {

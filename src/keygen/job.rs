@@ -1,6 +1,5 @@
 //! The job as a whole.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -20,8 +19,6 @@ use crate::state::{ProgressRecord, Store};
 
 /// Times that batches are computed and checked again before the disk is given up.
 const ROUNDS_MAX: u32 = 3;
-/// Sealed layer files are for reading.
-const SEALED_MODE: u32 = 0o444;
 
 /// How a job may use the machine. None of it changes a byte of the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,9 +208,8 @@ impl KeygenJob {
         sealed.write(&paths.manifest())?;
         // Afterwards: whoever resumes an unsealed key has to be able to write its files.
         for span in sealed.plan().geometry().levels() {
-            let path = paths.layer(span.level);
-            if let Err(error) = std::fs::set_permissions(&path, std::fs::Permissions::from_mode(SEALED_MODE)) {
-                tracing::warn!("'{}' cannot be made read-only: {error}", path.display());
+            if let Err(failure) = self.medium.protect(&paths.layer(span.level)) {
+                tracing::warn!("a sealed layer file stays writable: {failure}");
             }
         }
         Ok(sealed)

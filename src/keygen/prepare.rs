@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use super::KeygenError;
 use super::cancel::CancelHandle;
 use super::request::{KeyDefaults, KeyRequest};
-use crate::failure::{IoFailure, Named};
-use crate::keydir::durable::sync_directory;
+use crate::failure::{IoFailure, attempt};
+use crate::files::{make_directory, sync_directory};
 use crate::keydir::{DirectoryLock, FORMAT_VERSION, KeyDirError, KeyPaths, KeyState, Manifest, Secret};
 use crate::layers::Medium;
 use crate::migrations::{self, MigrationError};
@@ -82,11 +82,11 @@ pub(super) fn prepare(
 }
 
 fn is_directory(directory: &Path) -> Result<bool, KeygenError> {
-    match std::fs::metadata(directory) {
+    match attempt("stat", directory, || std::fs::metadata(directory)) {
         Ok(metadata) if metadata.is_dir() => Ok(true),
         Ok(_) => Err(KeyDirError::NotADirectory(directory.to_owned()).into()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Ok(Err(error).named("stat", directory)?),
+        Err(failure) if failure.is_missing() => Ok(false),
+        Err(failure) => Err(failure.into()),
     }
 }
 
@@ -107,11 +107,8 @@ fn ready_for_new(
         refuse_foreign(paths)?;
         return Ok(memory);
     }
-    match std::fs::create_dir(directory) {
-        // Somebody else was quicker; the lock decides.
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-        result => result.named("mkdir", directory)?,
-    }
+    // If somebody else was quicker, the lock decides.
+    make_directory(directory)?;
     sync_directory(parent_of(directory))?;
     Ok(memory)
 }
@@ -129,7 +126,7 @@ fn begin(paths: &KeyPaths, request: &KeyRequest, defaults: &KeyDefaults) -> Resu
 
 /// A directory with something else in it is no place for a new key, nor is one that has lost its manifest.
 fn refuse_foreign(paths: &KeyPaths) -> Result<(), KeygenError> {
-    if let Some(path) = paths.foreign_entry().named("readdir", paths.root())? {
+    if let Some(path) = attempt("readdir", paths.root(), || paths.foreign_entry())? {
         return Err(KeyDirError::Foreign(path).into());
     }
     match [paths.layers(), paths.state()].into_iter().find(|path| path.exists()) {
@@ -140,8 +137,8 @@ fn refuse_foreign(paths: &KeyPaths) -> Result<(), KeygenError> {
 
 /// Removes what a process that died was writing. One of these files may hold the secret.
 fn remove_temporaries(paths: &KeyPaths) -> Result<(), KeygenError> {
-    for path in paths.temporaries().named("readdir", paths.root())? {
-        std::fs::remove_file(&path).named("unlink", &path)?;
+    for path in attempt("readdir", paths.root(), || paths.temporaries())? {
+        attempt("unlink", &path, || std::fs::remove_file(&path))?;
     }
     Ok(())
 }
@@ -190,7 +187,7 @@ fn check_room(directory: &Path, exists: bool, plan: &Plan) -> Result<(), KeygenE
 
 /// Bytes that an ordinary user may still write on the file system that holds `path`.
 fn available_bytes(path: &Path) -> Result<u64, IoFailure> {
-    let stat = rustix::fs::statvfs(path).named("statvfs", path)?;
+    let stat = attempt("statvfs", path, || rustix::fs::statvfs(path))?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress, Summary};
-use crate::failure::{IoFailure, Named};
+use crate::failure::{IoFailure, attempt};
+use crate::faults::{Fate, Faults};
 use crate::keydir::{KeyDir, Secret};
 use crate::layers::{Disk, LayerError, LayerFile, Medium};
 use crate::scheme::Scheme;
@@ -24,11 +25,19 @@ impl Medium for FailingSync {
         Disk.create(path, bytes, header)
     }
 
-    fn open(&self, path: &Path) -> Result<Box<dyn LayerFile>, IoFailure> {
+    fn sync_names(&self, directory: &Path) -> Result<(), IoFailure> {
+        Disk.sync_names(directory)
+    }
+
+    fn open(&self, path: &Path, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError> {
         Ok(Box::new(FailingFile {
-            file: Disk.open(path)?,
+            file: Disk.open(path, bytes)?,
             medium: self.clone(),
         }))
+    }
+
+    fn protect(&self, path: &Path) -> Result<(), IoFailure> {
+        Disk.protect(path)
     }
 }
 
@@ -53,7 +62,9 @@ impl LayerFile for FailingFile {
         }
         let lost = vec![0xee; (range.end - range.start) as usize];
         self.file.write(range.start, &lost)?;
-        Err(std::io::Error::from_raw_os_error(5)).named("msync", Path::new("a layer file"))
+        attempt("msync", Path::new("a layer file"), || {
+            Err(std::io::Error::from_raw_os_error(5))
+        })
     }
 
     fn release(&mut self, range: Range<u64>) -> Result<(), IoFailure> {
@@ -160,4 +171,25 @@ fn a_creation_that_is_cancelled_is_interrupted_and_the_same_request_finishes_it(
     assert!(!directory.path().join("layers").exists());
     let summary = run(directory.path(), Box::new(Disk)).unwrap();
     assert_eq!(summary.epochs_computed, BATCHES * 1024);
+}
+
+#[test]
+fn a_call_that_fails_is_named_with_its_file_and_the_same_request_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    for (call, file) in [
+        ("mkdir", "layers"),
+        ("fallocate", "03.nodes"),
+        ("rename", "manifest.toml"),
+    ] {
+        let faults = Faults::below(directory.path(), move |made, path| {
+            match made == call && path.ends_with(file) {
+                true => Fate::Fail(5),
+                false => Fate::Pass,
+            }
+        });
+        let failed = run(directory.path(), Box::new(Disk)).unwrap_err().to_string();
+        assert!(failed.contains(call) && failed.contains(file), "{failed}");
+        drop(faults);
+    }
+    run(directory.path(), Box::new(Disk)).unwrap();
 }

@@ -1,10 +1,8 @@
 //! The page that every layer file begins with (docs/FORMAT.md, "Layer files").
 
-use std::io;
 use std::path::Path;
 
 use super::LayerError;
-use crate::failure::Named;
 use crate::plan::{LAYER_HEADER_BYTES, LevelSpan};
 use crate::units::{KeyId, Level};
 
@@ -34,27 +32,9 @@ impl Header {
         }
     }
 
-    fn file_bytes(&self) -> u64 {
+    /// Length of the file.
+    pub(crate) fn file_bytes(&self) -> u64 {
         LAYER_HEADER_BYTES + self.count * u64::from(self.digest_bytes)
-    }
-
-    /// Compares the length of a file with what it has to be: a page past the end of a mapped file would be SIGBUS.
-    pub(crate) fn check_length(&self, path: &Path) -> Result<(), LayerError> {
-        let found_bytes = match std::fs::metadata(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(LayerError::Missing(path.to_owned()));
-            }
-            result => result.named("stat", path)?.len(),
-        };
-        let expected_bytes = self.file_bytes();
-        if found_bytes == expected_bytes {
-            return Ok(());
-        }
-        Err(LayerError::Length {
-            path: path.to_owned(),
-            found_bytes,
-            expected_bytes,
-        })
     }
 
     /// The whole page, little-endian throughout.

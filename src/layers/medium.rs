@@ -1,16 +1,18 @@
 //! What layer files are kept on: a disk, or in tests something that fails on purpose.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{File, OpenOptions, Permissions};
+use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FallocateFlags;
+use rustix::fs::{FallocateFlags, OFlags};
 use rustix::io::Errno;
 
 use super::mapping::WritableMapping;
-use crate::failure::{IoFailure, Named};
+use super::{LayerError, check_length, present};
+use crate::failure::{IoFailure, attempt, write_whole};
+use crate::files::sync_directory;
 
 /// One open, writable layer file of fixed length.
 pub(crate) trait LayerFile: Send {
@@ -30,61 +32,92 @@ pub(crate) trait LayerFile: Send {
 
 /// Where layer files live.
 pub(crate) trait Medium: Send + Sync {
-    /// Makes a file of this length with every byte allocated, beginning with `header`, and makes it durable. A file
-    /// that was there before is replaced.
+    /// Makes a file of this length with every byte allocated, beginning with `header`, and makes it durable, but for its
+    /// name. A file that was there before is replaced.
     fn create(&self, path: &Path, bytes: u64, header: &[u8]) -> Result<(), IoFailure>;
 
-    /// Opens a file for writing.
-    fn open(&self, path: &Path) -> Result<Box<dyn LayerFile>, IoFailure>;
+    /// Makes the names of the files in a directory durable.
+    fn sync_names(&self, directory: &Path) -> Result<(), IoFailure>;
+
+    /// Opens a file of this length for writing.
+    fn open(&self, path: &Path, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError>;
+
+    /// Write-protects the file of a sealed key.
+    fn protect(&self, path: &Path) -> Result<(), IoFailure>;
 }
 
 /// The file system.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Disk;
 
+const WRITABLE_MODE: u32 = 0o600;
+/// Sealed layer files are for reading.
+const SEALED_MODE: u32 = 0o400;
+
 impl Medium for Disk {
     fn create(&self, path: &Path, bytes: u64, header: &[u8]) -> Result<(), IoFailure> {
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(path)
-            .named("open", path)?;
+        match attempt("unlink", path, || std::fs::remove_file(path)) {
+            Err(failure) if !failure.is_missing() => return Err(failure),
+            _ => {}
+        }
+        let mut options = OpenOptions::new();
+        // O_EXCL: nothing that somebody else puts here meanwhile, not even a link, is written through.
+        options.write(true).create_new(true).mode(WRITABLE_MODE);
+        options.custom_flags(OFlags::NOFOLLOW.bits() as i32);
+        let file = attempt("open", path, || options.open(path))?;
         allocate(&file, bytes, path)?;
-        (&file).write_all(header).named("write", path)?;
-        file.sync_all().named("fsync", path)
+        write_whole(&file, header, path)?;
+        attempt("fsync", path, || file.sync_all())
     }
 
-    fn open(&self, path: &Path) -> Result<Box<dyn LayerFile>, IoFailure> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(path)
-            .named("open", path)?;
-        let mapping = WritableMapping::new(&file).named("mmap", path)?;
+    fn sync_names(&self, directory: &Path) -> Result<(), IoFailure> {
+        sync_directory(directory)
+    }
+
+    fn open(&self, path: &Path, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError> {
+        let mut options = OpenOptions::new();
+        let file = present(attempt("open", path, || options.read(true).write(true).open(path)))?;
+        check_length(path, attempt("stat", path, || file.metadata())?.len(), bytes)?;
+        // A copy of the directory can have holes where the original had blocks.
+        allocate(&file, bytes, path)?;
+        let mapping = attempt("mmap", path, || WritableMapping::new(&file))?;
         Ok(Box::new(MappedFile {
             path: path.to_owned(),
             file,
             mapping,
         }))
     }
+
+    fn protect(&self, path: &Path) -> Result<(), IoFailure> {
+        attempt("chmod", path, || {
+            std::fs::set_permissions(path, Permissions::from_mode(SEALED_MODE))
+        })
+    }
 }
 
-/// Allocates every block now: a full disk must be an error here, not a SIGBUS in the middle of the job.
+/// Allocates every block now: a full disk must be an error here, not a SIGBUS in the middle of the job. What is in the
+/// file stays.
 fn allocate(file: &File, bytes: u64, path: &Path) -> Result<(), IoFailure> {
     loop {
-        match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, bytes) {
-            Err(Errno::INTR) => {}
+        match attempt("fallocate", path, || {
+            rustix::fs::fallocate(file, FallocateFlags::empty(), 0, bytes)
+        }) {
+            Err(failure) if failure.source.kind() == io::ErrorKind::Interrupted => {}
             // Some file systems cannot allocate ahead; writing zeros does the same, slowly (posix_fallocate(3)).
-            Err(Errno::OPNOTSUPP) => return write_zeros(file, bytes).named("write", path),
-            result => return result.named("fallocate", path),
+            Err(failure) if failure.source.raw_os_error() == Some(Errno::OPNOTSUPP.raw_os_error()) => {
+                return attempt("write", path, || write_zeros(file, bytes));
+            }
+            result => return result,
         }
     }
 }
 
+/// Fills a new file; one that has its length has been filled already.
 fn write_zeros(mut file: &File, bytes: u64) -> io::Result<()> {
-    let written = io::copy(&mut io::Read::take(io::repeat(0), bytes), &mut file)?;
-    debug_assert_eq!(written, bytes);
+    if file.metadata()?.len() == bytes {
+        return Ok(());
+    }
+    io::copy(&mut io::Read::take(io::repeat(0), bytes), &mut file)?;
     io::Seek::rewind(&mut file)
 }
 
@@ -99,31 +132,36 @@ impl MappedFile {
     fn mapped(&self, range: &Range<u64>, call: &'static str) -> Result<Range<usize>, IoFailure> {
         let length = self.mapping.len();
         let end = usize::try_from(range.end).ok().filter(|&end| end <= length);
-        end.map(|end| range.start as usize..end)
-            .ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))
-            .named(call, &self.path)
+        let range = end.map(|end| range.start as usize..end);
+        range.ok_or_else(|| IoFailure {
+            call,
+            path: self.path.clone(),
+            source: io::ErrorKind::UnexpectedEof.into(),
+        })
     }
 }
 
 impl LayerFile for MappedFile {
     fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), IoFailure> {
         // Coherent with the mapping: both are the page cache (mmap(2), MAP_SHARED).
-        self.file.read_exact_at(bytes, offset).named("pread", &self.path)
+        attempt("pread", &self.path, || self.file.read_exact_at(bytes, offset))
     }
 
     fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), IoFailure> {
         let range = self.mapped(&(offset..offset + bytes.len() as u64), "write to mapping")?;
-        self.mapping.bytes_mut()[range].copy_from_slice(bytes);
-        Ok(())
+        attempt("write to mapping", &self.path, || {
+            self.mapping.bytes_mut()[range].copy_from_slice(bytes);
+            io::Result::Ok(())
+        })
     }
 
     fn sync(&mut self, range: Range<u64>) -> Result<(), IoFailure> {
         let range = self.mapped(&range, "msync")?;
-        self.mapping.sync(range).named("msync", &self.path)
+        attempt("msync", &self.path, || self.mapping.sync(range))
     }
 
     fn release(&mut self, range: Range<u64>) -> Result<(), IoFailure> {
         let range = self.mapped(&range, "madvise")?;
-        self.mapping.release(range).named("madvise", &self.path)
+        attempt("madvise", &self.path, || self.mapping.release(range))
     }
 }

@@ -58,6 +58,26 @@ pub enum LayerError {
     Missing(PathBuf),
 }
 
+/// Compares the length of a file with what it has to be: a page past the end of a mapped file would be SIGBUS.
+fn check_length(path: &Path, found_bytes: u64, expected_bytes: u64) -> Result<(), LayerError> {
+    if found_bytes == expected_bytes {
+        return Ok(());
+    }
+    Err(LayerError::Length {
+        path: path.to_owned(),
+        found_bytes,
+        expected_bytes,
+    })
+}
+
+/// An existing file, or the error that says it is missing.
+fn present<T>(opened: Result<T, IoFailure>) -> Result<T, LayerError> {
+    opened.map_err(|failure| match failure.is_missing() {
+        true => LayerError::Missing(failure.path),
+        false => failure.into(),
+    })
+}
+
 /// The file of a level within the directory of layer files.
 pub(crate) fn layer_file(layers: &Path, level: Level) -> PathBuf {
     layers.join(format!("{:02}.nodes", level.0))

@@ -9,8 +9,8 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use super::mapping::ReadableMapping;
-use super::{Header, LayerError, layer_file};
-use crate::failure::Named;
+use super::{Header, LayerError, check_length, layer_file, present};
+use crate::failure::attempt;
 use crate::plan::{Geometry, LAYER_HEADER_BYTES, LevelSpan};
 use crate::units::{KeyId, Level, NodeIndex, Slice};
 
@@ -91,8 +91,8 @@ impl LayerReader {
             return Ok(());
         };
         bytes.resize(offsets.len(), 0);
-        let read = layer.file.read_exact_at(bytes, offsets.start as u64);
-        Ok(read.named("pread", &layer.path)?)
+        let read = || layer.file.read_exact_at(bytes, offsets.start as u64);
+        Ok(attempt("pread", &layer.path, read)?)
     }
 
     fn offsets(&self, layer: &MappedLayer, slice: &Slice) -> Option<Range<usize>> {
@@ -109,9 +109,10 @@ impl LayerReader {
 impl MappedLayer {
     fn open(path: &Path, span: &LevelSpan, digest_bytes: usize, key_id: KeyId) -> Result<Self, LayerError> {
         let header = Header::new(key_id, span, digest_bytes);
-        header.check_length(path)?;
-        let file = File::open(path).named("open", path)?;
-        let mapping = ReadableMapping::new(&file).named("mmap", path)?;
+        let file = present(attempt("open", path, || File::open(path)))?;
+        let bytes = attempt("stat", path, || file.metadata())?.len();
+        check_length(path, bytes, header.file_bytes())?;
+        let mapping = attempt("mmap", path, || ReadableMapping::new(&file))?;
         header.check_page(&mapping.bytes()[..LAYER_HEADER_BYTES as usize], path)?;
         Ok(Self {
             #[cfg(feature = "keygen")]

@@ -32,8 +32,7 @@ impl LayerWriter {
         for span in plan.geometry().levels() {
             let path = layer_file(layers_directory, span.level);
             let header = Header::new(key_id, span, digest_bytes);
-            header.check_length(&path)?;
-            let file = medium.open(&path)?;
+            let file = medium.open(&path, header.file_bytes())?;
             let mut page = [0; LAYER_HEADER_BYTES as usize];
             file.read(0, &mut page)?;
             header.check_page(&page, &path)?;

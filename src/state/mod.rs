@@ -5,6 +5,8 @@ mod store;
 
 use std::path::PathBuf;
 
+use crate::failure::IoFailure;
+
 pub use records::ProgressRecord;
 pub(crate) use records::{BatchRecord, CrownRecord};
 pub(crate) use store::Store;
@@ -12,6 +14,9 @@ pub(crate) use store::Store;
 /// The checkpoint store cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
+    /// A call failed.
+    #[error(transparent)]
+    Io(#[from] IoFailure),
     /// RocksDB failed in a way that says nothing about what is stored: I/O, locks, resources.
     #[error("{call} of the checkpoint store '{}' failed: {message}", .path.display())]
     Failed {

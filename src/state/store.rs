@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::StateError;
 use super::records::{self, BatchRecord, CrownRecord, ProgressRecord};
+use crate::files::make_directory;
 use crate::units::{BatchIndex, Level};
 
 const META: &str = "meta";
@@ -39,11 +40,12 @@ impl Store {
     /// Creates an empty store with these column families, bound to a key. What was there before is removed.
     pub(crate) fn create(path: &Path, column_families: &[&str], binding: &[u8; 32]) -> Result<(), StateError> {
         let mut options = options();
-        DB::destroy(&options, path).map_err(failure("removal", path))?;
+        attempt("removal", path, || DB::destroy(&options, path))?;
         options.create_if_missing(true);
         options.create_missing_column_families(true);
-        let db =
-            DB::open_cf_descriptors(&options, path, descriptors(column_families)).map_err(failure("creation", path))?;
+        make_directory(path)?;
+        let families = descriptors(column_families);
+        let db = attempt("creation", path, || DB::open_cf_descriptors(&options, path, families))?;
         let store = Self {
             db,
             path: path.to_owned(),
@@ -56,15 +58,17 @@ impl Store {
     /// Opens the store for the one process that writes, and checks that it is this key's.
     pub(crate) fn open(path: &Path, binding: &[u8; 32]) -> Result<Self, StateError> {
         let families = existing_families(path)?;
-        let db = DB::open_cf_descriptors(&options(), path, descriptors(&families)).map_err(failure("opening", path))?;
+        let families = descriptors(&families);
+        let db = attempt("opening", path, || DB::open_cf_descriptors(&options(), path, families))?;
         Self::bound(db, path, binding)
     }
 
     /// Opens the store for reading; sees the state of this moment.
     pub(crate) fn open_read_only(path: &Path, binding: &[u8; 32]) -> Result<Self, StateError> {
         let families = existing_families(path)?;
-        let db = DB::open_cf_descriptors_read_only(&options(), path, descriptors(&families), false)
-            .map_err(failure("opening", path))?;
+        let families = descriptors(&families);
+        let open = || DB::open_cf_descriptors_read_only(&options(), path, families, false);
+        let db = attempt("opening", path, open)?;
         Self::bound(db, path, binding)
     }
 
@@ -130,7 +134,7 @@ impl Store {
     ) -> Result<impl Iterator<Item = Result<(BatchIndex, BatchRecord), StateError>>, StateError> {
         let entries = self.db.iterator_cf(self.family(BATCHES)?, IteratorMode::Start);
         Ok(entries.map(|entry| {
-            let (key, value) = entry.map_err(failure("reading", &self.path))?;
+            let (key, value) = attempt("reading", &self.path, || entry)?;
             let key = <[u8; 8]>::try_from(&key[..]).map_err(|_| self.damaged_record(BATCHES))?;
             let record = self.decode(BATCHES, &value)?;
             Ok((BatchIndex(u64::from_be_bytes(key)), record))
@@ -153,15 +157,12 @@ impl Store {
     fn write_synced(&self, batch: WriteBatch) -> Result<(), StateError> {
         let mut options = WriteOptions::default();
         options.set_sync(true);
-        self.db
-            .write_opt(batch, &options)
-            .map_err(failure("a synced write", &self.path))
+        attempt("a synced write", &self.path, || self.db.write_opt(batch, &options))
     }
 
     fn get(&self, family: &'static str, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
-        self.db
-            .get_cf(self.family(family)?, key)
-            .map_err(failure("reading", &self.path))
+        let family = self.family(family)?;
+        attempt("reading", &self.path, || self.db.get_cf(family, key))
     }
 
     fn family(&self, name: &'static str) -> Result<&ColumnFamily, StateError> {
@@ -196,7 +197,7 @@ fn existing_families(path: &Path) -> Result<Vec<String>, StateError> {
                 .to_owned(),
         });
     }
-    DB::list_cf(&options(), path).map_err(failure("opening", path))
+    attempt("opening", path, || DB::list_cf(&options(), path))
 }
 
 fn options() -> Options {
@@ -228,18 +229,34 @@ fn descriptors<N: AsRef<str>>(families: &[N]) -> impl Iterator<Item = ColumnFami
         .map(|name| ColumnFamilyDescriptor::new(name.as_ref(), options()))
 }
 
-fn failure(call: &'static str, path: &Path) -> impl FnOnce(rocksdb::Error) -> StateError {
+/// Makes a call to RocksDB. All come through here, so that tests can let any one of them fail, or end the process there.
+fn attempt<T>(
+    call: &'static str,
+    path: &Path,
+    operation: impl FnOnce() -> Result<T, rocksdb::Error>,
+) -> Result<T, StateError> {
+    let operation = || operation().map_err(|error| classified(call, path, &error));
+    #[cfg(test)]
+    let operation = || {
+        crate::faults::through(call, path, operation, |error| StateError::Failed {
+            call,
+            path: path.to_owned(),
+            message: error.to_string(),
+        })
+    };
+    operation()
+}
+
+fn classified(call: &'static str, path: &Path, error: &rocksdb::Error) -> StateError {
     let path = path.to_owned();
-    move |error| {
-        let message = error.to_string();
-        let missing = error.kind() == ErrorKind::IOError && message.contains("No such file or directory");
-        match error.kind() {
-            ErrorKind::Corruption | ErrorKind::NotFound | ErrorKind::InvalidArgument => {
-                StateError::Damaged { path, message }
-            }
-            // A file of the store that is gone does not come back by trying again.
-            _ if missing => StateError::Damaged { path, message },
-            _ => StateError::Failed { call, path, message },
+    let message = error.to_string();
+    let missing = error.kind() == ErrorKind::IOError && message.contains("No such file or directory");
+    match error.kind() {
+        ErrorKind::Corruption | ErrorKind::NotFound | ErrorKind::InvalidArgument => {
+            StateError::Damaged { path, message }
         }
+        // A file of the store that is gone does not come back by trying again.
+        _ if missing => StateError::Damaged { path, message },
+        _ => StateError::Failed { call, path, message },
     }
 }

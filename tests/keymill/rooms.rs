@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 /// The modules in the order in which they may import each other: only from lines above their own.
-const ORDER: [&[&str]; 8] = [
-    &["failure", "text", "units"],
+const ORDER: [&[&str]; 10] = [
+    &["faults", "text", "units"],
+    &["failure"],
+    &["files"],
     &["scheme"],
     &["hash", "plan"],
     &["interop", "layers", "state"],

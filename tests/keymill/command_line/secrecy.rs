@@ -131,13 +131,14 @@ fn no_chain_start_is_stored() {
 }
 
 #[test]
-fn a_secret_that_others_can_read_is_warned_of() {
+fn a_secret_that_others_can_read_is_refused() {
     let place = Place::new();
     place.run(&format!("keygen key --scheme {TINY}")).exits(0);
     let path = place.path("key/secret");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
     place
         .run(&format!("sign key --epoch 5 --message {MESSAGE}"))
-        .exits(0)
-        .says(&["key/secret", "644", "chmod 600"]);
+        .exits(3)
+        .says(&["key/secret", "644", "chmod 600"])
+        .prints_nothing();
 }

@@ -1,7 +1,6 @@
 //! Readers that go away before everything is written.
 
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 use super::fixtures::{LONG, MESSAGE, TINY, finished_key, flip_byte};
@@ -93,18 +92,6 @@ fn a_message_that_nobody_reads_does_not_change_the_exit_code() {
         let output = place.command(line).stderr(nobody()).output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{line}");
     }
-}
-
-#[test]
-fn a_warning_that_nobody_reads_does_not_keep_a_signature_back() {
-    let place = Place::new();
-    finished_key(&place, TINY);
-    let for_all = std::fs::Permissions::from_mode(0o644);
-    std::fs::set_permissions(place.path("key/secret"), for_all).unwrap();
-    let line = format!("sign key --epoch 0 --message {MESSAGE}");
-    let output = place.command(&line).stderr(nobody()).output().unwrap();
-    assert_eq!(output.status.code(), Some(0));
-    assert_eq!(output.stdout, place.run(&line).exits(0).stdout);
 }
 
 #[test]

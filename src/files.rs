@@ -1,0 +1,25 @@
+//! Directories: made for their owner alone, and their entries made durable.
+
+use std::fs::{DirBuilder, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use crate::failure::{IoFailure, attempt};
+
+const DIRECTORY_MODE: u32 = 0o700;
+
+/// Makes a directory for its owner alone; it may be there already.
+pub(crate) fn make_directory(directory: &Path) -> Result<(), IoFailure> {
+    let mut builder = DirBuilder::new();
+    builder.mode(DIRECTORY_MODE);
+    match attempt("mkdir", directory, || builder.create(directory)) {
+        Err(failure) if failure.source.kind() == ErrorKind::AlreadyExists => Ok(()),
+        result => result,
+    }
+}
+
+/// Makes the entries of a directory durable.
+pub(crate) fn sync_directory(directory: &Path) -> Result<(), IoFailure> {
+    attempt("fsync", directory, || File::open(directory)?.sync_all())
+}
