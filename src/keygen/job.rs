@@ -12,6 +12,7 @@ use super::prepare::{Prepared, prepare};
 use super::progress::{Event, Phase, Progress};
 use super::request::{KeyDefaults, KeyRequest};
 use super::{KeygenError, crown, recovery};
+use crate::hash::{Kernel, kernel};
 use crate::keydir::{KeyDir, Manifest};
 use crate::layers::{Disk, LayerWriter, Medium};
 use crate::plan::{BudgetTooSmall, MemoryPlan, Plan};
@@ -122,13 +123,18 @@ impl KeygenJob {
     /// # Errors
     /// [`KeygenError`]; what was committed is kept, and opening the job again goes on from there.
     pub fn run(self, progress: &dyn Progress) -> Result<Summary, KeygenError> {
+        let kernel = kernel(self.manifest().scheme(), self.manifest().parameter());
+        self.run_with(kernel.as_ref(), progress)
+    }
+
+    /// The job does not care what the hash functions are.
+    pub(super) fn run_with(self, kernel: &dyn Kernel, progress: &dyn Progress) -> Result<Summary, KeygenError> {
         let manifest = &self.prepared.manifest;
         let Some((memory, _lock)) = &self.prepared.work else {
             return Ok(self.summary(manifest, None));
         };
         let key = KeyDir::open(&self.directory)?;
         let prf_key = key.prf_key()?;
-        let kernel = key.kernel();
         let mut writer = LayerWriter::open(
             self.medium.as_ref(),
             &self.prepared.paths.layers(),
@@ -138,14 +144,14 @@ impl KeygenJob {
         let store = Store::open(&self.prepared.paths.state(), &manifest.binding())?;
         let computer = BatchComputer {
             manifest,
-            kernel: kernel.as_ref(),
+            kernel,
             prf_key: &prf_key,
             cancel: &self.cancel,
             progress,
         };
         let epochs_computed = self.generate(&computer, memory, &mut writer, &store)?;
         progress.event(Event::Phase(Phase::Folding));
-        let root = crown::fold(manifest, kernel.as_ref(), &mut writer, &store, &self.cancel)?;
+        let root = crown::fold(manifest, kernel, &mut writer, &store, &self.cancel)?;
         progress.event(Event::Phase(Phase::Sealing));
         let sealed = self.seal(root)?;
         Ok(self.summary(&sealed, Some(epochs_computed)))

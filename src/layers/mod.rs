@@ -59,7 +59,7 @@ pub enum LayerError {
 }
 
 /// Compares the length of a file with what it has to be: a page past the end of a mapped file would be SIGBUS.
-fn check_length(path: &Path, found_bytes: u64, expected_bytes: u64) -> Result<(), LayerError> {
+pub(crate) fn check_length(path: &Path, found_bytes: u64, expected_bytes: u64) -> Result<(), LayerError> {
     if found_bytes == expected_bytes {
         return Ok(());
     }
@@ -71,7 +71,7 @@ fn check_length(path: &Path, found_bytes: u64, expected_bytes: u64) -> Result<()
 }
 
 /// An existing file, or the error that says it is missing.
-fn present<T>(opened: Result<T, IoFailure>) -> Result<T, LayerError> {
+pub(crate) fn present<T>(opened: Result<T, IoFailure>) -> Result<T, LayerError> {
     opened.map_err(|failure| match failure.is_missing() {
         true => LayerError::Missing(failure.path),
         false => failure.into(),

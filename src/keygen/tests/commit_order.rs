@@ -5,13 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress, Summary};
+use super::{BATCHES, layers, open, records, run};
 use crate::failure::{IoFailure, attempt};
-use crate::faults::{Fate, Faults};
-use crate::keydir::{KeyDir, Secret};
+use crate::keygen::{CancelHandle, KeygenError};
 use crate::layers::{Disk, LayerError, LayerFile, Medium};
-use crate::scheme::Scheme;
-use crate::state::Store;
 
 /// Counts syncs, and fails the n-th: its data is lost, as a disk that gives up on a page loses it.
 #[derive(Clone)]
@@ -72,41 +69,6 @@ impl LayerFile for FailingFile {
     }
 }
 
-const BATCHES: u64 = 4;
-
-fn run(directory: &Path, medium: Box<dyn Medium>) -> Result<Summary, KeygenError> {
-    open(directory, medium, CancelHandle::default())?.run(&NoProgress)
-}
-
-fn open(directory: &Path, medium: Box<dyn Medium>, cancel: CancelHandle) -> Result<KeygenJob, KeygenError> {
-    let scheme = Scheme::by_id("leansig-p2-l18-top-v64-w8").unwrap();
-    let request = KeyRequest {
-        secret: Some(Secret::Seed([6; 32])),
-        ..KeyRequest::default()
-    };
-    let defaults = KeyDefaults {
-        scheme,
-        epochs: BATCHES * 1024,
-    };
-    let options = JobOptions {
-        threads: 2,
-        group_batches: 1,
-        memory_bytes: 0,
-    };
-    KeygenJob::open_on(medium, directory, &request, &defaults, options, cancel)
-}
-
-fn layers(directory: &Path) -> Vec<Vec<u8>> {
-    let level = |level| std::fs::read(directory.join(format!("layers/{level:02}.nodes"))).unwrap();
-    (0..=18).map(level).collect()
-}
-
-fn committed(directory: &Path) -> u64 {
-    let key = KeyDir::open(directory).unwrap();
-    let store = Store::open_read_only(&key.paths().state(), &key.manifest().binding()).unwrap();
-    store.batches().unwrap().count() as u64
-}
-
 #[test]
 fn a_failed_sync_ends_the_job_is_never_repeated_and_commits_nothing_of_its_group() {
     let whole = tempfile::tempdir().unwrap();
@@ -130,7 +92,7 @@ fn a_failed_sync_ends_the_job_is_never_repeated_and_commits_nothing_of_its_group
             "a sync followed the failed one"
         );
         assert_eq!(
-            committed(directory.path()),
+            records(directory.path()).0.len() as u64,
             BATCHES.min(fail_at as u64 / 11),
             "sync {fail_at}"
         );
@@ -171,25 +133,4 @@ fn a_creation_that_is_cancelled_is_interrupted_and_the_same_request_finishes_it(
     assert!(!directory.path().join("layers").exists());
     let summary = run(directory.path(), Box::new(Disk)).unwrap();
     assert_eq!(summary.epochs_computed, BATCHES * 1024);
-}
-
-#[test]
-fn a_call_that_fails_is_named_with_its_file_and_the_same_request_goes_on() {
-    let directory = tempfile::tempdir().unwrap();
-    for (call, file) in [
-        ("mkdir", "layers"),
-        ("fallocate", "03.nodes"),
-        ("rename", "manifest.toml"),
-    ] {
-        let faults = Faults::below(directory.path(), move |made, path| {
-            match made == call && path.ends_with(file) {
-                true => Fate::Fail(5),
-                false => Fate::Pass,
-            }
-        });
-        let failed = run(directory.path(), Box::new(Disk)).unwrap_err().to_string();
-        assert!(failed.contains(call) && failed.contains(file), "{failed}");
-        drop(faults);
-    }
-    run(directory.path(), Box::new(Disk)).unwrap();
 }

@@ -1,0 +1,123 @@
+//! What becomes of a job when the machine fails it: at every call, at every moment, and in every order.
+
+mod abort_points;
+mod commit_order;
+mod failing_calls;
+mod power_cut;
+mod power_cut_medium;
+mod quick_kernel;
+#[path = "../../../tests/keymill/support.rs"]
+mod support;
+
+use std::path::Path;
+
+use super::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress, Progress, Summary};
+use crate::keydir::{KeyDir, Secret};
+use crate::layers::{Disk, Medium};
+use crate::scheme::Scheme;
+use crate::state::{BatchRecord, CrownRecord, Store};
+use crate::units::{BatchIndex, Level};
+use quick_kernel::Quick;
+
+/// Batches of the keys that are made here, in groups of one.
+const BATCHES: u64 = 4;
+const LEVELS: u8 = 18;
+
+fn open(directory: &Path, medium: Box<dyn Medium>, cancel: CancelHandle) -> Result<KeygenJob, KeygenError> {
+    let scheme = Scheme::by_id("leansig-p2-l18-top-v64-w8").unwrap();
+    let request = KeyRequest {
+        secret: Some(Secret::Seed([6; 32])),
+        ..KeyRequest::default()
+    };
+    let defaults = KeyDefaults {
+        scheme,
+        epochs: BATCHES * 1024,
+    };
+    let options = JobOptions {
+        threads: 2,
+        group_batches: 1,
+        memory_bytes: 0,
+    };
+    KeygenJob::open_on(medium, directory, &request, &defaults, options, cancel)
+}
+
+/// Makes or finishes the key.
+fn run(directory: &Path, medium: Box<dyn Medium>) -> Result<Summary, KeygenError> {
+    open(directory, medium, CancelHandle::default())?.run(&NoProgress)
+}
+
+/// The same with hash functions that cost nothing, for tests that need thousands of runs.
+fn run_quick(directory: &Path, medium: Box<dyn Medium>) -> Result<Summary, KeygenError> {
+    run_watched(directory, medium, &NoProgress)
+}
+
+fn run_watched(directory: &Path, medium: Box<dyn Medium>, progress: &dyn Progress) -> Result<Summary, KeygenError> {
+    open(directory, medium, CancelHandle::default())?.run_with(&Quick, progress)
+}
+
+fn layers(directory: &Path) -> Vec<Vec<u8>> {
+    let level = |level| std::fs::read(directory.join(format!("layers/{level:02}.nodes"))).unwrap();
+    (0..=LEVELS).map(level).collect()
+}
+
+type Records = (Vec<(BatchIndex, BatchRecord)>, Vec<CrownRecord>);
+
+/// The checkpoints of a key: of its batches, and of the levels above.
+fn records(directory: &Path) -> Records {
+    let key = KeyDir::open(directory).unwrap();
+    let store = Store::open_read_only(&key.paths().state(), &key.manifest().binding()).unwrap();
+    let batches = store.batches().unwrap().collect::<Result<_, _>>().unwrap();
+    let crown = (0..=LEVELS).filter_map(|level| store.crown(Level(level)).unwrap());
+    (batches, crown.collect())
+}
+
+/// Everything that a finished key is, but for its layer files.
+#[derive(Debug, PartialEq)]
+struct Finished {
+    manifest: Vec<u8>,
+    secret: Vec<u8>,
+    records: Records,
+}
+
+fn finished(directory: &Path) -> Finished {
+    Finished {
+        manifest: std::fs::read(directory.join("manifest.toml")).unwrap(),
+        secret: std::fs::read(directory.join("secret")).unwrap(),
+        records: records(directory),
+    }
+}
+
+/// A key that was made without any trouble: what all others have to be like.
+struct Undisturbed {
+    directory: tempfile::TempDir,
+}
+
+impl Undisturbed {
+    fn new(run: fn(&Path, Box<dyn Medium>) -> Result<Summary, KeygenError>) -> Self {
+        let directory = in_memory();
+        run(directory.path(), Box::new(Disk)).unwrap();
+        Self { directory }
+    }
+
+    /// Compares a finished key with this one.
+    #[track_caller]
+    fn assert_same(&self, directory: &Path, case: &str) {
+        self.assert_same_but_layers(directory, case);
+        assert!(
+            layers(self.directory.path()) == layers(directory),
+            "{case}: the layer files differ"
+        );
+    }
+
+    #[track_caller]
+    fn assert_same_but_layers(&self, directory: &Path, case: &str) {
+        assert_eq!(finished(self.directory.path()), finished(directory), "{case}");
+    }
+}
+
+/// A directory where syncing costs nothing, if there is one: what is tested here is not the disk.
+fn in_memory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap()
+}

@@ -1,0 +1,110 @@
+//! Power cuts at any call, also while recovering from the one before: the key ends with the bytes of one without any.
+//!
+//! The layer files live on [`PowerCutMedium`]. The checkpoint store is a real one; as each of its writes is synced, it
+//! stands after a cut as of its last commit, or with the commit in flight, either of which a run can meet.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::power_cut_medium::PowerCutMedium;
+use super::support::Numbers;
+use super::{LEVELS, Undisturbed, in_memory, layers, run_quick, run_watched};
+use crate::faults::{Fate, Faults};
+use crate::keygen::{Event, Progress};
+
+const CUTS: u64 = 10_000;
+/// `KEYMILL_TEST_POWER_CUTS=N` asks for another number, `KEYMILL_TEST_POWER_CUT_SEED=S` replays one seed.
+const CUTS_VARIABLE: &str = "KEYMILL_TEST_POWER_CUTS";
+const SEED_VARIABLE: &str = "KEYMILL_TEST_POWER_CUT_SEED";
+const EIO: i32 = 5;
+
+/// A batch whose record is committed is on the disk: a power cut is no reason to compute it again.
+struct NoneDamaged;
+
+impl Progress for NoneDamaged {
+    fn event(&self, event: Event) {
+        let is_damaged = matches!(event, Event::Damaged { .. });
+        assert!(!is_damaged, "a committed batch was lost: {event:?}");
+    }
+}
+
+/// Every call from the n-th on fails, and the n-th itself may have been made. Says whether the power went.
+fn run_until_cut(directory: &Path, medium: &PowerCutMedium, at: u64, is_made: bool, case: &str) -> bool {
+    let mut made = 0;
+    let faults = Faults::below(directory, move |_, _| {
+        made += 1;
+        match made {
+            before if before < at => Fate::Pass,
+            now if now == at && is_made => Fate::FailAfterwards(EIO),
+            _ => Fate::Fail(EIO),
+        }
+    });
+    let outcome = run_watched(directory, Box::new(medium.clone()), &NoneDamaged);
+    drop(faults);
+    match outcome {
+        Ok(_) => false,
+        Err(error) => {
+            let message = error.to_string();
+            assert!(message.contains("Input/output error"), "{case}: {message}");
+            true
+        }
+    }
+}
+
+/// One key through several power cuts. Gives how many there were.
+fn live_through(seed: u64, whole: &Undisturbed, expected: &[Vec<u8>]) -> u64 {
+    let mut numbers = Numbers(seed);
+    let directory = in_memory();
+    let medium = PowerCutMedium::new(numbers.next());
+    let mut cuts = 0;
+    for run in 0..2 + numbers.below(8) {
+        // The creation has about 200 calls, a resumed run begins with about 60.
+        let at = 1 + numbers.below(if run == 0 { 500 } else { 250 });
+        let is_made = numbers.below(2) == 0;
+        let case = format!("seed {seed}, cut {run} at call {at}");
+        if !run_until_cut(directory.path(), &medium, at, is_made, &case) {
+            break;
+        }
+        medium.cut();
+        cuts += 1;
+    }
+    let outcome = run_watched(directory.path(), Box::new(medium.clone()), &NoneDamaged);
+    outcome.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+    whole.assert_same_but_layers(directory.path(), &format!("seed {seed}"));
+    for (level, expected) in (0..=LEVELS).zip(expected) {
+        let path = directory.path().join(format!("layers/{level:02}.nodes"));
+        assert!(medium.bytes(&path) == *expected, "seed {seed}: level {level} differs");
+        assert!(
+            medium.durable_bytes(&path) == *expected,
+            "seed {seed}: level {level} is not durable although the key is sealed"
+        );
+    }
+    cuts
+}
+
+fn number_from(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap())
+}
+
+#[test]
+fn ten_thousand_power_cuts_change_no_byte() {
+    let whole = Undisturbed::new(run_quick);
+    let expected = layers(whole.directory.path());
+    if let Some(seed) = number_from(SEED_VARIABLE) {
+        live_through(seed, &whole, &expected);
+        return;
+    }
+    let wanted = number_from(CUTS_VARIABLE).unwrap_or(CUTS);
+    let (next, cuts) = (AtomicU64::new(0), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while cuts.load(Ordering::Relaxed) < wanted {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    cuts.fetch_add(live_through(seed, &whole, &expected), Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    assert!(cuts.into_inner() >= wanted);
+}

@@ -1,0 +1,210 @@
+//! A disk with a write cache: what was not synced reaches it in part, or not at all, when the power goes.
+
+use std::collections::BTreeMap;
+use std::io::{Error, ErrorKind};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use super::support::Numbers;
+use crate::failure::{IoFailure, attempt};
+use crate::layers::{LayerError, LayerFile, Medium, check_length, present};
+
+/// The kernel writes and syncs whole pages.
+const PAGE_BYTES: usize = 4096;
+/// Pieces in which a disk writes: all of one arrives, or nothing.
+const PIECE_BYTES: [usize; 2] = [512, 4096];
+
+/// Layer files in memory: as programs see them, and as they would be found after a power cut.
+#[derive(Clone)]
+pub(super) struct PowerCutMedium {
+    disk: Arc<Mutex<Disk>>,
+}
+
+struct Disk {
+    numbers: Numbers,
+    files: Vec<Content>,
+    /// Which name stands for which file, for programs and on the disk.
+    names: BTreeMap<PathBuf, usize>,
+    durable_names: BTreeMap<PathBuf, usize>,
+}
+
+#[derive(Clone, Default)]
+struct Content {
+    volatile: Vec<u8>,
+    durable: Vec<u8>,
+}
+
+impl PowerCutMedium {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            disk: Arc::new(Mutex::new(Disk {
+                numbers: Numbers(seed),
+                files: Vec::new(),
+                names: BTreeMap::new(),
+                durable_names: BTreeMap::new(),
+            })),
+        }
+    }
+
+    /// The power goes, and comes back: nothing is known any more but what the disk has.
+    pub(super) fn cut(&self) {
+        let mut disk = self.disk.lock().unwrap();
+        let Disk { numbers, files, .. } = &mut *disk;
+        for file in files {
+            let piece_bytes = PIECE_BYTES[numbers.below(2) as usize];
+            // Of some files nothing arrives, of others all, of most a part.
+            let arrive_of_four = numbers.below(5);
+            file.write_back(piece_bytes, || numbers.below(4) < arrive_of_four);
+            if file.durable.len() != file.volatile.len() {
+                let lengths = [0, file.volatile.len() / 2, file.volatile.len()];
+                file.durable.resize(lengths[numbers.below(3) as usize], 0);
+            }
+            file.volatile.clone_from(&file.durable);
+        }
+        disk.cut_names();
+    }
+
+    /// The bytes of a file, as a program sees them.
+    pub(super) fn bytes(&self, path: &Path) -> Vec<u8> {
+        let disk = self.disk.lock().unwrap();
+        disk.files[disk.names[path]].volatile.clone()
+    }
+
+    /// The bytes of a file that a power cut at this moment could not take any more.
+    pub(super) fn durable_bytes(&self, path: &Path) -> Vec<u8> {
+        let disk = self.disk.lock().unwrap();
+        disk.files[disk.durable_names[path]].durable.clone()
+    }
+}
+
+impl Disk {
+    /// Of each name that was made or replaced and not synced, the old state or the new one is found.
+    fn cut_names(&mut self) {
+        let changed: Vec<_> = self.names.keys().chain(self.durable_names.keys()).cloned().collect();
+        for path in changed {
+            let (old, new) = (self.durable_names.get(&path).copied(), self.names.get(&path).copied());
+            let found = if self.numbers.below(2) == 0 { old } else { new };
+            match found {
+                Some(file) => self.durable_names.insert(path, file),
+                None => self.durable_names.remove(&path),
+            };
+        }
+        self.names = self.durable_names.clone();
+    }
+}
+
+impl Content {
+    /// Lets the pieces arrive for which `arrives` says so. A file that has never been synced has its full length or none.
+    fn write_back(&mut self, piece_bytes: usize, mut arrives: impl FnMut() -> bool) {
+        self.durable.resize(self.volatile.len(), 0);
+        let pieces = self.durable.chunks_mut(piece_bytes);
+        for (durable, volatile) in pieces.zip(self.volatile.chunks(piece_bytes)) {
+            if durable != volatile && arrives() {
+                durable.copy_from_slice(volatile);
+            }
+        }
+    }
+
+    fn sync(&mut self, range: Range<usize>) {
+        let first = range.start - range.start % PAGE_BYTES;
+        let end = range.end.next_multiple_of(PAGE_BYTES).min(self.volatile.len());
+        self.durable[first..end].copy_from_slice(&self.volatile[first..end]);
+    }
+}
+
+impl Medium for PowerCutMedium {
+    fn create(&self, path: &Path, bytes: u64, header: &[u8]) -> Result<(), IoFailure> {
+        let file = attempt("open", path, || {
+            let mut disk = self.disk.lock().unwrap();
+            disk.files.push(Content::default());
+            let file = disk.files.len() - 1;
+            disk.names.insert(path.to_owned(), file);
+            Ok::<_, Error>(file)
+        })?;
+        let change = |call, change: &dyn Fn(&mut Content)| {
+            attempt(call, path, || {
+                change(&mut self.disk.lock().unwrap().files[file]);
+                Ok::<_, Error>(())
+            })
+        };
+        change("fallocate", &|content| content.volatile.resize(bytes as usize, 0))?;
+        change("write", &|content| {
+            content.volatile[..header.len()].copy_from_slice(header);
+        })?;
+        change("fsync", &|content| content.durable.clone_from(&content.volatile))
+    }
+
+    fn sync_names(&self, directory: &Path) -> Result<(), IoFailure> {
+        attempt("fsync", directory, || {
+            let mut disk = self.disk.lock().unwrap();
+            disk.durable_names = disk.names.clone();
+            Ok::<_, Error>(())
+        })
+    }
+
+    fn open(&self, path: &Path, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError> {
+        let opened = attempt("open", path, || {
+            let disk = self.disk.lock().unwrap();
+            disk.names.get(path).copied().ok_or(Error::from(ErrorKind::NotFound))
+        });
+        let file = present(opened)?;
+        let found_bytes = self.disk.lock().unwrap().files[file].volatile.len() as u64;
+        check_length(path, found_bytes, bytes)?;
+        Ok(Box::new(OpenFile {
+            medium: self.clone(),
+            path: path.to_owned(),
+            file,
+        }))
+    }
+
+    fn protect(&self, _: &Path) -> Result<(), IoFailure> {
+        Ok(())
+    }
+}
+
+struct OpenFile {
+    medium: PowerCutMedium,
+    path: PathBuf,
+    file: usize,
+}
+
+impl OpenFile {
+    fn call(&self, call: &'static str, made: impl FnOnce(&mut Content, &mut Numbers)) -> Result<(), IoFailure> {
+        attempt(call, &self.path, || {
+            let mut disk = self.medium.disk.lock().unwrap();
+            let Disk { numbers, files, .. } = &mut *disk;
+            made(&mut files[self.file], numbers);
+            Ok::<_, Error>(())
+        })
+    }
+}
+
+impl LayerFile for OpenFile {
+    fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), IoFailure> {
+        self.call("pread", |content, _| {
+            bytes.copy_from_slice(&content.volatile[offset as usize..][..bytes.len()]);
+        })
+    }
+
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), IoFailure> {
+        self.call("write to mapping", |content, numbers| {
+            // The kernel writes back when it likes, also what is about to be written over.
+            if numbers.below(16) == 0 {
+                let piece_bytes = PIECE_BYTES[numbers.below(2) as usize];
+                content.write_back(piece_bytes, || numbers.below(2) == 0);
+            }
+            content.volatile[offset as usize..][..bytes.len()].copy_from_slice(bytes);
+        })
+    }
+
+    fn sync(&mut self, range: Range<u64>) -> Result<(), IoFailure> {
+        self.call("msync", |content, _| {
+            content.sync(range.start as usize..range.end as usize);
+        })
+    }
+
+    fn release(&mut self, _: Range<u64>) -> Result<(), IoFailure> {
+        self.call("madvise", |_, _| {})
+    }
+}
