@@ -31,7 +31,7 @@ pub(crate) fn attempt<T, E: Into<io::Error>>(
     operation: impl FnOnce() -> Result<T, E>,
 ) -> Result<T, IoFailure> {
     let operation = || operation().map_err(Into::into);
-    #[cfg(test)]
+    #[cfg(all(test, feature = "keygen"))]
     let operation = || crate::faults::through(call, path, operation, |error| error);
     operation().map_err(|source| IoFailure {
         call,

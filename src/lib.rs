@@ -37,7 +37,7 @@ verify(scheme, &public_key, 17, &[7; 32], &signature)?;
 #[cfg(feature = "keygen")]
 pub mod audit;
 pub mod failure;
-#[cfg(test)]
+#[cfg(all(test, feature = "keygen"))]
 mod faults;
 #[cfg_attr(
     not(feature = "keygen"),
