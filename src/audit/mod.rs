@@ -4,6 +4,8 @@ mod batches;
 mod check;
 mod crown;
 mod damage;
+#[cfg(test)]
+mod fixture_tests;
 mod repair;
 mod status;
 #[cfg(test)]

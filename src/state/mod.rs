@@ -1,5 +1,7 @@
 //! The checkpoint store: which batches are done, with their checksums. The only module that names RocksDB.
 
+#[cfg(test)]
+mod damage_tests;
 mod records;
 mod store;
 

@@ -6,6 +6,8 @@ mod error;
 mod files;
 mod report;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 
