@@ -6,7 +6,7 @@ use crate::plan::LevelSpan;
 use crate::state::Store;
 
 /// The column families of version 1. The ledger of signed epochs has its place, and is empty until keys sign.
-const COLUMN_FAMILIES: [&str; 4] = ["meta", "batches", "crown", "ledger"];
+pub(crate) const COLUMN_FAMILIES: [&str; 4] = ["meta", "batches", "crown", "ledger"];
 
 pub(super) struct Create;
 

@@ -9,6 +9,8 @@ mod tests;
 
 use std::path::Path;
 
+pub(crate) use m0001_create::COLUMN_FAMILIES;
+
 use crate::keydir::{DirectoryLock, KeyDir, KeyPaths, Manifest};
 use crate::layers::{Disk, LayerError, Medium};
 use crate::state::StateError;

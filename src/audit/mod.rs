@@ -1,7 +1,18 @@
-//! Looking at a key without changing it: how far it is, and whether it is whole.
+//! How far a key is, whether it is whole, and making it whole again.
 
+mod batches;
 mod check;
+mod crown;
+mod damage;
+#[cfg(test)]
+mod fixture_tests;
+mod repair;
 mod status;
+#[cfg(test)]
+mod tests;
+mod tree;
 
-pub use check::{CheckError, CheckReport, Damage, check};
+pub use check::{CheckError, check};
+pub use damage::{CheckReport, Damage};
+pub use repair::{RepairError, RepairReport, RestoredFile, RewrittenLevel, StoreReplaced, repair};
 pub use status::{KeyStatus, StatusError, status};

@@ -8,7 +8,7 @@ use keymill::audit::{CheckReport, Damage, check};
 use serde_json::json;
 
 use super::failure::{self, Failure};
-use super::output::{print_json, print_lines};
+use super::output::{print_json, print_lines, say};
 
 /// Flags of check.
 #[derive(Debug, Args)]
@@ -33,6 +33,12 @@ pub fn run(arguments: &CheckArguments) -> Result<ExitCode, Failure> {
         let lines = report.damage.iter().map(as_text);
         print_lines(lines.chain([summary(&report)]))
     };
+    if !report.damage.is_empty() {
+        let directory = arguments.directory.display();
+        say(format_args!(
+            "keymill: 'keymill repair {directory}' mends what can be mended"
+        ));
+    }
     failure::answer(report.damage.is_empty(), printed)
 }
 
@@ -61,7 +67,7 @@ fn summary(report: &CheckReport) -> String {
     };
     let missing = match report.batches_missing {
         0 => String::new(),
-        missing => format!(", {missing} without a checkpoint yet"),
+        missing => format!(", {missing} without a checkpoint"),
     };
     let verdict = match report.damage.len() {
         0 => "clean".to_owned(),

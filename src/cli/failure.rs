@@ -141,7 +141,7 @@ impl Coded for SigningError {
 
 #[cfg(feature = "keygen")]
 mod job {
-    use keymill::audit::{CheckError, StatusError};
+    use keymill::audit::{CheckError, RepairError, StatusError};
     use keymill::{KeygenError, MigrationError, StateError};
 
     use super::{Coded, DIRECTORY, INTERRUPTED, MACHINE, USAGE};
@@ -204,6 +204,21 @@ mod job {
                 CheckError::KeyDir(error) => error.code(),
                 CheckError::State(error) => error.code(),
                 CheckError::Layer(error) => error.code(),
+            }
+        }
+    }
+    impl Coded for RepairError {
+        fn code(&self) -> u8 {
+            match self {
+                RepairError::KeyDir(error) | RepairError::Manifest(error) => error.code(),
+                RepairError::Layer(error) => error.code(),
+                RepairError::State(error) => error.code(),
+                RepairError::Io(error) => error.code(),
+                RepairError::Budget(error) => error.code(),
+                RepairError::Keygen(error) => error.code(),
+                RepairError::Interrupted => INTERRUPTED,
+                RepairError::DiskUnreliable { .. } => MACHINE,
+                RepairError::OtherRoot { .. } => DIRECTORY,
             }
         }
     }

@@ -73,7 +73,7 @@ fn key_request(arguments: &RequestArguments) -> Result<KeyRequest, Failure> {
 }
 
 /// The first SIGINT or SIGTERM asks the job to stop, a second one ends the program at once.
-fn stop_on_signals(cancel: &CancelHandle) -> std::io::Result<()> {
+pub(super) fn stop_on_signals(cancel: &CancelHandle) -> std::io::Result<()> {
     for signal in [SIGINT, SIGTERM] {
         // In this order: the first signal finds the flag unset, passes, and sets it.
         signal_hook::flag::register_conditional_shutdown(signal, INTERRUPTED, cancel.flag())?;

@@ -16,6 +16,8 @@ mod plan;
 #[cfg(feature = "keygen")]
 mod progress;
 mod public_key;
+#[cfg(feature = "keygen")]
+mod repair;
 mod request;
 mod schemes;
 #[cfg(feature = "keygen")]
@@ -73,6 +75,9 @@ enum Command {
     /// Check a key for damage; exit code 1 if there is any.
     #[cfg(feature = "keygen")]
     Check(check::CheckArguments),
+    /// Compute what is damaged of a key again from its secret.
+    #[cfg(feature = "keygen")]
+    Repair(repair::RepairArguments),
     /// List the schemes.
     Schemes(schemes::SchemesArguments),
     /// Bring a key directory to the present format.
@@ -121,6 +126,8 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Verify(arguments) => verify::run(&arguments),
         #[cfg(feature = "keygen")]
         Command::Check(arguments) => check::run(&arguments),
+        #[cfg(feature = "keygen")]
+        Command::Repair(arguments) => repair::run(&arguments, &settings),
         Command::Schemes(arguments) => schemes::run(&arguments),
         #[cfg(feature = "keygen")]
         Command::Migrate(arguments) => migrate::run(&arguments),

@@ -1,5 +1,7 @@
 //! A key directory: its names, manifest, secret file and lock.
 
+#[cfg(test)]
+mod damage_tests;
 pub(crate) mod durable;
 mod error;
 mod fillers;

@@ -11,9 +11,13 @@ pub(crate) const SECRET: &str = "secret";
 pub(crate) const LAYERS: &str = "layers";
 pub(crate) const STATE: &str = "state";
 pub(crate) const LOCK: &str = "LOCK";
+/// A checkpoint store that is being made in place of a damaged one.
+const STATE_DRAFT: &str = "state.draft";
+/// A damaged checkpoint store that was moved aside; further ones are numbered from 2, behind another dot.
+const STATE_DAMAGED: &str = "state.damaged";
 
 /// Everything that may stand at the top of a key directory.
-const TOP: [&str; 5] = [MANIFEST, SECRET, LAYERS, STATE, LOCK];
+const TOP: [&str; 6] = [MANIFEST, SECRET, LAYERS, STATE, LOCK, STATE_DRAFT];
 
 /// The paths of one key directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +50,16 @@ impl KeyPaths {
         self.root.join(STATE)
     }
 
+    pub(crate) fn state_draft(&self) -> PathBuf {
+        self.root.join(STATE_DRAFT)
+    }
+
+    /// Names for checkpoint stores that were moved aside, in the order in which they are taken.
+    pub(crate) fn states_damaged(&self) -> impl Iterator<Item = PathBuf> {
+        let numbered = (2u32..).map(|number| self.root.join(format!("{STATE_DAMAGED}.{number}")));
+        std::iter::once(self.root.join(STATE_DAMAGED)).chain(numbered)
+    }
+
     pub(crate) fn layers(&self) -> PathBuf {
         self.root.join(LAYERS)
     }
@@ -56,7 +70,7 @@ impl KeyPaths {
 
     /// An entry of the directory that a key directory does not have, if there is one.
     pub(crate) fn foreign_entry(&self) -> std::io::Result<Option<PathBuf>> {
-        let foreign = self.entries(|name| !TOP.contains(&name) && !is_temporary(name))?;
+        let foreign = self.entries(|name| !TOP.contains(&name) && !is_temporary(name) && !is_damaged_state(name))?;
         Ok(foreign.into_iter().next())
     }
 
@@ -74,5 +88,15 @@ impl KeyPaths {
             }
         }
         Ok(found)
+    }
+}
+
+/// Whether a name is that of a checkpoint store that was moved aside.
+fn is_damaged_state(name: &str) -> bool {
+    let number = name.strip_prefix(STATE_DAMAGED).map(|rest| rest.strip_prefix('.'));
+    match number {
+        Some(Some(number)) => number.parse::<u32>().is_ok(),
+        Some(None) => name == STATE_DAMAGED,
+        None => false,
     }
 }

@@ -108,6 +108,10 @@ impl Secret {
         let rest = text.strip_prefix("keymill-secret 1\n")?;
         let (kind, digits) = rest.strip_suffix('\n')?.split_once(' ')?;
         let mut bytes = [0; 32];
+        // keymill writes lower case, so anything else is not what it wrote.
+        if digits.bytes().any(|digit| digit.is_ascii_uppercase()) {
+            return None;
+        }
         hex::decode_to_slice(digits, &mut bytes).ok()?;
         let origins = [Origin::Fresh, Origin::Seed, Origin::PrfKey];
         let origin = origins.into_iter().find(|origin| origin.secret_kind() == kind)?;

@@ -10,12 +10,12 @@ use crate::keydir::Manifest;
 use crate::units::{BatchIndex, Epoch, Level, NodeIndex, Slice};
 
 /// Everything that is needed to compute any batch of a key.
-pub(super) struct BatchComputer<'a> {
-    pub(super) manifest: &'a Manifest,
-    pub(super) kernel: &'a dyn Kernel,
-    pub(super) prf_key: &'a PrfKey,
-    pub(super) cancel: &'a CancelHandle,
-    pub(super) progress: &'a dyn Progress,
+pub(crate) struct BatchComputer<'a> {
+    pub(crate) manifest: &'a Manifest,
+    pub(crate) kernel: &'a dyn Kernel,
+    pub(crate) prf_key: &'a PrfKey,
+    pub(crate) cancel: &'a CancelHandle,
+    pub(crate) progress: &'a dyn Progress,
 }
 
 /// Room for the slices of one batch, from the leaves upward, without gaps.

@@ -232,7 +232,8 @@ impl KeygenJob {
     }
 }
 
-fn worker_pool(threads: usize) -> Result<ThreadPool, KeygenError> {
+/// A pool of this many workers.
+pub(crate) fn worker_pool(threads: usize) -> Result<ThreadPool, KeygenError> {
     let builder = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .thread_name(|i| format!("keymill-{i}"));

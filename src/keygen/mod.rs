@@ -14,8 +14,12 @@ mod request;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use batch::BatchComputer;
 pub use cancel::CancelHandle;
+pub(crate) use done_set::DoneSet;
 pub use error::KeygenError;
+pub(crate) use job::worker_pool;
 pub use job::{JobOptions, KeygenJob, Summary};
+pub(crate) use pipeline::{Committer, run as compute_and_commit, unix_ms};
 pub use progress::{Event, NoProgress, Phase, Progress};
 pub use request::{KeyDefaults, KeyRequest};

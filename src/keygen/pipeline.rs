@@ -21,7 +21,7 @@ const GROUPS: usize = 2;
 type Group = Vec<BatchBuffer>;
 
 /// Computes and commits batches. Returns the number of epochs that it committed.
-pub(super) fn run(
+pub(crate) fn run(
     computer: &BatchComputer<'_>,
     pool: &ThreadPool,
     memory: &MemoryPlan,
@@ -76,12 +76,12 @@ fn compute_all(
 
 /// The side of the pipeline that writes. Any error here ends the job: a sync that failed once may seem to succeed when
 /// it is repeated, although the data is gone (docs/DURABILITY.md).
-pub(super) struct Committer<'a> {
-    pub(super) manifest: &'a Manifest,
-    pub(super) writer: &'a mut LayerWriter,
-    pub(super) store: &'a Store,
-    pub(super) progress: &'a dyn Progress,
-    pub(super) record: ProgressRecord,
+pub(crate) struct Committer<'a> {
+    pub(crate) manifest: &'a Manifest,
+    pub(crate) writer: &'a mut LayerWriter,
+    pub(crate) store: &'a Store,
+    pub(crate) progress: &'a dyn Progress,
+    pub(crate) record: ProgressRecord,
 }
 
 impl Committer<'_> {
@@ -124,7 +124,7 @@ impl Committer<'_> {
 }
 
 /// Milliseconds since 1970; 0 on a clock before that.
-pub(super) fn unix_ms() -> u64 {
+pub(crate) fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_millis() as u64)
 }

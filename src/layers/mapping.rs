@@ -67,9 +67,10 @@ impl ReadableMapping {
     /// Maps a file of a sealed key.
     pub(super) fn new(file: &File) -> io::Result<Self> {
         // SAFETY: the bytes must not change under the slices we hand out. The files of a sealed key are immutable: they
-        // are made read-only when it is sealed and nothing of ours writes them afterwards. Should another program write
-        // them all the same, a slice yields other bytes, on which nothing here depends for memory safety; should it
-        // truncate them, or the disk fail to give a page, an access gets SIGBUS.
+        // are made read-only when it is sealed, and only a repair writes them afterwards, and only where they are
+        // damaged. Should that or another program write them while they are mapped, a slice yields other bytes, on which
+        // nothing here depends for memory safety. A file is mapped only if it has its right length, which a repair never
+        // changes; should another program truncate it, or the disk fail to give a page, an access gets SIGBUS.
         let map = unsafe { Mmap::map(file) }?;
         // A path touches one node in each file, far from the last one.
         map.advise(Advice::Random)?;

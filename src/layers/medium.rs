@@ -50,7 +50,7 @@ pub(crate) trait Medium: Send + Sync {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Disk;
 
-const WRITABLE_MODE: u32 = 0o600;
+pub(super) const WRITABLE_MODE: u32 = 0o600;
 /// Sealed layer files are for reading.
 const SEALED_MODE: u32 = 0o400;
 
@@ -97,7 +97,7 @@ impl Medium for Disk {
 
 /// Allocates every block now: a full disk must be an error here, not a SIGBUS in the middle of the job. What is in the
 /// file stays.
-fn allocate(file: &File, bytes: u64, path: &Path) -> Result<(), IoFailure> {
+pub(super) fn allocate(file: &File, bytes: u64, path: &Path) -> Result<(), IoFailure> {
     loop {
         match attempt("fallocate", path, || {
             rustix::fs::fallocate(file, FallocateFlags::empty(), 0, bytes)
@@ -112,12 +112,13 @@ fn allocate(file: &File, bytes: u64, path: &Path) -> Result<(), IoFailure> {
     }
 }
 
-/// Fills a new file; one that has its length has been filled already.
+/// Fills a file up to this length; one that has it has been filled already.
 fn write_zeros(mut file: &File, bytes: u64) -> io::Result<()> {
-    if file.metadata()?.len() == bytes {
+    let Some(missing) = bytes.checked_sub(file.metadata()?.len()) else {
         return Ok(());
-    }
-    io::copy(&mut io::Read::take(io::repeat(0), bytes), &mut file)?;
+    };
+    io::Seek::seek(&mut file, io::SeekFrom::End(0))?;
+    io::copy(&mut io::Read::take(io::repeat(0), missing), &mut file)?;
     io::Seek::rewind(&mut file)
 }
 

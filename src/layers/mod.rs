@@ -7,6 +7,8 @@ mod header;
 mod mapping;
 #[cfg(feature = "keygen")]
 mod medium;
+#[cfg(feature = "keygen")]
+mod mend;
 mod reader;
 #[cfg(feature = "keygen")]
 mod touched;
@@ -18,6 +20,8 @@ use std::path::{Path, PathBuf};
 pub(crate) use header::Header;
 #[cfg(feature = "keygen")]
 pub(crate) use medium::{Disk, LayerFile, Medium};
+#[cfg(feature = "keygen")]
+pub(crate) use mend::{make_writable, mend, protect_again};
 pub use reader::LayerReader;
 #[cfg(feature = "keygen")]
 pub(crate) use touched::Touched;
@@ -34,7 +38,9 @@ pub enum LayerError {
     #[error(transparent)]
     Io(#[from] IoFailure),
     /// The header is not that of this key and level.
-    #[error("'{}' is damaged or belongs to another key: at offset {offset} {what}", .path.display())]
+    #[error(
+        "'{}' is damaged or belongs to another key: at offset {offset} {what}; {}", .path.display(), repair_hint(.path)
+    )]
     Header {
         /// The file.
         path: PathBuf,
@@ -44,7 +50,10 @@ pub enum LayerError {
         what: String,
     },
     /// The length is not what the header demands.
-    #[error("'{}' is {found_bytes} bytes long but has to be {expected_bytes}; it was truncated or replaced", .path.display())]
+    #[error(
+        "'{}' is {found_bytes} bytes long but has to be {expected_bytes}; it was truncated or replaced; {}",
+        .path.display(), repair_hint(.path)
+    )]
     Length {
         /// The file.
         path: PathBuf,
@@ -54,8 +63,14 @@ pub enum LayerError {
         expected_bytes: u64,
     },
     /// The file does not exist.
-    #[error("the layer file '{}' is missing", .0.display())]
+    #[error("the layer file '{}' is missing; {}", .0.display(), repair_hint(.0))]
     Missing(PathBuf),
+}
+
+/// Which command mends a layer file.
+fn repair_hint(layer: &Path) -> String {
+    let directory = layer.ancestors().nth(2).unwrap_or(layer);
+    format!("'keymill repair {}' restores it", directory.display())
 }
 
 /// Compares the length of a file with what it has to be: a page past the end of a mapped file would be SIGBUS.

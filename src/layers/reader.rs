@@ -17,7 +17,8 @@ use crate::units::{KeyId, Level, NodeIndex, Slice};
 /// Reads nodes of a sealed key. Needs neither the secret nor the checkpoint store.
 #[derive(Debug)]
 pub struct LayerReader {
-    layers: Vec<MappedLayer>,
+    /// One a level; none for a file that cannot be used, which only [`open_usable`](Self::open_usable) lets pass.
+    layers: Vec<Option<MappedLayer>>,
     digest_bytes: usize,
 }
 
@@ -43,28 +44,34 @@ impl LayerReader {
         digest_bytes: usize,
         key_id: KeyId,
     ) -> Result<Self, LayerError> {
-        let layers = geometry
-            .levels()
-            .iter()
-            .map(|span| MappedLayer::open(&layer_file(layers_directory, span.level), span, digest_bytes, key_id))
-            .collect::<Result<_, _>>()?;
-        Ok(Self { layers, digest_bytes })
+        let (reader, unusable) = Self::open_usable(layers_directory, geometry, digest_bytes, key_id);
+        match unusable.into_iter().next() {
+            Some((_, error)) => Err(error),
+            None => Ok(reader),
+        }
     }
 
-    /// Looks at every layer file of a key and names all that cannot be used.
-    #[cfg(feature = "keygen")]
-    pub(crate) fn unusable_files(
+    /// Maps every layer file of a key that can be used, and names all that cannot.
+    pub(crate) fn open_usable(
         layers_directory: &Path,
         geometry: &Geometry,
         digest_bytes: usize,
         key_id: KeyId,
-    ) -> Vec<(Level, LayerError)> {
-        let open = |span: &LevelSpan| {
+    ) -> (Self, Vec<(Level, LayerError)>) {
+        let mut unusable = Vec::new();
+        let mut layers = Vec::new();
+        for span in geometry.levels() {
             let path = layer_file(layers_directory, span.level);
-            let error = MappedLayer::open(&path, span, digest_bytes, key_id).err()?;
-            Some((span.level, error))
-        };
-        geometry.levels().iter().filter_map(open).collect()
+            let opened = MappedLayer::open(&path, span, digest_bytes, key_id);
+            layers.push(opened.map_err(|error| unusable.push((span.level, error))).ok());
+        }
+        (Self { layers, digest_bytes }, unusable)
+    }
+
+    /// Whether the file of this level can be used.
+    #[cfg(feature = "keygen")]
+    pub(crate) fn has(&self, level: Level) -> bool {
+        self.layer(level).is_some()
     }
 
     /// The digest of a node; `None` if the key does not store it.
@@ -77,7 +84,7 @@ impl LayerReader {
 
     /// The digests of a run of nodes; `None` if the key does not store all of them.
     pub fn slice(&self, slice: &Slice) -> Option<&[u8]> {
-        let layer = self.layers.get(usize::from(slice.level.0))?;
+        let layer = self.layer(slice.level)?;
         layer.mapping.bytes().get(self.offsets(layer, slice)?)
     }
 
@@ -86,13 +93,17 @@ impl LayerReader {
     #[cfg(feature = "keygen")]
     pub(crate) fn read(&self, slice: &Slice, bytes: &mut Vec<u8>) -> Result<(), LayerError> {
         bytes.clear();
-        let layer = self.layers.get(usize::from(slice.level.0));
+        let layer = self.layer(slice.level);
         let Some((layer, offsets)) = layer.and_then(|l| Some((l, self.offsets(l, slice)?))) else {
             return Ok(());
         };
         bytes.resize(offsets.len(), 0);
         let read = || layer.file.read_exact_at(bytes, offsets.start as u64);
         Ok(attempt("pread", &layer.path, read)?)
+    }
+
+    fn layer(&self, level: Level) -> Option<&MappedLayer> {
+        self.layers.get(usize::from(level.0))?.as_ref()
     }
 
     fn offsets(&self, layer: &MappedLayer, slice: &Slice) -> Option<Range<usize>> {

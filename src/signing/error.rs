@@ -25,9 +25,9 @@ pub enum SigningError {
     },
     /// What is stored does not lead to the root.
     #[error(
-        "the path of epoch {epoch} in '{}' does not lead to the root: a layer file is damaged; 'keymill check' finds \
-         where",
-        .directory.display()
+        "the path of epoch {epoch} in '{}' does not lead to the root: a layer file is damaged; 'keymill check {}' \
+         finds where, and 'keymill repair {}' mends it",
+        .directory.display(), .directory.display(), .directory.display()
     )]
     Damaged {
         /// The epoch.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::SigningError;
-use crate::hash::Kernel;
+use crate::hash::{Kernel, check_canonical};
 use crate::keydir::{KeyDir, Manifest};
 use crate::layers::LayerReader;
 use crate::units::{Epoch, Level, NodeIndex};
@@ -82,7 +82,11 @@ impl PathReader {
         let path = self.unchecked_path(epoch)?;
         let mut node = path.leaf.clone();
         self.kernel.fold_path(epoch, &path.siblings, &mut node);
-        if node == self.root {
+        // The kernel reduces what is not canonical, so that two forms of a digest would lead to the same root.
+        let is_canonical = [&path.leaf, &path.siblings]
+            .into_iter()
+            .all(|d| check_canonical(d).is_ok());
+        if node == self.root && is_canonical {
             return Ok(path);
         }
         Err(SigningError::Damaged {

@@ -1,5 +1,7 @@
 //! The checkpoint store: which batches are done, with their checksums. The only module that names RocksDB.
 
+#[cfg(test)]
+mod damage_tests;
 mod records;
 mod store;
 
@@ -28,7 +30,10 @@ pub enum StateError {
         message: String,
     },
     /// The store is missing or corrupt.
-    #[error("the checkpoint store '{}' is damaged: {message}", .path.display())]
+    #[error(
+        "the checkpoint store '{}' is damaged: {message}; 'keymill repair {}' makes a new one", .path.display(),
+        .path.parent().unwrap_or(.path).display()
+    )]
     Damaged {
         /// The store.
         path: PathBuf,
@@ -37,8 +42,9 @@ pub enum StateError {
     },
     /// The store holds checkpoints of another key.
     #[error(
-        "the checkpoints in '{}' belong to another key: their binding is {found}, the manifest's is {expected}",
-        .path.display()
+        "the checkpoints in '{}' belong to another key: their binding is {found}, the manifest's is {expected}; put \
+         this key's in their place, or move them away and run 'keymill repair {}'",
+        .path.display(), .path.parent().unwrap_or(.path).display()
     )]
     OtherKey {
         /// The store.

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBRecoveryMode, ErrorKind, IteratorMode,
-    LogLevel, Options, WriteBatch, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBRecoveryMode, Direction, ErrorKind,
+    IteratorMode, LogLevel, Options, WriteBatch, WriteOptions,
 };
 use serde::de::DeserializeOwned;
 
@@ -94,7 +94,12 @@ impl Store {
             db,
             path: path.to_owned(),
         };
-        let found = store.get(META, BINDING_KEY)?.unwrap_or_default();
+        let Some(found) = store.get(META, BINDING_KEY)? else {
+            return Err(StateError::Damaged {
+                path: path.to_owned(),
+                message: "it does not say to which key it belongs; what was written to it last is lost".to_owned(),
+            });
+        };
         if found != binding {
             return Err(StateError::OtherKey {
                 path: path.to_owned(),
@@ -143,13 +148,55 @@ impl Store {
         }))
     }
 
+    /// The record of a batch.
+    pub(crate) fn batch(&self, batch: BatchIndex) -> Result<Option<BatchRecord>, StateError> {
+        let value = self.get(BATCHES, &batch.0.to_be_bytes())?;
+        value.map(|value| self.decode(BATCHES, &value)).transpose()
+    }
+
+    /// The keys of all batch records that are not between these two batches.
+    pub(crate) fn batches_outside(&self, first: BatchIndex, last: BatchIndex) -> Result<Vec<Box<[u8]>>, StateError> {
+        let (first, last) = (first.0.to_be_bytes(), last.0.to_be_bytes());
+        let family = self.family(BATCHES)?;
+        let keys = |mode| {
+            let entries = self.db.iterator_cf(family, mode);
+            entries.map(|entry| Ok(attempt("reading", &self.path, || entry)?.0))
+        };
+        // An error is passed on, whatever its place.
+        let is_before = |key: &Result<Box<[u8]>, StateError>| !key.as_ref().is_ok_and(|key| key[..] >= first[..]);
+        let is_after = |key: &Result<Box<[u8]>, StateError>| !key.as_ref().is_ok_and(|key| key[..] == last[..]);
+        let before = keys(IteratorMode::Start).take_while(is_before);
+        let after = keys(IteratorMode::From(&last, Direction::Forward)).filter(is_after);
+        before.chain(after).collect()
+    }
+
+    /// Removes batch records by their keys, in one synced write.
+    pub(crate) fn remove_batches(&self, keys: &[Box<[u8]>]) -> Result<(), StateError> {
+        let mut batch = WriteBatch::default();
+        let batches = self.family(BATCHES)?;
+        keys.iter().for_each(|key| batch.delete_cf(batches, key));
+        self.write_synced(batch)
+    }
+
+    /// Reads everything in the store once, so that damage in any part of it is found.
+    pub(crate) fn read_through(&self) -> Result<(), StateError> {
+        for name in existing_families(&self.path)? {
+            let family = self.db.cf_handle(&name).ok_or_else(|| self.damaged_record(&name))?;
+            for entry in self.db.iterator_cf(family, IteratorMode::Start) {
+                attempt("reading", &self.path, || entry)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The checksums of a level above the batches.
     pub(crate) fn crown(&self, level: Level) -> Result<Option<CrownRecord>, StateError> {
         let value = self.get(CROWN, &[level.0])?;
         value.map(|value| self.decode(CROWN, &value)).transpose()
     }
 
-    fn progress(&self) -> Result<ProgressRecord, StateError> {
+    /// How the job stood at its last commit.
+    pub(crate) fn progress(&self) -> Result<ProgressRecord, StateError> {
         match self.get(META, PROGRESS_KEY)? {
             Some(value) => self.decode(META, &value),
             None => Ok(ProgressRecord::default()),
@@ -195,8 +242,7 @@ fn existing_families(path: &Path) -> Result<Vec<String>, StateError> {
     if !path.join("CURRENT").exists() {
         return Err(StateError::Damaged {
             path: path.to_owned(),
-            message: "it is missing or has no CURRENT file; restore it, or make the key again from its secret"
-                .to_owned(),
+            message: "it is missing or has no CURRENT file".to_owned(),
         });
     }
     attempt("opening", path, || DB::list_cf(&options(), path))

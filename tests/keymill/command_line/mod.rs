@@ -10,6 +10,7 @@ mod disk_room;
 mod interrupted;
 mod life_of_a_key;
 mod outputs;
+mod repairing;
 mod secrecy;
 mod settings;
 mod streams;

@@ -1,0 +1,64 @@
+//! What a check found.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use crate::units::{BatchIndex, Level, Slice};
+
+/// A piece of a key that is not what it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The file.
+    pub file: PathBuf,
+    /// The level of the damaged nodes.
+    pub level: Option<Level>,
+    /// The batch that owns them; none above the batches.
+    pub batch: Option<BatchIndex>,
+    /// The nodes among which the damage lies.
+    pub nodes: Option<Range<u64>>,
+    /// What was found.
+    pub what: String,
+}
+
+impl Damage {
+    /// Damage of a file as a whole; `what` names it.
+    pub(super) fn of_file(file: PathBuf, level: Option<Level>, what: String) -> Self {
+        Self {
+            file,
+            level,
+            batch: None,
+            nodes: None,
+            what,
+        }
+    }
+}
+
+/// What a check looked at, and what it found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckReport {
+    /// Batches that were looked at: those that have a checkpoint, and all of a sealed key.
+    pub batches_checked: u64,
+    /// Batches that have no checkpoint; of a sealed key there must be none.
+    pub batches_missing: u64,
+    /// Whether the secret is there; a directory that only serves paths needs none.
+    pub secret_present: bool,
+    /// Whether the leaves were computed again.
+    pub deep: bool,
+    /// Everything that is wrong.
+    pub damage: Vec<Damage>,
+}
+
+impl CheckReport {
+    /// Whether damage among these nodes is in the report already.
+    pub(super) fn names(&self, slice: &Slice) -> bool {
+        self.damage.iter().any(|damage| {
+            let nodes = damage.nodes.as_ref();
+            damage.level == Some(slice.level) && nodes.is_some_and(|nodes| overlap(nodes, &slice.nodes))
+        })
+    }
+}
+
+/// Whether two ranges have a node in common.
+pub(super) fn overlap(a: &Range<u64>, b: &Range<u64>) -> bool {
+    a.start < b.end && b.start < a.end
+}

@@ -1,0 +1,221 @@
+//! Which batches are damaged, and computing exactly those again.
+
+use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
+
+use super::{Repair, RepairError};
+use crate::audit::batches::WINDOW_BATCHES;
+use crate::audit::tree::Tree;
+use crate::keydir::KeyState;
+use crate::keygen::{BatchComputer, Committer, DoneSet, NoProgress, compute_and_commit, unix_ms};
+use crate::plan::Batches;
+use crate::state::{BatchRecord, ProgressRecord, StateError};
+use crate::units::BatchIndex;
+
+/// Times that batches are computed and read again before the disk is given up.
+const ROUNDS_MAX: u32 = 3;
+
+/// What is to be done about a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It agrees with its record and with itself.
+    Sound,
+    /// It has to be computed again.
+    Damaged,
+    /// It agrees with itself but has no record: whether it is this key's is for the root to say.
+    Unproven,
+    /// It has not been made yet.
+    Left,
+}
+
+/// What all batches of a key are like.
+pub(super) struct Survey {
+    /// All batches but the damaged ones.
+    pub(super) not_damaged: DoneSet,
+    /// All batches but those that have no record and agree with themselves.
+    pub(super) not_unproven: DoneSet,
+    /// Batches that keygen has to make.
+    pub(super) left: u64,
+    /// Batches that have a record and agree with it.
+    pub(super) sound: u64,
+}
+
+impl Repair<'_> {
+    pub(super) fn survey(&self) -> Result<Survey, RepairError> {
+        let batches = self.tree.plan().batches();
+        let mut survey = Survey {
+            not_damaged: DoneSet::none(batches),
+            not_unproven: DoneSet::none(batches),
+            left: 0,
+            sound: 0,
+        };
+        self.judge(batches.all(), |position, verdict| {
+            if verdict != Verdict::Damaged {
+                survey.not_damaged.insert(position);
+            }
+            if verdict != Verdict::Unproven {
+                survey.not_unproven.insert(position);
+            }
+            survey.left += u64::from(verdict == Verdict::Left);
+            survey.sound += u64::from(verdict == Verdict::Sound);
+        })?;
+        Ok(survey)
+    }
+
+    /// Computes the batches that are not in the set, writes them, and makes sure that they stay.
+    pub(super) fn recompute(&mut self, others: &DoneSet, sound: u64) -> Result<(), RepairError> {
+        let tree = self.tree;
+        let batches = tree.plan().batches();
+        self.report.add_recomputed(others.pending(batches));
+        let mut others = others.clone();
+        let mut record = ProgressRecord {
+            batches_done: sound,
+            run_started_unix_ms: unix_ms(),
+            ..ProgressRecord::default()
+        };
+        for _round in 0..ROUNDS_MAX {
+            if others.count() == batches.count() {
+                return Ok(());
+            }
+            let computer = BatchComputer {
+                manifest: tree.manifest(),
+                kernel: tree.kernel,
+                prf_key: self.prf_key,
+                cancel: self.cancel,
+                progress: &NoProgress,
+            };
+            let (pool, memory, store) = (self.pool, self.memory, self.store);
+            let committer = Committer {
+                manifest: tree.manifest(),
+                writer: self.open_writer()?,
+                store,
+                progress: &NoProgress,
+                record: record.clone(),
+            };
+            record.run_epochs = compute_and_commit(&computer, pool, memory, others.pending(batches), committer)?;
+            self.go_on()?;
+            others = self.still_damaged(&others, batches)?;
+        }
+        Err(self.disk_unreliable(ROUNDS_MAX))
+    }
+
+    fn disk_unreliable(&self, rounds: u32) -> RepairError {
+        RepairError::DiskUnreliable {
+            directory: self.tree.key.path().to_owned(),
+            rounds,
+        }
+    }
+
+    /// Of the batches that are not in the set, those whose nodes are what the secret gives are added to it.
+    pub(super) fn others_than_wrong(&self, unsuspected: &DoneSet) -> Result<DoneSet, RepairError> {
+        let batches = self.tree.plan().batches();
+        let deep = Tree {
+            prf_key: Some(self.prf_key),
+            ..*self.tree
+        };
+        let mut others = unsuspected.clone();
+        let mut suspects = unsuspected.pending(batches).peekable();
+        while suspects.peek().is_some() {
+            // As few as can be computed side by side, so that a signal is answered soon.
+            self.go_on()?;
+            let window: Vec<BatchIndex> = suspects.by_ref().take(self.pool.current_num_threads()).collect();
+            let right: Vec<BatchIndex> = self.pool.install(|| {
+                let suspects = window.into_par_iter();
+                let right = suspects.filter(|batch| deep.batch(*batch, None).damage.is_empty());
+                right.collect()
+            });
+            let positions = right.into_iter().filter_map(|batch| batches.position(batch));
+            positions.for_each(|position| others.insert(position));
+        }
+        Ok(others)
+    }
+
+    /// Of the batches that are not in the set, those that agree with their records now are added to it.
+    fn still_damaged(&self, others: &DoneSet, batches: &Batches) -> Result<DoneSet, RepairError> {
+        let mut now = others.clone();
+        self.judge(others.pending(batches), |position, verdict| {
+            if verdict == Verdict::Sound {
+                now.insert(position);
+            }
+        })?;
+        Ok(now)
+    }
+
+    /// Gives the sound batches that are not in the set a record of what is in their files.
+    pub(super) fn renew_records(&mut self, others: &DoneSet) -> Result<(), RepairError> {
+        let batches = self.tree.plan().batches();
+        let mut progress = self.store.progress()?;
+        let mut pending = others.pending(batches).peekable();
+        while pending.peek().is_some() {
+            self.go_on()?;
+            let window: Vec<BatchIndex> = pending.by_ref().take(WINDOW_BATCHES).collect();
+            let found = self.pool.install(|| {
+                let found = window.par_iter().map(|batch| (*batch, self.tree.batch(*batch, None)));
+                found.collect::<Vec<_>>()
+            });
+            if found.iter().any(|(_, found)| !found.damage.is_empty()) {
+                // It was sound when the root was folded.
+                return Err(self.disk_unreliable(1));
+            }
+            let records: Vec<_> = found.into_iter().map(|(batch, found)| (batch, found.record)).collect();
+            progress.batches_done += records.len() as u64;
+            self.store.commit_batches(&records, &progress)?;
+            self.report.batch_records_renewed += records.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn judge(
+        &self,
+        batches: impl Iterator<Item = BatchIndex>,
+        mut note: impl FnMut(usize, Verdict),
+    ) -> Result<(), RepairError> {
+        let tree = self.tree;
+        let mut batches = batches.peekable();
+        while batches.peek().is_some() {
+            self.go_on()?;
+            let window = batches.by_ref().take(WINDOW_BATCHES);
+            let window = window.map(|batch| Ok((batch, self.entry(batch)?)));
+            let window: Vec<(BatchIndex, Entry)> = window.collect::<Result<_, RepairError>>()?;
+            let verdicts: Vec<(BatchIndex, Verdict)> = self.pool.install(|| {
+                let verdicts = window
+                    .par_iter()
+                    .map(|(batch, entry)| (*batch, verdict(tree, *batch, entry)));
+                verdicts.collect()
+            });
+            for (batch, verdict) in verdicts {
+                if let Some(position) = tree.plan().batches().position(batch) {
+                    note(position, verdict);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(&self, batch: BatchIndex) -> Result<Entry, RepairError> {
+        match self.store.batch(batch) {
+            Ok(Some(record)) if self.tree.fits(&record) => Ok(Entry::Record(record)),
+            // The whole store has been read, so this is not damage of the store: somebody wrote what is no record.
+            Ok(Some(_)) | Err(StateError::Damaged { .. }) => Ok(Entry::Unusable),
+            Ok(None) => Ok(Entry::None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn verdict(tree: &Tree<'_>, batch: BatchIndex, entry: &Entry) -> Verdict {
+    let is_sound = |record| tree.batch(batch, record).damage.is_empty();
+    match (entry, tree.manifest().state()) {
+        (Entry::Record(record), _) if is_sound(Some(record)) => Verdict::Sound,
+        (Entry::None, KeyState::Generating) => Verdict::Left,
+        (Entry::None | Entry::Unusable, KeyState::Sealed) if is_sound(None) => Verdict::Unproven,
+        _ => Verdict::Damaged,
+    }
+}
+
+/// What the checkpoint store says of a batch.
+enum Entry {
+    Record(BatchRecord),
+    /// There is something under its key that is no record of a batch of this key.
+    Unusable,
+    None,
+}

@@ -1,0 +1,133 @@
+//! The crown of a sealed key: proving it, and writing again what is wrong in it.
+
+use super::{Repair, RepairError, RewrittenLevel};
+use crate::plan::{LevelSpan, pieces};
+use crate::state::{CrownRecord, StateError};
+use crate::units::{Level, NodeIndex, Slice};
+
+/// Nodes of the batches' roots that are held in memory at once while the root is folded.
+const FOLDED_NODES: u64 = 1024;
+
+impl Repair<'_> {
+    /// The root that the batches lead to. Reads none of the levels above them, and writes nothing.
+    pub(super) fn folded_root(&self) -> Result<Vec<u8>, RepairError> {
+        let level = self.tree.manifest().scheme().root_level();
+        self.folded(&Slice { level, nodes: 0..1 })
+    }
+
+    /// Stored nodes of a level of the crown, as the batches' roots and the fillers give them.
+    fn folded(&self, slice: &Slice) -> Result<Vec<u8>, RepairError> {
+        self.go_on()?;
+        let lowest = self.tree.plan().batches().root_level();
+        if slice.level == lowest {
+            let mut roots = Vec::new();
+            self.tree.layers.read(slice, &mut roots)?;
+            self.tree.put_fillers(slice, &mut roots);
+            return Ok(roots);
+        }
+        let count = slice.nodes.end - slice.nodes.start;
+        if count > 1 && count << (slice.level.0 - lowest.0) > FOLDED_NODES {
+            let middle = slice.nodes.start + count / 2;
+            let half = |nodes| {
+                self.folded(&Slice {
+                    level: slice.level,
+                    nodes,
+                })
+            };
+            let mut nodes = half(slice.nodes.start..middle)?;
+            nodes.extend(half(middle..slice.nodes.end)?);
+            return Ok(nodes);
+        }
+        let children = self.folded(&self.children(slice))?;
+        Ok(self.parents(slice, &children))
+    }
+
+    /// The stored nodes that the computed ones among these are made of.
+    fn children(&self, slice: &Slice) -> Slice {
+        let computed = self.tree.computed(slice).nodes;
+        Slice {
+            level: Level(slice.level.0 - 1),
+            nodes: 2 * computed.start..2 * computed.end,
+        }
+    }
+
+    /// A slice from its children: hashes, and fillers in their places.
+    fn parents(&self, slice: &Slice, children: &[u8]) -> Vec<u8> {
+        let digest_bytes = self.tree.manifest().scheme().digest_bytes();
+        let computed = self.tree.computed(slice).nodes;
+        let offset = |node: u64| (node - slice.nodes.start) as usize * digest_bytes;
+        let mut nodes = vec![0; offset(slice.nodes.end)];
+        let hashed = &mut nodes[offset(computed.start)..offset(computed.end)];
+        let first = NodeIndex(computed.start);
+        self.tree.kernel.parents(slice.level, first, children, hashed);
+        self.tree.put_fillers(slice, &mut nodes);
+        nodes
+    }
+
+    /// Compares every level of the crown with the one below, writes the nodes that differ, makes them durable, and then
+    /// commits the checksums that differ: the order in which a job commits.
+    pub(super) fn mend_crown(&mut self) -> Result<(), RepairError> {
+        let tree = self.tree;
+        let lowest = usize::from(tree.plan().batches().root_level().0);
+        let mut renewed = Vec::new();
+        for span in &tree.plan().geometry().levels()[lowest..] {
+            let record = self.mend_level(span)?;
+            let known = match self.store.crown(span.level) {
+                // What cannot be decoded counts as absent.
+                Err(StateError::Damaged { .. }) => None,
+                known => known?,
+            };
+            if known.as_ref() != Some(&record) {
+                renewed.push((span.level, record));
+            }
+        }
+        if renewed.is_empty() {
+            return Ok(());
+        }
+        self.store.commit_crown(&renewed)?;
+        self.report.crown_records_renewed = renewed.into_iter().map(|(level, _)| level).collect();
+        Ok(())
+    }
+
+    fn mend_level(&mut self, span: &LevelSpan) -> Result<CrownRecord, RepairError> {
+        let tree = self.tree;
+        let level = span.level;
+        let digest_bytes = tree.manifest().scheme().digest_bytes();
+        let (mut piece_crc32, mut wrong_nodes) = (Vec::new(), 0);
+        let mut stored = Vec::new();
+        for piece in pieces(level, span.stored.clone()) {
+            self.go_on()?;
+            let expected = self.piece(&piece)?;
+            tree.layers.read(&piece, &mut stored)?;
+            let pairs = stored.chunks(digest_bytes).zip(expected.chunks(digest_bytes));
+            let wrong = pairs.filter(|(stored, expected)| stored != expected).count() as u64;
+            if wrong > 0 {
+                self.open_writer()?.write(&piece, &expected)?;
+                wrong_nodes += wrong;
+            }
+            piece_crc32.push(crc32fast::hash(&expected));
+        }
+        if wrong_nodes > 0 {
+            let nodes = span.stored.clone();
+            self.open_writer()?.sync(&Slice { level, nodes })?;
+            self.report.crown_rewritten.push(RewrittenLevel {
+                file: tree.key.paths().layer(level),
+                level,
+                nodes: wrong_nodes,
+            });
+        }
+        Ok(CrownRecord { piece_crc32 })
+    }
+
+    /// A piece as it has to be; the level below has been mended already.
+    fn piece(&self, piece: &Slice) -> Result<Vec<u8>, RepairError> {
+        let mut below = Vec::new();
+        if piece.level == self.tree.plan().batches().root_level() {
+            self.tree.layers.read(piece, &mut below)?;
+            self.tree.put_fillers(piece, &mut below);
+            return Ok(below);
+        }
+        self.tree.layers.read(&self.children(piece), &mut below)?;
+        Ok(self.parents(piece, &below))
+    }
+}

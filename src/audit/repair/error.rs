@@ -1,0 +1,84 @@
+//! Why a repair did not make a key whole.
+
+use std::path::PathBuf;
+
+use crate::failure::IoFailure;
+use crate::keydir::KeyDirError;
+use crate::keygen::KeygenError;
+use crate::layers::LayerError;
+use crate::migrations::MigrationError;
+use crate::plan::BudgetTooSmall;
+use crate::state::StateError;
+
+/// A repair could not begin, or ended early. What it had mended stays, and the same repair goes on from there.
+#[derive(Debug, thiserror::Error)]
+pub enum RepairError {
+    /// The directory is not a key directory, it is locked, or its secret is not there.
+    #[error(transparent)]
+    KeyDir(KeyDirError),
+    /// Without the manifest nothing is known of the key.
+    #[error(
+        "{0}; a repair needs the manifest: restore it from a copy, or make the key again in another directory, with \
+         the secret, scheme and epochs of this one"
+    )]
+    Manifest(KeyDirError),
+    /// A layer file cannot be read or written.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+    /// The checkpoint store failed, or is another key's.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A call failed.
+    #[error(transparent)]
+    Io(#[from] IoFailure),
+    /// The memory budget is too small.
+    #[error(transparent)]
+    Budget(#[from] BudgetTooSmall),
+    /// Batches could not be computed again.
+    #[error(transparent)]
+    Keygen(#[from] KeygenError),
+    /// Somebody asked the repair to stop.
+    #[error("interrupted; run the same command again to go on with the repair")]
+    Interrupted,
+    /// What was written is not what is read.
+    #[error(
+        "what was written to '{}' was written {rounds} times and still reads otherwise; the disk cannot be trusted",
+        .directory.display()
+    )]
+    DiskUnreliable {
+        /// The key directory.
+        directory: PathBuf,
+        /// How often it was written.
+        rounds: u32,
+    },
+    /// Every leaf is the secret's, and the root is another one.
+    #[error(
+        "the secret in '{}' leads to the root {found}, but the manifest names {expected}: the manifest was changed \
+         together with its checksum, or this machine computes or stores wrongly. The manifest and the levels above the \
+         batches were left as they are",
+        .directory.display()
+    )]
+    OtherRoot {
+        /// The key directory.
+        directory: PathBuf,
+        /// The root in the manifest, in hex.
+        expected: String,
+        /// The root that the secret leads to, in hex.
+        found: String,
+    },
+}
+
+impl From<KeyDirError> for RepairError {
+    fn from(error: KeyDirError) -> Self {
+        match error {
+            KeyDirError::Manifest { .. } | KeyDirError::NoManifest(_) => Self::Manifest(error),
+            _ => Self::KeyDir(error),
+        }
+    }
+}
+
+impl From<MigrationError> for RepairError {
+    fn from(error: MigrationError) -> Self {
+        Self::Keygen(error.into())
+    }
+}

@@ -1,0 +1,167 @@
+//! Making a damaged key whole again, from its secret: exactly what is damaged is written, in the order of a job's commit.
+
+mod batches;
+mod crown;
+mod error;
+mod files;
+mod report;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use rayon::ThreadPool;
+
+pub use error::RepairError;
+pub use report::{RepairReport, RestoredFile, RewrittenLevel, StoreReplaced};
+
+use super::tree::Tree;
+use crate::hash::PrfKey;
+use crate::keydir::{DirectoryLock, KeyDir, KeyState};
+use crate::keygen::{CancelHandle, DoneSet, JobOptions, worker_pool};
+use crate::layers::{Disk, LayerReader, LayerWriter, Medium};
+use crate::plan::MemoryPlan;
+use crate::state::Store;
+
+/// Repairs the key in a directory: layer files that are missing, cut or headed wrongly, the checkpoint store, every batch
+/// that is damaged, and the levels above them. What is right is not written. Of an unfinished key, batches that have no
+/// checkpoint are left to keygen.
+///
+/// A repair that ended early, in whatever way, is finished by another one.
+///
+/// # Errors
+/// [`RepairError`]. Manifest and secret are never changed; both have to be this key's.
+pub fn repair(directory: &Path, options: JobOptions, cancel: &CancelHandle) -> Result<RepairReport, RepairError> {
+    repair_on(&Disk, directory, options, cancel)
+}
+
+fn repair_on(
+    medium: &dyn Medium,
+    directory: &Path,
+    options: JobOptions,
+    cancel: &CancelHandle,
+) -> Result<RepairReport, RepairError> {
+    let key = KeyDir::open(directory)?;
+    let _lock = DirectoryLock::take(&key.paths().lock())?;
+    // Once more, now that nobody else can be writing it.
+    let key = KeyDir::open(directory)?;
+    let manifest = key.manifest();
+    let prf_key = key.prf_key()?;
+    let memory = options.memory_plan(manifest.plan())?;
+    let pool = worker_pool(memory.threads)?;
+    let kernel = key.kernel();
+    let (store, store_replaced) = store::open(key.paths(), &manifest.binding())?;
+    let files_restored = files::restore(&key, medium)?;
+    let layers = LayerReader::open(
+        &key.paths().layers(),
+        manifest.plan().geometry(),
+        manifest.scheme().digest_bytes(),
+        manifest.key_id(),
+    )?;
+    let tree = Tree {
+        key: &key,
+        layers: &layers,
+        kernel: kernel.as_ref(),
+        prf_key: None,
+    };
+    let repair = Repair {
+        tree: &tree,
+        medium,
+        prf_key: &prf_key,
+        store: &store,
+        writer: None,
+        memory: &memory,
+        pool: &pool,
+        cancel,
+        report: RepairReport {
+            store_replaced,
+            files_restored,
+            ..RepairReport::default()
+        },
+    };
+    repair.run()
+}
+
+/// A repair whose layer files are files of this key again, but may hold anything.
+struct Repair<'a> {
+    tree: &'a Tree<'a>,
+    medium: &'a dyn Medium,
+    prf_key: &'a PrfKey,
+    store: &'a Store,
+    /// Opened when there is something to write.
+    writer: Option<LayerWriter>,
+    memory: &'a MemoryPlan,
+    pool: &'a ThreadPool,
+    cancel: &'a CancelHandle,
+    report: RepairReport,
+}
+
+impl Repair<'_> {
+    fn run(mut self) -> Result<RepairReport, RepairError> {
+        let survey = self.survey()?;
+        self.report.batches_left = survey.left;
+        self.recompute(&survey.not_damaged, survey.sound)?;
+        if self.tree.manifest().state() == KeyState::Sealed {
+            let mut not_unproven = survey.not_unproven;
+            self.prove(&mut not_unproven)?;
+            self.mend_crown()?;
+            // Only now: a record says that a batch is right, and it is the root that has proven it.
+            self.renew_records(&not_unproven)?;
+        }
+        let foreign = self.tree.foreign_records(self.store)?;
+        if !foreign.is_empty() {
+            self.store.remove_batches(&foreign)?;
+            self.report.records_removed = foreign.len() as u64;
+        }
+        files::protect(self.tree.key, self.medium)?;
+        Ok(self.report)
+    }
+
+    /// Makes sure that the batches lead to the root in the manifest. If they do not, the leaves of those without a record
+    /// are held against the secret, then those of all: a batch can agree with itself and be made of wrong leaves.
+    fn prove(&mut self, not_unproven: &mut DoneSet) -> Result<(), RepairError> {
+        let batches = self.tree.plan().batches();
+        let expected = self.tree.manifest().root().unwrap_or_default();
+        let mut found = self.folded_root()?;
+        for unsuspected in [not_unproven.clone(), DoneSet::none(batches)] {
+            if found == expected {
+                return Ok(());
+            }
+            let others = self.others_than_wrong(&unsuspected)?;
+            self.recompute(&others, others.count())?;
+            let recomputed = others.pending(batches).filter_map(|batch| batches.position(batch));
+            recomputed.for_each(|position| not_unproven.insert(position));
+            found = self.folded_root()?;
+        }
+        if found == expected {
+            return Ok(());
+        }
+        Err(RepairError::OtherRoot {
+            directory: self.tree.key.path().to_owned(),
+            expected: hex::encode(expected),
+            found: hex::encode(found),
+        })
+    }
+
+    /// Opens the layer files for writing, unless they are open.
+    fn open_writer(&mut self) -> Result<&mut LayerWriter, RepairError> {
+        let (key, manifest) = (self.tree.key, self.tree.manifest());
+        match &mut self.writer {
+            Some(writer) => Ok(writer),
+            unopened @ None => {
+                files::open_for_writing(key)?;
+                let layers = key.paths().layers();
+                let writer = LayerWriter::open(self.medium, &layers, manifest.plan(), manifest.key_id())?;
+                Ok(unopened.insert(writer))
+            }
+        }
+    }
+
+    fn go_on(&self) -> Result<(), RepairError> {
+        match self.cancel.is_cancelled() {
+            true => Err(RepairError::Interrupted),
+            false => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The checkpoint store of a key that is repaired: the one that is there, or a new one in its place.
+
+use std::path::PathBuf;
+
+use super::{RepairError, StoreReplaced};
+use crate::failure::attempt;
+use crate::files::sync_directory;
+use crate::keydir::KeyPaths;
+use crate::migrations::COLUMN_FAMILIES;
+use crate::state::{StateError, Store};
+
+/// Opens the store if all of it can be read. A damaged one is moved aside, never deleted: it may be the only place that
+/// knows which epochs have signed.
+pub(super) fn open(paths: &KeyPaths, binding: &[u8; 32]) -> Result<(Store, Option<StoreReplaced>), RepairError> {
+    let state = paths.state();
+    let opened = Store::open(&state, binding).and_then(|store| store.read_through().map(|()| store));
+    let what = match opened {
+        Ok(store) => return Ok((store, None)),
+        Err(StateError::Damaged { message, .. }) => message,
+        Err(error) => return Err(error.into()),
+    };
+    let moved_to = move_aside(paths)?;
+    // Under another name until it is whole, so that a kill leaves no store that would have to be moved aside as well.
+    let draft = paths.state_draft();
+    Store::create(&draft, &COLUMN_FAMILIES, binding)?;
+    attempt("rename", &draft, || std::fs::rename(&draft, &state))?;
+    sync_directory(paths.root())?;
+    let store = Store::open(&state, binding)?;
+    Ok((store, Some(StoreReplaced { what, moved_to })))
+}
+
+fn move_aside(paths: &KeyPaths) -> Result<Option<PathBuf>, RepairError> {
+    let state = paths.state();
+    for target in paths.states_damaged() {
+        match attempt("stat", &target, || std::fs::symlink_metadata(&target)) {
+            Ok(_) => continue,
+            Err(failure) if failure.is_missing() => {}
+            Err(failure) => return Err(failure.into()),
+        }
+        return match attempt("rename", &state, || std::fs::rename(&state, &target)) {
+            Ok(()) => {
+                sync_directory(paths.root())?;
+                Ok(Some(target))
+            }
+            Err(failure) if failure.is_missing() => Ok(None),
+            Err(failure) => Err(failure.into()),
+        };
+    }
+    Ok(None)
+}

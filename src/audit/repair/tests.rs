@@ -1,0 +1,372 @@
+//! Repairs of keys that are damaged in every way at once, that fail or end at every call, and that meet other writers.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::{RepairError, RepairReport, repair, repair_on};
+use crate::audit::check;
+use crate::audit::fixture_tests::{LONG, OPTIONS, TINY, TestKey, job, open_job};
+use crate::failure::IoFailure;
+use crate::faults::{Fate, Faults};
+use crate::keydir::{KeyDir, KeyDirError};
+use crate::keygen::{CancelHandle, Event, KeygenError, NoProgress, Progress};
+use crate::layers::{Disk, LayerError, LayerFile, Medium};
+use crate::state::{BatchRecord, ProgressRecord, StateError, Store};
+use crate::units::{BatchIndex, Level, NodeIndex};
+
+const HEADER_BYTES: usize = 4096;
+
+fn mend(key: &TestKey) -> Result<RepairReport, RepairError> {
+    repair(&key.path(), OPTIONS, &CancelHandle::default())
+}
+
+/// Batches that do not follow each other, as a report has them.
+fn batches(numbers: &[u64]) -> Vec<Range<u64>> {
+    numbers.iter().map(|&number| number..number + 1).collect()
+}
+
+/// Repairs once more and finds nothing to do; then everything is as in `truth`, and protected.
+#[track_caller]
+fn is_whole(key: &TestKey, truth: &BTreeMap<String, Vec<u8>>, context: &str) {
+    is_restored(key, truth, context);
+    assert_eq!(mend(key).unwrap(), RepairReport::default(), "{context}");
+}
+
+#[track_caller]
+fn is_restored(key: &TestKey, truth: &BTreeMap<String, Vec<u8>>, context: &str) {
+    assert!(key.layers() == *truth, "{context}: a layer file differs");
+    let report = key.check();
+    assert!(report.damage.is_empty(), "{context}: {:?}", report.damage);
+    assert!(key.are_protected(), "{context}: a layer file is writable");
+}
+
+/// A key that lacks a file, and has a wrong header, a wrong leaf, and a wrong filler.
+fn damaged_in_many_ways() -> (TestKey, BTreeMap<String, Vec<u8>>) {
+    let key = TestKey::new(TINY, 256, 11);
+    let truth = key.layers();
+    std::fs::remove_file(key.layer(3)).unwrap();
+    key.edit(5, |bytes| bytes[17] ^= 4);
+    key.edit(0, |bytes| bytes[HEADER_BYTES + 3000] ^= 1);
+    key.edit(6, |bytes| bytes.truncate(HEADER_BYTES + 31));
+    key.edit(8, |bytes| bytes[HEADER_BYTES + 40] ^= 32);
+    (key, truth)
+}
+
+/// Repairs copies of a key, of which the n-th call fails, or the n-th and all after it; then repairs them undisturbed.
+/// Gives the number of calls.
+fn every_call_fails(damaged: &TestKey, truth: &BTreeMap<String, Vec<u8>>, for_good: bool) -> usize {
+    for number in 0.. {
+        let key = damaged.copy();
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&calls);
+        let name = Arc::new(Mutex::new(String::new()));
+        let noted = Arc::clone(&name);
+        let faults = Faults::below(&key.path(), move |call, path| {
+            let now = counter.fetch_add(1, Ordering::Relaxed);
+            if now == number {
+                *noted.lock().unwrap() = format!("call {now}: {call} on {}", path.display());
+            }
+            match now == number || for_good && now > number {
+                true => Fate::Fail(5),
+                false => Fate::Pass,
+            }
+        });
+        let outcome = mend(&key);
+        drop(faults);
+        if calls.load(Ordering::Relaxed) <= number {
+            outcome.unwrap();
+            is_whole(&key, truth, "undisturbed");
+            return number;
+        }
+        let context = name.lock().unwrap().clone();
+        if let Err(error) = outcome {
+            let message = error.to_string();
+            assert!(
+                message.contains("nput/output") || message.contains("5"),
+                "{context}: {message}"
+            );
+        }
+        mend(&key).unwrap_or_else(|error| panic!("{context}: {error}"));
+        is_restored(&key, truth, &context);
+    }
+    0
+}
+
+#[test]
+fn a_repair_of_which_any_call_fails_is_finished_by_the_next() {
+    let (key, truth) = damaged_in_many_ways();
+    let calls = every_call_fails(&key, &truth, false);
+    assert!(calls > 150, "{calls}");
+}
+
+#[test]
+fn a_repair_that_ends_at_any_call_is_finished_by_the_next_also_when_it_replaces_the_store() {
+    let (key, truth) = damaged_in_many_ways();
+    std::fs::remove_file(key.path().join("state/CURRENT")).unwrap();
+    let calls = every_call_fails(&key, &truth, true);
+    assert!(calls > 150, "{calls}");
+}
+
+#[test]
+fn only_what_is_damaged_is_written() {
+    let key = TestKey::new(LONG, 3000, 12);
+    let truth = key.layers();
+    key.edit(0, |bytes| bytes[HEADER_BYTES + 28 * 1500] ^= 1);
+    let written = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&written);
+    let faults = Faults::below(&key.path().join("layers"), move |call, path| {
+        if call.contains("write") {
+            noted.lock().unwrap().push(path.to_owned());
+        }
+        Fate::Pass
+    });
+    let report = mend(&key).unwrap();
+    drop(faults);
+    let expected = RepairReport {
+        batches_recomputed: batches(&[1]),
+        ..RepairReport::default()
+    };
+    assert_eq!(report, expected);
+    // One slice of each of the batch's levels, and nothing above them.
+    let slices: Vec<PathBuf> = (0..=10).map(|level| key.layer(level)).collect();
+    assert_eq!(*written.lock().unwrap(), slices);
+    is_whole(&key, &truth, "one batch");
+}
+
+/// Makes a batch that agrees with itself from one wrong leaf, with the record of it if `recorded`; the levels above the
+/// batches stay.
+fn forge(key: &TestKey, batch: u64, recorded: bool) {
+    let opened = KeyDir::open(&key.path()).unwrap();
+    let (plan, kernel) = (opened.manifest().plan(), opened.kernel());
+    let mut children = Vec::new();
+    let mut slice_crc32 = Vec::new();
+    for level in plan.batches().levels() {
+        let nodes = plan.batches().slice(BatchIndex(batch), level);
+        let range = HEADER_BYTES + nodes.start as usize * 28..HEADER_BYTES + nodes.end as usize * 28;
+        key.edit(level.0, |bytes| {
+            let slice = &mut bytes[range];
+            match level {
+                Level(0) => slice[4] ^= 1,
+                _ => kernel.parents(level, NodeIndex(nodes.start), &children, slice),
+            }
+            children = slice.to_vec();
+        });
+        slice_crc32.push(crc32fast::hash(&children));
+    }
+    if recorded {
+        let store = Store::open(&key.path().join("state"), &opened.manifest().binding()).unwrap();
+        let records = [(BatchIndex(batch), BatchRecord { slice_crc32 })];
+        store.commit_batches(&records, &ProgressRecord::default()).unwrap();
+    }
+}
+
+#[test]
+fn a_forged_batch_is_found_by_the_root_and_computed_again_from_the_secret() {
+    for recorded in [true, false] {
+        let key = TestKey::new(LONG, 3000, 13);
+        let truth = key.layers();
+        forge(&key, 2, recorded);
+        if !recorded {
+            std::fs::remove_dir_all(key.path().join("state")).unwrap();
+        }
+        let deep = check(&key.path(), true).unwrap().damage;
+        let leaves = deep.iter().find(|damage| damage.level == Some(Level(0)));
+        assert_eq!(leaves.unwrap().batch, Some(BatchIndex(2)));
+        let report = mend(&key).unwrap();
+        assert_eq!(report.batches_recomputed, batches(&[2]), "recorded: {recorded}");
+        assert_eq!(report.batch_records_renewed, if recorded { 0 } else { 2 });
+        assert!(report.crown_rewritten.is_empty(), "{report:?}");
+        is_whole(&key, &truth, "forged");
+    }
+}
+
+#[test]
+fn a_root_that_the_secret_does_not_lead_to_is_said_and_nothing_is_adapted_to_it() {
+    let key = TestKey::new(TINY, 256, 14);
+    let truth = key.layers();
+    let path = key.path().join("manifest.toml");
+    let manifest = KeyDir::open(&key.path()).unwrap().manifest().clone();
+    let mut root = manifest.root().unwrap().to_vec();
+    root[0] ^= 1;
+    manifest.sealed(root).write(&path).unwrap();
+    let forged = std::fs::read(&path).unwrap();
+    let error = mend(&key).unwrap_err();
+    assert!(matches!(error, RepairError::OtherRoot { .. }), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), forged);
+    assert!(key.layers() == truth);
+}
+
+#[test]
+fn records_that_are_no_records_of_this_key_are_replaced_or_removed() {
+    let key = TestKey::new(LONG, 3000, 15);
+    let truth = key.layers();
+    let binding = KeyDir::open(&key.path()).unwrap().manifest().binding();
+    let store = Store::open(&key.path().join("state"), &binding).unwrap();
+    let record = |count| BatchRecord {
+        slice_crc32: vec![1; count],
+    };
+    let records = [
+        (BatchIndex(1), record(3)),
+        (BatchIndex(2), record(11)),
+        (BatchIndex(9), record(11)),
+    ];
+    store.commit_batches(&records, &ProgressRecord::default()).unwrap();
+    drop(store);
+    let damage = key.check().damage;
+    assert!(
+        damage.iter().any(|d| d.what.contains("record of batch 1 ")),
+        "{damage:?}"
+    );
+    assert!(damage.iter().any(|d| d.batch == Some(BatchIndex(2))), "{damage:?}");
+    assert!(
+        damage.iter().any(|d| d.what.contains("1 batches that are not")),
+        "{damage:?}"
+    );
+    let report = mend(&key).unwrap();
+    assert_eq!(report.batches_recomputed, batches(&[2]));
+    assert_eq!((report.batch_records_renewed, report.records_removed), (1, 1));
+    is_whole(&key, &truth, "records");
+}
+
+/// Stops the job when its first group is committed.
+struct StopAfterOneGroup(CancelHandle);
+
+impl Progress for StopAfterOneGroup {
+    fn event(&self, event: Event) {
+        if let Event::Committed { .. } = event {
+            self.0.cancel();
+        }
+    }
+}
+
+/// A key of 16 batches of which some have been made, and how many.
+fn unfinished() -> (TestKey, u64) {
+    let key = TestKey::empty();
+    let cancel = CancelHandle::default();
+    let job = open_job(&key.path(), LONG, 16 * 1024, 16, cancel.clone()).unwrap();
+    let stopped = job.run(&StopAfterOneGroup(cancel)).unwrap_err();
+    assert!(matches!(stopped, KeygenError::Interrupted));
+    let done = key.check().batches_checked;
+    assert!((1..16).contains(&done), "{done}");
+    (key, done)
+}
+
+#[test]
+fn of_an_unfinished_key_the_batches_that_were_done_are_repaired_and_the_others_left_to_keygen() {
+    let truth = TestKey::new(LONG, 16 * 1024, 16).layers();
+    for store_is_lost in [false, true] {
+        let (key, done) = unfinished();
+        std::fs::remove_file(key.layer(2)).unwrap();
+        key.edit(0, |bytes| bytes[HEADER_BYTES + 5] ^= 1);
+        if store_is_lost {
+            std::fs::write(key.path().join("state/CURRENT"), "MANIFEST-999999\n").unwrap();
+            let refused = job(&key.path(), LONG, 16 * 1024, 16).unwrap().run(&NoProgress);
+            let message = refused.unwrap_err().to_string();
+            assert!(message.contains("missing; 'keymill repair"), "{message}");
+        }
+        let report = mend(&key).unwrap();
+        let recomputed: u64 = report.batches_recomputed.iter().map(|run| run.end - run.start).sum();
+        let repaired = if store_is_lost { 0 } else { done };
+        assert_eq!((recomputed, report.batches_left), (repaired, 16 - repaired));
+        let checked = key.check();
+        assert_eq!((checked.batches_checked, &checked.damage[..]), (repaired, &[][..]));
+        job(&key.path(), LONG, 16 * 1024, 16).unwrap().run(&NoProgress).unwrap();
+        is_whole(&key, &truth, "finished");
+    }
+}
+
+#[test]
+fn a_damaged_store_is_kept_beside_the_new_one_however_often_that_happens() {
+    let key = TestKey::new(TINY, 256, 17);
+    let truth = key.layers();
+    for name in ["state.damaged", "state.damaged.2", "state.damaged.3"] {
+        std::fs::write(key.path().join("state/CURRENT"), "not a manifest").unwrap();
+        let report = mend(&key).unwrap();
+        let replaced = report.store_replaced.unwrap();
+        assert_eq!(replaced.moved_to, Some(key.path().join(name)));
+        let kept = std::fs::read(key.path().join(name).join("CURRENT")).unwrap();
+        assert_eq!(kept, b"not a manifest");
+        assert_eq!(report.batch_records_renewed, 1);
+        is_whole(&key, &truth, name);
+    }
+    let foreign = crate::keydir::KeyPaths::new(&key.path()).foreign_entry().unwrap();
+    assert_eq!(foreign, None);
+}
+
+#[test]
+fn a_store_of_another_key_is_refused_and_left_alone() {
+    let key = TestKey::new(TINY, 256, 18);
+    let other = TestKey::new(TINY, 256, 19);
+    key.edit(0, |bytes| bytes[HEADER_BYTES] ^= 1);
+    std::fs::rename(key.path().join("state"), key.path().join("own")).unwrap();
+    std::fs::rename(other.path().join("state"), key.path().join("state")).unwrap();
+    let layers = key.layers();
+    let damage = key.check().damage;
+    assert!(
+        damage[0].file.ends_with("state") && damage[0].what.contains("another key"),
+        "{damage:?}"
+    );
+    let refused = mend(&key).unwrap_err();
+    assert!(
+        matches!(refused, RepairError::State(StateError::OtherKey { .. })),
+        "{refused}"
+    );
+    assert!(key.layers() == layers);
+}
+
+#[test]
+fn a_repair_that_is_cancelled_says_so_and_is_finished_by_the_next() {
+    let (key, truth) = damaged_in_many_ways();
+    let cancel = CancelHandle::default();
+    cancel.cancel();
+    let stopped = repair(&key.path(), OPTIONS, &cancel).unwrap_err();
+    assert!(matches!(stopped, RepairError::Interrupted), "{stopped}");
+    mend(&key).unwrap();
+    is_whole(&key, &truth, "cancelled");
+}
+
+/// While a file is created on it, somebody else begins a repair.
+struct Intruded {
+    directory: PathBuf,
+    refusals: AtomicUsize,
+}
+
+impl Medium for Intruded {
+    fn create(&self, path: &Path, bytes: u64, header: &[u8]) -> Result<(), IoFailure> {
+        let refused = repair(&self.directory, OPTIONS, &CancelHandle::default()).unwrap_err();
+        let own = format!("process {}", std::process::id());
+        match refused {
+            RepairError::KeyDir(KeyDirError::Locked { holder, .. }) => assert!(holder.contains(&own), "{holder}"),
+            other => panic!("{other}"),
+        }
+        self.refusals.fetch_add(1, Ordering::Relaxed);
+        Disk.create(path, bytes, header)
+    }
+
+    fn sync_names(&self, directory: &Path) -> Result<(), IoFailure> {
+        Disk.sync_names(directory)
+    }
+
+    fn open(&self, path: &Path, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError> {
+        Disk.open(path, bytes)
+    }
+
+    fn protect(&self, path: &Path) -> Result<(), IoFailure> {
+        Disk.protect(path)
+    }
+}
+
+#[test]
+fn a_second_writer_is_refused_by_name_while_a_repair_writes() {
+    let (key, truth) = damaged_in_many_ways();
+    let medium = Intruded {
+        directory: key.path(),
+        refusals: AtomicUsize::new(0),
+    };
+    repair_on(&medium, &key.path(), OPTIONS, &CancelHandle::default()).unwrap();
+    assert_eq!(medium.refusals.load(Ordering::Relaxed), 1);
+    is_whole(&key, &truth, "intruded");
+}

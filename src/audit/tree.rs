@@ -1,0 +1,125 @@
+//! The stored tree, held against itself, its checksums, its fillers, and the secret.
+
+use crate::hash::{Kernel, PrfKey, check_canonical};
+use crate::keydir::{KeyDir, Manifest};
+use crate::layers::LayerReader;
+use crate::plan::Plan;
+use crate::units::{BatchIndex, Epoch, Level, NodeIndex, Slice};
+
+use super::damage::Damage;
+
+/// Everything that the nodes of a key can be held against.
+#[derive(Clone, Copy)]
+pub(super) struct Tree<'a> {
+    pub(super) key: &'a KeyDir,
+    pub(super) layers: &'a LayerReader,
+    pub(super) kernel: &'a dyn Kernel,
+    /// For a deep check: the leaves are computed again.
+    pub(super) prf_key: Option<&'a PrfKey>,
+}
+
+impl Tree<'_> {
+    pub(super) fn manifest(&self) -> &Manifest {
+        self.key.manifest()
+    }
+
+    pub(super) fn plan(&self) -> &Plan {
+        self.manifest().plan()
+    }
+
+    fn digest_bytes(&self) -> usize {
+        self.manifest().scheme().digest_bytes()
+    }
+
+    /// Reads the nodes of a slice and holds them against their checksum, if there is one, and against the fillers of
+    /// the manifest. `None` if the level's file cannot be used at all; the error says what is wrong.
+    pub(super) fn read(&self, slice: &Slice, crc32: Option<u32>) -> Result<Option<Vec<u8>>, String> {
+        if !self.layers.has(slice.level) {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        self.layers
+            .read(slice, &mut bytes)
+            .map_err(|error| format!("it cannot be read: {error}"))?;
+        if crc32.is_some_and(|crc32| crc32fast::hash(&bytes) != crc32) {
+            return Err("its checksum differs".to_owned());
+        }
+        let mut with_fillers = bytes.clone();
+        self.put_fillers(slice, &mut with_fillers);
+        if with_fillers != bytes {
+            return Err("a filler is not the manifest's".to_owned());
+        }
+        // Other nodes are compared with computed ones, which are canonical; a leaf is only hashed, and reduced for that.
+        if slice.level == Level(0) && check_canonical(&bytes).is_err() {
+            return Err("a leaf is not canonical".to_owned());
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Puts the manifest's fillers into their places among the bytes of a slice.
+    pub(super) fn put_fillers(&self, slice: &Slice, bytes: &mut [u8]) {
+        for (node, digest) in self.manifest().fillers().of_level(slice.level) {
+            if slice.nodes.contains(&node.0) {
+                let offset = (node.0 - slice.nodes.start) as usize * digest.len();
+                bytes[offset..offset + digest.len()].copy_from_slice(digest);
+            }
+        }
+    }
+
+    /// Compares the nodes of a slice that are no fillers with the hash of their children.
+    pub(super) fn parents(
+        &self,
+        slice: &Slice,
+        children: &[u8],
+        stored: &[u8],
+        batch: Option<BatchIndex>,
+    ) -> Option<Damage> {
+        let computed = self.computed(slice);
+        let stored = self.part(slice, &computed, stored);
+        let mut expected = vec![0; stored.len()];
+        let first = NodeIndex(computed.nodes.start);
+        self.kernel.parents(slice.level, first, children, &mut expected);
+        let what = || "a node is not the hash of its children".to_owned();
+        (expected != stored).then(|| self.damage(slice, batch, what()))
+    }
+
+    /// Compares leaves with what the secret gives, if the check is a deep one.
+    pub(super) fn leaves(&self, batch: BatchIndex, slice: &Slice, stored: &[u8]) -> Option<Damage> {
+        let computed = self.computed(slice);
+        let stored = self.part(slice, &computed, stored);
+        let mut expected = vec![0; stored.len()];
+        let first = Epoch(computed.nodes.start as u32);
+        self.kernel.leaves(self.prf_key?, first, &mut expected);
+        let what = || "a leaf is not what the secret gives".to_owned();
+        (expected != stored).then(|| self.damage(slice, Some(batch), what()))
+    }
+
+    /// The part of a slice that is no filler.
+    pub(super) fn computed(&self, slice: &Slice) -> Slice {
+        let computed = &self.plan().geometry().level(slice.level).computed;
+        Slice {
+            level: slice.level,
+            nodes: slice.nodes.start.max(computed.start)..slice.nodes.end.min(computed.end),
+        }
+    }
+
+    /// The bytes of a part of a slice.
+    fn part<'b>(&self, whole: &Slice, part: &Slice, bytes: &'b [u8]) -> &'b [u8] {
+        let offset = |node: u64| (node - whole.nodes.start) as usize * self.digest_bytes();
+        &bytes[offset(part.nodes.start)..offset(part.nodes.end)]
+    }
+
+    pub(super) fn state_damage(&self, what: String) -> Damage {
+        Damage::of_file(self.key.paths().state(), None, what)
+    }
+
+    pub(super) fn damage(&self, slice: &Slice, batch: Option<BatchIndex>, what: String) -> Damage {
+        Damage {
+            file: self.key.paths().layer(slice.level),
+            level: Some(slice.level),
+            batch,
+            nodes: Some(slice.nodes.clone()),
+            what,
+        }
+    }
+}

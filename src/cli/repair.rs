@@ -1,0 +1,144 @@
+//! `keymill repair`.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use keymill::audit::{RepairReport, repair};
+use keymill::{CancelHandle, JobOptions};
+use serde_json::json;
+
+use super::failure::Failure;
+use super::keygen::stop_on_signals;
+use super::output::{print_json, print_lines, say};
+use crate::config::Settings;
+
+/// Flags of repair.
+#[derive(Debug, Args)]
+pub struct RepairArguments {
+    /// The key directory.
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Repairs, and prints what was done.
+pub fn run(arguments: &RepairArguments, settings: &Settings) -> Result<ExitCode, Failure> {
+    let options = JobOptions {
+        threads: settings.threads,
+        group_batches: settings.group_batches,
+        memory_bytes: settings.memory_bytes,
+    };
+    let cancel = CancelHandle::default();
+    stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;
+    let report = repair(&arguments.directory, options, &cancel)?;
+    if report.store_replaced.is_some() {
+        let directory = arguments.directory.display();
+        say(format_args!(
+            "keymill: WARNING: the ledger of signed epochs was in the checkpoint store that had to be replaced. \
+             Signing now needs 'keymill ledger import' with an export of it, or 'keymill ledger init {directory} \
+             --first-epoch N' with an epoch from which on none has signed"
+        ));
+    }
+    if arguments.json {
+        print_json(&as_json(&report))?;
+    } else {
+        print_lines(as_text(&report))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn as_text(report: &RepairReport) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(replaced) = &report.store_replaced {
+        let old = match &replaced.moved_to {
+            Some(path) => format!("; the old one is '{}' now", path.display()),
+            None => String::new(),
+        };
+        lines.push(format!("made anew: the checkpoint store: {}{old}", replaced.what));
+    }
+    for restored in &report.files_restored {
+        let file = restored.file.display();
+        lines.push(format!("restored: {file}, level {}: {}", restored.level, restored.what));
+    }
+    if !report.batches_recomputed.is_empty() {
+        let runs: Vec<String> = report.batches_recomputed.iter().map(run_as_text).collect();
+        lines.push(format!("computed again: batches {}", runs.join(", ")));
+    }
+    for rewritten in &report.crown_rewritten {
+        let (file, level, nodes) = (rewritten.file.display(), rewritten.level, rewritten.nodes);
+        lines.push(format!(
+            "written again: {file}, level {level}: {nodes} nodes above the batches"
+        ));
+    }
+    if report.batch_records_renewed > 0 {
+        let batches = report.batch_records_renewed;
+        lines.push(format!("made anew: the checkpoints of {batches} sound batches"));
+    }
+    if !report.crown_records_renewed.is_empty() {
+        let levels: Vec<String> = report.crown_records_renewed.iter().map(ToString::to_string).collect();
+        lines.push(format!("made anew: the checksums of levels {}", levels.join(", ")));
+    }
+    if report.records_removed > 0 {
+        let records = report.records_removed;
+        lines.push(format!(
+            "removed: {records} checkpoints of batches that the key does not have"
+        ));
+    }
+    if report.batches_left > 0 {
+        let batches = report.batches_left;
+        lines.push(format!(
+            "left for 'keymill keygen': {batches} batches that have no checkpoint"
+        ));
+    }
+    lines.push(match report.did_something() {
+        true => "repaired".to_owned(),
+        false => "nothing to repair".to_owned(),
+    });
+    lines
+}
+
+fn run_as_text(run: &Range<u64>) -> String {
+    match run.end - run.start {
+        1 => run.start.to_string(),
+        _ => format!("{} to {}", run.start, run.end - 1),
+    }
+}
+
+fn as_json(report: &RepairReport) -> serde_json::Value {
+    let restored = report.files_restored.iter().map(|restored| {
+        json!({
+            "file": restored.file.display().to_string(),
+            "level": restored.level.0,
+            "what": restored.what,
+        })
+    });
+    let rewritten = report.crown_rewritten.iter().map(|rewritten| {
+        json!({
+            "file": rewritten.file.display().to_string(),
+            "level": rewritten.level.0,
+            "nodes": rewritten.nodes,
+        })
+    });
+    let store = report.store_replaced.as_ref().map(|replaced| {
+        json!({
+            "what": replaced.what,
+            "moved_to": replaced.moved_to.as_ref().map(|path| path.display().to_string()),
+        })
+    });
+    let levels = report.crown_records_renewed.iter().map(|level| level.0);
+    json!({
+        "repaired": report.did_something(),
+        "store_replaced": store,
+        "files_restored": restored.collect::<Vec<_>>(),
+        "batches_recomputed": report.batches_recomputed.iter().cloned().flatten().collect::<Vec<_>>(),
+        "crown_rewritten": rewritten.collect::<Vec<_>>(),
+        "batch_records_renewed": report.batch_records_renewed,
+        "crown_records_renewed": levels.collect::<Vec<_>>(),
+        "records_removed": report.records_removed,
+        "batches_left": report.batches_left,
+    })
+}

@@ -1,0 +1,74 @@
+//! Every bit of the manifest and of the secret.
+
+use std::fs;
+use std::path::Path;
+
+use super::{KeyDir, KeyDirError, KeyPaths, Manifest, Origin, Secret, commitment};
+use crate::plan::Plan;
+use crate::scheme::Scheme;
+
+/// A directory with the manifest and the secret of a key, and nothing else.
+fn begun(directory: &Path, secret: &Secret, origin: Origin) -> KeyPaths {
+    let scheme = Scheme::by_id("leansig-p1-l8-abort-v4-w8").unwrap();
+    let plan = Plan::new(scheme, 37, 20).unwrap();
+    let parameter = [1; 20];
+    let drawn = secret.draw(&plan, &parameter);
+    let commitment = commitment(&drawn.prf_key);
+    let mut manifest = Manifest::begin(plan, drawn.parameter, commitment, origin, drawn.fillers).sealed(vec![7; 32]);
+    manifest.format_version = 1;
+    let paths = KeyPaths::new(directory);
+    secret.write(&paths.secret(), origin).unwrap();
+    manifest.write(&paths.manifest()).unwrap();
+    paths
+}
+
+fn for_each_flipped_bit(path: &Path, mut look: impl FnMut(usize, u8)) {
+    let whole = fs::read(path).unwrap();
+    for offset in 0..whole.len() {
+        for bit in 0..8 {
+            let mut flipped = whole.clone();
+            flipped[offset] ^= 1 << bit;
+            fs::write(path, flipped).unwrap();
+            look(offset, bit);
+        }
+    }
+    fs::write(path, whole).unwrap();
+}
+
+#[test]
+fn every_bit_of_the_manifest_counts() {
+    let directory = tempfile::tempdir().unwrap();
+    let paths = begun(directory.path(), &Secret::Seed([5; 32]), Origin::Seed);
+    for_each_flipped_bit(&paths.manifest(), |offset, bit| {
+        let refused = Manifest::read(&paths.manifest()).err();
+        let is_refused = matches!(
+            refused,
+            Some(KeyDirError::Manifest { .. } | KeyDirError::NewerFormat { .. })
+        );
+        assert!(is_refused, "bit {bit} of byte {offset}");
+    });
+    assert!(Manifest::read(&paths.manifest()).unwrap().is_some());
+}
+
+#[test]
+fn every_bit_of_the_secret_counts() {
+    let secrets = [
+        (Secret::Seed([0xa5; 32]), Origin::Fresh),
+        (Secret::Seed([0x5a; 32]), Origin::Seed),
+        (Secret::PrfKey([0xfa; 32]), Origin::PrfKey),
+    ];
+    for (secret, origin) in secrets {
+        let directory = tempfile::tempdir().unwrap();
+        let paths = begun(directory.path(), &secret, origin);
+        let key = KeyDir::open(directory.path()).unwrap();
+        for_each_flipped_bit(&paths.secret(), |offset, bit| {
+            let refused = key.prf_key().err();
+            let is_refused = matches!(
+                refused,
+                Some(KeyDirError::SecretUnreadable(_) | KeyDirError::SecretMismatch { .. })
+            );
+            assert!(is_refused, "{origin}: bit {bit} of byte {offset}");
+        });
+        key.prf_key().unwrap();
+    }
+}

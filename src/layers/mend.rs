@@ -1,0 +1,75 @@
+//! Mending layer files as files: their existence, length and header. What is right in them stays as it is.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::Path;
+
+use super::medium::{WRITABLE_MODE, allocate};
+use super::{Header, Medium};
+use crate::failure::{IoFailure, attempt};
+use crate::plan::LAYER_HEADER_BYTES;
+
+const OWNER_WRITES: u32 = 0o200;
+const ANYBODY_WRITES: u32 = 0o222;
+
+/// Gives the file at `path` the length and the header that it has to have, durably but for its name, and says what was
+/// wrong; `None` if nothing was. A run of nodes that was missing holds zeros afterwards.
+pub(crate) fn mend(medium: &dyn Medium, path: &Path, header: &Header) -> Result<Option<String>, IoFailure> {
+    let file = match attempt("open", path, || File::open(path)) {
+        Err(failure) if failure.is_missing() => {
+            medium.create(path, header.file_bytes(), &header.to_page())?;
+            return Ok(Some("it was missing".to_owned()));
+        }
+        file => file?,
+    };
+    let expected_bytes = header.file_bytes();
+    let found_bytes = attempt("stat", path, || file.metadata())?.len();
+    let mut wrong = Vec::new();
+    if found_bytes != expected_bytes {
+        wrong.push(format!("it was {found_bytes} bytes long instead of {expected_bytes}"));
+    }
+    let mut page = vec![0; LAYER_HEADER_BYTES.min(found_bytes) as usize];
+    attempt("pread", path, || file.read_exact_at(&mut page, 0))?;
+    let header_is_right = header.check_page(&page, path).is_ok();
+    if !header_is_right {
+        wrong.push("its header was not that of this key and level".to_owned());
+    }
+    if wrong.is_empty() {
+        return Ok(None);
+    }
+    make_writable(path)?;
+    let mut options = OpenOptions::new();
+    let file = attempt("open", path, || options.read(true).write(true).open(path))?;
+    if found_bytes > expected_bytes {
+        attempt("ftruncate", path, || file.set_len(expected_bytes))?;
+    }
+    allocate(&file, expected_bytes, path)?;
+    if !header_is_right {
+        attempt("pwrite", path, || file.write_all_at(&header.to_page(), 0))?;
+    }
+    attempt("fsync", path, || file.sync_all())?;
+    Ok(Some(wrong.join(", ")))
+}
+
+/// Lets the owner write a layer file that was protected when its key was sealed.
+pub(crate) fn make_writable(path: &Path) -> Result<(), IoFailure> {
+    match mode(path)? & OWNER_WRITES {
+        0 => attempt("chmod", path, || {
+            std::fs::set_permissions(path, Permissions::from_mode(WRITABLE_MODE))
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Write-protects a layer file of a sealed key again, whoever left it writable.
+pub(crate) fn protect_again(medium: &dyn Medium, path: &Path) -> Result<(), IoFailure> {
+    match mode(path)? & ANYBODY_WRITES {
+        0 => Ok(()),
+        _ => medium.protect(path),
+    }
+}
+
+fn mode(path: &Path) -> Result<u32, IoFailure> {
+    let metadata = attempt("stat", path, || std::fs::metadata(path))?;
+    Ok(metadata.permissions().mode())
+}

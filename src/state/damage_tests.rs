@@ -1,0 +1,149 @@
+//! Flipped bytes in RocksDB's files: what can still be read of the store is right, and the rest is an error.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use super::{BatchRecord, CrownRecord, ProgressRecord, StateError, Store};
+use crate::units::{BatchIndex, Level};
+
+const FAMILIES: [&str; 4] = ["meta", "batches", "crown", "ledger"];
+const BINDING: [u8; 32] = [0xb1; 32];
+const BATCHES: u64 = 64;
+/// Flips in each file, at most.
+const FLIPS: u64 = 48;
+const SEED: u64 = 0x6b65_796d;
+
+fn batch_record(batch: u64) -> BatchRecord {
+    let slice_crc32 = (0..11).map(|level| (batch as u32 + 1) * 0x0101_0101 + level).collect();
+    BatchRecord { slice_crc32 }
+}
+
+fn crown_record(level: u8) -> CrownRecord {
+    CrownRecord {
+        piece_crc32: vec![u32::from(level) * 0x1234_5678; 3],
+    }
+}
+
+fn progress() -> ProgressRecord {
+    ProgressRecord {
+        batches_done: BATCHES,
+        ..ProgressRecord::default()
+    }
+}
+
+/// A store with all its records, some in tables and some in the log.
+fn make(path: &Path) {
+    Store::create(path, &FAMILIES, &BINDING).unwrap();
+    for first in (0..BATCHES).step_by(16) {
+        // Opening it again writes the log of the time before into tables.
+        let store = Store::open(path, &BINDING).unwrap();
+        for group in (first..first + 16).step_by(4) {
+            let group: Vec<_> = (group..group + 4).map(|b| (BatchIndex(b), batch_record(b))).collect();
+            store.commit_batches(&group, &progress()).unwrap();
+        }
+        let levels: Vec<_> = (10..19).map(|level| (Level(level), crown_record(level))).collect();
+        store.commit_crown(&levels).unwrap();
+    }
+}
+
+/// Reads everything. What there is, is what was written; gives the number of records, or the error that ended it.
+fn read(store: &Store, place: &str) -> Result<u64, StateError> {
+    let mut found = 0;
+    for batch in (0..BATCHES).map(BatchIndex) {
+        if let Some(record) = store.batch(batch)? {
+            assert_eq!(record, batch_record(batch.0), "{place}: batch {batch}");
+            found += 1;
+        }
+    }
+    for entry in store.batches()? {
+        let (batch, record) = entry?;
+        assert_eq!(record, batch_record(batch.0), "{place}: batch {batch}");
+    }
+    for level in 10..19 {
+        if let Some(record) = store.crown(Level(level))? {
+            assert_eq!(record, crown_record(level), "{place}: level {level}");
+            found += 1;
+        }
+    }
+    store.read_through()?;
+    Ok(found)
+}
+
+fn copy(files: &BTreeMap<String, Vec<u8>>, to: &Path) {
+    // RocksDB adds files, and they must not meet those of the next copy.
+    if to.exists() {
+        fs::remove_dir_all(to).unwrap();
+    }
+    fs::create_dir(to).unwrap();
+    for (name, bytes) in files {
+        fs::write(to.join(name), bytes).unwrap();
+    }
+}
+
+#[test]
+fn a_flipped_byte_of_the_store_is_an_error_or_a_missing_record_never_another_one() {
+    let place = tempfile::tempdir().unwrap();
+    let whole = place.path().join("whole");
+    make(&whole);
+    let entries = fs::read_dir(&whole).unwrap().map(|entry| entry.unwrap().path());
+    let files: BTreeMap<String, Vec<u8>> = entries
+        .map(|path| {
+            (
+                path.file_name().unwrap().to_string_lossy().into(),
+                fs::read(&path).unwrap(),
+            )
+        })
+        .collect();
+    let mut random = ChaCha12Rng::seed_from_u64(SEED);
+    let (mut errors, mut flips) = (0, 0);
+    for (name, bytes) in &files {
+        let matters =
+            name == "CURRENT" || name.starts_with("MANIFEST-") || name.ends_with(".log") || name.ends_with(".sst");
+        if !matters || bytes.is_empty() {
+            continue;
+        }
+        let stride = (bytes.len() as u64).div_ceil(FLIPS);
+        for start in (0..bytes.len() as u64).step_by(stride as usize) {
+            let offset = (start + random.next_u64() % stride).min(bytes.len() as u64 - 1) as usize;
+            let mask = (random.next_u32() % 255 + 1) as u8;
+            let at = format!("seed {SEED:#x}: {name}, byte {offset} xor {mask:#04x}");
+            let mut flipped = files.clone();
+            flipped.get_mut(name).unwrap()[offset] ^= mask;
+            let damaged = place.path().join("damaged");
+            copy(&flipped, &damaged);
+            for opened in [
+                Store::open_read_only(&damaged, &BINDING),
+                Store::open(&damaged, &BINDING),
+            ] {
+                let outcome = opened.and_then(|store| read(&store, &at));
+                match outcome {
+                    // What can be repaired, and is never taken for a failure of the machine.
+                    Err(StateError::Damaged { .. }) => errors += 1,
+                    Err(error) => panic!("{at}: {error}"),
+                    Ok(found) => assert!(found <= BATCHES + 9, "{at}"),
+                }
+            }
+            flips += 1;
+        }
+    }
+    assert!(flips > 200 && errors > flips, "{errors} errors of {flips} flips");
+}
+
+#[test]
+fn a_store_that_lost_its_binding_is_damaged_and_not_another_keys() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("state");
+    Store::create(&path, &FAMILIES, &BINDING).unwrap();
+    for entry in fs::read_dir(&path).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "log") {
+            fs::write(path, "").unwrap();
+        }
+    }
+    let damaged = Store::open(&path, &BINDING).err();
+    assert!(matches!(damaged, Some(StateError::Damaged { .. })), "{damaged:?}");
+}
