@@ -1,4 +1,4 @@
-//! The runner: interrupted at every point, it ends where an uninterrupted run ends. The second step exists only here.
+//! The runner: interrupted at every point, it ends where an uninterrupted run ends. The last step exists only here.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,7 +18,7 @@ struct Inventory;
 
 impl Step for Inventory {
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn title(&self) -> &'static str {
@@ -85,6 +85,7 @@ fn all_steps() -> Vec<Box<dyn Step>> {
 fn content(paths: &KeyPaths) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     files.insert("manifest".to_owned(), std::fs::read(paths.manifest()).unwrap());
+    files.insert("ledger.mark".to_owned(), std::fs::read(paths.ledger_mark()).unwrap());
     for entry in std::fs::read_dir(paths.layers()).unwrap() {
         let entry = entry.unwrap();
         files.insert(
@@ -114,7 +115,7 @@ fn a_migration_interrupted_at_any_point_ends_where_an_uninterrupted_one_ends() {
     let whole = tempfile::tempdir().unwrap();
     let paths = begin(whole.path());
     let manifest = run_interrupted(&paths, usize::MAX).unwrap();
-    assert_eq!(manifest.format_version, 2);
+    assert_eq!(manifest.format_version, 3);
     let expected = content(&paths);
     assert!(expected.contains_key("inventory") && !expected.contains_key("inventory.draft"));
 
@@ -127,19 +128,21 @@ fn a_migration_interrupted_at_any_point_ends_where_an_uninterrupted_one_ends() {
         }
         // As a new process would: from the version that the manifest on disk names.
         let left = std::fs::read_to_string(paths.manifest()).unwrap();
-        let version = if left.starts_with("format_version = 1") { 1 } else { 0 };
+        let version = left.strip_prefix("format_version = ").unwrap();
+        let version = version.split('\n').next().unwrap().parse().unwrap();
         let mut manifest = self::manifest();
         manifest.format_version = version;
         let finished = run(&paths, manifest, &Disk, &all_steps(), |_| true).unwrap();
-        assert_eq!(finished.format_version, 2);
+        assert_eq!(finished.format_version, 3);
         assert!(content(&paths) == expected, "interrupted before action {points}");
         points += 1;
     }
-    // Creation: layers/, nine levels, their names, the store, the version. Inventory: nine levels, publishing, version.
-    assert_eq!(points, 13 + 11);
+    // Creation: layers/, nine levels, their names, the store, the version. Ledger: head, mark, version. Inventory: nine
+    // levels, publishing, version.
+    assert_eq!(points, 13 + 3 + 11);
 }
 
-/// True as long as version 1 is the newest; a new version keeps the frozen header and drops this test.
+/// True as long as no version changes the header; one that does keeps the frozen one and drops this test.
 #[test]
 fn the_frozen_header_of_version_1_is_what_this_program_reads() {
     let manifest = manifest();
@@ -185,5 +188,5 @@ fn nothing_is_migrated_that_is_up_to_date() {
     let paths = begin(directory.path());
     let manifest = run(&paths, manifest(), &Disk, &steps(), |_| true).unwrap();
     let again = run(&paths, manifest, &Disk, &steps(), |title| panic!("did: {title}")).unwrap();
-    assert_eq!(again.format_version, 1);
+    assert_eq!(again.format_version, 2);
 }

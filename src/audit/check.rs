@@ -101,6 +101,7 @@ pub fn check(directory: &Path, deep: bool) -> Result<CheckReport, CheckError> {
         }
     };
     let store = Store::open_read_only(&key.paths().state(), &manifest.binding())?;
+    report.damage.extend(super::ledger::check(&key)?);
     let kernel = key.kernel();
     let checker = Checker {
         key: &key,

@@ -3,6 +3,7 @@
 pub(crate) mod durable;
 mod error;
 mod fillers;
+mod ledger_mark;
 mod lock;
 mod manifest;
 mod names;
@@ -12,6 +13,7 @@ use std::path::Path;
 
 pub use error::KeyDirError;
 pub use fillers::Fillers;
+pub(crate) use ledger_mark::LedgerMark;
 pub(crate) use lock::DirectoryLock;
 pub(crate) use manifest::FORMAT_VERSION;
 pub use manifest::{KeyState, Manifest, Origin};

@@ -11,9 +11,10 @@ pub(crate) const SECRET: &str = "secret";
 pub(crate) const LAYERS: &str = "layers";
 pub(crate) const STATE: &str = "state";
 pub(crate) const LOCK: &str = "LOCK";
+pub(crate) const LEDGER_MARK: &str = "ledger.mark";
 
 /// Everything that may stand at the top of a key directory.
-const TOP: [&str; 5] = [MANIFEST, SECRET, LAYERS, STATE, LOCK];
+const TOP: [&str; 6] = [MANIFEST, SECRET, LAYERS, STATE, LOCK, LEDGER_MARK];
 
 /// The paths of one key directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +41,10 @@ impl KeyPaths {
 
     pub(crate) fn lock(&self) -> PathBuf {
         self.root.join(LOCK)
+    }
+
+    pub(crate) fn ledger_mark(&self) -> PathBuf {
+        self.root.join(LEDGER_MARK)
     }
 
     pub(crate) fn state(&self) -> PathBuf {

@@ -7,7 +7,7 @@ use super::cancel::CancelHandle;
 use super::request::{KeyDefaults, KeyRequest};
 use crate::failure::{IoFailure, attempt};
 use crate::files::{make_directory, sync_directory};
-use crate::keydir::{DirectoryLock, FORMAT_VERSION, KeyDirError, KeyPaths, KeyState, Manifest, Secret};
+use crate::keydir::{DirectoryLock, KeyDirError, KeyPaths, KeyState, Manifest, Secret};
 use crate::layers::Medium;
 use crate::migrations::{self, MigrationError};
 use crate::plan::{BudgetTooSmall, MemoryPlan, Plan};
@@ -143,7 +143,8 @@ fn remove_temporaries(paths: &KeyPaths) -> Result<(), KeygenError> {
     Ok(())
 }
 
-/// Version 0 is a creation in progress; finishing it is not a migration that a person has to ask for.
+/// Brings a key that is being made to the present format. Finishing a creation, or going on with a key that an earlier
+/// program began, is not a migration that a person has to ask for.
 fn finish_creation(
     paths: &KeyPaths,
     manifest: Manifest,
@@ -151,19 +152,10 @@ fn finish_creation(
     cancel: &CancelHandle,
 ) -> Result<Manifest, KeygenError> {
     let proceed = |_: &str| !cancel.is_cancelled();
-    match manifest.format_version {
-        FORMAT_VERSION => Ok(manifest),
-        0 => match migrations::run(paths, manifest, medium, &migrations::steps(), proceed) {
-            // To whoever makes a key, this is no migration.
-            Err(MigrationError::Interrupted(_)) => Err(KeygenError::Interrupted),
-            outcome => Ok(outcome?),
-        },
-        found => Err(KeyDirError::OlderFormat {
-            path: paths.manifest(),
-            found,
-            newest: FORMAT_VERSION,
-        }
-        .into()),
+    match migrations::run(paths, manifest, medium, &migrations::steps(), proceed) {
+        // To whoever makes a key, this is no migration.
+        Err(MigrationError::Interrupted(_)) => Err(KeygenError::Interrupted),
+        outcome => Ok(outcome?),
     }
 }
 

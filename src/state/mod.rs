@@ -1,5 +1,7 @@
-//! The checkpoint store: which batches are done, with their checksums. The only module that names RocksDB.
+//! The checkpoint store: which batches are done, with their checksums, and which epochs are spent. The only module that
+//! names RocksDB.
 
+mod ledger;
 mod records;
 mod store;
 
@@ -7,6 +9,7 @@ use std::path::PathBuf;
 
 use crate::failure::IoFailure;
 
+pub(crate) use ledger::{LedgerHead, LedgerRecord};
 pub use records::ProgressRecord;
 pub(crate) use records::{BatchRecord, CrownRecord};
 pub(crate) use store::Store;
