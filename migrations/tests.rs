@@ -11,6 +11,8 @@ use crate::keydir::{KeyPaths, Manifest, Origin, commitment};
 use crate::layers::{Disk, Header};
 use crate::plan::Plan;
 use crate::scheme::Scheme;
+use crate::state::{LedgerHead, LedgerRecord, Store};
+use crate::units::Epoch;
 
 /// Notes every layer file in a new file, one action a level, and then renames that file: actions that must not be
 /// applied twice to different effect.
@@ -189,4 +191,61 @@ fn nothing_is_migrated_that_is_up_to_date() {
     let manifest = run(&paths, manifest(), &Disk, &steps(), |_| true).unwrap();
     let again = run(&paths, manifest, &Disk, &steps(), |title| panic!("did: {title}")).unwrap();
     assert_eq!(again.format_version, 2);
+}
+
+/// A directory of version 1 whose key has this origin, and is sealed or not; then what version 2 makes of it.
+fn from_version_1(origin: Origin, sealed: bool) -> (tempfile::TempDir, Manifest) {
+    let directory = tempfile::tempdir().unwrap();
+    let paths = begin(directory.path());
+    let scheme = manifest().scheme();
+    let fillers = vec![1; manifest().plan().filler_count() * scheme.digest_bytes()];
+    let commitment = commitment(&PrfKey::new([3; 32]));
+    let manifest = Manifest::begin(manifest().plan().clone(), [1; 20], commitment, origin, fillers);
+    let manifest = run(&paths, manifest, &Disk, &steps()[..1], |_| true).unwrap();
+    assert_eq!(manifest.format_version, 1);
+    let manifest = if sealed { manifest.sealed(vec![1; 32]) } else { manifest };
+    let manifest = run(&paths, manifest, &Disk, &steps(), |_| true).unwrap();
+    (directory, manifest)
+}
+
+fn head(directory: &Path, manifest: &Manifest) -> Option<LedgerHead> {
+    let paths = KeyPaths::new(directory);
+    let store = Store::open_read_only(&paths.state(), &manifest.binding()).unwrap();
+    store.ledger_head().unwrap()
+}
+
+#[test]
+fn only_a_fresh_key_that_was_never_finished_begins_with_a_known_history() {
+    for origin in [Origin::Fresh, Origin::Seed, Origin::PrfKey] {
+        for sealed in [false, true] {
+            let (directory, manifest) = from_version_1(origin, sealed);
+            let head = head(directory.path(), &manifest).unwrap();
+            let is_known = origin == Origin::Fresh && !sealed;
+            assert_eq!(head.initialised, is_known, "{origin} sealed {sealed}");
+            assert_eq!((head.first_epoch, head.spent), (0, 0));
+        }
+    }
+}
+
+#[test]
+fn a_ledger_that_has_entries_is_not_begun_anew_nor_is_its_mark() {
+    let (directory, manifest) = from_version_1(Origin::Fresh, false);
+    let paths = KeyPaths::new(directory.path());
+    let record = LedgerRecord {
+        message_digest: Some([8; 32]),
+        scheme: manifest.scheme().id().to_owned(),
+        signed_unix_ms: 1,
+    };
+    let mut written = head(directory.path(), &manifest).unwrap();
+    written.add(Epoch(40), &record);
+    let store = Store::open(&paths.state(), &manifest.binding()).unwrap();
+    store.commit_ledger([(Epoch(40), &record)], &written).unwrap();
+    drop(store);
+    std::fs::remove_file(paths.ledger_mark()).unwrap();
+    // As if an old manifest had been put back.
+    let mut old = manifest.clone();
+    old.format_version = 1;
+    run(&paths, old, &Disk, &steps(), |_| true).unwrap();
+    assert_eq!(head(directory.path(), &manifest).unwrap(), written);
+    assert!(!paths.ledger_mark().exists(), "the loss of the mark is hidden");
 }

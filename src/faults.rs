@@ -14,7 +14,6 @@ pub(crate) enum Fate {
     Pass,
     /// It is not made, and fails with this error number.
     Fail(i32),
-    #[expect(dead_code, reason = "the power cuts of the next change need it")]
     /// It is made, and then reported as failed with this error number: as when the machine stops before the answer.
     FailAfterwards(i32),
 }

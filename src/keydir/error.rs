@@ -25,7 +25,7 @@ pub enum KeyDirError {
     /// Something that keymill did not put there.
     #[error("'{}' is in the way: a new key needs an empty or absent directory", .0.display())]
     Foreign(PathBuf),
-    /// There are layer files or checkpoints, but no manifest.
+    /// There are layer files, checkpoints or a ledger, but no manifest.
     #[error("'{}' exists but manifest.toml beside it does not: restore it, or choose another directory", .0.display())]
     ManifestLost(PathBuf),
     /// Another process is writing.

@@ -129,7 +129,8 @@ fn refuse_foreign(paths: &KeyPaths) -> Result<(), KeygenError> {
     if let Some(path) = attempt("readdir", paths.root(), || paths.foreign_entry())? {
         return Err(KeyDirError::Foreign(path).into());
     }
-    match [paths.layers(), paths.state()].into_iter().find(|path| path.exists()) {
+    let parts = [paths.layers(), paths.state(), paths.ledger_mark()];
+    match parts.into_iter().find(|path| path.exists()) {
         Some(path) => Err(KeyDirError::ManifestLost(path).into()),
         None => Ok(()),
     }

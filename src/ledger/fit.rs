@@ -56,3 +56,48 @@ pub(crate) fn count(store: &Store) -> Result<LedgerHead, StateError> {
     }
     Ok(counted)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Fit, fit, mark_of};
+    use crate::state::{LedgerHead, LedgerRecord};
+    use crate::units::{Epoch, KeyId};
+
+    fn head(first_epoch: u64, epochs: &[u32]) -> LedgerHead {
+        let mut head = LedgerHead {
+            first_epoch,
+            ..LedgerHead::default()
+        };
+        for &epoch in epochs {
+            let record = LedgerRecord {
+                message_digest: Some([1; 32]),
+                scheme: String::new(),
+                signed_unix_ms: 7,
+            };
+            head.add(Epoch(epoch), &record);
+        }
+        head
+    }
+
+    #[test]
+    fn a_ledger_fits_a_mark_of_its_own_past_and_no_other() {
+        let mark = mark_of(&head(3, &[4, 9]), KeyId([0; 16]));
+        assert_eq!(fit(&head(3, &[4, 9]), &mark), Fit::Same);
+        // In whatever order they came.
+        assert_eq!(fit(&head(3, &[9, 4]), &mark), Fit::Same);
+        for ahead in [head(3, &[4, 9, 10]), head(3, &[4, 9, 5]), head(4, &[4, 9])] {
+            assert_eq!(fit(&ahead, &mark), Fit::Ahead);
+        }
+        for less in [
+            head(3, &[]),
+            head(3, &[4]),
+            head(3, &[4, 8]),
+            head(3, &[5, 9]),
+            head(2, &[4, 9]),
+            head(9, &[4]),
+            head(3, &[4, 5, 6]),
+        ] {
+            assert!(matches!(fit(&less, &mark), Fit::Backwards(_)), "{less:?}");
+        }
+    }
+}

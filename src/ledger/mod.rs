@@ -7,8 +7,6 @@ mod error;
 mod fit;
 mod manage;
 mod show;
-#[cfg(test)]
-mod tests;
 
 use std::path::PathBuf;
 

@@ -50,6 +50,12 @@ impl Signer {
         &self.paths
     }
 
+    /// Makes every signature wrong.
+    #[cfg(test)]
+    pub(super) fn replace_prf_key(&mut self, prf_key: PrfKey) {
+        self.prf_key = prf_key;
+    }
+
     /// Signs a message at an epoch, after the epoch is spent in the ledger, and verifies the signature before it is given
     /// out.
     ///

@@ -199,6 +199,20 @@ impl Store {
         self.write_synced(batch)
     }
 
+    /// Puts bytes in the place of the ledger's entry of an epoch.
+    #[cfg(test)]
+    pub(crate) fn put_ledger_bytes(&self, key: &[u8], bytes: &[u8]) -> Result<(), StateError> {
+        let mut batch = WriteBatch::default();
+        batch.put_cf(self.family(LEDGER)?, key, bytes);
+        self.write_synced(batch)
+    }
+
+    /// The bytes of the ledger's entry of an epoch.
+    #[cfg(test)]
+    pub(crate) fn ledger_bytes(&self, epoch: Epoch) -> Result<Option<Vec<u8>>, StateError> {
+        self.get(LEDGER, &epoch.0.to_be_bytes())
+    }
+
     fn progress(&self) -> Result<ProgressRecord, StateError> {
         match self.get(META, PROGRESS_KEY)? {
             Some(value) => self.decode(META, &value),
