@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::durable::is_temporary;
+use crate::failure::{IoFailure, attempt};
 use crate::layers::layer_file;
 use crate::units::Level;
 
@@ -65,9 +66,12 @@ impl KeyPaths {
         Ok(foreign.into_iter().next())
     }
 
-    /// Files that were being written when a process died.
-    pub(crate) fn temporaries(&self) -> std::io::Result<Vec<PathBuf>> {
-        self.entries(is_temporary)
+    /// Removes what a process that died was writing; one of these files may hold the secret. Needs the lock.
+    pub(crate) fn remove_temporaries(&self) -> Result<(), IoFailure> {
+        for path in attempt("readdir", &self.root, || self.entries(is_temporary))? {
+            attempt("unlink", &path, || std::fs::remove_file(&path))?;
+        }
+        Ok(())
     }
 
     fn entries(&self, wanted: impl Fn(&str) -> bool) -> std::io::Result<Vec<PathBuf>> {

@@ -61,7 +61,7 @@ pub(super) fn prepare(
         None => ready_for_new(&paths, exists, request, defaults, plan_memory)?,
     };
     let lock = DirectoryLock::take(&paths.lock())?;
-    remove_temporaries(&paths)?;
+    paths.remove_temporaries()?;
     // Once more, now that nobody else can be writing: whoever held the lock before may have made a key here.
     let manifest = match Manifest::read(&paths.manifest())? {
         Some(manifest) => {
@@ -134,14 +134,6 @@ fn refuse_foreign(paths: &KeyPaths) -> Result<(), KeygenError> {
         Some(path) => Err(KeyDirError::ManifestLost(path).into()),
         None => Ok(()),
     }
-}
-
-/// Removes what a process that died was writing. One of these files may hold the secret.
-fn remove_temporaries(paths: &KeyPaths) -> Result<(), KeygenError> {
-    for path in attempt("readdir", paths.root(), || paths.temporaries())? {
-        attempt("unlink", &path, || std::fs::remove_file(&path))?;
-    }
-    Ok(())
 }
 
 /// Brings a key that is being made to the present format. Finishing a creation, or going on with a key that an earlier

@@ -193,3 +193,29 @@ fn a_call_that_fails_is_named_with_its_file_and_the_same_request_goes_on() {
     }
     run(directory.path(), Box::new(Disk)).unwrap();
 }
+
+#[test]
+fn a_creation_that_ends_between_its_two_versions_is_finished_by_the_same_request() {
+    for file in ["ledger.mark", "manifest.toml"] {
+        let directory = tempfile::tempdir().unwrap();
+        let manifest = directory.path().join("manifest.toml");
+        let version = || std::fs::read_to_string(&manifest).unwrap_or_default();
+        let read = manifest.clone();
+        let faults = Faults::below(directory.path(), move |call, path| {
+            let is_version_1 =
+                || std::fs::read_to_string(&read).is_ok_and(|text| text.starts_with("format_version = 1"));
+            match call == "rename" && path.ends_with(file) && is_version_1() {
+                true => Fate::Fail(5),
+                false => Fate::Pass,
+            }
+        });
+        assert!(run(directory.path(), Box::new(Disk)).is_err(), "{file}");
+        assert!(version().starts_with("format_version = 1\n"), "{file}");
+        drop(faults);
+        run(directory.path(), Box::new(Disk)).unwrap();
+        assert!(version().starts_with("format_version = 2\n"), "{file}");
+        let key = KeyDir::open(directory.path()).unwrap();
+        let store = Store::open_read_only(&key.paths().state(), &key.manifest().binding()).unwrap();
+        assert!(store.ledger_head().unwrap().is_some() && key.paths().ledger_mark().exists());
+    }
+}

@@ -86,7 +86,8 @@ impl Export {
         }
         Ok(Self {
             owner: HistoryOwner {
-                first_epoch: head.initialised.then_some(head.first_epoch),
+                // One that came with an import is handed on, also if this ledger was not begun.
+                first_epoch: Some(head.first_epoch).filter(|&epoch| head.initialised || epoch > 0),
                 ..owner(manifest)
             },
             store,

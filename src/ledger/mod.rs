@@ -71,6 +71,7 @@ impl Ledger {
     fn open_unchecked(key: &KeyDir) -> Result<Self, LedgerError> {
         let paths = key.paths();
         let lock = DirectoryLock::take(&paths.lock())?;
+        paths.remove_temporaries().map_err(KeyDirError::from)?;
         let store = Store::open(&paths.state(), &key.manifest().binding())?;
         let head = store.ledger_head()?;
         Ok(Self {

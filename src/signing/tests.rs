@@ -177,7 +177,7 @@ fn an_entry_with_any_byte_changed_or_cut_is_never_taken_for_an_unspent_epoch() {
     sign(directory.path(), EPOCH, &A).unwrap();
     let whole = store(directory.path()).ledger_bytes(EPOCH).unwrap().unwrap();
     let flipped = (0..whole.len()).flat_map(|at| {
-        [0x01, 0x80, 0xff].map(|mask| {
+        [0x01, 0x80].map(|mask| {
             let mut bytes = whole.clone();
             bytes[at] ^= mask;
             bytes

@@ -63,3 +63,32 @@ fn hash(epoch: Epoch, record: &LedgerRecord) -> [u8; 32] {
         .finalize()
         .into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::records::{decode, encode};
+    use super::{LedgerHead, LedgerRecord};
+
+    #[test]
+    fn records_are_the_bytes_that_the_format_says() {
+        let record = LedgerRecord {
+            message_digest: Some([7; 32]),
+            scheme: "ab".to_owned(),
+            signed_unix_ms: 5,
+        };
+        let expected = [&[1, 1][..], &[7; 32], &[2, b'a', b'b', 5]].concat();
+        assert_eq!(encode(&record).unwrap(), expected);
+        assert_eq!(decode::<LedgerRecord>(&expected).unwrap(), record);
+        let head = LedgerHead {
+            initialised: true,
+            first_epoch: 300,
+            spent: 2,
+            highest: Some(9),
+            last_unix_ms: 0,
+            digest: [8; 32],
+        };
+        let expected = [&[1, 1, 251, 0x2c, 0x01, 2, 1, 9, 0][..], &[8; 32]].concat();
+        assert_eq!(encode(&head).unwrap(), expected);
+        assert_eq!(decode::<LedgerHead>(&expected).unwrap(), head);
+    }
+}

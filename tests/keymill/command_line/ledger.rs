@@ -189,6 +189,10 @@ fn a_signer_killed_at_any_moment_leaves_an_epoch_that_signs_one_message() {
         }
         assert_eq!(signed.len(), 1, "seed {seed}, epoch {epoch}: {signed:?} have signed");
     }
+    // What a killed signer was writing is gone with the next one.
+    let mut left = std::fs::read_dir(place.path("key")).unwrap();
+    let temporary = left.find(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with('.'));
+    assert!(temporary.is_none(), "{temporary:?}");
     assert!(
         killed > KILLS / 4,
         "seed {seed}: only {killed} of {KILLS} kills met a signer"

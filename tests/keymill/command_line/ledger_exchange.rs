@@ -93,9 +93,26 @@ fn an_import_raises_the_first_epoch() {
     place.run("ledger init key --first-epoch 50").exits(0);
     place.run("ledger export key --out ledger").exits(0);
     exchange(&place);
-    place.run("ledger init key --first-epoch 0").exits(0);
+    place.run("ledger import key ledger").exits(0);
+    // Also for whoever imports it from here.
+    let again = place.run("ledger export key").exits(0).json();
+    assert_eq!(again["data"][0]["first_epoch"], "50");
+    place.run("ledger init key --first-epoch 49").exits(3).says(&["is 50"]);
+    place.run("ledger init key --first-epoch 50").exits(0);
     place.run("ledger import key ledger").exits(0);
     assert_eq!(status(&place)["first_epoch"], 50);
+    sign(&place, 49, 1).exits(3);
+    sign(&place, 50, 1).exits(0);
+}
+
+#[test]
+fn an_import_raises_the_first_epoch_of_a_ledger_that_was_begun() {
+    let place = exported();
+    place.run("ledger init key --first-epoch 50").exits(0);
+    place.run("ledger export key --out ledger").exits(0);
+    exchange(&place);
+    place.run("ledger init key --first-epoch 0").exits(0);
+    place.run("ledger import key ledger").exits(0);
     sign(&place, 49, 1).exits(3);
     sign(&place, 50, 1).exits(0);
 }
