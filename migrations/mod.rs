@@ -4,6 +4,7 @@
 //! atomically, only after the last action of a step; an interrupted migration is finished by running it again.
 
 mod m0001_create;
+mod m0002_ledger;
 #[cfg(test)]
 mod tests;
 
@@ -82,7 +83,7 @@ pub fn migrate(directory: &Path, dry_run: bool) -> Result<Vec<String>, Migration
 
 /// All steps, in order.
 pub(crate) fn steps() -> Vec<Box<dyn Step>> {
-    vec![Box::new(m0001_create::Create)]
+    vec![Box::new(m0001_create::Create), Box::new(m0002_ledger::BeginLedger)]
 }
 
 /// The titles of what [`run`] would do, in order.

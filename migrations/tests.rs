@@ -1,4 +1,4 @@
-//! The runner: interrupted at every point, it ends where an uninterrupted run ends. The second step exists only here.
+//! The runner: interrupted at every point, it ends where an uninterrupted run ends. The last step exists only here.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,6 +11,8 @@ use crate::keydir::{KeyPaths, Manifest, Origin, commitment};
 use crate::layers::{Disk, Header};
 use crate::plan::Plan;
 use crate::scheme::Scheme;
+use crate::state::{LedgerHead, LedgerRecord, Store};
+use crate::units::Epoch;
 
 /// Notes every layer file in a new file, one action a level, and then renames that file: actions that must not be
 /// applied twice to different effect.
@@ -18,7 +20,7 @@ struct Inventory;
 
 impl Step for Inventory {
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn title(&self) -> &'static str {
@@ -85,6 +87,7 @@ fn all_steps() -> Vec<Box<dyn Step>> {
 fn content(paths: &KeyPaths) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     files.insert("manifest".to_owned(), std::fs::read(paths.manifest()).unwrap());
+    files.insert("ledger.mark".to_owned(), std::fs::read(paths.ledger_mark()).unwrap());
     for entry in std::fs::read_dir(paths.layers()).unwrap() {
         let entry = entry.unwrap();
         files.insert(
@@ -114,7 +117,7 @@ fn a_migration_interrupted_at_any_point_ends_where_an_uninterrupted_one_ends() {
     let whole = tempfile::tempdir().unwrap();
     let paths = begin(whole.path());
     let manifest = run_interrupted(&paths, usize::MAX).unwrap();
-    assert_eq!(manifest.format_version, 2);
+    assert_eq!(manifest.format_version, 3);
     let expected = content(&paths);
     assert!(expected.contains_key("inventory") && !expected.contains_key("inventory.draft"));
 
@@ -127,19 +130,21 @@ fn a_migration_interrupted_at_any_point_ends_where_an_uninterrupted_one_ends() {
         }
         // As a new process would: from the version that the manifest on disk names.
         let left = std::fs::read_to_string(paths.manifest()).unwrap();
-        let version = if left.starts_with("format_version = 1") { 1 } else { 0 };
+        let version = left.strip_prefix("format_version = ").unwrap();
+        let version = version.split('\n').next().unwrap().parse().unwrap();
         let mut manifest = self::manifest();
         manifest.format_version = version;
         let finished = run(&paths, manifest, &Disk, &all_steps(), |_| true).unwrap();
-        assert_eq!(finished.format_version, 2);
+        assert_eq!(finished.format_version, 3);
         assert!(content(&paths) == expected, "interrupted before action {points}");
         points += 1;
     }
-    // Creation: layers/, nine levels, their names, the store, the version. Inventory: nine levels, publishing, version.
-    assert_eq!(points, 13 + 11);
+    // Creation: layers/, nine levels, their names, the store, the version. Ledger: head, mark, version. Inventory: nine
+    // levels, publishing, version.
+    assert_eq!(points, 13 + 3 + 11);
 }
 
-/// True as long as version 1 is the newest; a new version keeps the frozen header and drops this test.
+/// True as long as no version changes the header; one that does keeps the frozen one and drops this test.
 #[test]
 fn the_frozen_header_of_version_1_is_what_this_program_reads() {
     let manifest = manifest();
@@ -185,5 +190,62 @@ fn nothing_is_migrated_that_is_up_to_date() {
     let paths = begin(directory.path());
     let manifest = run(&paths, manifest(), &Disk, &steps(), |_| true).unwrap();
     let again = run(&paths, manifest, &Disk, &steps(), |title| panic!("did: {title}")).unwrap();
-    assert_eq!(again.format_version, 1);
+    assert_eq!(again.format_version, 2);
+}
+
+/// A directory of version 1 whose key has this origin, and is sealed or not; then what version 2 makes of it.
+fn from_version_1(origin: Origin, sealed: bool) -> (tempfile::TempDir, Manifest) {
+    let directory = tempfile::tempdir().unwrap();
+    let paths = begin(directory.path());
+    let scheme = manifest().scheme();
+    let fillers = vec![1; manifest().plan().filler_count() * scheme.digest_bytes()];
+    let commitment = commitment(&PrfKey::new([3; 32]));
+    let manifest = Manifest::begin(manifest().plan().clone(), [1; 20], commitment, origin, fillers);
+    let manifest = run(&paths, manifest, &Disk, &steps()[..1], |_| true).unwrap();
+    assert_eq!(manifest.format_version, 1);
+    let manifest = if sealed { manifest.sealed(vec![1; 32]) } else { manifest };
+    let manifest = run(&paths, manifest, &Disk, &steps(), |_| true).unwrap();
+    (directory, manifest)
+}
+
+fn head(directory: &Path, manifest: &Manifest) -> Option<LedgerHead> {
+    let paths = KeyPaths::new(directory);
+    let store = Store::open_read_only(&paths.state(), &manifest.binding()).unwrap();
+    store.ledger_head().unwrap()
+}
+
+#[test]
+fn only_a_fresh_key_that_was_never_finished_begins_with_a_known_history() {
+    for origin in [Origin::Fresh, Origin::Seed, Origin::PrfKey] {
+        for sealed in [false, true] {
+            let (directory, manifest) = from_version_1(origin, sealed);
+            let head = head(directory.path(), &manifest).unwrap();
+            let is_known = origin == Origin::Fresh && !sealed;
+            assert_eq!(head.initialised, is_known, "{origin} sealed {sealed}");
+            assert_eq!((head.first_epoch, head.spent), (0, 0));
+        }
+    }
+}
+
+#[test]
+fn a_ledger_that_has_entries_is_not_begun_anew_nor_is_its_mark() {
+    let (directory, manifest) = from_version_1(Origin::Fresh, false);
+    let paths = KeyPaths::new(directory.path());
+    let record = LedgerRecord {
+        message_digest: Some([8; 32]),
+        scheme: manifest.scheme().id().to_owned(),
+        signed_unix_ms: 1,
+    };
+    let mut written = head(directory.path(), &manifest).unwrap();
+    written.add(Epoch(40), &record);
+    let store = Store::open(&paths.state(), &manifest.binding()).unwrap();
+    store.commit_ledger([(Epoch(40), &record)], &written).unwrap();
+    drop(store);
+    std::fs::remove_file(paths.ledger_mark()).unwrap();
+    // As if an old manifest had been put back.
+    let mut old = manifest.clone();
+    old.format_version = 1;
+    run(&paths, old, &Disk, &steps(), |_| true).unwrap();
+    assert_eq!(head(directory.path(), &manifest).unwrap(), written);
+    assert!(!paths.ledger_mark().exists(), "the loss of the mark is hidden");
 }

@@ -25,7 +25,7 @@ let options = JobOptions { threads: 0, group_batches: 8, memory_bytes: 0 };
 let job = KeygenJob::open(&directory, &KeyRequest::default(), &defaults, options, CancelHandle::default())?;
 let public_key = PublicKey::from_ssz(scheme, &job.run(&NoProgress)?.public_key)?;
 
-let signer = Signer::open(&directory)?;
+let mut signer = Signer::open(&directory)?;
 let epoch = signer.paths().epoch(17)?;
 let signature = signer.sign(epoch, &[7; 32])?.to_ssz(scheme);
 verify(scheme, &public_key, 17, &[7; 32], &signature)?;
@@ -59,6 +59,8 @@ pub mod keygen;
 )]
 pub mod layers;
 #[cfg(feature = "keygen")]
+pub mod ledger;
+#[cfg(feature = "keygen")]
 #[path = "../migrations/mod.rs"]
 mod migrations;
 pub mod plan;
@@ -68,6 +70,8 @@ pub mod signing;
 mod state;
 #[doc(hidden)]
 pub mod text;
+#[doc(hidden)]
+pub mod time;
 mod units;
 
 pub use keydir::{KeyDir, KeyDirError, Manifest};

@@ -46,6 +46,9 @@ pub fn check(directory: &Path, deep: bool) -> Result<CheckReport, CheckError> {
     let prf_key = secret(&key, &mut report)?.filter(|_| deep);
     let layers = layers(&key, &mut report)?;
     let store = checkpoints(&key, &mut report)?;
+    if store.is_some() {
+        report.damage.extend(super::ledger::check(&key)?);
+    }
     let kernel = key.kernel();
     let tree = Tree {
         key: &key,

@@ -6,6 +6,7 @@ mod crown;
 mod damage;
 #[cfg(test)]
 mod fixture_tests;
+mod ledger;
 mod repair;
 mod status;
 #[cfg(test)]

@@ -133,6 +133,9 @@ impl Coded for SigningError {
             SigningError::KeyDir(error) => error.code(),
             SigningError::Layer(error) => error.code(),
             SigningError::OutsideKey { .. } | SigningError::NoCodeword { .. } => USAGE,
+            SigningError::Spent { .. } => NO,
+            #[cfg(feature = "keygen")]
+            SigningError::Ledger(error) => error.code(),
             SigningError::Damaged { .. } | SigningError::PublicKey { .. } => DIRECTORY,
             SigningError::Withheld { .. } => MACHINE,
         }
@@ -142,6 +145,7 @@ impl Coded for SigningError {
 #[cfg(feature = "keygen")]
 mod job {
     use keymill::audit::{CheckError, RepairError, StatusError};
+    use keymill::ledger::LedgerError;
     use keymill::{KeygenError, MigrationError, StateError};
 
     use super::{Coded, DIRECTORY, INTERRUPTED, MACHINE, USAGE};
@@ -184,6 +188,23 @@ mod job {
                 | KeygenError::TooLittleDisk { .. }
                 | KeygenError::DiskUnreliable { .. } => MACHINE,
                 KeygenError::Interrupted => INTERRUPTED,
+            }
+        }
+    }
+
+    impl Coded for LedgerError {
+        fn code(&self) -> u8 {
+            match self {
+                LedgerError::KeyDir(error) => error.code(),
+                LedgerError::State(error) => error.code(),
+                LedgerError::PastKey { .. } | LedgerError::Json { .. } | LedgerError::OutsideKey { .. } => USAGE,
+                LedgerError::NoHistory { .. }
+                | LedgerError::BeforeHistory { .. }
+                | LedgerError::MarkMissing(_)
+                | LedgerError::Backwards { .. }
+                | LedgerError::TooLow { .. }
+                | LedgerError::OtherKey { .. } => DIRECTORY,
+                LedgerError::Unknown { .. } => MACHINE,
             }
         }
     }

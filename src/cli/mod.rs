@@ -10,6 +10,8 @@ mod check;
 #[cfg(feature = "keygen")]
 mod keygen;
 #[cfg(feature = "keygen")]
+mod ledger;
+#[cfg(feature = "keygen")]
 mod migrate;
 mod path;
 mod plan;
@@ -40,8 +42,8 @@ use failure::Failure;
 #[command(
     version,
     propagate_version = true,
-    after_help = "Exit codes: 0 done; 1 the answer is no (verify: invalid, check: damage found); 2 wrong usage or \
-                  input; 3 the directory is damaged, locked, or not what was asked for; 4 the machine failed \
+    after_help = "Exit codes: 0 done; 1 the answer is no (verify: invalid, check: damage found, sign: epoch already \
+                  spent); 2 wrong usage or input; 3 the directory is damaged, locked, or not what was asked for; 4 the machine failed \
                   (disk, memory): resumable; 130 interrupted: resumable."
 )]
 struct Arguments {
@@ -70,6 +72,9 @@ enum Command {
     /// Sign a message at an epoch.
     #[cfg(feature = "keygen")]
     Sign(sign::SignArguments),
+    /// Show, begin, export or import the ledger of spent epochs.
+    #[cfg(feature = "keygen")]
+    Ledger(ledger::LedgerArguments),
     /// Verify a signature; exit code 0 if it is valid, 1 if not.
     Verify(verify::VerifyArguments),
     /// Check a key for damage; exit code 1 if there is any.
@@ -123,6 +128,8 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Path(arguments) => path::run(&arguments),
         #[cfg(feature = "keygen")]
         Command::Sign(arguments) => sign::run(&arguments),
+        #[cfg(feature = "keygen")]
+        Command::Ledger(arguments) => ledger::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         #[cfg(feature = "keygen")]
         Command::Check(arguments) => check::run(&arguments),

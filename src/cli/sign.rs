@@ -18,7 +18,7 @@ pub struct SignArguments {
     /// The key directory.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
-    /// The epoch. One epoch must never sign two different messages; this version keeps no ledger of spent epochs.
+    /// The epoch. It signs one message: the same one again gives the same signature, another one is refused.
     #[arg(long, value_name = "N", value_parser = parse_count)]
     epoch: u64,
     /// The message: 32 bytes in hex.
@@ -33,7 +33,7 @@ pub struct SignArguments {
 
 /// Signs, and prints the signature after it has been verified.
 pub fn run(arguments: &SignArguments) -> Result<ExitCode, Failure> {
-    let signer = Signer::open(&arguments.directory)?;
+    let mut signer = Signer::open(&arguments.directory)?;
     let epoch = signer.paths().epoch(arguments.epoch)?;
     let signature = signer.sign(epoch, &arguments.message)?;
     let scheme = signer.paths().manifest().scheme();

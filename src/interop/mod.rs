@@ -1,3 +1,4 @@
 //! Forms that other programs write and read.
 
+pub mod ledger_json;
 pub mod ssz;

@@ -25,7 +25,7 @@ pub enum KeyDirError {
     /// Something that keymill did not put there.
     #[error("'{}' is in the way: a new key needs an empty or absent directory", .0.display())]
     Foreign(PathBuf),
-    /// There are layer files or checkpoints, but no manifest.
+    /// There are layer files, checkpoints or a ledger, but no manifest.
     #[error("'{}' exists but manifest.toml beside it does not: restore it, or choose another directory", .0.display())]
     ManifestLost(PathBuf),
     /// Another process is writing.
@@ -76,6 +76,14 @@ pub enum KeyDirError {
     /// The key is not finished.
     #[error("the key in '{}' is not finished; unless a keygen is running, 'keymill keygen' with the same directory finishes it", .0.display())]
     NotSealed(PathBuf),
+    /// The high-water mark of the ledger is not one.
+    #[error("'{}' is damaged: {what}", .path.display())]
+    LedgerMark {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: &'static str,
+    },
     /// There is no secret file.
     #[error("'{}' is missing; restore that file from a backup", .0.display())]
     SecretMissing(PathBuf),

@@ -5,6 +5,7 @@ mod damage_tests;
 pub(crate) mod durable;
 mod error;
 mod fillers;
+mod ledger_mark;
 mod lock;
 mod manifest;
 mod names;
@@ -14,6 +15,7 @@ use std::path::Path;
 
 pub use error::KeyDirError;
 pub use fillers::Fillers;
+pub(crate) use ledger_mark::LedgerMark;
 pub(crate) use lock::DirectoryLock;
 pub(crate) use manifest::FORMAT_VERSION;
 pub use manifest::{KeyState, Manifest, Origin};

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::durable::is_temporary;
+use crate::failure::{IoFailure, attempt};
 use crate::layers::layer_file;
 use crate::units::Level;
 
@@ -11,13 +12,14 @@ pub(crate) const SECRET: &str = "secret";
 pub(crate) const LAYERS: &str = "layers";
 pub(crate) const STATE: &str = "state";
 pub(crate) const LOCK: &str = "LOCK";
+pub(crate) const LEDGER_MARK: &str = "ledger.mark";
 /// A checkpoint store that is being made in place of a damaged one.
 const STATE_DRAFT: &str = "state.draft";
 /// A damaged checkpoint store that was moved aside; further ones are numbered from 2, behind another dot.
 const STATE_DAMAGED: &str = "state.damaged";
 
 /// Everything that may stand at the top of a key directory.
-const TOP: [&str; 6] = [MANIFEST, SECRET, LAYERS, STATE, LOCK, STATE_DRAFT];
+const TOP: [&str; 7] = [MANIFEST, SECRET, LAYERS, STATE, LOCK, LEDGER_MARK, STATE_DRAFT];
 
 /// The paths of one key directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +46,10 @@ impl KeyPaths {
 
     pub(crate) fn lock(&self) -> PathBuf {
         self.root.join(LOCK)
+    }
+
+    pub(crate) fn ledger_mark(&self) -> PathBuf {
+        self.root.join(LEDGER_MARK)
     }
 
     pub(crate) fn state(&self) -> PathBuf {
@@ -74,9 +80,12 @@ impl KeyPaths {
         Ok(foreign.into_iter().next())
     }
 
-    /// Files that were being written when a process died.
-    pub(crate) fn temporaries(&self) -> std::io::Result<Vec<PathBuf>> {
-        self.entries(is_temporary)
+    /// Removes what a process that died was writing; one of these files may hold the secret. Needs the lock.
+    pub(crate) fn remove_temporaries(&self) -> Result<(), IoFailure> {
+        for path in attempt("readdir", &self.root, || self.entries(is_temporary))? {
+            attempt("unlink", &path, || std::fs::remove_file(&path))?;
+        }
+        Ok(())
     }
 
     fn entries(&self, wanted: impl Fn(&str) -> bool) -> std::io::Result<Vec<PathBuf>> {

@@ -7,7 +7,7 @@ use rayon::ThreadPool;
 
 use super::batch::BatchComputer;
 use super::cancel::CancelHandle;
-use super::pipeline::{self, Committer, unix_ms};
+use super::pipeline::{self, Committer};
 use super::prepare::{Prepared, prepare};
 use super::progress::{Event, Phase, Progress};
 use super::request::{KeyDefaults, KeyRequest};
@@ -17,6 +17,7 @@ use crate::keydir::{KeyDir, Manifest};
 use crate::layers::{Disk, LayerWriter, Medium};
 use crate::plan::{BudgetTooSmall, MemoryPlan, Plan};
 use crate::state::{ProgressRecord, Store};
+use crate::time::unix_ms;
 
 /// Times that batches are computed and checked again before the disk is given up.
 const ROUNDS_MAX: u32 = 3;

@@ -20,6 +20,6 @@ pub(crate) use done_set::DoneSet;
 pub use error::KeygenError;
 pub(crate) use job::worker_pool;
 pub use job::{JobOptions, KeygenJob, Summary};
-pub(crate) use pipeline::{Committer, run as compute_and_commit, unix_ms};
+pub(crate) use pipeline::{Committer, run as compute_and_commit};
 pub use progress::{Event, NoProgress, Phase, Progress};
 pub use request::{KeyDefaults, KeyRequest};

@@ -1,7 +1,6 @@
 //! Groups of batches: one is computed while the one before it is written, synced and committed.
 
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use rayon::ThreadPool;
 use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
@@ -13,6 +12,7 @@ use crate::keydir::Manifest;
 use crate::layers::{LayerWriter, Touched};
 use crate::plan::MemoryPlan;
 use crate::state::{BatchRecord, ProgressRecord, Store};
+use crate::time::unix_ms;
 use crate::units::BatchIndex;
 
 /// One is computed, one is committed.
@@ -121,10 +121,4 @@ impl Committer<'_> {
         self.progress.event(Event::Committed { epochs });
         Ok(())
     }
-}
-
-/// Milliseconds since 1970; 0 on a clock before that.
-pub(crate) fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as u64)
 }

@@ -7,7 +7,7 @@ use super::cancel::CancelHandle;
 use super::request::{KeyDefaults, KeyRequest};
 use crate::failure::{IoFailure, attempt};
 use crate::files::{make_directory, sync_directory};
-use crate::keydir::{DirectoryLock, FORMAT_VERSION, KeyDirError, KeyPaths, KeyState, Manifest, Secret};
+use crate::keydir::{DirectoryLock, KeyDirError, KeyPaths, KeyState, Manifest, Secret};
 use crate::layers::Medium;
 use crate::migrations::{self, MigrationError};
 use crate::plan::{BudgetTooSmall, MemoryPlan, Plan};
@@ -61,7 +61,7 @@ pub(super) fn prepare(
         None => ready_for_new(&paths, exists, request, defaults, plan_memory)?,
     };
     let lock = DirectoryLock::take(&paths.lock())?;
-    remove_temporaries(&paths)?;
+    paths.remove_temporaries()?;
     // Once more, now that nobody else can be writing: whoever held the lock before may have made a key here.
     let manifest = match Manifest::read(&paths.manifest())? {
         Some(manifest) => {
@@ -129,21 +129,15 @@ fn refuse_foreign(paths: &KeyPaths) -> Result<(), KeygenError> {
     if let Some(path) = attempt("readdir", paths.root(), || paths.foreign_entry())? {
         return Err(KeyDirError::Foreign(path).into());
     }
-    match [paths.layers(), paths.state()].into_iter().find(|path| path.exists()) {
+    let parts = [paths.layers(), paths.state(), paths.ledger_mark()];
+    match parts.into_iter().find(|path| path.exists()) {
         Some(path) => Err(KeyDirError::ManifestLost(path).into()),
         None => Ok(()),
     }
 }
 
-/// Removes what a process that died was writing. One of these files may hold the secret.
-fn remove_temporaries(paths: &KeyPaths) -> Result<(), KeygenError> {
-    for path in attempt("readdir", paths.root(), || paths.temporaries())? {
-        attempt("unlink", &path, || std::fs::remove_file(&path))?;
-    }
-    Ok(())
-}
-
-/// Version 0 is a creation in progress; finishing it is not a migration that a person has to ask for.
+/// Brings a key that is being made to the present format. Finishing a creation, or going on with a key that an earlier
+/// program began, is not a migration that a person has to ask for.
 fn finish_creation(
     paths: &KeyPaths,
     manifest: Manifest,
@@ -151,19 +145,10 @@ fn finish_creation(
     cancel: &CancelHandle,
 ) -> Result<Manifest, KeygenError> {
     let proceed = |_: &str| !cancel.is_cancelled();
-    match manifest.format_version {
-        FORMAT_VERSION => Ok(manifest),
-        0 => match migrations::run(paths, manifest, medium, &migrations::steps(), proceed) {
-            // To whoever makes a key, this is no migration.
-            Err(MigrationError::Interrupted(_)) => Err(KeygenError::Interrupted),
-            outcome => Ok(outcome?),
-        },
-        found => Err(KeyDirError::OlderFormat {
-            path: paths.manifest(),
-            found,
-            newest: FORMAT_VERSION,
-        }
-        .into()),
+    match migrations::run(paths, manifest, medium, &migrations::steps(), proceed) {
+        // To whoever makes a key, this is no migration.
+        Err(MigrationError::Interrupted(_)) => Err(KeygenError::Interrupted),
+        outcome => Ok(outcome?),
     }
 }
 

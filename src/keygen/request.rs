@@ -63,7 +63,9 @@ impl KeyRequest {
             }
             (Some(secret), _) => Ok((secret.clone(), origin_of(secret))),
             (None, Some((Secret::PrfKey(_), _))) => Err(KeygenError::ParameterMissing),
-            (None, Some(left)) => Ok(left),
+            // Drawn here by a creation that was interrupted, or put here by hand and used elsewhere: a key that is made
+            // from a secret that was found has no history that we know.
+            (None, Some((left, _))) => Ok((left, Origin::Seed)),
             (None, None) => Ok((Secret::fresh()?, Origin::Fresh)),
         }
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::keydir::KeyDirError;
 use crate::layers::LayerError;
+use crate::time::utc;
 use crate::units::{Epoch, EpochRange};
 
 /// A sealed key cannot give what was asked of it.
@@ -23,6 +24,22 @@ pub enum SigningError {
         /// What the key stores.
         stored: EpochRange,
     },
+    /// The epoch has signed another message.
+    #[error(
+        "epoch {epoch} was spent {} on another message: a one-time key signs once. Take another epoch; 'keymill ledger \
+         show' names the highest that is spent",
+        when(*.signed_unix_ms)
+    )]
+    Spent {
+        /// The epoch.
+        epoch: Epoch,
+        /// When it was spent, in milliseconds since 1970; 0 if that is not known.
+        signed_unix_ms: u64,
+    },
+    /// The ledger of spent epochs does not allow to sign.
+    #[cfg(feature = "keygen")]
+    #[error(transparent)]
+    Ledger(#[from] crate::ledger::LedgerError),
     /// What is stored does not lead to the root.
     #[error(
         "the path of epoch {epoch} in '{}' does not lead to the root: a layer file is damaged; 'keymill check {}' \
@@ -59,4 +76,11 @@ pub enum SigningError {
         /// Why it does not verify.
         source: super::Rejection,
     },
+}
+
+fn when(unix_ms: u64) -> String {
+    match unix_ms {
+        0 => "at a time that is not known".to_owned(),
+        unix_ms => format!("at {}", utc(unix_ms)),
+    }
 }

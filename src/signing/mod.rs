@@ -4,6 +4,9 @@ mod error;
 mod path;
 #[cfg(feature = "keygen")]
 mod signer;
+#[cfg(test)]
+#[cfg(feature = "keygen")]
+mod tests;
 mod verify;
 
 pub use error::SigningError;

@@ -5,24 +5,27 @@ use std::path::Path;
 use super::{PathReader, SigningError, Verifier};
 use crate::hash::PrfKey;
 use crate::interop::ssz::{PublicKey, Signature};
+use crate::ledger::{Ledger, Standing};
 use crate::scheme::MESSAGE_BYTES;
 use crate::units::Epoch;
 
-/// Signs with one sealed key.
+/// Signs with one sealed key. Holds the directory's lock as long as it lives, so there is one at a time.
 ///
-/// The same message for the same epoch gives the same signature. Two different messages for one epoch give the key away;
-/// this version does not keep a ledger of spent epochs, so its caller has to.
+/// An epoch signs one message. The same message again gives the same signature; another one is refused, whatever crash
+/// or kill came between, as long as the directory is not taken back to an earlier state as a whole.
 pub struct Signer {
     paths: PathReader,
     prf_key: PrfKey,
     verifier: Verifier,
+    ledger: Ledger,
 }
 
 impl Signer {
-    /// Opens the sealed key in a directory, with its secret.
+    /// Opens the sealed key in a directory, with its secret and its ledger of spent epochs.
     ///
     /// # Errors
-    /// [`SigningError`] if it is not a sealed key, or if secret or layer files are missing, damaged, or another key's.
+    /// [`SigningError`] if it is not a sealed key, if secret or layer files are missing, damaged, or another key's, if
+    /// somebody else holds the lock, or if the ledger went backwards.
     pub fn open(directory: &Path) -> Result<Self, SigningError> {
         let paths = PathReader::open(directory)?;
         let prf_key = paths.key().prf_key()?;
@@ -33,10 +36,12 @@ impl Signer {
             SigningError::PublicKey { directory, source }
         })?;
         let verifier = Verifier::new(manifest.scheme(), &public_key);
+        let ledger = Ledger::open(paths.key())?;
         Ok(Self {
             paths,
             prf_key,
             verifier,
+            ledger,
         })
     }
 
@@ -45,11 +50,26 @@ impl Signer {
         &self.paths
     }
 
-    /// Signs a message at an epoch, and verifies the signature before it is given out.
+    /// Makes every signature wrong.
+    #[cfg(test)]
+    pub(super) fn replace_prf_key(&mut self, prf_key: PrfKey) {
+        self.prf_key = prf_key;
+    }
+
+    /// Signs a message at an epoch, after the epoch is spent in the ledger, and verifies the signature before it is given
+    /// out.
     ///
     /// # Errors
-    /// [`SigningError`] if the epoch is outside the key, no codeword is accepted, or the key's files are damaged.
-    pub fn sign(&self, epoch: Epoch, message: &[u8; MESSAGE_BYTES]) -> Result<Signature, SigningError> {
+    /// [`SigningError::Spent`] if the epoch has signed another message. Any other [`SigningError`] if the epoch is outside
+    /// the key or not known to be unused, no codeword is accepted, the key's files are damaged, or the ledger cannot be
+    /// written; after the last of these nothing more is signed until the key is opened again.
+    pub fn sign(&mut self, epoch: Epoch, message: &[u8; MESSAGE_BYTES]) -> Result<Signature, SigningError> {
+        self.paths.epoch(epoch.0.into())?;
+        let standing = self.ledger.standing(epoch, message)?;
+        if let Standing::OtherMessage { signed_unix_ms } = standing {
+            return Err(SigningError::Spent { epoch, signed_unix_ms });
+        }
+        // Whatever can fail and reveals nothing comes before the epoch is spent.
         let path = self.paths.path(epoch)?;
         let kernel = self.paths.kernel();
         let scheme = self.paths.manifest().scheme();
@@ -59,6 +79,10 @@ impl Signer {
                 epoch,
                 attempts: scheme.attempts_max(),
             })?;
+        // Before any chain value exists, the epoch is spent on disk (RFC 8391, section 4.1.9).
+        if standing == Standing::Unused {
+            self.ledger.spend(epoch, message)?;
+        }
         let mut hashes = vec![0; scheme.chains() * scheme.digest_bytes()];
         kernel.reveal(&self.prf_key, epoch, &codeword.positions, &mut hashes);
         let signature = Signature {

@@ -1,7 +1,9 @@
-//! The checkpoint store: which batches are done, with their checksums. The only module that names RocksDB.
+//! The checkpoint store: which batches are done, with their checksums, and which epochs are spent. The only module that
+//! names RocksDB.
 
 #[cfg(test)]
 mod damage_tests;
+mod ledger;
 mod records;
 mod store;
 
@@ -9,6 +11,7 @@ use std::path::PathBuf;
 
 use crate::failure::IoFailure;
 
+pub(crate) use ledger::{LedgerHead, LedgerRecord};
 pub use records::ProgressRecord;
 pub(crate) use records::{BatchRecord, CrownRecord};
 pub(crate) use store::Store;

@@ -10,15 +10,18 @@ use rocksdb::{
 use serde::de::DeserializeOwned;
 
 use super::StateError;
+use super::ledger::{LedgerHead, LedgerRecord};
 use super::records::{self, BatchRecord, CrownRecord, ProgressRecord};
 use crate::files::make_directory;
-use crate::units::{BatchIndex, Level};
+use crate::units::{BatchIndex, Epoch, Level};
 
 const META: &str = "meta";
 const BATCHES: &str = "batches";
 const CROWN: &str = "crown";
+const LEDGER: &str = "ledger";
 const BINDING_KEY: &[u8] = b"binding";
 const PROGRESS_KEY: &[u8] = b"progress";
+const LEDGER_KEY: &[u8] = b"ledger";
 
 /// Small and fixed, whatever the lifetime: a group's records are a few kilobytes.
 const WRITE_BUFFER_BYTES: usize = 512 << 10;
@@ -76,9 +79,18 @@ impl Store {
 
     /// How the job stood at its last commit, also while it is running; all zeros before the first.
     pub(crate) fn read_progress(path: &Path, binding: &[u8; 32]) -> Result<ProgressRecord, StateError> {
+        Self::read_beside_a_writer(path, binding, Self::progress)
+    }
+
+    /// Opens the store for reading and reads from it; again if a process that writes to it was in the way.
+    pub(crate) fn read_beside_a_writer<T>(
+        path: &Path,
+        binding: &[u8; 32],
+        read: impl Fn(&Self) -> Result<T, StateError>,
+    ) -> Result<T, StateError> {
         let mut attempt = 1;
         loop {
-            let read = Self::open_read_only(path, binding).and_then(|store| store.progress());
+            let read = Self::open_read_only(path, binding).and_then(|store| read(&store));
             match read {
                 Err(StateError::Failed { .. } | StateError::Damaged { .. }) if attempt < READ_ATTEMPTS => {
                     attempt += 1;
@@ -193,6 +205,60 @@ impl Store {
     pub(crate) fn crown(&self, level: Level) -> Result<Option<CrownRecord>, StateError> {
         let value = self.get(CROWN, &[level.0])?;
         value.map(|value| self.decode(CROWN, &value)).transpose()
+    }
+
+    /// What the ledger of signed epochs says as a whole; none if the store has no ledger.
+    pub(crate) fn ledger_head(&self) -> Result<Option<LedgerHead>, StateError> {
+        let value = self.get(META, LEDGER_KEY)?;
+        value.map(|value| self.decode(META, &value)).transpose()
+    }
+
+    /// The ledger's entry of an epoch, if the epoch is spent.
+    pub(crate) fn ledger_entry(&self, epoch: Epoch) -> Result<Option<LedgerRecord>, StateError> {
+        let value = self.get(LEDGER, &epoch.0.to_be_bytes())?;
+        value.map(|value| self.decode(LEDGER, &value)).transpose()
+    }
+
+    /// Every entry of the ledger, in the order of the epochs.
+    pub(crate) fn ledger_entries(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<(Epoch, LedgerRecord), StateError>>, StateError> {
+        let entries = self.db.iterator_cf(self.family(LEDGER)?, IteratorMode::Start);
+        Ok(entries.map(|entry| {
+            let (key, value) = attempt("reading", &self.path, || entry)?;
+            let key = <[u8; 4]>::try_from(&key[..]).map_err(|_| self.damaged_record(LEDGER))?;
+            let record = self.decode(LEDGER, &value)?;
+            Ok((Epoch(u32::from_be_bytes(key)), record))
+        }))
+    }
+
+    /// Commits entries of the ledger together with the head that counts them, in one synced write.
+    pub(crate) fn commit_ledger<'a>(
+        &self,
+        entries: impl IntoIterator<Item = (Epoch, &'a LedgerRecord)>,
+        head: &LedgerHead,
+    ) -> Result<(), StateError> {
+        let mut batch = WriteBatch::default();
+        let ledger = self.family(LEDGER)?;
+        for (epoch, record) in entries {
+            batch.put_cf(ledger, epoch.0.to_be_bytes(), self.encode(record)?);
+        }
+        batch.put_cf(self.family(META)?, LEDGER_KEY, self.encode(head)?);
+        self.write_synced(batch)
+    }
+
+    /// Puts bytes in the place of the ledger's entry of an epoch.
+    #[cfg(test)]
+    pub(crate) fn put_ledger_bytes(&self, key: &[u8], bytes: &[u8]) -> Result<(), StateError> {
+        let mut batch = WriteBatch::default();
+        batch.put_cf(self.family(LEDGER)?, key, bytes);
+        self.write_synced(batch)
+    }
+
+    /// The bytes of the ledger's entry of an epoch.
+    #[cfg(test)]
+    pub(crate) fn ledger_bytes(&self, epoch: Epoch) -> Result<Option<Vec<u8>>, StateError> {
+        self.get(LEDGER, &epoch.0.to_be_bytes())
     }
 
     /// How the job stood at its last commit.

@@ -54,7 +54,8 @@ fn keys_made_on_disk_are_the_recorded_ones_and_sign_as_recorded() {
             "{}",
             key.scheme
         );
-        let signer = Signer::open(&directory).unwrap();
+        keymill::ledger::init(&directory, 0).unwrap();
+        let mut signer = Signer::open(&directory).unwrap();
         for recorded in &key.signatures {
             let signature = signer.sign(Epoch(recorded.epoch), &recorded.message).unwrap();
             let ssz = signature.to_ssz(signer.paths().manifest().scheme());

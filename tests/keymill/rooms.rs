@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 
 /// The modules in the order in which they may import each other: only from lines above their own.
-const ORDER: [&[&str]; 11] = [
-    &["faults", "text", "units"],
+const ORDER: [&[&str]; 12] = [
+    &["faults", "text", "time", "units"],
     &["failure"],
     &["files"],
     &["scheme"],
     &["hash", "plan"],
     &["interop", "layers", "state"],
     &["keydir"],
+    &["ledger"],
     &["migrations"],
     &["keygen", "signing"],
     &["audit"],

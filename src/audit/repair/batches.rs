@@ -6,9 +6,10 @@ use super::{Repair, RepairError};
 use crate::audit::batches::WINDOW_BATCHES;
 use crate::audit::tree::Tree;
 use crate::keydir::KeyState;
-use crate::keygen::{BatchComputer, Committer, DoneSet, NoProgress, compute_and_commit, unix_ms};
+use crate::keygen::{BatchComputer, Committer, DoneSet, NoProgress, compute_and_commit};
 use crate::plan::Batches;
 use crate::state::{BatchRecord, ProgressRecord, StateError};
+use crate::time::unix_ms;
 use crate::units::BatchIndex;
 
 /// Times that batches are computed and read again before the disk is given up.

@@ -51,7 +51,7 @@ fn repair_on(
     let memory = options.memory_plan(manifest.plan())?;
     let pool = worker_pool(memory.threads)?;
     let kernel = key.kernel();
-    let (store, store_replaced) = store::open(key.paths(), &manifest.binding())?;
+    let (store, store_replaced) = store::open(key.paths(), manifest)?;
     let files_restored = files::restore(&key, medium)?;
     let layers = LayerReader::open(
         &key.paths().layers(),

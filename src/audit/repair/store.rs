@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use super::{RepairError, StoreReplaced};
 use crate::failure::attempt;
 use crate::files::sync_directory;
-use crate::keydir::KeyPaths;
+use crate::keydir::{KeyPaths, KeyState, Manifest, Origin};
 use crate::migrations::COLUMN_FAMILIES;
-use crate::state::{StateError, Store};
+use crate::state::{LedgerHead, StateError, Store};
 
 /// Opens the store if all of it can be read. A damaged one is moved aside, never deleted: it may be the only place that
 /// knows which epochs have signed.
-pub(super) fn open(paths: &KeyPaths, binding: &[u8; 32]) -> Result<(Store, Option<StoreReplaced>), RepairError> {
-    let state = paths.state();
+pub(super) fn open(paths: &KeyPaths, manifest: &Manifest) -> Result<(Store, Option<StoreReplaced>), RepairError> {
+    let (state, binding) = (paths.state(), &manifest.binding());
     let opened = Store::open(&state, binding).and_then(|store| store.read_through().map(|()| store));
     let what = match opened {
         Ok(store) => return Ok((store, None)),
@@ -23,10 +23,20 @@ pub(super) fn open(paths: &KeyPaths, binding: &[u8; 32]) -> Result<(Store, Optio
     // Under another name until it is whole, so that a kill leaves no store that would have to be moved aside as well.
     let draft = paths.state_draft();
     Store::create(&draft, &COLUMN_FAMILIES, binding)?;
+    Store::open(&draft, binding)?.commit_ledger([], &ledger_head(manifest))?;
     attempt("rename", &draft, || std::fs::rename(&draft, &state))?;
     sync_directory(paths.root())?;
     let store = Store::open(&state, binding)?;
     Ok((store, Some(StoreReplaced { what, moved_to })))
+}
+
+/// What is known about spent epochs without the ledger that was in the store: that there are none, if the secret was drawn
+/// for this key and the key has never been finished.
+fn ledger_head(manifest: &Manifest) -> LedgerHead {
+    LedgerHead {
+        initialised: manifest.origin() == Origin::Fresh && manifest.state() == KeyState::Generating,
+        ..LedgerHead::default()
+    }
 }
 
 fn move_aside(paths: &KeyPaths) -> Result<Option<PathBuf>, RepairError> {

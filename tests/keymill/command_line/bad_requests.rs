@@ -177,7 +177,10 @@ fn an_empty_directory_and_a_name_with_a_slash_are_good_places() {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         names.sort_unstable();
-        assert_eq!(names, ["LOCK", "layers", "manifest.toml", "secret", "state"]);
+        assert_eq!(
+            names,
+            ["LOCK", "layers", "ledger.mark", "manifest.toml", "secret", "state"]
+        );
     }
 }
 

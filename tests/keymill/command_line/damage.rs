@@ -23,13 +23,13 @@ fn a_newer_format_is_refused_by_its_number() {
     finished_key(&place, TINY);
     edit(
         &place.path("key/manifest.toml"),
-        "format_version = 1\n",
+        "format_version = 2\n",
         "format_version = 7\n",
     );
     let more = ["keygen key", "migrate key", "migrate key --dry-run"].map(str::to_owned);
     changing_nothing(&place, || {
         for line in readers().into_iter().chain(more) {
-            let message = ["'key/manifest.toml'", "version 7", "newer than 1", "newer keymill"];
+            let message = ["'key/manifest.toml'", "version 7", "newer than 2", "newer keymill"];
             place.run(&line).exits(3).prints_nothing().says(&message);
         }
     });
@@ -286,8 +286,10 @@ fn a_sealed_key_without_its_checkpoints_still_gives_paths() {
             assert!(damage["what"].as_str().unwrap().contains("CURRENT"), "{damage}");
             assert_eq!(place.run("public-key key").exits(0).line(), public_key);
             place.run("path key --epoch 0 --count 256").exits(0);
-            place.run(&format!("{SIGN} {MESSAGE}")).exits(0);
         });
+        // Without its ledger nobody knows what it has signed.
+        let sign = place.run(&format!("{SIGN} {MESSAGE}"));
+        sign.exits(3).prints_nothing().says(&["'key/state'"]);
     }
 }
 

@@ -30,11 +30,14 @@ pub fn recorded_tiny_key() -> Key {
     vectors::keys().into_iter().find(whole).unwrap()
 }
 
-/// A finished key in `key`, from the seed [`SEED`], which stays in the file `seed`. Gives its public key in hex.
+/// A finished key in `key` that may sign, from the seed [`SEED`], which stays in the file `seed`. Gives its public key in
+/// hex.
 pub fn finished_key(place: &Place, scheme: &str) -> String {
     place.file("seed", SEED);
     let line = format!("keygen key --scheme {scheme} --epochs 256 --seed-file seed");
-    place.run(&line).exits(0).line()
+    let public_key = place.run(&line).exits(0).line();
+    place.run("ledger init key --first-epoch 0").exits(0);
+    public_key
 }
 
 /// A key in `key`, begun with [`SEED`] for `epochs` epochs of the long scheme, and stopped after the first batches.

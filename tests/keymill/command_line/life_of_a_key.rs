@@ -1,6 +1,6 @@
 //! From the seed to the verified signature, and every question that can be asked of a key on the way.
 
-use super::fixtures::{LONG, MESSAGE, PARAMETER, SEED, TINY, changing_nothing, finished_key, recorded_tiny_key};
+use super::fixtures::{LONG, PARAMETER, SEED, TINY, changing_nothing, finished_key, recorded_tiny_key};
 use super::program::Place;
 use crate::reference::{all_ids, params};
 use crate::vectors::{Key, Signature};
@@ -14,6 +14,7 @@ fn recorded_key_made(place: &Place) -> Key {
     let key = recorded_tiny_key();
     place.file("seed", key.rng_seed);
     place.run(&keygen_line("seed")).exits(0);
+    place.run("ledger init key --first-epoch 0").exits(0);
     key
 }
 
@@ -165,14 +166,14 @@ fn a_key_that_was_just_made_is_clean() {
 fn asking_a_sealed_key_changes_no_file() {
     let place = Place::new();
     finished_key(&place, TINY);
-    let sign = format!("sign key --epoch 3 --message {MESSAGE}");
     changing_nothing(&place, || {
         for line in [
             "status key",
             "status key --json",
             "public-key key",
             "path key --epoch 3",
-            &sign,
+            "ledger show key",
+            "ledger show key --json",
             "check key",
             "check key --deep",
             "migrate key --dry-run",

@@ -63,7 +63,10 @@ fn ask_everything(place: &Place, keygen: &str) -> Vec<Outcome> {
         "status key --json",
         "public-key key --format json",
         "path key --epoch 5",
+        "ledger init key --first-epoch 0",
         &sign,
+        "ledger show key",
+        "ledger export key",
         "check key --deep",
         "migrate key",
     ];

@@ -41,6 +41,8 @@ fn an_output_that_nobody_reads_causes_no_panic() {
         "public-key key",
         "path key --epoch 0",
         &sign,
+        "ledger show key",
+        "ledger export key",
         "check key",
         "keygen key",
         "migrate key",

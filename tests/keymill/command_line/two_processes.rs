@@ -106,7 +106,7 @@ fn key_that_appears(delay: Duration) {
     lock.lock().unwrap();
     let late = place.start(&[], &format!("keygen key --scheme {OTHER_TINY}"));
     std::thread::sleep(delay);
-    for name in ["secret", "state", "layers", "manifest.toml"] {
+    for name in ["secret", "state", "layers", "ledger.mark", "manifest.toml"] {
         fs::rename(place.path("made").join(name), place.path("key").join(name)).unwrap();
     }
     let before = snapshot(&place.path("key/layers"));
@@ -165,8 +165,10 @@ fn a_finished_key_is_read_whoever_holds_the_lock() {
     let lock = File::open(place.path("key/LOCK")).unwrap();
     lock.lock().unwrap();
     let sign = format!("sign key --epoch 0 --message {MESSAGE}");
-    for line in ["path key --epoch 0", "check key", "status key", &sign] {
+    for line in ["path key --epoch 0", "check key", "status key", "ledger show key"] {
         place.run(line).exits(0);
     }
+    // Signing writes.
+    place.run(&sign).exits(3).prints_nothing().says(&["'key/LOCK'"]);
     assert_eq!(place.run("public-key key").exits(0).line(), public_key);
 }

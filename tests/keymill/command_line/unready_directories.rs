@@ -1,6 +1,6 @@
 //! Questions to what is no key, or not yet one, and for epochs that it does not have.
 
-use super::fixtures::{LONG, MESSAGE, TINY, changing_nothing, finished_key, unfinished_key};
+use super::fixtures::{LONG, MESSAGE, TINY, changing_nothing, finished_key, snapshot, unfinished_key};
 use super::program::Place;
 
 /// Every command that asks something of `key`.
@@ -9,6 +9,9 @@ fn questions() -> Vec<String> {
     let more = [
         "path key --epoch 0",
         "public-key key",
+        "ledger init key --first-epoch 0",
+        "ledger show key",
+        "ledger export key",
         "check key",
         "status key",
         "migrate key",
@@ -60,7 +63,7 @@ fn an_unfinished_key_gives_nothing_away_and_says_how_to_finish_it() {
     let place = Place::new();
     unfinished_key(&place, "2^18");
     changing_nothing(&place, || {
-        for line in questions().iter().take(3) {
+        for line in questions().iter().take(6) {
             let message = ["'key' is not finished", "keymill keygen"];
             place.run(line).exits(3).prints_nothing().says(&message);
         }
@@ -98,18 +101,21 @@ fn an_epoch_outside_the_key_is_refused_with_what_the_key_has() {
         .exits(0);
     // Widened to [512, 1536).
     let sign = format!("sign key --message {MESSAGE} --epoch");
-    changing_nothing(&place, || {
-        for line in ["path key --epoch", &sign] {
-            for epoch in ["0", "511", "1536", "2^18", "2^32", "2^63"] {
-                let outcome = place.run(&format!("{line} {epoch}")).exits(2).prints_nothing();
-                assert!(outcome.stderr.contains("epoch"), "{}", outcome.all());
-            }
-            let stored = ["epoch 1536", "outside this key", "[512, 1536)"];
-            place.run(&format!("{line} 1536")).exits(2).says(&stored);
-            place.run(&format!("{line} 512")).exits(0);
-            place.run(&format!("{line} 1535")).exits(0);
+    let layers = place.path("key/layers");
+    let before = snapshot(&layers);
+    for line in ["path key --epoch", &sign] {
+        for epoch in ["0", "511", "1536", "2^18", "2^32", "2^63"] {
+            let outcome = place.run(&format!("{line} {epoch}")).exits(2).prints_nothing();
+            assert!(outcome.stderr.contains("epoch"), "{}", outcome.all());
         }
-    });
+        let stored = ["epoch 1536", "outside this key", "[512, 1536)"];
+        place.run(&format!("{line} 1536")).exits(2).says(&stored);
+        let spent = place.run("ledger show key --json").exits(0).json();
+        assert_eq!(spent["spent"], 0, "an epoch outside the key was spent");
+        place.run(&format!("{line} 512")).exits(0);
+        place.run(&format!("{line} 1535")).exits(0);
+    }
+    assert!(snapshot(&layers) == before);
 }
 
 #[test]

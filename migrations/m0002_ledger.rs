@@ -1,0 +1,72 @@
+//! Version 2: the ledger of signed epochs has a head, and `ledger.mark` stands beside it.
+
+use super::{Action, Context, MigrationError, Step};
+use crate::keydir::{KeyState, LedgerMark, Origin};
+use crate::ledger::{count, mark_of};
+use crate::state::{LedgerHead, Store};
+
+pub(super) struct BeginLedger;
+
+impl Step for BeginLedger {
+    fn version(&self) -> u32 {
+        2
+    }
+
+    fn title(&self) -> &'static str {
+        "begin the ledger of signed epochs"
+    }
+
+    fn actions<'a>(&self, context: &'a Context<'a>) -> Vec<Action<'a>> {
+        let history = match is_unused(context) {
+            true => "no epoch is spent",
+            false => "which epochs are spent is not known",
+        };
+        vec![
+            Action {
+                title: format!("write the head of the ledger into state/: {history}"),
+                apply: Box::new(|| write_head(context)),
+            },
+            Action {
+                title: "write ledger.mark".to_owned(),
+                apply: Box::new(|| write_mark(context)),
+            },
+        ]
+    }
+}
+
+/// Whether nobody can have signed with this key: its secret was drawn here, and it was never finished. A finished key of
+/// version 1 may have signed, since its program kept no ledger; a secret that was given may have signed elsewhere.
+fn is_unused(context: &Context<'_>) -> bool {
+    let manifest = context.manifest;
+    manifest.origin() == Origin::Fresh && manifest.state() == KeyState::Generating
+}
+
+fn open_store(context: &Context<'_>) -> Result<Store, MigrationError> {
+    Ok(Store::open(&context.paths.state(), &context.manifest.binding())?)
+}
+
+fn write_head(context: &Context<'_>) -> Result<(), MigrationError> {
+    let store = open_store(context)?;
+    // A head that is there was written by this action before, or by a program that signed: it is never begun anew.
+    if store.ledger_head()?.is_some() {
+        return Ok(());
+    }
+    let counted = count(&store)?;
+    let initialised = counted.spent == 0 && is_unused(context);
+    let head = LedgerHead { initialised, ..counted };
+    Ok(store.commit_ledger([], &head)?)
+}
+
+fn write_mark(context: &Context<'_>) -> Result<(), MigrationError> {
+    let path = context.paths.ledger_mark();
+    let key_id = context.manifest.key_id();
+    if LedgerMark::read(&path, key_id)?.is_some() {
+        return Ok(());
+    }
+    let head = open_store(context)?.ledger_head()?.unwrap_or_default();
+    // The mark of a ledger that has entries is lost, and a new one would hide that.
+    if head.spent > 0 {
+        return Ok(());
+    }
+    Ok(mark_of(&head, key_id).write(&path)?)
+}

@@ -1,0 +1,239 @@
+//! Ledgers of signed epochs as JSON, in the manner of EIP-3076 (docs/FORMAT.md, "The ledger as JSON").
+
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::units::{Epoch, KeyId};
+
+const FORMAT: &str = "keymill-ledger";
+const VERSION: &str = "1";
+
+/// An epoch that is spent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedEpoch {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// SHA3-256 of the message, if it is known.
+    pub message_digest: Option<[u8; 32]>,
+    /// When it was spent, in milliseconds since 1970; 0 if that is not known.
+    pub signed_unix_ms: u64,
+}
+
+/// Whose history it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryOwner {
+    /// SSZ of the public key.
+    pub public_key: Vec<u8>,
+    /// Identifier of the scheme.
+    pub scheme: String,
+    /// The key's identifier.
+    pub key_id: KeyId,
+    /// Epochs below it that are not listed are not known to be unused; none if that is known of no epoch.
+    pub first_epoch: Option<u64>,
+}
+
+/// The history of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyHistory {
+    /// Whose it is.
+    pub owner: HistoryOwner,
+    /// The epochs that are spent.
+    pub signed_epochs: Vec<SignedEpoch>,
+}
+
+/// A text is not a ledger.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerJsonError {
+    /// It is not JSON, or has other fields than it should have.
+    #[error("it is not a ledger as keymill writes it: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// It is something else.
+    #[error("its format is '{found}', not '{FORMAT}'")]
+    Format {
+        /// What it says.
+        found: String,
+    },
+    /// It was written by a later program.
+    #[error("its interchange_format_version is '{found}'; this program knows '{VERSION}' only")]
+    Version {
+        /// What it says.
+        found: String,
+    },
+    /// A value is not in its form.
+    #[error("{place}.{field} is not {expected}")]
+    Value {
+        /// The object that has it.
+        place: String,
+        /// Its name.
+        field: &'static str,
+        /// What it has to be.
+        expected: &'static str,
+    },
+}
+
+/// The text before the first entry, without the end of the line.
+pub fn head_text(owner: &HistoryOwner) -> String {
+    let metadata = json!({ "format": FORMAT, "interchange_format_version": VERSION });
+    let first_epoch = json!(owner.first_epoch.map(|epoch| epoch.to_string()));
+    format!(
+        "{{\"metadata\":{metadata},\"data\":[{{\"pubkey\":{},\"scheme\":{},\"key_id\":{},\"first_epoch\":{first_epoch},\
+         \"signed_epochs\":[",
+        json!(hex::encode(&owner.public_key)),
+        json!(owner.scheme),
+        json!(owner.key_id.to_string()),
+    )
+}
+
+/// One entry; every entry but the first has to have a comma before it.
+pub fn entry_text(entry: &SignedEpoch) -> String {
+    let known = entry.signed_unix_ms > 0;
+    json!({
+        "epoch": entry.epoch.to_string(),
+        "message_digest": entry.message_digest.map(hex::encode),
+        "signed_at_unix_ms": known.then(|| entry.signed_unix_ms.to_string()),
+    })
+    .to_string()
+}
+
+/// The text behind the last entry.
+pub const TAIL_TEXT: &str = "]}]}";
+
+/// Reads the histories in a text.
+///
+/// # Errors
+/// [`LedgerJsonError`] if anything in it is not as this version writes it; the place is named by its index.
+pub fn parse(text: &[u8]) -> Result<Vec<KeyHistory>, LedgerJsonError> {
+    // First the version alone: a later one may have other fields.
+    let any: AnyVersion = serde_json::from_slice(text)?;
+    if any.metadata.format != FORMAT {
+        let found = any.metadata.format;
+        return Err(LedgerJsonError::Format { found });
+    }
+    if any.metadata.interchange_format_version != VERSION {
+        let found = any.metadata.interchange_format_version;
+        return Err(LedgerJsonError::Version { found });
+    }
+    let text: LedgerText = serde_json::from_slice(text)?;
+    let histories = text.data.into_iter().enumerate();
+    histories
+        .map(|(index, history)| history.read(&format!("data[{index}]")))
+        .collect()
+}
+
+#[derive(Deserialize)]
+struct AnyVersion {
+    metadata: AnyMetadata,
+}
+
+#[derive(Deserialize)]
+struct AnyMetadata {
+    format: String,
+    interchange_format_version: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LedgerText {
+    #[serde(rename = "metadata")]
+    _metadata: MetadataText,
+    data: Vec<HistoryText>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MetadataText {
+    #[serde(rename = "format")]
+    _format: String,
+    #[serde(rename = "interchange_format_version")]
+    _version: String,
+}
+
+/// `null` is a value too: without `deserialize_with`, a field that is left out would be taken for it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HistoryText {
+    pubkey: String,
+    scheme: String,
+    key_id: String,
+    #[serde(deserialize_with = "Option::deserialize")]
+    first_epoch: Option<String>,
+    signed_epochs: Vec<EntryText>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EntryText {
+    epoch: String,
+    #[serde(deserialize_with = "Option::deserialize")]
+    message_digest: Option<String>,
+    #[serde(deserialize_with = "Option::deserialize")]
+    signed_at_unix_ms: Option<String>,
+}
+
+const NUMBER: &str = "a number in decimal digits, as a string";
+
+impl HistoryText {
+    fn read(self, place: &str) -> Result<KeyHistory, LedgerJsonError> {
+        let public_key = decoded(&self.pubkey).ok_or_else(|| value(place, "pubkey", "hex"))?;
+        let key_id = bytes::<16>(&self.key_id).ok_or_else(|| value(place, "key_id", "16 bytes in hex"))?;
+        let first_epoch = self.first_epoch.as_deref().map(number);
+        let first_epoch = first_epoch.map(|number| number.ok_or_else(|| value(place, "first_epoch", NUMBER)));
+        let owner = HistoryOwner {
+            public_key,
+            scheme: self.scheme,
+            key_id: KeyId(key_id),
+            first_epoch: first_epoch.transpose()?,
+        };
+        let entries = self.signed_epochs.iter().enumerate();
+        let signed_epochs = entries.map(|(index, entry)| {
+            entry
+                .read()
+                .map_err(|(field, expected)| value(&format!("{place}.signed_epochs[{index}]"), field, expected))
+        });
+        Ok(KeyHistory {
+            signed_epochs: signed_epochs.collect::<Result<_, _>>()?,
+            owner,
+        })
+    }
+}
+
+impl EntryText {
+    /// The error is the field that is wrong, and what it has to be.
+    fn read(&self) -> Result<SignedEpoch, (&'static str, &'static str)> {
+        let epoch = number(&self.epoch).and_then(|epoch| u32::try_from(epoch).ok());
+        let digest = self.message_digest.as_deref().map(bytes::<32>);
+        let digest = digest.map(|digest| digest.ok_or(("message_digest", "32 bytes in hex, or null")));
+        let signed = self.signed_at_unix_ms.as_deref().map(number);
+        let signed = signed.map(|signed| signed.ok_or(("signed_at_unix_ms", NUMBER)));
+        Ok(SignedEpoch {
+            epoch: Epoch(epoch.ok_or(("epoch", "an epoch in decimal digits, as a string"))?),
+            message_digest: digest.transpose()?,
+            signed_unix_ms: signed.transpose()?.unwrap_or_default(),
+        })
+    }
+}
+
+fn value(place: &str, field: &'static str, expected: &'static str) -> LedgerJsonError {
+    LedgerJsonError::Value {
+        place: place.to_owned(),
+        field,
+        expected,
+    }
+}
+
+/// A number in the one form that it has: digits alone, no zero before them.
+fn number(text: &str) -> Option<u64> {
+    let number: u64 = text.parse().ok()?;
+    (number.to_string() == text).then_some(number)
+}
+
+fn decoded(digits: &str) -> Option<Vec<u8>> {
+    hex::decode(digits.strip_prefix("0x").unwrap_or(digits)).ok()
+}
+
+fn bytes<const N: usize>(digits: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    let digits = digits.strip_prefix("0x").unwrap_or(digits);
+    hex::decode_to_slice(digits, &mut bytes).ok()?;
+    Some(bytes)
+}

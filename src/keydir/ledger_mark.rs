@@ -1,0 +1,166 @@
+//! DIR/ledger.mark: how far the ledger of signed epochs was, noted outside of RocksDB (docs/FORMAT.md, "ledger.mark").
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::str::Lines;
+
+use sha3::{Digest, Sha3_256};
+
+use super::durable;
+use super::error::KeyDirError;
+use crate::failure::attempt;
+use crate::units::KeyId;
+
+const MARK_MODE: u32 = 0o600;
+const TITLE: &str = "keymill-ledger-mark 1";
+const TEXT_BYTES_MAX: u64 = 1024;
+
+/// What the ledger said when it was last written to. A ledger that says less has lost something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LedgerMark {
+    /// The key whose ledger it was.
+    pub(crate) key_id: KeyId,
+    /// Epochs below it that had no entry were not known to be unused.
+    pub(crate) first_epoch: u64,
+    /// Number of entries.
+    pub(crate) spent: u64,
+    /// Highest epoch with an entry.
+    pub(crate) highest: Option<u32>,
+    /// The digest over all entries.
+    pub(crate) digest: [u8; 32],
+}
+
+impl LedgerMark {
+    /// Replaces the file, atomically and durably.
+    pub(crate) fn write(&self, path: &Path) -> Result<(), KeyDirError> {
+        Ok(durable::replace(path, self.to_text().as_bytes(), MARK_MODE)?)
+    }
+
+    /// Reads the mark of this key; `None` if there is no such file.
+    pub(crate) fn read(path: &Path, key_id: KeyId) -> Result<Option<Self>, KeyDirError> {
+        let damaged = |what| KeyDirError::LedgerMark {
+            path: path.to_owned(),
+            what,
+        };
+        let file = match attempt("open", path, || File::open(path)) {
+            Err(failure) if failure.is_missing() => return Ok(None),
+            file => file?,
+        };
+        let mut bytes = Vec::new();
+        attempt("read", path, || file.take(TEXT_BYTES_MAX).read_to_end(&mut bytes))?;
+        let text = String::from_utf8(bytes).map_err(|_| damaged("it is not text"))?;
+        let mark = Self::parse(&text).ok_or_else(|| damaged("it is not what keymill writes"))?;
+        // There is one way to write a mark, its checksum included.
+        if mark.to_text() != text {
+            return Err(damaged(
+                "its checksum does not match; it was changed after keymill wrote it",
+            ));
+        }
+        if mark.key_id != key_id {
+            return Err(damaged("it belongs to another key"));
+        }
+        Ok(Some(mark))
+    }
+
+    fn to_text(&self) -> String {
+        let highest = self
+            .highest
+            .map_or_else(|| "none".to_owned(), |epoch| epoch.to_string());
+        let body = format!(
+            "{TITLE}\nkey_id {}\nfirst_epoch {}\nspent {}\nhighest {highest}\ndigest {}\n",
+            self.key_id,
+            self.first_epoch,
+            self.spent,
+            hex::encode(self.digest)
+        );
+        let checksum = hex::encode(Sha3_256::digest(body.as_bytes()));
+        format!("{body}checksum {checksum}\n")
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut lines = text.lines();
+        if lines.next()? != TITLE {
+            return None;
+        }
+        let key_id = field(&mut lines, "key_id")?;
+        let first_epoch = field(&mut lines, "first_epoch")?;
+        let spent = field(&mut lines, "spent")?;
+        let highest = field(&mut lines, "highest")?;
+        let digest = field(&mut lines, "digest")?;
+        let mut mark = Self {
+            key_id: KeyId([0; 16]),
+            first_epoch: first_epoch.parse().ok()?,
+            spent: spent.parse().ok()?,
+            highest: match highest {
+                "none" => None,
+                number => Some(number.parse().ok()?),
+            },
+            digest: [0; 32],
+        };
+        hex::decode_to_slice(key_id, &mut mark.key_id.0).ok()?;
+        hex::decode_to_slice(digest, &mut mark.digest).ok()?;
+        Some(mark)
+    }
+}
+
+/// The value on the next line, which has to have this name.
+fn field<'a>(lines: &mut Lines<'a>, name: &str) -> Option<&'a str> {
+    lines.next()?.strip_prefix(name)?.strip_prefix(' ')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LedgerMark;
+    use crate::units::KeyId;
+
+    fn mark() -> LedgerMark {
+        LedgerMark {
+            key_id: KeyId([7; 16]),
+            first_epoch: 12,
+            spent: 3,
+            highest: Some(15),
+            digest: [9; 32],
+        }
+    }
+
+    #[test]
+    fn a_mark_with_any_byte_changed_or_cut_is_no_mark() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ledger.mark");
+        let key_id = KeyId([7; 16]);
+        assert_eq!(LedgerMark::read(&path, key_id).unwrap(), None);
+        for mark in [
+            mark(),
+            LedgerMark {
+                highest: None,
+                ..mark()
+            },
+        ] {
+            mark.write(&path).unwrap();
+            assert_eq!(LedgerMark::read(&path, key_id).unwrap().unwrap(), mark);
+            let whole = std::fs::read(&path).unwrap();
+            for at in 0..whole.len() {
+                for changed in [whole[at] ^ 0x01, whole[at] ^ 0x20, b'\n', 0xff] {
+                    let mut bytes = whole.clone();
+                    bytes[at] = changed;
+                    std::fs::write(&path, &bytes).unwrap();
+                    assert!(bytes == whole || LedgerMark::read(&path, key_id).is_err(), "byte {at}");
+                }
+                std::fs::write(&path, &whole[..at]).unwrap();
+                assert!(LedgerMark::read(&path, key_id).is_err(), "cut to {at} bytes");
+            }
+            std::fs::write(&path, [&whole[..], b"\n"].concat()).unwrap();
+            assert!(LedgerMark::read(&path, key_id).is_err(), "a line more");
+        }
+    }
+
+    #[test]
+    fn the_mark_of_another_key_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ledger.mark");
+        mark().write(&path).unwrap();
+        let refused = LedgerMark::read(&path, KeyId([8; 16])).unwrap_err();
+        assert!(refused.to_string().contains("another key"), "{refused}");
+    }
+}

@@ -1,0 +1,119 @@
+//! Why an epoch cannot be spent, or a ledger not be changed.
+
+use std::path::PathBuf;
+
+use crate::interop::ledger_json::LedgerJsonError;
+use crate::keydir::KeyDirError;
+use crate::state::StateError;
+use crate::units::EpochRange;
+
+/// A ledger cannot be used as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The directory, or the mark beside the ledger, is not what it should be.
+    #[error(transparent)]
+    KeyDir(#[from] KeyDirError),
+    /// The store of the ledger cannot be read or written.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Nobody has said which epochs are unused.
+    #[error(
+        "which epochs of the key in '{}' have signed is not known: it was not made from fresh randomness by this \
+         version, or has lost its ledger. If you know from which epoch on it is unused, say so with 'keymill ledger \
+         init {} --first-epoch N'; if it has a ledger elsewhere, 'keymill ledger import' that first",
+        .directory.display(), .directory.display()
+    )]
+    NoHistory {
+        /// The key directory.
+        directory: PathBuf,
+    },
+    /// The epoch may have signed before the ledger was begun.
+    #[error(
+        "epoch {epoch} is not known to be unused: the ledger of '{}' knows the epochs from {first_epoch} on; choose one \
+         of them. (They were named with 'keymill ledger init {} --first-epoch {first_epoch}', or came with an import)",
+        .directory.display(), .directory.display()
+    )]
+    BeforeHistory {
+        /// The epoch.
+        epoch: u64,
+        /// The first epoch that is known to be unused if it has no entry.
+        first_epoch: u64,
+        /// The key directory.
+        directory: PathBuf,
+    },
+    /// There is no mark to compare the ledger with.
+    #[error(
+        "'{}' is missing, so it cannot be told whether the ledger has lost entries; put it back, or name the first epoch \
+         that is surely unused with 'keymill ledger init'",
+        .0.display()
+    )]
+    MarkMissing(PathBuf),
+    /// The ledger says less than it said before.
+    #[error(
+        "the ledger in '{}' went backwards or is another one: {what}. Epochs that it does not list may have signed. Put \
+         the newest state/ and ledger.mark back; or name the first epoch that is surely unused with 'keymill ledger init'",
+        .directory.display()
+    )]
+    Backwards {
+        /// The key directory.
+        directory: PathBuf,
+        /// How it is seen.
+        what: String,
+    },
+    /// The first epoch is one that may have signed.
+    #[error(
+        "--first-epoch {asked} is too low for '{}': epochs below {least} are spent or not known to be unused; the least \
+         that can be given is {least}",
+        .directory.display()
+    )]
+    TooLow {
+        /// What was asked for.
+        asked: u64,
+        /// The least that is possible.
+        least: u64,
+        /// The key directory.
+        directory: PathBuf,
+    },
+    /// The first epoch is past the key.
+    #[error("--first-epoch {asked} is past this key, which stores the epochs {stored}; {end} would allow none of them", end = .stored.end)]
+    PastKey {
+        /// What was asked for.
+        asked: u64,
+        /// What the key stores.
+        stored: EpochRange,
+    },
+    /// A write failed, and nobody knows whether it arrived.
+    #[error("the ledger in '{}' could not be written; nothing more is signed before it is opened again", .directory.display())]
+    Unknown {
+        /// The key directory.
+        directory: PathBuf,
+    },
+    /// A file is not a ledger.
+    #[error("'{}' cannot be imported: {source}", .path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: LedgerJsonError,
+    },
+    /// A file has nothing of this key.
+    #[error("'{}' has no history of the key in '{}': no pubkey and scheme in it are this key's", .path.display(), .directory.display())]
+    OtherKey {
+        /// The file.
+        path: PathBuf,
+        /// The key directory.
+        directory: PathBuf,
+    },
+    /// A file names an epoch that the key does not have.
+    #[error("'{}' cannot be imported: {place} is {epoch}, outside this key, which stores the epochs {stored}", .path.display())]
+    OutsideKey {
+        /// The file.
+        path: PathBuf,
+        /// Where in it.
+        place: String,
+        /// The epoch.
+        epoch: u64,
+        /// What the key stores.
+        stored: EpochRange,
+    },
+}

@@ -1,0 +1,151 @@
+//! The ledger of signed epochs: an epoch is spent, on disk, before a signature leaves (RFC 8391, section 4.1.9).
+//!
+//! It lives in the store (`state/`), and beside it `ledger.mark` notes how far it was. A store that went back to an
+//! earlier state, be it a log that was cut or a copy that was restored, says less than the mark, and is refused.
+
+mod error;
+mod fit;
+mod manage;
+mod show;
+
+use std::path::PathBuf;
+
+use sha3::{Digest, Sha3_256};
+
+pub use error::LedgerError;
+pub(crate) use fit::{Fit, count, fit, mark_of};
+pub use manage::{Conflict, Export, ImportReport, import, init};
+pub use show::{LedgerCondition, LedgerStatus, show};
+
+use crate::keydir::{DirectoryLock, KeyDir, KeyDirError, LedgerMark};
+use crate::state::{LedgerHead, LedgerRecord, Store};
+use crate::time::unix_ms;
+use crate::units::{Epoch, KeyId};
+
+/// What the ledger says about signing a message with an epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// The epoch is known to be unused.
+    Unused,
+    /// The epoch is spent on this very message: what comes out is what came out before.
+    SameMessage,
+    /// The epoch is spent on another message, or on one that is not known.
+    OtherMessage {
+        /// When, in milliseconds since 1970.
+        signed_unix_ms: u64,
+    },
+}
+
+/// The ledger of a key, for the one process that writes to it.
+pub(crate) struct Ledger {
+    store: Store,
+    head: LedgerHead,
+    key_id: KeyId,
+    scheme: &'static str,
+    directory: PathBuf,
+    mark_path: PathBuf,
+    /// A write failed: what is on disk is known only to whoever opens it next.
+    unknown: bool,
+    _lock: DirectoryLock,
+}
+
+impl Ledger {
+    /// Takes the lock of the directory, opens the ledger, and compares it with the mark beside it.
+    pub(crate) fn open(key: &KeyDir) -> Result<Self, LedgerError> {
+        let ledger = Self::open_unchecked(key)?;
+        let mark = LedgerMark::read(&ledger.mark_path, ledger.key_id)?;
+        let mark = mark.ok_or_else(|| LedgerError::MarkMissing(ledger.mark_path.clone()))?;
+        match fit(&ledger.head, &mark) {
+            Fit::Same => {}
+            // The process ended between the two writes.
+            Fit::Ahead => ledger.mark()?,
+            Fit::Backwards(what) => {
+                let directory = ledger.directory.clone();
+                return Err(LedgerError::Backwards { directory, what });
+            }
+        }
+        Ok(ledger)
+    }
+
+    /// As [`open`](Self::open), whatever the mark says.
+    fn open_unchecked(key: &KeyDir) -> Result<Self, LedgerError> {
+        let paths = key.paths();
+        let lock = DirectoryLock::take(&paths.lock())?;
+        paths.remove_temporaries().map_err(KeyDirError::from)?;
+        let store = Store::open(&paths.state(), &key.manifest().binding())?;
+        let head = store.ledger_head()?;
+        Ok(Self {
+            store,
+            // A store without a ledger knows of no epoch whether it has signed.
+            head: head.unwrap_or_default(),
+            key_id: key.manifest().key_id(),
+            scheme: key.manifest().scheme().id(),
+            directory: key.path().to_owned(),
+            mark_path: paths.ledger_mark(),
+            unknown: false,
+            _lock: lock,
+        })
+    }
+
+    /// Whether this message may be signed with this epoch.
+    pub(crate) fn standing(&self, epoch: Epoch, message: &[u8]) -> Result<Standing, LedgerError> {
+        let directory = || self.directory.clone();
+        if self.unknown {
+            return Err(LedgerError::Unknown { directory: directory() });
+        }
+        if let Some(record) = self.store.ledger_entry(epoch)? {
+            return Ok(match record.message_digest {
+                Some(digest) if digest == message_digest(message) => Standing::SameMessage,
+                _ => Standing::OtherMessage {
+                    signed_unix_ms: record.signed_unix_ms,
+                },
+            });
+        }
+        if !self.head.initialised {
+            return Err(LedgerError::NoHistory { directory: directory() });
+        }
+        if u64::from(epoch.0) < self.head.first_epoch {
+            return Err(LedgerError::BeforeHistory {
+                epoch: epoch.0.into(),
+                first_epoch: self.head.first_epoch,
+                directory: directory(),
+            });
+        }
+        Ok(Standing::Unused)
+    }
+
+    /// Spends an epoch on a message: when this returns, the entry and the mark are on disk.
+    pub(crate) fn spend(&mut self, epoch: Epoch, message: &[u8]) -> Result<(), LedgerError> {
+        let record = LedgerRecord {
+            message_digest: Some(message_digest(message)),
+            scheme: self.scheme.to_owned(),
+            signed_unix_ms: unix_ms(),
+        };
+        let mut head = self.head.clone();
+        head.add(epoch, &record);
+        self.commit([(epoch, &record)], head)?;
+        self.mark()?;
+        self.unknown = false;
+        Ok(())
+    }
+
+    /// Writes entries and head. From here until the mark is written, and for good if anything fails, nothing is signed.
+    fn commit<'a>(
+        &mut self,
+        entries: impl IntoIterator<Item = (Epoch, &'a LedgerRecord)>,
+        head: LedgerHead,
+    ) -> Result<(), LedgerError> {
+        self.unknown = true;
+        self.store.commit_ledger(entries, &head)?;
+        self.head = head;
+        Ok(())
+    }
+
+    fn mark(&self) -> Result<(), KeyDirError> {
+        mark_of(&self.head, self.key_id).write(&self.mark_path)
+    }
+}
+
+fn message_digest(message: &[u8]) -> [u8; 32] {
+    Sha3_256::digest(message).into()
+}

@@ -1,0 +1,214 @@
+//! An epoch signs once: whichever call fails, and whatever becomes of the ledger's bytes.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use tempfile::TempDir;
+
+use super::{Signer, SigningError};
+use crate::faults::{Fate, Faults};
+use crate::hash::{PrfKey, kernel};
+use crate::interop::ssz::Signature;
+use crate::keydir::{KeyDir, KeyPaths, Manifest, Origin, Secret, commitment};
+use crate::layers::Disk;
+use crate::ledger::{LedgerCondition, LedgerError, init, show};
+use crate::migrations;
+use crate::plan::Plan;
+use crate::scheme::{MESSAGE_BYTES, Scheme};
+use crate::state::Store;
+use crate::units::{Epoch, Level, NodeIndex};
+
+const A: [u8; MESSAGE_BYTES] = [0xaa; MESSAGE_BYTES];
+const B: [u8; MESSAGE_BYTES] = [0xbb; MESSAGE_BYTES];
+const EPOCH: Epoch = Epoch(5);
+const HEADER_BYTES: usize = 4096;
+
+/// A sealed key of 256 epochs that was made from fresh randomness, as far as its manifest says.
+fn key() -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let paths = KeyPaths::new(directory.path());
+    let plan = Plan::new(Scheme::by_id("leansig-p1-l8-abort-v4-w8").unwrap(), 0, 256).unwrap();
+    let secret = Secret::Seed([3; 32]);
+    let drawn = secret.draw(&plan, &[0; 20]);
+    let bound = commitment(&drawn.prf_key);
+    let manifest = Manifest::begin(plan, drawn.parameter, bound, Origin::Fresh, drawn.fillers);
+    secret.write(&paths.secret(), Origin::Fresh).unwrap();
+    manifest.write(&paths.manifest()).unwrap();
+    let manifest = migrations::run(&paths, manifest, &Disk, &migrations::steps(), |_| true).unwrap();
+    let kernel = kernel(manifest.scheme(), manifest.parameter());
+    let digest_bytes = manifest.scheme().digest_bytes();
+    let mut nodes = vec![0; 256 * digest_bytes];
+    kernel.leaves(&drawn.prf_key, Epoch(0), &mut nodes);
+    for level in 0..=8 {
+        if level > 0 {
+            let mut parents = vec![0; nodes.len() / 2];
+            kernel.parents(Level(level), NodeIndex(0), &nodes, &mut parents);
+            nodes = parents;
+        }
+        let path = paths.layer(Level(level));
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[HEADER_BYTES..HEADER_BYTES + nodes.len()].copy_from_slice(&nodes);
+        std::fs::write(&path, bytes).unwrap();
+    }
+    manifest.sealed(nodes).write(&paths.manifest()).unwrap();
+    directory
+}
+
+fn sign(directory: &Path, epoch: Epoch, message: &[u8; MESSAGE_BYTES]) -> Result<Signature, SigningError> {
+    Signer::open(directory)?.sign(epoch, message)
+}
+
+fn spent(directory: &Path) -> u64 {
+    show(directory).unwrap().spent
+}
+
+fn store(directory: &Path) -> Store {
+    let key = KeyDir::open(directory).unwrap();
+    Store::open(&key.paths().state(), &key.manifest().binding()).unwrap()
+}
+
+fn is_spent(outcome: &Result<Signature, SigningError>) -> bool {
+    matches!(outcome, Err(SigningError::Spent { epoch: EPOCH, signed_unix_ms }) if *signed_unix_ms > 0)
+}
+
+#[test]
+fn the_same_message_gives_the_same_signature_and_no_second_entry() {
+    let directory = key();
+    let first = sign(directory.path(), EPOCH, &A).unwrap();
+    let mut signer = Signer::open(directory.path()).unwrap();
+    assert_eq!(signer.sign(EPOCH, &A).unwrap(), first);
+    assert!(is_spent(&signer.sign(EPOCH, &B)));
+    assert_eq!(signer.sign(EPOCH, &A).unwrap(), first);
+    signer.sign(Epoch(6), &A).unwrap();
+    drop(signer);
+    assert_eq!(spent(directory.path()), 2);
+}
+
+/// The calls that signing makes, by name and file.
+fn calls_of_signing() -> Vec<(&'static str, String)> {
+    let directory = key();
+    let mut signer = Signer::open(directory.path()).unwrap();
+    let calls = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&calls);
+    let _faults = Faults::below(directory.path(), move |call, path| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        noted.lock().unwrap().push((call, name));
+        Fate::Pass
+    });
+    signer.sign(EPOCH, &A).unwrap();
+    calls.lock().unwrap().clone()
+}
+
+#[test]
+fn a_signature_that_fails_at_any_call_leaves_an_epoch_that_signs_one_message() {
+    let calls = calls_of_signing();
+    let committed = calls.iter().position(|(call, _)| *call == "a synced write").unwrap();
+    let last = calls.len() - 1;
+    assert!(
+        calls[committed + 1..]
+            .iter()
+            .any(|call| *call == ("rename", "ledger.mark".to_owned()))
+    );
+    assert_eq!(calls[last].0, "fsync");
+    for (number, call) in calls.iter().enumerate() {
+        for fate in [Fate::Fail(5), Fate::FailAfterwards(5)] {
+            let case = format!("call {number} {call:?} {fate:?}");
+            let directory = key();
+            let mut signer = Signer::open(directory.path()).unwrap();
+            let mut made = 0;
+            let faults = Faults::below(directory.path(), move |_, _| {
+                made += 1;
+                if made == number + 1 { fate } else { Fate::Pass }
+            });
+            assert!(signer.sign(EPOCH, &A).is_err(), "{case}");
+            drop(faults);
+            if number >= committed {
+                // Nobody knows what is on disk before it is opened again.
+                for (epoch, message) in [(EPOCH, &A), (EPOCH, &B), (Epoch(9), &B)] {
+                    let refused = signer.sign(epoch, message);
+                    let unknown = matches!(refused, Err(SigningError::Ledger(LedgerError::Unknown { .. })));
+                    assert!(unknown, "{case}");
+                }
+            }
+            drop(signer);
+            let is_on_disk = number > committed || (number == committed && fate != Fate::Fail(5));
+            let (first, second) = if is_on_disk { (A, B) } else { (B, A) };
+            if is_on_disk {
+                assert!(is_spent(&sign(directory.path(), EPOCH, &second)), "{case}");
+            }
+            sign(directory.path(), EPOCH, &first).unwrap();
+            assert!(is_spent(&sign(directory.path(), EPOCH, &second)), "{case}");
+            let status = show(directory.path()).unwrap();
+            assert_eq!((status.condition, status.spent), (LedgerCondition::Sound, 1), "{case}");
+            assert_eq!(status.marked, Some(1), "{case}");
+        }
+    }
+}
+
+#[test]
+fn a_signature_that_does_not_verify_is_withheld_and_its_epoch_stays_spent_on_its_message() {
+    let directory = key();
+    let mut signer = Signer::open(directory.path()).unwrap();
+    signer.replace_prf_key(PrfKey::new([9; 32]));
+    let withheld = signer.sign(EPOCH, &A);
+    assert!(matches!(withheld, Err(SigningError::Withheld { epoch: EPOCH, .. })));
+    drop(signer);
+    assert!(is_spent(&sign(directory.path(), EPOCH, &B)));
+    sign(directory.path(), EPOCH, &A).unwrap();
+}
+
+#[test]
+fn what_fails_before_anything_is_revealed_spends_nothing() {
+    let directory = key();
+    let path = KeyPaths::new(directory.path()).layer(Level(0));
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[HEADER_BYTES + EPOCH.0 as usize * 32] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let damaged = sign(directory.path(), EPOCH, &A);
+    assert!(matches!(damaged, Err(SigningError::Damaged { epoch: EPOCH, .. })));
+    let outside = sign(directory.path(), Epoch(256), &A);
+    assert!(matches!(outside, Err(SigningError::OutsideKey { epoch: 256, .. })));
+    assert_eq!(spent(directory.path()), 0);
+}
+
+#[test]
+fn an_entry_with_any_byte_changed_or_cut_is_never_taken_for_an_unspent_epoch() {
+    let directory = key();
+    sign(directory.path(), EPOCH, &A).unwrap();
+    let whole = store(directory.path()).ledger_bytes(EPOCH).unwrap().unwrap();
+    let flipped = (0..whole.len()).flat_map(|at| {
+        [0x01, 0x80].map(|mask| {
+            let mut bytes = whole.clone();
+            bytes[at] ^= mask;
+            bytes
+        })
+    });
+    let cut = (0..whole.len()).map(|length| whole[..length].to_vec());
+    let mut cases: Vec<_> = flipped.chain(cut).collect();
+    cases.push([&whole[..], &[0]].concat());
+    for bytes in cases {
+        let key = EPOCH.0.to_be_bytes();
+        store(directory.path()).put_ledger_bytes(&key, &bytes).unwrap();
+        assert!(sign(directory.path(), EPOCH, &B).is_err(), "{bytes:02x?}");
+    }
+}
+
+#[test]
+fn a_ledger_with_an_entry_that_cannot_be_read_is_not_begun_anew() {
+    let directory = key();
+    store(directory.path()).put_ledger_bytes(&[0, 0, 1], &[1]).unwrap();
+    assert!(matches!(init(directory.path(), 256), Err(LedgerError::State(_))));
+}
+
+#[test]
+fn a_second_signer_is_refused_as_long_as_the_first_one_lives() {
+    let directory = key();
+    let first = Signer::open(directory.path()).unwrap();
+    let refused = Signer::open(directory.path()).err().unwrap().to_string();
+    assert!(
+        refused.contains(&format!("process {}", std::process::id())),
+        "{refused}"
+    );
+    drop(first);
+    sign(directory.path(), EPOCH, &A).unwrap();
+}

@@ -1,0 +1,94 @@
+//! What the ledger of signed epochs says: one record a spent epoch, and a head over all of them.
+
+use serde::{Deserialize, Serialize};
+use sha3::{Digest, Sha3_256};
+
+use crate::units::Epoch;
+
+const ENTRY_DOMAIN: &[u8] = b"keymill/1 ledger entry";
+
+/// An epoch that is spent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LedgerRecord {
+    /// SHA3-256 of the message; none if the epoch was imported without one, and is spent on a message that nobody knows.
+    pub(crate) message_digest: Option<[u8; 32]>,
+    /// Identifier of the scheme.
+    pub(crate) scheme: String,
+    /// When it was spent, in milliseconds since 1970; 0 if that is not known.
+    pub(crate) signed_unix_ms: u64,
+}
+
+/// The ledger as a whole. It changes in the same write as the entries.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LedgerHead {
+    /// Whether it is known from where the key is unused.
+    pub(crate) initialised: bool,
+    /// Epochs below it that have no entry are not known to be unused.
+    pub(crate) first_epoch: u64,
+    /// Number of entries.
+    pub(crate) spent: u64,
+    /// Highest epoch with an entry.
+    pub(crate) highest: Option<u32>,
+    /// When an epoch was last spent, in milliseconds since 1970.
+    pub(crate) last_unix_ms: u64,
+    /// The hashes of all entries, xored. It finds accidents; whoever can write entries can also make them fit.
+    pub(crate) digest: [u8; 32],
+}
+
+impl LedgerHead {
+    /// Counts an entry that is new.
+    pub(crate) fn add(&mut self, epoch: Epoch, record: &LedgerRecord) {
+        let hash = hash(epoch, record);
+        self.spent += 1;
+        self.highest = self.highest.max(Some(epoch.0));
+        self.last_unix_ms = self.last_unix_ms.max(record.signed_unix_ms);
+        self.digest = std::array::from_fn(|i| self.digest[i] ^ hash[i]);
+    }
+
+    /// Whether both were made from the same entries.
+    pub(crate) fn has_entries_of(&self, other: &Self) -> bool {
+        (self.spent, self.highest, self.digest) == (other.spent, other.highest, other.digest)
+    }
+}
+
+fn hash(epoch: Epoch, record: &LedgerRecord) -> [u8; 32] {
+    let known = u8::from(record.message_digest.is_some());
+    Sha3_256::new()
+        .chain_update(ENTRY_DOMAIN)
+        .chain_update(epoch.0.to_be_bytes())
+        .chain_update([known])
+        .chain_update(record.message_digest.unwrap_or_default())
+        .chain_update(record.signed_unix_ms.to_be_bytes())
+        .chain_update(&record.scheme)
+        .finalize()
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::records::{decode, encode};
+    use super::{LedgerHead, LedgerRecord};
+
+    #[test]
+    fn records_are_the_bytes_that_the_format_says() {
+        let record = LedgerRecord {
+            message_digest: Some([7; 32]),
+            scheme: "ab".to_owned(),
+            signed_unix_ms: 5,
+        };
+        let expected = [&[1, 1][..], &[7; 32], &[2, b'a', b'b', 5]].concat();
+        assert_eq!(encode(&record).unwrap(), expected);
+        assert_eq!(decode::<LedgerRecord>(&expected).unwrap(), record);
+        let head = LedgerHead {
+            initialised: true,
+            first_epoch: 300,
+            spent: 2,
+            highest: Some(9),
+            last_unix_ms: 0,
+            digest: [8; 32],
+        };
+        let expected = [&[1, 1, 251, 0x2c, 0x01, 2, 1, 9, 0][..], &[8; 32]].concat();
+        assert_eq!(encode(&head).unwrap(), expected);
+        assert_eq!(decode::<LedgerHead>(&expected).unwrap(), head);
+    }
+}

@@ -1,0 +1,70 @@
+//! The time of day, as it is recorded and as it is shown.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Milliseconds since 1970; 0 if the clock stands before that.
+#[cfg_attr(
+    not(feature = "keygen"),
+    expect(dead_code, reason = "what is recorded belongs to the job")
+)]
+pub(crate) fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
+}
+
+/// A moment in UTC as RFC 3339 writes it, to the second.
+pub fn utc(unix_ms: u64) -> String {
+    let seconds = unix_ms / 1000;
+    let (year, month, day) = civil(seconds / 86_400);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// Year, month and day of a day counted from 1970, in the Gregorian calendar.
+fn civil(days: u64) -> (u64, u64, u64) {
+    // After 400 years the calendar repeats itself.
+    const DAYS_OF_400_YEARS: u64 = 146_097;
+    let mut year = 1970 + 400 * (days / DAYS_OF_400_YEARS);
+    let mut day = days % DAYS_OF_400_YEARS;
+    while day >= 365 + leap_day(year) {
+        day -= 365 + leap_day(year);
+        year += 1;
+    }
+    let mut month = 1;
+    for length in [31, 28 + leap_day(year), 31, 30, 31, 30, 31, 31, 30, 31, 30] {
+        if day < length {
+            break;
+        }
+        day -= length;
+        month += 1;
+    }
+    (year, month, day + 1)
+}
+
+/// 1 in a leap year, else 0.
+fn leap_day(year: u64) -> u64 {
+    u64::from(year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::utc;
+
+    #[test]
+    fn known_moments_are_written_as_rfc_3339_has_them() {
+        for (unix_ms, expected) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400_000, "2000-02-29T00:00:00Z"),
+            (951_868_799_999, "2000-02-29T23:59:59Z"),
+            (951_868_800_000, "2000-03-01T00:00:00Z"),
+            (1_735_689_599_000, "2024-12-31T23:59:59Z"),
+            (1_740_787_199_000, "2025-02-28T23:59:59Z"),
+            (1_740_787_200_000, "2025-03-01T00:00:00Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00Z"),
+            (4_107_542_399_000, "2100-02-28T23:59:59Z"),
+        ] {
+            assert_eq!(utc(unix_ms), expected);
+        }
+        assert!(utc(u64::MAX).ends_with('Z'));
+    }
+}

@@ -1,0 +1,174 @@
+//! A ledger that says less than it did: restored, cut, deleted or damaged, it never lets an epoch sign again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use keymill::Signer;
+use keymill::plan::Epoch;
+
+use super::fixtures::{changing_nothing, flip_byte};
+use super::ledger::{fresh_key, sign, status};
+use super::program::Place;
+
+fn copy(from: &Path, to: &Path) {
+    if from.is_file() {
+        fs::copy(from, to).unwrap();
+        return;
+    }
+    let _ = fs::remove_dir_all(to);
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        copy(&entry.path(), &to.join(entry.file_name()));
+    }
+}
+
+/// A fresh key whose epochs 3 and 4 are spent on message 1, and copies of state/ and ledger.mark from in between.
+fn twice_signed() -> Place {
+    let place = Place::new();
+    fresh_key(&place);
+    sign(&place, 3, 1).exits(0);
+    copy(&place.path("key/state"), &place.path("old-state"));
+    copy(&place.path("key/ledger.mark"), &place.path("old-mark"));
+    sign(&place, 4, 1).exits(0);
+    place
+}
+
+/// Nothing is signed, everybody says why, and a beginning above all that is known is the way on.
+fn refused_until_begun_anew(place: &Place, state: &str, message: &[&str], damaged_file: &str) {
+    for epoch in [3, 4, 5] {
+        for number in [1, 2] {
+            sign(place, epoch, number).exits(3).prints_nothing().says(message);
+        }
+    }
+    changing_nothing(place, || {
+        let shown = place.run("ledger show key --json").exits(1).json();
+        assert_eq!(shown["state"], state);
+        place.run("ledger show key").exits(1).prints(&[state]).prints(message);
+        let report = place.run("check key --json").exits(1).json();
+        assert_eq!(report["damage"].as_array().unwrap().len(), 1, "{report}");
+        assert_eq!(report["damage"][0]["file"], format!("key/{damaged_file}"));
+    });
+    place.run("ledger export key").exits(3).prints_nothing().says(message);
+    place.run("ledger init key --first-epoch 5").exits(0);
+    place.run("check key").exits(0);
+    sign(place, 4, 2).prints_nothing();
+    sign(place, 3, 2).exits(1);
+    sign(place, 5, 2).exits(0);
+}
+
+#[test]
+fn an_old_store_that_is_put_back_is_refused() {
+    let place = twice_signed();
+    copy(&place.path("old-state"), &place.path("key/state"));
+    place.run("ledger init key --first-epoch 4").exits(3).says(&["is 5"]);
+    refused_until_begun_anew(
+        &place,
+        "went-backwards",
+        &["went backwards", "1 entries, and had 2"],
+        "state",
+    );
+}
+
+#[test]
+fn an_old_mark_beside_a_new_store_is_brought_up() {
+    let place = twice_signed();
+    let mark = fs::read(place.path("key/ledger.mark")).unwrap();
+    copy(&place.path("old-mark"), &place.path("key/ledger.mark"));
+    assert_eq!(status(&place)["state"], "sound");
+    place.run("check key").exits(0);
+    sign(&place, 4, 2).exits(1);
+    assert_eq!(fs::read(place.path("key/ledger.mark")).unwrap(), mark);
+}
+
+#[test]
+fn a_mark_that_is_missing_is_refused() {
+    let place = twice_signed();
+    fs::remove_file(place.path("key/ledger.mark")).unwrap();
+    refused_until_begun_anew(&place, "mark-missing", &["'key/ledger.mark' is missing"], "ledger.mark");
+}
+
+#[test]
+fn a_mark_that_is_damaged_is_refused() {
+    let place = twice_signed();
+    flip_byte(&place.path("key/ledger.mark"), 70);
+    refused_until_begun_anew(&place, "mark-damaged", &["'key/ledger.mark' is damaged"], "ledger.mark");
+}
+
+/// The files of the store whose names end so.
+fn store_files(place: &Place, suffix: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(place.path("key/state")).unwrap();
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.to_string_lossy().ends_with(suffix) && fs::metadata(path).unwrap().len() > 0);
+    files.sort();
+    files
+}
+
+/// Epoch 4, which is spent on message 1, does not sign message 2.
+#[track_caller]
+fn does_not_sign_twice(place: &Place, case: &str) {
+    let mut other = [0; 32];
+    other[31] = 2;
+    let signed = Signer::open(&place.path("key")).and_then(|mut signer| signer.sign(Epoch(4), &other));
+    assert!(signed.is_err(), "{case}: a second message was signed");
+}
+
+/// Runs `damage` on a store as it was left, for each number that it is called with, until it says that there is no more.
+fn sweep(place: &Place, mut damage: impl FnMut(usize) -> Option<String>) -> usize {
+    copy(&place.path("key/state"), &place.path("left-state"));
+    copy(&place.path("key/ledger.mark"), &place.path("left-mark"));
+    let mut cases = 0;
+    while let Some(case) = damage(cases) {
+        does_not_sign_twice(place, &case);
+        copy(&place.path("left-state"), &place.path("key/state"));
+        copy(&place.path("left-mark"), &place.path("key/ledger.mark"));
+        cases += 1;
+    }
+    sign(place, 4, 1).exits(0);
+    cases
+}
+
+#[test]
+fn a_log_that_is_deleted_or_cut_anywhere_signs_nothing_twice() {
+    let place = twice_signed();
+    let logs = store_files(&place, ".log");
+    assert_eq!(logs.len(), 1, "{logs:?}");
+    let length = fs::metadata(&logs[0]).unwrap().len() as usize;
+    assert!(length > 100, "the last entry is not in the log");
+    let cases = sweep(&place, |number| {
+        if number == 0 {
+            fs::remove_file(&logs[0]).unwrap();
+            return Some("deleted".to_owned());
+        }
+        let file = fs::File::options().write(true).open(&logs[0]).unwrap();
+        file.set_len(number as u64 - 1).unwrap();
+        (number <= length).then(|| format!("cut to {} of {length} bytes", number - 1))
+    });
+    assert_eq!(cases, length + 1);
+}
+
+#[test]
+fn a_flipped_byte_in_the_store_signs_nothing_twice() {
+    let place = twice_signed();
+    let files: Vec<_> = [".log", ".sst", "CURRENT"]
+        .into_iter()
+        .flat_map(|suffix| store_files(&place, suffix))
+        .collect();
+    let manifests = fs::read_dir(place.path("key/state")).unwrap();
+    let manifests = manifests.map(|entry| entry.unwrap().path());
+    let manifests = manifests.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("MANIFEST"));
+    // Every byte of the log, where the last entry is; of the others some.
+    let mut places = Vec::new();
+    for path in files.into_iter().chain(manifests) {
+        let is_log = path.extension().is_some_and(|extension| extension == "log");
+        let step = if is_log { 1 } else { 31 };
+        let length = fs::metadata(&path).unwrap().len();
+        places.extend((0..length).step_by(step).map(|offset| (path.clone(), offset)));
+    }
+    let cases = sweep(&place, |number| {
+        let (path, offset) = places.get(number)?;
+        flip_byte(path, *offset);
+        Some(format!("byte {offset} of {}", path.display()))
+    });
+    assert!(cases > 200, "{cases} cases");
+}
