@@ -5,6 +5,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use keymill::failure::advice;
 
 use super::failure::Failure;
 
@@ -109,12 +110,16 @@ pub fn human_bytes(bytes: u64) -> String {
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::machine(format!("'{}' cannot be written: {error}", path.display()))
+    Failure::machine(format!(
+        "'{}' cannot be written: {error}{}",
+        path.display(),
+        advice(error.kind())
+    ))
 }
 
 fn broken(error: &std::io::Error) -> Failure {
     if error.kind() == std::io::ErrorKind::BrokenPipe {
         return Failure::reader_gone();
     }
-    Failure::machine(format!("the output cannot be written: {error}"))
+    Failure::machine(format!("the output cannot be written: {error}{}", advice(error.kind())))
 }

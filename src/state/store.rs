@@ -1,5 +1,6 @@
 //! RocksDB: options, column families, reads and the synced write.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use serde::de::DeserializeOwned;
 
 use super::StateError;
 use super::records::{self, BatchRecord, CrownRecord, ProgressRecord};
-use crate::files::make_directory;
+use crate::failure::advice;
+use crate::files::{exists, make_directory};
 use crate::units::{BatchIndex, Level};
 
 const META: &str = "meta";
@@ -190,7 +192,7 @@ impl Store {
 
 fn existing_families(path: &Path) -> Result<Vec<String>, StateError> {
     // Without this file RocksDB would answer with a bare I/O error; it is absent when the store was deleted.
-    if !path.join("CURRENT").exists() {
+    if !exists(&path.join("CURRENT"))? {
         return Err(StateError::Damaged {
             path: path.to_owned(),
             message: "it is missing or has no CURRENT file; restore it, or make the key again from its secret"
@@ -257,6 +259,12 @@ fn classified(call: &'static str, path: &Path, error: &rocksdb::Error) -> StateE
         }
         // A file of the store that is gone does not come back by trying again.
         _ if missing => StateError::Damaged { path, message },
-        _ => StateError::Failed { call, path, message },
+        _ => {
+            // RocksDB hands on the system's words and not its error number.
+            let full = message.contains("No space left on device");
+            let advice = if full { advice(io::ErrorKind::StorageFull) } else { "" };
+            let message = message + advice;
+            StateError::Failed { call, path, message }
+        }
     }
 }
