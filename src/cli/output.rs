@@ -3,11 +3,21 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use clap::{Args, ValueEnum};
 use keymill::failure::advice;
+use signal_hook::consts::SIGXFSZ;
 
 use super::failure::Failure;
+
+/// Makes a write beyond the limit on file sizes an error like any other: left alone, the signal that comes with it ends
+/// the process without a word (setrlimit(2)).
+pub fn outlive_size_limits() -> std::io::Result<()> {
+    signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
+    Ok(())
+}
 
 /// How bytes are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -16,6 +16,8 @@ use crate::failure::advice;
 use crate::files::{exists, make_directory};
 use crate::units::{BatchIndex, Level};
 
+const REMOVAL: &str = "removal";
+const CREATION: &str = "creation";
 const META: &str = "meta";
 const BATCHES: &str = "batches";
 const CROWN: &str = "crown";
@@ -42,12 +44,12 @@ impl Store {
     /// Creates an empty store with these column families, bound to a key. What was there before is removed.
     pub(crate) fn create(path: &Path, column_families: &[&str], binding: &[u8; 32]) -> Result<(), StateError> {
         let mut options = options();
-        attempt("removal", path, || DB::destroy(&options, path))?;
+        attempt(REMOVAL, path, || DB::destroy(&options, path))?;
         options.create_if_missing(true);
         options.create_missing_column_families(true);
         make_directory(path)?;
         let families = descriptors(column_families);
-        let db = attempt("creation", path, || DB::open_cf_descriptors(&options, path, families))?;
+        let db = attempt(CREATION, path, || DB::open_cf_descriptors(&options, path, families))?;
         let store = Self {
             db,
             path: path.to_owned(),
@@ -253,18 +255,34 @@ fn classified(call: &'static str, path: &Path, error: &rocksdb::Error) -> StateE
     let path = path.to_owned();
     let message = error.to_string();
     let missing = error.kind() == ErrorKind::IOError && message.contains("No such file or directory");
+    // A store that is being made holds nothing yet that could be damaged.
+    let nothing_to_lose = [REMOVAL, CREATION].contains(&call);
     match error.kind() {
+        _ if nothing_to_lose => StateError::Failed {
+            call,
+            path,
+            message: with_advice(message),
+        },
         ErrorKind::Corruption | ErrorKind::NotFound | ErrorKind::InvalidArgument => {
             StateError::Damaged { path, message }
         }
         // A file of the store that is gone does not come back by trying again.
         _ if missing => StateError::Damaged { path, message },
-        _ => {
-            // RocksDB hands on the system's words and not its error number.
-            let full = message.contains("No space left on device");
-            let advice = if full { advice(io::ErrorKind::StorageFull) } else { "" };
-            let message = message + advice;
-            StateError::Failed { call, path, message }
-        }
+        _ => StateError::Failed {
+            call,
+            path,
+            message: with_advice(message),
+        },
     }
+}
+
+/// RocksDB hands on the system's words and not its error number.
+fn with_advice(message: String) -> String {
+    let known = [
+        ("No space left on device", io::ErrorKind::StorageFull),
+        ("File too large", io::ErrorKind::FileTooLarge),
+    ];
+    let found = known.into_iter().find(|(words, _)| message.contains(words));
+    let advice = found.map_or("", |(_, kind)| advice(kind));
+    message + advice
 }
