@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -58,10 +58,6 @@ impl Key {
             layers: layer_files(directory),
             check: told,
         })
-    }
-
-    fn batches(&self) -> u64 {
-        self.check["batches_checked"].as_u64().unwrap()
     }
 
     /// The first thing in which two keys differ.
@@ -118,6 +114,29 @@ fn stage(directory: &Path) -> Result<(Stage, u64), String> {
     })
 }
 
+/// When a run is killed.
+enum Moment {
+    /// So long after its start.
+    Started(Duration),
+    /// So long after its last batch was committed.
+    AllCommitted(Duration),
+}
+
+impl Moment {
+    /// Waits until the moment has come, or the run has ended before it.
+    fn wait(&self, directory: &Path, child: &mut Child) {
+        let (Self::Started(delay) | Self::AllCommitted(delay)) = self;
+        if matches!(self, Self::AllCommitted(_)) {
+            let all =
+                |status: keymill::audit::KeyStatus| status.batches_done == status.manifest.plan().batches().count();
+            while child.try_wait().unwrap().is_none() && !keymill::audit::status(directory).is_ok_and(all) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        std::thread::sleep(*delay);
+    }
+}
+
 /// What a loop has seen.
 #[derive(Default)]
 struct Tally {
@@ -160,6 +179,8 @@ struct CrashLoop {
     seed_file: PathBuf,
     /// The keys of [`INTERVALS`], made without a disturbance.
     whole: Vec<Key>,
+    /// How long the last one of them took here.
+    whole_us: u64,
     /// One signal of so many is SIGTERM; 0 for none.
     terminate_one_in: u64,
     tally: Tally,
@@ -175,12 +196,15 @@ impl CrashLoop {
             parent: parent.to_owned(),
             seed_file,
             whole: Vec::new(),
+            whole_us: 0,
             terminate_one_in,
             tally: Tally::default(),
         };
         for number in 0..INTERVALS.len() {
             let directory = parent.join(format!("whole-{number}"));
+            let begun = Instant::now();
             let output = crash_loop.keygen(&directory, number, 1, 1).output().unwrap();
+            crash_loop.whole_us = begun.elapsed().as_micros() as u64;
             assert!(output.status.success(), "{output:?}");
             let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
             crash_loop
@@ -226,15 +250,7 @@ impl CrashLoop {
             // Mostly groups of one batch, so that there are as many commits as there can be.
             let group_batches = [1, 1, 1, 3][self.numbers.below(4) as usize];
             let threads = 1 + self.numbers.below(2);
-            // What a run does first (creation, or the check of what is there) takes some milliseconds, and so do crown
-            // and seal, which come soon when little else is missing. The rest takes some hundred.
-            let little_is_missing = committed + 1 >= self.whole[interval].batches();
-            let longest_us = match self.numbers.below(3) {
-                0 => 12_000,
-                2 if !little_is_missing => 160_000,
-                _ => 45_000,
-            };
-            let delay = Duration::from_micros(self.numbers.below(longest_us));
+            let moment = self.moment();
             let terminate = self.terminate_one_in > 0 && self.numbers.below(self.terminate_one_in) == 0;
             let mut child = self
                 .keygen(directory, interval, threads, group_batches)
@@ -243,7 +259,7 @@ impl CrashLoop {
             runs += 1;
             self.tally.resumes += u64::from(runs > 1);
             if runs <= KILLS_A_KEY_MAX {
-                std::thread::sleep(delay);
+                moment.wait(directory, &mut child);
                 signal(&mut child, terminate);
             }
             let output = child.wait_with_output().unwrap();
@@ -261,6 +277,23 @@ impl CrashLoop {
         }
     }
 
+    /// What a run does first (creation, or the check of what is there) is a small part of it, and so are crown and seal,
+    /// which are short enough to be missed if they are not aimed at.
+    fn moment(&mut self) -> Moment {
+        let part = self.numbers.below(4);
+        let longest_us = [
+            self.whole_us / 24,
+            self.whole_us / 8,
+            self.whole_us / 3,
+            self.whole_us / 48,
+        ][part as usize];
+        let delay = Duration::from_micros(self.numbers.below(longest_us.max(1)));
+        match part {
+            3 => Moment::AllCommitted(delay),
+            _ => Moment::Started(delay),
+        }
+    }
+
     /// Compares a finished key with the one that was made without a disturbance.
     fn finished(&mut self, directory: &Path, interval: usize, committed: u64, output: &Output) -> Result<(), String> {
         let told: serde_json::Value = serde_json::from_slice(&output.stdout).map_err(|_| format!("{output:?}"))?;
@@ -268,7 +301,7 @@ impl CrashLoop {
         if let Some(difference) = key.difference(&self.whole[interval]) {
             return Err(difference);
         }
-        let batches = key.batches();
+        let batches = key.check["batches_checked"].as_u64().unwrap();
         // Each batch is 1,024 epochs, or fewer at the ends of the interval.
         let computed = told["epochs_computed"].as_u64().unwrap().div_ceil(1024);
         let redone = computed.saturating_sub(batches - committed);
