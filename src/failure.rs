@@ -1,11 +1,11 @@
 //! A failed call to the operating system, with what was called on which file.
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// An operating system call failed.
 #[derive(Debug, thiserror::Error)]
-#[error("{call} on '{}' failed: {source}", .path.display())]
+#[error("{call} on '{}' failed: {source}{}", .path.display(), advice(.source.kind()))]
 pub struct IoFailure {
     /// The call, by the name that the manual pages use.
     pub call: &'static str,
@@ -19,6 +19,21 @@ impl IoFailure {
     /// Whether the file does not exist.
     pub(crate) fn is_missing(&self) -> bool {
         self.source.kind() == io::ErrorKind::NotFound
+    }
+}
+
+/// What a person can do about a failed call, to be put behind its message; nothing where only the message helps.
+pub fn advice(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::StorageFull => "; free some space there and run the same command again",
+        ErrorKind::QuotaExceeded => "; free some of the quota and run the same command again",
+        ErrorKind::FileTooLarge => "; raise the limit on file sizes (ulimit -f) and run the same command again",
+        ErrorKind::ReadOnlyFilesystem => {
+            "; a disk that fails is often made read-only: see the kernel's log, and run the same command again when it can \
+             be written"
+        }
+        ErrorKind::Interrupted => "; run the same command again",
+        _ => "",
     }
 }
 

@@ -19,7 +19,19 @@ pub(crate) fn make_directory(directory: &Path) -> Result<(), IoFailure> {
     }
 }
 
+/// Makes a file durable, with one call. [`File::sync_all`] would repeat one that a signal interrupted, and no failed sync
+/// is repeated (docs/DURABILITY.md).
+pub(crate) fn sync_file(file: &File, path: &Path) -> Result<(), IoFailure> {
+    attempt("fsync", path, || rustix::fs::fsync(file))
+}
+
 /// Makes the entries of a directory durable.
 pub(crate) fn sync_directory(directory: &Path) -> Result<(), IoFailure> {
-    attempt("fsync", directory, || File::open(directory)?.sync_all())
+    let opened = attempt("open", directory, || File::open(directory))?;
+    sync_file(&opened, directory)
+}
+
+/// Whether there is a file or directory of this name; that it cannot be told is an error, not a no.
+pub(crate) fn exists(path: &Path) -> Result<bool, IoFailure> {
+    attempt("stat", path, || path.try_exists())
 }

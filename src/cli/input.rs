@@ -1,5 +1,6 @@
 //! Reading what people type: hex, files that hold it, secrets.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use keymill::plan::Epoch;
@@ -92,7 +93,13 @@ fn read_small(flag: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut content = Zeroizing::new(Vec::with_capacity(4096));
     let file = std::fs::File::open(path);
     file.and_then(|file| file.take(BYTES_MAX as u64).read_to_end(&mut content))
-        .map_err(|error| Failure::usage(format!("{flag} '{}' cannot be read: {error}", path.display())))?;
+        .map_err(|error| {
+            let message = format!("{flag} '{}' cannot be read: {error}", path.display());
+            match error.kind() {
+                ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::IsADirectory => Failure::usage(message),
+                _ => Failure::machine(message),
+            }
+        })?;
     Ok(content)
 }
 

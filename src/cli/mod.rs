@@ -118,6 +118,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         // It would report a standard error that nobody reads on standard error, and panic.
         .log_internal_errors(false)
         .init();
+    output::outlive_size_limits().map_err(|error| Failure::machine(format!("signals cannot be caught: {error}")))?;
     match arguments.command {
         #[cfg(feature = "keygen")]
         Command::Keygen(arguments) => keygen::run(&arguments, &settings),

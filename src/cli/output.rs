@@ -3,10 +3,21 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use clap::{Args, ValueEnum};
+use keymill::failure::advice;
+use signal_hook::consts::SIGXFSZ;
 
 use super::failure::Failure;
+
+/// Makes a write beyond the limit on file sizes an error like any other: left alone, the signal that comes with it ends
+/// the process without a word (setrlimit(2)).
+pub fn outlive_size_limits() -> std::io::Result<()> {
+    signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
+    Ok(())
+}
 
 /// How bytes are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -109,12 +120,16 @@ pub fn human_bytes(bytes: u64) -> String {
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::machine(format!("'{}' cannot be written: {error}", path.display()))
+    Failure::machine(format!(
+        "'{}' cannot be written: {error}{}",
+        path.display(),
+        advice(error.kind())
+    ))
 }
 
 fn broken(error: &std::io::Error) -> Failure {
     if error.kind() == std::io::ErrorKind::BrokenPipe {
         return Failure::reader_gone();
     }
-    Failure::machine(format!("the output cannot be written: {error}"))
+    Failure::machine(format!("the output cannot be written: {error}{}", advice(error.kind())))
 }

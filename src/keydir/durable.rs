@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::failure::{IoFailure, attempt, write_whole};
-use crate::files::sync_directory;
+use crate::files::{sync_directory, sync_file};
 
 /// Files that were being written when the process died are called `.keymill-`, six letters or digits, `.tmp`, and may be deleted.
 const TEMPORARY_PREFIX: &str = ".keymill-";
@@ -33,7 +33,7 @@ pub(crate) fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), IoFa
     // tempfile opens with O_EXCL: nothing that is there before, not even a link, is written through.
     let temporary = attempt("open", path, || builder.tempfile_in(directory))?;
     write_whole(temporary.as_file(), content, path)?;
-    attempt("fsync", path, || temporary.as_file().sync_all())?;
+    sync_file(temporary.as_file(), path)?;
     attempt("rename", path, || {
         temporary.persist(path).map_err(|failed| failed.error)
     })?;

@@ -6,7 +6,7 @@ use super::KeygenError;
 use super::cancel::CancelHandle;
 use super::request::{KeyDefaults, KeyRequest};
 use crate::failure::{IoFailure, attempt};
-use crate::files::{make_directory, sync_directory};
+use crate::files::{exists, make_directory, sync_directory};
 use crate::keydir::{DirectoryLock, KeyDirError, KeyPaths, KeyState, Manifest, Secret};
 use crate::layers::Medium;
 use crate::migrations::{self, MigrationError};
@@ -129,11 +129,12 @@ fn refuse_foreign(paths: &KeyPaths) -> Result<(), KeygenError> {
     if let Some(path) = attempt("readdir", paths.root(), || paths.foreign_entry())? {
         return Err(KeyDirError::Foreign(path).into());
     }
-    let parts = [paths.layers(), paths.state(), paths.ledger_mark()];
-    match parts.into_iter().find(|path| path.exists()) {
-        Some(path) => Err(KeyDirError::ManifestLost(path).into()),
-        None => Ok(()),
+    for path in [paths.layers(), paths.state(), paths.ledger_mark()] {
+        if exists(&path)? {
+            return Err(KeyDirError::ManifestLost(path).into());
+        }
     }
+    Ok(())
 }
 
 /// Brings a key that is being made to the present format. Finishing a creation, or going on with a key that an earlier
@@ -155,7 +156,7 @@ fn finish_creation(
 /// Compares the plan with the space on the file system, before the first byte is written.
 fn check_room(directory: &Path, exists: bool, plan: &Plan) -> Result<(), KeygenError> {
     let on = if exists { directory } else { parent_of(directory) };
-    if !on.is_dir() {
+    if !is_directory(on)? {
         return Err(KeyDirError::NoParent(on.to_owned()).into());
     }
     let available_bytes = available_bytes(on)?;

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::mapping::WritableMapping;
 use super::{LayerError, check_length, present};
 use crate::failure::{IoFailure, attempt, write_whole};
-use crate::files::sync_directory;
+use crate::files::{sync_directory, sync_file};
 
 /// One open, writable layer file of fixed length.
 pub(crate) trait LayerFile: Send {
@@ -67,7 +67,7 @@ impl Medium for Disk {
         let file = attempt("open", path, || options.open(path))?;
         allocate(&file, bytes, path)?;
         write_whole(&file, header, path)?;
-        attempt("fsync", path, || file.sync_all())
+        sync_file(&file, path)
     }
 
     fn sync_names(&self, directory: &Path) -> Result<(), IoFailure> {

@@ -1,5 +1,6 @@
 //! RocksDB: options, column families, reads and the synced write.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,9 +13,12 @@ use serde::de::DeserializeOwned;
 use super::StateError;
 use super::ledger::{LedgerHead, LedgerRecord};
 use super::records::{self, BatchRecord, CrownRecord, ProgressRecord};
-use crate::files::make_directory;
+use crate::failure::advice;
+use crate::files::{exists, make_directory};
 use crate::units::{BatchIndex, Epoch, Level};
 
+const REMOVAL: &str = "removal";
+const CREATION: &str = "creation";
 const META: &str = "meta";
 const BATCHES: &str = "batches";
 const CROWN: &str = "crown";
@@ -45,12 +49,12 @@ impl Store {
     /// Creates an empty store with these column families, bound to a key. What was there before is removed.
     pub(crate) fn create(path: &Path, column_families: &[&str], binding: &[u8; 32]) -> Result<(), StateError> {
         let mut options = options();
-        attempt("removal", path, || DB::destroy(&options, path))?;
+        attempt(REMOVAL, path, || DB::destroy(&options, path))?;
         options.create_if_missing(true);
         options.create_missing_column_families(true);
         make_directory(path)?;
         let families = descriptors(column_families);
-        let db = attempt("creation", path, || DB::open_cf_descriptors(&options, path, families))?;
+        let db = attempt(CREATION, path, || DB::open_cf_descriptors(&options, path, families))?;
         let store = Self {
             db,
             path: path.to_owned(),
@@ -305,7 +309,7 @@ impl Store {
 
 fn existing_families(path: &Path) -> Result<Vec<String>, StateError> {
     // Without this file RocksDB would answer with a bare I/O error; it is absent when the store was deleted.
-    if !path.join("CURRENT").exists() {
+    if !exists(&path.join("CURRENT"))? {
         return Err(StateError::Damaged {
             path: path.to_owned(),
             message: "it is missing or has no CURRENT file".to_owned(),
@@ -366,12 +370,34 @@ fn classified(call: &'static str, path: &Path, error: &rocksdb::Error) -> StateE
     let path = path.to_owned();
     let message = error.to_string();
     let missing = error.kind() == ErrorKind::IOError && message.contains("No such file or directory");
+    // A store that is being made holds nothing yet that could be damaged.
+    let nothing_to_lose = [REMOVAL, CREATION].contains(&call);
     match error.kind() {
+        _ if nothing_to_lose => StateError::Failed {
+            call,
+            path,
+            message: with_advice(message),
+        },
         ErrorKind::Corruption | ErrorKind::NotFound | ErrorKind::InvalidArgument => {
             StateError::Damaged { path, message }
         }
         // A file of the store that is gone does not come back by trying again.
         _ if missing => StateError::Damaged { path, message },
-        _ => StateError::Failed { call, path, message },
+        _ => StateError::Failed {
+            call,
+            path,
+            message: with_advice(message),
+        },
     }
+}
+
+/// RocksDB hands on the system's words and not its error number.
+fn with_advice(message: String) -> String {
+    let known = [
+        ("No space left on device", io::ErrorKind::StorageFull),
+        ("File too large", io::ErrorKind::FileTooLarge),
+    ];
+    let found = known.into_iter().find(|(words, _)| message.contains(words));
+    let advice = found.map_or("", |(_, kind)| advice(kind));
+    message + advice
 }

@@ -63,6 +63,22 @@ impl Place {
         Outcome::new(line, output)
     }
 
+    /// Runs keymill to its end under another program, which gets the command line behind its own arguments; nothing
+    /// where there is no such program.
+    pub fn run_under(&self, mut outer: Command, environment: &[(&str, &str)], line: &str) -> Option<Outcome> {
+        let inner = self.command(line);
+        outer.arg(inner.get_program()).args(inner.get_args());
+        outer.current_dir(self.root.path()).stdin(Stdio::null());
+        for (name, value) in inner.get_envs() {
+            match value {
+                Some(value) => outer.env(name, value),
+                None => outer.env_remove(name),
+            };
+        }
+        let output = outer.envs(environment.iter().copied()).output().ok()?;
+        Some(Outcome::new(line, output))
+    }
+
     /// Starts keymill.
     pub fn start(&self, environment: &[(&str, &str)], line: &str) -> Running {
         let mut command = self.command(line);

@@ -1,7 +1,7 @@
 //! Two processes and one directory.
 
 use std::fs::{self, File};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
@@ -80,6 +80,47 @@ fn a_lock_file_alone_is_as_good_as_an_empty_directory() {
     fs::create_dir(place.path("key")).unwrap();
     place.file("key/LOCK", "process 1 (keymill)\n");
     place.run(&format!("keygen key --scheme {TINY}")).exits(0);
+}
+
+#[test]
+fn a_lock_that_a_kill_has_freed_is_taken_at_once_and_names_its_new_holder() {
+    let place = Place::new();
+    let mut first = long_keygen(&place);
+    first.child().kill().unwrap();
+    first.child().wait().unwrap();
+    let second = place.start(&SMALL_GROUPS, "keygen key --threads 1");
+    let holder = format!("process {} (keymill)", second.id());
+    let begun = Instant::now();
+    while place.status("key").unwrap()["writer"] != holder.as_str() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "the second keygen has not taken the lock"
+        );
+    }
+}
+
+/// A number that belongs to another process by now, as after a restart of the machine.
+#[test]
+fn a_lock_file_that_names_a_living_process_does_not_block_unless_that_holds_it() {
+    let place = Place::new();
+    unfinished_key(&place, "2^13");
+    place.file("key/LOCK", format!("process {} (keymill)\n", std::process::id()));
+    assert_eq!(place.status("key").unwrap()["writer"], serde_json::Value::Null);
+    place.run("keygen key").exits(0);
+}
+
+#[test]
+fn a_writer_of_one_key_keeps_nobody_from_another() {
+    let place = Place::new();
+    let public_key = finished_key(&place, TINY);
+    fs::rename(place.path("key"), place.path("other")).unwrap();
+    let mut running = long_keygen(&place);
+    let sign = format!("sign other --epoch 0 --message {MESSAGE}");
+    for line in ["path other --epoch 0", "check other --deep", "status other", &sign] {
+        place.run(line).exits(0);
+    }
+    assert_eq!(place.run("public-key other").exits(0).line(), public_key);
+    assert!(running.is_running());
 }
 
 #[test]

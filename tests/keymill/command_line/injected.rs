@@ -1,0 +1,302 @@
+//! Calls that fail in the real program: strace makes one call of a run fail, one after the other.
+//!
+//! A first run is only recorded. Each call in it on a file of the key, by its name and its number within its thread, is
+//! a point; a case is a point and an error. The tests try some cases of each call, `tools/fault-sweep` as many as it is
+//! told.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use rustix::process::Signal;
+
+use super::fixtures::{LONG, SEED, SMALL_GROUPS, TINY, stopped_key};
+use super::program::{Outcome, Place};
+use crate::layers_on_disk::layer_files;
+
+/// The calls, by the name that strace knows them by, and by those that messages have.
+const CALLS: [(&str, &[&str]); 21] = [
+    ("access", &["access"]),
+    ("fallocate", &["fallocate"]),
+    ("fdatasync", &["fdatasync"]),
+    ("flock", &["flock"]),
+    ("fsync", &["fsync"]),
+    ("ftruncate", &["ftruncate"]),
+    ("getdents64", &["readdir"]),
+    ("lseek", &["lseek"]),
+    // With the advice the mapping is made.
+    ("madvise", &["madvise", "mmap"]),
+    ("mkdir", &["mkdir"]),
+    ("mmap", &["mmap"]),
+    ("msync", &["msync"]),
+    // Reading a file or a directory begins with opening it.
+    ("openat", &["open", "read"]),
+    ("pread64", &["pread"]),
+    ("pwrite64", &["pwrite"]),
+    ("read", &["read"]),
+    ("rename", &["rename"]),
+    ("renameat", &["rename"]),
+    // Which the standard library and RocksDB use for several purposes.
+    ("statx", &[""]),
+    ("unlink", &["unlink"]),
+    ("write", &["write"]),
+];
+/// Those that can find the disk full.
+const ALLOCATING: [&str; 11] = [
+    "fallocate",
+    "fdatasync",
+    "fsync",
+    "ftruncate",
+    "mkdir",
+    "msync",
+    "openat",
+    "pwrite64",
+    "rename",
+    "renameat",
+    "write",
+];
+const SYNCS: [&str; 3] = ["fdatasync", "fsync", "msync"];
+/// Cases of each call in the tests.
+const CASES_A_CALL: usize = 2;
+
+/// A job in which calls fail.
+struct Job {
+    place: Place,
+    line: String,
+    /// A key that was begun before, from which each run goes on.
+    begun: Option<PathBuf>,
+    public_key: String,
+    layers: BTreeMap<String, Vec<u8>>,
+}
+
+/// A call of the recorded run on a file of the key.
+struct Point {
+    call: usize,
+    /// Which of the calls of this name in its thread, from 1 up.
+    number: usize,
+}
+
+impl Job {
+    fn new(place: Place, scheme: &str, epochs: &str, begun: Option<PathBuf>) -> Self {
+        place.file("seed", SEED);
+        let key = place.path("key");
+        // By its whole name, so that it can be found in what strace writes.
+        let line = format!(
+            "keygen {} --scheme {scheme} --epochs {epochs} --seed-file seed --threads 1 --progress none",
+            key.display()
+        );
+        let whole = line.replace("/key ", "/whole ");
+        let public_key = place.run_with(&SMALL_GROUPS, &whole).exits(0).line();
+        let layers = layer_files(&place.path("whole"));
+        Self {
+            place,
+            line,
+            begun,
+            public_key,
+            layers,
+        }
+    }
+
+    /// Runs the job from its beginning under strace. Gives what strace wrote, or nothing where it does not work.
+    fn traced(&self, inject: Option<&str>) -> Option<(Outcome, String)> {
+        let (key, log) = (self.place.path("key"), self.place.path("log"));
+        let _ = fs::remove_dir_all(&key);
+        let _ = fs::remove_file(&log);
+        if let Some(begun) = &self.begun {
+            let copied = Command::new("cp").arg("-a").arg(begun).arg(&key).status().unwrap();
+            assert!(copied.success());
+        }
+        let names: Vec<_> = CALLS.iter().map(|(name, _)| *name).collect();
+        let mut strace = Command::new("strace");
+        strace
+            .args(["-f", "--seccomp-bpf", "-qq", "-y", "-e", "signal=none", "-o"])
+            .arg(&log)
+            .args(["-e", &format!("trace={}", names.join(","))]);
+        if let Some(inject) = inject {
+            strace.args(["-e", &format!("inject={inject}")]);
+        }
+        let outcome = self.place.run_under(strace, &SMALL_GROUPS, &self.line)?;
+        Some((outcome, fs::read_to_string(log).ok()?))
+    }
+
+    /// The calls on files of the key in a run that nothing disturbs.
+    fn points(&self) -> Option<Vec<Point>> {
+        let recorded = self.traced(None).filter(|(outcome, _)| outcome.code == Some(0));
+        let Some((_, log)) = recorded else {
+            println!("not tested: strace is not installed, or may not trace here (Debian: strace)");
+            return None;
+        };
+        let root = self.place.path("").display().to_string();
+        let root = root.trim_end_matches('/');
+        let working_directory = format!("AT_FDCWD<{root}>");
+        let seed = self.place.path("seed").display().to_string();
+        let mut numbers = BTreeMap::<(&str, usize), usize>::new();
+        let mut points = Vec::new();
+        for line in log.lines() {
+            let Some((thread, call)) = begun_call(line) else {
+                continue;
+            };
+            let number = numbers.entry((thread, call)).or_default();
+            *number += 1;
+            let ours =
+                line.replace(&working_directory, "").contains(root) || ["msync", "madvise"].contains(&CALLS[call].0);
+            if ours && !line.contains(&seed) {
+                points.push(Point { call, number: *number });
+            }
+        }
+        Some(points)
+    }
+
+    /// Lets one call fail, and looks at all that has to hold then. Gives the exit code.
+    fn case(&self, point: &Point, error: &str) -> i32 {
+        let (name, shown) = CALLS[point.call];
+        let inject = format!("{name}:error={error}:when={}", point.number);
+        let (outcome, log) = self.traced(Some(&inject)).unwrap();
+        let lines = whole_lines(&log);
+        // Mostly one; the calls of other threads are counted by themselves.
+        let injected: Vec<_> = (0..lines.len())
+            .filter(|&at| lines[at].contains("(INJECTED)"))
+            .collect();
+        let shown_lines: Vec<_> = injected.iter().map(|&at| lines[at].as_str()).collect();
+        let all = format!("inject={inject}\n{}\n{}", shown_lines.join("\n"), outcome.all());
+        let code = outcome.code.unwrap_or_else(|| panic!("a signal\n{all}"));
+        assert!(code == 0 || code == 4, "{all}");
+        assert!(!outcome.stderr.contains("panicked"), "{all}");
+        if code == 4 {
+            let store = outcome.stderr.contains("of the checkpoint store '") && outcome.stderr.contains("/key/state'");
+            let of_ours = shown.iter().any(|call| outcome.stderr.contains(call));
+            let named = shown_lines.iter().any(|line| names_file(&outcome.stderr, line, name));
+            assert!(store || of_ours && named, "{all}");
+            // RocksDB's binding makes a directory itself, and words it otherwise.
+            if error == "ENOSPC" && name != "mkdir" {
+                assert!(outcome.stderr.contains("free some space"), "{all}");
+            }
+        }
+        for &at in injected.iter().filter(|_| SYNCS.contains(&name)) {
+            assert_eq!(code, 4, "a failed sync is passed over\n{all}");
+            let again = lines[at + 1..].iter().find(|later| same_sync(later, &lines[at], name));
+            assert_eq!(again, None, "a failed sync is repeated\n{all}");
+        }
+        let rerun = self.place.run_with(&SMALL_GROUPS, &self.line);
+        assert_eq!(rerun.code, Some(0), "{all}\n-- and afterwards\n{}", rerun.all());
+        assert_eq!(rerun.line(), self.public_key, "{all}");
+        assert!(
+            layer_files(&self.place.path("key")) == self.layers,
+            "the layer files differ\n{all}"
+        );
+        let check = self.place.run("check key");
+        assert_eq!(check.code, Some(0), "{all}\n-- and afterwards\n{}", check.all());
+        code
+    }
+
+    /// Tries cases of every call that the job makes.
+    fn sweep(&self) {
+        let Some(points) = self.points() else {
+            return;
+        };
+        let cases_a_call = match std::env::var("FAULT_SWEEP_CASES").as_deref() {
+            Ok("all") => usize::MAX,
+            Ok(number) => number.parse().unwrap(),
+            Err(_) => CASES_A_CALL,
+        };
+        for (call, (name, _)) in CALLS.iter().enumerate() {
+            let errors: &[_] = match ALLOCATING.contains(name) {
+                true => &["EIO", "ENOSPC", "EINTR"],
+                false => &["EIO", "EINTR"],
+            };
+            let of_call: Vec<_> = points.iter().filter(|point| point.call == call).collect();
+            let cases = of_call.len() * errors.len();
+            let tried = cases.min(cases_a_call);
+            let mut codes = BTreeMap::<i32, u64>::new();
+            for number in 0..tried {
+                // Spread over the run, each time with the next error.
+                let (point, error) = match tried == cases {
+                    true => (number / errors.len(), number),
+                    false => (number * of_call.len() / tried, number + call),
+                };
+                let code = self.case(of_call[point], errors[error % errors.len()]);
+                *codes.entry(code).or_default() += 1;
+            }
+            let [harmless, ended] = [0, 4].map(|code| codes.get(&code).copied().unwrap_or_default());
+            println!("{name:10} {cases:4} cases, {tried:4} tried: {ended:4} exit 4, {harmless:4} harmless or repeated");
+        }
+        assert!(points.len() > 100, "{}", points.len());
+    }
+}
+
+/// The thread and the call of a line that begins one.
+fn begun_call(line: &str) -> Option<(&str, usize)> {
+    let (thread, rest) = line.split_once(' ')?;
+    let (name, _) = rest.trim_start().split_once('(')?;
+    let call = CALLS.iter().position(|&(call, _)| call == name)?;
+    Some((thread, call))
+}
+
+/// The lines of a log, each with the beginning that another thread has cut it off from.
+fn whole_lines(log: &str) -> Vec<String> {
+    let mut begun = BTreeMap::new();
+    let mut lines = Vec::new();
+    for line in log.lines() {
+        let (thread, rest) = line.split_once(' ').unwrap_or((line, ""));
+        if let Some((beginning, _)) = line.split_once(" <unfinished ...>") {
+            begun.insert(thread, beginning);
+            continue;
+        }
+        let end = rest
+            .trim_start()
+            .strip_prefix("<... ")
+            .and_then(|rest| rest.split_once(" resumed>"));
+        lines.push(match end {
+            Some((_, end)) => format!("{}{end}", begun.remove(thread).unwrap_or_default()),
+            None => line.to_owned(),
+        });
+    }
+    lines
+}
+
+/// Whether a message names the file that an injected line is about.
+fn names_file(message: &str, line: &str, call: &str) -> bool {
+    if ["msync", "madvise"].contains(&call) {
+        return message.contains("/layers/");
+    }
+    // A temporary is named by the file that it is to replace.
+    if line.contains("/.keymill-") {
+        return message.contains("/manifest.toml'") || message.contains("/secret'");
+    }
+    let paths = line.split(['<', '>', '"']).filter(|part| part.starts_with('/'));
+    paths.into_iter().any(|path| message.contains(&format!("'{path}'")))
+}
+
+/// Whether a line is a sync of the file whose sync failed. Of mappings strace shows only addresses, so there any counts.
+fn same_sync(line: &str, failed: &str, call: &str) -> bool {
+    let name = |line: &str| {
+        let call = format!(" {call}(");
+        let (_, rest) = line.split_once(&call)?;
+        Some(rest.split(['<', '>']).nth(1).unwrap_or_default().to_owned())
+    };
+    match (name(line), name(failed)) {
+        (Some(_), _) if call == "msync" => true,
+        (Some(later), Some(failed)) => later == failed,
+        _ => false,
+    }
+}
+
+#[test]
+fn a_call_that_fails_in_a_small_job_is_named_and_the_next_run_finishes() {
+    Job::new(Place::new(), TINY, "256", None).sweep();
+}
+
+#[test]
+fn a_call_that_fails_in_a_job_of_several_batches_is_named_and_the_next_run_finishes() {
+    Job::new(Place::new(), LONG, "3072", None).sweep();
+}
+
+#[test]
+fn a_call_that_fails_in_a_resumed_job_is_named_and_the_next_run_finishes() {
+    let place = Place::new();
+    stopped_key(&place, "2^12", Signal::KILL);
+    let begun = place.path("begun");
+    fs::rename(place.path("key"), &begun).unwrap();
+    Job::new(place, LONG, "2^12", Some(begun)).sweep();
+}
