@@ -1,7 +1,7 @@
 //! Layer files as files: those that are missing, cut, or headed wrongly.
 
 use super::{RepairError, RestoredFile};
-use crate::files::{make_directory, sync_directory};
+use crate::files::{exists, make_directory, sync_directory};
 use crate::keydir::{KeyDir, KeyState};
 use crate::layers::{self, Header, Medium};
 
@@ -9,7 +9,7 @@ use crate::layers::{self, Header, Medium};
 pub(super) fn restore(key: &KeyDir, medium: &dyn Medium) -> Result<Vec<RestoredFile>, RepairError> {
     let (paths, manifest) = (key.paths(), key.manifest());
     let directory = paths.layers();
-    if !directory.exists() {
+    if !exists(&directory)? {
         make_directory(&directory)?;
         sync_directory(paths.root())?;
     }
