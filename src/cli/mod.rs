@@ -13,6 +13,7 @@ mod keygen;
 mod migrate;
 mod path;
 mod plan;
+mod process;
 #[cfg(feature = "keygen")]
 mod progress;
 mod public_key;
@@ -82,6 +83,7 @@ enum Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    process::keep_memory_private();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         // Also --help and --version, which are no errors and exit with 0.

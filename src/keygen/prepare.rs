@@ -129,7 +129,9 @@ fn refuse_foreign(paths: &KeyPaths) -> Result<(), KeygenError> {
     if let Some(path) = attempt("readdir", paths.root(), || paths.foreign_entry())? {
         return Err(KeyDirError::Foreign(path).into());
     }
-    match [paths.layers(), paths.state()].into_iter().find(|path| path.exists()) {
+    // Also a link that leads nowhere is in the way.
+    let is_there = |path: &PathBuf| path.symlink_metadata().is_ok();
+    match [paths.layers(), paths.state()].into_iter().find(is_there) {
         Some(path) => Err(KeyDirError::ManifestLost(path).into()),
         None => Ok(()),
     }

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use header::Header;
 #[cfg(feature = "keygen")]
-pub(crate) use medium::{Disk, LayerFile, Medium};
+pub(crate) use medium::{Disk, LayerFile, Medium, StoppableDisk};
 pub use reader::LayerReader;
 #[cfg(feature = "keygen")]
 pub(crate) use touched::Touched;
