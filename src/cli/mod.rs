@@ -2,6 +2,8 @@
 
 mod cpu;
 mod failure;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 mod input;
 mod output;
 

@@ -1,9 +1,8 @@
 //! What other users of the machine can see of this process: nothing of its memory, and nothing of the files that it makes.
 
-use rustix::fs::Mode;
 #[cfg(target_os = "linux")]
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-use rustix::process::{Resource, Rlimit, setrlimit, umask};
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 /// Memory holds secrets: no core file may be written of it, and no other process of the same user may attach to it. For
 /// all commands, and before anything is read.
@@ -23,5 +22,6 @@ pub fn keep_memory_private() {
 /// leaves the mode of its files to it. For the commands that write key directories; before they start a thread.
 #[cfg(feature = "keygen")]
 pub fn keep_files_private() {
-    umask(Mode::RWXG | Mode::RWXO);
+    use rustix::fs::Mode;
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
 }

@@ -215,7 +215,7 @@ impl Manifest {
         Ok(durable::replace(path, text.as_bytes(), MANIFEST_MODE)?)
     }
 
-    fn to_text(&self) -> Result<String, String> {
+    pub(crate) fn to_text(&self) -> Result<String, String> {
         let stored = self.plan.stored();
         let body = toml::to_string(&ManifestText {
             format_version: self.format_version,
@@ -235,11 +235,16 @@ impl Manifest {
             fillers: self.fillers.iter().map(hex::encode).collect(),
         })
         .map_err(|error| error.to_string())?;
-        let checksum = hex::encode(Sha3_256::digest(body.as_bytes()));
-        Ok(format!("{body}{CHECKSUM_LINE}\"{checksum}\"\n"))
+        Ok(Self::with_checksum(&body))
     }
 
-    fn parse(bytes: &[u8], path: &Path) -> Result<Self, KeyDirError> {
+    /// The fields, and the line that closes them.
+    pub(crate) fn with_checksum(body: &str) -> String {
+        let checksum = hex::encode(Sha3_256::digest(body.as_bytes()));
+        format!("{body}{CHECKSUM_LINE}\"{checksum}\"\n")
+    }
+
+    pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Self, KeyDirError> {
         let damaged = |what: String| KeyDirError::Manifest {
             path: path.to_owned(),
             what,

@@ -75,13 +75,18 @@ impl Secret {
 
     /// Writes the file, readable by its owner alone.
     pub(crate) fn write(&self, path: &Path, origin: Origin) -> Result<(), KeyDirError> {
+        let text = self.to_text(origin);
+        Ok(durable::replace(path, text.as_bytes(), SECRET_MODE)?)
+    }
+
+    pub(crate) fn to_text(&self, origin: Origin) -> Zeroizing<String> {
         let digits = Zeroizing::new(hex::encode(self.bytes()));
         // Room for all of it, so that no copy is left behind by growing.
         let mut text = Zeroizing::new(String::with_capacity(TEXT_BYTES_MAX));
         for part in ["keymill-secret 1\n", origin.secret_kind(), " ", &digits, "\n"] {
             text.push_str(part);
         }
-        Ok(durable::replace(path, text.as_bytes(), SECRET_MODE)?)
+        text
     }
 
     /// Reads the file, and where its secret came from; `None` if there is none.
@@ -104,7 +109,7 @@ impl Secret {
             .ok_or_else(|| KeyDirError::SecretUnreadable(path.to_owned()))
     }
 
-    fn parse(text: &str) -> Option<(Self, Origin)> {
+    pub(crate) fn parse(text: &str) -> Option<(Self, Origin)> {
         let rest = text.strip_prefix("keymill-secret 1\n")?;
         let (kind, digits) = rest.strip_suffix('\n')?.split_once(' ')?;
         let mut bytes = Zeroizing::new([0; 32]);

@@ -1,6 +1,7 @@
 //! The checkpoint store: which batches are done, with their checksums. The only module that names RocksDB.
 
 mod records;
+#[cfg(feature = "keygen")]
 mod store;
 
 use std::path::PathBuf;
@@ -8,7 +9,10 @@ use std::path::PathBuf;
 use crate::failure::IoFailure;
 
 pub use records::ProgressRecord;
+#[cfg(any(test, fuzzing))]
+pub(crate) use records::reencoded;
 pub(crate) use records::{BatchRecord, CrownRecord};
+#[cfg(feature = "keygen")]
 pub(crate) use store::Store;
 
 /// The checkpoint store cannot be used.

@@ -7,6 +7,7 @@ use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBRecoveryMode, ErrorKind, IteratorMode,
     LogLevel, Options, WriteBatch, WriteOptions,
 };
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StateError;
@@ -176,7 +177,7 @@ impl Store {
         records::encode(record).map_err(|_| self.damaged_record("new"))
     }
 
-    fn decode<T: DeserializeOwned>(&self, family: &'static str, value: &[u8]) -> Result<T, StateError> {
+    fn decode<T: Serialize + DeserializeOwned>(&self, family: &'static str, value: &[u8]) -> Result<T, StateError> {
         records::decode(value).map_err(|_| self.damaged_record(family))
     }
 

@@ -13,7 +13,7 @@ const ORDER: [&[&str]; 10] = [
     &["keydir"],
     &["migrations"],
     &["keygen", "signing", "audit"],
-    &["cli", "config", "main", "lib"],
+    &["cli", "config", "hostile", "main", "lib"],
 ];
 
 fn root() -> PathBuf {

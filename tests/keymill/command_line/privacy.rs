@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use rustix::fs::{CWD, Mode, mkfifoat};
+
 use super::fixtures::{LONG, MESSAGE, PARAMETER, SEED, TINY, snapshot, unfinished_key};
 use super::program::{Outcome, Place};
 
@@ -274,13 +276,13 @@ fn a_secret_that_is_handed_in_is_warned_of_if_others_can_read_it() {
     mode(0o600);
     let quiet = place.run(&seed).exits(0);
     assert!(!quiet.stderr.contains("warning"), "{}", quiet.all());
-    // A pipe is nobody else's, whatever its mode says.
-    let piped = format!("keygen piped --scheme {TINY} --seed-file /dev/stdin");
-    let mut command = place.command(&piped);
-    let (reader, mut writer) = std::io::pipe().unwrap();
-    let child = command.stdin(reader).spawn().unwrap();
-    std::io::Write::write_all(&mut writer, &SEED).unwrap();
-    drop((command, writer));
-    let quiet = Outcome::new(&piped, child.wait_with_output().unwrap()).exits(0);
+    // A pipe is nobody else's to read again, whatever its mode says.
+    let pipe = place.path("pipe");
+    mkfifoat(CWD, &pipe, Mode::from_raw_mode(0o644)).unwrap();
+    let feeder = std::thread::spawn(move || std::fs::write(pipe, SEED).unwrap());
+    let quiet = place
+        .run(&format!("keygen piped --scheme {TINY} --seed-file pipe"))
+        .exits(0);
+    feeder.join().unwrap();
     assert!(!quiet.stderr.contains("warning"), "{}", quiet.all());
 }
