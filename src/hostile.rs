@@ -154,11 +154,11 @@ fn verifying(bytes: &[u8]) -> Result<(), String> {
     }
 }
 
-#[cfg(all(test, feature = "keygen"))]
+#[cfg(test)]
 #[path = "../tests/fuzz/property.rs"]
 mod property;
 
-#[cfg(all(test, feature = "keygen"))]
+#[cfg(test)]
 mod tests {
     use super::ENTRIES;
     use super::property::{Allowance, withstands};
