@@ -122,7 +122,7 @@ impl Settings {
         Ok(settings)
     }
 
-    fn apply_file(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {
+    pub fn apply_file(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {
         let place = format!("'{}'", path.display());
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| ConfigError::NotToml {
             path: path.to_owned(),
@@ -138,7 +138,7 @@ impl Settings {
         Ok(())
     }
 
-    fn apply_environment(&mut self, environment: &[(String, String)]) -> Result<(), ConfigError> {
+    pub fn apply_environment(&mut self, environment: &[(String, String)]) -> Result<(), ConfigError> {
         for (variable, text) in environment {
             if variable == CONFIG_VARIABLE {
                 continue;

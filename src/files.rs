@@ -14,7 +14,13 @@ pub(crate) fn make_directory(directory: &Path) -> Result<(), IoFailure> {
     let mut builder = DirBuilder::new();
     builder.mode(DIRECTORY_MODE);
     match attempt("mkdir", directory, || builder.create(directory)) {
-        Err(failure) if failure.source.kind() == ErrorKind::AlreadyExists => Ok(()),
+        // A directory: not a link to one, behind which files would come to lie elsewhere.
+        Err(failure) if failure.source.kind() == ErrorKind::AlreadyExists => {
+            match attempt("lstat", directory, || std::fs::symlink_metadata(directory))?.is_dir() {
+                true => Ok(()),
+                false => Err(failure),
+            }
+        }
         result => result,
     }
 }

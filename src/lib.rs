@@ -45,6 +45,9 @@ mod faults;
 )]
 mod files;
 pub mod hash;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod hostile;
 pub mod interop;
 #[cfg_attr(
     not(feature = "keygen"),
@@ -66,7 +69,11 @@ mod migrations;
 pub mod plan;
 pub mod scheme;
 pub mod signing;
-#[cfg(feature = "keygen")]
+#[cfg(any(feature = "keygen", all(fuzzing, feature = "records")))]
+#[cfg_attr(
+    not(feature = "keygen"),
+    expect(dead_code, reason = "records are fuzzed without the store that holds them")
+)]
 mod state;
 #[doc(hidden)]
 pub mod text;

@@ -1,6 +1,8 @@
 //! Reading what people type: hex, files that hold it, secrets.
 
 use std::io::ErrorKind;
+#[cfg(feature = "keygen")]
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use keymill::plan::Epoch;
@@ -54,6 +56,7 @@ pub fn hex_or_file(flag: &str, text: &str, expected_bytes: usize) -> Result<Vec<
 #[cfg(feature = "keygen")]
 pub fn secret_file(flag: &str, path: &Path) -> Result<Zeroizing<[u8; 32]>, Failure> {
     let content = read_small(flag, path)?;
+    warn_if_exposed(flag, path);
     if let Ok(bytes) = <[u8; 32]>::try_from(content.as_slice()) {
         if bytes.iter().all(u8::is_ascii_hexdigit) {
             say(format_args!(
@@ -73,6 +76,22 @@ pub fn secret_file(flag: &str, path: &Path) -> Result<Zeroizing<[u8; 32]>, Failu
             path.display(),
             counted(content.len())
         ))),
+    }
+}
+
+/// Says so if others can read the file, since whoever has it has the key. Pipes and devices have modes of their own.
+#[cfg(feature = "keygen")]
+fn warn_if_exposed(flag: &str, path: &Path) {
+    let Ok(metadata) = std::fs::metadata(path) else {
+        return;
+    };
+    let mode = metadata.permissions().mode() & 0o777;
+    if metadata.is_file() && mode & 0o077 != 0 {
+        say(format_args!(
+            "keymill: warning: {flag} '{}' can be read by others (its mode is {mode:o}); whoever has read it can sign \
+             with this key",
+            path.display()
+        ));
     }
 }
 

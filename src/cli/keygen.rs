@@ -12,6 +12,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use super::failure::Failure;
 use super::input::secret_file;
 use super::output::{human_bytes, print_json, print_lines, say};
+use super::process::keep_files_private;
 use super::progress::{Memory, Reporter};
 use super::request::RequestArguments;
 use crate::config::{ProgressStyle, Settings};
@@ -31,6 +32,7 @@ pub struct KeygenArguments {
 
 /// Makes or finishes the key and prints its public key.
 pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode, Failure> {
+    keep_files_private();
     let settings = arguments.request.settings(settings);
     let request = key_request(&arguments.request)?;
     let defaults = KeyDefaults {
@@ -45,6 +47,8 @@ pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode,
     let cancel = CancelHandle::default();
     stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;
     let job = KeygenJob::open(&arguments.directory, &request, &defaults, options, cancel)?;
+    // It holds the secret, which the job reads from its directory.
+    drop(request);
     let manifest = job.manifest().clone();
     let style = match manifest.root() {
         Some(_) => ProgressStyle::None,

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::failure::{self, Failure};
 use super::output::{OutArguments, line, print_json, print_lines, say};
+use super::process::keep_files_private;
 use crate::config::parse_count;
 
 /// Flags of ledger.
@@ -66,6 +67,7 @@ enum LedgerCommand {
 
 /// Does what was asked with the ledger.
 pub fn run(arguments: &LedgerArguments) -> Result<ExitCode, Failure> {
+    keep_files_private();
     match &arguments.command {
         LedgerCommand::Init { directory, first_epoch } => {
             init(directory, *first_epoch)?;

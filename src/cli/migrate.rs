@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::failure::Failure;
 use super::output::print_lines;
+use super::process::keep_files_private;
 
 /// Flags of migrate.
 #[derive(Debug, Args)]
@@ -21,6 +22,7 @@ pub struct MigrateArguments {
 
 /// Migrates, and prints what was done.
 pub fn run(arguments: &MigrateArguments) -> Result<ExitCode, Failure> {
+    keep_files_private();
     let titles = keymill::migrate(&arguments.directory, arguments.dry_run)?;
     if titles.is_empty() {
         print_lines(["nothing to do: the directory has the present format"])?;

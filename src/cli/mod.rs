@@ -2,6 +2,8 @@
 
 mod cpu;
 mod failure;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 mod input;
 mod output;
 
@@ -15,6 +17,7 @@ mod ledger;
 mod migrate;
 mod path;
 mod plan;
+mod process;
 #[cfg(feature = "keygen")]
 mod progress;
 mod public_key;
@@ -92,6 +95,7 @@ enum Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    process::keep_memory_private();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         // Also --help and --version, which are no errors and exit with 0.

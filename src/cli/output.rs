@@ -33,7 +33,7 @@ pub enum Format {
 /// Where results go.
 #[derive(Debug, Args)]
 pub struct OutArguments {
-    /// Write to this file instead of standard output.
+    /// Write to this file instead of standard output; a command that writes to DIR makes it for its owner alone.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }

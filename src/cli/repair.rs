@@ -12,6 +12,7 @@ use serde_json::json;
 use super::failure::Failure;
 use super::keygen::stop_on_signals;
 use super::output::{print_json, print_lines, say};
+use super::process::keep_files_private;
 use crate::config::Settings;
 
 /// Flags of repair.
@@ -27,6 +28,7 @@ pub struct RepairArguments {
 
 /// Repairs, and prints what was done.
 pub fn run(arguments: &RepairArguments, settings: &Settings) -> Result<ExitCode, Failure> {
+    keep_files_private();
     let options = JobOptions {
         threads: settings.threads,
         group_batches: settings.group_batches,

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::failure::Failure;
 use super::input::parse_message;
 use super::output::{Format, OutArguments, formatted};
+use super::process::keep_files_private;
 use crate::config::parse_count;
 
 /// Flags of sign.
@@ -33,6 +34,7 @@ pub struct SignArguments {
 
 /// Signs, and prints the signature after it has been verified.
 pub fn run(arguments: &SignArguments) -> Result<ExitCode, Failure> {
+    keep_files_private();
     let mut signer = Signer::open(&arguments.directory)?;
     let epoch = signer.paths().epoch(arguments.epoch)?;
     let signature = signer.sign(epoch, &arguments.message)?;

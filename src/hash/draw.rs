@@ -3,7 +3,7 @@
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use sha3::{Digest, Sha3_256};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, optimization_barrier};
 
 use super::PRIME;
 use super::field::{F, from_montgomery, write_elements};
@@ -33,6 +33,7 @@ pub fn draw_key(scheme: &Scheme, seed: &[u8; 32], filler_count: usize) -> DrawnK
     let prf_key = PrfKey::new(key);
     key.zeroize();
     let fillers = draw_fillers(&mut generator, scheme, filler_count);
+    forget(&mut generator);
     DrawnKey {
         parameter,
         prf_key,
@@ -55,6 +56,12 @@ pub fn derive_fillers(
         .finalize();
     let mut generator = ChaCha12Rng::from_seed(seed.into());
     draw_fillers(&mut generator, scheme, filler_count)
+}
+
+/// Overwrites a generator that was seeded with a secret: it cannot wipe itself.
+fn forget(generator: &mut ChaCha12Rng) {
+    *generator = ChaCha12Rng::from_seed([0; 32]);
+    optimization_barrier(generator);
 }
 
 fn draw_fillers(generator: &mut ChaCha12Rng, scheme: &Scheme, count: usize) -> Vec<u8> {

@@ -1,5 +1,7 @@
 //! DIR/manifest.toml: everything public about a key (docs/FORMAT.md, "manifest.toml").
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +21,8 @@ pub(crate) const FORMAT_VERSION: u32 = 2;
 const BINDING_DOMAIN: &[u8] = b"keymill/1 binding";
 const CHECKSUM_LINE: &str = "checksum = ";
 const MANIFEST_MODE: u32 = 0o600;
+/// Far more than the longest manifest has. What follows in a larger file is not looked at.
+const MANIFEST_BYTES_MAX: u64 = 1 << 20;
 
 /// Where the secret came from: whether somebody else can know it, and have signed with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -199,7 +203,12 @@ impl Manifest {
 
     /// Reads a manifest; `None` if there is none.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>, KeyDirError> {
-        match attempt("read", path, || std::fs::read(path)) {
+        let read = || {
+            let mut text = Vec::new();
+            File::open(path)?.take(MANIFEST_BYTES_MAX).read_to_end(&mut text)?;
+            std::io::Result::Ok(text)
+        };
+        match attempt("read", path, read) {
             Ok(text) => Self::parse(&text, path).map(Some),
             Err(failure) if failure.is_missing() => Ok(None),
             Err(failure) => Err(failure.into()),
@@ -215,7 +224,7 @@ impl Manifest {
         Ok(durable::replace(path, text.as_bytes(), MANIFEST_MODE)?)
     }
 
-    fn to_text(&self) -> Result<String, String> {
+    pub(crate) fn to_text(&self) -> Result<String, String> {
         let stored = self.plan.stored();
         let body = toml::to_string(&ManifestText {
             format_version: self.format_version,
@@ -235,11 +244,16 @@ impl Manifest {
             fillers: self.fillers.iter().map(hex::encode).collect(),
         })
         .map_err(|error| error.to_string())?;
-        let checksum = hex::encode(Sha3_256::digest(body.as_bytes()));
-        Ok(format!("{body}{CHECKSUM_LINE}\"{checksum}\"\n"))
+        Ok(Self::with_checksum(&body))
     }
 
-    fn parse(bytes: &[u8], path: &Path) -> Result<Self, KeyDirError> {
+    /// The fields, and the line that closes them.
+    pub(crate) fn with_checksum(body: &str) -> String {
+        let checksum = hex::encode(Sha3_256::digest(body.as_bytes()));
+        format!("{body}{CHECKSUM_LINE}\"{checksum}\"\n")
+    }
+
+    pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Self, KeyDirError> {
         let damaged = |what: String| KeyDirError::Manifest {
             path: path.to_owned(),
             what,

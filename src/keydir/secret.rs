@@ -41,9 +41,9 @@ impl Secret {
     /// # Errors
     /// If the operating system has no randomness to give.
     pub fn fresh() -> Result<Self, getrandom::Error> {
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed)?;
-        Ok(Self::Seed(seed))
+        let mut seed = Zeroizing::new([0; 32]);
+        getrandom::fill(&mut *seed)?;
+        Ok(Self::Seed(*seed))
     }
 
     /// Everything that decides the key's bytes. `parameter` is used for a PRF key only; a seed draws its own.
@@ -75,13 +75,18 @@ impl Secret {
 
     /// Writes the file, readable by its owner alone.
     pub(crate) fn write(&self, path: &Path, origin: Origin) -> Result<(), KeyDirError> {
-        let digits = Zeroizing::new(hex::encode(self.bytes()));
-        let text = Zeroizing::new(format!(
-            "keymill-secret 1\n{} {}\n",
-            origin.secret_kind(),
-            digits.as_str()
-        ));
+        let text = self.to_text(origin);
         Ok(durable::replace(path, text.as_bytes(), SECRET_MODE)?)
+    }
+
+    pub(crate) fn to_text(&self, origin: Origin) -> Zeroizing<String> {
+        let digits = Zeroizing::new(hex::encode(self.bytes()));
+        // Room for all of it, so that no copy is left behind by growing.
+        let mut text = Zeroizing::new(String::with_capacity(TEXT_BYTES_MAX));
+        for part in ["keymill-secret 1\n", origin.secret_kind(), " ", &digits, "\n"] {
+            text.push_str(part);
+        }
+        text
     }
 
     /// Reads the file, and where its secret came from; `None` if there is none.
@@ -104,22 +109,21 @@ impl Secret {
             .ok_or_else(|| KeyDirError::SecretUnreadable(path.to_owned()))
     }
 
-    fn parse(text: &str) -> Option<(Self, Origin)> {
+    pub(crate) fn parse(text: &str) -> Option<(Self, Origin)> {
         let rest = text.strip_prefix("keymill-secret 1\n")?;
         let (kind, digits) = rest.strip_suffix('\n')?.split_once(' ')?;
-        let mut bytes = [0; 32];
         // keymill writes lower case, so anything else is not what it wrote.
         if digits.bytes().any(|digit| digit.is_ascii_uppercase()) {
             return None;
         }
-        hex::decode_to_slice(digits, &mut bytes).ok()?;
+        let mut bytes = Zeroizing::new([0; 32]);
+        hex::decode_to_slice(digits, &mut *bytes).ok()?;
         let origins = [Origin::Fresh, Origin::Seed, Origin::PrfKey];
         let origin = origins.into_iter().find(|origin| origin.secret_kind() == kind)?;
         let secret = match origin {
-            Origin::Fresh | Origin::Seed => Self::Seed(bytes),
-            Origin::PrfKey => Self::PrfKey(bytes),
+            Origin::Fresh | Origin::Seed => Self::Seed(*bytes),
+            Origin::PrfKey => Self::PrfKey(*bytes),
         };
-        bytes.zeroize();
         Some((secret, origin))
     }
 }

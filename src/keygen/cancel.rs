@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::KeygenError;
+
 /// Asks a job to stop. Clones ask the same job; asking twice is asking once.
 #[derive(Clone, Debug, Default)]
 pub struct CancelHandle(Arc<AtomicBool>);
@@ -16,6 +18,14 @@ impl CancelHandle {
     /// Whether somebody asked.
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// Ends the job here if somebody asked.
+    pub(super) fn proceed(&self) -> Result<(), KeygenError> {
+        match self.is_cancelled() {
+            true => Err(KeygenError::Interrupted),
+            false => Ok(()),
+        }
     }
 
     /// The flag itself, for signal handlers.

@@ -9,6 +9,9 @@ use crate::plan::{LevelSpan, pieces};
 use crate::state::{CrownRecord, Store};
 use crate::units::{Level, NodeIndex, Slice};
 
+/// Nodes that are synced in one call. A level of a large key has gigabytes, and a call in flight cannot be abandoned.
+const SYNC_NODES: u64 = 1 << 17;
+
 /// Folds the crown, makes it durable, commits its checksums, and gives the root.
 pub(super) fn fold(
     manifest: &Manifest,
@@ -23,15 +26,12 @@ pub(super) fn fold(
     loop {
         let span = plan.geometry().level(level);
         write_fillers(manifest, writer, level)?;
-        finish_level(span, writer, &mut records)?;
+        finish_level(span, writer, &mut records, cancel)?;
         if level == plan.geometry().root_level() {
             break;
         }
-        if cancel.is_cancelled() {
-            return Err(KeygenError::Interrupted);
-        }
         level = level.up();
-        fold_level(manifest, kernel, writer, level)?;
+        fold_level(manifest, kernel, writer, level, cancel)?;
     }
     store.commit_crown(&records)?;
     let root = Slice { level, nodes: 0..1 };
@@ -54,10 +54,12 @@ fn fold_level(
     kernel: &dyn Kernel,
     writer: &mut LayerWriter,
     level: Level,
+    cancel: &CancelHandle,
 ) -> Result<(), KeygenError> {
     let computed = manifest.plan().geometry().level(level).computed.clone();
     let (mut children, mut parents) = (Vec::new(), Vec::new());
     for slice in pieces(level, computed) {
+        cancel.proceed()?;
         let count = (slice.nodes.end - slice.nodes.start) as usize;
         parents.resize(count * manifest.scheme().digest_bytes(), 0);
         let below = Slice {
@@ -79,17 +81,20 @@ fn finish_level(
     span: &LevelSpan,
     writer: &mut LayerWriter,
     records: &mut Vec<(Level, CrownRecord)>,
+    cancel: &CancelHandle,
 ) -> Result<(), KeygenError> {
-    let whole = Slice {
-        level: span.level,
-        nodes: span.stored.clone(),
-    };
-    writer.sync(&whole)?;
+    let (level, stored) = (span.level, span.stored.clone());
+    for start in stored.clone().step_by(SYNC_NODES as usize) {
+        cancel.proceed()?;
+        let nodes = start..(start + SYNC_NODES).min(stored.end);
+        writer.sync(&Slice { level, nodes })?;
+    }
     let (mut piece_crc32, mut bytes) = (Vec::new(), Vec::new());
-    for piece in pieces(span.level, span.stored.clone()) {
+    for piece in pieces(level, stored) {
+        cancel.proceed()?;
         writer.read(&piece, &mut bytes)?;
         piece_crc32.push(crc32fast::hash(&bytes));
     }
-    records.push((span.level, CrownRecord { piece_crc32 }));
+    records.push((level, CrownRecord { piece_crc32 }));
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::cancel::CancelHandle;
 use crate::failure::IoFailure;
 use crate::keydir::KeyDirError;
 use crate::layers::LayerError;
@@ -102,4 +103,20 @@ pub enum KeygenError {
         /// How often they were written.
         rounds: u32,
     },
+}
+
+impl KeygenError {
+    /// A call that was given up because the job was asked to stop is no failure of the machine.
+    pub(super) fn or_interrupted(self, cancel: &CancelHandle) -> Self {
+        let failure = match &self {
+            Self::Io(failure)
+            | Self::Layer(LayerError::Io(failure))
+            | Self::Migration(MigrationError::Io(failure) | MigrationError::Layer(LayerError::Io(failure))) => failure,
+            _ => return self,
+        };
+        match failure.source.kind() == std::io::ErrorKind::Interrupted && cancel.is_cancelled() {
+            true => Self::Interrupted,
+            false => self,
+        }
+    }
 }

@@ -14,7 +14,7 @@ use super::request::{KeyDefaults, KeyRequest};
 use super::{KeygenError, crown, recovery};
 use crate::hash::{Kernel, kernel};
 use crate::keydir::{KeyDir, Manifest};
-use crate::layers::{Disk, LayerWriter, Medium};
+use crate::layers::{LayerWriter, Medium, StoppableDisk};
 use crate::plan::{BudgetTooSmall, MemoryPlan, Plan};
 use crate::state::{ProgressRecord, Store};
 use crate::time::unix_ms;
@@ -91,7 +91,8 @@ impl KeygenJob {
         options: JobOptions,
         cancel: CancelHandle,
     ) -> Result<Self, KeygenError> {
-        Self::open_on(Box::new(Disk), directory, request, defaults, options, cancel)
+        let medium = StoppableDisk::new(cancel.flag());
+        Self::open_on(Box::new(medium), directory, request, defaults, options, cancel)
     }
 
     pub(super) fn open_on(
@@ -104,7 +105,8 @@ impl KeygenJob {
     ) -> Result<Self, KeygenError> {
         let opened = Instant::now();
         let plan_memory = |plan: &Plan| options.memory_plan(plan);
-        let prepared = prepare(directory, request, defaults, &plan_memory, medium.as_ref(), &cancel)?;
+        let prepared = prepare(directory, request, defaults, &plan_memory, medium.as_ref(), &cancel)
+            .map_err(|error| error.or_interrupted(&cancel))?;
         Ok(Self {
             prepared,
             directory: directory.to_owned(),
@@ -130,6 +132,11 @@ impl KeygenJob {
 
     /// The job does not care what the hash functions are.
     pub(super) fn run_with(self, kernel: &dyn Kernel, progress: &dyn Progress) -> Result<Summary, KeygenError> {
+        self.finish(kernel, progress)
+            .map_err(|error| error.or_interrupted(&self.cancel))
+    }
+
+    fn finish(&self, kernel: &dyn Kernel, progress: &dyn Progress) -> Result<Summary, KeygenError> {
         let manifest = &self.prepared.manifest;
         let Some((memory, _lock)) = &self.prepared.work else {
             return Ok(self.summary(manifest, None));

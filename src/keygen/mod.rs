@@ -12,6 +12,8 @@ mod progress;
 mod recovery;
 mod request;
 #[cfg(test)]
+mod stop_tests;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use batch::BatchComputer;

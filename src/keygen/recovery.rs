@@ -21,9 +21,7 @@ pub(super) fn check_batches(
     let mut bytes = Vec::new();
     for entry in store.batches()? {
         let (batch, record) = entry?;
-        if cancel.is_cancelled() {
-            return Err(KeygenError::Interrupted);
-        }
+        cancel.proceed()?;
         // A record of a batch that the key does not have cannot come from this job; the binding rules it out.
         let Some(position) = plan.batches().position(batch) else {
             continue;

@@ -38,7 +38,7 @@ impl Header {
     }
 
     /// The whole page, little-endian throughout.
-    pub(super) fn to_page(&self) -> [u8; LAYER_HEADER_BYTES as usize] {
+    pub(crate) fn to_page(&self) -> [u8; LAYER_HEADER_BYTES as usize] {
         let mut page = [0; LAYER_HEADER_BYTES as usize];
         let fields: [&[u8]; 7] = [
             &MAGIC,

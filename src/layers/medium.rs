@@ -1,10 +1,12 @@
 //! What layer files are kept on: a disk, or in tests something that fails on purpose.
 
 use std::fs::{File, OpenOptions, Permissions};
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{FallocateFlags, OFlags};
 use rustix::io::Errno;
@@ -50,11 +52,40 @@ pub(crate) trait Medium: Send + Sync {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Disk;
 
+/// The file system, for a job that can be asked to stop: a file that takes long to allocate is then abandoned, with an
+/// error of the kind [`Interrupted`](io::ErrorKind::Interrupted).
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StoppableDisk {
+    stop: Arc<AtomicBool>,
+}
+
 pub(super) const WRITABLE_MODE: u32 = 0o600;
 /// Sealed layer files are for reading.
 const SEALED_MODE: u32 = 0o400;
+/// Allocated in one call. Some file systems clear the blocks at once, a second or two for each gibibyte.
+const ALLOCATED_BYTES: u64 = 256 << 20;
+/// Zeros that are written, and synced, in one go.
+const ZEROED_BYTES: u64 = 8 << 20;
 
 impl Medium for Disk {
+    fn create(&self, path: &Path, bytes: u64, header: &[u8]) -> Result<(), IoFailure> {
+        StoppableDisk::default().create(path, bytes, header)
+    }
+
+    fn sync_names(&self, directory: &Path) -> Result<(), IoFailure> {
+        StoppableDisk::default().sync_names(directory)
+    }
+
+    fn open(&self, path: &Path, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError> {
+        StoppableDisk::default().open(path, bytes)
+    }
+
+    fn protect(&self, path: &Path) -> Result<(), IoFailure> {
+        StoppableDisk::default().protect(path)
+    }
+}
+
+impl Medium for StoppableDisk {
     fn create(&self, path: &Path, bytes: u64, header: &[u8]) -> Result<(), IoFailure> {
         match attempt("unlink", path, || std::fs::remove_file(path)) {
             Err(failure) if !failure.is_missing() => return Err(failure),
@@ -65,7 +96,7 @@ impl Medium for Disk {
         options.write(true).create_new(true).mode(WRITABLE_MODE);
         options.custom_flags(OFlags::NOFOLLOW.bits() as i32);
         let file = attempt("open", path, || options.open(path))?;
-        allocate(&file, bytes, path)?;
+        self.allocate(&file, bytes, path)?;
         write_whole(&file, header, path)?;
         sync_file(&file, path)
     }
@@ -76,10 +107,13 @@ impl Medium for Disk {
 
     fn open(&self, path: &Path, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError> {
         let mut options = OpenOptions::new();
-        let file = present(attempt("open", path, || options.read(true).write(true).open(path)))?;
+        options.read(true).write(true);
+        // Nor is anything written through a link that took the place of a file meanwhile.
+        options.custom_flags(OFlags::NOFOLLOW.bits() as i32);
+        let file = present(attempt("open", path, || options.open(path)))?;
         check_length(path, attempt("stat", path, || file.metadata())?.len(), bytes)?;
         // A copy of the directory can have holes where the original had blocks.
-        allocate(&file, bytes, path)?;
+        self.allocate(&file, bytes, path)?;
         let mapping = attempt("mmap", path, || WritableMapping::new(&file))?;
         Ok(Box::new(MappedFile {
             path: path.to_owned(),
@@ -95,31 +129,60 @@ impl Medium for Disk {
     }
 }
 
-/// Allocates every block now: a full disk must be an error here, not a SIGBUS in the middle of the job. What is in the
-/// file stays.
-pub(super) fn allocate(file: &File, bytes: u64, path: &Path) -> Result<(), IoFailure> {
-    loop {
-        match attempt("fallocate", path, || {
-            rustix::fs::fallocate(file, FallocateFlags::empty(), 0, bytes)
-        }) {
-            Err(failure) if failure.source.kind() == io::ErrorKind::Interrupted => {}
-            // Some file systems cannot allocate ahead; writing zeros does the same, slowly (posix_fallocate(3)).
-            Err(failure) if failure.source.raw_os_error() == Some(Errno::OPNOTSUPP.raw_os_error()) => {
-                return attempt("write", path, || write_zeros(file, bytes));
-            }
-            result => return result,
-        }
+impl StoppableDisk {
+    /// The file system, until `stop` is set.
+    pub(crate) fn new(stop: Arc<AtomicBool>) -> Self {
+        Self { stop }
     }
-}
 
-/// Fills a file up to this length; one that has it has been filled already.
-fn write_zeros(mut file: &File, bytes: u64) -> io::Result<()> {
-    let Some(missing) = bytes.checked_sub(file.metadata()?.len()) else {
-        return Ok(());
-    };
-    io::Seek::seek(&mut file, io::SeekFrom::End(0))?;
-    io::copy(&mut io::Read::take(io::repeat(0), missing), &mut file)?;
-    io::Seek::rewind(&mut file)
+    /// Allocates every block now: a full disk must be an error here, not a SIGBUS in the middle of the job. What is in
+    /// the file stays.
+    pub(super) fn allocate(&self, file: &File, bytes: u64, path: &Path) -> Result<(), IoFailure> {
+        for start in (0..bytes).step_by(ALLOCATED_BYTES as usize) {
+            let length = ALLOCATED_BYTES.min(bytes - start);
+            loop {
+                self.proceed("fallocate", path)?;
+                let allocated = attempt("fallocate", path, || {
+                    rustix::fs::fallocate(file, FallocateFlags::empty(), start, length)
+                });
+                match allocated {
+                    Ok(()) => break,
+                    Err(failure) if failure.source.kind() == io::ErrorKind::Interrupted => {}
+                    // Some file systems cannot allocate ahead; writing zeros does the same, slowly (posix_fallocate(3)).
+                    Err(failure) if failure.source.raw_os_error() == Some(Errno::OPNOTSUPP.raw_os_error()) => {
+                        return self.write_zeros(file, bytes, path);
+                    }
+                    Err(failure) => return Err(failure),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Fills a file up to this length; one that has it has been filled already.
+    fn write_zeros(&self, mut file: &File, bytes: u64, path: &Path) -> Result<(), IoFailure> {
+        let found_bytes = attempt("stat", path, || file.metadata())?.len();
+        attempt("lseek", path, || file.seek(SeekFrom::End(0)))?;
+        for start in (found_bytes..bytes).step_by(ZEROED_BYTES as usize) {
+            self.proceed("write", path)?;
+            let mut zeros = io::repeat(0).take(ZEROED_BYTES.min(bytes - start));
+            attempt("write", path, || io::copy(&mut zeros, &mut file))?;
+            // As it goes, so that the one sync at the end, which cannot be abandoned, has little left to do.
+            attempt("fdatasync", path, || rustix::fs::fdatasync(file))?;
+        }
+        attempt("lseek", path, || file.rewind())
+    }
+
+    fn proceed(&self, call: &'static str, path: &Path) -> Result<(), IoFailure> {
+        if !self.stop.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        Err(IoFailure {
+            call,
+            path: path.to_owned(),
+            source: io::ErrorKind::Interrupted.into(),
+        })
+    }
 }
 
 struct MappedFile {

@@ -4,9 +4,10 @@ use std::fs::{File, OpenOptions, Permissions};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 
-use super::medium::{WRITABLE_MODE, allocate};
+use super::medium::{StoppableDisk, WRITABLE_MODE};
 use super::{Header, Medium};
 use crate::failure::{IoFailure, attempt};
+use crate::files::sync_file;
 use crate::plan::LAYER_HEADER_BYTES;
 
 const OWNER_WRITES: u32 = 0o200;
@@ -43,11 +44,11 @@ pub(crate) fn mend(medium: &dyn Medium, path: &Path, header: &Header) -> Result<
     if found_bytes > expected_bytes {
         attempt("ftruncate", path, || file.set_len(expected_bytes))?;
     }
-    allocate(&file, expected_bytes, path)?;
+    StoppableDisk::default().allocate(&file, expected_bytes, path)?;
     if !header_is_right {
         attempt("pwrite", path, || file.write_all_at(&header.to_page(), 0))?;
     }
-    attempt("fsync", path, || file.sync_all())?;
+    sync_file(&file, path)?;
     Ok(Some(wrong.join(", ")))
 }
 

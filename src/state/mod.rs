@@ -5,6 +5,7 @@
 mod damage_tests;
 mod ledger;
 mod records;
+#[cfg(feature = "keygen")]
 mod store;
 
 use std::path::PathBuf;
@@ -13,7 +14,10 @@ use crate::failure::IoFailure;
 
 pub(crate) use ledger::{LedgerHead, LedgerRecord};
 pub use records::ProgressRecord;
+#[cfg(any(test, fuzzing))]
+pub(crate) use records::reencoded;
 pub(crate) use records::{BatchRecord, CrownRecord};
+#[cfg(feature = "keygen")]
 pub(crate) use store::Store;
 
 /// The checkpoint store cannot be used.

@@ -2,8 +2,11 @@
 //!
 //! The only file that names bincode, so that another encoding can follow it behind another version byte.
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{DeserializeOwned, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 const RECORD_VERSION: u8 = 1;
 
@@ -11,6 +14,7 @@ const RECORD_VERSION: u8 = 1;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BatchRecord {
     /// CRC-32 of the batch's slice of each level, from the leaves upward.
+    #[serde(deserialize_with = "list")]
     pub(crate) slice_crc32: Vec<u32>,
 }
 
@@ -18,6 +22,7 @@ pub(crate) struct BatchRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CrownRecord {
     /// CRC-32 of each piece of the level, in order; a piece is 1,024 nodes, the last one shorter.
+    #[serde(deserialize_with = "list")]
     pub(crate) piece_crc32: Vec<u32>,
 }
 
@@ -45,15 +50,47 @@ pub(crate) fn encode(record: &impl Serialize) -> Result<Vec<u8>, RecordDamaged> 
     Ok(bytes)
 }
 
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordDamaged> {
+/// Reads a record in the one form in which it is written: an integer that takes more bytes than it needs is damage too.
+pub(crate) fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordDamaged> {
     // A length inside the record must never make us allocate more than a record can need.
     const LENGTH_MAX: usize = 1 << 20;
     let Some((&RECORD_VERSION, body)) = bytes.split_first() else {
         return Err(RecordDamaged);
     };
     let config = bincode::config::standard().with_limit::<LENGTH_MAX>();
-    match bincode::serde::decode_from_slice(body, config) {
-        Ok((record, used)) if used == body.len() => Ok(record),
-        _ => Err(RecordDamaged),
+    let decoded = bincode::serde::decode_from_slice(body, config);
+    let (record, used): (T, usize) = decoded.map_err(|_| RecordDamaged)?;
+    match used == body.len() && encode(&record)? == bytes {
+        true => Ok(record),
+        false => Err(RecordDamaged),
     }
+}
+
+/// A list that grows as its items come. Its length is a claim; room for it must not be made before they are there.
+fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    struct Items<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Items<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+            let mut list = Vec::new();
+            while let Some(item) = items.next_element()? {
+                list.push(item);
+            }
+            Ok(list)
+        }
+    }
+
+    deserializer.deserialize_seq(Items(PhantomData))
+}
+
+/// The bytes that a record which can be read is written as.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn reencoded<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Option<Vec<u8>> {
+    encode(&decode::<T>(bytes).ok()?).ok()
 }

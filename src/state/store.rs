@@ -8,6 +8,7 @@ use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBRecoveryMode, Direction, ErrorKind,
     IteratorMode, LogLevel, Options, WriteBatch, WriteOptions,
 };
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StateError;
@@ -295,7 +296,7 @@ impl Store {
         records::encode(record).map_err(|_| self.damaged_record("new"))
     }
 
-    fn decode<T: DeserializeOwned>(&self, family: &'static str, value: &[u8]) -> Result<T, StateError> {
+    fn decode<T: Serialize + DeserializeOwned>(&self, family: &'static str, value: &[u8]) -> Result<T, StateError> {
         records::decode(value).map_err(|_| self.damaged_record(family))
     }
 

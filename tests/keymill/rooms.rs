@@ -15,7 +15,7 @@ const ORDER: [&[&str]; 12] = [
     &["migrations"],
     &["keygen", "signing"],
     &["audit"],
-    &["cli", "config", "main", "lib"],
+    &["cli", "config", "hostile", "main", "lib"],
 ];
 
 fn root() -> PathBuf {

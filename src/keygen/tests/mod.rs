@@ -6,6 +6,10 @@ mod failing_calls;
 mod power_cut;
 mod power_cut_medium;
 mod quick_kernel;
+#[expect(
+    clippy::duplicate_mod,
+    reason = "the property run has this file as well, being compiled into the library's and the program's tests"
+)]
 #[path = "../../../tests/keymill/support.rs"]
 mod support;
 

@@ -169,7 +169,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    fn new(line: &str, output: Output) -> Self {
+    pub fn new(line: &str, output: Output) -> Self {
         Self {
             line: line.to_owned(),
             code: output.status.code(),

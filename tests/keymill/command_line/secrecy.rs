@@ -2,7 +2,9 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use super::fixtures::{LONG, MESSAGE, PARAMETER, SEED, TINY, snapshot};
+use rustix::process::Signal;
+
+use super::fixtures::{LONG, MESSAGE, PARAMETER, SEED, SMALL_GROUPS, TINY, snapshot};
 use super::program::{Outcome, Place};
 use crate::reference::{Reference, draw_from_seed};
 
@@ -131,6 +133,46 @@ fn no_chain_start_is_stored() {
     let reference = Reference::new(TINY, &hex::decode(PARAMETER).unwrap());
     let starts: Vec<_> = (0..4).map(|chain| reference.chain_start(&SEED, 0, chain)).collect();
     assert_eq!(leaks(&place, &[], &starts), Vec::<String>::new());
+}
+
+/// Canonical elements in Montgomery form, in which they are computed with: times 2^32 mod p.
+fn montgomery(canonical: &[u8]) -> Vec<u8> {
+    let prime = (1u64 << 31) - (1 << 24) + 1;
+    let (words, _) = canonical.as_chunks::<4>();
+    let form = |word: &[u8; 4]| ((u64::from(u32::from_le_bytes(*word)) << 32) % prime) as u32;
+    words.iter().flat_map(|word| form(word).to_le_bytes()).collect()
+}
+
+#[test]
+fn a_key_that_was_killed_and_finished_has_left_no_secret_and_no_chain_start_anywhere() {
+    let place = Place::new();
+    place.file("prf", SEED);
+    let log = [SMALL_GROUPS[0], ("KEYMILL_LOG", "trace"), ("RUST_BACKTRACE", "full")];
+    let line = format!(
+        "keygen key --scheme {LONG} --epochs 2^14 --threads 1 --prf-key-file prf --parameter {PARAMETER} --progress json"
+    );
+    let mut outcomes = Vec::new();
+    for (at_least, signal) in [(1, Signal::KILL), (2, Signal::INT), (3, Signal::KILL)] {
+        let running = place.start(&log, &line);
+        place.wait_for_batches("key", at_least);
+        running.signal(signal);
+        outcomes.push(running.end().0);
+    }
+    outcomes.extend(ask_everything(&place, &line));
+    let reference = Reference::new(LONG, &hex::decode(PARAMETER).unwrap());
+    let mut secrets = vec![SEED.to_vec()];
+    // Not of epoch 5, which signs: a signature may hold the very start of a chain.
+    for epoch in [0, 1023, 1024, 16383] {
+        for chain in [0, 1, 63] {
+            let start = reference.chain_start(&SEED, epoch, chain);
+            secrets.push(montgomery(&start));
+            secrets.push(start);
+        }
+    }
+    assert_eq!(leaks(&place, &outcomes, &secrets), Vec::<String>::new());
+    // They would be seen: the end of a chain's walk, hashed to the leaf, stands in the lowest layer.
+    let leaves = std::fs::read(place.path("key/layers/00.nodes")).unwrap();
+    assert!(holds(&leaves, &reference.leaf(&SEED, 1024)));
 }
 
 #[test]

@@ -153,3 +153,12 @@ fn a_message_to_sign_has_32_bytes() {
     place.run("sign key --epoch 0").exits(2).says(&["--message"]);
     place.run("path key").exits(2).says(&["--epoch"]);
 }
+
+#[test]
+fn a_manifest_without_end_is_damaged_and_not_read_for_ever() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("key")).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", place.path("key/manifest.toml")).unwrap();
+    let (outcome, _) = place.start(&[], "status key").end();
+    outcome.exits(3).says(&["'key/manifest.toml'", "damaged"]);
+}

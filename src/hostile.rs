@@ -1,0 +1,178 @@
+//! What hostile input meets: one entry for each form that the library reads. The fuzz targets under `tests/fuzz` and the
+//! property tests go through the same ones. Compiled for them only.
+//!
+//! An entry takes any bytes. It must not panic, must not hang, and must not allocate more than the input warrants; what it
+//! returns as an error is a promise about that form that was broken.
+
+use std::path::Path;
+
+use crate::hash::PrfKey;
+use crate::interop::ssz::{PublicKey, Signature};
+use crate::keydir::{Manifest, Secret};
+use crate::layers::Header;
+use crate::scheme::Scheme;
+use crate::signing::verify;
+#[cfg(feature = "records")]
+use crate::state::{BatchRecord, CrownRecord, ProgressRecord, reencoded};
+use crate::units::{KeyId, Level};
+
+/// Takes any bytes; an error says which promise was broken.
+pub type Entry = fn(&[u8]) -> Result<(), String>;
+
+/// Every form, by the name of its fuzz target and its corpus.
+pub const ENTRIES: &[(&str, Entry)] = &[
+    ("manifest", manifest),
+    ("manifest_body", manifest_body),
+    ("secret", secret),
+    ("layer_header", layer_header),
+    #[cfg(feature = "records")]
+    ("batch_record", |bytes| record(reencoded::<BatchRecord>(bytes), bytes)),
+    #[cfg(feature = "records")]
+    ("crown_record", |bytes| record(reencoded::<CrownRecord>(bytes), bytes)),
+    #[cfg(feature = "records")]
+    ("progress_record", |bytes| {
+        record(reencoded::<ProgressRecord>(bytes), bytes)
+    }),
+    ("public_key", public_key),
+    ("signature", signature),
+    ("verify", verifying),
+];
+
+fn manifest(bytes: &[u8]) -> Result<(), String> {
+    let path = Path::new("manifest.toml");
+    let Ok(manifest) = Manifest::parse(bytes, path) else {
+        return Ok(());
+    };
+    let text = manifest.to_text()?;
+    match Manifest::parse(text.as_bytes(), path) {
+        Ok(again) if again == manifest => Ok(()),
+        other => Err(format!("a manifest became another when it was written: {other:?}")),
+    }
+}
+
+/// The manifest's fields behind a checksum that is right, which random changes never hit.
+fn manifest_body(body: &[u8]) -> Result<(), String> {
+    match std::str::from_utf8(body) {
+        Ok(body) => manifest(Manifest::with_checksum(body).as_bytes()),
+        Err(_) => Ok(()),
+    }
+}
+
+fn secret(bytes: &[u8]) -> Result<(), String> {
+    let parsed = std::str::from_utf8(bytes).ok().and_then(Secret::parse);
+    let Some((secret, origin)) = parsed else {
+        return Ok(());
+    };
+    let again = Secret::parse(&secret.to_text(origin));
+    match again {
+        Some((again, found)) if again.is_same_as(&secret) && found == origin => {}
+        _ => return Err("a secret became another when it was written".to_owned()),
+    }
+    let shown = format!("{secret:?}{:?}", PrfKey::new([0xa7; 32]));
+    match shown.contains("a7") || shown.contains("167") {
+        true => Err("a secret was shown".to_owned()),
+        false => Ok(()),
+    }
+}
+
+fn layer_header(bytes: &[u8]) -> Result<(), String> {
+    let header = Header {
+        key_id: KeyId([0x5a; 16]),
+        level: Level(3),
+        first_index: 640,
+        count: 192,
+        digest_bytes: 28,
+    };
+    let accepted = header.check_page(bytes, Path::new("layers/03.nodes")).is_ok();
+    match accepted == (bytes == header.to_page()) {
+        true => Ok(()),
+        false => Err(format!("accepted: {accepted}")),
+    }
+}
+
+#[cfg(feature = "records")]
+fn record(again: Option<Vec<u8>>, bytes: &[u8]) -> Result<(), String> {
+    match again {
+        Some(again) if again != bytes => Err(format!("a record was read that would be written as {again:02x?}")),
+        _ => Ok(()),
+    }
+}
+
+/// The first byte chooses the scheme.
+fn with_scheme(bytes: &[u8]) -> Option<(&'static Scheme, &[u8])> {
+    let (&first, rest) = bytes.split_first()?;
+    let schemes = Scheme::all();
+    Some((&schemes[usize::from(first) % schemes.len()], rest))
+}
+
+fn public_key(bytes: &[u8]) -> Result<(), String> {
+    let Some((scheme, bytes)) = with_scheme(bytes) else {
+        return Ok(());
+    };
+    match PublicKey::from_ssz(scheme, bytes) {
+        Ok(key) if key.to_ssz() != bytes => Err("a public key became another when it was written".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+fn signature(bytes: &[u8]) -> Result<(), String> {
+    let Some((scheme, bytes)) = with_scheme(bytes) else {
+        return Ok(());
+    };
+    match Signature::from_ssz(scheme, bytes) {
+        Ok(signature) if signature.to_ssz(scheme) != bytes => {
+            Err("a signature became another when it was written".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Public key (52 bytes), epoch (8), message (32), signature: whatever verifies is in the one form that it may have.
+fn verifying(bytes: &[u8]) -> Result<(), String> {
+    let Ok(scheme) = Scheme::by_id("leansig-p1-l8-abort-v4-w8") else {
+        return Err("the scheme is gone".to_owned());
+    };
+    let Some((key, rest)) = bytes.split_first_chunk::<52>() else {
+        return Ok(());
+    };
+    let Some((epoch, rest)) = rest.split_first_chunk::<8>() else {
+        return Ok(());
+    };
+    let Some((message, signature)) = rest.split_first_chunk::<32>() else {
+        return Ok(());
+    };
+    let Ok(key) = PublicKey::from_ssz(scheme, key) else {
+        return Ok(());
+    };
+    let epoch = u64::from_le_bytes(*epoch);
+    if verify(scheme, &key, epoch, message, signature).is_err() {
+        return Ok(());
+    }
+    match signature.len() == scheme.signature_bytes() && epoch < scheme.lifetime() {
+        true => Ok(()),
+        false => Err("a signature was accepted that is none".to_owned()),
+    }
+}
+
+#[cfg(test)]
+#[path = "../tests/fuzz/property.rs"]
+mod property;
+
+#[cfg(test)]
+mod tests {
+    use super::ENTRIES;
+    use super::property::{Allowance, withstands};
+
+    #[test]
+    fn whatever_is_read_is_read_without_a_panic_and_without_more_memory_than_it_warrants() {
+        for &entry in ENTRIES {
+            // Verifying sets up the permutations of the scheme first.
+            let (base_bytes, cases) = match entry.0 {
+                "verify" => (256 << 10, 300),
+                _ => (4 << 10, 20_000),
+            };
+            let per_byte = 32;
+            withstands(entry, Allowance { base_bytes, per_byte }, cases);
+        }
+    }
+}

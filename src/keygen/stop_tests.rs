@@ -1,0 +1,206 @@
+//! A job that is asked to stop does so after the call in flight, however much is left to do.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress, crown};
+use crate::failure::IoFailure;
+use crate::faults::{Fate, Faults};
+use crate::hash::kernel;
+use crate::keydir::{KeyPaths, Manifest, Origin};
+use crate::layers::{LayerError, LayerFile, LayerWriter, Medium, StoppableDisk};
+use crate::migrations;
+use crate::plan::Plan;
+use crate::scheme::{PARAMETER_BYTES, Scheme};
+use crate::state::Store;
+
+const EINTR: i32 = 4;
+const EIO: i32 = 5;
+const EOPNOTSUPP: i32 = 95;
+
+/// Files of zeros behind their headers, of any size. Its n-th call asks the job to stop.
+#[derive(Clone, Default)]
+struct Zeros {
+    headers: Arc<Mutex<HashMap<PathBuf, Vec<u8>>>>,
+    calls: Arc<AtomicUsize>,
+    stop_at: usize,
+    cancel: CancelHandle,
+}
+
+impl Zeros {
+    fn called(&self) {
+        if self.calls.fetch_add(1, Ordering::Relaxed) == self.stop_at {
+            self.cancel.cancel();
+        }
+    }
+}
+
+impl Medium for Zeros {
+    fn create(&self, path: &Path, _bytes: u64, header: &[u8]) -> Result<(), IoFailure> {
+        self.headers.lock().unwrap().insert(path.to_owned(), header.to_vec());
+        Ok(())
+    }
+
+    fn sync_names(&self, _directory: &Path) -> Result<(), IoFailure> {
+        Ok(())
+    }
+
+    fn open(&self, path: &Path, _bytes: u64) -> Result<Box<dyn LayerFile>, LayerError> {
+        let header = self.headers.lock().unwrap()[path].clone();
+        Ok(Box::new(ZeroFile {
+            header,
+            medium: self.clone(),
+        }))
+    }
+
+    fn protect(&self, _path: &Path) -> Result<(), IoFailure> {
+        Ok(())
+    }
+}
+
+struct ZeroFile {
+    header: Vec<u8>,
+    medium: Zeros,
+}
+
+impl LayerFile for ZeroFile {
+    fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), IoFailure> {
+        if offset == 0 {
+            bytes.copy_from_slice(&self.header);
+            return Ok(());
+        }
+        self.medium.called();
+        bytes.fill(0);
+        Ok(())
+    }
+
+    fn write(&mut self, _offset: u64, _bytes: &[u8]) -> Result<(), IoFailure> {
+        self.medium.called();
+        Ok(())
+    }
+
+    fn sync(&mut self, _range: Range<u64>) -> Result<(), IoFailure> {
+        self.medium.called();
+        Ok(())
+    }
+
+    fn release(&mut self, _range: Range<u64>) -> Result<(), IoFailure> {
+        self.medium.called();
+        Ok(())
+    }
+}
+
+#[test]
+fn a_crown_is_abandoned_between_two_pieces() {
+    // Level 10 has 2^18 nodes, 256 pieces: two syncs and 256 reads; then 128 times read, write and release, and so on up.
+    let scheme = Scheme::by_id("leansig-p2-l32-top-v64-w8").unwrap();
+    let plan = Plan::new(scheme, 0, 1 << 28).unwrap();
+    let fillers = vec![0; plan.filler_count() * scheme.digest_bytes()];
+    let manifest = Manifest::begin(plan, [0; PARAMETER_BYTES], [0; 32], Origin::Seed, fillers);
+    for stop_at in [0, 1, 2, 100, 257, 258, 259, 260, 500, 700, 1000] {
+        let directory = tempfile::tempdir().unwrap();
+        let medium = Zeros {
+            stop_at,
+            ..Zeros::default()
+        };
+        let paths = KeyPaths::new(directory.path());
+        let manifest = migrations::run(&paths, manifest.clone(), &medium, &migrations::steps(), |_| true).unwrap();
+        let mut writer = LayerWriter::open(&medium, &paths.layers(), manifest.plan(), manifest.key_id()).unwrap();
+        let store = Store::open(&paths.state(), &manifest.binding()).unwrap();
+        let kernel = kernel(scheme, manifest.parameter());
+        let outcome = crown::fold(&manifest, kernel.as_ref(), &mut writer, &store, &medium.cancel);
+        assert!(
+            matches!(outcome, Err(KeygenError::Interrupted)),
+            "stopped at {stop_at}: {outcome:?}"
+        );
+        let later = medium.calls.load(Ordering::Relaxed) - stop_at - 1;
+        assert!(later <= 2, "stopped at {stop_at}: {later} calls followed");
+    }
+}
+
+#[test]
+fn a_file_that_takes_long_to_allocate_is_abandoned() {
+    let directory = tempfile::tempdir().unwrap();
+    let (stop, writes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let rule = {
+        let (stop, writes) = (Arc::clone(&stop), Arc::clone(&writes));
+        move |call: &'static str, _: &Path| match call {
+            "fallocate" => Fate::Fail(EOPNOTSUPP),
+            "write" => {
+                stop.store(true, Ordering::Relaxed);
+                writes.fetch_add(1, Ordering::Relaxed);
+                Fate::Pass
+            }
+            _ => Fate::Pass,
+        }
+    };
+    let _faults = Faults::below(directory.path(), rule);
+    let medium = StoppableDisk::new(stop);
+    let path = directory.path().join("00.nodes");
+    let failure = medium.create(&path, 100 << 20, b"header").unwrap_err();
+    assert_eq!(failure.source.kind(), std::io::ErrorKind::Interrupted, "{failure}");
+    assert_eq!(writes.load(Ordering::Relaxed), 1);
+}
+
+fn open(directory: &Path, cancel: &CancelHandle) -> Result<KeygenJob, KeygenError> {
+    let defaults = KeyDefaults {
+        scheme: Scheme::by_id("leansig-p2-l18-top-v64-w8").unwrap(),
+        epochs: 4 * 1024,
+    };
+    let options = JobOptions {
+        threads: 2,
+        group_batches: 1,
+        memory_bytes: 0,
+    };
+    KeygenJob::open(directory, &KeyRequest::default(), &defaults, options, cancel.clone())
+}
+
+#[test]
+fn an_allocation_that_a_signal_cuts_short_is_an_interruption_and_not_begun_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let cancel = CancelHandle::default();
+    let asked = cancel.clone();
+    // As tmpfs does it: a signal undoes an allocation, and the next attempt begins at its beginning.
+    let faults = Faults::below(directory.path(), move |call, path| {
+        match call == "fallocate" && path.ends_with("03.nodes") {
+            true => {
+                asked.cancel();
+                Fate::Fail(EINTR)
+            }
+            false => Fate::Pass,
+        }
+    });
+    let outcome = open(directory.path(), &cancel).err();
+    assert!(matches!(outcome, Some(KeygenError::Interrupted)), "{outcome:?}");
+    drop(faults);
+    let again = CancelHandle::default();
+    open(directory.path(), &again).unwrap().run(&NoProgress).unwrap();
+}
+
+#[test]
+fn a_check_of_what_is_there_is_abandoned_after_the_batch_in_hand() {
+    let directory = tempfile::tempdir().unwrap();
+    let fails = Faults::below(directory.path(), |call, path| match call {
+        "msync" if path.ends_with("11.nodes") => Fate::Fail(EIO),
+        _ => Fate::Pass,
+    });
+    let cancel = CancelHandle::default();
+    let failed = open(directory.path(), &cancel).unwrap().run(&NoProgress).unwrap_err();
+    assert!(matches!(failed, KeygenError::Layer(_)), "{failed}");
+    drop(fails);
+    // 19 headers, then 11 slices a batch.
+    let reads = Arc::new(AtomicUsize::new(0));
+    let (counted, asked) = (Arc::clone(&reads), cancel.clone());
+    let _faults = Faults::below(directory.path(), move |call, _| {
+        if call == "pread" && counted.fetch_add(1, Ordering::Relaxed) == 19 {
+            asked.cancel();
+        }
+        Fate::Pass
+    });
+    let outcome = open(directory.path(), &cancel).unwrap().run(&NoProgress);
+    assert!(matches!(outcome, Err(KeygenError::Interrupted)), "{outcome:?}");
+    assert_eq!(reads.load(Ordering::Relaxed), 19 + 11);
+}
