@@ -38,6 +38,10 @@ verify(scheme, &public_key, 17, &[7; 32], &signature)?;
 pub mod audit;
 pub mod failure;
 #[cfg(test)]
+#[cfg_attr(
+    not(feature = "keygen"),
+    expect(dead_code, reason = "only what the job does is made to fail")
+)]
 mod faults;
 #[cfg_attr(
     not(feature = "keygen"),

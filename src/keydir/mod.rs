@@ -3,6 +3,7 @@
 pub(crate) mod durable;
 mod error;
 mod fillers;
+#[cfg(feature = "keygen")]
 mod ledger_mark;
 mod lock;
 mod manifest;
@@ -13,6 +14,7 @@ use std::path::Path;
 
 pub use error::KeyDirError;
 pub use fillers::Fillers;
+#[cfg(feature = "keygen")]
 pub(crate) use ledger_mark::LedgerMark;
 pub(crate) use lock::DirectoryLock;
 pub(crate) use manifest::FORMAT_VERSION;
