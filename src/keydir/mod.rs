@@ -5,6 +5,7 @@ mod damage_tests;
 pub(crate) mod durable;
 mod error;
 mod fillers;
+#[cfg(feature = "keygen")]
 mod ledger_mark;
 mod lock;
 mod manifest;
@@ -15,6 +16,7 @@ use std::path::Path;
 
 pub use error::KeyDirError;
 pub use fillers::Fillers;
+#[cfg(feature = "keygen")]
 pub(crate) use ledger_mark::LedgerMark;
 pub(crate) use lock::DirectoryLock;
 pub(crate) use manifest::FORMAT_VERSION;
