@@ -280,16 +280,11 @@ impl CrashLoop {
     /// What a run does first (creation, or the check of what is there) is a small part of it, and so are crown and seal,
     /// which are short enough to be missed if they are not aimed at.
     fn moment(&mut self) -> Moment {
-        let part = self.numbers.below(4);
-        let longest_us = [
-            self.whole_us / 24,
-            self.whole_us / 8,
-            self.whole_us / 3,
-            self.whole_us / 48,
-        ][part as usize];
+        let kind = self.numbers.below(5) as usize;
+        let longest_us = self.whole_us / [24, 8, 3, 2, 240][kind];
         let delay = Duration::from_micros(self.numbers.below(longest_us.max(1)));
-        match part {
-            3 => Moment::AllCommitted(delay),
+        match kind {
+            4 => Moment::AllCommitted(delay),
             _ => Moment::Started(delay),
         }
     }

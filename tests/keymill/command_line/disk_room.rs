@@ -170,8 +170,9 @@ fn layer_files_with_holes_are_an_error_on_a_full_disk_and_never_a_crash() {
         // Enough for the checkpoint store, and too little for the holes: if the job did not allocate them again before
         // it maps the files, it would get far enough to be killed by SIGBUS.
         let bytes = std::fs::metadata(&filler).unwrap().len();
-        let left = File::options().write(true).open(&filler).unwrap();
-        left.set_len(bytes - (896 << 10)).unwrap();
+        let shortened = File::options().write(true).open(&filler).unwrap();
+        shortened.set_len(bytes - (896 << 10)).unwrap();
+        drop(shortened);
         let refused = place.run_with(&SMALL_GROUPS, line).exits(4).prints_nothing();
         refused.says(&["fallocate on 'disk/key/layers/", "free some space"]);
         std::fs::remove_file(filler).unwrap();
