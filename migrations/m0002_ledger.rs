@@ -52,7 +52,7 @@ fn write_head(context: &Context<'_>) -> Result<(), MigrationError> {
         return Ok(());
     }
     let counted = count(&store)?;
-    let initialised = counted.spent == 0 && is_unused(context);
+    let initialised = counted.extent.spent == 0 && is_unused(context);
     let head = LedgerHead { initialised, ..counted };
     Ok(store.commit_ledger([], &head)?)
 }
@@ -65,7 +65,7 @@ fn write_mark(context: &Context<'_>) -> Result<(), MigrationError> {
     }
     let head = open_store(context)?.ledger_head()?.unwrap_or_default();
     // The mark of a ledger that has entries is lost, and a new one would hide that.
-    if head.spent > 0 {
+    if head.extent.spent > 0 {
         return Ok(());
     }
     Ok(mark_of(&head, key_id).write(&path)?)

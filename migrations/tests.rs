@@ -222,7 +222,7 @@ fn only_a_fresh_key_that_was_never_finished_begins_with_a_known_history() {
             let head = head(directory.path(), &manifest).unwrap();
             let is_known = origin == Origin::Fresh && !sealed;
             assert_eq!(head.initialised, is_known, "{origin} sealed {sealed}");
-            assert_eq!((head.first_epoch, head.spent), (0, 0));
+            assert_eq!((head.extent.first_epoch, head.extent.spent), (0, 0));
         }
     }
 }

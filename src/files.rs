@@ -37,7 +37,10 @@ pub(crate) fn sync_directory(directory: &Path) -> Result<(), IoFailure> {
     sync_file(&opened, directory)
 }
 
-/// Whether there is a file or directory of this name; that it cannot be told is an error, not a no.
+/// Whether there is anything of this name, be it a link that leads nowhere; that it cannot be told is an error, not a no.
 pub(crate) fn exists(path: &Path) -> Result<bool, IoFailure> {
-    attempt("stat", path, || path.try_exists())
+    match attempt("lstat", path, || std::fs::symlink_metadata(path)) {
+        Err(failure) if failure.is_missing() => Ok(false),
+        metadata => metadata.map(|_| true),
+    }
 }

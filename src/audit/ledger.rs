@@ -22,7 +22,7 @@ pub(super) fn check(key: &KeyDir) -> Result<Vec<Damage>, StateError> {
     if !head.has_entries_of(&counted) {
         let what = format!(
             "the ledger counts {} spent epochs, but its {} entries are not those",
-            head.spent, counted.spent
+            head.extent.spent, counted.extent.spent
         );
         found.push(damage(paths.state(), what));
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{KeyDir, KeyDirError, KeyPaths, Manifest, Origin, Secret, commitment};
+use super::{FORMAT_VERSION, KeyDir, KeyDirError, KeyPaths, Manifest, Origin, Secret, commitment};
 use crate::plan::Plan;
 use crate::scheme::Scheme;
 
@@ -15,7 +15,7 @@ fn begun(directory: &Path, secret: &Secret, origin: Origin) -> KeyPaths {
     let drawn = secret.draw(&plan, &parameter);
     let commitment = commitment(&drawn.prf_key);
     let mut manifest = Manifest::begin(plan, drawn.parameter, commitment, origin, drawn.fillers).sealed(vec![7; 32]);
-    manifest.format_version = 1;
+    manifest.format_version = FORMAT_VERSION;
     let paths = KeyPaths::new(directory);
     secret.write(&paths.secret(), origin).unwrap();
     manifest.write(&paths.manifest()).unwrap();

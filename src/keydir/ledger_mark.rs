@@ -10,6 +10,7 @@ use sha3::{Digest, Sha3_256};
 use super::durable;
 use super::error::KeyDirError;
 use crate::failure::attempt;
+use crate::state::LedgerExtent;
 use crate::units::KeyId;
 
 const MARK_MODE: u32 = 0o600;
@@ -21,14 +22,8 @@ const TEXT_BYTES_MAX: u64 = 1024;
 pub(crate) struct LedgerMark {
     /// The key whose ledger it was.
     pub(crate) key_id: KeyId,
-    /// Epochs below it that had no entry were not known to be unused.
-    pub(crate) first_epoch: u64,
-    /// Number of entries.
-    pub(crate) spent: u64,
-    /// Highest epoch with an entry.
-    pub(crate) highest: Option<u32>,
-    /// The digest over all entries.
-    pub(crate) digest: [u8; 32],
+    /// How far it was.
+    pub(crate) extent: LedgerExtent,
 }
 
 impl LedgerMark {
@@ -64,15 +59,15 @@ impl LedgerMark {
     }
 
     fn to_text(&self) -> String {
-        let highest = self
-            .highest
-            .map_or_else(|| "none".to_owned(), |epoch| epoch.to_string());
+        let extent = &self.extent;
+        let highest = extent.highest;
+        let highest = highest.map_or_else(|| "none".to_owned(), |epoch| epoch.to_string());
         let body = format!(
             "{TITLE}\nkey_id {}\nfirst_epoch {}\nspent {}\nhighest {highest}\ndigest {}\n",
             self.key_id,
-            self.first_epoch,
-            self.spent,
-            hex::encode(self.digest)
+            extent.first_epoch,
+            extent.spent,
+            hex::encode(extent.digest)
         );
         let checksum = hex::encode(Sha3_256::digest(body.as_bytes()));
         format!("{body}checksum {checksum}\n")
@@ -90,16 +85,18 @@ impl LedgerMark {
         let digest = field(&mut lines, "digest")?;
         let mut mark = Self {
             key_id: KeyId([0; 16]),
-            first_epoch: first_epoch.parse().ok()?,
-            spent: spent.parse().ok()?,
-            highest: match highest {
-                "none" => None,
-                number => Some(number.parse().ok()?),
+            extent: LedgerExtent {
+                first_epoch: first_epoch.parse().ok()?,
+                spent: spent.parse().ok()?,
+                highest: match highest {
+                    "none" => None,
+                    number => Some(number.parse().ok()?),
+                },
+                digest: [0; 32],
             },
-            digest: [0; 32],
         };
         hex::decode_to_slice(key_id, &mut mark.key_id.0).ok()?;
-        hex::decode_to_slice(digest, &mut mark.digest).ok()?;
+        hex::decode_to_slice(digest, &mut mark.extent.digest).ok()?;
         Some(mark)
     }
 }
@@ -111,16 +108,18 @@ fn field<'a>(lines: &mut Lines<'a>, name: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use super::LedgerMark;
+    use super::{LedgerExtent, LedgerMark};
     use crate::units::KeyId;
 
     fn mark() -> LedgerMark {
         LedgerMark {
             key_id: KeyId([7; 16]),
-            first_epoch: 12,
-            spent: 3,
-            highest: Some(15),
-            digest: [9; 32],
+            extent: LedgerExtent {
+                first_epoch: 12,
+                spent: 3,
+                highest: Some(15),
+                digest: [9; 32],
+            },
         }
     }
 
@@ -133,7 +132,10 @@ mod tests {
         for mark in [
             mark(),
             LedgerMark {
-                highest: None,
+                extent: LedgerExtent {
+                    highest: None,
+                    ..mark().extent
+                },
                 ..mark()
             },
         ] {

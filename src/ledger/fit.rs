@@ -11,39 +11,44 @@ pub(crate) enum Fit {
     Same,
     /// The mark is of an earlier state: a process ended after writing the ledger and before writing the mark.
     Ahead,
-    /// The mark is of a later state, or of another ledger.
+    /// The mark is of a later state, of another ledger, or older than the one before the last change.
     Backwards(String),
 }
 
-/// Compares a ledger with the mark beside it. A ledger only ever grows, and it is written before the mark is.
+/// Compares a ledger with the mark beside it. A ledger only ever grows, and it is written before the mark is. So the mark
+/// is of the ledger as it stands, or of the state that it had when it was last marked; of any other ledger, such as that of
+/// a copy of the key that has signed on its own, it is not.
 pub(crate) fn fit(head: &LedgerHead, mark: &LedgerMark) -> Fit {
-    let shown = |highest: Option<u32>| highest.map_or_else(|| "none".to_owned(), |epoch| epoch.to_string());
-    let backwards = if mark.spent > head.spent {
-        format!("it has {} entries, and had {}", head.spent, mark.spent)
-    } else if mark.first_epoch > head.first_epoch {
-        let (now, before) = (head.first_epoch, mark.first_epoch);
-        format!("its first epoch is {now}, and was {before}")
-    } else if mark.highest > head.highest {
-        let (now, before) = (shown(head.highest), shown(mark.highest));
-        format!("its highest epoch is {now}, and was {before}")
-    } else if mark.spent == head.spent && mark.digest != head.digest {
-        format!("it has {} entries as before, but not the same ones", head.spent)
-    } else if mark.spent < head.spent || mark.first_epoch < head.first_epoch {
-        return Fit::Ahead;
-    } else {
+    let (now, before) = (&head.extent, &mark.extent);
+    if before == now {
         return Fit::Same;
-    };
-    Fit::Backwards(backwards)
+    }
+    if *before == head.marked {
+        return Fit::Ahead;
+    }
+    let shown = |highest: Option<u32>| highest.map_or_else(|| "none".to_owned(), |epoch| epoch.to_string());
+    Fit::Backwards(if before.spent > now.spent {
+        format!("it has {} entries, and had {}", now.spent, before.spent)
+    } else if before.first_epoch > now.first_epoch {
+        format!("its first epoch is {}, and was {}", now.first_epoch, before.first_epoch)
+    } else if before.highest > now.highest {
+        let (now, before) = (shown(now.highest), shown(before.highest));
+        format!("its highest epoch is {now}, and was {before}")
+    } else if before.spent == now.spent {
+        format!("it has {} entries as before, but not the same ones", now.spent)
+    } else {
+        let (now, before) = (now.spent, before.spent);
+        format!(
+            "it has {now} entries, but ledger.mark is of another ledger with {before}, or older than its last change"
+        )
+    })
 }
 
 /// The mark of a ledger.
 pub(crate) fn mark_of(head: &LedgerHead, key_id: KeyId) -> LedgerMark {
     LedgerMark {
         key_id,
-        first_epoch: head.first_epoch,
-        spent: head.spent,
-        highest: head.highest,
-        digest: head.digest,
+        extent: head.extent,
     }
 }
 
@@ -64,10 +69,8 @@ mod tests {
     use crate::units::{Epoch, KeyId};
 
     fn head(first_epoch: u64, epochs: &[u32]) -> LedgerHead {
-        let mut head = LedgerHead {
-            first_epoch,
-            ..LedgerHead::default()
-        };
+        let mut head = LedgerHead::default();
+        head.extent.first_epoch = first_epoch;
         for &epoch in epochs {
             let record = LedgerRecord {
                 message_digest: Some([1; 32]),
@@ -79,13 +82,27 @@ mod tests {
         head
     }
 
+    /// The same ledger after further entries, written while the mark beside it was of `before`.
+    fn after(before: &LedgerHead, first_epoch: u64, epochs: &[u32]) -> LedgerHead {
+        let marked = before.extent;
+        LedgerHead {
+            marked,
+            ..head(first_epoch, epochs)
+        }
+    }
+
     #[test]
-    fn a_ledger_fits_a_mark_of_its_own_past_and_no_other() {
-        let mark = mark_of(&head(3, &[4, 9]), KeyId([0; 16]));
-        assert_eq!(fit(&head(3, &[4, 9]), &mark), Fit::Same);
+    fn a_ledger_fits_its_own_mark_and_the_one_before_and_no_other() {
+        let before = head(3, &[4, 9]);
+        let mark = mark_of(&before, KeyId([0; 16]));
+        assert_eq!(fit(&before, &mark), Fit::Same);
         // In whatever order they came.
         assert_eq!(fit(&head(3, &[9, 4]), &mark), Fit::Same);
-        for ahead in [head(3, &[4, 9, 10]), head(3, &[4, 9, 5]), head(4, &[4, 9])] {
+        for ahead in [
+            after(&before, 3, &[4, 9, 10]),
+            after(&before, 3, &[4, 9, 5]),
+            after(&before, 4, &[4, 9]),
+        ] {
             assert_eq!(fit(&ahead, &mark), Fit::Ahead);
         }
         for less in [
@@ -99,5 +116,13 @@ mod tests {
         ] {
             assert!(matches!(fit(&less, &mark), Fit::Backwards(_)), "{less:?}");
         }
+    }
+
+    #[test]
+    fn a_longer_ledger_of_a_copy_that_signed_on_its_own_does_not_fit() {
+        let mark = mark_of(&head(0, &[4, 9]), KeyId([0; 16]));
+        let copy_before = head(0, &[4, 8]);
+        let copy = after(&copy_before, 0, &[4, 8, 10]);
+        assert!(matches!(fit(&copy, &mark), Fit::Backwards(_)));
     }
 }

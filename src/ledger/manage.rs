@@ -35,11 +35,11 @@ pub fn init(directory: &Path, first_epoch: u64) -> Result<(), LedgerError> {
     let counted = count(&ledger.store)?;
     let after = |highest: Option<u32>| highest.map_or(0, |epoch| u64::from(epoch) + 1);
     let known = [
-        after(counted.highest),
-        after(ledger.head.highest),
-        ledger.head.first_epoch,
+        after(counted.extent.highest),
+        after(ledger.head.extent.highest),
+        ledger.head.extent.first_epoch,
     ];
-    let marked = mark.map(|mark| [after(mark.highest), mark.first_epoch]);
+    let marked = mark.map(|mark| [after(mark.extent.highest), mark.extent.first_epoch]);
     let least = known.into_iter().chain(marked.into_iter().flatten()).max();
     let least = least.unwrap_or_default();
     if first_epoch < least {
@@ -49,11 +49,11 @@ pub fn init(directory: &Path, first_epoch: u64) -> Result<(), LedgerError> {
             directory: directory.to_owned(),
         });
     }
-    let head = LedgerHead {
+    let mut head = LedgerHead {
         initialised: true,
-        first_epoch,
         ..counted
     };
+    head.extent.first_epoch = first_epoch;
     ledger.commit([], head)?;
     Ok(ledger.mark()?)
 }
@@ -87,7 +87,7 @@ impl Export {
         Ok(Self {
             owner: HistoryOwner {
                 // One that came with an import is handed on, also if this ledger was not begun.
-                first_epoch: Some(head.first_epoch).filter(|&epoch| head.initialised || epoch > 0),
+                first_epoch: Some(head.extent.first_epoch).filter(|&epoch| head.initialised || epoch > 0),
                 ..owner(manifest)
             },
             store,
@@ -220,9 +220,9 @@ struct Import {
 impl Import {
     fn history(&mut self, history: &KeyHistory) -> Result<(), LedgerError> {
         let first_epoch = history.owner.first_epoch.unwrap_or_default();
-        if first_epoch > self.ledger.head.first_epoch {
+        if first_epoch > self.ledger.head.extent.first_epoch {
             let mut head = self.ledger.head.clone();
-            head.first_epoch = first_epoch;
+            head.extent.first_epoch = first_epoch;
             self.ledger.commit([], head)?;
         }
         for entry in &history.signed_epochs {

@@ -18,7 +18,7 @@ pub use manage::{Conflict, Export, ImportReport, import, init};
 pub use show::{LedgerCondition, LedgerStatus, show};
 
 use crate::keydir::{DirectoryLock, KeyDir, KeyDirError, LedgerMark};
-use crate::state::{LedgerHead, LedgerRecord, Store};
+use crate::state::{LedgerExtent, LedgerHead, LedgerRecord, Store};
 use crate::time::unix_ms;
 use crate::units::{Epoch, KeyId};
 
@@ -40,6 +40,8 @@ pub(crate) enum Standing {
 pub(crate) struct Ledger {
     store: Store,
     head: LedgerHead,
+    /// What the mark on disk says.
+    marked: LedgerExtent,
     key_id: KeyId,
     scheme: &'static str,
     directory: PathBuf,
@@ -52,7 +54,7 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Takes the lock of the directory, opens the ledger, and compares it with the mark beside it.
     pub(crate) fn open(key: &KeyDir) -> Result<Self, LedgerError> {
-        let ledger = Self::open_unchecked(key)?;
+        let mut ledger = Self::open_unchecked(key)?;
         let mark = LedgerMark::read(&ledger.mark_path, ledger.key_id)?;
         let mark = mark.ok_or_else(|| LedgerError::MarkMissing(ledger.mark_path.clone()))?;
         match fit(&ledger.head, &mark) {
@@ -74,10 +76,12 @@ impl Ledger {
         paths.remove_temporaries().map_err(KeyDirError::from)?;
         let store = Store::open(&paths.state(), &key.manifest().binding())?;
         let head = store.ledger_head()?;
+        // A store without a ledger knows of no epoch whether it has signed.
+        let head = head.unwrap_or_default();
         Ok(Self {
             store,
-            // A store without a ledger knows of no epoch whether it has signed.
-            head: head.unwrap_or_default(),
+            marked: head.extent,
+            head,
             key_id: key.manifest().key_id(),
             scheme: key.manifest().scheme().id(),
             directory: key.path().to_owned(),
@@ -104,10 +108,10 @@ impl Ledger {
         if !self.head.initialised {
             return Err(LedgerError::NoHistory { directory: directory() });
         }
-        if u64::from(epoch.0) < self.head.first_epoch {
+        if u64::from(epoch.0) < self.head.extent.first_epoch {
             return Err(LedgerError::BeforeHistory {
                 epoch: epoch.0.into(),
-                first_epoch: self.head.first_epoch,
+                first_epoch: self.head.extent.first_epoch,
                 directory: directory(),
             });
         }
@@ -133,16 +137,19 @@ impl Ledger {
     fn commit<'a>(
         &mut self,
         entries: impl IntoIterator<Item = (Epoch, &'a LedgerRecord)>,
-        head: LedgerHead,
+        mut head: LedgerHead,
     ) -> Result<(), LedgerError> {
         self.unknown = true;
+        head.marked = self.marked;
         self.store.commit_ledger(entries, &head)?;
         self.head = head;
         Ok(())
     }
 
-    fn mark(&self) -> Result<(), KeyDirError> {
-        mark_of(&self.head, self.key_id).write(&self.mark_path)
+    fn mark(&mut self) -> Result<(), KeyDirError> {
+        mark_of(&self.head, self.key_id).write(&self.mark_path)?;
+        self.marked = self.head.extent;
+        Ok(())
     }
 }
 

@@ -83,11 +83,11 @@ pub fn show(directory: &Path) -> Result<LedgerStatus, LedgerError> {
             .as_ref()
             .map_or(LedgerCondition::Sound, |(condition, _)| *condition),
         problem: problem.map(|(_, what)| what),
-        first_epoch: head.initialised.then_some(head.first_epoch),
-        spent: head.spent,
-        highest: head.highest,
+        first_epoch: head.initialised.then_some(head.extent.first_epoch),
+        spent: head.extent.spent,
+        highest: head.extent.highest,
         last_unix_ms: Some(head.last_unix_ms).filter(|&unix_ms| unix_ms > 0),
-        marked: mark.ok().flatten().map(|mark| mark.spent),
+        marked: mark.ok().flatten().map(|mark| mark.extent.spent),
         writer: key.writer(),
         manifest: manifest.clone(),
     })

@@ -18,36 +18,47 @@ pub(crate) struct LedgerRecord {
     pub(crate) signed_unix_ms: u64,
 }
 
-/// The ledger as a whole. It changes in the same write as the entries.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct LedgerHead {
-    /// Whether it is known from where the key is unused.
-    pub(crate) initialised: bool,
+/// How far a ledger is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LedgerExtent {
     /// Epochs below it that have no entry are not known to be unused.
     pub(crate) first_epoch: u64,
     /// Number of entries.
     pub(crate) spent: u64,
     /// Highest epoch with an entry.
     pub(crate) highest: Option<u32>,
-    /// When an epoch was last spent, in milliseconds since 1970.
-    pub(crate) last_unix_ms: u64,
     /// The hashes of all entries, xored. It finds accidents; whoever can write entries can also make them fit.
     pub(crate) digest: [u8; 32],
+}
+
+/// The ledger as a whole. It changes in the same write as the entries.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LedgerHead {
+    /// Whether it is known from where the key is unused.
+    pub(crate) initialised: bool,
+    /// How far it is.
+    pub(crate) extent: LedgerExtent,
+    /// How far it was when the mark beside it was last known to fit: the only older mark that this ledger can have.
+    pub(crate) marked: LedgerExtent,
+    /// When an epoch was last spent, in milliseconds since 1970.
+    pub(crate) last_unix_ms: u64,
 }
 
 impl LedgerHead {
     /// Counts an entry that is new.
     pub(crate) fn add(&mut self, epoch: Epoch, record: &LedgerRecord) {
         let hash = hash(epoch, record);
-        self.spent += 1;
-        self.highest = self.highest.max(Some(epoch.0));
         self.last_unix_ms = self.last_unix_ms.max(record.signed_unix_ms);
-        self.digest = std::array::from_fn(|i| self.digest[i] ^ hash[i]);
+        let extent = &mut self.extent;
+        extent.spent += 1;
+        extent.highest = extent.highest.max(Some(epoch.0));
+        extent.digest = std::array::from_fn(|i| extent.digest[i] ^ hash[i]);
     }
 
     /// Whether both were made from the same entries.
     pub(crate) fn has_entries_of(&self, other: &Self) -> bool {
-        (self.spent, self.highest, self.digest) == (other.spent, other.highest, other.digest)
+        let entries = |extent: &LedgerExtent| (extent.spent, extent.highest, extent.digest);
+        entries(&self.extent) == entries(&other.extent)
     }
 }
 
@@ -67,7 +78,7 @@ fn hash(epoch: Epoch, record: &LedgerRecord) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::super::records::{decode, encode};
-    use super::{LedgerHead, LedgerRecord};
+    use super::{LedgerExtent, LedgerHead, LedgerRecord};
 
     #[test]
     fn records_are_the_bytes_that_the_format_says() {
@@ -81,13 +92,18 @@ mod tests {
         assert_eq!(decode::<LedgerRecord>(&expected).unwrap(), record);
         let head = LedgerHead {
             initialised: true,
-            first_epoch: 300,
-            spent: 2,
-            highest: Some(9),
-            last_unix_ms: 0,
-            digest: [8; 32],
+            extent: LedgerExtent {
+                first_epoch: 300,
+                spent: 2,
+                highest: Some(9),
+                digest: [8; 32],
+            },
+            marked: LedgerExtent::default(),
+            last_unix_ms: 6,
         };
-        let expected = [&[1, 1, 251, 0x2c, 0x01, 2, 1, 9, 0][..], &[8; 32]].concat();
+        let extent = [&[251, 0x2c, 0x01, 2, 1, 9][..], &[8; 32]].concat();
+        let marked = [&[0, 0, 0][..], &[0; 32]].concat();
+        let expected = [&[1, 1][..], &extent, &marked, &[6]].concat();
         assert_eq!(encode(&head).unwrap(), expected);
         assert_eq!(decode::<LedgerHead>(&expected).unwrap(), head);
     }

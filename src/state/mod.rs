@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use crate::failure::IoFailure;
 
-pub(crate) use ledger::{LedgerHead, LedgerRecord};
+pub(crate) use ledger::{LedgerExtent, LedgerHead, LedgerRecord};
 pub use records::ProgressRecord;
 #[cfg(any(test, fuzzing))]
 pub(crate) use records::reencoded;

@@ -262,7 +262,8 @@ fn names_file(message: &str, line: &str, call: &str) -> bool {
     }
     // A temporary is named by the file that it is to replace.
     if line.contains("/.keymill-") {
-        return message.contains("/manifest.toml'") || message.contains("/secret'");
+        let replaced = ["/manifest.toml'", "/secret'", "/ledger.mark'"];
+        return replaced.iter().any(|name| message.contains(name));
     }
     let paths = line.split(['<', '>', '"']).filter(|part| part.starts_with('/'));
     paths.into_iter().any(|path| message.contains(&format!("'{path}'")))

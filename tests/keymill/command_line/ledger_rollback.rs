@@ -7,7 +7,7 @@ use keymill::Signer;
 use keymill::plan::Epoch;
 
 use super::fixtures::{changing_nothing, flip_byte};
-use super::ledger::{fresh_key, sign, status};
+use super::ledger::{fresh_key, message, sign, status};
 use super::program::Place;
 
 fn copy(from: &Path, to: &Path) {
@@ -79,6 +79,27 @@ fn an_old_mark_beside_a_new_store_is_brought_up() {
     place.run("check key").exits(0);
     sign(&place, 4, 2).exits(1);
     assert_eq!(fs::read(place.path("key/ledger.mark")).unwrap(), mark);
+}
+
+#[test]
+fn the_longer_ledger_of_a_copy_that_signed_on_its_own_is_refused() {
+    let place = twice_signed();
+    copy(&place.path("key"), &place.path("copy"));
+    copy(&place.path("old-state"), &place.path("copy/state"));
+    copy(&place.path("old-mark"), &place.path("copy/ledger.mark"));
+    // Epoch 4 of the key has signed message 1; what the copy says of it must never count there.
+    for epoch in [4, 5] {
+        let line = format!("sign copy --epoch {epoch} --message {}", message(2));
+        place.run(&line).exits(0);
+    }
+    copy(&place.path("copy/state"), &place.path("key/state"));
+    let told = [
+        "is another one",
+        "it has 3 entries, but ledger.mark is of another ledger with 2",
+    ];
+    place.run("ledger init key --first-epoch 5").exits(3).says(&["is 6"]);
+    sign(&place, 4, 2).exits(3).prints_nothing().says(&told);
+    assert_eq!(status(&place)["state"], "went-backwards");
 }
 
 #[test]

@@ -209,7 +209,7 @@ fn set_back_to_version_0(place: &Place) {
     let path = place.path("key/manifest.toml");
     let text = std::fs::read_to_string(&path).unwrap();
     let body = text.split("checksum = ").next().unwrap();
-    let body = body.replacen("format_version = 1", "format_version = 0", 1);
+    let body = body.replacen("format_version = 2", "format_version = 0", 1);
     let checksum = hex::encode(Sha3_256::digest(&body));
     std::fs::write(&path, format!("{body}checksum = \"{checksum}\"\n")).unwrap();
 }
