@@ -37,6 +37,18 @@ pub(crate) fn sync_directory(directory: &Path) -> Result<(), IoFailure> {
     sync_file(&opened, directory)
 }
 
+/// Opens every file in a directory for reading, and names the first that cannot be. Those that vanish meanwhile do not count.
+pub(crate) fn open_each_file(directory: &Path) -> Result<(), IoFailure> {
+    for entry in attempt("opendir", directory, || std::fs::read_dir(directory))? {
+        let path = attempt("readdir", directory, || entry)?.path();
+        match attempt("open", &path, || File::open(&path)) {
+            Err(failure) if !failure.is_missing() => return Err(failure),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Whether there is anything of this name, be it a link that leads nowhere; that it cannot be told is an error, not a no.
 pub(crate) fn exists(path: &Path) -> Result<bool, IoFailure> {
     match attempt("lstat", path, || std::fs::symlink_metadata(path)) {

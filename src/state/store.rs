@@ -15,7 +15,7 @@ use super::StateError;
 use super::ledger::{LedgerHead, LedgerRecord};
 use super::records::{self, BatchRecord, CrownRecord, ProgressRecord};
 use crate::failure::advice;
-use crate::files::{exists, make_directory};
+use crate::files::{exists, make_directory, open_each_file};
 use crate::units::{BatchIndex, Epoch, Level};
 
 const REMOVAL: &str = "removal";
@@ -316,6 +316,8 @@ fn existing_families(path: &Path) -> Result<Vec<String>, StateError> {
             message: "it is missing or has no CURRENT file".to_owned(),
         });
     }
+    // RocksDB takes files that it may not read for damage. They are not: what can be read tomorrow must not be moved aside.
+    open_each_file(path)?;
     attempt("opening", path, || DB::list_cf(&options(), path))
 }
 
@@ -336,6 +338,8 @@ fn options() -> Options {
     options.set_max_open_files(OPEN_FILES_MAX);
     options.set_manifest_preallocation_size(MANIFEST_PREALLOCATION_BYTES);
     options.set_max_background_jobs(2);
+    // By default fifteen threads a column family begin and end at each opening, for a handful of files.
+    options.set_max_file_opening_threads(1);
     options.set_keep_log_file_num(1);
     options.set_max_log_file_size(LOG_FILE_BYTES_MAX);
     options.set_log_level(LogLevel::Warn);

@@ -139,3 +139,40 @@ fn files_stay_short() {
         assert!(lines <= 420, "{name} has {lines} lines");
     }
 }
+
+/// The names in backticks of a document that look like tests: long, and of lower case words.
+fn tests_named_in(document: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(root().join(document)).unwrap();
+    let quoted = text.split('`').skip(1).step_by(2);
+    let is_test = |name: &&str| {
+        let words = name.split('_').filter(|word| !word.is_empty());
+        words.count() >= 5
+            && name
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    };
+    quoted.filter(is_test).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_promise_names_tests_that_exist() {
+    let mut files = Vec::new();
+    for folder in ["src", "migrations", "tests/keymill"] {
+        sources(&root().join(folder), &mut files);
+    }
+    let flattened = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).unwrap();
+        text.lines().map(str::trim).collect::<Vec<_>>().join("\n")
+    };
+    let texts: Vec<_> = files.iter().map(flattened).collect();
+    let named = tests_named_in("docs/DURABILITY.md");
+    assert!(named.len() > 30, "{named:?}");
+    for name in named {
+        let defined = format!("#[test]\nfn {name}()");
+        let is_there = texts.iter().any(|text| text.contains(&defined));
+        assert!(
+            is_there,
+            "docs/DURABILITY.md names the test '{name}', which does not exist"
+        );
+    }
+}

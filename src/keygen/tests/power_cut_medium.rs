@@ -1,6 +1,7 @@
 //! A disk with a write cache: what was not synced reaches it in part, or not at all, when the power goes.
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::io::{Error, ErrorKind};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -25,8 +26,8 @@ struct Disk {
     numbers: Numbers,
     files: Vec<Content>,
     /// Which name stands for which file, for programs and on the disk.
-    names: BTreeMap<PathBuf, usize>,
-    durable_names: BTreeMap<PathBuf, usize>,
+    names: BTreeMap<OsString, usize>,
+    durable_names: BTreeMap<OsString, usize>,
 }
 
 #[derive(Clone, Default)]
@@ -43,6 +44,19 @@ impl PowerCutMedium {
                 files: Vec::new(),
                 names: BTreeMap::new(),
                 durable_names: BTreeMap::new(),
+            })),
+        }
+    }
+
+    /// The same disk once more, for another course of things.
+    pub(super) fn copy(&self, seed: u64) -> Self {
+        let disk = self.disk.lock().unwrap();
+        Self {
+            disk: Arc::new(Mutex::new(Disk {
+                numbers: Numbers(seed),
+                files: disk.files.clone(),
+                names: disk.names.clone(),
+                durable_names: disk.durable_names.clone(),
             })),
         }
     }
@@ -68,26 +82,31 @@ impl PowerCutMedium {
     /// The bytes of a file, as a program sees them.
     pub(super) fn bytes(&self, path: &Path) -> Vec<u8> {
         let disk = self.disk.lock().unwrap();
-        disk.files[disk.names[path]].volatile.clone()
+        disk.files[disk.names[name(path)]].volatile.clone()
     }
 
     /// The bytes of a file that a power cut at this moment could not take any more.
     pub(super) fn durable_bytes(&self, path: &Path) -> Vec<u8> {
         let disk = self.disk.lock().unwrap();
-        disk.files[disk.durable_names[path]].durable.clone()
+        disk.files[disk.durable_names[name(path)]].durable.clone()
     }
+}
+
+/// All files are in one directory, whatever that is called.
+fn name(path: &Path) -> &OsStr {
+    path.file_name().unwrap()
 }
 
 impl Disk {
     /// Of each name that was made or replaced and not synced, the old state or the new one is found.
     fn cut_names(&mut self) {
         let changed: Vec<_> = self.names.keys().chain(self.durable_names.keys()).cloned().collect();
-        for path in changed {
-            let (old, new) = (self.durable_names.get(&path).copied(), self.names.get(&path).copied());
+        for name in changed {
+            let (old, new) = (self.durable_names.get(&name).copied(), self.names.get(&name).copied());
             let found = if self.numbers.below(2) == 0 { old } else { new };
             match found {
-                Some(file) => self.durable_names.insert(path, file),
-                None => self.durable_names.remove(&path),
+                Some(file) => self.durable_names.insert(name, file),
+                None => self.durable_names.remove(&name),
             };
         }
         self.names = self.durable_names.clone();
@@ -119,7 +138,7 @@ impl Medium for PowerCutMedium {
             let mut disk = self.disk.lock().unwrap();
             disk.files.push(Content::default());
             let file = disk.files.len() - 1;
-            disk.names.insert(path.to_owned(), file);
+            disk.names.insert(name(path).to_owned(), file);
             Ok::<_, Error>(file)
         })?;
         let change = |call, change: &dyn Fn(&mut Content)| {
@@ -146,7 +165,10 @@ impl Medium for PowerCutMedium {
     fn open(&self, path: &Path, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError> {
         let opened = attempt("open", path, || {
             let disk = self.disk.lock().unwrap();
-            disk.names.get(path).copied().ok_or(Error::from(ErrorKind::NotFound))
+            disk.names
+                .get(name(path))
+                .copied()
+                .ok_or(Error::from(ErrorKind::NotFound))
         });
         let file = present(opened)?;
         let found_bytes = self.disk.lock().unwrap().files[file].volatile.len() as u64;
