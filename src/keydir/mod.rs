@@ -46,7 +46,10 @@ impl KeyDir {
         let key = Self::open_any_version(path)?;
         match key.manifest.format_version {
             FORMAT_VERSION => Ok(key),
-            0 => Err(KeyDirError::BeingCreated(path.to_owned())),
+            // Creation has several versions to go through, and an unfinished key of an earlier program is taken through them.
+            found if found < FORMAT_VERSION && key.manifest.state() == KeyState::Generating => {
+                Err(KeyDirError::BeingCreated(path.to_owned()))
+            }
             found => Err(KeyDirError::OlderFormat {
                 path: key.paths.manifest(),
                 found,
