@@ -1,8 +1,8 @@
 //! Version 2: the ledger of signed epochs has a head, and `ledger.mark` stands beside it.
 
 use super::{Action, Context, MigrationError, Step};
-use crate::keydir::{KeyState, LedgerMark, Origin};
-use crate::ledger::{count, mark_of};
+use crate::keydir::LedgerMark;
+use crate::ledger::{count, is_unused, mark_of};
 use crate::state::{LedgerHead, Store};
 
 pub(super) struct BeginLedger;
@@ -17,9 +17,10 @@ impl Step for BeginLedger {
     }
 
     fn actions<'a>(&self, context: &'a Context<'a>) -> Vec<Action<'a>> {
-        let history = match is_unused(context) {
-            true => "no epoch is spent",
-            false => "which epochs are spent is not known",
+        // What cannot be read now is an error when the head is written.
+        let history = match is_unused(context.paths, context.manifest) {
+            Ok(true) => "no epoch is spent",
+            _ => "which epochs are spent is not known",
         };
         vec![
             Action {
@@ -34,13 +35,6 @@ impl Step for BeginLedger {
     }
 }
 
-/// Whether nobody can have signed with this key: its secret was drawn here, and it was never finished. A finished key of
-/// version 1 may have signed, since its program kept no ledger; a secret that was given may have signed elsewhere.
-fn is_unused(context: &Context<'_>) -> bool {
-    let manifest = context.manifest;
-    manifest.origin() == Origin::Fresh && manifest.state() == KeyState::Generating
-}
-
 fn open_store(context: &Context<'_>) -> Result<Store, MigrationError> {
     Ok(Store::open(&context.paths.state(), &context.manifest.binding())?)
 }
@@ -52,7 +46,7 @@ fn write_head(context: &Context<'_>) -> Result<(), MigrationError> {
         return Ok(());
     }
     let counted = count(&store)?;
-    let initialised = counted.extent.spent == 0 && is_unused(context);
+    let initialised = counted.extent.spent == 0 && is_unused(context.paths, context.manifest)?;
     let head = LedgerHead { initialised, ..counted };
     Ok(store.commit_ledger([], &head)?)
 }

@@ -7,7 +7,7 @@ use super::m0001_create::HeaderV1;
 use super::{Action, Context, MigrationError, Step, run, steps};
 use crate::failure::{attempt, write_whole};
 use crate::hash::PrfKey;
-use crate::keydir::{KeyPaths, Manifest, Origin, commitment};
+use crate::keydir::{KeyPaths, LedgerMark, Manifest, Origin, commitment};
 use crate::layers::{Disk, Header};
 use crate::plan::Plan;
 use crate::scheme::Scheme;
@@ -193,8 +193,9 @@ fn nothing_is_migrated_that_is_up_to_date() {
     assert_eq!(again.format_version, 2);
 }
 
-/// A directory of version 1 whose key has this origin, and is sealed or not; then what version 2 makes of it.
-fn from_version_1(origin: Origin, sealed: bool) -> (tempfile::TempDir, Manifest) {
+/// A directory of version 1 whose key has this origin, and is sealed or not, with the mark that a program which keeps a
+/// ledger leaves first, or without; then what version 2 makes of it.
+fn from_version_1(origin: Origin, sealed: bool, marked: bool) -> (tempfile::TempDir, Manifest) {
     let directory = tempfile::tempdir().unwrap();
     let paths = begin(directory.path());
     let scheme = manifest().scheme();
@@ -203,6 +204,11 @@ fn from_version_1(origin: Origin, sealed: bool) -> (tempfile::TempDir, Manifest)
     let manifest = Manifest::begin(manifest().plan().clone(), [1; 20], commitment, origin, fillers);
     let manifest = run(&paths, manifest, &Disk, &steps()[..1], |_| true).unwrap();
     assert_eq!(manifest.format_version, 1);
+    if marked {
+        LedgerMark::of_empty(manifest.key_id())
+            .write(&paths.ledger_mark())
+            .unwrap();
+    }
     let manifest = if sealed { manifest.sealed(vec![1; 32]) } else { manifest };
     let manifest = run(&paths, manifest, &Disk, &steps(), |_| true).unwrap();
     (directory, manifest)
@@ -215,21 +221,23 @@ fn head(directory: &Path, manifest: &Manifest) -> Option<LedgerHead> {
 }
 
 #[test]
-fn only_a_fresh_key_that_was_never_finished_begins_with_a_known_history() {
+fn only_a_fresh_key_that_was_begun_with_a_mark_and_never_finished_has_a_known_history() {
     for origin in [Origin::Fresh, Origin::Seed, Origin::PrfKey] {
         for sealed in [false, true] {
-            let (directory, manifest) = from_version_1(origin, sealed);
-            let head = head(directory.path(), &manifest).unwrap();
-            let is_known = origin == Origin::Fresh && !sealed;
-            assert_eq!(head.initialised, is_known, "{origin} sealed {sealed}");
-            assert_eq!((head.extent.first_epoch, head.extent.spent), (0, 0));
+            for marked in [false, true] {
+                let (directory, manifest) = from_version_1(origin, sealed, marked);
+                let head = head(directory.path(), &manifest).unwrap();
+                let is_known = origin == Origin::Fresh && !sealed && marked;
+                assert_eq!(head.initialised, is_known, "{origin} sealed {sealed} marked {marked}");
+                assert_eq!((head.extent.first_epoch, head.extent.spent), (0, 0));
+            }
         }
     }
 }
 
 #[test]
 fn a_ledger_that_has_entries_is_not_begun_anew_nor_is_its_mark() {
-    let (directory, manifest) = from_version_1(Origin::Fresh, false);
+    let (directory, manifest) = from_version_1(Origin::Fresh, false, true);
     let paths = KeyPaths::new(directory.path());
     let record = LedgerRecord {
         message_digest: Some([8; 32]),

@@ -10,6 +10,7 @@ use super::tree::Tree;
 use crate::hash::PrfKey;
 use crate::keydir::{DirectoryLock, KeyDir, KeyDirError, KeyState};
 use crate::layers::{LayerError, LayerReader};
+use crate::ledger::LedgerError;
 use crate::state::{BatchRecord, StateError, Store};
 use crate::units::BatchIndex;
 
@@ -22,6 +23,9 @@ pub enum CheckError {
     /// The checkpoint store cannot be read.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The ledger of signed epochs cannot be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// A layer file could not be read.
     #[error(transparent)]
     Layer(#[from] LayerError),
@@ -102,7 +106,7 @@ fn layers(key: &KeyDir, report: &mut CheckReport) -> Result<LayerReader, CheckEr
 
 /// The checkpoint store, unless it is damaged.
 fn checkpoints(key: &KeyDir, report: &mut CheckReport) -> Result<Option<Store>, CheckError> {
-    match Store::open_read_only(&key.paths().state(), &key.manifest().binding()) {
+    match Store::read_beside_a_writer(&key.paths().state(), &key.manifest().binding(), Ok) {
         Ok(store) => Ok(Some(store)),
         Err(error @ (StateError::Damaged { .. } | StateError::OtherKey { .. })) => {
             let damage = Damage::of_file(key.paths().state(), None, error.to_string());

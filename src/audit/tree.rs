@@ -97,9 +97,11 @@ impl Tree<'_> {
     /// The part of a slice that is no filler.
     pub(super) fn computed(&self, slice: &Slice) -> Slice {
         let computed = &self.plan().geometry().level(slice.level).computed;
+        // Of a slice with fillers only there is nothing, at one of its ends.
+        let start = computed.start.clamp(slice.nodes.start, slice.nodes.end);
         Slice {
             level: slice.level,
-            nodes: slice.nodes.start.max(computed.start)..slice.nodes.end.min(computed.end),
+            nodes: start..computed.end.clamp(start, slice.nodes.end),
         }
     }
 

@@ -36,7 +36,7 @@ pub fn run(arguments: &CheckArguments) -> Result<ExitCode, Failure> {
     if !report.damage.is_empty() {
         let directory = arguments.directory.display();
         say(format_args!(
-            "keymill: 'keymill repair {directory}' mends what can be mended"
+            "keymill: 'keymill repair {directory}' mends layer files and checkpoints; for secret and ledger see above"
         ));
     }
     failure::answer(report.damage.is_empty(), printed)

@@ -45,7 +45,8 @@ impl Failure {
         Self::new(0, String::new())
     }
 
-    fn is_reader_gone(&self) -> bool {
+    /// Whether it is that of [`reader_gone`](Self::reader_gone).
+    pub fn is_reader_gone(&self) -> bool {
         self.code == 0
     }
 
@@ -224,6 +225,7 @@ mod job {
             match self {
                 CheckError::KeyDir(error) => error.code(),
                 CheckError::State(error) => error.code(),
+                CheckError::Ledger(error) => error.code(),
                 CheckError::Layer(error) => error.code(),
             }
         }

@@ -113,6 +113,11 @@ fn run_import(directory: &Path, file: &Path) -> Result<ExitCode, Failure> {
             hex::encode(conflict.theirs)
         ));
     }
+    if let Some(first_epoch) = report.raised_to {
+        say(format_args!(
+            "keymill: epochs below {first_epoch} sign no more, for the file does not know whether they are unused"
+        ));
+    }
     if !report.initialised {
         say(format_args!(
             "keymill: from where the key is unused is still not known; 'keymill ledger init {} --first-epoch N' says it",

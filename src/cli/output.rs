@@ -39,12 +39,41 @@ pub struct OutArguments {
 }
 
 impl OutArguments {
+    /// Refuses a destination among the files of a key. For commands that must not do their work in vain.
+    pub fn check(&self) -> Result<(), Failure> {
+        let Some(path) = &self.out else {
+            return Ok(());
+        };
+        // A file that is not there yet lies where its directory does.
+        let parent = || {
+            path.parent()
+                .filter(|parent| *parent != Path::new(""))
+                .unwrap_or(Path::new("."))
+        };
+        let place = path
+            .canonicalize()
+            .or_else(|_| parent().canonicalize().map(|parent| parent.join("file")));
+        let Ok(place) = place else {
+            return Ok(());
+        };
+        // DIR itself, DIR/layers and DIR/state.
+        match place.ancestors().skip(1).take(2).find(|directory| is_key(directory)) {
+            Some(directory) => Err(Failure::usage(format!(
+                "--out '{}' lies in the key directory '{}', whose files are not to be overwritten; choose another place",
+                path.display(),
+                directory.display()
+            ))),
+            None => Ok(()),
+        }
+    }
+
     /// Opens the destination, hands it to `write`, and makes sure that everything arrived.
     pub fn write(&self, write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>) -> Result<(), Failure> {
         let Some(path) = &self.out else {
             let mut writer = BufWriter::new(std::io::stdout().lock());
             return write(&mut writer).and_then(|()| writer.flush().map_err(|error| broken(&error)));
         };
+        self.check()?;
         let file = File::create(path).map_err(|error| failed(path, &error))?;
         let mut writer = Noting {
             writer: BufWriter::new(file),
@@ -56,6 +85,11 @@ impl OutArguments {
             None => written,
         }
     }
+}
+
+fn is_key(directory: &Path) -> bool {
+    let manifest = std::fs::read(directory.join("manifest.toml"));
+    manifest.is_ok_and(|text| text.starts_with(b"format_version"))
 }
 
 /// Remembers the error of a write, so that the file it happened on can be named.

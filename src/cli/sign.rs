@@ -35,6 +35,7 @@ pub struct SignArguments {
 /// Signs, and prints the signature after it has been verified.
 pub fn run(arguments: &SignArguments) -> Result<ExitCode, Failure> {
     keep_files_private();
+    arguments.out.check()?;
     let mut signer = Signer::open(&arguments.directory)?;
     let epoch = signer.paths().epoch(arguments.epoch)?;
     let signature = signer.sign(epoch, &arguments.message)?;
@@ -48,8 +49,13 @@ pub fn run(arguments: &SignArguments) -> Result<ExitCode, Failure> {
             "signature": hex::encode(&ssz),
         })
     };
-    arguments
+    let written = arguments
         .out
-        .write(|writer| formatted(writer, arguments.format, &ssz, as_json))?;
+        .write(|writer| formatted(writer, arguments.format, &ssz, as_json));
+    // Elsewhere a reader that has gone away has seen enough. Here the epoch is spent, and nobody has the signature.
+    written.map_err(|failure| match failure.is_reader_gone() {
+        true => Failure::machine("the signature was not taken; ask for the same message again to get it"),
+        false => failure,
+    })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -32,8 +32,30 @@ impl LedgerMark {
         Ok(durable::replace(path, self.to_text().as_bytes(), MARK_MODE)?)
     }
 
+    /// The mark of a ledger that has no entry yet.
+    pub(crate) fn of_empty(key_id: KeyId) -> Self {
+        let extent = LedgerExtent::default();
+        Self { key_id, extent }
+    }
+
+    /// Whether no epoch was spent when it was written.
+    pub(crate) fn is_of_empty(&self) -> bool {
+        self.extent == LedgerExtent::default()
+    }
+
     /// Reads the mark of this key; `None` if there is no such file.
     pub(crate) fn read(path: &Path, key_id: KeyId) -> Result<Option<Self>, KeyDirError> {
+        match Self::read_any(path)? {
+            Some(mark) if mark.key_id != key_id => Err(KeyDirError::LedgerMark {
+                path: path.to_owned(),
+                what: "it belongs to another key",
+            }),
+            mark => Ok(mark),
+        }
+    }
+
+    /// Reads the mark of whatever key; `None` if there is no such file.
+    pub(crate) fn read_any(path: &Path) -> Result<Option<Self>, KeyDirError> {
         let damaged = |what| KeyDirError::LedgerMark {
             path: path.to_owned(),
             what,
@@ -51,9 +73,6 @@ impl LedgerMark {
             return Err(damaged(
                 "its checksum does not match; it was changed after keymill wrote it",
             ));
-        }
-        if mark.key_id != key_id {
-            return Err(damaged("it belongs to another key"));
         }
         Ok(Some(mark))
     }

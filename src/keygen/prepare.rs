@@ -7,7 +7,7 @@ use super::cancel::CancelHandle;
 use super::request::{KeyDefaults, KeyRequest};
 use crate::failure::{IoFailure, attempt};
 use crate::files::{exists, make_directory, sync_directory};
-use crate::keydir::{DirectoryLock, KeyDirError, KeyPaths, KeyState, Manifest, Secret};
+use crate::keydir::{DirectoryLock, KeyDirError, KeyPaths, KeyState, LedgerMark, Manifest, Origin, Secret};
 use crate::layers::Medium;
 use crate::migrations::{self, MigrationError};
 use crate::plan::{BudgetTooSmall, MemoryPlan, Plan};
@@ -115,26 +115,61 @@ fn ready_for_new(
 
 /// Writes secret and manifest of a new key into a locked directory.
 fn begin(paths: &KeyPaths, request: &KeyRequest, defaults: &KeyDefaults) -> Result<Manifest, KeygenError> {
-    refuse_foreign(paths)?;
-    let (secret, origin) = request.secret(Secret::read(&paths.secret())?, paths)?;
-    let manifest = request.begin(request.plan(defaults)?, &secret, origin);
-    // The secret first: a manifest without its secret would be a key that nobody can finish.
+    let mark = refuse_foreign(paths)?;
+    let left = Secret::read(&paths.secret())?;
+    if left.is_some() && request.secret.is_none() {
+        let secret = paths.secret();
+        tracing::warn!(
+            "there is a secret in '{}', and the key is made from it",
+            secret.display()
+        );
+    }
+    let (secret, origin) = request.secret(left, paths)?;
+    let plan = request.plan(defaults)?;
+    let key_id = request.begin(plan.clone(), &secret, origin).key_id();
+    // A fresh secret that is found was drawn by a creation that was interrupted, if that left its mark; else it was put
+    // here by hand, and may have signed elsewhere.
+    let was_drawn_here = request.secret.is_none() && mark.is_some_and(|mark| mark.key_id == key_id);
+    let origin = match origin {
+        Origin::Fresh if exists(&paths.secret())? && !was_drawn_here => Origin::Seed,
+        origin => origin,
+    };
+    // Before the secret, so that no fresh secret stands here without it.
+    if origin == Origin::Fresh {
+        LedgerMark::of_empty(key_id).write(&paths.ledger_mark())?;
+    } else if exists(&paths.ledger_mark())? {
+        attempt("unlink", &paths.ledger_mark(), || {
+            std::fs::remove_file(paths.ledger_mark())
+        })?;
+    }
+    let manifest = request.begin(plan, &secret, origin);
+    // The secret before the manifest: a manifest without its secret would be a key that nobody can finish.
     secret.write(&paths.secret(), origin)?;
     manifest.write(&paths.manifest())?;
     Ok(manifest)
 }
 
-/// A directory with something else in it is no place for a new key, nor is one that has lost its manifest.
-fn refuse_foreign(paths: &KeyPaths) -> Result<(), KeygenError> {
+/// The mark that an interrupted creation left. One that knows of spent epochs has lost its manifest.
+fn empty_mark(paths: &KeyPaths) -> Result<Option<LedgerMark>, KeygenError> {
+    match LedgerMark::read_any(&paths.ledger_mark()) {
+        Ok(Some(mark)) if !mark.is_of_empty() => Err(KeyDirError::ManifestLost(paths.ledger_mark()).into()),
+        Err(KeyDirError::LedgerMark { path, .. }) => Err(KeyDirError::ManifestLost(path).into()),
+        mark => Ok(mark?),
+    }
+}
+
+/// A directory with something else in it is no place for a new key, nor is one that has lost its manifest. Gives the mark
+/// that an interrupted creation left.
+fn refuse_foreign(paths: &KeyPaths) -> Result<Option<LedgerMark>, KeygenError> {
     if let Some(path) = attempt("readdir", paths.root(), || paths.foreign_entry())? {
         return Err(KeyDirError::Foreign(path).into());
     }
-    for path in [paths.layers(), paths.state(), paths.ledger_mark()] {
+    for path in [paths.layers(), paths.state()] {
         if exists(&path)? {
             return Err(KeyDirError::ManifestLost(path).into());
         }
     }
-    Ok(())
+    empty_mark(paths)
 }
 
 /// Brings a key that is being made to the present format. Finishing a creation, or going on with a key that an earlier

@@ -63,9 +63,7 @@ impl KeyRequest {
             }
             (Some(secret), _) => Ok((secret.clone(), origin_of(secret))),
             (None, Some((Secret::PrfKey(_), _))) => Err(KeygenError::ParameterMissing),
-            // Drawn here by a creation that was interrupted, or put here by hand and used elsewhere: a key that is made
-            // from a secret that was found has no history that we know.
-            (None, Some((left, _))) => Ok((left, Origin::Seed)),
+            (None, Some(left)) => Ok(left),
             (None, None) => Ok((Secret::fresh()?, Origin::Fresh)),
         }
     }

@@ -75,7 +75,10 @@ pub enum LedgerError {
         directory: PathBuf,
     },
     /// The first epoch is past the key.
-    #[error("--first-epoch {asked} is past this key, which stores the epochs {stored}; {end} would allow none of them", end = .stored.end)]
+    #[error(
+        "--first-epoch {asked} is past this key, which stores the epochs {stored}, so none could sign; if every epoch may \
+         have signed, the key is used up"
+    )]
     PastKey {
         /// What was asked for.
         asked: u64,

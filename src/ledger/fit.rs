@@ -18,8 +18,14 @@ pub(crate) enum Fit {
 /// Compares a ledger with the mark beside it. A ledger only ever grows, and it is written before the mark is. So the mark
 /// is of the ledger as it stands, or of the state that it had when it was last marked; of any other ledger, such as that of
 /// a copy of the key that has signed on its own, it is not.
-pub(crate) fn fit(head: &LedgerHead, mark: &LedgerMark) -> Fit {
+///
+/// The store can also lose entries and keep the head, as when an old list of its files meets a newer log. So the entries
+/// are counted, whenever it is opened.
+pub(crate) fn fit(head: &LedgerHead, entries: u64, mark: &LedgerMark) -> Fit {
     let (now, before) = (&head.extent, &mark.extent);
+    if entries != now.spent {
+        return Fit::Backwards(format!("it has {entries} entries, and its head counts {}", now.spent));
+    }
     if before == now {
         return Fit::Same;
     }
@@ -44,6 +50,13 @@ pub(crate) fn fit(head: &LedgerHead, mark: &LedgerMark) -> Fit {
     })
 }
 
+/// The head of a ledger, and how many entries it has.
+pub(crate) fn read(store: &Store) -> Result<(LedgerHead, u64), StateError> {
+    // A store without a head knows of no epoch whether it has signed.
+    let head = store.ledger_head()?.unwrap_or_default();
+    Ok((head, store.ledger_entry_count()?))
+}
+
 /// The mark of a ledger.
 pub(crate) fn mark_of(head: &LedgerHead, key_id: KeyId) -> LedgerMark {
     LedgerMark {
@@ -65,8 +78,14 @@ pub(crate) fn count(store: &Store) -> Result<LedgerHead, StateError> {
 #[cfg(test)]
 mod tests {
     use super::{Fit, fit, mark_of};
+    use crate::keydir::LedgerMark;
     use crate::state::{LedgerHead, LedgerRecord};
     use crate::units::{Epoch, KeyId};
+
+    /// Fits a ledger whose entries are all there.
+    fn fits(head: &LedgerHead, mark: &LedgerMark) -> Fit {
+        fit(head, head.extent.spent, mark)
+    }
 
     fn head(first_epoch: u64, epochs: &[u32]) -> LedgerHead {
         let mut head = LedgerHead::default();
@@ -95,15 +114,15 @@ mod tests {
     fn a_ledger_fits_its_own_mark_and_the_one_before_and_no_other() {
         let before = head(3, &[4, 9]);
         let mark = mark_of(&before, KeyId([0; 16]));
-        assert_eq!(fit(&before, &mark), Fit::Same);
+        assert_eq!(fits(&before, &mark), Fit::Same);
         // In whatever order they came.
-        assert_eq!(fit(&head(3, &[9, 4]), &mark), Fit::Same);
+        assert_eq!(fits(&head(3, &[9, 4]), &mark), Fit::Same);
         for ahead in [
             after(&before, 3, &[4, 9, 10]),
             after(&before, 3, &[4, 9, 5]),
             after(&before, 4, &[4, 9]),
         ] {
-            assert_eq!(fit(&ahead, &mark), Fit::Ahead);
+            assert_eq!(fits(&ahead, &mark), Fit::Ahead);
         }
         for less in [
             head(3, &[]),
@@ -114,7 +133,7 @@ mod tests {
             head(9, &[4]),
             head(3, &[4, 5, 6]),
         ] {
-            assert!(matches!(fit(&less, &mark), Fit::Backwards(_)), "{less:?}");
+            assert!(matches!(fits(&less, &mark), Fit::Backwards(_)), "{less:?}");
         }
     }
 
@@ -123,6 +142,14 @@ mod tests {
         let mark = mark_of(&head(0, &[4, 9]), KeyId([0; 16]));
         let copy_before = head(0, &[4, 8]);
         let copy = after(&copy_before, 0, &[4, 8, 10]);
-        assert!(matches!(fit(&copy, &mark), Fit::Backwards(_)));
+        assert!(matches!(fits(&copy, &mark), Fit::Backwards(_)));
+    }
+
+    #[test]
+    fn a_ledger_that_lacks_entries_which_its_head_counts_does_not_fit() {
+        let whole = head(0, &[4, 9]);
+        let mark = mark_of(&whole, KeyId([0; 16]));
+        assert!(matches!(fit(&whole, 1, &mark), Fit::Backwards(_)));
+        assert_eq!(fit(&whole, 2, &mark), Fit::Same);
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::fit::read;
 use super::{Fit, Ledger, LedgerError, count, fit};
 use crate::interop::ledger_json::{HistoryOwner, KeyHistory, SignedEpoch, TAIL_TEXT, entry_text, head_text, parse};
 use crate::keydir::{DirectoryLock, KeyDir, KeyDirError, LedgerMark, Manifest};
-use crate::state::{LedgerHead, LedgerRecord, Store};
+use crate::state::{LedgerExtent, LedgerHead, LedgerRecord, Store};
 use crate::units::Epoch;
 
 /// Entries that are imported in one synced write.
@@ -22,7 +23,7 @@ const CHUNK_ENTRIES: usize = 1024;
 pub fn init(directory: &Path, first_epoch: u64) -> Result<(), LedgerError> {
     let key = KeyDir::open_sealed(directory)?;
     let stored = key.manifest().plan().stored();
-    if first_epoch > stored.end {
+    if first_epoch >= stored.end {
         let asked = first_epoch;
         return Err(LedgerError::PastKey { asked, stored });
     }
@@ -79,8 +80,8 @@ impl Export {
         let mark = LedgerMark::read(&mark_path, manifest.key_id())?;
         let mark = mark.ok_or(LedgerError::MarkMissing(mark_path))?;
         let store = Store::open_read_only(&key.paths().state(), &manifest.binding())?;
-        let head = store.ledger_head()?.unwrap_or_default();
-        if let Fit::Backwards(what) = fit(&head, &mark) {
+        let (head, entries) = read(&store)?;
+        if let Fit::Backwards(what) = fit(&head, entries, &mark) {
             let directory = directory.to_owned();
             return Err(LedgerError::Backwards { directory, what });
         }
@@ -143,12 +144,15 @@ pub struct ImportReport {
     pub known: u64,
     /// Epochs that are spent on another message here than there.
     pub conflicts: Vec<Conflict>,
+    /// The first epoch that may sign, if the file says that epochs below it are not known to be unused.
+    pub raised_to: Option<u64>,
     /// Whether it is known from where the key is unused; if not, it does not sign.
     pub initialised: bool,
 }
 
 /// Adds what the text of a ledger file, named `path` in errors, says about the sealed key in a directory. What the ledger
-/// has is kept. It does not begin a ledger: a key without a known history has none afterwards, until [`init`].
+/// has is kept. It does not begin a ledger: a key without a known history has none afterwards, until [`init`]. A ledger that
+/// does not fit its mark takes entries as well; whether it fits afterwards shows in the report.
 ///
 /// # Errors
 /// [`LedgerError`] if the text is not a ledger, has nothing of this key, or names epochs that the key does not have;
@@ -176,8 +180,26 @@ pub fn import(directory: &Path, path: &Path, text: &[u8]) -> Result<ImportReport
     for (index, history) in &histories {
         check_epochs(key.manifest(), path, *index, history)?;
     }
+    let mut ledger = Ledger::open_unchecked(&key)?;
+    let fits = match ledger.settle() {
+        Ok(()) => true,
+        // What it has lost may be what is imported. It is taken as it is, and fits again, if at all, when that is there.
+        Err(
+            LedgerError::Backwards { .. }
+            | LedgerError::MarkMissing(_)
+            | LedgerError::KeyDir(KeyDirError::LedgerMark { .. }),
+        ) => {
+            let first_epoch = ledger.head.extent.first_epoch;
+            ledger.head.extent = LedgerExtent {
+                first_epoch,
+                ..count(&ledger.store)?.extent
+            };
+            false
+        }
+        Err(error) => return Err(error),
+    };
     let mut import = Import {
-        ledger: Ledger::open(&key)?,
+        ledger,
         pending: BTreeMap::new(),
         report: ImportReport::default(),
     };
@@ -185,8 +207,11 @@ pub fn import(directory: &Path, path: &Path, text: &[u8]) -> Result<ImportReport
         import.history(history)?;
     }
     import.commit()?;
-    import.ledger.mark()?;
-    import.report.initialised = import.ledger.head.initialised;
+    let fits = match fits {
+        true => import.ledger.mark().map(|()| true)?,
+        false => import.ledger.settle().is_ok(),
+    };
+    import.report.initialised = fits && import.ledger.head.initialised;
     Ok(import.report)
 }
 
@@ -221,6 +246,7 @@ impl Import {
     fn history(&mut self, history: &KeyHistory) -> Result<(), LedgerError> {
         let first_epoch = history.owner.first_epoch.unwrap_or_default();
         if first_epoch > self.ledger.head.extent.first_epoch {
+            self.report.raised_to = Some(first_epoch);
             let mut head = self.ledger.head.clone();
             head.extent.first_epoch = first_epoch;
             self.ledger.commit([], head)?;

@@ -15,12 +15,23 @@ use sha3::{Digest, Sha3_256};
 pub use error::LedgerError;
 pub(crate) use fit::{Fit, count, fit, mark_of};
 pub use manage::{Conflict, Export, ImportReport, import, init};
+pub(crate) use show::look;
 pub use show::{LedgerCondition, LedgerStatus, show};
 
-use crate::keydir::{DirectoryLock, KeyDir, KeyDirError, LedgerMark};
+use crate::keydir::{DirectoryLock, KeyDir, KeyDirError, KeyPaths, KeyState, LedgerMark, Manifest, Origin};
 use crate::state::{LedgerExtent, LedgerHead, LedgerRecord, Store};
 use crate::time::unix_ms;
 use crate::units::{Epoch, KeyId};
+
+/// Whether nobody can have signed with this key: its secret was drawn here by a program that keeps a ledger, which left
+/// its mark before the secret, and it was never finished. A secret that was given, or found, may have signed elsewhere.
+pub(crate) fn is_unused(paths: &KeyPaths, manifest: &Manifest) -> Result<bool, KeyDirError> {
+    if manifest.origin() != Origin::Fresh || manifest.state() != KeyState::Generating {
+        return Ok(false);
+    }
+    let mark = LedgerMark::read(&paths.ledger_mark(), manifest.key_id())?;
+    Ok(mark.is_some_and(|mark| mark.is_of_empty()))
+}
 
 /// What the ledger says about signing a message with an epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +51,8 @@ pub(crate) enum Standing {
 pub(crate) struct Ledger {
     store: Store,
     head: LedgerHead,
+    /// How many entries there were when it was opened.
+    entries: u64,
     /// What the mark on disk says.
     marked: LedgerExtent,
     key_id: KeyId,
@@ -55,18 +68,23 @@ impl Ledger {
     /// Takes the lock of the directory, opens the ledger, and compares it with the mark beside it.
     pub(crate) fn open(key: &KeyDir) -> Result<Self, LedgerError> {
         let mut ledger = Self::open_unchecked(key)?;
-        let mark = LedgerMark::read(&ledger.mark_path, ledger.key_id)?;
-        let mark = mark.ok_or_else(|| LedgerError::MarkMissing(ledger.mark_path.clone()))?;
-        match fit(&ledger.head, &mark) {
-            Fit::Same => {}
+        ledger.settle()?;
+        Ok(ledger)
+    }
+
+    /// Compares the ledger with the mark beside it, and brings up one that is a step behind.
+    fn settle(&mut self) -> Result<(), LedgerError> {
+        let mark = LedgerMark::read(&self.mark_path, self.key_id)?;
+        let mark = mark.ok_or_else(|| LedgerError::MarkMissing(self.mark_path.clone()))?;
+        match fit(&self.head, self.entries, &mark) {
+            Fit::Same => Ok(()),
             // The process ended between the two writes.
-            Fit::Ahead => ledger.mark()?,
+            Fit::Ahead => Ok(self.mark()?),
             Fit::Backwards(what) => {
-                let directory = ledger.directory.clone();
-                return Err(LedgerError::Backwards { directory, what });
+                let directory = self.directory.clone();
+                Err(LedgerError::Backwards { directory, what })
             }
         }
-        Ok(ledger)
     }
 
     /// As [`open`](Self::open), whatever the mark says.
@@ -75,13 +93,12 @@ impl Ledger {
         let lock = DirectoryLock::take(&paths.lock())?;
         paths.remove_temporaries().map_err(KeyDirError::from)?;
         let store = Store::open(&paths.state(), &key.manifest().binding())?;
-        let head = store.ledger_head()?;
-        // A store without a ledger knows of no epoch whether it has signed.
-        let head = head.unwrap_or_default();
+        let (head, entries) = fit::read(&store)?;
         Ok(Self {
             store,
             marked: head.extent,
             head,
+            entries,
             key_id: key.manifest().key_id(),
             scheme: key.manifest().scheme().id(),
             directory: key.path().to_owned(),
@@ -142,6 +159,7 @@ impl Ledger {
         self.unknown = true;
         head.marked = self.marked;
         self.store.commit_ledger(entries, &head)?;
+        self.entries = head.extent.spent;
         self.head = head;
         Ok(())
     }

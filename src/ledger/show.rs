@@ -1,10 +1,16 @@
 //! What a ledger says, beside whoever writes to it.
 
 use std::path::Path;
+use std::time::Duration;
 
-use super::{Fit, LedgerError, fit};
+use super::{Fit, LedgerError, count, fit};
 use crate::keydir::{KeyDir, KeyDirError, LedgerMark, Manifest};
-use crate::state::Store;
+use crate::state::{LedgerHead, Store};
+
+/// A signer beside us writes the ledger and then its mark, and can have done so twice between our reading one and the
+/// other.
+const ATTEMPTS: u32 = 5;
+const ATTEMPT_INTERVAL_MS: u64 = 20;
 
 /// Whether a ledger can be signed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,51 +50,88 @@ pub struct LedgerStatus {
     pub writer: Option<String>,
 }
 
+/// A ledger as it was found.
+pub(crate) struct Seen {
+    pub(crate) head: LedgerHead,
+    pub(crate) mark: Option<LedgerMark>,
+    /// What keeps it from being signed with.
+    pub(crate) problem: Option<(LedgerCondition, LedgerError)>,
+}
+
 /// Tells what the ledger of a sealed key says. Takes no lock and writes nothing.
 ///
 /// # Errors
 /// [`LedgerError`] if it is not a sealed key, or its store cannot be read.
 pub fn show(directory: &Path) -> Result<LedgerStatus, LedgerError> {
     let key = KeyDir::open_sealed(directory)?;
-    let manifest = key.manifest();
-    // The mark first: it is written last, so that a writer between the two readings is not taken for a loss.
-    let mark = match LedgerMark::read(&key.paths().ledger_mark(), manifest.key_id()) {
-        Err(error @ KeyDirError::LedgerMark { .. }) => Err(error.to_string()),
-        mark => Ok(mark?),
-    };
-    let head = Store::read_beside_a_writer(&key.paths().state(), &manifest.binding(), Store::ledger_head)?;
-    let head = head.unwrap_or_default();
-    let problem = match &mark {
-        Err(problem) => Some((LedgerCondition::MarkDamaged, problem.clone())),
-        Ok(None) => {
-            let missing = LedgerError::MarkMissing(key.paths().ledger_mark());
-            Some((LedgerCondition::MarkMissing, missing.to_string()))
-        }
-        Ok(Some(mark)) => match fit(&head, mark) {
-            Fit::Backwards(what) => {
-                let directory = directory.to_owned();
-                let backwards = LedgerError::Backwards { directory, what };
-                Some((LedgerCondition::WentBackwards, backwards.to_string()))
-            }
-            _ if !head.initialised => {
-                let directory = directory.to_owned();
-                let unknown = LedgerError::NoHistory { directory };
-                Some((LedgerCondition::NoHistory, unknown.to_string()))
-            }
-            Fit::Same | Fit::Ahead => None,
-        },
-    };
+    let Seen { head, mark, problem } = look(&key)?;
+    let condition = problem.as_ref().map(|(condition, _)| *condition);
     Ok(LedgerStatus {
-        condition: problem
-            .as_ref()
-            .map_or(LedgerCondition::Sound, |(condition, _)| *condition),
-        problem: problem.map(|(_, what)| what),
+        condition: condition.unwrap_or(LedgerCondition::Sound),
+        problem: problem.map(|(_, error)| error.to_string()),
         first_epoch: head.initialised.then_some(head.extent.first_epoch),
         spent: head.extent.spent,
         highest: head.extent.highest,
         last_unix_ms: Some(head.last_unix_ms).filter(|&unix_ms| unix_ms > 0),
-        marked: mark.ok().flatten().map(|mark| mark.extent.spent),
+        marked: mark.map(|mark| mark.extent.spent),
         writer: key.writer(),
-        manifest: manifest.clone(),
+        manifest: key.manifest().clone(),
     })
+}
+
+/// Looks at the entries of a ledger, its head, and its mark; again if they do not fit, as a signer may be in between.
+pub(crate) fn look(key: &KeyDir) -> Result<Seen, LedgerError> {
+    let mut attempt = 1;
+    loop {
+        let seen = look_once(key)?;
+        let is_settled = match seen.problem {
+            None | Some((LedgerCondition::NoHistory, _)) => true,
+            Some(_) => attempt == ATTEMPTS,
+        };
+        if is_settled {
+            return Ok(seen);
+        }
+        attempt += 1;
+        std::thread::sleep(Duration::from_millis(ATTEMPT_INTERVAL_MS));
+    }
+}
+
+fn look_once(key: &KeyDir) -> Result<Seen, LedgerError> {
+    let (paths, manifest) = (key.paths(), key.manifest());
+    let directory = || key.path().to_owned();
+    let backwards = |what| {
+        let directory = directory();
+        Some((
+            LedgerCondition::WentBackwards,
+            LedgerError::Backwards { directory, what },
+        ))
+    };
+    let mark = match LedgerMark::read(&paths.ledger_mark(), manifest.key_id()) {
+        Err(error @ KeyDirError::LedgerMark { .. }) => Err(error),
+        mark => Ok(mark?),
+    };
+    let read = |store: Store| Ok((store.ledger_head()?.unwrap_or_default(), count(&store)?));
+    let (head, counted) = Store::read_beside_a_writer(&paths.state(), &manifest.binding(), read)?;
+    let (mark, problem) = match mark {
+        Err(error) => (None, Some((LedgerCondition::MarkDamaged, error.into()))),
+        Ok(None) => {
+            let missing = LedgerError::MarkMissing(paths.ledger_mark());
+            (None, Some((LedgerCondition::MarkMissing, missing)))
+        }
+        Ok(Some(mark)) => {
+            let problem = match fit(&head, counted.extent.spent, &mark) {
+                Fit::Backwards(what) => backwards(what),
+                Fit::Same | Fit::Ahead if !head.has_entries_of(&counted) => {
+                    backwards("its entries are not those that its head counts".to_owned())
+                }
+                Fit::Same | Fit::Ahead if !head.initialised => {
+                    let directory = directory();
+                    Some((LedgerCondition::NoHistory, LedgerError::NoHistory { directory }))
+                }
+                Fit::Same | Fit::Ahead => None,
+            };
+            (Some(mark), problem)
+        }
+    };
+    Ok(Seen { head, mark, problem })
 }

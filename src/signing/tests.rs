@@ -9,7 +9,7 @@ use super::{Signer, SigningError};
 use crate::faults::{Fate, Faults};
 use crate::hash::{PrfKey, kernel};
 use crate::interop::ssz::Signature;
-use crate::keydir::{KeyDir, KeyPaths, Manifest, Origin, Secret, commitment};
+use crate::keydir::{KeyDir, KeyPaths, LedgerMark, Manifest, Origin, Secret, commitment};
 use crate::layers::Disk;
 use crate::ledger::{LedgerCondition, LedgerError, init, show};
 use crate::migrations;
@@ -32,6 +32,9 @@ fn key() -> TempDir {
     let drawn = secret.draw(&plan, &[0; 20]);
     let bound = commitment(&drawn.prf_key);
     let manifest = Manifest::begin(plan, drawn.parameter, bound, Origin::Fresh, drawn.fillers);
+    LedgerMark::of_empty(manifest.key_id())
+        .write(&paths.ledger_mark())
+        .unwrap();
     secret.write(&paths.secret(), Origin::Fresh).unwrap();
     manifest.write(&paths.manifest()).unwrap();
     let manifest = migrations::run(&paths, manifest, &Disk, &migrations::steps(), |_| true).unwrap();
@@ -197,7 +200,7 @@ fn an_entry_with_any_byte_changed_or_cut_is_never_taken_for_an_unspent_epoch() {
 fn a_ledger_with_an_entry_that_cannot_be_read_is_not_begun_anew() {
     let directory = key();
     store(directory.path()).put_ledger_bytes(&[0, 0, 1], &[1]).unwrap();
-    assert!(matches!(init(directory.path(), 256), Err(LedgerError::State(_))));
+    assert!(matches!(init(directory.path(), 255), Err(LedgerError::State(_))));
 }
 
 #[test]

@@ -73,7 +73,8 @@ impl Store {
         Self::bound(db, path, binding)
     }
 
-    /// Opens the store for reading; sees the state of this moment.
+    /// Opens the store for reading; sees the state of this moment. Beside a process that writes it may take files that are
+    /// being exchanged for damage.
     pub(crate) fn open_read_only(path: &Path, binding: &[u8; 32]) -> Result<Self, StateError> {
         let families = existing_families(path)?;
         let families = descriptors(&families);
@@ -84,25 +85,22 @@ impl Store {
 
     /// How the job stood at its last commit, also while it is running; all zeros before the first.
     pub(crate) fn read_progress(path: &Path, binding: &[u8; 32]) -> Result<ProgressRecord, StateError> {
-        Self::read_beside_a_writer(path, binding, Self::progress)
+        Self::read_beside_a_writer(path, binding, |store| store.progress())
     }
 
     /// Opens the store for reading and reads from it; again if a process that writes to it was in the way.
     pub(crate) fn read_beside_a_writer<T>(
         path: &Path,
         binding: &[u8; 32],
-        read: impl Fn(&Self) -> Result<T, StateError>,
+        read: impl Fn(Self) -> Result<T, StateError>,
     ) -> Result<T, StateError> {
         let mut attempt = 1;
         loop {
-            let read = Self::open_read_only(path, binding).and_then(|store| read(&store));
-            match read {
-                Err(StateError::Failed { .. } | StateError::Damaged { .. }) if attempt < READ_ATTEMPTS => {
-                    attempt += 1;
-                    std::thread::sleep(Duration::from_millis(READ_ATTEMPT_INTERVAL_MS));
-                }
+            match Self::open_read_only(path, binding).and_then(&read) {
+                Err(StateError::Failed { .. } | StateError::Damaged { .. }) if attempt < READ_ATTEMPTS => attempt += 1,
                 outcome => return outcome,
             }
+            std::thread::sleep(Duration::from_millis(READ_ATTEMPT_INTERVAL_MS));
         }
     }
 
@@ -222,6 +220,14 @@ impl Store {
     pub(crate) fn ledger_entry(&self, epoch: Epoch) -> Result<Option<LedgerRecord>, StateError> {
         let value = self.get(LEDGER, &epoch.0.to_be_bytes())?;
         value.map(|value| self.decode(LEDGER, &value)).transpose()
+    }
+
+    /// Number of entries of the ledger.
+    pub(crate) fn ledger_entry_count(&self) -> Result<u64, StateError> {
+        let mut entries = self.db.iterator_cf(self.family(LEDGER)?, IteratorMode::Start);
+        entries.try_fold(0, |count, entry| {
+            attempt("reading", &self.path, || entry).map(|_| count + 1)
+        })
     }
 
     /// Every entry of the ledger, in the order of the epochs.

@@ -19,6 +19,9 @@ impl Repair<'_> {
     fn folded(&self, slice: &Slice) -> Result<Vec<u8>, RepairError> {
         self.go_on()?;
         let lowest = self.tree.plan().batches().root_level();
+        if slice.nodes.is_empty() {
+            return Ok(Vec::new());
+        }
         if slice.level == lowest {
             let mut roots = Vec::new();
             self.tree.layers.read(slice, &mut roots)?;

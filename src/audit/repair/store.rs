@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use super::{RepairError, StoreReplaced};
 use crate::failure::attempt;
 use crate::files::sync_directory;
-use crate::keydir::{KeyPaths, KeyState, Manifest, Origin};
+use crate::keydir::{KeyPaths, Manifest};
+use crate::ledger::is_unused;
 use crate::migrations::COLUMN_FAMILIES;
 use crate::state::{LedgerHead, StateError, Store};
 
@@ -23,20 +24,15 @@ pub(super) fn open(paths: &KeyPaths, manifest: &Manifest) -> Result<(Store, Opti
     // Under another name until it is whole, so that a kill leaves no store that would have to be moved aside as well.
     let draft = paths.state_draft();
     Store::create(&draft, &COLUMN_FAMILIES, binding)?;
-    Store::open(&draft, binding)?.commit_ledger([], &ledger_head(manifest))?;
+    let head = LedgerHead {
+        initialised: is_unused(paths, manifest)?,
+        ..LedgerHead::default()
+    };
+    Store::open(&draft, binding)?.commit_ledger([], &head)?;
     attempt("rename", &draft, || std::fs::rename(&draft, &state))?;
     sync_directory(paths.root())?;
     let store = Store::open(&state, binding)?;
     Ok((store, Some(StoreReplaced { what, moved_to })))
-}
-
-/// What is known about spent epochs without the ledger that was in the store: that there are none, if the secret was drawn
-/// for this key and the key has never been finished.
-fn ledger_head(manifest: &Manifest) -> LedgerHead {
-    LedgerHead {
-        initialised: manifest.origin() == Origin::Fresh && manifest.state() == KeyState::Generating,
-        ..LedgerHead::default()
-    }
 }
 
 fn move_aside(paths: &KeyPaths) -> Result<Option<PathBuf>, RepairError> {

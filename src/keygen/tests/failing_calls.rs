@@ -119,3 +119,51 @@ fn a_full_disk_at_any_call_ends_the_job_by_name_and_the_same_request_finishes_it
 fn an_interruption_of_any_call_ends_the_job_by_name_or_is_made_again_and_the_same_request_finishes_it() {
     sweep(EINTR);
 }
+
+/// A request without a secret: the key draws a fresh one.
+fn run_fresh(directory: &Path) -> Result<(), KeygenError> {
+    use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress};
+    use crate::scheme::Scheme;
+    let defaults = KeyDefaults {
+        scheme: Scheme::by_id("leansig-p1-l8-abort-v4-w8").unwrap(),
+        epochs: 256,
+    };
+    let options = JobOptions {
+        threads: 1,
+        group_batches: 1,
+        memory_bytes: 0,
+    };
+    let request = KeyRequest::default();
+    let job = KeygenJob::open(directory, &request, &defaults, options, CancelHandle::default())?;
+    job.run(&NoProgress).map(|_| ())
+}
+
+#[test]
+fn a_fresh_key_that_ends_at_any_call_is_still_one_without_a_past() {
+    use crate::keydir::Origin;
+    use crate::ledger::{LedgerCondition, show};
+    for n in 1.. {
+        let directory = in_memory();
+        let key = directory.path().join("key");
+        let mut made = 0;
+        let faults = Faults::below(directory.path(), move |_, _| {
+            made += 1;
+            if made < n { Fate::Pass } else { Fate::Fail(EIO) }
+        });
+        let failed = run_fresh(&key).is_err();
+        drop(faults);
+        run_fresh(&key).unwrap_or_else(|error| panic!("call {n}: going on: {error}"));
+        let status = show(&key).unwrap();
+        assert_eq!(status.manifest.origin(), Origin::Fresh, "call {n}");
+        assert_eq!(
+            status.condition,
+            LedgerCondition::Sound,
+            "call {n}: {:?}",
+            status.problem
+        );
+        if !failed {
+            assert!(n > 100, "only {n} calls were seen");
+            return;
+        }
+    }
+}

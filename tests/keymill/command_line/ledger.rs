@@ -127,8 +127,9 @@ fn init_never_lowers_anything_and_names_the_least_that_is_possible() {
     sign(&place, 15, 1).exits(0);
     sign(&place, 15, 2).exits(1);
     sign(&place, 16, 2).exits(3);
-    place.run("ledger init key --first-epoch 256").exits(0);
-    sign(&place, 255, 1).exits(3).says(&["epoch 255"]);
+    place.run("ledger init key --first-epoch 256").exits(2).says(&["256"]);
+    place.run("ledger init key --first-epoch 255").exits(0);
+    sign(&place, 254, 1).exits(3).says(&["epoch 254"]);
     place.run("check key").exits(0);
 }
 
@@ -198,4 +199,21 @@ fn a_signer_killed_at_any_moment_leaves_an_epoch_that_signs_one_message() {
         "seed {seed}: only {killed} of {KILLS} kills met a signer"
     );
     place.run("check key").exits(0);
+}
+
+#[test]
+fn a_key_is_whole_to_whoever_checks_it_while_it_signs() {
+    let place = Place::new();
+    fresh_key(&place);
+    std::thread::scope(|scope| {
+        let signer = scope.spawn(|| {
+            for epoch in 0..60 {
+                sign(&place, epoch, 1).exits(0);
+            }
+        });
+        while !signer.is_finished() {
+            place.run("check key").exits(0);
+            place.run("ledger show key").exits(0);
+        }
+    });
 }

@@ -206,13 +206,39 @@ fn a_ledger_of_another_key_or_with_epochs_outside_is_refused_and_nothing_is_impo
 }
 
 #[test]
-fn a_ledger_that_lost_entries_takes_no_import() {
+fn a_ledger_without_its_mark_takes_entries_and_signs_nothing_for_it() {
     let place = exported();
     fs::remove_file(place.path("key/ledger.mark")).unwrap();
     place
         .run("ledger import key ledger")
+        .exits(0)
+        .says(&["ledger init key --first-epoch N"]);
+    assert!(
+        !place.path("key/ledger.mark").exists(),
+        "the loss of the mark is hidden"
+    );
+    sign(&place, 100, 1)
         .exits(3)
+        .prints_nothing()
         .says(&["'key/ledger.mark'"]);
+}
+
+#[test]
+fn a_repaired_store_is_given_its_entries_again_and_then_a_beginning() {
+    let place = exported();
+    let shown = status(&place);
+    fs::remove_dir_all(place.path("key/state")).unwrap();
+    place.run("repair key").exits(0).says(&["ledger import", "ledger init"]);
+    assert_eq!(status(&place)["state"], "went-backwards");
+    place.run("ledger import key ledger").exits(0);
+    assert_eq!(status(&place)["spent"], shown["spent"]);
+    assert_eq!(status(&place)["state"], "no-history");
+    let highest = shown["highest"].as_u64().unwrap();
+    sign(&place, highest + 1, 1).exits(3).prints_nothing();
+    let line = format!("ledger init key --first-epoch {}", highest + 1);
+    place.run(&line).exits(0);
+    sign(&place, highest + 1, 1).exits(0);
+    place.run("check key").exits(0);
 }
 
 #[test]

@@ -193,3 +193,29 @@ fn a_flipped_byte_in_the_store_signs_nothing_twice() {
     });
     assert!(cases > 200, "{cases} cases");
 }
+
+#[test]
+fn a_store_with_an_old_list_of_files_and_the_newest_log_is_refused() {
+    let place = Place::new();
+    fresh_key(&place);
+    for epoch in 0..2 {
+        sign(&place, epoch, 1).exits(0);
+    }
+    // What a copy of a directory in use can hold: files of one moment, and of a later one.
+    copy(&place.path("key"), &place.path("mixed"));
+    for epoch in 2..4 {
+        sign(&place, epoch, 1).exits(0);
+    }
+    for log in store_files(&place, ".log") {
+        copy(&log, &place.path("mixed/state").join(log.file_name().unwrap()));
+    }
+    copy(&place.path("key/ledger.mark"), &place.path("mixed/ledger.mark"));
+    for epoch in 0..4 {
+        let line = format!("sign mixed --epoch {epoch} --message {}", message(2));
+        let outcome = place.run(&line);
+        assert!(matches!(outcome.code, Some(1 | 3)), "{}", outcome.all());
+    }
+    assert_ne!(place.run("ledger show mixed --json").exits(1).json()["state"], "sound");
+    place.run("check mixed").exits(1).prints(&["ledger"]);
+    place.run("ledger export mixed").exits(3).prints_nothing();
+}

@@ -178,3 +178,45 @@ fn help_and_version_are_no_errors() {
         .prints(&["Exit codes: 0 done", "keygen", "verify"]);
     place.run("keygen --help").exits(0).prints(&["--seed-file", "--memory"]);
 }
+
+#[test]
+fn no_output_is_written_over_the_files_of_a_key() {
+    let place = Place::new();
+    place.run(&format!("keygen key --scheme {TINY}")).exits(0);
+    std::os::unix::fs::symlink(place.path("key/secret"), place.path("link")).unwrap();
+    let sign = format!("sign key --epoch 3 --message {MESSAGE}");
+    let outs = [
+        "key/secret",
+        "key/new",
+        "key/layers/00.nodes",
+        "key/state/CURRENT",
+        "link",
+    ];
+    for out in outs {
+        for line in [
+            sign.as_str(),
+            "public-key key",
+            "path key --epoch 1",
+            "ledger export key",
+        ] {
+            let refused = place.run(&format!("{line} --out {out}")).exits(2).prints_nothing();
+            refused.says(&["--out", "key directory"]);
+        }
+    }
+    // Nothing was spent on a signature that nobody could get.
+    place.run("ledger show key --json").exits(0).prints(&["\"spent\":0"]);
+    place.run("check key").exits(0);
+}
+
+#[test]
+fn a_signature_that_nobody_takes_is_a_failure_and_is_had_by_asking_again() {
+    let place = Place::new();
+    place.run(&format!("keygen key --scheme {TINY}")).exits(0);
+    let line = format!("sign key --epoch 3 --message {MESSAGE}");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = place.command(&line).stdout(writer).output().unwrap();
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("same message again"));
+    place.run(&line).exits(0);
+}

@@ -345,3 +345,24 @@ fn a_repair_is_stopped_by_a_signal_and_finished_by_the_next() {
     assert!(layer_files(&place.path("key")) == truth);
     place.run("check key").exits(0);
 }
+
+#[test]
+fn a_key_of_a_lifetime_of_2_to_the_32_is_repaired_in_every_level() {
+    let place = Place::new();
+    place
+        .run("keygen key --scheme leansig-p2-l32-top-v64-w8 --epochs 1")
+        .exits(0);
+    let whole = layer_files(&place.path("key"));
+    place.run("repair key").exits(0).prints(&["nothing to repair"]);
+    for level in [0, 10, 12, 16, 17, 20, 31, 32] {
+        flip_byte(&place.path(&format!("key/layers/{level:02}.nodes")), 4096 + 5);
+    }
+    place.run("check key").exits(1);
+    place.run("repair key").exits(0).prints(&["repaired"]);
+    assert!(layer_files(&place.path("key")) == whole);
+    fs::remove_dir_all(place.path("key/layers")).unwrap();
+    fs::remove_dir_all(place.path("key/state")).unwrap();
+    place.run("repair key").exits(0).prints(&["repaired"]);
+    assert!(layer_files(&place.path("key")) == whole);
+    place.run("check key").exits(0);
+}
