@@ -7,13 +7,16 @@
 use std::path::Path;
 
 use crate::hash::PrfKey;
+use crate::interop::ledger_json;
 use crate::interop::ssz::{PublicKey, Signature};
+#[cfg(feature = "records")]
+use crate::keydir::LedgerMark;
 use crate::keydir::{Manifest, Secret};
 use crate::layers::Header;
 use crate::scheme::Scheme;
 use crate::signing::verify;
 #[cfg(feature = "records")]
-use crate::state::{BatchRecord, CrownRecord, ProgressRecord, reencoded};
+use crate::state::{BatchRecord, CrownRecord, LedgerHead, LedgerRecord, ProgressRecord, reencoded};
 use crate::units::{KeyId, Level};
 
 /// Takes any bytes; an error says which promise was broken.
@@ -33,6 +36,15 @@ pub const ENTRIES: &[(&str, Entry)] = &[
     ("progress_record", |bytes| {
         record(reencoded::<ProgressRecord>(bytes), bytes)
     }),
+    #[cfg(feature = "records")]
+    ("ledger_record", |bytes| record(reencoded::<LedgerRecord>(bytes), bytes)),
+    #[cfg(feature = "records")]
+    ("ledger_head", |bytes| record(reencoded::<LedgerHead>(bytes), bytes)),
+    #[cfg(feature = "records")]
+    ("ledger_mark", ledger_mark),
+    #[cfg(feature = "records")]
+    ("ledger_mark_body", ledger_mark_body),
+    ("ledger_json", ledger),
     ("public_key", public_key),
     ("signature", signature),
     ("verify", verifying),
@@ -96,6 +108,45 @@ fn record(again: Option<Vec<u8>>, bytes: &[u8]) -> Result<(), String> {
         Some(again) if again != bytes => Err(format!("a record was read that would be written as {again:02x?}")),
         _ => Ok(()),
     }
+}
+
+#[cfg(feature = "records")]
+fn ledger_mark(bytes: &[u8]) -> Result<(), String> {
+    match LedgerMark::parse_bytes(bytes) {
+        Ok(mark) if mark.to_text().as_bytes() != bytes => {
+            Err("a mark was read that would be written otherwise".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The mark's fields behind a checksum that is right, which random changes never hit.
+#[cfg(feature = "records")]
+fn ledger_mark_body(body: &[u8]) -> Result<(), String> {
+    match std::str::from_utf8(body) {
+        Ok(body) => ledger_mark(LedgerMark::with_checksum(body).as_bytes()),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Each history of a ledger, written as `ledger export` writes it, is the same history.
+fn ledger(bytes: &[u8]) -> Result<(), String> {
+    let Ok(histories) = ledger_json::parse(bytes) else {
+        return Ok(());
+    };
+    for history in histories {
+        let mut text = ledger_json::head_text(&history.owner);
+        for (index, entry) in history.signed_epochs.iter().enumerate() {
+            text += if index == 0 { "" } else { "," };
+            text += &ledger_json::entry_text(entry);
+        }
+        text += ledger_json::TAIL_TEXT;
+        match ledger_json::parse(text.as_bytes()) {
+            Ok(again) if again == [history] => {}
+            other => return Err(format!("a history became another when it was written: {other:?}")),
+        }
+    }
+    Ok(())
 }
 
 /// The first byte chooses the scheme.

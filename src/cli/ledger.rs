@@ -1,9 +1,13 @@
 //! `keymill ledger`: which epochs are spent.
 
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use keymill::KeyDir;
 use keymill::ledger::{Export, LedgerCondition, LedgerStatus, import, init, show};
 use keymill::time::utc;
 use serde_json::json;
@@ -12,6 +16,11 @@ use super::failure::{self, Failure};
 use super::output::{OutArguments, line, print_json, print_lines, say};
 use super::process::keep_files_private;
 use crate::config::parse_count;
+
+/// What a ledger file may have for each epoch that the key stores, and for all else: three times what is written, so that
+/// other programs may write it wider, and list the histories of other keys too.
+const ENTRY_BYTES_MAX: u64 = 512;
+const LEDGER_BYTES_MAX: u64 = 1 << 20;
 
 /// Flags of ledger.
 #[derive(Debug, Args)]
@@ -101,8 +110,7 @@ fn run_export(directory: &Path, out: &OutArguments) -> Result<ExitCode, Failure>
 }
 
 fn run_import(directory: &Path, file: &Path) -> Result<ExitCode, Failure> {
-    let text =
-        std::fs::read(file).map_err(|error| Failure::usage(format!("'{}' cannot be read: {error}", file.display())))?;
+    let text = read_ledger(directory, file)?;
     let report = import(directory, file, &text)?;
     for conflict in &report.conflicts {
         say(format_args!(
@@ -129,6 +137,32 @@ fn run_import(directory: &Path, file: &Path) -> Result<ExitCode, Failure> {
         summary += &format!(", {} signed twice", report.conflicts.len());
     }
     failure::answer(report.conflicts.is_empty(), print_lines([summary]))
+}
+
+/// The content of a ledger file, which is no larger than one of this key can need to be.
+fn read_ledger(directory: &Path, path: &Path) -> Result<Vec<u8>, Failure> {
+    let epochs = KeyDir::open_sealed(directory)?.manifest().plan().stored().count();
+    let bytes_max = LEDGER_BYTES_MAX + ENTRY_BYTES_MAX * epochs;
+    let unreadable = |error| Failure::usage(format!("'{}' cannot be read: {error}", path.display()));
+    let file = File::open(path).map_err(unreadable)?;
+    // Some have no end, and the bound for a large key is more than memory holds.
+    let kind = file.metadata().map_err(unreadable)?.file_type();
+    if kind.is_char_device() || kind.is_block_device() {
+        return Err(Failure::usage(format!(
+            "'{}' is a device; name the file that 'keymill ledger export' wrote, or a pipe",
+            path.display()
+        )));
+    }
+    let mut text = Vec::new();
+    file.take(bytes_max + 1).read_to_end(&mut text).map_err(unreadable)?;
+    match text.len() as u64 > bytes_max {
+        true => Err(Failure::usage(format!(
+            "'{}' cannot be imported: it has more than {bytes_max} bytes, and a ledger of this key, which stores {epochs} \
+             epochs, needs less",
+            path.display()
+        ))),
+        false => Ok(text),
+    }
 }
 
 fn name(condition: LedgerCondition) -> &'static str {

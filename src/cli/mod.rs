@@ -45,9 +45,10 @@ use failure::Failure;
 #[command(
     version,
     propagate_version = true,
-    after_help = "Exit codes: 0 done; 1 the answer is no (verify: invalid, check: damage found, sign: epoch already \
-                  spent); 2 wrong usage or input; 3 the directory is damaged, locked, or not what was asked for; 4 the machine failed \
-                  (disk, memory): resumable; 130 interrupted: resumable."
+    after_help = "Exit codes: 0 done; 1 the answer is no (verify: invalid, check: damage found, sign: the epoch has \
+                  signed another message or an unknown one, ledger show: the key cannot sign, ledger import: an \
+                  epoch has signed two messages); 2 wrong usage or input; 3 the directory is damaged, locked, or not \
+                  what was asked for; 4 the machine failed (disk, memory): resumable; 130 interrupted: resumable."
 )]
 struct Arguments {
     /// Settings file; see config.toml in the repository for every setting.

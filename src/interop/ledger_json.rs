@@ -103,21 +103,28 @@ pub const TAIL_TEXT: &str = "]}]}";
 /// # Errors
 /// [`LedgerJsonError`] if anything in it is not as this version writes it; the place is named by its index.
 pub fn parse(text: &[u8]) -> Result<Vec<KeyHistory>, LedgerJsonError> {
-    // First the version alone: a later one may have other fields.
-    let any: AnyVersion = serde_json::from_slice(text)?;
-    if any.metadata.format != FORMAT {
-        let found = any.metadata.format;
-        return Err(LedgerJsonError::Format { found });
-    }
-    if any.metadata.interchange_format_version != VERSION {
-        let found = any.metadata.interchange_format_version;
-        return Err(LedgerJsonError::Version { found });
-    }
-    let text: LedgerText = serde_json::from_slice(text)?;
+    let text: LedgerText = serde_json::from_slice(text).map_err(|error| {
+        // A later version may have other fields: then that is what is wrong.
+        let any = serde_json::from_slice::<AnyVersion>(text);
+        let known = any.map(|any| check_version(any.metadata.format, any.metadata.interchange_format_version));
+        match known {
+            Ok(Err(other)) => other,
+            _ => error.into(),
+        }
+    })?;
+    check_version(text.metadata.format, text.metadata.interchange_format_version)?;
     let histories = text.data.into_iter().enumerate();
     histories
         .map(|(index, history)| history.read(&format!("data[{index}]")))
         .collect()
+}
+
+fn check_version(format: String, version: String) -> Result<(), LedgerJsonError> {
+    match (format.as_str(), version.as_str()) {
+        (FORMAT, VERSION) => Ok(()),
+        (FORMAT, _) => Err(LedgerJsonError::Version { found: version }),
+        _ => Err(LedgerJsonError::Format { found: format }),
+    }
 }
 
 #[derive(Deserialize)]
@@ -134,18 +141,15 @@ struct AnyMetadata {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LedgerText {
-    #[serde(rename = "metadata")]
-    _metadata: MetadataText,
+    metadata: MetadataText,
     data: Vec<HistoryText>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct MetadataText {
-    #[serde(rename = "format")]
-    _format: String,
-    #[serde(rename = "interchange_format_version")]
-    _version: String,
+    format: String,
+    interchange_format_version: String,
 }
 
 /// `null` is a value too: without `deserialize_with`, a field that is left out would be taken for it.

@@ -56,28 +56,32 @@ impl LedgerMark {
 
     /// Reads the mark of whatever key; `None` if there is no such file.
     pub(crate) fn read_any(path: &Path) -> Result<Option<Self>, KeyDirError> {
-        let damaged = |what| KeyDirError::LedgerMark {
-            path: path.to_owned(),
-            what,
-        };
         let file = match attempt("open", path, || File::open(path)) {
             Err(failure) if failure.is_missing() => return Ok(None),
             file => file?,
         };
         let mut bytes = Vec::new();
         attempt("read", path, || file.take(TEXT_BYTES_MAX).read_to_end(&mut bytes))?;
-        let text = String::from_utf8(bytes).map_err(|_| damaged("it is not text"))?;
-        let mark = Self::parse(&text).ok_or_else(|| damaged("it is not what keymill writes"))?;
-        // There is one way to write a mark, its checksum included.
-        if mark.to_text() != text {
-            return Err(damaged(
-                "its checksum does not match; it was changed after keymill wrote it",
-            ));
-        }
-        Ok(Some(mark))
+        let mark = Self::parse_bytes(&bytes);
+        mark.map(Some).map_err(|what| KeyDirError::LedgerMark {
+            path: path.to_owned(),
+            what,
+        })
     }
 
-    fn to_text(&self) -> String {
+    /// Reads the mark of any key; the error says what the bytes are not.
+    pub(crate) fn parse_bytes(bytes: &[u8]) -> Result<Self, &'static str> {
+        let text = std::str::from_utf8(bytes).map_err(|_| "it is not text")?;
+        let mark = Self::parse(text).ok_or("it is not what keymill writes")?;
+        // There is one way to write a mark, its checksum included.
+        match mark.to_text() == text {
+            true => Ok(mark),
+            false => Err("its checksum does not match; it was changed after keymill wrote it"),
+        }
+    }
+
+    /// The one way in which it is written.
+    pub(crate) fn to_text(&self) -> String {
         let extent = &self.extent;
         let highest = extent.highest;
         let highest = highest.map_or_else(|| "none".to_owned(), |epoch| epoch.to_string());
@@ -88,6 +92,11 @@ impl LedgerMark {
             extent.spent,
             hex::encode(extent.digest)
         );
+        Self::with_checksum(&body)
+    }
+
+    /// The body of a mark and the line that belongs behind it.
+    pub(crate) fn with_checksum(body: &str) -> String {
         let checksum = hex::encode(Sha3_256::digest(body.as_bytes()));
         format!("{body}checksum {checksum}\n")
     }

@@ -5,7 +5,7 @@ mod damage_tests;
 pub(crate) mod durable;
 mod error;
 mod fillers;
-#[cfg(feature = "keygen")]
+#[cfg(any(feature = "keygen", all(fuzzing, feature = "records")))]
 mod ledger_mark;
 mod lock;
 mod manifest;
@@ -16,7 +16,7 @@ use std::path::Path;
 
 pub use error::KeyDirError;
 pub use fillers::Fillers;
-#[cfg(feature = "keygen")]
+#[cfg(any(feature = "keygen", all(fuzzing, feature = "records")))]
 pub(crate) use ledger_mark::LedgerMark;
 pub(crate) use lock::DirectoryLock;
 pub(crate) use manifest::FORMAT_VERSION;

@@ -13,6 +13,10 @@ use crate::units::{BatchIndex, Level};
 const FAMILIES: [&str; 4] = ["meta", "batches", "crown", "ledger"];
 const BINDING: [u8; 32] = [0xb1; 32];
 const BATCHES: u64 = 64;
+/// So many are committed at a time,
+const GROUP: u64 = 4;
+/// and so many between two openings: the last of them are in the log alone.
+const LOGGED: u64 = 16;
 /// Flips in each file, at most.
 const FLIPS: u64 = 48;
 const SEED: u64 = 0x6b65_796d;
@@ -38,11 +42,13 @@ fn progress() -> ProgressRecord {
 /// A store with all its records, some in tables and some in the log.
 fn make(path: &Path) {
     Store::create(path, &FAMILIES, &BINDING).unwrap();
-    for first in (0..BATCHES).step_by(16) {
+    for first in (0..BATCHES).step_by(LOGGED as usize) {
         // Opening it again writes the log of the time before into tables.
         let store = Store::open(path, &BINDING).unwrap();
-        for group in (first..first + 16).step_by(4) {
-            let group: Vec<_> = (group..group + 4).map(|b| (BatchIndex(b), batch_record(b))).collect();
+        for group in (first..first + LOGGED).step_by(GROUP as usize) {
+            let group: Vec<_> = (group..group + GROUP)
+                .map(|b| (BatchIndex(b), batch_record(b)))
+                .collect();
             store.commit_batches(&group, &progress()).unwrap();
         }
         let levels: Vec<_> = (10..19).map(|level| (Level(level), crown_record(level))).collect();
@@ -50,23 +56,25 @@ fn make(path: &Path) {
     }
 }
 
-/// Reads everything. What there is, is what was written; gives the number of records, or the error that ended it.
-fn read(store: &Store, place: &str) -> Result<u64, StateError> {
-    let mut found = 0;
+/// Reads everything. What there is, is what was written; gives the batches that there are, or the error that ended it.
+fn read(store: &Store, place: &str) -> Result<Vec<u64>, StateError> {
+    let mut found = Vec::new();
     for batch in (0..BATCHES).map(BatchIndex) {
         if let Some(record) = store.batch(batch)? {
             assert_eq!(record, batch_record(batch.0), "{place}: batch {batch}");
-            found += 1;
+            found.push(batch.0);
         }
     }
+    let mut listed = Vec::new();
     for entry in store.batches()? {
         let (batch, record) = entry?;
         assert_eq!(record, batch_record(batch.0), "{place}: batch {batch}");
+        listed.push(batch.0);
     }
+    assert_eq!(listed, found, "{place}");
     for level in 10..19 {
         if let Some(record) = store.crown(Level(level))? {
             assert_eq!(record, crown_record(level), "{place}: level {level}");
-            found += 1;
         }
     }
     store.read_through()?;
@@ -124,7 +132,15 @@ fn a_flipped_byte_of_the_store_is_an_error_or_a_missing_record_never_another_one
                     // What can be repaired, and is never taken for a failure of the machine.
                     Err(StateError::Damaged { .. }) => errors += 1,
                     Err(error) => panic!("{at}: {error}"),
-                    Ok(found) => assert!(found <= BATCHES + 9, "{at}"),
+                    // What is lost is the end of the log, from a group on: never a batch from among others.
+                    Ok(found) => {
+                        let whole = found.len() as u64;
+                        assert_eq!(found, (0..whole).collect::<Vec<_>>(), "{at}");
+                        assert!(
+                            whole >= BATCHES - LOGGED && whole.is_multiple_of(GROUP),
+                            "{at}: {whole}"
+                        );
+                    }
                 }
             }
             flips += 1;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha3::{Digest, Sha3_256};
 
+use super::records::text;
 use crate::units::Epoch;
 
 const ENTRY_DOMAIN: &[u8] = b"keymill/1 ledger entry";
@@ -13,6 +14,7 @@ pub(crate) struct LedgerRecord {
     /// SHA3-256 of the message; none if the epoch was imported without one, and is spent on a message that nobody knows.
     pub(crate) message_digest: Option<[u8; 32]>,
     /// Identifier of the scheme.
+    #[serde(deserialize_with = "text")]
     pub(crate) scheme: String,
     /// When it was spent, in milliseconds since 1970; 0 if that is not known.
     pub(crate) signed_unix_ms: u64,

@@ -89,6 +89,11 @@ fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Resu
     deserializer.deserialize_seq(Items(PhantomData))
 }
 
+/// A text, taken from where it stands. Its length is a claim too; a text of its own would be made room for first.
+pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    <&str>::deserialize(deserializer).map(str::to_owned)
+}
+
 /// The bytes that a record which can be read is written as.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn reencoded<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Option<Vec<u8>> {

@@ -2,17 +2,21 @@
 
 use std::process::Command;
 
+use crate::skip::{self, skip};
+
 /// An old CPU: no vector instructions beyond SSE2.
 fn on_an_old_cpu() -> Option<std::process::Output> {
     let mut command = Command::new("qemu-x86_64");
     command.args(["-cpu", "qemu64", env!("CARGO_BIN_EXE_keymill"), "schemes"]);
+    // The program takes it for a setting, and an unknown one.
+    command.env_remove(skip::VARIABLE);
     command.output().ok()
 }
 
 #[test]
 fn a_cpu_that_lacks_the_compiled_features_is_refused_by_name_and_never_crashes() {
     let Some(output) = on_an_old_cpu() else {
-        println!("not tested: qemu-x86_64 is not installed (Debian: qemu-user)");
+        skip("qemu-x86_64 is not installed (Debian: qemu-user)");
         return;
     };
     let messages = String::from_utf8(output.stderr).unwrap();

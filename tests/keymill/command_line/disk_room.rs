@@ -12,6 +12,7 @@ use rustix::process::Signal;
 use super::fixtures::{LONG, MESSAGE, SEED, SMALL_GROUPS, TINY, finished_key, stopped_key};
 use super::program::Place;
 use crate::layers_on_disk::layer_files;
+use crate::skip::skip;
 use crate::support::Numbers;
 
 /// A file system in memory, unmounted at the end.
@@ -29,7 +30,7 @@ impl SmallDisk {
             .output();
         let done = mounted.is_ok_and(|output| output.status.success());
         if !done {
-            eprintln!("skipped: a file system of its own cannot be mounted here");
+            skip("a file system of its own cannot be mounted here, which needs root");
         }
         done.then(|| Self { at: at.to_owned() })
     }
@@ -216,7 +217,7 @@ fn writes_cut_short_at_any_length_end_the_job_with_a_word_and_the_same_command_g
         let mut prlimit = Command::new("prlimit");
         prlimit.arg(format!("--fsize={limit}"));
         let Some(outcome) = place.run_under(prlimit, &[], &line) else {
-            println!("not tested: prlimit is not installed (Debian: util-linux)");
+            skip("prlimit is not installed (Debian: util-linux)");
             return;
         };
         let all = format!("limit {limit}\n{}", outcome.all());

@@ -14,6 +14,7 @@ use rustix::process::Signal;
 use super::fixtures::{LONG, SEED, SMALL_GROUPS, TINY, stopped_key};
 use super::program::{Outcome, Place};
 use crate::layers_on_disk::layer_files;
+use crate::skip::skip;
 
 /// The calls, by the name that strace knows them by, and by those that messages have.
 const CALLS: [(&str, &[&str]); 21] = [
@@ -124,7 +125,7 @@ impl Job {
     fn points(&self) -> Option<Vec<Point>> {
         let recorded = self.traced(None).filter(|(outcome, _)| outcome.code == Some(0));
         let Some((_, log)) = recorded else {
-            println!("not tested: strace is not installed, or may not trace here (Debian: strace)");
+            skip("strace is not installed, or may not trace here (Debian: strace)");
             return None;
         };
         let root = self.place.path("").display().to_string();

@@ -1,6 +1,7 @@
 //! Ledgers carried from one copy of a key to another.
 
 use std::fs;
+use std::process::{Command, Stdio};
 
 use keymill::interop::ledger_json::parse;
 use proptest::prelude::*;
@@ -8,7 +9,7 @@ use sha3::{Digest, Sha3_256};
 
 use super::fixtures::{OTHER_TINY, TINY, changing_nothing, edit, finished_key};
 use super::ledger::{fresh_key, message, sign, status};
-use super::program::Place;
+use super::program::{Outcome, Place};
 
 /// Two copies of one key, `key` and `other`; epochs 3 and 9 are spent in the first one only, then exported into `ledger`.
 fn exported() -> Place {
@@ -203,6 +204,48 @@ fn a_ledger_of_another_key_or_with_epochs_outside_is_refused_and_nothing_is_impo
         }
     });
     assert_eq!(status(&place)["spent"], 0);
+}
+
+#[test]
+fn a_file_larger_than_a_ledger_of_the_key_can_be_is_refused_and_one_without_end_is_not_waited_for() {
+    let place = exported();
+    let ledger = fs::read(place.path("ledger")).unwrap();
+    // What a key of 256 epochs may need.
+    let bytes_max = (1 << 20) + 512 * 256;
+    let widened = |bytes: usize| [&ledger[..], &vec![b' '; bytes - ledger.len()]].concat();
+    place.file("larger", widened(bytes_max + 1));
+    changing_nothing(&place, || {
+        place.run("ledger import key larger").exits(2).prints_nothing().says(&[
+            "'larger'",
+            "more than 1179648 bytes",
+            "256 epochs",
+        ]);
+        place
+            .run("ledger import key /dev/zero")
+            .exits(2)
+            .prints_nothing()
+            .says(&["'/dev/zero'", "device"]);
+    });
+    place.file("ledger", widened(bytes_max));
+    place.run("ledger import key ledger").exits(0).prints(&["2 known"]);
+    // A pipe may have no end either.
+    let line = "ledger import key /dev/stdin";
+    let piped = |source: &mut Command| {
+        let mut source = source
+            .current_dir(place.path(""))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut import = place.command(line);
+        let output = import.stdin(source.stdout.take().unwrap()).output().unwrap();
+        // Its output, which a process without end ends by, is gone with the command.
+        drop(import);
+        source.wait().unwrap();
+        Outcome::new(line, output)
+    };
+    let endless = piped(&mut Command::new("yes")).exits(2).prints_nothing();
+    endless.says(&["more than 1179648 bytes"]);
+    piped(Command::new("cat").arg("ledger")).exits(0).prints(&["2 known"]);
 }
 
 #[test]

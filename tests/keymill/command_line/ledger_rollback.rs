@@ -52,7 +52,9 @@ fn refused_until_begun_anew(place: &Place, state: &str, message: &[&str], damage
     place.run("ledger export key").exits(3).prints_nothing().says(message);
     place.run("ledger init key --first-epoch 5").exits(0);
     place.run("check key").exits(0);
-    sign(place, 4, 2).prints_nothing();
+    // A store that was put back has lost the entry of epoch 4; any other still knows the message.
+    let code = if damaged_file == "state" { 3 } else { 1 };
+    sign(place, 4, 2).exits(code).prints_nothing();
     sign(place, 3, 2).exits(1);
     sign(place, 5, 2).exits(0);
 }
