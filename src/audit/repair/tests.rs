@@ -343,19 +343,19 @@ impl Medium for Intruded {
             other => panic!("{other}"),
         }
         self.refusals.fetch_add(1, Ordering::Relaxed);
-        Disk.create(path, bytes, header)
+        Disk::default().create(path, bytes, header)
     }
 
     fn sync_names(&self, directory: &Path) -> Result<(), IoFailure> {
-        Disk.sync_names(directory)
+        Disk::default().sync_names(directory)
     }
 
     fn open(&self, path: &Path, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError> {
-        Disk.open(path, bytes)
+        Disk::default().open(path, bytes)
     }
 
     fn protect(&self, path: &Path) -> Result<(), IoFailure> {
-        Disk.protect(path)
+        Disk::default().protect(path)
     }
 }
 

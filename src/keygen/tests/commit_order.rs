@@ -19,22 +19,22 @@ struct FailingSync {
 
 impl Medium for FailingSync {
     fn create(&self, path: &Path, bytes: u64, header: &[u8]) -> Result<(), IoFailure> {
-        Disk.create(path, bytes, header)
+        Disk::default().create(path, bytes, header)
     }
 
     fn sync_names(&self, directory: &Path) -> Result<(), IoFailure> {
-        Disk.sync_names(directory)
+        Disk::default().sync_names(directory)
     }
 
     fn open(&self, path: &Path, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError> {
         Ok(Box::new(FailingFile {
-            file: Disk.open(path, bytes)?,
+            file: Disk::default().open(path, bytes)?,
             medium: self.clone(),
         }))
     }
 
     fn protect(&self, path: &Path) -> Result<(), IoFailure> {
-        Disk.protect(path)
+        Disk::default().protect(path)
     }
 }
 
@@ -72,7 +72,7 @@ impl LayerFile for FailingFile {
 #[test]
 fn a_failed_sync_ends_the_job_is_never_repeated_and_commits_nothing_of_its_group() {
     let whole = tempfile::tempdir().unwrap();
-    run(whole.path(), Box::new(Disk)).unwrap();
+    run(whole.path(), Box::new(Disk::default())).unwrap();
     let expected = layers(whole.path());
     // A group of one batch syncs its 11 levels; the crown syncs the levels 10 to 18.
     for fail_at in (0..BATCHES as usize * 11 + 9).step_by(3) {
@@ -96,7 +96,7 @@ fn a_failed_sync_ends_the_job_is_never_repeated_and_commits_nothing_of_its_group
             BATCHES.min(fail_at as u64 / 11),
             "sync {fail_at}"
         );
-        run(directory.path(), Box::new(Disk)).unwrap();
+        run(directory.path(), Box::new(Disk::default())).unwrap();
         assert!(
             layers(directory.path()) == expected,
             "sync {fail_at}: the resumed key differs"
@@ -116,10 +116,10 @@ fn a_committed_batch_that_was_damaged_is_computed_again() {
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[4096 + 77] ^= 0x10;
     std::fs::write(&path, &bytes).unwrap();
-    let summary = run(directory.path(), Box::new(Disk)).unwrap();
+    let summary = run(directory.path(), Box::new(Disk::default())).unwrap();
     assert_eq!(summary.epochs_computed, 3 * 1024);
     let whole = tempfile::tempdir().unwrap();
-    run(whole.path(), Box::new(Disk)).unwrap();
+    run(whole.path(), Box::new(Disk::default())).unwrap();
     assert!(layers(directory.path()) == layers(whole.path()));
 }
 
@@ -128,9 +128,9 @@ fn a_creation_that_is_cancelled_is_interrupted_and_the_same_request_finishes_it(
     let directory = tempfile::tempdir().unwrap();
     let cancel = CancelHandle::default();
     cancel.cancel();
-    let stopped = open(directory.path(), Box::new(Disk), cancel).err();
+    let stopped = open(directory.path(), Box::new(Disk::default()), cancel).err();
     assert!(matches!(stopped, Some(KeygenError::Interrupted)), "{stopped:?}");
     assert!(!directory.path().join("layers").exists());
-    let summary = run(directory.path(), Box::new(Disk)).unwrap();
+    let summary = run(directory.path(), Box::new(Disk::default())).unwrap();
     assert_eq!(summary.epochs_computed, BATCHES * 1024);
 }
