@@ -2,6 +2,8 @@
 
 mod batches;
 mod crown;
+#[cfg(test)]
+mod durability_tests;
 mod error;
 mod files;
 mod report;

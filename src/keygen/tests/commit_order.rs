@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use super::{BATCHES, layers, open, records, run};
 use crate::failure::{IoFailure, attempt};
-use crate::keygen::{CancelHandle, KeygenError};
+use crate::faults::{Fate, Faults};
+use crate::keygen::{CancelHandle, KeygenError, NoProgress};
 use crate::layers::{Disk, LayerError, LayerFile, Medium};
 
 /// Counts syncs, and fails the n-th: its data is lost, as a disk that gives up on a page loses it.
@@ -121,6 +122,45 @@ fn a_committed_batch_that_was_damaged_is_computed_again() {
     let whole = tempfile::tempdir().unwrap();
     run(whole.path(), Box::new(Disk::default())).unwrap();
     assert!(layers(directory.path()) == layers(whole.path()));
+}
+
+#[test]
+fn a_job_that_goes_on_reads_layer_files_from_the_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let cut_short = |call| {
+        Faults::below(directory.path(), move |now, path| match now == call {
+            true if path.ends_with("05.nodes") => Fate::Fail(5),
+            _ => Fate::Pass,
+        })
+    };
+    let faults = cut_short("write to mapping");
+    run(directory.path(), Box::<Disk>::default()).unwrap_err();
+    drop(faults);
+    let calls = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&calls);
+    let faults = Faults::below(directory.path(), move |call, path| {
+        if path.ends_with("05.nodes") {
+            noted.lock().unwrap().push(call);
+        }
+        Fate::Pass
+    });
+    let cancel = CancelHandle::default();
+    let job = open(directory.path(), Box::<Disk>::default(), cancel.clone()).unwrap();
+    cancel.cancel();
+    job.run(&NoProgress).unwrap_err();
+    drop(faults);
+    let calls = calls.lock().unwrap();
+    let expected = ["open", "stat", "fallocate", "fsync", "posix_fadvise", "mmap", "pread"];
+    assert_eq!(calls[..7], expected);
+    for call in ["fsync", "posix_fadvise"] {
+        let faults = cut_short(call);
+        let failed = run(directory.path(), Box::<Disk>::default()).unwrap_err();
+        drop(faults);
+        assert!(
+            matches!(failed, KeygenError::Layer(LayerError::Io(_))),
+            "{call}: {failed}"
+        );
+    }
 }
 
 #[test]
