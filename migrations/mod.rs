@@ -65,19 +65,21 @@ pub enum MigrationError {
 pub fn migrate(directory: &Path, dry_run: bool) -> Result<Vec<String>, MigrationError> {
     let key = KeyDir::open_any_version(directory)?;
     let (paths, manifest) = (key.paths(), key.manifest());
+    let medium = Disk::default();
     let context = Context {
         paths,
         manifest,
-        medium: &Disk,
+        medium: &medium,
     };
     let titles = pending(&context, &steps());
     if dry_run || titles.is_empty() {
         return Ok(titles);
     }
     let _lock = DirectoryLock::take(&paths.lock())?;
+    paths.remove_temporaries()?;
     // Once more, now that nobody else can be writing it.
     let manifest = KeyDir::open_any_version(directory)?.manifest().clone();
-    run(paths, manifest, &Disk, &steps(), |_| true)?;
+    run(paths, manifest, &medium, &steps(), |_| true)?;
     Ok(titles)
 }
 

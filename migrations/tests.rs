@@ -101,7 +101,7 @@ fn content(paths: &KeyPaths) -> BTreeMap<String, Vec<u8>> {
 /// Runs all steps with an interruption before the action of this number; `None` when there are fewer actions.
 fn run_interrupted(paths: &KeyPaths, stop_before: usize) -> Option<Manifest> {
     let mut seen = 0;
-    let outcome = run(paths, manifest(), &Disk, &all_steps(), |_| {
+    let outcome = run(paths, manifest(), &Disk::default(), &all_steps(), |_| {
         seen += 1;
         seen <= stop_before
     });
@@ -134,7 +134,7 @@ fn a_migration_interrupted_at_any_point_ends_where_an_uninterrupted_one_ends() {
         let version = version.split('\n').next().unwrap().parse().unwrap();
         let mut manifest = self::manifest();
         manifest.format_version = version;
-        let finished = run(&paths, manifest, &Disk, &all_steps(), |_| true).unwrap();
+        let finished = run(&paths, manifest, &Disk::default(), &all_steps(), |_| true).unwrap();
         assert_eq!(finished.format_version, 3);
         assert!(content(&paths) == expected, "interrupted before action {points}");
         points += 1;
@@ -169,12 +169,12 @@ fn what_a_migration_would_do_is_what_it_does() {
     let context = Context {
         paths: &paths,
         manifest: &manifest,
-        medium: &Disk,
+        medium: &Disk::default(),
     };
     let promised = super::pending(&context, &all_steps());
     assert!(!paths.layers().exists(), "looking ahead wrote something");
     let mut done = Vec::new();
-    run(&paths, manifest.clone(), &Disk, &all_steps(), |title| {
+    run(&paths, manifest.clone(), &Disk::default(), &all_steps(), |title| {
         done.push(title.to_owned());
         true
     })
@@ -188,8 +188,11 @@ fn what_a_migration_would_do_is_what_it_does() {
 fn nothing_is_migrated_that_is_up_to_date() {
     let directory = tempfile::tempdir().unwrap();
     let paths = begin(directory.path());
-    let manifest = run(&paths, manifest(), &Disk, &steps(), |_| true).unwrap();
-    let again = run(&paths, manifest, &Disk, &steps(), |title| panic!("did: {title}")).unwrap();
+    let manifest = run(&paths, manifest(), &Disk::default(), &steps(), |_| true).unwrap();
+    let again = run(&paths, manifest, &Disk::default(), &steps(), |title| {
+        panic!("did: {title}")
+    })
+    .unwrap();
     assert_eq!(again.format_version, 2);
 }
 
@@ -202,7 +205,7 @@ fn from_version_1(origin: Origin, sealed: bool, marked: bool) -> (tempfile::Temp
     let fillers = vec![1; manifest().plan().filler_count() * scheme.digest_bytes()];
     let commitment = commitment(&PrfKey::new([3; 32]));
     let manifest = Manifest::begin(manifest().plan().clone(), [1; 20], commitment, origin, fillers);
-    let manifest = run(&paths, manifest, &Disk, &steps()[..1], |_| true).unwrap();
+    let manifest = run(&paths, manifest, &Disk::default(), &steps()[..1], |_| true).unwrap();
     assert_eq!(manifest.format_version, 1);
     if marked {
         LedgerMark::of_empty(manifest.key_id())
@@ -210,7 +213,7 @@ fn from_version_1(origin: Origin, sealed: bool, marked: bool) -> (tempfile::Temp
             .unwrap();
     }
     let manifest = if sealed { manifest.sealed(vec![1; 32]) } else { manifest };
-    let manifest = run(&paths, manifest, &Disk, &steps(), |_| true).unwrap();
+    let manifest = run(&paths, manifest, &Disk::default(), &steps(), |_| true).unwrap();
     (directory, manifest)
 }
 
@@ -253,7 +256,7 @@ fn a_ledger_that_has_entries_is_not_begun_anew_nor_is_its_mark() {
     // As if an old manifest had been put back.
     let mut old = manifest.clone();
     old.format_version = 1;
-    run(&paths, old, &Disk, &steps(), |_| true).unwrap();
+    run(&paths, old, &Disk::default(), &steps(), |_| true).unwrap();
     assert_eq!(head(directory.path(), &manifest).unwrap(), written);
     assert!(!paths.ledger_mark().exists(), "the loss of the mark is hidden");
 }

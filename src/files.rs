@@ -1,9 +1,11 @@
-//! Directories: made for their owner alone, and their entries made durable.
+//! Directories, made for their owner alone, and files, opened and made durable.
 
-use std::fs::{DirBuilder, File};
-use std::io::ErrorKind;
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{Error, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+
+use rustix::fs::OFlags;
 
 use crate::failure::{IoFailure, attempt};
 
@@ -15,20 +17,48 @@ pub(crate) fn make_directory(directory: &Path) -> Result<(), IoFailure> {
     builder.mode(DIRECTORY_MODE);
     match attempt("mkdir", directory, || builder.create(directory)) {
         // A directory: not a link to one, behind which files would come to lie elsewhere.
-        Err(failure) if failure.source.kind() == ErrorKind::AlreadyExists => {
-            match attempt("lstat", directory, || std::fs::symlink_metadata(directory))?.is_dir() {
-                true => Ok(()),
-                false => Err(failure),
-            }
-        }
+        Err(failure) if failure.source.kind() == ErrorKind::AlreadyExists => match is_directory(directory)? {
+            true => Ok(()),
+            false => Err(failure),
+        },
         result => result,
     }
+}
+
+/// Opens a file that has to be a regular one, with these flags beside those in `options`.
+///
+/// A FIFO that took its place would keep us waiting for somebody at its other end (fifo(7)), and O_NONBLOCK does not; of a
+/// regular file the flag changes nothing (open(2)).
+pub(crate) fn open_regular(path: &Path, options: &mut OpenOptions, flags: OFlags) -> Result<File, IoFailure> {
+    options.custom_flags((flags | OFlags::NONBLOCK).bits() as i32);
+    attempt("open", path, || {
+        let file = options.open(path)?;
+        match file.metadata()?.is_file() {
+            true => Ok(file),
+            false => Err(Error::new(ErrorKind::InvalidInput, "it is not a regular file")),
+        }
+    })
+}
+
+/// Opens a regular file for reading, also through a link.
+pub(crate) fn open_to_read(path: &Path) -> Result<File, IoFailure> {
+    open_regular(path, OpenOptions::new().read(true), OFlags::empty())
 }
 
 /// Makes a file durable, with one call. [`File::sync_all`] would repeat one that a signal interrupted, and no failed sync
 /// is repeated (docs/DURABILITY.md).
 pub(crate) fn sync_file(file: &File, path: &Path) -> Result<(), IoFailure> {
     attempt("fsync", path, || rustix::fs::fsync(file))
+}
+
+/// Drops what the page cache has of a file, so that it is read from the disk. Pages can be cached, right, and not on the
+/// disk: after a write-back that failed, Linux marks them clean all the same (fsync(2), EIO). Dirty pages stay, so sync
+/// first; and so do those that another process has mapped (posix_fadvise(2), POSIX_FADV_DONTNEED).
+#[cfg(feature = "keygen")]
+pub(crate) fn drop_cached(file: &File, path: &Path) -> Result<(), IoFailure> {
+    attempt("posix_fadvise", path, || {
+        rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed)
+    })
 }
 
 /// Makes the entries of a directory durable.
@@ -40,13 +70,26 @@ pub(crate) fn sync_directory(directory: &Path) -> Result<(), IoFailure> {
 /// Opens every file in a directory for reading, and names the first that cannot be. Those that vanish meanwhile do not count.
 pub(crate) fn open_each_file(directory: &Path) -> Result<(), IoFailure> {
     for entry in attempt("opendir", directory, || std::fs::read_dir(directory))? {
-        let path = attempt("readdir", directory, || entry)?.path();
-        match attempt("open", &path, || File::open(&path)) {
+        let entry = attempt("readdir", directory, || entry)?;
+        let path = entry.path();
+        let opened = attempt("lstat", &path, || entry.file_type()).and_then(|kind| match kind.is_dir() {
+            true => Ok(()),
+            false => open_to_read(&path).map(drop),
+        });
+        match opened {
             Err(failure) if !failure.is_missing() => return Err(failure),
             _ => {}
         }
     }
     Ok(())
+}
+
+/// Whether there is a directory of this name; a link to one is none.
+pub(crate) fn is_directory(path: &Path) -> Result<bool, IoFailure> {
+    match attempt("lstat", path, || std::fs::symlink_metadata(path)) {
+        Err(failure) if failure.is_missing() => Ok(false),
+        metadata => Ok(metadata?.is_dir()),
+    }
 }
 
 /// Whether there is anything of this name, be it a link that leads nowhere; that it cannot be told is an error, not a no.

@@ -10,6 +10,7 @@ use rustix::fs::OFlags;
 
 use super::KeyDirError;
 use crate::failure::{attempt, write_whole};
+use crate::files::{open_regular, open_to_read};
 
 /// A reader that asks whether the directory is locked holds the lock for a moment; so try more than once.
 const ATTEMPTS: u32 = 4;
@@ -27,8 +28,8 @@ impl DirectoryLock {
     pub(crate) fn take(path: &Path) -> Result<Self, KeyDirError> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
-        options.mode(LOCK_MODE).custom_flags(OFlags::NOFOLLOW.bits() as i32);
-        let mut file = attempt("open", path, || options.open(path))?;
+        options.mode(LOCK_MODE);
+        let mut file = open_regular(path, &mut options, OFlags::NOFOLLOW)?;
         for number in 1..=ATTEMPTS {
             match file.try_lock() {
                 Ok(()) => break,
@@ -53,7 +54,7 @@ impl DirectoryLock {
 
     /// Who holds the lock at this moment, without taking it for longer than it takes to look.
     pub(crate) fn holder(path: &Path) -> Option<String> {
-        let mut file = File::open(path).ok()?;
+        let mut file = open_to_read(path).ok()?;
         match file.try_lock_shared() {
             Err(TryLockError::WouldBlock) => Some(read_holder(&mut file)),
             _ => None,

@@ -1,6 +1,5 @@
 //! DIR/secret: the one file that must stay secret (docs/FORMAT.md, "secret").
 
-use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -12,6 +11,7 @@ use super::durable;
 use super::error::KeyDirError;
 use super::manifest::Origin;
 use crate::failure::attempt;
+use crate::files::open_to_read;
 use crate::hash::{DrawnKey, PrfKey, derive_fillers, draw_key};
 use crate::plan::Plan;
 use crate::scheme::PARAMETER_BYTES;
@@ -91,7 +91,7 @@ impl Secret {
 
     /// Reads the file, and where its secret came from; `None` if there is none.
     pub(crate) fn read(path: &Path) -> Result<Option<(Self, Origin)>, KeyDirError> {
-        let file = match attempt("open", path, || File::open(path)) {
+        let file = match open_to_read(path) {
             Err(failure) if failure.is_missing() => return Ok(None),
             file => file?,
         };

@@ -9,9 +9,6 @@ use crate::plan::{LevelSpan, pieces};
 use crate::state::{CrownRecord, Store};
 use crate::units::{Level, NodeIndex, Slice};
 
-/// Nodes that are synced in one call. A level of a large key has gigabytes, and a call in flight cannot be abandoned.
-const SYNC_NODES: u64 = 1 << 17;
-
 /// Folds the crown, makes it durable, commits its checksums, and gives the root.
 pub(super) fn fold(
     manifest: &Manifest,
@@ -84,11 +81,7 @@ fn finish_level(
     cancel: &CancelHandle,
 ) -> Result<(), KeygenError> {
     let (level, stored) = (span.level, span.stored.clone());
-    for start in stored.clone().step_by(SYNC_NODES as usize) {
-        cancel.proceed()?;
-        let nodes = start..(start + SYNC_NODES).min(stored.end);
-        writer.sync(&Slice { level, nodes })?;
-    }
+    writer.sync_level(span, || cancel.proceed())?;
     let (mut piece_crc32, mut bytes) = (Vec::new(), Vec::new());
     for piece in pieces(level, stored) {
         cancel.proceed()?;

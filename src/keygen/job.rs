@@ -14,7 +14,7 @@ use super::request::{KeyDefaults, KeyRequest};
 use super::{KeygenError, crown, recovery};
 use crate::hash::{Kernel, kernel};
 use crate::keydir::{KeyDir, Manifest};
-use crate::layers::{LayerWriter, Medium, StoppableDisk};
+use crate::layers::{Disk, LayerWriter, Medium};
 use crate::plan::{BudgetTooSmall, MemoryPlan, Plan};
 use crate::state::{ProgressRecord, Store};
 use crate::time::unix_ms;
@@ -91,7 +91,7 @@ impl KeygenJob {
         options: JobOptions,
         cancel: CancelHandle,
     ) -> Result<Self, KeygenError> {
-        let medium = StoppableDisk::new(cancel.flag());
+        let medium = Disk::new(cancel.flag());
         Self::open_on(Box::new(medium), directory, request, defaults, options, cancel)
     }
 

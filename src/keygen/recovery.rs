@@ -9,7 +9,9 @@ use crate::plan::Plan;
 use crate::state::{BatchRecord, Store};
 use crate::units::{BatchIndex, Slice};
 
-/// Compares all committed batches with their checksums.
+/// Compares all committed batches with their checksums, and removes the records of those that do not match. They are
+/// computed again, which puts the right bytes into the page cache long before they are on the disk: a record that stood
+/// meanwhile would vouch for them after a sync that failed (fsync(2), EIO) or never came.
 pub(super) fn check_batches(
     plan: &Plan,
     writer: &LayerWriter,
@@ -18,6 +20,7 @@ pub(super) fn check_batches(
     progress: &dyn Progress,
 ) -> Result<DoneSet, KeygenError> {
     let mut done = DoneSet::none(plan.batches());
+    let mut damaged = Vec::new();
     let mut bytes = Vec::new();
     for entry in store.batches()? {
         let (batch, record) = entry?;
@@ -31,8 +34,10 @@ pub(super) fn check_batches(
         } else {
             tracing::warn!("batch {batch} does not match its checksums and is computed again");
             progress.event(Event::Damaged { batch });
+            damaged.push(Store::batch_key(batch));
         }
     }
+    store.remove_batches(&damaged)?;
     Ok(done)
 }
 

@@ -11,7 +11,7 @@ use crate::failure::IoFailure;
 use crate::faults::{Fate, Faults};
 use crate::hash::kernel;
 use crate::keydir::{KeyPaths, Manifest, Origin};
-use crate::layers::{LayerError, LayerFile, LayerWriter, Medium, StoppableDisk};
+use crate::layers::{Disk, LayerError, LayerFile, LayerWriter, Medium};
 use crate::migrations;
 use crate::plan::Plan;
 use crate::scheme::{PARAMETER_BYTES, Scheme};
@@ -138,7 +138,7 @@ fn a_file_that_takes_long_to_allocate_is_abandoned() {
         }
     };
     let _faults = Faults::below(directory.path(), rule);
-    let medium = StoppableDisk::new(stop);
+    let medium = Disk::new(stop);
     let path = directory.path().join("00.nodes");
     let failure = medium.create(&path, 100 << 20, b"header").unwrap_err();
     assert_eq!(failure.source.kind(), std::io::ErrorKind::Interrupted, "{failure}");

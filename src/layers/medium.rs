@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use super::mapping::WritableMapping;
 use super::{LayerError, check_length, present};
 use crate::failure::{IoFailure, attempt, write_whole};
-use crate::files::{sync_directory, sync_file};
+use crate::files::{drop_cached, open_regular, sync_directory, sync_file};
 
 /// One open, writable layer file of fixed length.
 pub(crate) trait LayerFile: Send {
@@ -41,21 +41,18 @@ pub(crate) trait Medium: Send + Sync {
     /// Makes the names of the files in a directory durable.
     fn sync_names(&self, directory: &Path) -> Result<(), IoFailure>;
 
-    /// Opens a file of this length for writing.
+    /// Opens a file of this length for writing. What is in it is durable then, and what is read is what the disk has, save
+    /// for pages that somebody else keeps in the cache.
     fn open(&self, path: &Path, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError>;
 
     /// Write-protects the file of a sealed key.
     fn protect(&self, path: &Path) -> Result<(), IoFailure>;
 }
 
-/// The file system.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Disk;
-
-/// The file system, for a job that can be asked to stop: a file that takes long to allocate is then abandoned, with an
+/// The file system, for work that can be asked to stop: a file that takes long to allocate is then abandoned, with an
 /// error of the kind [`Interrupted`](io::ErrorKind::Interrupted).
 #[derive(Clone, Debug, Default)]
-pub(crate) struct StoppableDisk {
+pub(crate) struct Disk {
     stop: Arc<AtomicBool>,
 }
 
@@ -68,24 +65,6 @@ const ALLOCATED_BYTES: u64 = 256 << 20;
 const ZEROED_BYTES: u64 = 8 << 20;
 
 impl Medium for Disk {
-    fn create(&self, path: &Path, bytes: u64, header: &[u8]) -> Result<(), IoFailure> {
-        StoppableDisk::default().create(path, bytes, header)
-    }
-
-    fn sync_names(&self, directory: &Path) -> Result<(), IoFailure> {
-        StoppableDisk::default().sync_names(directory)
-    }
-
-    fn open(&self, path: &Path, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError> {
-        StoppableDisk::default().open(path, bytes)
-    }
-
-    fn protect(&self, path: &Path) -> Result<(), IoFailure> {
-        StoppableDisk::default().protect(path)
-    }
-}
-
-impl Medium for StoppableDisk {
     fn create(&self, path: &Path, bytes: u64, header: &[u8]) -> Result<(), IoFailure> {
         match attempt("unlink", path, || std::fs::remove_file(path)) {
             Err(failure) if !failure.is_missing() => return Err(failure),
@@ -108,12 +87,13 @@ impl Medium for StoppableDisk {
     fn open(&self, path: &Path, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError> {
         let mut options = OpenOptions::new();
         options.read(true).write(true);
-        // Nor is anything written through a link that took the place of a file meanwhile.
-        options.custom_flags(OFlags::NOFOLLOW.bits() as i32);
-        let file = present(attempt("open", path, || options.open(path)))?;
+        let file = present(open_layer(path, &mut options))?;
         check_length(path, attempt("stat", path, || file.metadata())?.len(), bytes)?;
         // A copy of the directory can have holes where the original had blocks.
         self.allocate(&file, bytes, path)?;
+        // What an earlier process left in the page cache need not be on the disk, however right it is.
+        sync_file(&file, path)?;
+        drop_cached(&file, path)?;
         let mapping = attempt("mmap", path, || WritableMapping::new(&file))?;
         Ok(Box::new(MappedFile {
             path: path.to_owned(),
@@ -123,13 +103,22 @@ impl Medium for StoppableDisk {
     }
 
     fn protect(&self, path: &Path) -> Result<(), IoFailure> {
-        attempt("chmod", path, || {
-            std::fs::set_permissions(path, Permissions::from_mode(SEALED_MODE))
-        })
+        let file = open_layer(path, OpenOptions::new().read(true))?;
+        set_mode(&file, SEALED_MODE, path)
     }
 }
 
-impl StoppableDisk {
+/// Opens a layer file that is there. Nothing is done to what lies behind a link that took its place meanwhile.
+pub(super) fn open_layer(path: &Path, options: &mut OpenOptions) -> Result<File, IoFailure> {
+    open_regular(path, options, OFlags::NOFOLLOW)
+}
+
+/// Sets the mode of a file that is open: its name could stand for another one by now.
+pub(super) fn set_mode(file: &File, mode: u32, path: &Path) -> Result<(), IoFailure> {
+    attempt("chmod", path, || file.set_permissions(Permissions::from_mode(mode)))
+}
+
+impl Disk {
     /// The file system, until `stop` is set.
     pub(crate) fn new(stop: Arc<AtomicBool>) -> Self {
         Self { stop }

@@ -1,22 +1,28 @@
 //! Mending layer files as files: their existence, length and header. What is right in them stays as it is.
 
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 
-use super::medium::{StoppableDisk, WRITABLE_MODE};
-use super::{Header, Medium};
+use super::medium::{WRITABLE_MODE, open_layer, set_mode};
+use super::{Disk, Header, Medium};
 use crate::failure::{IoFailure, attempt};
-use crate::files::sync_file;
+use crate::files::{drop_cached, sync_file};
 use crate::plan::LAYER_HEADER_BYTES;
 
 const OWNER_WRITES: u32 = 0o200;
 const ANYBODY_WRITES: u32 = 0o222;
 
 /// Gives the file at `path` the length and the header that it has to have, durably but for its name, and says what was
-/// wrong; `None` if nothing was. A run of nodes that was missing holds zeros afterwards.
-pub(crate) fn mend(medium: &dyn Medium, path: &Path, header: &Header) -> Result<Option<String>, IoFailure> {
-    let file = match attempt("open", path, || File::open(path)) {
+/// wrong; `None` if nothing was. A run of nodes that was missing holds zeros afterwards. What is read of the file from
+/// here on is what the disk has.
+pub(crate) fn mend(
+    medium: &dyn Medium,
+    disk: &Disk,
+    path: &Path,
+    header: &Header,
+) -> Result<Option<String>, IoFailure> {
+    let file = match open_to_read(path) {
         Err(failure) if failure.is_missing() => {
             medium.create(path, header.file_bytes(), &header.to_page())?;
             return Ok(Some("it was missing".to_owned()));
@@ -29,6 +35,9 @@ pub(crate) fn mend(medium: &dyn Medium, path: &Path, header: &Header) -> Result<
     if found_bytes != expected_bytes {
         wrong.push(format!("it was {found_bytes} bytes long instead of {expected_bytes}"));
     }
+    // What an earlier process left in the page cache need not be on the disk, however right it is.
+    sync_file(&file, path)?;
+    drop_cached(&file, path)?;
     let mut page = vec![0; LAYER_HEADER_BYTES.min(found_bytes) as usize];
     attempt("pread", path, || file.read_exact_at(&mut page, 0))?;
     let header_is_right = header.check_page(&page, path).is_ok();
@@ -39,12 +48,11 @@ pub(crate) fn mend(medium: &dyn Medium, path: &Path, header: &Header) -> Result<
         return Ok(None);
     }
     make_writable(path)?;
-    let mut options = OpenOptions::new();
-    let file = attempt("open", path, || options.read(true).write(true).open(path))?;
+    let file = open_layer(path, OpenOptions::new().read(true).write(true))?;
     if found_bytes > expected_bytes {
         attempt("ftruncate", path, || file.set_len(expected_bytes))?;
     }
-    StoppableDisk::default().allocate(&file, expected_bytes, path)?;
+    disk.allocate(&file, expected_bytes, path)?;
     if !header_is_right {
         attempt("pwrite", path, || file.write_all_at(&header.to_page(), 0))?;
     }
@@ -54,23 +62,26 @@ pub(crate) fn mend(medium: &dyn Medium, path: &Path, header: &Header) -> Result<
 
 /// Lets the owner write a layer file that was protected when its key was sealed.
 pub(crate) fn make_writable(path: &Path) -> Result<(), IoFailure> {
-    match mode(path)? & OWNER_WRITES {
-        0 => attempt("chmod", path, || {
-            std::fs::set_permissions(path, Permissions::from_mode(WRITABLE_MODE))
-        }),
+    let file = open_to_read(path)?;
+    match mode(&file, path)? & OWNER_WRITES {
+        0 => set_mode(&file, WRITABLE_MODE, path),
         _ => Ok(()),
     }
 }
 
 /// Write-protects a layer file of a sealed key again, whoever left it writable.
 pub(crate) fn protect_again(medium: &dyn Medium, path: &Path) -> Result<(), IoFailure> {
-    match mode(path)? & ANYBODY_WRITES {
+    match mode(&open_to_read(path)?, path)? & ANYBODY_WRITES {
         0 => Ok(()),
         _ => medium.protect(path),
     }
 }
 
-fn mode(path: &Path) -> Result<u32, IoFailure> {
-    let metadata = attempt("stat", path, || std::fs::metadata(path))?;
+fn open_to_read(path: &Path) -> Result<File, IoFailure> {
+    open_layer(path, OpenOptions::new().read(true))
+}
+
+fn mode(file: &File, path: &Path) -> Result<u32, IoFailure> {
+    let metadata = attempt("stat", path, || file.metadata())?;
     Ok(metadata.permissions().mode())
 }

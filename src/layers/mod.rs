@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use header::Header;
 #[cfg(feature = "keygen")]
-pub(crate) use medium::{Disk, LayerFile, Medium, StoppableDisk};
+pub(crate) use medium::{Disk, LayerFile, Medium};
 #[cfg(feature = "keygen")]
 pub(crate) use mend::{make_writable, mend, protect_again};
 pub use reader::LayerReader;

@@ -10,17 +10,23 @@ use std::path::PathBuf;
 
 use super::mapping::ReadableMapping;
 use super::{Header, LayerError, check_length, layer_file, present};
-use crate::failure::attempt;
-use crate::plan::{Geometry, LAYER_HEADER_BYTES, LevelSpan};
+use crate::failure::{IoFailure, attempt};
+#[cfg(feature = "keygen")]
+use crate::files::drop_cached;
+use crate::files::open_to_read;
+use crate::plan::{Geometry, LAYER_HEADER_BYTES};
 use crate::units::{KeyId, Level, NodeIndex, Slice};
 
 /// Reads nodes of a sealed key. Needs neither the secret nor the checkpoint store.
 #[derive(Debug)]
 pub struct LayerReader {
-    /// One a level; none for a file that cannot be used, which only [`open_usable`](Self::open_usable) lets pass.
+    /// One a level; none for a file that cannot be used, which only `open_usable` lets pass.
     layers: Vec<Option<MappedLayer>>,
     digest_bytes: usize,
 }
+
+/// What is done with a file before it is mapped.
+type Prepare = fn(&File, &Path) -> Result<(), IoFailure>;
 
 #[derive(Debug)]
 struct MappedLayer {
@@ -44,25 +50,38 @@ impl LayerReader {
         digest_bytes: usize,
         key_id: KeyId,
     ) -> Result<Self, LayerError> {
-        let (reader, unusable) = Self::open_usable(layers_directory, geometry, digest_bytes, key_id);
+        let as_cached: Prepare = |_, _| Ok(());
+        let (reader, unusable) = Self::open_each(layers_directory, geometry, digest_bytes, key_id, as_cached);
         match unusable.into_iter().next() {
             Some((_, error)) => Err(error),
             None => Ok(reader),
         }
     }
 
-    /// Maps every layer file of a key that can be used, and names all that cannot.
+    /// Maps every layer file of a key that can be used, and names all that cannot. What is read is what the disk has, and
+    /// not what is cached of it.
+    #[cfg(feature = "keygen")]
     pub(crate) fn open_usable(
         layers_directory: &Path,
         geometry: &Geometry,
         digest_bytes: usize,
         key_id: KeyId,
     ) -> (Self, Vec<(Level, LayerError)>) {
+        Self::open_each(layers_directory, geometry, digest_bytes, key_id, drop_cached)
+    }
+
+    fn open_each(
+        layers_directory: &Path,
+        geometry: &Geometry,
+        digest_bytes: usize,
+        key_id: KeyId,
+        prepare: Prepare,
+    ) -> (Self, Vec<(Level, LayerError)>) {
         let mut unusable = Vec::new();
         let mut layers = Vec::new();
         for span in geometry.levels() {
             let path = layer_file(layers_directory, span.level);
-            let opened = MappedLayer::open(&path, span, digest_bytes, key_id);
+            let opened = MappedLayer::open(&path, &Header::new(key_id, span, digest_bytes), prepare);
             layers.push(opened.map_err(|error| unusable.push((span.level, error))).ok());
         }
         (Self { layers, digest_bytes }, unusable)
@@ -118,11 +137,11 @@ impl LayerReader {
 }
 
 impl MappedLayer {
-    fn open(path: &Path, span: &LevelSpan, digest_bytes: usize, key_id: KeyId) -> Result<Self, LayerError> {
-        let header = Header::new(key_id, span, digest_bytes);
-        let file = present(attempt("open", path, || File::open(path)))?;
+    fn open(path: &Path, header: &Header, prepare: Prepare) -> Result<Self, LayerError> {
+        let file = present(open_to_read(path))?;
         let bytes = attempt("stat", path, || file.metadata())?.len();
         check_length(path, bytes, header.file_bytes())?;
+        prepare(&file, path)?;
         let mapping = attempt("mmap", path, || ReadableMapping::new(&file))?;
         header.check_page(&mapping.bytes()[..LAYER_HEADER_BYTES as usize], path)?;
         Ok(Self {

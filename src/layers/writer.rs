@@ -4,8 +4,11 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::{Header, LayerError, LayerFile, Medium, layer_file};
-use crate::plan::{LAYER_HEADER_BYTES, Plan};
+use crate::plan::{LAYER_HEADER_BYTES, LevelSpan, Plan};
 use crate::units::{KeyId, Slice};
+
+/// Nodes that are synced in one call. A level of a large key has gigabytes, and a call in flight cannot be abandoned.
+const SYNC_NODES: u64 = 1 << 17;
 
 struct OpenLayer {
     file: Box<dyn LayerFile>,
@@ -68,6 +71,21 @@ impl LayerWriter {
         let offsets = self.offsets(slice);
         let layer = &mut self.layers[usize::from(slice.level.0)];
         Ok(layer.file.sync(offsets)?)
+    }
+
+    /// Makes a whole level durable, a piece at a time, as long as `proceed` lets it.
+    pub(crate) fn sync_level<E: From<LayerError>>(
+        &mut self,
+        span: &LevelSpan,
+        proceed: impl Fn() -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (level, stored) = (span.level, &span.stored);
+        for start in stored.clone().step_by(SYNC_NODES as usize) {
+            proceed()?;
+            let nodes = start..(start + SYNC_NODES).min(stored.end);
+            self.sync(&Slice { level, nodes })?;
+        }
+        Ok(())
     }
 
     /// Gives up the memory of a synced slice.

@@ -37,7 +37,7 @@ fn key() -> TempDir {
         .unwrap();
     secret.write(&paths.secret(), Origin::Fresh).unwrap();
     manifest.write(&paths.manifest()).unwrap();
-    let manifest = migrations::run(&paths, manifest, &Disk, &migrations::steps(), |_| true).unwrap();
+    let manifest = migrations::run(&paths, manifest, &Disk::default(), &migrations::steps(), |_| true).unwrap();
     let kernel = kernel(manifest.scheme(), manifest.parameter());
     let digest_bytes = manifest.scheme().digest_bytes();
     let mut nodes = vec![0; 256 * digest_bytes];

@@ -15,7 +15,7 @@ use super::StateError;
 use super::ledger::{LedgerHead, LedgerRecord};
 use super::records::{self, BatchRecord, CrownRecord, ProgressRecord};
 use crate::failure::advice;
-use crate::files::{exists, make_directory, open_each_file};
+use crate::files::{exists, is_directory, make_directory, open_each_file};
 use crate::units::{BatchIndex, Epoch, Level};
 
 const REMOVAL: &str = "removal";
@@ -39,6 +39,7 @@ const MANIFEST_PREALLOCATION_BYTES: usize = 64 << 10;
 /// A reader beside a writer can lose a file to a compaction between listing it and reading it.
 const READ_ATTEMPTS: u32 = 5;
 const READ_ATTEMPT_INTERVAL_MS: u64 = 20;
+const REMOVED_IN_ONE_WRITE: usize = 4096;
 
 /// The open store.
 pub(crate) struct Store {
@@ -50,6 +51,8 @@ impl Store {
     /// Creates an empty store with these column families, bound to a key. What was there before is removed.
     pub(crate) fn create(path: &Path, column_families: &[&str], binding: &[u8; 32]) -> Result<(), StateError> {
         let mut options = options();
+        // First: RocksDB would remove its files behind a link as well.
+        make_directory(path)?;
         attempt(REMOVAL, path, || DB::destroy(&options, path))?;
         options.create_if_missing(true);
         options.create_missing_column_families(true);
@@ -134,7 +137,7 @@ impl Store {
         let mut batch = WriteBatch::default();
         let batches = self.family(BATCHES)?;
         for (index, record) in group {
-            batch.put_cf(batches, index.0.to_be_bytes(), self.encode(record)?);
+            batch.put_cf(batches, Self::batch_key(*index), self.encode(record)?);
         }
         batch.put_cf(self.family(META)?, PROGRESS_KEY, self.encode(progress)?);
         self.write_synced(batch)
@@ -165,13 +168,13 @@ impl Store {
 
     /// The record of a batch.
     pub(crate) fn batch(&self, batch: BatchIndex) -> Result<Option<BatchRecord>, StateError> {
-        let value = self.get(BATCHES, &batch.0.to_be_bytes())?;
+        let value = self.get(BATCHES, &Self::batch_key(batch))?;
         value.map(|value| self.decode(BATCHES, &value)).transpose()
     }
 
     /// The keys of all batch records that are not between these two batches.
     pub(crate) fn batches_outside(&self, first: BatchIndex, last: BatchIndex) -> Result<Vec<Box<[u8]>>, StateError> {
-        let (first, last) = (first.0.to_be_bytes(), last.0.to_be_bytes());
+        let (first, last) = (Self::batch_key(first), Self::batch_key(last));
         let family = self.family(BATCHES)?;
         let keys = |mode| {
             let entries = self.db.iterator_cf(family, mode);
@@ -185,12 +188,19 @@ impl Store {
         before.chain(after).collect()
     }
 
-    /// Removes batch records by their keys, in one synced write.
-    pub(crate) fn remove_batches(&self, keys: &[Box<[u8]>]) -> Result<(), StateError> {
-        let mut batch = WriteBatch::default();
+    /// The key of a batch's record.
+    pub(crate) fn batch_key(batch: BatchIndex) -> [u8; 8] {
+        batch.0.to_be_bytes()
+    }
+
+    /// Removes batch records by their keys, in synced writes that take little memory.
+    pub(crate) fn remove_batches(&self, keys: &[impl AsRef<[u8]>]) -> Result<(), StateError> {
         let batches = self.family(BATCHES)?;
-        keys.iter().for_each(|key| batch.delete_cf(batches, key));
-        self.write_synced(batch)
+        keys.chunks(REMOVED_IN_ONE_WRITE).try_for_each(|keys| {
+            let mut batch = WriteBatch::default();
+            keys.iter().for_each(|key| batch.delete_cf(batches, key));
+            self.write_synced(batch)
+        })
     }
 
     /// Reads everything in the store once, so that damage in any part of it is found.
@@ -315,11 +325,11 @@ impl Store {
 }
 
 fn existing_families(path: &Path) -> Result<Vec<String>, StateError> {
-    // Without this file RocksDB would answer with a bare I/O error; it is absent when the store was deleted.
-    if !exists(&path.join("CURRENT"))? {
+    // A link is not followed. Without this file RocksDB would answer with a bare I/O error.
+    if !is_directory(path)? || !exists(&path.join("CURRENT"))? {
         return Err(StateError::Damaged {
             path: path.to_owned(),
-            message: "it is missing or has no CURRENT file".to_owned(),
+            message: "it is missing, is a link or a file, or has no CURRENT file".to_owned(),
         });
     }
     // RocksDB takes files that it may not read for damage. They are not: what can be read tomorrow must not be moved aside.

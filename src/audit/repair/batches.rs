@@ -8,7 +8,7 @@ use crate::audit::tree::Tree;
 use crate::keydir::KeyState;
 use crate::keygen::{BatchComputer, Committer, DoneSet, NoProgress, compute_and_commit};
 use crate::plan::Batches;
-use crate::state::{BatchRecord, ProgressRecord, StateError};
+use crate::state::{BatchRecord, ProgressRecord, StateError, Store};
 use crate::time::unix_ms;
 use crate::units::BatchIndex;
 
@@ -77,6 +77,7 @@ impl Repair<'_> {
             if others.count() == batches.count() {
                 return Ok(());
             }
+            self.withdraw_records(others.pending(batches))?;
             let computer = BatchComputer {
                 manifest: tree.manifest(),
                 kernel: tree.kernel,
@@ -97,6 +98,20 @@ impl Repair<'_> {
             others = self.still_damaged(&others, batches)?;
         }
         Err(self.disk_unreliable(ROUNDS_MAX))
+    }
+
+    /// Removes the records of batches that are to be computed again: until these are synced, nothing may vouch for them.
+    fn withdraw_records(&self, damaged: impl Iterator<Item = BatchIndex>) -> Result<(), RepairError> {
+        let mut known = Vec::new();
+        for batch in damaged {
+            self.go_on()?;
+            match self.store.batch(batch) {
+                Ok(None) => {}
+                Ok(Some(_)) | Err(StateError::Damaged { .. }) => known.push(Store::batch_key(batch)),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(self.store.remove_batches(&known)?)
     }
 
     fn disk_unreliable(&self, rounds: u32) -> RepairError {
@@ -146,6 +161,10 @@ impl Repair<'_> {
         let batches = self.tree.plan().batches();
         let mut progress = self.store.progress()?;
         let mut pending = others.pending(batches).peekable();
+        if pending.peek().is_some() {
+            // Nodes that are right need not have been made durable by whoever wrote them.
+            self.sync_levels(self.tree.plan().geometry().levels())?;
+        }
         while pending.peek().is_some() {
             self.go_on()?;
             let window: Vec<BatchIndex> = pending.by_ref().take(WINDOW_BATCHES).collect();

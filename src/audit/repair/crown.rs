@@ -87,6 +87,8 @@ impl Repair<'_> {
         if renewed.is_empty() {
             return Ok(());
         }
+        // A node that is right need not have been made durable by whoever wrote it.
+        self.sync_levels(&tree.plan().geometry().levels()[lowest..])?;
         self.store.commit_crown(&renewed)?;
         self.report.crown_records_renewed = renewed.into_iter().map(|(level, _)| level).collect();
         Ok(())
@@ -111,8 +113,7 @@ impl Repair<'_> {
             piece_crc32.push(crc32fast::hash(&expected));
         }
         if wrong_nodes > 0 {
-            let nodes = span.stored.clone();
-            self.open_writer()?.sync(&Slice { level, nodes })?;
+            self.sync_levels(std::slice::from_ref(span))?;
             self.report.crown_rewritten.push(RewrittenLevel {
                 file: tree.key.paths().layer(level),
                 level,

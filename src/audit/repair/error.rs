@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::failure::IoFailure;
 use crate::keydir::KeyDirError;
-use crate::keygen::KeygenError;
+use crate::keygen::{CancelHandle, KeygenError};
 use crate::layers::LayerError;
 use crate::migrations::MigrationError;
 use crate::plan::BudgetTooSmall;
@@ -66,6 +66,19 @@ pub enum RepairError {
         /// The root that the secret leads to, in hex.
         found: String,
     },
+}
+
+impl RepairError {
+    /// What was abandoned because somebody asked is interrupted, and not failed.
+    pub(super) fn or_interrupted(self, cancel: &CancelHandle) -> Self {
+        let (Self::Io(failure) | Self::Layer(LayerError::Io(failure))) = &self else {
+            return self;
+        };
+        match failure.source.kind() == std::io::ErrorKind::Interrupted && cancel.is_cancelled() {
+            true => Self::Interrupted,
+            false => self,
+        }
+    }
 }
 
 impl From<KeyDirError> for RepairError {

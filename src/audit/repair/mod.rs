@@ -2,6 +2,8 @@
 
 mod batches;
 mod crown;
+#[cfg(test)]
+mod durability_tests;
 mod error;
 mod files;
 mod report;
@@ -21,7 +23,7 @@ use crate::hash::PrfKey;
 use crate::keydir::{DirectoryLock, KeyDir, KeyState};
 use crate::keygen::{CancelHandle, DoneSet, JobOptions, worker_pool};
 use crate::layers::{Disk, LayerReader, LayerWriter, Medium};
-use crate::plan::MemoryPlan;
+use crate::plan::{LevelSpan, MemoryPlan};
 use crate::state::Store;
 
 /// Repairs the key in a directory: layer files that are missing, cut or headed wrongly, the checkpoint store, every batch
@@ -33,7 +35,8 @@ use crate::state::Store;
 /// # Errors
 /// [`RepairError`]. Manifest and secret are never changed; both have to be this key's.
 pub fn repair(directory: &Path, options: JobOptions, cancel: &CancelHandle) -> Result<RepairReport, RepairError> {
-    repair_on(&Disk, directory, options, cancel)
+    let medium = Disk::new(cancel.flag());
+    repair_on(&medium, directory, options, cancel).map_err(|error| error.or_interrupted(cancel))
 }
 
 fn repair_on(
@@ -44,6 +47,7 @@ fn repair_on(
 ) -> Result<RepairReport, RepairError> {
     let key = KeyDir::open(directory)?;
     let _lock = DirectoryLock::take(&key.paths().lock())?;
+    key.paths().remove_temporaries()?;
     // Once more, now that nobody else can be writing it.
     let key = KeyDir::open(directory)?;
     let manifest = key.manifest();
@@ -52,7 +56,7 @@ fn repair_on(
     let pool = worker_pool(memory.threads)?;
     let kernel = key.kernel();
     let (store, store_replaced) = store::open(key.paths(), manifest)?;
-    let files_restored = files::restore(&key, medium)?;
+    let files_restored = files::restore(&key, medium, &Disk::new(cancel.flag()))?;
     let layers = LayerReader::open(
         &key.paths().layers(),
         manifest.plan().geometry(),
@@ -158,10 +162,22 @@ impl Repair<'_> {
         }
     }
 
+    /// Makes whole levels durable: before a record is renewed that vouches for what nobody has written just now.
+    fn sync_levels(&mut self, levels: &[LevelSpan]) -> Result<(), RepairError> {
+        let cancel = self.cancel;
+        let writer = self.open_writer()?;
+        let mut levels = levels.iter();
+        levels.try_for_each(|level| writer.sync_level(level, || proceed(cancel)))
+    }
+
     fn go_on(&self) -> Result<(), RepairError> {
-        match self.cancel.is_cancelled() {
-            true => Err(RepairError::Interrupted),
-            false => Ok(()),
-        }
+        proceed(self.cancel)
+    }
+}
+
+fn proceed(cancel: &CancelHandle) -> Result<(), RepairError> {
+    match cancel.is_cancelled() {
+        true => Err(RepairError::Interrupted),
+        false => Ok(()),
     }
 }

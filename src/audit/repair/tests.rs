@@ -17,9 +17,9 @@ use crate::layers::{Disk, LayerError, LayerFile, Medium};
 use crate::state::{BatchRecord, ProgressRecord, StateError, Store};
 use crate::units::{BatchIndex, Level, NodeIndex};
 
-const HEADER_BYTES: usize = 4096;
+pub(super) const HEADER_BYTES: usize = 4096;
 
-fn mend(key: &TestKey) -> Result<RepairReport, RepairError> {
+pub(super) fn mend(key: &TestKey) -> Result<RepairReport, RepairError> {
     repair(&key.path(), OPTIONS, &CancelHandle::default())
 }
 
@@ -30,7 +30,7 @@ fn batches(numbers: &[u64]) -> Vec<Range<u64>> {
 
 /// Repairs once more and finds nothing to do; then everything is as in `truth`, and protected.
 #[track_caller]
-fn is_whole(key: &TestKey, truth: &BTreeMap<String, Vec<u8>>, context: &str) {
+pub(super) fn is_whole(key: &TestKey, truth: &BTreeMap<String, Vec<u8>>, context: &str) {
     is_restored(key, truth, context);
     assert_eq!(mend(key).unwrap(), RepairReport::default(), "{context}");
 }
@@ -44,7 +44,7 @@ fn is_restored(key: &TestKey, truth: &BTreeMap<String, Vec<u8>>, context: &str) 
 }
 
 /// A key that lacks a file, and has a wrong header, a wrong leaf, and a wrong filler.
-fn damaged_in_many_ways() -> (TestKey, BTreeMap<String, Vec<u8>>) {
+pub(super) fn damaged_in_many_ways() -> (TestKey, BTreeMap<String, Vec<u8>>) {
     let key = TestKey::new(TINY, 256, 11);
     let truth = key.layers();
     std::fs::remove_file(key.layer(3)).unwrap();
@@ -343,19 +343,19 @@ impl Medium for Intruded {
             other => panic!("{other}"),
         }
         self.refusals.fetch_add(1, Ordering::Relaxed);
-        Disk.create(path, bytes, header)
+        Disk::default().create(path, bytes, header)
     }
 
     fn sync_names(&self, directory: &Path) -> Result<(), IoFailure> {
-        Disk.sync_names(directory)
+        Disk::default().sync_names(directory)
     }
 
     fn open(&self, path: &Path, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError> {
-        Disk.open(path, bytes)
+        Disk::default().open(path, bytes)
     }
 
     fn protect(&self, path: &Path) -> Result<(), IoFailure> {
-        Disk.protect(path)
+        Disk::default().protect(path)
     }
 }
 

@@ -28,7 +28,7 @@ fn a_job_that_kills_itself() {
         }
         Fate::Pass
     });
-    run_quick(&directory.join("key"), Box::new(Disk)).unwrap();
+    run_quick(&directory.join("key"), Box::new(Disk::default())).unwrap();
 }
 
 /// Whether the process was killed, rather than done before it made so many calls.
@@ -53,7 +53,7 @@ fn killed_twice(whole: &Undisturbed, first: usize, second: usize) -> bool {
     }
     is_killed(directory.path(), second);
     let key = directory.path().join("key");
-    run_quick(&key, Box::new(Disk)).unwrap_or_else(|error| panic!("{case}: {error}"));
+    run_quick(&key, Box::new(Disk::default())).unwrap_or_else(|error| panic!("{case}: {error}"));
     whole.assert_same(&key, &case);
     true
 }

@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use super::{BATCHES, layers, open, records, run};
 use crate::failure::{IoFailure, attempt};
-use crate::keygen::{CancelHandle, KeygenError};
+use crate::faults::{Fate, Faults};
+use crate::keygen::{CancelHandle, KeygenError, NoProgress};
 use crate::layers::{Disk, LayerError, LayerFile, Medium};
 
 /// Counts syncs, and fails the n-th: its data is lost, as a disk that gives up on a page loses it.
@@ -19,22 +20,22 @@ struct FailingSync {
 
 impl Medium for FailingSync {
     fn create(&self, path: &Path, bytes: u64, header: &[u8]) -> Result<(), IoFailure> {
-        Disk.create(path, bytes, header)
+        Disk::default().create(path, bytes, header)
     }
 
     fn sync_names(&self, directory: &Path) -> Result<(), IoFailure> {
-        Disk.sync_names(directory)
+        Disk::default().sync_names(directory)
     }
 
     fn open(&self, path: &Path, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError> {
         Ok(Box::new(FailingFile {
-            file: Disk.open(path, bytes)?,
+            file: Disk::default().open(path, bytes)?,
             medium: self.clone(),
         }))
     }
 
     fn protect(&self, path: &Path) -> Result<(), IoFailure> {
-        Disk.protect(path)
+        Disk::default().protect(path)
     }
 }
 
@@ -72,7 +73,7 @@ impl LayerFile for FailingFile {
 #[test]
 fn a_failed_sync_ends_the_job_is_never_repeated_and_commits_nothing_of_its_group() {
     let whole = tempfile::tempdir().unwrap();
-    run(whole.path(), Box::new(Disk)).unwrap();
+    run(whole.path(), Box::new(Disk::default())).unwrap();
     let expected = layers(whole.path());
     // A group of one batch syncs its 11 levels; the crown syncs the levels 10 to 18.
     for fail_at in (0..BATCHES as usize * 11 + 9).step_by(3) {
@@ -96,7 +97,7 @@ fn a_failed_sync_ends_the_job_is_never_repeated_and_commits_nothing_of_its_group
             BATCHES.min(fail_at as u64 / 11),
             "sync {fail_at}"
         );
-        run(directory.path(), Box::new(Disk)).unwrap();
+        run(directory.path(), Box::new(Disk::default())).unwrap();
         assert!(
             layers(directory.path()) == expected,
             "sync {fail_at}: the resumed key differs"
@@ -116,11 +117,50 @@ fn a_committed_batch_that_was_damaged_is_computed_again() {
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[4096 + 77] ^= 0x10;
     std::fs::write(&path, &bytes).unwrap();
-    let summary = run(directory.path(), Box::new(Disk)).unwrap();
+    let summary = run(directory.path(), Box::new(Disk::default())).unwrap();
     assert_eq!(summary.epochs_computed, 3 * 1024);
     let whole = tempfile::tempdir().unwrap();
-    run(whole.path(), Box::new(Disk)).unwrap();
+    run(whole.path(), Box::new(Disk::default())).unwrap();
     assert!(layers(directory.path()) == layers(whole.path()));
+}
+
+#[test]
+fn a_job_that_goes_on_reads_layer_files_from_the_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let cut_short = |call| {
+        Faults::below(directory.path(), move |now, path| match now == call {
+            true if path.ends_with("05.nodes") => Fate::Fail(5),
+            _ => Fate::Pass,
+        })
+    };
+    let faults = cut_short("write to mapping");
+    run(directory.path(), Box::<Disk>::default()).unwrap_err();
+    drop(faults);
+    let calls = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&calls);
+    let faults = Faults::below(directory.path(), move |call, path| {
+        if path.ends_with("05.nodes") {
+            noted.lock().unwrap().push(call);
+        }
+        Fate::Pass
+    });
+    let cancel = CancelHandle::default();
+    let job = open(directory.path(), Box::<Disk>::default(), cancel.clone()).unwrap();
+    cancel.cancel();
+    job.run(&NoProgress).unwrap_err();
+    drop(faults);
+    let calls = calls.lock().unwrap();
+    let expected = ["open", "stat", "fallocate", "fsync", "posix_fadvise", "mmap", "pread"];
+    assert_eq!(calls[..7], expected);
+    for call in ["fsync", "posix_fadvise"] {
+        let faults = cut_short(call);
+        let failed = run(directory.path(), Box::<Disk>::default()).unwrap_err();
+        drop(faults);
+        assert!(
+            matches!(failed, KeygenError::Layer(LayerError::Io(_))),
+            "{call}: {failed}"
+        );
+    }
 }
 
 #[test]
@@ -128,9 +168,9 @@ fn a_creation_that_is_cancelled_is_interrupted_and_the_same_request_finishes_it(
     let directory = tempfile::tempdir().unwrap();
     let cancel = CancelHandle::default();
     cancel.cancel();
-    let stopped = open(directory.path(), Box::new(Disk), cancel).err();
+    let stopped = open(directory.path(), Box::new(Disk::default()), cancel).err();
     assert!(matches!(stopped, Some(KeygenError::Interrupted)), "{stopped:?}");
     assert!(!directory.path().join("layers").exists());
-    let summary = run(directory.path(), Box::new(Disk)).unwrap();
+    let summary = run(directory.path(), Box::new(Disk::default())).unwrap();
     assert_eq!(summary.epochs_computed, BATCHES * 1024);
 }

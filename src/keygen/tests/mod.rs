@@ -99,7 +99,7 @@ struct Undisturbed {
 impl Undisturbed {
     fn new(run: fn(&Path, Box<dyn Medium>) -> Result<Summary, KeygenError>) -> Self {
         let directory = in_memory();
-        run(directory.path(), Box::new(Disk)).unwrap();
+        run(directory.path(), Box::<Disk>::default()).unwrap();
         Self { directory }
     }
 

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::power_cut_medium::PowerCutMedium;
 use super::support::Numbers;
-use super::{LEVELS, Undisturbed, in_memory, layers, run_quick, run_watched};
+use super::{LEVELS, Undisturbed, in_memory, layers, records, run_quick, run_watched};
 use crate::faults::{Fate, Faults};
 use crate::keygen::{Event, Progress};
 
@@ -124,6 +124,37 @@ fn live_through(seed: u64, created: &Created, whole: &Undisturbed, expected: &[V
         );
     }
     cuts
+}
+
+#[test]
+fn bytes_that_are_right_in_the_cache_alone_are_written_again_after_a_failed_sync() {
+    let whole = Undisturbed::new(run_quick);
+    let expected = layers(whole.directory.path());
+    // A group of one batch syncs its 11 levels.
+    for fail_at in 0..11 {
+        let directory = in_memory();
+        let medium = PowerCutMedium::new(fail_at);
+        let run = || run_quick(directory.path(), Box::new(medium.clone()));
+        let layer = |level| directory.path().join(format!("layers/{level:02}.nodes"));
+        medium.fail_sync(2 * 11);
+        run().unwrap_err();
+        assert_eq!(records(directory.path()).0.len(), 2);
+        (0..11).for_each(|level| medium.damage(&layer(level), 4096 + 5));
+        medium.fail_sync(fail_at as usize);
+        run().unwrap_err();
+        let kept: Vec<u64> = records(directory.path()).0.iter().map(|(batch, _)| batch.0).collect();
+        assert_eq!(
+            kept,
+            [1],
+            "sync {fail_at}: a record vouches for a batch that is not durable"
+        );
+        run().unwrap();
+        medium.cut();
+        for (level, expected) in (0..=LEVELS).zip(&expected) {
+            let found = medium.durable_bytes(&layer(level));
+            assert!(found == *expected, "sync {fail_at}: level {level} is not durable");
+        }
+    }
 }
 
 fn number_from(variable: &str) -> Option<u64> {

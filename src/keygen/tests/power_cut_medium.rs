@@ -1,6 +1,6 @@
 //! A disk with a write cache: what was not synced reaches it in part, or not at all, when the power goes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::io::{Error, ErrorKind};
 use std::ops::Range;
@@ -28,12 +28,16 @@ struct Disk {
     /// Which name stands for which file, for programs and on the disk.
     names: BTreeMap<OsString, usize>,
     durable_names: BTreeMap<OsString, usize>,
+    /// Syncs that succeed before one fails.
+    syncs_left: Option<usize>,
 }
 
 #[derive(Clone, Default)]
 struct Content {
     volatile: Vec<u8>,
     durable: Vec<u8>,
+    /// Pages that the kernel holds for clean although the disk does not have them: those of a sync that failed.
+    given_up: BTreeSet<usize>,
 }
 
 impl PowerCutMedium {
@@ -44,6 +48,7 @@ impl PowerCutMedium {
                 files: Vec::new(),
                 names: BTreeMap::new(),
                 durable_names: BTreeMap::new(),
+                syncs_left: None,
             })),
         }
     }
@@ -57,6 +62,7 @@ impl PowerCutMedium {
                 files: disk.files.clone(),
                 names: disk.names.clone(),
                 durable_names: disk.durable_names.clone(),
+                syncs_left: None,
             })),
         }
     }
@@ -75,8 +81,23 @@ impl PowerCutMedium {
                 file.durable.resize(lengths[numbers.below(3) as usize], 0);
             }
             file.volatile.clone_from(&file.durable);
+            file.given_up.clear();
         }
         disk.cut_names();
+    }
+
+    /// Lets the n-th sync from now fail, counted from zero: the cache keeps the bytes, the disk does not get them, and the
+    /// pages are clean.
+    pub(super) fn fail_sync(&self, n: usize) {
+        self.disk.lock().unwrap().syncs_left = Some(n);
+    }
+
+    /// Flips a bit of what the disk has, which nothing in the cache hides.
+    pub(super) fn damage(&self, path: &Path, offset: usize) {
+        let mut disk = self.disk.lock().unwrap();
+        let file = disk.names[name(path)];
+        disk.files[file].durable[offset] ^= 1;
+        disk.files[file].volatile[offset] ^= 1;
     }
 
     /// The bytes of a file, as a program sees them.
@@ -117,9 +138,10 @@ impl Content {
     /// Lets the pieces arrive for which `arrives` says so. A file that has never been synced has its full length or none.
     fn write_back(&mut self, piece_bytes: usize, mut arrives: impl FnMut() -> bool) {
         self.durable.resize(self.volatile.len(), 0);
-        let pieces = self.durable.chunks_mut(piece_bytes);
-        for (durable, volatile) in pieces.zip(self.volatile.chunks(piece_bytes)) {
-            if durable != volatile && arrives() {
+        let pieces = self.durable.chunks_mut(piece_bytes).enumerate();
+        for ((number, durable), volatile) in pieces.zip(self.volatile.chunks(piece_bytes)) {
+            let is_clean = self.given_up.contains(&(number * piece_bytes / PAGE_BYTES));
+            if !is_clean && durable != volatile && arrives() {
                 durable.copy_from_slice(volatile);
             }
         }
@@ -128,7 +150,17 @@ impl Content {
     fn sync(&mut self, range: Range<usize>) {
         let first = range.start - range.start % PAGE_BYTES;
         let end = range.end.next_multiple_of(PAGE_BYTES).min(self.volatile.len());
-        self.durable[first..end].copy_from_slice(&self.volatile[first..end]);
+        for start in (first..end).step_by(PAGE_BYTES) {
+            let page = start..(start + PAGE_BYTES).min(end);
+            if !self.given_up.contains(&(start / PAGE_BYTES)) {
+                self.durable[page.clone()].copy_from_slice(&self.volatile[page]);
+            }
+        }
+    }
+
+    fn fail_to_sync(&mut self, range: Range<usize>) {
+        let pages = range.start / PAGE_BYTES..range.end.div_ceil(PAGE_BYTES);
+        self.given_up.extend(pages);
     }
 }
 
@@ -171,6 +203,12 @@ impl Medium for PowerCutMedium {
                 .ok_or(Error::from(ErrorKind::NotFound))
         });
         let file = present(opened)?;
+        // Clean pages stay as they are: somebody else may have them mapped, and then they cannot be dropped.
+        attempt("fsync", path, || {
+            let content = &mut self.disk.lock().unwrap().files[file];
+            content.sync(0..content.volatile.len());
+            Ok::<_, Error>(())
+        })?;
         let found_bytes = self.disk.lock().unwrap().files[file].volatile.len() as u64;
         check_length(path, found_bytes, bytes)?;
         Ok(Box::new(OpenFile {
@@ -216,13 +254,26 @@ impl LayerFile for OpenFile {
                 let piece_bytes = PIECE_BYTES[numbers.below(2) as usize];
                 content.write_back(piece_bytes, || numbers.below(2) == 0);
             }
-            content.volatile[offset as usize..][..bytes.len()].copy_from_slice(bytes);
+            let range = offset as usize..offset as usize + bytes.len();
+            content.volatile[range.clone()].copy_from_slice(bytes);
+            let pages = range.start / PAGE_BYTES..range.end.div_ceil(PAGE_BYTES);
+            content.given_up.retain(|page| !pages.contains(page));
         })
     }
 
     fn sync(&mut self, range: Range<u64>) -> Result<(), IoFailure> {
-        self.call("msync", |content, _| {
-            content.sync(range.start as usize..range.end as usize);
+        let range = range.start as usize..range.end as usize;
+        attempt("msync", &self.path, || {
+            let mut disk = self.medium.disk.lock().unwrap();
+            let fails = disk.syncs_left == Some(0);
+            disk.syncs_left = disk.syncs_left.and_then(|left| left.checked_sub(1));
+            let content = &mut disk.files[self.file];
+            if fails {
+                content.fail_to_sync(range);
+                return Err(Error::from(ErrorKind::Other));
+            }
+            content.sync(range);
+            Ok(())
         })
     }
 

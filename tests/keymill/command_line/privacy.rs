@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, Mode, mkfifoat};
 
-use super::fixtures::{LONG, MESSAGE, PARAMETER, SEED, TINY, snapshot, unfinished_key};
+use super::fixtures::{LONG, MESSAGE, PARAMETER, SEED, TINY, finished_key, snapshot, unfinished_key};
 use super::program::{Outcome, Place};
 
 /// Another user than root.
@@ -259,6 +259,95 @@ fn nothing_is_written_through_a_link_when_a_key_is_gone_on_with() {
         link(&place, name);
         place.run("keygen key").exits(4).says(&["open", name]);
         assert!(std::fs::read(place.path("bait")).unwrap() == before, "{name}");
+    }
+}
+
+#[test]
+fn a_repair_writes_through_no_link_and_changes_no_mode_behind_one() {
+    for name in ["key/layers/03.nodes", "key/layers/08.nodes", "key/layers"] {
+        let place = Place::new();
+        finished_key(&place, TINY);
+        std::fs::rename(place.path(name), place.path("victim")).unwrap();
+        symlink(place.path("victim"), place.path(name)).unwrap();
+        let victim = place.path("victim");
+        if victim.is_file() {
+            // What would be cut, overwritten, and given another mode.
+            bait(&place);
+            std::fs::rename(place.path("bait"), &victim).unwrap();
+            std::fs::set_permissions(&victim, std::fs::Permissions::from_mode(0o440)).unwrap();
+        }
+        let before = snapshot(&victim);
+        place.run("repair key").exits(4).says(&[name]);
+        assert!(
+            snapshot(&victim) == before,
+            "{name}: something behind the link was changed"
+        );
+    }
+}
+
+#[test]
+fn a_store_behind_a_link_is_neither_used_nor_removed() {
+    let place = Place::new();
+    finished_key(&place, TINY);
+    std::fs::rename(place.path("key/state"), place.path("elsewhere")).unwrap();
+    symlink(place.path("elsewhere"), place.path("key/state")).unwrap();
+    let before = snapshot(&place.path("elsewhere"));
+    place
+        .run(&format!("sign key --epoch 3 --message {MESSAGE}"))
+        .exits(3)
+        .says(&["key/state"]);
+    place.run("repair key").exits(0);
+    assert!(snapshot(&place.path("elsewhere")) == before, "a repair changed it");
+    // A creation that is finished begins with an empty store.
+    let place = Place::new();
+    unfinished_key(&place, "2^13");
+    set_back_to_version_0(&place);
+    std::fs::rename(place.path("key/state"), place.path("elsewhere")).unwrap();
+    symlink(place.path("elsewhere"), place.path("key/state")).unwrap();
+    let before = snapshot(&place.path("elsewhere"));
+    place.run("keygen key").exits(4).says(&["key/state"]);
+    assert!(snapshot(&place.path("elsewhere")) == before, "a creation changed it");
+}
+
+#[test]
+fn a_pipe_in_place_of_a_file_is_refused_by_name_and_waited_for_by_nobody() {
+    let sign = format!("sign key --epoch 3 --message {MESSAGE}");
+    let cases = [
+        ("key/secret", &*sign),
+        ("key/LOCK", &*sign),
+        ("key/state/CURRENT", &*sign),
+        ("key/layers/03.nodes", "path key --epoch 3"),
+        ("key/layers/03.nodes", "check key"),
+        ("key/layers/03.nodes", "repair key"),
+    ];
+    for (name, line) in cases {
+        let place = Place::new();
+        finished_key(&place, TINY);
+        std::fs::remove_file(place.path(name)).unwrap();
+        mkfifoat(CWD, place.path(name), Mode::from_raw_mode(0o600)).unwrap();
+        let outcome = place.run(line).exits(4);
+        assert!(
+            outcome.stderr.contains("not a regular file"),
+            "{line}: {}",
+            outcome.all()
+        );
+        assert!(outcome.stderr.contains(name), "{line}: {}", outcome.all());
+    }
+}
+
+#[test]
+fn temporaries_of_a_process_that_was_killed_are_removed_by_repair_and_migrate() {
+    let temporary = "key/.keymill-a1B2c3.tmp";
+    for line in ["repair key", "migrate key"] {
+        let place = Place::new();
+        unfinished_key(&place, "2^13");
+        set_back_to_version_0(&place);
+        if line == "repair key" {
+            place.run("migrate key").exits(0);
+        }
+        place.file(temporary, SEED);
+        place.run(line).exits(0);
+        assert!(!place.path(temporary).exists(), "{line}");
     }
 }
 
