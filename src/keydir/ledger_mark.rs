@@ -1,6 +1,5 @@
 //! DIR/ledger.mark: how far the ledger of signed epochs was, noted outside of RocksDB (docs/FORMAT.md, "ledger.mark").
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::str::Lines;
@@ -10,6 +9,7 @@ use sha3::{Digest, Sha3_256};
 use super::durable;
 use super::error::KeyDirError;
 use crate::failure::attempt;
+use crate::files::open_to_read;
 use crate::state::LedgerExtent;
 use crate::units::KeyId;
 
@@ -56,7 +56,7 @@ impl LedgerMark {
 
     /// Reads the mark of whatever key; `None` if there is no such file.
     pub(crate) fn read_any(path: &Path) -> Result<Option<Self>, KeyDirError> {
-        let file = match attempt("open", path, || File::open(path)) {
+        let file = match open_to_read(path) {
             Err(failure) if failure.is_missing() => return Ok(None),
             file => file?,
         };

@@ -1,6 +1,5 @@
 //! DIR/manifest.toml: everything public about a key (docs/FORMAT.md, "manifest.toml").
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -11,6 +10,7 @@ use super::durable;
 use super::error::KeyDirError;
 use super::fillers::Fillers;
 use crate::failure::attempt;
+use crate::files::open_to_read;
 use crate::hash::check_canonical;
 use crate::plan::Plan;
 use crate::scheme::{PARAMETER_BYTES, Scheme};
@@ -203,16 +203,13 @@ impl Manifest {
 
     /// Reads a manifest; `None` if there is none.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>, KeyDirError> {
-        let read = || {
-            let mut text = Vec::new();
-            File::open(path)?.take(MANIFEST_BYTES_MAX).read_to_end(&mut text)?;
-            std::io::Result::Ok(text)
+        let file = match open_to_read(path) {
+            Err(failure) if failure.is_missing() => return Ok(None),
+            file => file?,
         };
-        match attempt("read", path, read) {
-            Ok(text) => Self::parse(&text, path).map(Some),
-            Err(failure) if failure.is_missing() => Ok(None),
-            Err(failure) => Err(failure.into()),
-        }
+        let mut text = Vec::new();
+        attempt("read", path, || file.take(MANIFEST_BYTES_MAX).read_to_end(&mut text))?;
+        Self::parse(&text, path).map(Some)
     }
 
     /// Replaces the file, atomically and durably.
