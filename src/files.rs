@@ -25,6 +25,14 @@ pub(crate) fn make_directory(directory: &Path) -> Result<(), IoFailure> {
     }
 }
 
+const NOT_REGULAR: &str = "it is not a regular file";
+
+/// What is wrong with a file, if that is why it was not opened: not the machine's failure, but damage.
+pub(crate) fn not_regular(failure: &IoFailure) -> Option<&'static str> {
+    let is_that = failure.source.kind() == ErrorKind::InvalidInput && failure.source.raw_os_error().is_none();
+    is_that.then_some(NOT_REGULAR)
+}
+
 /// Opens a file that has to be a regular one, with these flags beside those in `options`.
 ///
 /// A FIFO that took its place would keep us waiting for somebody at its other end (fifo(7)), and O_NONBLOCK does not; of a
@@ -35,7 +43,7 @@ pub(crate) fn open_regular(path: &Path, options: &mut OpenOptions, flags: OFlags
         let file = options.open(path)?;
         match file.metadata()?.is_file() {
             true => Ok(file),
-            false => Err(Error::new(ErrorKind::InvalidInput, "it is not a regular file")),
+            false => Err(Error::new(ErrorKind::InvalidInput, NOT_REGULAR)),
         }
     })
 }

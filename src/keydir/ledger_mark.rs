@@ -8,8 +8,8 @@ use sha3::{Digest, Sha3_256};
 
 use super::durable;
 use super::error::KeyDirError;
-use crate::failure::attempt;
-use crate::files::open_to_read;
+use crate::failure::{IoFailure, attempt};
+use crate::files::{not_regular, open_to_read};
 use crate::state::LedgerExtent;
 use crate::units::KeyId;
 
@@ -58,7 +58,8 @@ impl LedgerMark {
     pub(crate) fn read_any(path: &Path) -> Result<Option<Self>, KeyDirError> {
         let file = match open_to_read(path) {
             Err(failure) if failure.is_missing() => return Ok(None),
-            file => file?,
+            Err(failure) => return Err(unopened(failure)),
+            Ok(file) => file,
         };
         let mut bytes = Vec::new();
         attempt("read", path, || file.take(TEXT_BYTES_MAX).read_to_end(&mut bytes))?;
@@ -126,6 +127,16 @@ impl LedgerMark {
         hex::decode_to_slice(key_id, &mut mark.key_id.0).ok()?;
         hex::decode_to_slice(digest, &mut mark.extent.digest).ok()?;
         Some(mark)
+    }
+}
+
+fn unopened(failure: IoFailure) -> KeyDirError {
+    match not_regular(&failure) {
+        Some(what) => KeyDirError::LedgerMark {
+            path: failure.path,
+            what,
+        },
+        None => failure.into(),
     }
 }
 

@@ -9,8 +9,8 @@ use sha3::{Digest, Sha3_256};
 use super::durable;
 use super::error::KeyDirError;
 use super::fillers::Fillers;
-use crate::failure::attempt;
-use crate::files::open_to_read;
+use crate::failure::{IoFailure, attempt};
+use crate::files::{not_regular, open_to_read};
 use crate::hash::check_canonical;
 use crate::plan::Plan;
 use crate::scheme::{PARAMETER_BYTES, Scheme};
@@ -205,7 +205,8 @@ impl Manifest {
     pub(crate) fn read(path: &Path) -> Result<Option<Self>, KeyDirError> {
         let file = match open_to_read(path) {
             Err(failure) if failure.is_missing() => return Ok(None),
-            file => file?,
+            Err(failure) => return Err(unopened(failure)),
+            Ok(file) => file,
         };
         let mut text = Vec::new();
         attempt("read", path, || file.take(MANIFEST_BYTES_MAX).read_to_end(&mut text))?;
@@ -318,6 +319,16 @@ impl ManifestText {
             return Err("public_key is not root and parameter".to_owned());
         }
         Ok(manifest)
+    }
+}
+
+fn unopened(failure: IoFailure) -> KeyDirError {
+    match not_regular(&failure) {
+        Some(what) => KeyDirError::Manifest {
+            path: failure.path,
+            what: what.to_owned(),
+        },
+        None => failure.into(),
     }
 }
 

@@ -393,23 +393,16 @@ fn classified(call: &'static str, path: &Path, error: &rocksdb::Error) -> StateE
     let missing = error.kind() == ErrorKind::IOError && message.contains("No such file or directory");
     // A store that is being made holds nothing yet that could be damaged.
     let nothing_to_lose = [REMOVAL, CREATION].contains(&call);
-    match error.kind() {
-        _ if nothing_to_lose => StateError::Failed {
-            call,
-            path,
-            message: with_advice(message),
-        },
-        ErrorKind::Corruption | ErrorKind::NotFound | ErrorKind::InvalidArgument => {
-            StateError::Damaged { path, message }
-        }
+    let is_damage = match error.kind() {
+        ErrorKind::Corruption | ErrorKind::NotFound | ErrorKind::InvalidArgument => true,
         // A file of the store that is gone does not come back by trying again.
-        _ if missing => StateError::Damaged { path, message },
-        _ => StateError::Failed {
-            call,
-            path,
-            message: with_advice(message),
-        },
+        _ => missing,
+    };
+    if is_damage && !nothing_to_lose {
+        return StateError::Damaged { path, message };
     }
+    let message = with_advice(message);
+    StateError::Failed { call, path, message }
 }
 
 /// RocksDB hands on the system's words and not its error number.
