@@ -50,13 +50,6 @@ pub(crate) fn fit(head: &LedgerHead, entries: u64, mark: &LedgerMark) -> Fit {
     })
 }
 
-/// The head of a ledger, and how many entries it has.
-pub(crate) fn read(store: &Store) -> Result<(LedgerHead, u64), StateError> {
-    // A store without a head knows of no epoch whether it has signed.
-    let head = store.ledger_head()?.unwrap_or_default();
-    Ok((head, store.ledger_entry_count()?))
-}
-
 /// The mark of a ledger.
 pub(crate) fn mark_of(head: &LedgerHead, key_id: KeyId) -> LedgerMark {
     LedgerMark {

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::fit::read;
-use super::{Fit, Ledger, LedgerError, count, fit};
+use super::{Ledger, LedgerError, count};
 use crate::interop::ledger_json::{HistoryOwner, KeyHistory, SignedEpoch, TAIL_TEXT, entry_text, head_text, parse};
-use crate::keydir::{DirectoryLock, KeyDir, KeyDirError, LedgerMark, Manifest};
-use crate::state::{LedgerExtent, LedgerHead, LedgerRecord, Store};
+use crate::keydir::{KeyDir, KeyDirError, LedgerMark, Manifest};
+use crate::state::{LedgerExtent, LedgerHead, LedgerRecord};
 use crate::units::Epoch;
 
 /// Entries that are imported in one synced write.
@@ -61,9 +60,8 @@ pub fn init(directory: &Path, first_epoch: u64) -> Result<(), LedgerError> {
 
 /// A ledger that is written out. Holds the lock of the directory, so that nothing is signed meanwhile.
 pub struct Export {
-    store: Store,
+    ledger: Ledger,
     owner: HistoryOwner,
-    _lock: DirectoryLock,
 }
 
 impl Export {
@@ -74,26 +72,15 @@ impl Export {
     /// lost entries must not be handed on as if it were whole.
     pub fn open(directory: &Path) -> Result<Self, LedgerError> {
         let key = KeyDir::open_sealed(directory)?;
-        let manifest = key.manifest();
-        let lock = DirectoryLock::take(&key.paths().lock())?;
-        let mark_path = key.paths().ledger_mark();
-        let mark = LedgerMark::read(&mark_path, manifest.key_id())?;
-        let mark = mark.ok_or(LedgerError::MarkMissing(mark_path))?;
-        let store = Store::open_read_only(&key.paths().state(), &manifest.binding())?;
-        let (head, entries) = read(&store)?;
-        if let Fit::Backwards(what) = fit(&head, entries, &mark) {
-            let directory = directory.to_owned();
-            return Err(LedgerError::Backwards { directory, what });
-        }
-        Ok(Self {
-            owner: HistoryOwner {
-                // One that came with an import is handed on, also if this ledger was not begun.
-                first_epoch: Some(head.extent.first_epoch).filter(|&epoch| head.initialised || epoch > 0),
-                ..owner(manifest)
-            },
-            store,
-            _lock: lock,
-        })
+        let ledger = Ledger::open(&key)?;
+        // One that came with an import is handed on, also if this ledger was not begun.
+        let first_epoch = Some(ledger.head.extent.first_epoch);
+        let first_epoch = first_epoch.filter(|&epoch| ledger.head.initialised || epoch > 0);
+        let owner = HistoryOwner {
+            first_epoch,
+            ..owner(key.manifest())
+        };
+        Ok(Self { ledger, owner })
     }
 
     /// The lines of the JSON object, one after the other as they are asked for.
@@ -101,7 +88,7 @@ impl Export {
     /// # Errors
     /// [`LedgerError`] if an entry cannot be read.
     pub fn lines(&self) -> Result<impl Iterator<Item = Result<String, LedgerError>>, LedgerError> {
-        let entries = self.store.ledger_entries()?.enumerate().map(|(index, entry)| {
+        let entries = self.ledger.store.ledger_entries()?.enumerate().map(|(index, entry)| {
             let (epoch, record) = entry?;
             let text = entry_text(&SignedEpoch {
                 epoch,
@@ -152,7 +139,7 @@ pub struct ImportReport {
 
 /// Adds what the text of a ledger file, named `path` in errors, says about the sealed key in a directory. What the ledger
 /// has is kept. It does not begin a ledger: a key without a known history has none afterwards, until [`init`]. A ledger that
-/// does not fit its mark takes entries as well; whether it fits afterwards shows in the report.
+/// does not fit its mark takes entries as well, and signs nothing from then on until [`init`].
 ///
 /// # Errors
 /// [`LedgerError`] if the text is not a ledger, has nothing of this key, or names epochs that the key does not have;
@@ -183,17 +170,12 @@ pub fn import(directory: &Path, path: &Path, text: &[u8]) -> Result<ImportReport
     let mut ledger = Ledger::open_unchecked(&key)?;
     let fits = match ledger.settle() {
         Ok(()) => true,
-        // What it has lost may be what is imported. It is taken as it is, and fits again, if at all, when that is there.
         Err(
             LedgerError::Backwards { .. }
             | LedgerError::MarkMissing(_)
             | LedgerError::KeyDir(KeyDirError::LedgerMark { .. }),
         ) => {
-            let first_epoch = ledger.head.extent.first_epoch;
-            ledger.head.extent = LedgerExtent {
-                first_epoch,
-                ..count(&ledger.store)?.extent
-            };
+            ledger.doubt()?;
             false
         }
         Err(error) => return Err(error),
@@ -207,12 +189,27 @@ pub fn import(directory: &Path, path: &Path, text: &[u8]) -> Result<ImportReport
         import.history(history)?;
     }
     import.commit()?;
-    let fits = match fits {
-        true => import.ledger.mark().map(|()| true)?,
-        false => import.ledger.settle().is_ok(),
-    };
-    import.report.initialised = fits && import.ledger.head.initialised;
+    // A mark that the ledger does not fit stays, until a beginning has taken account of it.
+    if fits {
+        import.ledger.mark()?;
+    }
+    import.report.initialised = import.ledger.head.initialised;
     Ok(import.report)
+}
+
+impl Ledger {
+    /// Takes a ledger that does not fit its mark as what is found of it. Which of its entries are lost nobody knows, and
+    /// what is imported need not be those: it signs nothing before a new beginning, and keeps in mind how high it was.
+    fn doubt(&mut self) -> Result<(), LedgerError> {
+        let (said, found) = (self.head.extent, count(&self.store)?.extent);
+        self.head.initialised = false;
+        self.head.extent = LedgerExtent {
+            first_epoch: said.first_epoch,
+            highest: said.highest.max(found.highest),
+            ..found
+        };
+        Ok(())
+    }
 }
 
 fn check_epochs(manifest: &Manifest, path: &Path, index: usize, history: &KeyHistory) -> Result<(), LedgerError> {

@@ -51,9 +51,7 @@ pub(crate) enum Standing {
 pub(crate) struct Ledger {
     store: Store,
     head: LedgerHead,
-    /// How many entries there were when it was opened.
-    entries: u64,
-    /// What the mark on disk says.
+    /// How far it was when it was opened, or last marked: what a fitting mark on disk says.
     marked: LedgerExtent,
     key_id: KeyId,
     scheme: &'static str,
@@ -76,7 +74,7 @@ impl Ledger {
     fn settle(&mut self) -> Result<(), LedgerError> {
         let mark = LedgerMark::read(&self.mark_path, self.key_id)?;
         let mark = mark.ok_or_else(|| LedgerError::MarkMissing(self.mark_path.clone()))?;
-        match fit(&self.head, self.entries, &mark) {
+        match fit(&self.head, self.store.ledger_entry_count()?, &mark) {
             Fit::Same => Ok(()),
             // The process ended between the two writes.
             Fit::Ahead => Ok(self.mark()?),
@@ -93,12 +91,12 @@ impl Ledger {
         let lock = DirectoryLock::take(&paths.lock())?;
         paths.remove_temporaries().map_err(KeyDirError::from)?;
         let store = Store::open(&paths.state(), &key.manifest().binding())?;
-        let (head, entries) = fit::read(&store)?;
+        // A store without a head knows of no epoch whether it has signed.
+        let head = store.ledger_head()?.unwrap_or_default();
         Ok(Self {
             store,
             marked: head.extent,
             head,
-            entries,
             key_id: key.manifest().key_id(),
             scheme: key.manifest().scheme().id(),
             directory: key.path().to_owned(),
@@ -159,7 +157,6 @@ impl Ledger {
         self.unknown = true;
         head.marked = self.marked;
         self.store.commit_ledger(entries, &head)?;
-        self.entries = head.extent.spent;
         self.head = head;
         Ok(())
     }

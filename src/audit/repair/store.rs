@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{RepairError, StoreReplaced};
 use crate::failure::attempt;
-use crate::files::sync_directory;
+use crate::files::{exists, sync_directory};
 use crate::keydir::{KeyPaths, Manifest};
 use crate::ledger::is_unused;
 use crate::migrations::COLUMN_FAMILIES;
@@ -38,10 +38,8 @@ pub(super) fn open(paths: &KeyPaths, manifest: &Manifest) -> Result<(Store, Opti
 fn move_aside(paths: &KeyPaths) -> Result<Option<PathBuf>, RepairError> {
     let state = paths.state();
     for target in paths.states_damaged() {
-        match attempt("stat", &target, || std::fs::symlink_metadata(&target)) {
-            Ok(_) => continue,
-            Err(failure) if failure.is_missing() => {}
-            Err(failure) => return Err(failure.into()),
+        if exists(&target)? {
+            continue;
         }
         return match attempt("rename", &state, || std::fs::rename(&state, &target)) {
             Ok(()) => {

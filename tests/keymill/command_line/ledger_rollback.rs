@@ -196,14 +196,18 @@ fn a_flipped_byte_in_the_store_signs_nothing_twice() {
     assert!(cases > 200, "{cases} cases");
 }
 
-#[test]
-fn a_store_with_an_old_list_of_files_and_the_newest_log_is_refused() {
+/// Epochs 0 to 3 are spent on message 1, and of what the store knew of them two are lost, though the mark is the newest:
+/// what a copy of a directory in use can hold, files of one moment and of a later one. `other` is a copy that has signed
+/// with epoch 9 alone.
+fn mixed() -> Place {
     let place = Place::new();
     fresh_key(&place);
+    copy(&place.path("key"), &place.path("other"));
+    let line = format!("sign other --epoch 9 --message {}", message(1));
+    place.run(&line).exits(0);
     for epoch in 0..2 {
         sign(&place, epoch, 1).exits(0);
     }
-    // What a copy of a directory in use can hold: files of one moment, and of a later one.
     copy(&place.path("key"), &place.path("mixed"));
     for epoch in 2..4 {
         sign(&place, epoch, 1).exits(0);
@@ -212,12 +216,42 @@ fn a_store_with_an_old_list_of_files_and_the_newest_log_is_refused() {
         copy(&log, &place.path("mixed/state").join(log.file_name().unwrap()));
     }
     copy(&place.path("key/ledger.mark"), &place.path("mixed/ledger.mark"));
+    place
+}
+
+/// No epoch of `mixed` that is spent signs message 2.
+#[track_caller]
+fn signs_nothing_twice(place: &Place) {
     for epoch in 0..4 {
         let line = format!("sign mixed --epoch {epoch} --message {}", message(2));
         let outcome = place.run(&line);
         assert!(matches!(outcome.code, Some(1 | 3)), "{}", outcome.all());
     }
+}
+
+#[test]
+fn a_store_with_an_old_list_of_files_and_the_newest_log_is_refused() {
+    let place = mixed();
+    signs_nothing_twice(&place);
     assert_ne!(place.run("ledger show mixed --json").exits(1).json()["state"], "sound");
     place.run("check mixed").exits(1).prints(&["ledger"]);
     place.run("ledger export mixed").exits(3).prints_nothing();
+}
+
+#[test]
+fn an_import_into_a_ledger_that_lost_entries_never_makes_it_sign_before_a_beginning() {
+    for whole in [false, true] {
+        let place = mixed();
+        let source = if whole { "key" } else { "other" };
+        place.run(&format!("ledger export {source} --out ledger")).exits(0);
+        place.run("ledger import mixed ledger").exits(0);
+        signs_nothing_twice(&place);
+        let line = format!("sign mixed --epoch 20 --message {}", message(2));
+        place.run(&line).exits(3).prints_nothing();
+        // What the lost entries were is still known by the highest of them.
+        place.run("ledger init mixed --first-epoch 3").exits(3);
+        place.run("ledger init mixed --first-epoch 20").exits(0);
+        signs_nothing_twice(&place);
+        place.run(&line).exits(0);
+    }
 }
