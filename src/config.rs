@@ -98,6 +98,16 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// How a job may use the machine.
+    #[cfg(feature = "keygen")]
+    pub fn job_options(&self) -> keymill::JobOptions {
+        keymill::JobOptions {
+            threads: self.threads,
+            group_batches: self.group_batches,
+            memory_bytes: self.memory_bytes,
+        }
+    }
+
     /// Resolves everything but the flags: defaults, then the file, then the environment.
     pub fn load(
         config_flag: Option<&Path>,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use keymill::keydir::Secret;
-use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, Manifest, Summary};
+use keymill::{CancelHandle, KeyDefaults, KeyRequest, KeygenJob, Manifest, Summary};
 use serde_json::json;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
@@ -39,14 +39,15 @@ pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode,
         scheme: settings.scheme,
         epochs: settings.epochs,
     };
-    let options = JobOptions {
-        threads: settings.threads,
-        group_batches: settings.group_batches,
-        memory_bytes: settings.memory_bytes,
-    };
     let cancel = CancelHandle::default();
     stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;
-    let job = KeygenJob::open(&arguments.directory, &request, &defaults, options, cancel)?;
+    let job = KeygenJob::open(
+        &arguments.directory,
+        &request,
+        &defaults,
+        settings.job_options(),
+        cancel,
+    )?;
     // It holds the secret, which the job reads from its directory.
     drop(request);
     let manifest = job.manifest().clone();

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use keymill::CancelHandle;
 use keymill::audit::{RepairReport, repair};
-use keymill::{CancelHandle, JobOptions};
 use serde_json::json;
 
 use super::failure::Failure;
@@ -29,20 +29,15 @@ pub struct RepairArguments {
 /// Repairs, and prints what was done.
 pub fn run(arguments: &RepairArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     keep_files_private();
-    let options = JobOptions {
-        threads: settings.threads,
-        group_batches: settings.group_batches,
-        memory_bytes: settings.memory_bytes,
-    };
     let cancel = CancelHandle::default();
     stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;
-    let report = repair(&arguments.directory, options, &cancel)?;
+    let report = repair(&arguments.directory, settings.job_options(), &cancel)?;
     if report.store_replaced.is_some() {
         let directory = arguments.directory.display();
         say(format_args!(
             "keymill: WARNING: the ledger of signed epochs was in the checkpoint store that had to be replaced. \
-             Signing now needs 'keymill ledger import' with an export of it, or 'keymill ledger init {directory} \
-             --first-epoch N' with an epoch from which on none has signed"
+             Signing now needs 'keymill ledger init {directory} --first-epoch N' with an epoch from which on none has \
+             signed; if there is an export of the ledger, 'keymill ledger import' it first"
         ));
     }
     if arguments.json {

@@ -27,6 +27,7 @@ pub(crate) use secret::commitment;
 
 use crate::failure::attempt;
 use crate::hash::{Kernel, PrfKey, kernel};
+use crate::layers::{LayerError, LayerReader};
 
 /// A key directory that exists: what is public about it, and the way to its files.
 ///
@@ -100,6 +101,17 @@ impl KeyDir {
     /// The process that is writing to the directory, if one is.
     pub fn writer(&self) -> Option<String> {
         DirectoryLock::holder(&self.paths.lock())
+    }
+
+    /// The layer files of this key, to read nodes from.
+    ///
+    /// # Errors
+    /// [`LayerError`] names the file that is missing, of the wrong length, or of another key.
+    pub fn layers(&self) -> Result<LayerReader, LayerError> {
+        let manifest = &self.manifest;
+        let digest_bytes = manifest.scheme().digest_bytes();
+        let geometry = manifest.plan().geometry();
+        LayerReader::open(&self.paths.layers(), geometry, digest_bytes, manifest.key_id())
     }
 
     /// The hash functions of this key.

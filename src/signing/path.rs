@@ -42,12 +42,7 @@ impl PathReader {
     pub fn open(directory: &Path) -> Result<Self, SigningError> {
         let key = KeyDir::open_sealed(directory)?;
         let manifest = key.manifest();
-        let layers = LayerReader::open(
-            &key.paths().layers(),
-            manifest.plan().geometry(),
-            manifest.scheme().digest_bytes(),
-            manifest.key_id(),
-        )?;
+        let layers = key.layers()?;
         Ok(Self {
             root: manifest.root().unwrap_or_default().to_vec(),
             kernel: key.kernel(),

@@ -30,10 +30,10 @@ enum Verdict {
 
 /// What all batches of a key are like.
 pub(super) struct Survey {
-    /// All batches but the damaged ones.
-    pub(super) not_damaged: DoneSet,
-    /// All batches but those that have no record and agree with themselves.
-    pub(super) not_unproven: DoneSet,
+    /// Batches that are kept as they are: all but the damaged ones.
+    pub(super) kept: DoneSet,
+    /// Batches that have a record, or get one when they are computed: all but those that agree with themselves and have none.
+    pub(super) recorded: DoneSet,
     /// Batches that keygen has to make.
     pub(super) left: u64,
     /// Batches that have a record and agree with it.
@@ -44,17 +44,17 @@ impl Repair<'_> {
     pub(super) fn survey(&self) -> Result<Survey, RepairError> {
         let batches = self.tree.plan().batches();
         let mut survey = Survey {
-            not_damaged: DoneSet::none(batches),
-            not_unproven: DoneSet::none(batches),
+            kept: DoneSet::none(batches),
+            recorded: DoneSet::none(batches),
             left: 0,
             sound: 0,
         };
         self.judge(batches.all(), |position, verdict| {
             if verdict != Verdict::Damaged {
-                survey.not_damaged.insert(position);
+                survey.kept.insert(position);
             }
             if verdict != Verdict::Unproven {
-                survey.not_unproven.insert(position);
+                survey.recorded.insert(position);
             }
             survey.left += u64::from(verdict == Verdict::Left);
             survey.sound += u64::from(verdict == Verdict::Sound);
@@ -63,21 +63,21 @@ impl Repair<'_> {
     }
 
     /// Computes the batches that are not in the set, writes them, and makes sure that they stay.
-    pub(super) fn recompute(&mut self, others: &DoneSet, sound: u64) -> Result<(), RepairError> {
+    pub(super) fn recompute_all_but(&mut self, kept: &DoneSet, sound: u64) -> Result<(), RepairError> {
         let tree = self.tree;
         let batches = tree.plan().batches();
-        self.report.add_recomputed(others.pending(batches));
-        let mut others = others.clone();
+        self.report.add_recomputed(kept.pending(batches));
+        let mut kept = kept.clone();
         let mut record = ProgressRecord {
             batches_done: sound,
             run_started_unix_ms: unix_ms(),
             ..ProgressRecord::default()
         };
         for _round in 0..ROUNDS_MAX {
-            if others.count() == batches.count() {
+            if kept.count() == batches.count() {
                 return Ok(());
             }
-            self.withdraw_records(others.pending(batches))?;
+            self.withdraw_records(kept.pending(batches))?;
             let computer = BatchComputer {
                 manifest: tree.manifest(),
                 kernel: tree.kernel,
@@ -93,9 +93,9 @@ impl Repair<'_> {
                 progress: &NoProgress,
                 record: record.clone(),
             };
-            record.run_epochs = compute_and_commit(&computer, pool, memory, others.pending(batches), committer)?;
+            record.run_epochs = compute_and_commit(&computer, pool, memory, kept.pending(batches), committer)?;
             self.go_on()?;
-            others = self.still_damaged(&others, batches)?;
+            kept = self.kept_or_sound(&kept, batches)?;
         }
         Err(self.disk_unreliable(ROUNDS_MAX))
     }
@@ -121,34 +121,34 @@ impl Repair<'_> {
         }
     }
 
-    /// Of the batches that are not in the set, those whose nodes are what the secret gives are added to it.
-    pub(super) fn others_than_wrong(&self, unsuspected: &DoneSet) -> Result<DoneSet, RepairError> {
+    /// The trusted batches, and of all others those whose nodes are what the secret gives.
+    pub(super) fn trusted_or_right(&self, trusted: &DoneSet) -> Result<DoneSet, RepairError> {
         let batches = self.tree.plan().batches();
         let deep = Tree {
             prf_key: Some(self.prf_key),
             ..*self.tree
         };
-        let mut others = unsuspected.clone();
-        let mut suspects = unsuspected.pending(batches).peekable();
+        let mut right = trusted.clone();
+        let mut suspects = trusted.pending(batches).peekable();
         while suspects.peek().is_some() {
             // As few as can be computed side by side, so that a signal is answered soon.
             self.go_on()?;
             let window: Vec<BatchIndex> = suspects.by_ref().take(self.pool.current_num_threads()).collect();
-            let right: Vec<BatchIndex> = self.pool.install(|| {
+            let found: Vec<BatchIndex> = self.pool.install(|| {
                 let suspects = window.into_par_iter();
-                let right = suspects.filter(|batch| deep.batch(*batch, None).damage.is_empty());
-                right.collect()
+                let found = suspects.filter(|batch| deep.batch(*batch, None).damage.is_empty());
+                found.collect()
             });
-            let positions = right.into_iter().filter_map(|batch| batches.position(batch));
-            positions.for_each(|position| others.insert(position));
+            let positions = found.into_iter().filter_map(|batch| batches.position(batch));
+            positions.for_each(|position| right.insert(position));
         }
-        Ok(others)
+        Ok(right)
     }
 
-    /// Of the batches that are not in the set, those that agree with their records now are added to it.
-    fn still_damaged(&self, others: &DoneSet, batches: &Batches) -> Result<DoneSet, RepairError> {
-        let mut now = others.clone();
-        self.judge(others.pending(batches), |position, verdict| {
+    /// The batches that were kept, and of all others those that agree with their records now.
+    fn kept_or_sound(&self, kept: &DoneSet, batches: &Batches) -> Result<DoneSet, RepairError> {
+        let mut now = kept.clone();
+        self.judge(kept.pending(batches), |position, verdict| {
             if verdict == Verdict::Sound {
                 now.insert(position);
             }
@@ -157,10 +157,10 @@ impl Repair<'_> {
     }
 
     /// Gives the sound batches that are not in the set a record of what is in their files.
-    pub(super) fn renew_records(&mut self, others: &DoneSet) -> Result<(), RepairError> {
+    pub(super) fn renew_records(&mut self, recorded: &DoneSet) -> Result<(), RepairError> {
         let batches = self.tree.plan().batches();
         let mut progress = self.store.progress()?;
-        let mut pending = others.pending(batches).peekable();
+        let mut pending = recorded.pending(batches).peekable();
         if pending.peek().is_some() {
             // Nodes that are right need not have been made durable by whoever wrote them.
             self.sync_levels(self.tree.plan().geometry().levels())?;

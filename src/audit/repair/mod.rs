@@ -22,7 +22,7 @@ use super::tree::Tree;
 use crate::hash::PrfKey;
 use crate::keydir::{DirectoryLock, KeyDir, KeyState};
 use crate::keygen::{CancelHandle, DoneSet, JobOptions, worker_pool};
-use crate::layers::{Disk, LayerReader, LayerWriter, Medium};
+use crate::layers::{Disk, LayerWriter, Medium};
 use crate::plan::{LevelSpan, MemoryPlan};
 use crate::state::Store;
 
@@ -57,12 +57,7 @@ fn repair_on(
     let kernel = key.kernel();
     let (store, store_replaced) = store::open(key.paths(), manifest)?;
     let files_restored = files::restore(&key, medium, &Disk::new(cancel.flag()))?;
-    let layers = LayerReader::open(
-        &key.paths().layers(),
-        manifest.plan().geometry(),
-        manifest.scheme().digest_bytes(),
-        manifest.key_id(),
-    )?;
+    let layers = key.layers()?;
     let tree = Tree {
         key: &key,
         layers: &layers,
@@ -105,13 +100,13 @@ impl Repair<'_> {
     fn run(mut self) -> Result<RepairReport, RepairError> {
         let survey = self.survey()?;
         self.report.batches_left = survey.left;
-        self.recompute(&survey.not_damaged, survey.sound)?;
+        self.recompute_all_but(&survey.kept, survey.sound)?;
         if self.tree.manifest().state() == KeyState::Sealed {
-            let mut not_unproven = survey.not_unproven;
-            self.prove(&mut not_unproven)?;
+            let mut recorded = survey.recorded;
+            self.prove(&mut recorded)?;
             self.mend_crown()?;
             // Only now: a record says that a batch is right, and it is the root that has proven it.
-            self.renew_records(&not_unproven)?;
+            self.renew_records(&recorded)?;
         }
         let foreign = self.tree.foreign_records(self.store)?;
         if !foreign.is_empty() {
@@ -124,18 +119,18 @@ impl Repair<'_> {
 
     /// Makes sure that the batches lead to the root in the manifest. If they do not, the leaves of those without a record
     /// are held against the secret, then those of all: a batch can agree with itself and be made of wrong leaves.
-    fn prove(&mut self, not_unproven: &mut DoneSet) -> Result<(), RepairError> {
+    fn prove(&mut self, recorded: &mut DoneSet) -> Result<(), RepairError> {
         let batches = self.tree.plan().batches();
         let expected = self.tree.manifest().root().unwrap_or_default();
         let mut found = self.folded_root()?;
-        for unsuspected in [not_unproven.clone(), DoneSet::none(batches)] {
+        for trusted in [recorded.clone(), DoneSet::none(batches)] {
             if found == expected {
                 return Ok(());
             }
-            let others = self.others_than_wrong(&unsuspected)?;
-            self.recompute(&others, others.count())?;
-            let recomputed = others.pending(batches).filter_map(|batch| batches.position(batch));
-            recomputed.for_each(|position| not_unproven.insert(position));
+            let right = self.trusted_or_right(&trusted)?;
+            self.recompute_all_but(&right, right.count())?;
+            let recomputed = right.pending(batches).filter_map(|batch| batches.position(batch));
+            recomputed.for_each(|position| recorded.insert(position));
             found = self.folded_root()?;
         }
         if found == expected {
