@@ -17,6 +17,7 @@ mod node;
 mod one_epoch;
 mod poseidon2_classic;
 mod prf;
+mod serial;
 mod sponge;
 #[cfg(test)]
 mod tests;
