@@ -61,7 +61,11 @@ fn measure(scheme: &'static Scheme) {
         reveal_us.push(started.elapsed().as_secs_f64() * 1e6);
         root = layers[0][epoch * n..][..n].to_vec();
         kernel.fold_path(Epoch(epoch as u32), &siblings, &mut root);
-        signatures.push(Signature { rho: codeword.rho, siblings, hashes });
+        signatures.push(Signature {
+            rho: codeword.rho,
+            siblings,
+            hashes,
+        });
     }
     let public_key = PublicKey::from_ssz(scheme, &[&root[..], &[1; 20]].concat()).unwrap();
     let verifier = Verifier::new(scheme, &public_key);

@@ -4,7 +4,7 @@ use p3_field::{PackedValue, PrimeCharacteristicRing};
 use p3_symmetric::Permutation;
 
 use super::PRIME;
-use super::field::{F, Packed, WIDTH, packed_tweak, tweak_digits};
+use super::field::{F, Packed, WIDTH, packed_tweak};
 use super::layout::{Layout, TWEAK_ELEMENTS};
 use crate::scheme::PARAMETER_ELEMENTS;
 use crate::scheme::tweak::{CHAIN_INDEX_STRIDE, CHAIN_POSITION_STRIDE, chain_base};
@@ -88,35 +88,5 @@ impl EpochTweaks {
     #[cold]
     fn high_after(&self, increment: u32) -> Packed {
         self.high + Packed::from_fn(|lane| F::from_bool(increment >= self.wraps_at[lane]))
-    }
-}
-
-/// Walks one chain a lane, all of the same epoch, from position `from` to position `to`; a lane that has arrived stays.
-pub(super) fn walk_partly<L: Layout, const N: usize>(
-    step: &ChainStep<'_, L, N>,
-    epoch: Epoch,
-    first_chain: usize,
-    from: [u16; WIDTH],
-    to: [u16; WIDTH],
-    value: &mut [Packed; N],
-) {
-    let begin = from.iter().copied().min().unwrap_or(0);
-    let end = to.iter().copied().max().unwrap_or(0);
-    let digits = |lane: usize, position: u16| {
-        let chain = (first_chain + lane) as u64;
-        tweak_digits(chain_base(epoch) + chain * CHAIN_INDEX_STRIDE + u64::from(position) * CHAIN_POSITION_STRIDE)
-    };
-    for position in begin + 1..=end {
-        let tweaks: [[F; TWEAK_ELEMENTS]; WIDTH] = std::array::from_fn(|lane| digits(lane, position));
-        let tweak = std::array::from_fn(|digit| Packed::from_fn(|lane| tweaks[lane][digit]));
-        let mut stepped = *value;
-        step.take(tweak, &mut stepped);
-        let moves = |lane: usize| from[lane] < position && position <= to[lane];
-        for (kept, new) in value.iter_mut().zip(stepped) {
-            *kept = Packed::from_fn(|lane| {
-                let source = if moves(lane) { &new } else { &*kept };
-                source.as_slice()[lane]
-            });
-        }
     }
 }

@@ -1,5 +1,7 @@
 //! The two families of input orders: which permutation, and where parameter, tweak and value stand in its state.
 
+use std::sync::LazyLock;
+
 use p3_koala_bear::{
     Poseidon1KoalaBear, Poseidon2KoalaBear, default_koalabear_poseidon1_16, default_koalabear_poseidon1_24,
 };
@@ -7,6 +9,7 @@ use p3_symmetric::Permutation;
 
 use super::field::{F, Packed};
 use super::poseidon2_classic::{poseidon2_16, poseidon2_24};
+use super::serial::{SerialPermutation, SerialPoseidon1, SerialPoseidon2};
 use crate::scheme::PARAMETER_ELEMENTS;
 
 /// Rate of the leaf sponge; the other nine elements of the state are its capacity.
@@ -39,6 +42,8 @@ pub(super) trait Layout: Send + Sync + 'static {
     type Width16: Permutation<[Packed; 16]> + Send + Sync;
     /// Permutation of width 24, in lanes and alone.
     type Width24: Permutation<[Packed; 24]> + Permutation<[F; 24]> + Send + Sync;
+    /// Permutation of width 24 of one state, where lanes cannot be filled.
+    type Serial: SerialPermutation;
 
     /// First element of the sponge's rate within its state.
     const RATE_START: usize;
@@ -49,6 +54,8 @@ pub(super) trait Layout: Send + Sync + 'static {
 
     fn width_16() -> Self::Width16;
     fn width_24() -> Self::Width24;
+    /// There is one for all keys, since its constants take milliseconds to derive.
+    fn serial() -> &'static Self::Serial;
     fn chain_positions(digest_elements: usize) -> ChainPositions;
     fn message_positions(rho_elements: usize) -> MessagePositions;
 }
@@ -59,6 +66,7 @@ pub(super) struct Poseidon2Classic;
 impl Layout for Poseidon2Classic {
     type Width16 = Poseidon2KoalaBear<16>;
     type Width24 = Poseidon2KoalaBear<24>;
+    type Serial = SerialPoseidon2;
 
     const RATE_START: usize = 0;
     const CAPACITY_START: usize = SPONGE_RATE;
@@ -70,6 +78,11 @@ impl Layout for Poseidon2Classic {
 
     fn width_24() -> Self::Width24 {
         poseidon2_24()
+    }
+
+    fn serial() -> &'static Self::Serial {
+        static SERIAL: LazyLock<SerialPoseidon2> = LazyLock::new(SerialPoseidon2::poseidon2_classic);
+        &SERIAL
     }
 
     fn chain_positions(_digest_elements: usize) -> ChainPositions {
@@ -97,6 +110,7 @@ pub(super) struct Poseidon1Devnet4;
 impl Layout for Poseidon1Devnet4 {
     type Width16 = Poseidon1KoalaBear<16>;
     type Width24 = Poseidon1KoalaBear<24>;
+    type Serial = SerialPoseidon1;
 
     const RATE_START: usize = SPONGE_CAPACITY;
     const CAPACITY_START: usize = 0;
@@ -108,6 +122,11 @@ impl Layout for Poseidon1Devnet4 {
 
     fn width_24() -> Self::Width24 {
         default_koalabear_poseidon1_24()
+    }
+
+    fn serial() -> &'static Self::Serial {
+        static SERIAL: LazyLock<SerialPoseidon1> = LazyLock::new(SerialPoseidon1::poseidon1);
+        &SERIAL
     }
 
     fn chain_positions(digest_elements: usize) -> ChainPositions {

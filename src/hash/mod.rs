@@ -21,6 +21,7 @@ mod serial;
 mod sponge;
 #[cfg(test)]
 mod tests;
+mod walk;
 mod xmss;
 
 pub use bytes::{NonCanonical, check_canonical};
