@@ -8,6 +8,7 @@ use p3_symmetric::Permutation;
 
 use super::field::{Packed, WIDTH};
 use super::layout::{Layout, Poseidon1Devnet4, Poseidon2Classic};
+use super::serial::SerialPermutation;
 use crate::scheme::{PermutationLayout, Scheme};
 
 /// How many instances one call of each permutation computes: field vector, Keccak vector.
@@ -25,6 +26,22 @@ pub fn run(scheme: &Scheme, width_16: usize, width_24: usize, keccak: usize) {
         PermutationLayout::Poseidon1Devnet4 => poseidon::<Poseidon1Devnet4>(width_16, width_24),
     }
     repeat(&KeccakF, [1u64; VECTOR_LEN], keccak);
+}
+
+/// Runs `times` permutations of width 24 of the scheme's layout, of one state that waits for each.
+pub fn run_serial(scheme: &Scheme, times: usize) {
+    match scheme.layout() {
+        PermutationLayout::Poseidon2Classic => serial::<Poseidon2Classic>(times),
+        PermutationLayout::Poseidon1Devnet4 => serial::<Poseidon1Devnet4>(times),
+    }
+}
+
+fn serial<L: Layout>(times: usize) {
+    let mut state = black_box([1; 24]);
+    for _ in 0..times {
+        L::serial().permute(&mut state);
+    }
+    let _ = black_box(state);
 }
 
 fn poseidon<L: Layout>(width_16: usize, width_24: usize) {

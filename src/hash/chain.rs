@@ -4,7 +4,7 @@ use p3_field::{PackedValue, PrimeCharacteristicRing};
 use p3_symmetric::Permutation;
 
 use super::PRIME;
-use super::field::{F, Packed, WIDTH, packed_tweak};
+use super::field::{Aligned, F, Packed, WIDTH, packed_tweak};
 use super::layout::{Layout, TWEAK_ELEMENTS};
 use crate::scheme::PARAMETER_ELEMENTS;
 use crate::scheme::tweak::{CHAIN_INDEX_STRIDE, CHAIN_POSITION_STRIDE, chain_base};
@@ -30,9 +30,9 @@ impl<'a, L: Layout, const N: usize> ChainStep<'a, L, N> {
         let mut input = self.input;
         input[at.tweak..at.tweak + TWEAK_ELEMENTS].copy_from_slice(&tweak);
         input[at.value..at.value + N].copy_from_slice(value);
-        let mut state = input;
-        self.permutation.permute_mut(&mut state);
-        *value = std::array::from_fn(|i| state[i] + input[i]);
+        let mut state = Aligned(input);
+        self.permutation.permute_mut(&mut state.0);
+        *value = std::array::from_fn(|i| state.0[i] + input[i]);
     }
 }
 

@@ -26,6 +26,12 @@ const LIMB_WEIGHTS: [u64; 4] = [0x17f7_efe4, 0x18af_7f37, 0x423d_7c8c, 0x1b79_fa
 /// `p^-1` mod `2^32`.
 const PRIME_INVERSE: u32 = 0x8100_0001;
 
+/// Something that begins on a cache line. A [`Packed`] is aligned as its elements are, and a permutation takes twice as
+/// long if all of its vectors lie across two lines.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+pub(super) struct Aligned<T>(pub(super) T);
+
 /// The two low-first base-p digits of a tweak integer.
 pub(super) fn tweak_digits(tweak: u64) -> [F; 2] {
     let prime = u64::from(PRIME);
@@ -34,13 +40,19 @@ pub(super) fn tweak_digits(tweak: u64) -> [F; 2] {
 
 /// A tweak for each lane.
 pub(super) fn packed_tweak(tweak: impl Fn(usize) -> u64) -> [Packed; 2] {
-    let digits: [[F; 2]; WIDTH] = std::array::from_fn(|lane| tweak_digits(tweak(lane)));
-    std::array::from_fn(|digit| Packed::from_fn(|lane| digits[lane][digit]))
+    transposed(|lane| tweak_digits(tweak(lane)))
 }
 
 /// The same elements in every lane.
 pub(super) fn broadcast<const N: usize>(elements: [F; N]) -> [Packed; N] {
     elements.map(Packed::from)
+}
+
+/// Elements that are given lane by lane.
+#[inline(always)]
+pub(super) fn transposed<const N: usize>(lane: impl Fn(usize) -> [F; N]) -> [Packed; N] {
+    let lanes: [[F; N]; WIDTH] = std::array::from_fn(lane);
+    std::array::from_fn(|element| Packed::from_fn(|lane| lanes[lane][element]))
 }
 
 /// `count` low-first base-p digits of a 32-byte little-endian integer.

@@ -12,6 +12,7 @@ mod field;
 mod kernel;
 mod layout;
 mod many_epochs;
+mod many_signatures;
 mod message;
 mod node;
 mod one_epoch;
@@ -26,7 +27,7 @@ mod xmss;
 
 pub use bytes::{NonCanonical, check_canonical};
 pub use draw::{DrawnKey, derive_fillers, draw_key};
-pub use kernel::{Codeword, Kernel, kernel};
+pub use kernel::{Codeword, Kernel, Revealed, kernel};
 pub use prf::PrfKey;
 
 use crate::scheme::PRIME;

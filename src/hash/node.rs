@@ -3,6 +3,7 @@
 use p3_field::PrimeCharacteristicRing;
 use p3_symmetric::Permutation;
 
+use super::field::Aligned;
 use super::layout::TWEAK_ELEMENTS;
 use crate::scheme::PARAMETER_ELEMENTS;
 
@@ -13,9 +14,9 @@ where
     A: PrimeCharacteristicRing + Copy,
     P: Permutation<[A; 24]>,
 {
-    let mut state = input;
-    permutation.permute_mut(&mut state);
-    std::array::from_fn(|i| state[i] + input[i])
+    let mut state = Aligned(input);
+    permutation.permute_mut(&mut state.0);
+    std::array::from_fn(|i| state.0[i] + input[i])
 }
 
 /// The parent of two digests: the input order is the same in both layouts.

@@ -3,7 +3,7 @@
 use p3_field::PrimeCharacteristicRing;
 use p3_symmetric::Permutation;
 
-use super::field::F;
+use super::field::{Aligned, F};
 use super::layout::{Layout, SPONGE_CAPACITY, SPONGE_RATE};
 use super::node::compress;
 use crate::scheme::{PARAMETER_ELEMENTS, Scheme};
@@ -11,7 +11,7 @@ use crate::scheme::{PARAMETER_ELEMENTS, Scheme};
 /// A sponge over single elements or over lanes of them.
 pub(super) struct Sponge<'a, L: Layout, A> {
     permutation: &'a L::Width24,
-    state: [A; 24],
+    state: Aligned<[A; 24]>,
     /// Elements of the rate that the block in progress has filled.
     filled: usize,
 }
@@ -27,7 +27,7 @@ where
         state[L::CAPACITY_START..][..SPONGE_CAPACITY].copy_from_slice(&capacity);
         Self {
             permutation,
-            state,
+            state: Aligned(state),
             filled: 0,
         }
     }
@@ -35,7 +35,7 @@ where
     #[inline(always)]
     pub(super) fn absorb(&mut self, elements: &[A]) {
         for &element in elements {
-            let place = &mut self.state[L::RATE_START + self.filled];
+            let place = &mut self.state.0[L::RATE_START + self.filled];
             if L::OVERWRITES_RATE {
                 *place = element;
             } else {
@@ -43,7 +43,7 @@ where
             }
             self.filled += 1;
             if self.filled == SPONGE_RATE {
-                self.permutation.permute_mut(&mut self.state);
+                self.permutation.permute_mut(&mut self.state.0);
                 self.filled = 0;
             }
         }
@@ -53,11 +53,11 @@ where
     pub(super) fn finish<const N: usize>(mut self) -> [A; N] {
         if self.filled > 0 {
             if L::OVERWRITES_RATE {
-                self.state[L::RATE_START + self.filled..L::RATE_START + SPONGE_RATE].fill(A::ZERO);
+                self.state.0[L::RATE_START + self.filled..L::RATE_START + SPONGE_RATE].fill(A::ZERO);
             }
-            self.permutation.permute_mut(&mut self.state);
+            self.permutation.permute_mut(&mut self.state.0);
         }
-        std::array::from_fn(|i| self.state[L::RATE_START + i])
+        std::array::from_fn(|i| self.state.0[L::RATE_START + i])
     }
 }
 

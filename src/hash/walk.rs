@@ -4,7 +4,7 @@ use p3_field::{PackedValue, PrimeCharacteristicRing};
 
 use super::PRIME;
 use super::chain::ChainStep;
-use super::field::{F, Packed, WIDTH, lane_of, tweak_digits};
+use super::field::{F, Packed, WIDTH, lane_of, transposed, tweak_digits};
 use super::layout::Layout;
 use crate::scheme::PARAMETER_ELEMENTS;
 use crate::scheme::tweak::{CHAIN_INDEX_STRIDE, CHAIN_POSITION_STRIDE, chain_base};
@@ -46,9 +46,7 @@ pub(super) fn walk_all<L: Layout, const N: usize>(
     let mut order: Vec<(u16, u32)> = (0..).zip(&*walks).map(|(index, walk)| (walk.steps, index)).collect();
     order.sort_unstable_by(|a, b| b.cmp(a));
     for pack in order.chunks(WIDTH) {
-        let parameters: [[F; PARAMETER_ELEMENTS]; WIDTH] =
-            std::array::from_fn(|lane| parameter(pack[lane.min(pack.len() - 1)].1 as usize));
-        let parameters = std::array::from_fn(|element| Packed::from_fn(|lane| parameters[lane][element]));
+        let parameters = transposed(|lane| parameter(pack[lane.min(pack.len() - 1)].1 as usize));
         walk_pack(&ChainStep::<L, N>::new(permutation, &parameters), pack, walks);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::chain::ChainStep;
 use super::field::{F, LANES, Packed, broadcast, read_elements};
-use super::kernel::{Codeword, Kernel};
+use super::kernel::{Codeword, Kernel, Revealed};
 use super::layout::{Layout, SPONGE_CAPACITY};
 use super::prf::PrfKey;
 use super::sponge::capacity;
@@ -74,5 +74,9 @@ impl<L: Layout, const N: usize> Kernel for Xmss<L, N> {
 
     fn fold_path(&self, epoch: Epoch, siblings: &[u8], node: &mut [u8]) {
         self.root_above(epoch, siblings, node);
+    }
+
+    fn roots_of_revealed(&self, revealed: &[Revealed<'_>]) -> Vec<Option<Vec<u8>>> {
+        self.roots_of(revealed)
     }
 }
