@@ -98,7 +98,9 @@ impl Signed {
         let (mut alone_us, mut bound_us) = (Vec::new(), Vec::new());
         let (mut batch_us, mut batch_bound_us) = (Vec::new(), Vec::new());
         let claims = (0..).zip(&self.signatures);
-        let claims: Vec<_> = claims.map(|(epoch, (signature, _))| (epoch, &MESSAGE, signature)).collect();
+        let claims: Vec<_> = claims
+            .map(|(epoch, (signature, _))| (epoch, &MESSAGE, signature))
+            .collect();
         for _ in 0..ROUNDS {
             for (claim, (_, steps)) in claims.iter().zip(&self.signatures) {
                 let (us, verdict) = processor_us(|| self.verifier.verify(claim.0, claim.1, claim.2));
@@ -111,7 +113,14 @@ impl Signed {
             let (us, verdicts) = processor_us(|| self.verifier.verify_batch(&claims));
             assert!(verdicts.iter().all(Result::is_ok));
             batch_us.push(us / EPOCHS as f64);
-            let bound = || bound::run(scheme, all_steps.div_ceil(lanes), (width_24 * EPOCHS).div_ceil(lanes), 0);
+            let bound = || {
+                bound::run(
+                    scheme,
+                    all_steps.div_ceil(lanes),
+                    (width_24 * EPOCHS).div_ceil(lanes),
+                    0,
+                )
+            };
             batch_bound_us.push(processor_us(bound).0 / EPOCHS as f64);
         }
         let [alone, bound, batch, batch_bound] = [alone_us, bound_us, batch_us, batch_bound_us].map(median);

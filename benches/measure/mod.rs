@@ -30,7 +30,11 @@ pub fn asked_schemes() -> Vec<&'static keymill::Scheme> {
         "leansig-p2-l32-top-v64-w8",
         "hashsig-p2-l18-wots-v22-w256",
     ];
-    let names = if asked.is_empty() { quoted.map(str::to_owned).to_vec() } else { asked };
+    let names = if asked.is_empty() {
+        quoted.map(str::to_owned).to_vec()
+    } else {
+        asked
+    };
     let known = |name: String| keymill::Scheme::by_id(&name).unwrap_or_else(|error| panic!("{error}"));
     names.into_iter().map(known).collect()
 }

@@ -6,7 +6,8 @@ use p3_field::PrimeCharacteristicRing;
 use p3_keccak::{KeccakF, VECTOR_LEN};
 use p3_symmetric::Permutation;
 
-use super::field::{Packed, WIDTH};
+use super::field::{F, WIDTH};
+use super::lanes::Lanes;
 use super::layout::{Layout, Poseidon1Devnet4, Poseidon2Classic};
 use super::serial::SerialPermutation;
 use crate::scheme::{PermutationLayout, Scheme};
@@ -45,8 +46,8 @@ fn serial<L: Layout>(times: usize) {
 }
 
 fn poseidon<L: Layout>(width_16: usize, width_24: usize) {
-    repeat::<_, _, 16>(&L::width_16(), Packed::ONE, width_16);
-    repeat::<_, _, 24>(&L::width_24(), Packed::ONE, width_24);
+    repeat::<_, _, 16>(L::width_16(), L::Lanes::broadcast(F::ONE), width_16);
+    repeat::<_, _, 24>(L::width_24(), L::Lanes::broadcast(F::ONE), width_24);
 }
 
 fn repeat<P, A, const W: usize>(permutation: &P, element: A, times: usize)

@@ -1,7 +1,8 @@
 //! What many signatures lead to: a signature a lane in message hash, sponge and path; the chains of all side by side.
 
-use super::field::{F, Packed, WIDTH, broadcast, lane_of, packed_tweak, read_elements, transposed, write_elements};
+use super::field::{F, WIDTH, read_elements, write_elements};
 use super::kernel::Revealed;
+use super::lanes::{broadcast, lane_of, transposed, tweak_lanes};
 use super::layout::Layout;
 use super::message::{MessageInput, hash_lanes, hash_of, hash_one};
 use super::node::parent;
@@ -47,7 +48,7 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
                 walks.extend(self.walks_to_the_ends(one.epoch, &positions, one.values));
             }
         }
-        walk_all::<L, N>(&self.width_16, |walk| parameters[accepted[walk / chains]], &mut walks);
+        walk_all::<L, N>(self.width_16, |walk| parameters[accepted[walk / chains]], &mut walks);
         let ended: Vec<Ended<'_, N>> = accepted
             .iter()
             .zip(walks.chunks_exact(chains))
@@ -81,7 +82,7 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
             if pack.len() < LANES_FROM {
                 hashes.extend(pack.iter().map(hash_one::<L>));
             } else {
-                let lanes = hash_lanes::<L>(&self.width_24, transposed(|lane| pack[lane.min(pack.len() - 1)]));
+                let lanes = hash_lanes::<L>(self.width_24, transposed(|lane| pack[lane.min(pack.len() - 1)]));
                 hashes.extend((0..pack.len()).map(|lane| hash_of(&lanes, lane)));
             }
         }
@@ -107,28 +108,28 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
     }
 
     /// Sponge and path of a pack; spare lanes repeat its last signature.
-    fn roots_in_lanes(&self, pack: &[Ended<'_, N>]) -> [Packed; N] {
+    fn roots_in_lanes(&self, pack: &[Ended<'_, N>]) -> [L::Lanes; N] {
         let one = |lane: usize| &pack[lane.min(pack.len() - 1)];
         let epoch = |lane: usize| one(lane).revealed.epoch;
         let parameter = transposed(|lane| *one(lane).parameter);
-        let mut sponge = Sponge::<L, Packed>::new(&self.width_24, broadcast(self.capacity));
+        let mut sponge = Sponge::<L>::new(self.width_24, broadcast(self.capacity));
         sponge.absorb(&parameter);
-        sponge.absorb(&packed_tweak(|lane| leaf_tweak(epoch(lane))));
+        sponge.absorb(&tweak_lanes(|lane| leaf_tweak(epoch(lane))));
         for chain in 0..self.scheme.chains() {
             sponge.absorb(&transposed(|lane| *one(lane).ends[chain].value()));
         }
-        let mut node: [Packed; N] = sponge.finish();
+        let mut node: [L::Lanes; N] = sponge.finish();
         for level in 0..self.scheme.log_lifetime() {
             let at = usize::from(level) * 4 * N;
             let index = |lane: usize| u64::from(epoch(lane).0) >> level;
-            let children: [[Packed; N]; 2] = std::array::from_fn(|side| {
+            let children: [[L::Lanes; N]; 2] = std::array::from_fn(|side| {
                 transposed(|lane| match index(lane) % 2 == side as u64 {
                     true => lane_of(&node, lane),
                     false => read_elements(&one(lane).revealed.siblings[at..at + 4 * N]),
                 })
             });
-            let tweak = packed_tweak(|lane| tweak::tree_node(Level(level + 1), NodeIndex(index(lane) / 2)));
-            node = parent(&self.width_24, &parameter, tweak, &children[0], &children[1]);
+            let tweak = tweak_lanes(|lane| tweak::tree_node(Level(level + 1), NodeIndex(index(lane) / 2)));
+            node = parent(self.width_24, &parameter, tweak, &children[0], &children[1]);
         }
         node
     }

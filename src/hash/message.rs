@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-use p3_field::{PackedValue, PrimeCharacteristicRing, PrimeField32};
+use p3_field::PrimeCharacteristicRing;
 
-use super::field::{F, Packed, WIDTH, base_p_digits, broadcast, read_elements, tweak_digits};
+use super::field::{F, WIDTH, base_p_digits, read_elements, tweak_digits};
+use super::lanes::{Lanes, broadcast};
 use super::layout::{Layout, MESSAGE_ELEMENTS, TWEAK_ELEMENTS};
 use super::node::compress;
 use super::serial;
@@ -49,7 +50,7 @@ impl MessageInput {
     pub(super) fn hash_attempts<L: Layout>(
         &self,
         permutation: &L::Width24,
-        rho: &[Packed],
+        rho: &[L::Lanes],
     ) -> [[u32; WIDTH]; HASH_ELEMENTS_MAX] {
         let mut input = broadcast(self.input);
         input[self.rho.clone()].copy_from_slice(rho);
@@ -65,10 +66,10 @@ pub(super) fn hash_one<L: Layout>(input: &[F; 24]) -> [u32; HASH_ELEMENTS_MAX] {
 /// The hash elements of an input a lane, element by element.
 pub(super) fn hash_lanes<L: Layout>(
     permutation: &L::Width24,
-    input: [Packed; 24],
+    input: [L::Lanes; 24],
 ) -> [[u32; WIDTH]; HASH_ELEMENTS_MAX] {
-    let hashed: [Packed; HASH_ELEMENTS_MAX] = compress(permutation, input);
-    hashed.map(|vector| std::array::from_fn(|lane| vector.as_slice()[lane].as_canonical_u32()))
+    let hashed: [L::Lanes; HASH_ELEMENTS_MAX] = compress(permutation, input);
+    hashed.map(|vector| vector.canonical())
 }
 
 /// The hash elements of one lane.

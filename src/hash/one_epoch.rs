@@ -1,7 +1,8 @@
 //! Signing and verifying at one epoch: a chain, or an attempt, a lane; sponge and path one hash after the other.
 
-use super::field::{F, LANES, PACKS, Packed, WIDTH, lane_of, read_elements, write_elements};
+use super::field::{F, LANES, PACKS, WIDTH, read_elements, write_elements};
 use super::kernel::Codeword;
+use super::lanes::lane_of;
 use super::layout::Layout;
 use super::message::{MessageInput, hash_of, hash_one};
 use super::prf::{Input, PrfKey};
@@ -27,9 +28,9 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
         let mut positions = vec![0; self.scheme.chains()];
         let attempts_max = self.scheme.attempts_max();
         for first in (0..attempts_max).step_by(LANES) {
-            let rhos: [[Packed; RHO_ELEMENTS_MAX]; PACKS] = input.elements(|_| 0, |lane| first + lane as u64);
+            let rhos: [[L::Lanes; RHO_ELEMENTS_MAX]; PACKS] = input.elements(|_| 0, |lane| first + lane as u64);
             for (pack, rhos) in rhos.iter().enumerate() {
-                let hashes = hash_input.hash_attempts::<L>(&self.width_24, &rhos[..rho_elements]);
+                let hashes = hash_input.hash_attempts::<L>(self.width_24, &rhos[..rho_elements]);
                 for lane in self.encoder.candidates(&hashes) {
                     let attempt = first + (pack * WIDTH + lane) as u64;
                     if attempt < attempts_max && self.encoder.encode(&hash_of(&hashes, lane), &mut positions) {
@@ -55,13 +56,13 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
         let mut walks = Vec::with_capacity(positions.len());
         for (block, positions) in positions.chunks(LANES).enumerate() {
             let first = block * LANES;
-            let starts: [[Packed; N]; PACKS] = input.elements(|_| epoch.0, |lane| (first + lane) as u64);
+            let starts: [[L::Lanes; N]; PACKS] = input.elements(|_| epoch.0, |lane| (first + lane) as u64);
             for (lane, &position) in positions.iter().enumerate() {
                 let start = lane_of(&starts[lane / WIDTH], lane % WIDTH);
                 walks.push(Walk::new(epoch, first + lane, 0, position, start));
             }
         }
-        walk_all::<L, N>(&self.width_16, |_| self.parameter, &mut walks);
+        walk_all::<L, N>(self.width_16, |_| self.parameter, &mut walks);
         for (walk, value) in walks.iter().zip(values.chunks_exact_mut(4 * N)) {
             write_elements(walk.value(), value);
         }
@@ -69,7 +70,7 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
 
     pub(super) fn leaf_above(&self, epoch: Epoch, positions: &[u16], values: &[u8], leaf: &mut [u8]) {
         let mut walks: Vec<Walk<N>> = self.walks_to_the_ends(epoch, positions, values).collect();
-        walk_all::<L, N>(&self.width_16, |_| self.parameter, &mut walks);
+        walk_all::<L, N>(self.width_16, |_| self.parameter, &mut walks);
         let ends = walks.iter().map(Walk::value);
         serial::write_elements(&self.leaf_of_ends(&self.parameter, epoch, ends), leaf);
     }

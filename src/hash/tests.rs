@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::field::{Packed, WIDTH, lane_of, read_elements, write_elements};
+use super::field::{Packed, WIDTH, read_elements, write_elements};
+use super::lanes::{Lanes, lane_of};
 use super::layout::{Layout, Poseidon1Devnet4, Poseidon2Classic};
 use super::message::{MessageInput, hash_of, hash_one};
 use super::prf::{Input, PrfKey};
@@ -27,8 +28,11 @@ fn first_attempt<L: Layout>(
         &bytes(&step["message"]),
     );
     let hash = hash_one::<L>(&input.with_rho(rho));
-    let lanes: Vec<Packed> = rho.chunks(4).map(|e| Packed::from(read_elements::<1>(e)[0])).collect();
-    let hashes = input.hash_attempts::<L>(&L::width_24(), &lanes);
+    let lanes: Vec<L::Lanes> = rho
+        .chunks(4)
+        .map(|e| L::Lanes::broadcast(read_elements::<1>(e)[0]))
+        .collect();
+    let hashes = input.hash_attempts::<L>(L::width_24(), &lanes);
     assert_eq!(hash_of(&hashes, WIDTH - 1), hash);
     let mut positions = vec![0; scheme.chains()];
     CodewordEncoder::new(scheme).encode(&hash, &mut positions);

@@ -1,10 +1,11 @@
 //! Chains walked in part, a chain a lane: what is revealed of an epoch, and what revealed values lead to.
 
-use p3_field::{PackedValue, PrimeCharacteristicRing};
+use p3_field::PrimeCharacteristicRing;
 
 use super::PRIME;
 use super::chain::ChainStep;
-use super::field::{F, Packed, WIDTH, lane_of, transposed, tweak_digits};
+use super::field::{F, WIDTH, tweak_digits};
+use super::lanes::{Lanes, lane_of, transposed};
 use super::layout::Layout;
 use crate::scheme::PARAMETER_ELEMENTS;
 use crate::scheme::tweak::{CHAIN_INDEX_STRIDE, CHAIN_POSITION_STRIDE, chain_base};
@@ -54,14 +55,14 @@ pub(super) fn walk_all<L: Layout, const N: usize>(
 /// Takes a pack of walks, longest first, to their ends. All arrive with the last step: a lane is handed its value when no
 /// more steps are left than it has to take, and what it computed before is nobody's.
 fn walk_pack<L: Layout, const N: usize>(step: &ChainStep<'_, L, N>, pack: &[(u16, u32)], walks: &mut [Walk<N>]) {
-    let mut values = [Packed::ZERO; N];
-    let mut tweaks = Tweaks::default();
+    let mut values = [L::Lanes::ZERO; N];
+    let mut tweaks = Tweaks::<L::Lanes>::new();
     let mut waiting = pack.iter().enumerate().peekable();
     for left in (1..=pack[0].0).rev() {
         while let Some((lane, &(_, index))) = waiting.next_if(|(_, (steps, _))| *steps == left) {
             let walk = &walks[index as usize];
             for (vector, &element) in values.iter_mut().zip(&walk.value) {
-                vector.as_slice_mut()[lane] = element;
+                vector.set_lane(lane, element);
             }
             tweaks.set(lane, walk.tweak, left);
         }
@@ -79,21 +80,29 @@ fn walk_pack<L: Layout, const N: usize>(step: &ChainStep<'_, L, N>, pack: &[(u16
 ///
 /// Within a chain a tweak grows by less than 2^16 < p, so its low digit wraps at most once. Low digits are therefore had
 /// by adding field elements, and high digits by remembering when they grow.
-#[derive(Default)]
-struct Tweaks {
-    low: Packed,
-    high: Packed,
+struct Tweaks<A> {
+    low: A,
+    high: A,
     /// How many steps are left to a lane when its high digit grows; 0 if it does not.
     grows_at: [u16; WIDTH],
     any_grows: bool,
 }
 
-impl Tweaks {
+impl<A: Lanes> Tweaks<A> {
+    fn new() -> Self {
+        Self {
+            low: A::ZERO,
+            high: A::ZERO,
+            grows_at: [0; WIDTH],
+            any_grows: false,
+        }
+    }
+
     /// Sets a lane that has this many steps to take from this tweak on.
     fn set(&mut self, lane: usize, tweak: u64, steps: u16) {
         let [low, high] = tweak_digits(tweak);
-        self.low.as_slice_mut()[lane] = low;
-        self.high.as_slice_mut()[lane] = high;
+        self.low.set_lane(lane, low);
+        self.high.set_lane(lane, high);
         let room = u64::from(PRIME) - tweak % u64::from(PRIME);
         let before = room.div_ceil(CHAIN_POSITION_STRIDE);
         if before < u64::from(steps) {
@@ -105,9 +114,10 @@ impl Tweaks {
     /// Goes on by one step, before which `left` steps were left.
     #[inline(always)]
     fn advance(&mut self, left: u16) {
-        self.low += Packed::from(F::new(CHAIN_POSITION_STRIDE as u32));
+        self.low = self.low.plus(A::broadcast(F::new(CHAIN_POSITION_STRIDE as u32)));
         if self.any_grows {
-            self.high += Packed::from_fn(|lane| F::from_bool(self.grows_at[lane] == left - 1));
+            let grown = A::from_fn(|lane| F::from_bool(self.grows_at[lane] == left - 1));
+            self.high = self.high.plus(grown);
         }
     }
 }
