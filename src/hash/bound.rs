@@ -45,8 +45,8 @@ fn serial<L: Layout>(times: usize) {
 }
 
 fn poseidon<L: Layout>(width_16: usize, width_24: usize) {
-    repeat::<_, _, 16>(&L::width_16(), Packed::ONE, width_16);
-    repeat::<_, _, 24>(&L::width_24(), Packed::ONE, width_24);
+    repeat::<_, _, 16>(L::width_16(), Packed::ONE, width_16);
+    repeat::<_, _, 24>(L::width_24(), Packed::ONE, width_24);
 }
 
 fn repeat<P, A, const W: usize>(permutation: &P, element: A, times: usize)

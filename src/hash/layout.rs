@@ -52,9 +52,9 @@ pub(super) trait Layout: Send + Sync + 'static {
     /// Whether absorbing replaces the rate (and clears what a short last block leaves) instead of adding to it.
     const OVERWRITES_RATE: bool;
 
-    fn width_16() -> Self::Width16;
-    fn width_24() -> Self::Width24;
-    /// There is one for all keys, since its constants take milliseconds to derive.
+    // There is one of each for all keys, since constants take milliseconds to derive.
+    fn width_16() -> &'static Self::Width16;
+    fn width_24() -> &'static Self::Width24;
     fn serial() -> &'static Self::Serial;
     fn chain_positions(digest_elements: usize) -> ChainPositions;
     fn message_positions(rho_elements: usize) -> MessagePositions;
@@ -72,17 +72,19 @@ impl Layout for Poseidon2Classic {
     const CAPACITY_START: usize = SPONGE_RATE;
     const OVERWRITES_RATE: bool = false;
 
-    fn width_16() -> Self::Width16 {
-        poseidon2_16()
+    fn width_16() -> &'static Self::Width16 {
+        static PERMUTATION: LazyLock<Poseidon2KoalaBear<16>> = LazyLock::new(poseidon2_16);
+        &PERMUTATION
     }
 
-    fn width_24() -> Self::Width24 {
-        poseidon2_24()
+    fn width_24() -> &'static Self::Width24 {
+        static PERMUTATION: LazyLock<Poseidon2KoalaBear<24>> = LazyLock::new(poseidon2_24);
+        &PERMUTATION
     }
 
     fn serial() -> &'static Self::Serial {
-        static SERIAL: LazyLock<SerialPoseidon2> = LazyLock::new(SerialPoseidon2::poseidon2_classic);
-        &SERIAL
+        static PERMUTATION: LazyLock<SerialPoseidon2> = LazyLock::new(SerialPoseidon2::poseidon2_classic);
+        &PERMUTATION
     }
 
     fn chain_positions(_digest_elements: usize) -> ChainPositions {
@@ -116,17 +118,19 @@ impl Layout for Poseidon1Devnet4 {
     const CAPACITY_START: usize = 0;
     const OVERWRITES_RATE: bool = true;
 
-    fn width_16() -> Self::Width16 {
-        default_koalabear_poseidon1_16()
+    fn width_16() -> &'static Self::Width16 {
+        static PERMUTATION: LazyLock<Poseidon1KoalaBear<16>> = LazyLock::new(default_koalabear_poseidon1_16);
+        &PERMUTATION
     }
 
-    fn width_24() -> Self::Width24 {
-        default_koalabear_poseidon1_24()
+    fn width_24() -> &'static Self::Width24 {
+        static PERMUTATION: LazyLock<Poseidon1KoalaBear<24>> = LazyLock::new(default_koalabear_poseidon1_24);
+        &PERMUTATION
     }
 
     fn serial() -> &'static Self::Serial {
-        static SERIAL: LazyLock<SerialPoseidon1> = LazyLock::new(SerialPoseidon1::poseidon1);
-        &SERIAL
+        static PERMUTATION: LazyLock<SerialPoseidon1> = LazyLock::new(SerialPoseidon1::poseidon1);
+        &PERMUTATION
     }
 
     fn chain_positions(digest_elements: usize) -> ChainPositions {

@@ -33,7 +33,7 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
         let tweaks: [EpochTweaks; PACKS] =
             std::array::from_fn(|pack| EpochTweaks::new(|lane| epoch(pack * WIDTH + lane)));
         let mut sponges: [Sponge<'_, L, Packed>; PACKS] = std::array::from_fn(|pack| {
-            let mut sponge = Sponge::new(&self.width_24, broadcast(self.capacity));
+            let mut sponge = Sponge::new(self.width_24, broadcast(self.capacity));
             sponge.absorb(&self.parameter_lanes);
             sponge.absorb(&packed_tweak(|lane| leaf_tweak(epoch(pack * WIDTH + lane))));
             sponge
@@ -64,7 +64,7 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
             let [left, right] =
                 digests.map(|side| std::array::from_fn(|element| Packed::from_fn(|lane| side[lane][element])));
             let tweak = packed_tweak(|lane| tweak::tree_node(level, NodeIndex(block_first + lane as u64)));
-            let nodes: [Packed; N] = parent(&self.width_24, &self.parameter_lanes, tweak, &left, &right);
+            let nodes: [Packed; N] = parent(self.width_24, &self.parameter_lanes, tweak, &left, &right);
             write_lanes(&nodes, out);
         }
     }

@@ -47,7 +47,7 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
                 walks.extend(self.walks_to_the_ends(one.epoch, &positions, one.values));
             }
         }
-        walk_all::<L, N>(&self.width_16, |walk| parameters[accepted[walk / chains]], &mut walks);
+        walk_all::<L, N>(self.width_16, |walk| parameters[accepted[walk / chains]], &mut walks);
         let ended: Vec<Ended<'_, N>> = accepted
             .iter()
             .zip(walks.chunks_exact(chains))
@@ -81,7 +81,7 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
             if pack.len() < LANES_FROM {
                 hashes.extend(pack.iter().map(hash_one::<L>));
             } else {
-                let lanes = hash_lanes::<L>(&self.width_24, transposed(|lane| pack[lane.min(pack.len() - 1)]));
+                let lanes = hash_lanes::<L>(self.width_24, transposed(|lane| pack[lane.min(pack.len() - 1)]));
                 hashes.extend((0..pack.len()).map(|lane| hash_of(&lanes, lane)));
             }
         }
@@ -111,7 +111,7 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
         let one = |lane: usize| &pack[lane.min(pack.len() - 1)];
         let epoch = |lane: usize| one(lane).revealed.epoch;
         let parameter = transposed(|lane| *one(lane).parameter);
-        let mut sponge = Sponge::<L, Packed>::new(&self.width_24, broadcast(self.capacity));
+        let mut sponge = Sponge::<L, Packed>::new(self.width_24, broadcast(self.capacity));
         sponge.absorb(&parameter);
         sponge.absorb(&packed_tweak(|lane| leaf_tweak(epoch(lane))));
         for chain in 0..self.scheme.chains() {
@@ -128,7 +128,7 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
                 })
             });
             let tweak = packed_tweak(|lane| tweak::tree_node(Level(level + 1), NodeIndex(index(lane) / 2)));
-            node = parent(&self.width_24, &parameter, tweak, &children[0], &children[1]);
+            node = parent(self.width_24, &parameter, tweak, &children[0], &children[1]);
         }
         node
     }

@@ -29,13 +29,18 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
         for first in (0..attempts_max).step_by(LANES) {
             let rhos: [[Packed; RHO_ELEMENTS_MAX]; PACKS] = input.elements(|_| 0, |lane| first + lane as u64);
             for (pack, rhos) in rhos.iter().enumerate() {
-                let hashes = hash_input.hash_attempts::<L>(&self.width_24, &rhos[..rho_elements]);
+                let hashes = hash_input.hash_attempts::<L>(self.width_24, &rhos[..rho_elements]);
                 for lane in self.encoder.candidates(&hashes) {
                     let attempt = first + (pack * WIDTH + lane) as u64;
                     if attempt < attempts_max && self.encoder.encode(&hash_of(&hashes, lane), &mut positions) {
                         let mut rho = vec![0; 4 * rho_elements];
                         write_elements(&lane_of(rhos, lane), &mut rho);
-                        return Some(Codeword { positions, rho });
+                        let attempts = attempt + 1;
+                        return Some(Codeword {
+                            positions,
+                            rho,
+                            attempts,
+                        });
                     }
                 }
             }
@@ -61,7 +66,7 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
                 walks.push(Walk::new(epoch, first + lane, 0, position, start));
             }
         }
-        walk_all::<L, N>(&self.width_16, |_| self.parameter, &mut walks);
+        walk_all::<L, N>(self.width_16, |_| self.parameter, &mut walks);
         for (walk, value) in walks.iter().zip(values.chunks_exact_mut(4 * N)) {
             write_elements(walk.value(), value);
         }
@@ -69,7 +74,7 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
 
     pub(super) fn leaf_above(&self, epoch: Epoch, positions: &[u16], values: &[u8], leaf: &mut [u8]) {
         let mut walks: Vec<Walk<N>> = self.walks_to_the_ends(epoch, positions, values).collect();
-        walk_all::<L, N>(&self.width_16, |_| self.parameter, &mut walks);
+        walk_all::<L, N>(self.width_16, |_| self.parameter, &mut walks);
         let ends = walks.iter().map(Walk::value);
         serial::write_elements(&self.leaf_of_ends(&self.parameter, epoch, ends), leaf);
     }

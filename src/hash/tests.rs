@@ -28,7 +28,7 @@ fn first_attempt<L: Layout>(
     );
     let hash = hash_one::<L>(&input.with_rho(rho));
     let lanes: Vec<Packed> = rho.chunks(4).map(|e| Packed::from(read_elements::<1>(e)[0])).collect();
-    let hashes = input.hash_attempts::<L>(&L::width_24(), &lanes);
+    let hashes = input.hash_attempts::<L>(L::width_24(), &lanes);
     assert_eq!(hash_of(&hashes, WIDTH - 1), hash);
     let mut positions = vec![0; scheme.chains()];
     CodewordEncoder::new(scheme).encode(&hash, &mut positions);

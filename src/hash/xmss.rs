@@ -12,8 +12,8 @@ use crate::units::{Epoch, Level, NodeIndex};
 pub(super) struct Xmss<L: Layout, const N: usize> {
     pub(super) scheme: &'static Scheme,
     pub(super) encoder: CodewordEncoder,
-    pub(super) width_16: L::Width16,
-    pub(super) width_24: L::Width24,
+    pub(super) width_16: &'static L::Width16,
+    pub(super) width_24: &'static L::Width24,
     pub(super) parameter: [F; PARAMETER_ELEMENTS],
     pub(super) parameter_lanes: [Packed; PARAMETER_ELEMENTS],
     pub(super) capacity: [F; SPONGE_CAPACITY],
@@ -27,7 +27,7 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
             scheme,
             encoder: CodewordEncoder::new(scheme),
             width_16: L::width_16(),
-            capacity: capacity::<L>(&width_24, scheme),
+            capacity: capacity::<L>(width_24, scheme),
             width_24,
             parameter,
             parameter_lanes: broadcast(parameter),
@@ -35,7 +35,7 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
     }
 
     pub(super) fn chain_step(&self) -> ChainStep<'_, L, N> {
-        ChainStep::new(&self.width_16, &self.parameter_lanes)
+        ChainStep::new(self.width_16, &self.parameter_lanes)
     }
 }
 
