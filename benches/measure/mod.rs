@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use keymill::Scheme;
+use keymill::scheme::UnknownScheme;
 use rustix::time::{ClockId, clock_gettime};
 
 /// Microseconds of processor time that `work` takes in this thread: others on the machine do not count.
@@ -23,7 +25,7 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// The schemes of the command line, or else those that the project quotes.
-pub fn asked_schemes() -> Vec<&'static keymill::Scheme> {
+pub fn asked_schemes() -> Result<Vec<&'static Scheme>, UnknownScheme> {
     let asked: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let quoted = [
         "leansig-p1-l32-abort-v46-w8",
@@ -35,6 +37,5 @@ pub fn asked_schemes() -> Vec<&'static keymill::Scheme> {
     } else {
         asked
     };
-    let known = |name: String| keymill::Scheme::by_id(&name).unwrap_or_else(|error| panic!("{error}"));
-    names.into_iter().map(known).collect()
+    names.iter().map(|name| Scheme::by_id(name)).collect()
 }
