@@ -8,13 +8,15 @@
 //! these takes up to two minutes to make.
 
 mod measure;
+mod schemes;
 
 use std::error::Error;
 use std::time::Instant;
 
 use keymill::hash::bound;
 use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyDir, KeyRequest, KeygenJob, NoProgress, Scheme, Signer};
-use measure::{asked_schemes, median, processor_us};
+use measure::{median, processor_us};
+use schemes::asked_schemes;
 
 const EPOCHS: u64 = 1000;
 

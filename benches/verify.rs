@@ -7,6 +7,7 @@
 //! `cargo bench --bench verify [-- SCHEME...]`; without arguments the three schemes that the project quotes.
 
 mod measure;
+mod schemes;
 
 use std::error::Error;
 
@@ -14,7 +15,8 @@ use keymill::hash::{PrfKey, bound, kernel};
 use keymill::interop::ssz::{PublicKey, Signature};
 use keymill::plan::{Epoch, Level, NodeIndex};
 use keymill::{Rejection, Scheme, Verifier};
-use measure::{asked_schemes, median, processor_us};
+use measure::{median, processor_us};
+use schemes::asked_schemes;
 
 const MESSAGE: [u8; 32] = [0x4b; 32];
 const PARAMETER: [u8; 20] = [1; 20];

@@ -1,9 +1,7 @@
-//! What benches share: a clock, medians, and how the permutations alone are counted.
+//! A clock on which others do not count, and medians.
 
 use std::time::Duration;
 
-use keymill::Scheme;
-use keymill::scheme::UnknownScheme;
 use rustix::time::{ClockId, clock_gettime};
 
 /// Microseconds of processor time that `work` takes in this thread: others on the machine do not count.
@@ -22,20 +20,4 @@ fn thread_time() -> Duration {
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
-}
-
-/// The schemes of the command line, or else those that the project quotes.
-pub fn asked_schemes() -> Result<Vec<&'static Scheme>, UnknownScheme> {
-    let asked: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    let quoted = [
-        "leansig-p1-l32-abort-v46-w8",
-        "leansig-p2-l32-top-v64-w8",
-        "hashsig-p2-l18-wots-v22-w256",
-    ];
-    let names = if asked.is_empty() {
-        quoted.map(str::to_owned).to_vec()
-    } else {
-        asked
-    };
-    names.iter().map(|name| Scheme::by_id(name)).collect()
 }
