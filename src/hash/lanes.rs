@@ -2,7 +2,8 @@
 
 use p3_field::{PackedValue, PrimeCharacteristicRing, PrimeField32};
 
-use super::field::{F, Packed, WIDTH, from_montgomery, read_elements, tweak_digits};
+use super::field::{F, Packed, WIDTH, from_montgomery, read_elements};
+use super::serial::tweak_digits;
 
 /// [`WIDTH`] field elements that are computed with side by side.
 pub(super) trait Lanes: Copy + Send + Sync {
@@ -19,11 +20,14 @@ pub(super) trait Lanes: Copy + Send + Sync {
     /// The element of one lane.
     fn lane(&self, lane: usize) -> F;
 
-    /// Replaces the element of one lane.
-    fn set_lane(&mut self, lane: usize, element: F);
-
     /// The canonical integers of all lanes.
     fn canonical(&self) -> [u32; WIDTH];
+
+    /// The elements that canonical integers stand for, one a lane.
+    #[inline(always)]
+    fn from_canonical(words: &[u32; WIDTH]) -> Self {
+        Self::from_fn(|lane| F::new(words[lane]))
+    }
 
     /// The sums, lane by lane.
     fn plus(self, other: Self) -> Self;
@@ -45,10 +49,6 @@ impl Lanes for Packed {
 
     fn lane(&self, lane: usize) -> F {
         self.as_slice()[lane]
-    }
-
-    fn set_lane(&mut self, lane: usize, element: F) {
-        self.as_slice_mut()[lane] = element;
     }
 
     #[inline(always)]
@@ -84,9 +84,23 @@ pub(super) fn transposed<A: Lanes, const N: usize>(lane: impl Fn(usize) -> [F; N
     std::array::from_fn(|element| A::from_fn(|lane| lanes[lane][element]))
 }
 
+/// The canonical integers of every lane's elements.
+#[inline(always)]
+pub(super) fn canonical_lanes<A: Lanes, const N: usize>(elements: &[A; N]) -> [[u32; N]; WIDTH] {
+    let words = elements.map(|element| element.canonical());
+    std::array::from_fn(|lane| std::array::from_fn(|element| words[element][lane]))
+}
+
+/// Elements that are given lane by lane as canonical integers.
+#[inline(always)]
+pub(super) fn from_canonical_lanes<A: Lanes, const N: usize>(lane: impl Fn(usize) -> [u32; N]) -> [A; N] {
+    let lanes: [[u32; N]; WIDTH] = std::array::from_fn(lane);
+    std::array::from_fn(|element| A::from_canonical(&std::array::from_fn(|lane| lanes[lane][element])))
+}
+
 /// A tweak for each lane.
 pub(super) fn tweak_lanes<A: Lanes>(tweak: impl Fn(usize) -> u64) -> [A; 2] {
-    transposed(|lane| tweak_digits(tweak(lane)))
+    from_canonical_lanes(|lane| tweak_digits(tweak(lane)))
 }
 
 /// The elements of one lane.
@@ -176,7 +190,7 @@ mod tests {
     fn elements_survive<A: Lanes>() {
         let edges = [0, 1, 2, PRIME - 1, PRIME - 2, PRIME / 2, PRIME / 2 + 1];
         let element = |lane: usize| F::new(edges[lane % edges.len()]);
-        let mut vector = A::from_fn(element);
+        let vector = A::from_fn(element);
         for lane in 0..WIDTH {
             assert_eq!(vector.lane(lane), element(lane), "lane {lane}");
             assert_eq!(
@@ -186,10 +200,9 @@ mod tests {
             );
             assert_eq!(vector.plus(vector).lane(lane), element(lane).double(), "lane {lane}");
         }
-        vector.set_lane(WIDTH - 1, F::TWO);
-        assert_eq!(vector.lane(WIDTH - 1), F::TWO);
-        if WIDTH > 1 {
-            assert_eq!(vector.lane(0), element(0));
+        let again = A::from_canonical(&vector.canonical());
+        for lane in 0..WIDTH {
+            assert_eq!(again.lane(lane), element(lane), "lane {lane}");
         }
     }
 

@@ -1,8 +1,8 @@
 //! Signing and verifying at one epoch: a chain, or an attempt, a lane; sponge and path one hash after the other.
 
-use super::field::{F, LANES, PACKS, WIDTH, read_elements, write_elements};
+use super::field::{F, LANES, PACKS, WIDTH, write_elements};
 use super::kernel::Codeword;
-use super::lanes::lane_of;
+use super::lanes::{canonical_lanes, lane_of};
 use super::layout::Layout;
 use super::message::{MessageInput, hash_of, hash_one};
 use super::prf::{Input, PrfKey};
@@ -64,14 +64,14 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
         for (block, positions) in positions.chunks(LANES).enumerate() {
             let first = block * LANES;
             let starts: [[L::Lanes; N]; PACKS] = instances.elements(|_| epoch.0, |lane| (first + lane) as u64);
-            for (lane, &position) in positions.iter().enumerate() {
-                let start = lane_of(&starts[lane / WIDTH], lane % WIDTH);
-                walks.push(Walk::new(epoch, first + lane, 0, position, start));
+            let starts = starts.iter().flat_map(canonical_lanes);
+            for ((chain, &position), start) in (first..).zip(positions).zip(starts) {
+                walks.push(Walk::new(epoch, chain, 0, position, start));
             }
         }
         walk_all::<L, N>(self.width_16, |_| self.parameter, &mut walks);
         for (walk, value) in walks.iter().zip(values.chunks_exact_mut(4 * N)) {
-            write_elements(walk.value(), value);
+            serial::write_elements(walk.value(), value);
         }
     }
 
@@ -91,7 +91,9 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
     ) -> impl Iterator<Item = Walk<N>> {
         let last = (self.scheme.chain_length() - 1) as u16;
         let revealed = positions.iter().zip(values.chunks_exact(4 * N)).enumerate();
-        revealed.map(move |(chain, (&position, value))| Walk::new(epoch, chain, position, last, read_elements(value)))
+        revealed.map(move |(chain, (&position, value))| {
+            Walk::new(epoch, chain, position, last, serial::read_elements(value))
+        })
     }
 
     /// The leaf of an epoch's chain ends.
@@ -99,13 +101,13 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
         &self,
         parameter: &[F; PARAMETER_ELEMENTS],
         epoch: Epoch,
-        ends: impl Iterator<Item = &'a [F; N]>,
+        ends: impl Iterator<Item = &'a [u32; N]>,
     ) -> [u32; N] {
         let mut sponge = SerialSponge::<L>::new(L::serial(), &self.capacity);
         sponge.absorb(&canonical(parameter));
         sponge.absorb(&serial::tweak_digits(leaf_tweak(epoch)));
         for end in ends {
-            sponge.absorb(&canonical(end));
+            sponge.absorb(end);
         }
         sponge.finish()
     }

@@ -130,12 +130,6 @@ impl Lanes for Doubles {
         F::new(self.canonical()[lane])
     }
 
-    fn set_lane(&mut self, lane: usize, element: F) {
-        let mut numbers = self.numbers();
-        numbers[lane] = element.as_canonical_u32().into();
-        *self = Self::from_numbers(numbers);
-    }
-
     #[inline(always)]
     fn canonical(&self) -> [u32; WIDTH] {
         self.reduced().numbers().map(|number| {
@@ -143,6 +137,11 @@ impl Lanes for Doubles {
             // The smaller one is right: a negative number is a huge one here, and so is one past p with p taken away.
             signed.min(signed.wrapping_add(PRIME))
         })
+    }
+
+    #[inline(always)]
+    fn from_canonical(words: &[u32; WIDTH]) -> Self {
+        Self::from_numbers(words.map(f64::from))
     }
 
     #[inline(always)]
