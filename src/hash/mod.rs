@@ -7,6 +7,8 @@
 pub mod bound;
 mod bytes;
 mod chain;
+#[cfg(all(target_feature = "avx", target_feature = "fma"))]
+mod doubles;
 mod draw;
 mod field;
 mod kernel;

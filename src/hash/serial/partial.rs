@@ -4,8 +4,8 @@
 use p3_field::{Field, PrimeCharacteristicRing};
 
 use super::rounds::{Form, PARTIAL, PartialForms, WIDTH};
-use super::spread::centered;
 use crate::hash::PRIME;
+use crate::hash::doubles::centered;
 use crate::hash::field::F;
 
 const P: i64 = PRIME as i64;

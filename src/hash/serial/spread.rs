@@ -3,21 +3,14 @@
 //! Elements are integers in doubles: exact below 2^53, so that a sum of many products is reduced once, and not product by
 //! product as in the library's arithmetic. This needs fused multiply-add.
 
-use p3_field::PrimeField32;
-use wide::f64x8;
-
 use super::SerialPermutation;
 use super::partial::{InProgress, PartialRounds, scale};
 use super::rounds::{Form, HALF_FULL, PARTIAL, PartialForms, Rounds, WIDTH};
-use crate::hash::PRIME;
+use crate::hash::doubles::{Vector, canonical, centered, cubed, reduced, reduced_sum, split, to_integer};
 use crate::hash::field::F;
 
 /// Vectors that hold a state.
 const VECTORS: usize = WIDTH / 8;
-
-const P: f64 = PRIME as f64;
-/// `1.5 * 2^52`: added to a double of at most 2^51 it leaves the nearest integer, in the low bits of the sum.
-const ROUNDER: f64 = 6_755_399_441_055_744.0;
 
 /// Parts of the entries of a matrix whose entries are any elements: a multiple of 2^15, and a rest of 15 bits.
 const CUT: usize = 2;
@@ -25,7 +18,7 @@ const CUT: usize = 2;
 const WHOLE: usize = 1;
 
 /// The columns of a matrix, in parts that are so small that sums of up to 2^7 products with elements are exact.
-type Columns<const V: usize, const PARTS: usize, const COUNT: usize> = [[[f64x8; PARTS]; V]; COUNT];
+type Columns<const V: usize, const PARTS: usize, const COUNT: usize> = [[[Vector; PARTS]; V]; COUNT];
 
 /// Poseidon1, whose matrix has entries of any size.
 pub(in crate::hash) type SpreadPoseidon1 = Spread<CUT>;
@@ -37,17 +30,17 @@ pub(in crate::hash) struct Spread<const PARTS: usize> {
     mixes_first: bool,
     full: Columns<VECTORS, PARTS, WIDTH>,
     /// Added before the first round.
-    first: [f64x8; VECTORS],
+    first: [Vector; VECTORS],
     /// Added after the full rounds before the partial ones, but for the last: the next round's constants.
-    initial: [[f64x8; VECTORS]; HALF_FULL - 1],
+    initial: [[Vector; VECTORS]; HALF_FULL - 1],
     /// What inputs of the partial rounds and, behind them, the state after these owe to the state before.
     into_partial: Columns<{ 2 * VECTORS }, CUT, WIDTH>,
-    into_partial_constants: [f64x8; 2 * VECTORS],
+    into_partial_constants: [Vector; 2 * VECTORS],
     partial: PartialRounds,
     /// What the state after the partial rounds owes to their outputs.
     out_of_partial: Columns<VECTORS, CUT, PARTIAL>,
     /// Added after the full rounds that follow the partial ones: the next round's constants, and nothing at last.
-    terminal: [[f64x8; VECTORS]; HALF_FULL],
+    terminal: [[Vector; VECTORS]; HALF_FULL],
 }
 
 impl SpreadPoseidon1 {
@@ -71,7 +64,7 @@ impl<const PARTS: usize> Spread<PARTS> {
         rows[WIDTH..].copy_from_slice(&forms.state_after);
         let constants = |round: usize| match rounds.constants.get(round) {
             Some(constants) => vectors(|i| centered(constants[i]).into()),
-            None => [f64x8::ZERO; VECTORS],
+            None => [Vector::ZERO; VECTORS],
         };
         Self {
             mixes_first: rounds.mixes_first,
@@ -88,10 +81,10 @@ impl<const PARTS: usize> Spread<PARTS> {
 
     /// A full round's linear layer, and the addition after it.
     #[inline(always)]
-    fn mixed(&self, state: &[f64x8; VECTORS], constants: &[f64x8; VECTORS]) -> [f64x8; VECTORS] {
+    fn mixed(&self, state: &[Vector; VECTORS], constants: &[Vector; VECTORS]) -> [Vector; VECTORS] {
         // Two sums that take turns: one alone would wait for itself.
         let mut even = Sums::new(constants);
-        let mut odd = Sums::new(&[f64x8::ZERO; VECTORS]);
+        let mut odd = Sums::new(&[Vector::ZERO; VECTORS]);
         let elements = to_array(state);
         for (columns, elements) in self.full.chunks_exact(2).zip(elements.chunks_exact(2)) {
             even.add(&columns[0], elements[0]);
@@ -107,12 +100,12 @@ impl<const PARTS: usize> Spread<PARTS> {
 
     /// The partial rounds, with the linear layer of the full round before them.
     #[inline(always)]
-    fn partial_rounds(&self, state: &[f64x8; VECTORS]) -> [f64x8; VECTORS] {
+    fn partial_rounds(&self, state: &[Vector; VECTORS]) -> [Vector; VECTORS] {
         let mut sums = Sums::new(&self.into_partial_constants);
         for (column, element) in self.into_partial.iter().zip(to_array(state)) {
             sums.add(column, element);
         }
-        let inputs: [f64x8; VECTORS] = Sums(std::array::from_fn(|vector| sums.0[vector])).reduced();
+        let inputs: [Vector; VECTORS] = Sums(std::array::from_fn(|vector| sums.0[vector])).reduced();
         let mut after = Sums(std::array::from_fn(|vector| sums.0[VECTORS + vector]));
         let mut rounds = InProgress::new(&self.partial, to_array(&inputs).map(to_integer));
         for (round, column) in self.out_of_partial.iter().enumerate() {
@@ -133,27 +126,25 @@ impl<const PARTS: usize> SerialPermutation for Spread<PARTS> {
             }
         }
         for constants in &self.initial {
-            elements = self.mixed(&elements.map(cube), constants);
+            elements = self.mixed(&elements.map(cubed), constants);
         }
-        elements = self.partial_rounds(&elements.map(cube));
+        elements = self.partial_rounds(&elements.map(cubed));
         for constants in &self.terminal {
-            elements = self.mixed(&elements.map(cube), constants);
+            elements = self.mixed(&elements.map(cubed), constants);
         }
         for (place, element) in state.iter_mut().zip(to_array(&elements)) {
-            let signed = to_integer(element) as u32;
-            // The greater one is a negative number read as unsigned, or what is not negative with p added.
-            *place = signed.min(signed.wrapping_add(PRIME));
+            *place = canonical(element);
         }
     }
 }
 
 /// Sums of products with each part of matrix entries.
-struct Sums<const V: usize, const PARTS: usize>([[f64x8; PARTS]; V]);
+struct Sums<const V: usize, const PARTS: usize>([[Vector; PARTS]; V]);
 
 impl<const V: usize, const PARTS: usize> Sums<V, PARTS> {
     #[inline(always)]
-    fn new(constants: &[f64x8; V]) -> Self {
-        let mut sums = [[f64x8::ZERO; PARTS]; V];
+    fn new(constants: &[Vector; V]) -> Self {
+        let mut sums = [[Vector::ZERO; PARTS]; V];
         for (sum, &constant) in sums.iter_mut().zip(constants) {
             sum[PARTS - 1] = constant;
         }
@@ -161,8 +152,8 @@ impl<const V: usize, const PARTS: usize> Sums<V, PARTS> {
     }
 
     #[inline(always)]
-    fn add(&mut self, column: &[[f64x8; PARTS]; V], element: f64) {
-        let element = f64x8::splat(element);
+    fn add(&mut self, column: &[[Vector; PARTS]; V], element: f64) {
+        let element = Vector::splat(element);
         for (sums, entries) in self.0.iter_mut().zip(column) {
             for (sum, &entry) in sums.iter_mut().zip(entries) {
                 *sum = element.mul_add(entry, *sum);
@@ -172,47 +163,16 @@ impl<const V: usize, const PARTS: usize> Sums<V, PARTS> {
 
     /// The sums mod p, about p/2 at most in size.
     #[inline(always)]
-    fn reduced(&self) -> [f64x8; V] {
-        self.0.map(|parts| {
-            let low = parts[PARTS - 1];
-            if PARTS == WHOLE {
-                return nearest_quotient(low).mul_neg_add(f64x8::splat(P), low);
-            }
-            // The sum of both may be rounded, by far less than p; the difference is again exact.
-            let high = parts[0];
-            nearest_quotient(high + low).mul_neg_add(f64x8::splat(P), high) + low
+    fn reduced(&self) -> [Vector; V] {
+        self.0.map(|parts| match PARTS {
+            WHOLE => reduced(parts[0]),
+            _ => reduced_sum(parts[0], parts[1]),
         })
     }
 }
 
-/// The integer nearest to `value / p`, for quotients of up to 2^51.
 #[inline(always)]
-fn nearest_quotient(value: f64x8) -> f64x8 {
-    let rounder = f64x8::splat(ROUNDER);
-    value.mul_add(f64x8::splat(1.0 / P), rounder) - rounder
-}
-
-/// `a * b` mod p, about p/2 at most in size, for factors of up to 2^32.
-#[inline(always)]
-fn product(a: f64x8, b: f64x8) -> f64x8 {
-    let high = a * b;
-    let low = a.mul_sub(b, high);
-    nearest_quotient(high).mul_neg_add(f64x8::splat(P), high) + low
-}
-
-#[inline(always)]
-fn cube(element: f64x8) -> f64x8 {
-    product(product(element, element), element)
-}
-
-/// The integer that a double of at most 2^51 is.
-#[inline(always)]
-fn to_integer(element: f64) -> i64 {
-    ((element + ROUNDER).to_bits() as i64).wrapping_sub(ROUNDER.to_bits() as i64)
-}
-
-#[inline(always)]
-fn to_array(vectors: &[f64x8; VECTORS]) -> [f64; WIDTH] {
+fn to_array(vectors: &[Vector; VECTORS]) -> [f64; WIDTH] {
     let mut array = [0.0; WIDTH];
     for (place, vector) in array.chunks_exact_mut(8).zip(vectors) {
         place.copy_from_slice(&vector.to_array());
@@ -221,32 +181,16 @@ fn to_array(vectors: &[f64x8; VECTORS]) -> [f64; WIDTH] {
 }
 
 #[inline(always)]
-fn vectors<const V: usize>(element: impl Fn(usize) -> f64) -> [f64x8; V] {
-    std::array::from_fn(|vector| f64x8::new(std::array::from_fn(|lane| element(8 * vector + lane))))
-}
-
-/// The element's representative of least size.
-pub(super) fn centered(element: F) -> i32 {
-    let canonical = element.as_canonical_u32() as i32;
-    if canonical > PRIME as i32 / 2 {
-        canonical - PRIME as i32
-    } else {
-        canonical
-    }
+fn vectors<const V: usize>(element: impl Fn(usize) -> f64) -> [Vector; V] {
+    std::array::from_fn(|vector| Vector::new(std::array::from_fn(|lane| element(8 * vector + lane))))
 }
 
 /// A column in parts.
-fn cut<const V: usize, const PARTS: usize>(entry: impl Fn(usize) -> F) -> [[f64x8; PARTS]; V] {
-    let unit = f64::from(1 << 15);
-    let part = |index: usize, part: usize| {
-        let entry = f64::from(centered(entry(index)));
-        let high = (entry / unit).round() * unit;
-        match (PARTS, part) {
-            (WHOLE, _) => entry,
-            (_, 0) => high,
-            _ => entry - high,
-        }
+fn cut<const V: usize, const PARTS: usize>(entry: impl Fn(usize) -> F) -> [[Vector; PARTS]; V] {
+    let part = |index: usize, part: usize| match PARTS {
+        WHOLE => centered(entry(index)).into(),
+        _ => split(entry(index))[part],
     };
-    let parts: [[f64x8; V]; PARTS] = std::array::from_fn(|i| vectors(|index| part(index, i)));
+    let parts: [[Vector; V]; PARTS] = std::array::from_fn(|i| vectors(|index| part(index, i)));
     std::array::from_fn(|vector| std::array::from_fn(|i| parts[i][vector]))
 }

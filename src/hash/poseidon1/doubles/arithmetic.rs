@@ -1,28 +1,15 @@
-//! Arithmetic mod p on integers held in doubles, one element of every lane at a time.
-//!
-//! A double holds every integer of up to 53 bits exactly, and a fused multiply-add rounds once, so products of field
-//! elements with short constants can be summed without reduction in between, which no integer instruction of the same
-//! width does in one step. Values are any representatives, also negative; each function says how large they may be.
+//! One element of every lane, as integers in doubles.
 
 use std::ops::{Add, AddAssign, Sub};
 
 use p3_field::PrimeField32;
 
+use crate::hash::doubles::{self, Vector};
 use crate::hash::field::{F, WIDTH};
 use crate::hash::lanes::{CANONICAL_WEIGHTS, Lanes};
-use crate::scheme::PRIME;
-
-/// As many doubles as a vector register holds.
-type Vector = wide::f64x8;
 
 /// Doubles in a vector: doubles are twice as wide as the elements that fill a vector with all lanes.
 const HALF: usize = WIDTH / 2;
-
-const P: Vector = Vector::splat(PRIME as f64);
-const P_INVERSE: Vector = Vector::splat(1.0 / PRIME as f64);
-/// `1.5 * 2^52`: doubles of this size are integers, so adding it rounds to the nearest, and subtracting it again leaves
-/// the rounded number, as long as that is below 2^51.
-const ROUNDER: Vector = Vector::splat(6_755_399_441_055_744.0);
 
 /// One element a lane. A constant is applied to both vectors once it is in a register.
 #[derive(Clone, Copy, Debug)]
@@ -47,44 +34,28 @@ impl Doubles {
         std::array::from_fn(|lane| halves[lane / HALF][lane % HALF])
     }
 
-    /// Takes away the nearest multiple of p. For numbers of up to 2^53; the result is at most `p / 2`.
+    /// See [`doubles::reduced`].
     #[inline(always)]
     pub(super) fn reduced(self) -> Self {
-        self.each(|x| {
-            let quotient = x.mul_add(P_INVERSE, ROUNDER) - ROUNDER;
-            quotient.mul_neg_add(P, x)
-        })
+        self.each(doubles::reduced)
     }
 
-    /// The sum with `high`, reduced to at most about p. This is an integer of up to 52 bits; `high` is one times a power
-    /// of two, and may have up to 80 bits.
+    /// The sum with this high part. See [`doubles::reduced_sum`].
     #[inline(always)]
     pub(super) fn plus_reduced(self, high: Self) -> Self {
-        self.with(high, |low, high| {
-            let quotient = low.mul_add(P_INVERSE, high.mul_add(P_INVERSE, ROUNDER)) - ROUNDER;
-            quotient.mul_neg_add(P, high) + low
-        })
+        self.with(high, |low, high| doubles::reduced_sum(high, low))
     }
 
-    /// `x^3`, reduced to little more than `p / 2`. For numbers of up to 2^40: quotients then stay below 2^51.
+    /// See [`doubles::cubed`].
     #[inline(always)]
     pub(super) fn cubed(self) -> Self {
-        self.each(|x| {
-            let [square, square_rest] = multiply(x, x);
-            let [cube, cube_rest] = multiply(square + square_rest, x);
-            cube + cube_rest
-        })
+        self.each(doubles::cubed)
     }
 
-    /// `x^3 - x`, of at most `p / 2` more than `x`. For numbers of up to 2^40.
+    /// See [`doubles::cube_difference`].
     #[inline(always)]
     pub(super) fn cube_difference(self) -> Self {
-        self.each(|x| {
-            let [square, square_rest] = multiply(x, x);
-            let [cube, cube_rest] = multiply(square + square_rest, x);
-            // In this order the subtraction need not wait for the reduction.
-            cube + (cube_rest - x)
-        })
+        self.each(doubles::cube_difference)
     }
 
     /// Adds the exact product of `x` and a constant.
@@ -94,17 +65,10 @@ impl Doubles {
         *self = self.with(x, |sum, x| constant.mul_add(x, sum));
     }
 
-    /// The product of a field element and a constant of up to `p / 2`, reduced to little more than `p / 2`. The constant
-    /// comes with its quotient by p.
+    /// The product of an element of at most 2^36 and a constant in two parts, reduced to little more than `p / 2`.
     #[inline(always)]
-    pub(super) fn times(self, [constant, quotient]: [f64; 2]) -> Self {
-        let (constant, quotient) = (Vector::splat(constant), Vector::splat(quotient));
-        self.each(|x| {
-            let rounded = constant * x;
-            let lost = constant.mul_sub(x, rounded);
-            let quotient = quotient.mul_add(x, ROUNDER) - ROUNDER;
-            quotient.mul_neg_add(P, rounded) + lost
-        })
+    pub(super) fn times(self, [high, low]: [f64; 2]) -> Self {
+        self.each(|x| doubles::reduced_sum(Vector::splat(high) * x, Vector::splat(low) * x))
     }
 
     #[inline(always)]
@@ -132,11 +96,7 @@ impl Lanes for Doubles {
 
     #[inline(always)]
     fn canonical(&self) -> [u32; WIDTH] {
-        self.reduced().numbers().map(|number| {
-            let signed = number as i32 as u32;
-            // The smaller one is right: a negative number is a huge one here, and so is one past p with p taken away.
-            signed.min(signed.wrapping_add(PRIME))
-        })
+        self.reduced().numbers().map(doubles::canonical)
     }
 
     #[inline(always)]
@@ -180,23 +140,4 @@ impl AddAssign for Doubles {
     fn add_assign(&mut self, other: Self) {
         *self = *self + other;
     }
-}
-
-/// The representative of an element that is nearest to zero.
-pub(super) fn centred(element: F) -> f64 {
-    let value = element.as_canonical_u32();
-    if value > PRIME / 2 {
-        f64::from(value) - f64::from(PRIME)
-    } else {
-        f64::from(value)
-    }
-}
-
-/// The product `a b` of up to 2^80 in two parts: the rounded one, reduced, and what rounding lost.
-#[inline(always)]
-fn multiply(a: Vector, b: Vector) -> [Vector; 2] {
-    let rounded = a * b;
-    let lost = a.mul_sub(b, rounded);
-    let quotient = rounded.mul_add(P_INVERSE, ROUNDER) - ROUNDER;
-    [quotient.mul_neg_add(P, rounded), lost]
 }

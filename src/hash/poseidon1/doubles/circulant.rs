@@ -12,11 +12,10 @@ use std::ops::{Add, Sub};
 
 use p3_field::{PrimeCharacteristicRing, PrimeField32};
 
-use super::arithmetic::{Doubles, centred};
-use super::split::split;
+use super::arithmetic::Doubles;
+use crate::hash::doubles::{centered, split};
 use crate::hash::field::F;
 use crate::hash::lanes::Lanes;
-use crate::scheme::PRIME;
 
 /// A circulant matrix in the form that its entries allow.
 pub(in crate::hash) trait Circulant<const W: usize>: Clone + Sync {
@@ -29,7 +28,7 @@ pub(in crate::hash) trait Circulant<const W: usize>: Clone + Sync {
     /// Multiplies a state of elements of at most about `p / 2`, and adds constants; elements are then at most 2^39.
     fn multiply(&self, addend: &[f64; W], state: &mut [Doubles; W], scratch: &mut Scratch<W>);
 
-    /// The product of entry `[0][0]` with an element of at most about `2 p`; not more than 2^39.
+    /// The product of entry `[0][0]` with an element of at most `6 p`; not more than 2^39.
     fn times_corner(&self, element: Doubles) -> Doubles;
 }
 
@@ -59,7 +58,7 @@ impl<const W: usize> Circulant<W> for Small<W> {
     fn new(column: [F; W]) -> Self {
         Self {
             factors: Factors::new(Self::addend(column)),
-            corner: centred(column[0]),
+            corner: centered(column[0]).into(),
         }
     }
 
@@ -88,7 +87,7 @@ impl<const W: usize> Circulant<W> for Small<W> {
 pub(in crate::hash) struct Large<const W: usize> {
     high: Factors,
     low: Factors,
-    /// Entry `[0][0]`, and its quotient by p.
+    /// Entry `[0][0]` in two parts.
     corner: [f64; 2],
 }
 
@@ -113,16 +112,16 @@ impl<const W: usize> Large<W> {
 
 impl<const W: usize> Circulant<W> for Large<W> {
     fn new(column: [F; W]) -> Self {
-        let [high, low] = split(folded(column, |sum| sum.halve()));
+        let parts = folded(column, |sum| sum.halve()).map(split);
         Self {
-            high: Factors::new(high),
-            low: Factors::new(low),
-            corner: [centred(column[0]), centred(column[0]) / f64::from(PRIME)],
+            high: Factors::new(parts.map(|[high, _]| high)),
+            low: Factors::new(parts.map(|[_, low]| low)),
+            corner: split(column[0]),
         }
     }
 
     fn addend(constants: [F; W]) -> [f64; W] {
-        folded(constants, |sum| sum.halve()).map(centred)
+        folded(constants, |sum| sum.halve()).map(|constant| centered(constant).into())
     }
 
     #[inline(always)]

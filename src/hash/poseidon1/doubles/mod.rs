@@ -6,7 +6,6 @@
 mod arithmetic;
 mod circulant;
 mod partial;
-mod split;
 #[cfg(test)]
 mod tests;
 
@@ -15,10 +14,10 @@ use p3_koala_bear::{KOALABEAR_POSEIDON1_RC_16, KOALABEAR_POSEIDON1_RC_24, MdsMat
 use p3_symmetric::Permutation;
 
 pub(in crate::hash) use arithmetic::Doubles;
-use arithmetic::centred;
 use circulant::{Circulant, Large, Scratch, Small};
 use partial::PartialRounds;
 
+use crate::hash::doubles::centered;
 use crate::hash::field::F;
 
 /// Full rounds before the partial ones, and after them.
@@ -58,7 +57,7 @@ impl<C: Circulant<W>, const W: usize, const R: usize> Poseidon1<C, W, R> {
         let addends =
             |rounds: &[[F; W]]| std::array::from_fn(|i| C::addend(rounds.get(i + 1).copied().unwrap_or([F::ZERO; W])));
         Self {
-            first_constants: initial[0].map(centred),
+            first_constants: initial[0].map(|constant| centered(constant).into()),
             matrix: C::new(column),
             full_constants: [addends(initial), addends(terminal)],
             partial: PartialRounds::new(column, partial, terminal[0]),

@@ -13,9 +13,9 @@
 
 use p3_field::PrimeCharacteristicRing;
 
-use super::arithmetic::{Doubles, centred};
+use super::arithmetic::Doubles;
 use super::circulant::{Circulant, Large, Scratch};
-use super::split::split;
+use crate::hash::doubles::{centered, split};
 use crate::hash::field::F;
 use crate::hash::lanes::Lanes;
 
@@ -58,7 +58,7 @@ impl<const W: usize, const R: usize> PartialRounds<W, R> {
         let mut state = [F::ZERO; W];
         for (round, input) in constants.iter().zip(&mut inputs) {
             state = std::array::from_fn(|i| state[i] + round[i]);
-            *input = centred(state[0]);
+            *input = centered(state[0]).into();
             state = product(&column, &state);
         }
         let block = |first: usize| {
@@ -68,28 +68,30 @@ impl<const W: usize, const R: usize> PartialRounds<W, R> {
                 before: (0..W)
                     .map(of_element)
                     .chain((0..first).map(of_difference))
-                    .map(split)
+                    .map(split_all)
                     .collect(),
                 constants: std::array::from_fn(|r| inputs[first + r]),
             }
         };
         Self {
             blocks: (0..R).step_by(BLOCK).map(block).collect(),
-            feedback: split(std::array::from_fn(|k| powers[k + 1][0])),
+            feedback: split_all(std::array::from_fn(|k| powers[k + 1][0])),
             power: Large::new(powers[R]),
             end_constants: Large::addend(std::array::from_fn(|i| state[i] + next[i])),
             end_tiles: (0..W)
                 .step_by(TILE)
                 .map(|first| {
                     (0..R)
-                        .map(|j| split(std::array::from_fn(|i| powers[R - j][first + i])))
+                        .map(|j| split_all(std::array::from_fn(|i| powers[R - j][first + i])))
                         .collect()
                 })
                 .collect(),
         }
     }
 
-    /// Applies the rounds to elements of at most 2^50, and leaves elements of at most about p.
+    /// Applies the rounds to elements of at most 2^50, and leaves elements of little more than `p / 2`.
+    ///
+    /// All sums are exact: of at most 49 products of elements of p/2 with halves of constants, less than 2^51.
     #[inline(always)]
     pub(super) fn apply<C: Circulant<W>>(&self, matrix: &C, state: &mut [Doubles; W], scratch: &mut Scratch<W>) {
         for element in state.iter_mut() {
@@ -115,13 +117,13 @@ impl<const W: usize, const R: usize> PartialRounds<W, R> {
         [mut high, mut low]: [[Doubles; BLOCK]; 2],
         differences: &mut [Doubles],
     ) {
+        let mut last = Doubles::ZERO;
         for r in 0..BLOCK {
-            let mut input = low[r].plus_reduced(high[r]);
-            if r > 0 {
-                // Apart from the sum, so that its reduction need not wait for the round before.
-                input += matrix.times_corner(differences[r - 1]);
-            }
-            differences[r] = input.cube_difference();
+            // What the round before adds is apart from the sum, whose reduction need not wait for it then. It is not
+            // reduced either, and grows by p a round: a block is short.
+            let input = low[r].plus_reduced(high[r]) + matrix.times_corner(last);
+            last = input.cube_difference();
+            differences[r] = last.reduced();
             for later in r + 2..BLOCK {
                 high[later].add_product(self.feedback[0][later - r - 1], differences[r]);
                 low[later].add_product(self.feedback[1][later - r - 1], differences[r]);
@@ -176,6 +178,12 @@ fn add_products<const PART: usize>(tile: &[[[f64; TILE]; 2]], differences: &[Dou
     for i in 0..TILE {
         sums[i] += added[i];
     }
+}
+
+/// The high parts of constants, and the low ones.
+fn split_all<const N: usize>(constants: [F; N]) -> [[f64; N]; 2] {
+    let parts = constants.map(split);
+    [parts.map(|[high, _]| high), parts.map(|[_, low]| low)]
 }
 
 /// Most partial rounds, in whole blocks.
