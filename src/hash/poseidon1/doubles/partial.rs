@@ -91,7 +91,7 @@ impl<const W: usize, const R: usize> PartialRounds<W, R> {
 
     /// Applies the rounds to elements of at most 2^50, and leaves elements of little more than `p / 2`.
     ///
-    /// All sums are exact: of at most 49 products of elements of p/2 with halves of constants, less than 2^51.
+    /// All sums are exact: of at most 49 products of elements of p/2 with halves of constants, less than 2^52 also while they are put together.
     #[inline(always)]
     pub(super) fn apply<C: Circulant<W>>(&self, matrix: &C, state: &mut [Doubles; W], scratch: &mut Scratch<W>) {
         for element in state.iter_mut() {
