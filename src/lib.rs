@@ -93,6 +93,6 @@ pub use plan::Plan;
 pub use scheme::Scheme;
 #[cfg(feature = "keygen")]
 pub use signing::Signer;
-pub use signing::{AuthenticationPath, PathReader, Rejection, SigningError, Verifier, verify};
+pub use signing::{AuthenticationPath, PathReader, PathStream, Rejection, SigningError, Verifier, verify};
 #[cfg(feature = "keygen")]
 pub use state::{ProgressRecord, StateError};

@@ -39,9 +39,10 @@ pub fn run(arguments: &PathArguments) -> Result<ExitCode, Failure> {
     reader.epoch(epochs.start)?;
     reader.epoch(epochs.end - 1)?;
     arguments.out.write(|writer| {
+        let mut paths = reader.stream();
         for number in epochs {
-            let path = reader.path(reader.epoch(number)?)?;
-            formatted(writer, arguments.format, &path.siblings, || as_json(&path))?;
+            let path = paths.path(reader.epoch(number)?)?;
+            formatted(writer, arguments.format, &path.siblings, || as_json(path))?;
         }
         Ok(())
     })?;

@@ -3,7 +3,9 @@
 use p3_field::PackedValue;
 
 use super::chain::EpochTweaks;
-use super::field::{F, LANES, PACKS, Packed, WIDTH, broadcast, packed_tweak, read_elements, write_lanes};
+use super::field::{
+    F, LANES, PACKS, Packed, WIDTH, broadcast, packed_tweak, read_elements, tweak_digits, write_elements, write_lanes,
+};
 use super::layout::Layout;
 use super::node::parent;
 use super::prf::{Input, PrfKey};
@@ -50,6 +52,9 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
     }
 
     pub(super) fn parents_of(&self, level: Level, first: NodeIndex, children: &[u8], parents: &mut [u8]) {
+        if parents.len() == 4 * N {
+            return self.parent_of(level, first, children, parents);
+        }
         let pairs = children.chunks(WIDTH * 2 * 4 * N);
         for (block, (pairs, out)) in pairs.zip(parents.chunks_mut(WIDTH * 4 * N)).enumerate() {
             let block_first = first.0 + (block * WIDTH) as u64;
@@ -67,5 +72,13 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
             let nodes: [Packed; N] = parent(&self.width_24, &self.parameter_lanes, tweak, &left, &right);
             write_lanes(&nodes, out);
         }
+    }
+
+    /// One parent alone: lanes that are all for one node would take longer.
+    fn parent_of(&self, level: Level, node: NodeIndex, pair: &[u8], out: &mut [u8]) {
+        let [left, right] = [&pair[..4 * N], &pair[4 * N..8 * N]].map(read_elements);
+        let tweak = tweak_digits(tweak::tree_node(level, node));
+        let digest: [F; N] = parent(&self.width_24, &self.parameter, tweak, &left, &right);
+        write_elements(&digest, out);
     }
 }
