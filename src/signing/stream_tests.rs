@@ -159,3 +159,27 @@ fn a_digest_in_another_form_is_refused_in_streamed_paths() {
         }
     }
 }
+
+#[test]
+fn a_path_that_was_given_is_looked_at_again_when_it_is_asked_for_again() {
+    let directory = key();
+    let reader = PathReader::open(directory.path()).unwrap();
+    let epoch = 77;
+    let mut stream = reader.stream();
+    let expected = stream.path(Epoch(epoch)).unwrap().clone();
+    let siblings = (0..LEVELS).map(|level| (level, (epoch >> level) ^ 1));
+    for (level, node) in siblings.chain([(0, epoch)]) {
+        let damage = Changed::new(directory.path(), level, node, |digest| digest[31] ^= 1);
+        let refused = stream.path(Epoch(epoch)).err();
+        assert!(
+            matches!(refused, Some(SigningError::Damaged { .. })),
+            "node {node} of level {level}"
+        );
+        drop(damage);
+        assert_eq!(
+            stream.path(Epoch(epoch)).unwrap(),
+            &expected,
+            "node {node} of level {level}"
+        );
+    }
+}
