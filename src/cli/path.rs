@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 use keymill::{AuthenticationPath, PathReader};
-use serde_json::json;
+use serde::Serialize;
 
 use super::failure::Failure;
 use super::input::epoch_numbers;
-use super::output::{Format, OutArguments, formatted};
+use super::output::{Format, OutArguments, formatted, hex_digits};
 use crate::config::parse_count;
 
 /// Flags of path.
@@ -49,11 +49,18 @@ pub fn run(arguments: &PathArguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn as_json(path: &AuthenticationPath) -> serde_json::Value {
-    let siblings: Vec<String> = path.sibling_digests().map(hex::encode).collect();
-    json!({
-        "epoch": path.epoch.0,
-        "leaf": hex::encode(&path.leaf),
-        "siblings": siblings,
-    })
+/// A path as one JSON object.
+#[derive(Serialize)]
+struct PathObject {
+    epoch: u32,
+    leaf: String,
+    siblings: Vec<String>,
+}
+
+fn as_json(path: &AuthenticationPath) -> PathObject {
+    PathObject {
+        epoch: path.epoch.0,
+        leaf: hex_digits(&path.leaf),
+        siblings: path.sibling_digests().map(hex_digits).collect(),
+    }
 }

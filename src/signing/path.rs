@@ -122,6 +122,10 @@ impl PathReader {
         self.kernel.as_ref()
     }
 
+    pub(super) fn layers(&self) -> &LayerReader {
+        &self.layers
+    }
+
     pub(super) fn root(&self) -> &[u8] {
         &self.root
     }

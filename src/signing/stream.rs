@@ -4,6 +4,10 @@ use super::{AuthenticationPath, PathReader, SigningError};
 use crate::hash::check_canonical;
 use crate::units::{Epoch, Level, NodeIndex};
 
+/// Nodes that were read for the first time, about, between two times that their pages are given up. A mapping keeps what
+/// was ever read through it, so that a stream would come to hold all of a key.
+const NODES_HELD: usize = 1024;
+
 /// Gives paths one after the other, each checked against the root as [`PathReader::path`] does it.
 ///
 /// Two epochs have their way to the root in common from some level on, and one level below that each stands beside the
@@ -14,6 +18,8 @@ pub struct PathStream<'a> {
     last: Option<Checked>,
     /// The nodes above the leaf in hand, from level 0 upward, as far as they were computed.
     climbed: Vec<u8>,
+    /// Nodes that were read since pages were given up.
+    nodes_held: usize,
 }
 
 /// A path that leads to the root.
@@ -29,14 +35,20 @@ impl<'a> PathStream<'a> {
             reader,
             last: None,
             climbed: Vec::new(),
+            nodes_held: 0,
         }
     }
 
     /// The path of an epoch, checked against the root.
     ///
     /// # Errors
-    /// As [`PathReader::path`], of exactly the same epochs. Others can be asked for afterwards.
+    /// As [`PathReader::path`], of exactly the same epochs, and others can be asked for afterwards; or
+    /// [`SigningError::Layer`] if memory cannot be given up.
     pub fn path(&mut self, epoch: Epoch) -> Result<&AuthenticationPath, SigningError> {
+        if self.nodes_held >= NODES_HELD {
+            self.reader.layers().release()?;
+            self.nodes_held = 0;
+        }
         let path = self.reader.unchecked_path(epoch)?;
         if !self.leads_to_root(&path) {
             return Err(self.reader.damaged(epoch));
@@ -59,6 +71,7 @@ impl<'a> PathStream<'a> {
             .last
             .as_ref()
             .map_or(height, |last| meeting(path.epoch, last.path.epoch));
+        self.nodes_held += met + 1;
         let folded = &path.siblings[..met * digest_bytes];
         // The hash reduces what is not canonical, so that two forms of a digest would lead to the same node.
         if check_canonical(&path.leaf).is_err() || check_canonical(folded).is_err() {
