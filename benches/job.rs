@@ -6,6 +6,9 @@
 //! `wall` compares rates, and is what a user sees. `CPU` compares processor time, and hardly depends on what else the
 //! machine does meanwhile; it leaves out the kernel threads of the disk, and time that nothing runs in.
 
+#[expect(dead_code, reason = "each bench takes what it needs")]
+mod measure;
+
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +18,8 @@ use keymill::hash::{Kernel, PrfKey, kernel};
 use keymill::keydir::Secret;
 use keymill::plan::{Epoch, Level, NodeIndex};
 use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, Scheme};
+use measure::median;
+use rustix::time::{ClockId, clock_gettime};
 
 /// Levels that a batch folds, as the job has them.
 const BATCH_LEVELS: u8 = 10;
@@ -87,21 +92,18 @@ fn round(arguments: &Arguments, threads: usize) -> Result<Round, Box<dyn Error>>
 }
 
 fn measured(work: impl FnOnce() -> Result<(), Box<dyn Error>>) -> Result<Cost, Box<dyn Error>> {
-    let (started, cpu_before_s) = (Instant::now(), cpu_s()?);
+    let (started, cpu_before_s) = (Instant::now(), cpu_s());
     work()?;
     Ok(Cost {
         wall_s: started.elapsed().as_secs_f64(),
-        cpu_s: cpu_s()? - cpu_before_s,
+        cpu_s: cpu_s() - cpu_before_s,
     })
 }
 
-/// Processor time of this process, user and system: fields 14 and 15 of /proc/self/stat, in hundredths (proc(5)).
-fn cpu_s() -> Result<f64, Box<dyn Error>> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let after_name = stat.rsplit(')').next().unwrap_or_default();
-    let ticks = after_name.split_whitespace().skip(11).take(2);
-    let ticks: f64 = ticks.map(|field| field.parse::<f64>().unwrap_or_default()).sum();
-    Ok(ticks / 100.0)
+/// Processor time of this process, of all its threads.
+fn cpu_s() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 fn run_job(arguments: &Arguments, threads: usize) -> Result<(), Box<dyn Error>> {
@@ -186,9 +188,4 @@ fn count(text: &str) -> Result<u64, std::num::ParseIntError> {
         Some((base, exponent)) => Ok(base.parse::<u64>()?.pow(exponent.parse()?)),
         None => text.parse(),
     }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

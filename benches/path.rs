@@ -3,8 +3,10 @@
 //! `cargo bench --bench path -- [SCHEME] [--key DIR]`; without a key one of 2^17 epochs is made first.
 //!
 //! Bounds, measured in turn: for a path that is copied, one copy of as many bytes from memory that is cached; for one that
-//! is checked, a packed permutation a level (as the lanes are all for one path here, that is a latency and not a rate);
-//! for one that is streamed, a single permutation.
+//! is checked, a permutation a level, each of which waits for the one before; for one that is streamed, one permutation.
+
+#[expect(dead_code, reason = "each bench takes what it needs")]
+mod measure;
 
 use std::error::Error;
 use std::fs::File;
@@ -16,6 +18,7 @@ use keymill::hash::bound;
 use keymill::keydir::Secret;
 use keymill::plan::Epoch;
 use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, PathReader, Scheme};
+use measure::{median, processor_us};
 use rustix::fs::{Advice, fadvise};
 
 const EPOCHS: u64 = 1 << 17;
@@ -93,10 +96,9 @@ fn warm(reader: &PathReader) -> Result<(), Box<dyn Error>> {
     let mut times_us: [Vec<f64>; 6] = Default::default();
     for _ in 0..ROUNDS {
         let mut timed = |number: usize, work: &mut dyn FnMut() -> Result<(), Box<dyn Error>>| {
-            let started = Instant::now();
-            work()?;
-            times_us[number].push(started.elapsed().as_secs_f64() * 1e6 / PATHS as f64);
-            Ok::<_, Box<dyn Error>>(())
+            let (time_us, worked) = processor_us(&mut *work);
+            times_us[number].push(time_us / PATHS as f64);
+            worked
         };
         let epochs: Vec<Epoch> = scattered(reader).take(PATHS as usize).collect();
         timed(0, &mut || {
@@ -119,7 +121,7 @@ fn warm(reader: &PathReader) -> Result<(), Box<dyn Error>> {
             Ok(())
         })?;
         timed(3, &mut || {
-            bound::run(scheme, 0, height * PATHS as usize, 0);
+            bound::run_serial(scheme, height * PATHS as usize);
             Ok(())
         })?;
         timed(4, &mut || {
@@ -130,7 +132,7 @@ fn warm(reader: &PathReader) -> Result<(), Box<dyn Error>> {
             Ok(())
         })?;
         timed(5, &mut || {
-            bound::run(scheme, 0, PATHS as usize, 0);
+            bound::run_serial(scheme, PATHS as usize);
             Ok(())
         })?;
     }
@@ -185,9 +187,4 @@ fn major_faults() -> Result<f64, Box<dyn Error>> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     let after_name = stat.rsplit(')').next().unwrap_or_default();
     Ok(after_name.split_whitespace().nth(9).unwrap_or_default().parse()?)
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

@@ -18,4 +18,4 @@ pub use path::{AuthenticationPath, PathReader};
 #[cfg(feature = "keygen")]
 pub use signer::Signer;
 pub use stream::PathStream;
-pub use verify::{Rejection, Verifier, verify};
+pub use verify::{Claim, Rejection, Verifier, verify, verify_batch};
