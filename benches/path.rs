@@ -5,7 +5,6 @@
 //! Bounds, measured in turn: for a path that is copied, one copy of as many bytes from memory that is cached; for one that
 //! is checked, a permutation a level, each of which waits for the one before; for one that is streamed, one permutation.
 
-#[expect(dead_code, reason = "each bench takes what it needs")]
 mod measure;
 
 use std::error::Error;

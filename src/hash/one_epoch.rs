@@ -36,7 +36,12 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
                     if attempt < attempts_max && self.encoder.encode(&hash_of(&hashes, lane), &mut positions) {
                         let mut rho = vec![0; 4 * rho_elements];
                         write_elements(&lane_of(rhos, lane), &mut rho);
-                        return Some(Codeword { positions, rho });
+                        let attempts = attempt + 1;
+                        return Some(Codeword {
+                            positions,
+                            rho,
+                            attempts,
+                        });
                     }
                 }
             }

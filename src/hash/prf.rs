@@ -7,8 +7,8 @@ use p3_keccak::{KeccakF, VECTOR_LEN};
 use p3_symmetric::Permutation;
 use zeroize::{Zeroize, ZeroizeOnDrop, optimization_barrier};
 
-use super::field::{LANES, PACKS, WIDTH};
-use super::lanes::Lanes;
+use super::field::{LANES, PACKS};
+use super::lanes::{Lanes, reduce_word};
 use crate::scheme::MESSAGE_BYTES;
 use crate::units::Epoch;
 
@@ -111,16 +111,21 @@ impl Input {
             fill(self.counter_word + 1, &|lane| counter(lane).swap_bytes() >> 24);
             KeccakF.permute_mut(state);
         }
-        let elements = std::array::from_fn(|pack| {
-            std::array::from_fn(|element| {
-                A::from_words(|lane| {
-                    let lane = pack * WIDTH + lane;
-                    let state = &states[lane / VECTOR_LEN];
-                    let half = |word: usize| state[word][lane % VECTOR_LEN].swap_bytes();
-                    (half(2 * element), half(2 * element + 1))
-                })
-            })
-        });
+        let mut reduced = [[0u32; LANES]; N];
+        for (element, reduced) in reduced.iter_mut().enumerate() {
+            for (state, reduced) in states.iter().zip(reduced.chunks_exact_mut(VECTOR_LEN)) {
+                let (high, low) = (&state[2 * element], &state[2 * element + 1]);
+                for i in 0..VECTOR_LEN {
+                    reduced[i] = reduce_word(A::WORD_WEIGHTS, high[i].swap_bytes(), low[i].swap_bytes());
+                }
+            }
+        }
+        let mut elements = [[A::ZERO; N]; PACKS];
+        for (element, reduced) in reduced.iter().enumerate() {
+            for (place, words) in elements.iter_mut().zip(reduced.as_chunks().0) {
+                place[element] = A::from_reduced(words);
+            }
+        }
         // Keccak is a permutation: whoever finds a state can go back from it to the key.
         states = [[[0; VECTOR_LEN]; 25]; LANES / VECTOR_LEN];
         optimization_barrier(&states);

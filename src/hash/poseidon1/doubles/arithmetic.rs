@@ -9,7 +9,7 @@ use std::ops::{Add, AddAssign, Sub};
 use p3_field::PrimeField32;
 
 use crate::hash::field::{F, WIDTH};
-use crate::hash::lanes::{CANONICAL_WEIGHTS, Lanes, reduce_words};
+use crate::hash::lanes::{CANONICAL_WEIGHTS, Lanes};
 use crate::scheme::PRIME;
 
 /// As many doubles as a vector register holds.
@@ -150,9 +150,11 @@ impl Lanes for Doubles {
         (self + other).reduced()
     }
 
+    const WORD_WEIGHTS: [u64; 4] = CANONICAL_WEIGHTS;
+
     #[inline(always)]
-    fn from_words(word: impl Fn(usize) -> (u64, u64)) -> Self {
-        Self::from_numbers(reduce_words(CANONICAL_WEIGHTS, word).map(f64::from))
+    fn from_reduced(words: &[u32; WIDTH]) -> Self {
+        Self::from_numbers(words.map(f64::from))
     }
 }
 
