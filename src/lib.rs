@@ -93,6 +93,8 @@ pub use plan::Plan;
 pub use scheme::Scheme;
 #[cfg(feature = "keygen")]
 pub use signing::Signer;
-pub use signing::{AuthenticationPath, Claim, PathReader, Rejection, SigningError, Verifier, verify, verify_batch};
+pub use signing::{
+    AuthenticationPath, Claim, PathReader, PathStream, Rejection, SigningError, Verifier, verify, verify_batch,
+};
 #[cfg(feature = "keygen")]
 pub use state::{ProgressRecord, StateError};

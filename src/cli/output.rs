@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use clap::{Args, ValueEnum};
 use keymill::failure::advice;
+use serde::Serialize;
 use signal_hook::consts::SIGXFSZ;
 
 use super::failure::Failure;
@@ -111,17 +112,35 @@ impl Write for Noting {
 }
 
 /// Writes one result in its format; `json` is asked for only where it is wanted.
-pub fn formatted(
+pub fn formatted<T: Serialize>(
     writer: &mut dyn Write,
     format: Format,
     result: &[u8],
-    json: impl FnOnce() -> serde_json::Value,
+    json: impl FnOnce() -> T,
 ) -> Result<(), Failure> {
-    match format {
-        Format::Hex => line(writer, hex::encode(result)),
-        Format::Ssz => writer.write_all(result).map_err(|error| broken(&error)),
-        Format::Json => line(writer, json()),
+    let written = match format {
+        Format::Hex => writer.write_all(format!("{}\n", hex_digits(result)).as_bytes()),
+        Format::Ssz => writer.write_all(result),
+        // In one piece: it is much quicker than what `Display` does.
+        Format::Json => serde_json::to_vec(&json()).map_err(Into::into).and_then(|mut text| {
+            text.push(b'\n');
+            writer.write_all(&text)
+        }),
+    };
+    written.map_err(|error| broken(&error))
+}
+
+/// The hex digits of bytes, as `hex::encode` gives them, in a fraction of its time.
+pub fn hex_digits(bytes: &[u8]) -> String {
+    const DIGITS: [char; 16] = [
+        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
+    ];
+    let mut digits = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        digits.push(DIGITS[usize::from(byte >> 4)]);
+        digits.push(DIGITS[usize::from(byte & 15)]);
     }
+    digits
 }
 
 /// Writes a line.
@@ -166,4 +185,16 @@ fn broken(error: &std::io::Error) -> Failure {
         return Failure::reader_gone();
     }
     Failure::machine(format!("the output cannot be written: {error}{}", advice(error.kind())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hex_digits_are_those_of_every_byte() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        assert_eq!(hex_digits(&bytes), hex::encode(&bytes));
+        assert_eq!(hex_digits(&[]), "");
+    }
 }

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 use keymill::{AuthenticationPath, PathReader};
-use serde_json::json;
+use serde::Serialize;
 
 use super::failure::Failure;
 use super::input::epoch_numbers;
-use super::output::{Format, OutArguments, formatted};
+use super::output::{Format, OutArguments, formatted, hex_digits};
 use crate::config::parse_count;
 
 /// Flags of path.
@@ -39,20 +39,28 @@ pub fn run(arguments: &PathArguments) -> Result<ExitCode, Failure> {
     reader.epoch(epochs.start)?;
     reader.epoch(epochs.end - 1)?;
     arguments.out.write(|writer| {
+        let mut paths = reader.stream();
         for number in epochs {
-            let path = reader.path(reader.epoch(number)?)?;
-            formatted(writer, arguments.format, &path.siblings, || as_json(&path))?;
+            let path = paths.path(reader.epoch(number)?)?;
+            formatted(writer, arguments.format, &path.siblings, || as_json(path))?;
         }
         Ok(())
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn as_json(path: &AuthenticationPath) -> serde_json::Value {
-    let siblings: Vec<String> = path.sibling_digests().map(hex::encode).collect();
-    json!({
-        "epoch": path.epoch.0,
-        "leaf": hex::encode(&path.leaf),
-        "siblings": siblings,
-    })
+/// A path as one JSON object.
+#[derive(Serialize)]
+struct PathObject {
+    epoch: u32,
+    leaf: String,
+    siblings: Vec<String>,
+}
+
+fn as_json(path: &AuthenticationPath) -> PathObject {
+    PathObject {
+        epoch: path.epoch.0,
+        leaf: hex_digits(&path.leaf),
+        siblings: path.sibling_digests().map(hex_digits).collect(),
+    }
 }

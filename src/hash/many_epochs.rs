@@ -6,6 +6,7 @@ use super::lanes::{broadcast, read_lanes, tweak_lanes, write_lanes};
 use super::layout::Layout;
 use super::node::parent;
 use super::prf::{Input, Instances, PrfKey};
+use super::serial;
 use super::sponge::Sponge;
 use super::xmss::{Xmss, leaf_tweak};
 use crate::scheme::tweak;
@@ -50,6 +51,9 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
     }
 
     pub(super) fn parents_of(&self, level: Level, first: NodeIndex, children: &[u8], parents: &mut [u8]) {
+        if parents.len() == 4 * N {
+            return self.parent_of(level, first, children, parents);
+        }
         let pairs = children.chunks(WIDTH * 2 * 4 * N);
         for (block, (pairs, out)) in pairs.zip(parents.chunks_mut(WIDTH * 4 * N)).enumerate() {
             let block_first = first.0 + (block * WIDTH) as u64;
@@ -66,5 +70,13 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
             let nodes: [L::Lanes; N] = parent(self.width_24, &self.parameter_lanes, tweak, &left, &right);
             write_lanes(&nodes, out);
         }
+    }
+
+    /// One parent alone: lanes that are all for one node would take longer.
+    fn parent_of(&self, level: Level, node: NodeIndex, pair: &[u8], out: &mut [u8]) {
+        let [left, right] = [&pair[..4 * N], &pair[4 * N..8 * N]].map(serial::read_elements::<N>);
+        let parameter = serial::canonical(&self.parameter);
+        let digest = serial::parent(L::serial(), &parameter, tweak::tree_node(level, node), [&left, &right]);
+        serial::write_elements(&digest, out);
     }
 }

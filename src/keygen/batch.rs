@@ -1,7 +1,4 @@
-//! Computing one batch: its leaves, in parallel, and the levels above them.
-
-use rayon::iter::{IndexedParallelIterator, ParallelIterator};
-use rayon::slice::ParallelSliceMut;
+//! Computing one batch: its leaves, block by block, and the levels above them.
 
 use super::cancel::CancelHandle;
 use super::progress::{Event, Progress};
@@ -21,8 +18,6 @@ pub(crate) struct BatchComputer<'a> {
 /// Room for the slices of one batch, from the leaves upward, without gaps.
 pub(super) struct BatchBuffer {
     pub(super) batch: BatchIndex,
-    /// Whether every node has been computed; a cancelled batch is never written.
-    pub(super) complete: bool,
     bytes: Vec<u8>,
 }
 
@@ -30,7 +25,6 @@ impl BatchBuffer {
     pub(super) fn new(bytes: usize) -> Self {
         Self {
             batch: BatchIndex(0),
-            complete: false,
             bytes: vec![0; bytes],
         }
     }
@@ -51,43 +45,40 @@ impl BatchBuffer {
 }
 
 impl BatchComputer<'_> {
-    /// Fills the buffer with the batch that it names. Returns at once, leaving it incomplete, when the job is cancelled.
-    pub(super) fn compute(&self, buffer: &mut BatchBuffer) {
-        buffer.complete = false;
+    /// Number of blocks in a batch. A block has as many epochs as the kernel has lanes; the last one can have fewer.
+    pub(super) fn blocks(&self, batch: BatchIndex) -> usize {
+        let epochs = self.manifest.plan().batches().epochs(batch).count() as usize;
+        epochs.div_ceil(self.kernel.lanes())
+    }
+
+    /// Computes the leaves of a block.
+    pub(super) fn leaves(&self, batch: BatchIndex, block: usize, leaves: &mut Vec<u8>) {
+        let epochs = self.manifest.plan().batches().epochs(batch);
+        let lanes = self.kernel.lanes() as u64;
+        let first = epochs.start + block as u64 * lanes;
+        let count = lanes.min(epochs.end - first);
+        leaves.resize(count as usize * self.manifest.scheme().digest_bytes(), 0);
+        self.kernel.leaves(self.prf_key, Epoch(first as u32), leaves);
+        self.progress.event(Event::Computed { epochs: count });
+    }
+
+    /// Puts the leaves of a block into their place.
+    pub(super) fn place(&self, buffer: &mut BatchBuffer, block: usize, leaves: &[u8]) {
         let batch = buffer.batch;
-        let root_level = self.manifest.plan().batches().root_level();
+        let (slice, _) = self.split(batch, Level(0), &mut buffer.bytes);
+        let offset = block * self.kernel.lanes() * self.manifest.scheme().digest_bytes();
+        self.computed_part(batch, Level(0), slice)[offset..][..leaves.len()].copy_from_slice(leaves);
+    }
+
+    /// Computes the levels above the leaves, when all of these are in their places.
+    pub(super) fn fold(&self, buffer: &mut BatchBuffer) {
+        let batch = buffer.batch;
         let (mut lower, mut rest) = self.split(batch, Level(0), &mut buffer.bytes);
-        self.leaves(batch, lower);
-        let mut level = Level(0);
-        while level < root_level {
-            if self.cancel.is_cancelled() {
-                return;
-            }
-            level = level.up();
+        for level in self.manifest.plan().batches().levels().skip(1) {
             let (upper, after) = self.split(batch, level, rest);
             self.parents(batch, level, lower, upper);
             (lower, rest) = (upper, after);
         }
-        buffer.complete = !self.cancel.is_cancelled();
-    }
-
-    fn leaves(&self, batch: BatchIndex, slice: &mut [u8]) {
-        let epochs = self.manifest.plan().batches().epochs(batch);
-        let leaves = self.computed_part(batch, Level(0), slice);
-        let lanes = self.kernel.lanes();
-        let digest_bytes = self.manifest.scheme().digest_bytes();
-        leaves
-            .par_chunks_mut(lanes * digest_bytes)
-            .enumerate()
-            .for_each(|(block, leaves)| {
-                if self.cancel.is_cancelled() {
-                    return;
-                }
-                let first = Epoch((epochs.start + (block * lanes) as u64) as u32);
-                self.kernel.leaves(self.prf_key, first, leaves);
-                let epochs = (leaves.len() / digest_bytes) as u64;
-                self.progress.event(Event::Computed { epochs });
-            });
     }
 
     fn parents(&self, batch: BatchIndex, level: Level, children: &[u8], slice: &mut [u8]) {

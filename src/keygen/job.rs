@@ -27,7 +27,7 @@ const ROUNDS_MAX: u32 = 3;
 pub struct JobOptions {
     /// Worker threads; 0 for one a core.
     pub threads: usize,
-    /// Batches that are computed, synced and committed as one.
+    /// Batches that are synced and committed as one.
     pub group_batches: usize,
     /// Most anonymous resident memory in bytes; 0 for no limit.
     pub memory_bytes: u64,

@@ -1,9 +1,11 @@
-//! Groups of batches: one is computed while the one before it is written, synced and committed.
+//! Batches are computed in one stream, and committed in groups: while one group is written, synced and committed, the
+//! workers are on the next.
 
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::ThreadPool;
-use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
+use rayon::iter::{ParallelBridge, ParallelIterator};
 
 use super::KeygenError;
 use super::batch::{BatchBuffer, BatchComputer};
@@ -18,27 +20,30 @@ use crate::units::BatchIndex;
 /// One is computed, one is committed.
 const GROUPS: usize = 2;
 
-type Group = Vec<BatchBuffer>;
-
 /// Computes and commits batches. Returns the number of epochs that it committed.
 pub(crate) fn run(
     computer: &BatchComputer<'_>,
     pool: &ThreadPool,
     memory: &MemoryPlan,
-    batches: impl Iterator<Item = BatchIndex>,
+    batches: impl Iterator<Item = BatchIndex> + Send,
     committer: Committer<'_>,
 ) -> Result<u64, KeygenError> {
     let plan = computer.manifest.plan();
-    let (to_commit, committing) = sync_channel::<Group>(1);
-    let (to_reuse, free) = channel::<Group>();
-    for _ in 0..GROUPS {
-        let buffers = (0..memory.group_batches).map(|_| BatchBuffer::new(plan.batch_bytes()));
+    let (to_commit, complete) = channel::<BatchBuffer>();
+    let (to_reuse, free) = channel::<BatchBuffer>();
+    for _ in 0..GROUPS * memory.group_batches {
         // The receiver lives in this function.
-        let _ = to_reuse.send(buffers.collect());
+        let _ = to_reuse.send(BatchBuffer::new(plan.batch_bytes()));
     }
+    let blocks = Blocks {
+        computer,
+        batches,
+        free,
+        open: None,
+    };
     std::thread::scope(|scope| {
-        let committer = scope.spawn(move || committer.commit_all(&committing, &to_reuse));
-        compute_all(computer, pool, batches, &free, &to_commit);
+        let committer = scope.spawn(move || committer.commit_all(&complete, &to_reuse, memory.group_batches));
+        pool.install(|| compute_all(computer, blocks, &to_commit));
         // The committer ends when nobody can send to it any more.
         drop(to_commit);
         match committer.join() {
@@ -51,26 +56,95 @@ pub(crate) fn run(
 /// Feeds the committer until there is nothing left, the job is cancelled, or the committer is gone after an error.
 fn compute_all(
     computer: &BatchComputer<'_>,
-    pool: &ThreadPool,
-    mut batches: impl Iterator<Item = BatchIndex>,
-    free: &Receiver<Group>,
-    to_commit: &SyncSender<Group>,
+    blocks: Blocks<'_, impl Iterator<Item = BatchIndex> + Send>,
+    to_commit: &Sender<BatchBuffer>,
 ) {
-    while let Ok(mut group) = free.recv() {
-        let mut named = 0;
-        for (buffer, batch) in group.iter_mut().zip(&mut batches) {
-            buffer.batch = batch;
-            named += 1;
+    let outcome = blocks.par_bridge().try_for_each_init(Vec::new, |leaves, block| {
+        computer.leaves(block.of.batch, block.number, leaves);
+        match block.of.place(computer, block.number, leaves) {
+            Some(mut buffer) => {
+                computer.fold(&mut buffer);
+                to_commit.send(buffer)
+            }
+            None => Ok(()),
         }
-        let (used, unused) = group.split_at_mut(named);
-        unused.iter_mut().for_each(|buffer| buffer.complete = false);
-        if used.is_empty() || computer.cancel.is_cancelled() {
-            return;
+    });
+    // A committer that is gone says itself why.
+    drop(outcome);
+}
+
+/// A batch whose leaves are being computed, by any number of workers.
+struct OpenBatch {
+    batch: BatchIndex,
+    filling: Mutex<Filling>,
+}
+
+struct Filling {
+    /// None once all leaves are in it.
+    buffer: Option<BatchBuffer>,
+    blocks_left: usize,
+}
+
+impl OpenBatch {
+    fn new(computer: &BatchComputer<'_>, buffer: BatchBuffer) -> Self {
+        Self {
+            batch: buffer.batch,
+            filling: Mutex::new(Filling {
+                blocks_left: computer.blocks(buffer.batch),
+                buffer: Some(buffer),
+            }),
         }
-        pool.install(|| used.par_iter_mut().for_each(|buffer| computer.compute(buffer)));
-        if to_commit.send(group).is_err() {
-            return;
+    }
+
+    /// Takes the leaves of a block, and gives the buffer when no other block is missing.
+    fn place(&self, computer: &BatchComputer<'_>, number: usize, leaves: &[u8]) -> Option<BatchBuffer> {
+        // A worker that panics takes the whole job with it.
+        let mut filling = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
+        computer.place(filling.buffer.as_mut()?, number, leaves);
+        filling.blocks_left -= 1;
+        match filling.blocks_left {
+            0 => filling.buffer.take(),
+            _ => None,
         }
+    }
+}
+
+/// A block of leaves that a worker is to compute.
+struct Block {
+    of: Arc<OpenBatch>,
+    number: usize,
+}
+
+/// All blocks of all batches, in order: a worker that is done with a block goes on with the next, whichever batch it is of.
+/// Where there is no free buffer, it waits for the committer.
+struct Blocks<'a, B> {
+    computer: &'a BatchComputer<'a>,
+    batches: B,
+    free: Receiver<BatchBuffer>,
+    /// The batch that is handed out, and its next block.
+    open: Option<(Arc<OpenBatch>, usize)>,
+}
+
+impl<B: Iterator<Item = BatchIndex>> Iterator for Blocks<'_, B> {
+    type Item = Block;
+
+    fn next(&mut self) -> Option<Block> {
+        if self.computer.cancel.is_cancelled() {
+            return None;
+        }
+        let (of, number) = match self.open.take() {
+            Some(open) => open,
+            None => {
+                let batch = self.batches.next()?;
+                let mut buffer = self.free.recv().ok()?;
+                buffer.batch = batch;
+                (Arc::new(OpenBatch::new(self.computer, buffer)), 0)
+            }
+        };
+        if number + 1 < self.computer.blocks(of.batch) {
+            self.open = Some((Arc::clone(&of), number + 1));
+        }
+        Some(Block { of, number })
     }
 }
 
@@ -85,21 +159,35 @@ pub(crate) struct Committer<'a> {
 }
 
 impl Committer<'_> {
-    fn commit_all(mut self, groups: &Receiver<Group>, to_reuse: &Sender<Group>) -> Result<u64, KeygenError> {
-        while let Ok(group) = groups.recv() {
-            self.commit(&group)?;
-            // Nobody may be waiting for it any more.
-            let _ = to_reuse.send(group);
+    fn commit_all(
+        mut self,
+        complete: &Receiver<BatchBuffer>,
+        to_reuse: &Sender<BatchBuffer>,
+        group_batches: usize,
+    ) -> Result<u64, KeygenError> {
+        let mut group = Vec::with_capacity(group_batches);
+        for buffer in complete {
+            group.push(buffer);
+            if group.len() == group_batches {
+                self.commit(&group)?;
+                // Nobody may be waiting for them any more.
+                group.drain(..).for_each(|buffer| drop(to_reuse.send(buffer)));
+            }
         }
+        // What is left at the end, or when the job is cancelled.
+        self.commit(&group)?;
         Ok(self.record.run_epochs)
     }
 
     /// Write, sync, commit, release: in this order, see docs/DURABILITY.md.
     fn commit(&mut self, group: &[BatchBuffer]) -> Result<(), KeygenError> {
+        if group.is_empty() {
+            return Ok(());
+        }
         let mut touched = Touched::default();
         let mut records = Vec::with_capacity(group.len());
         let mut epochs = 0;
-        for buffer in group.iter().filter(|buffer| buffer.complete) {
+        for buffer in group {
             let mut slice_crc32 = Vec::new();
             for (slice, bytes) in buffer.slices(self.manifest) {
                 self.writer.write(&slice, bytes)?;
@@ -108,9 +196,6 @@ impl Committer<'_> {
             }
             records.push((buffer.batch, BatchRecord { slice_crc32 }));
             epochs += self.manifest.plan().batches().epochs(buffer.batch).count();
-        }
-        if records.is_empty() {
-            return Ok(());
         }
         touched.sync(self.writer)?;
         self.record.batches_done += records.len() as u64;

@@ -80,4 +80,11 @@ impl ReadableMapping {
     pub(super) fn bytes(&self) -> &[u8] {
         &self.map
     }
+
+    /// Drops all pages from resident memory. They stay in the page cache.
+    pub(super) fn release(&self) -> io::Result<()> {
+        // SAFETY: MADV_DONTNEED may discard private modifications. This mapping is read-only, so the next access finds the
+        // same bytes again in the page cache or on disk (madvise(2)).
+        unsafe { self.map.unchecked_advise(UncheckedAdvice::DontNeed) }
+    }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{FallocateFlags, OFlags};
+use rustix::fs::{Advice, FallocateFlags, OFlags, fadvise};
 use rustix::io::Errno;
 
 use super::mapping::WritableMapping;
@@ -94,6 +94,9 @@ impl Medium for Disk {
         // What an earlier process left in the page cache need not be on the disk, however right it is.
         sync_file(&file, path)?;
         drop_cached(&file, path)?;
+        // Read-ahead would put large folios into the cache, beyond what is read. Of such a folio Linux takes the whole for
+        // dirty when a byte of it is written through a mapping, and a job that goes on would write everything three times.
+        attempt("posix_fadvise", path, || fadvise(&file, 0, None, Advice::Random))?;
         let mapping = attempt("mmap", path, || WritableMapping::new(&file))?;
         Ok(Box::new(MappedFile {
             path: path.to_owned(),

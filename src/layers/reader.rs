@@ -4,9 +4,7 @@ use std::fs::File;
 use std::ops::Range;
 #[cfg(feature = "keygen")]
 use std::os::unix::fs::FileExt;
-use std::path::Path;
-#[cfg(feature = "keygen")]
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::mapping::ReadableMapping;
 use super::{Header, LayerError, check_length, layer_file, present};
@@ -30,7 +28,6 @@ type Prepare = fn(&File, &Path) -> Result<(), IoFailure>;
 
 #[derive(Debug)]
 struct MappedLayer {
-    #[cfg(feature = "keygen")]
     path: PathBuf,
     #[cfg(feature = "keygen")]
     file: File,
@@ -107,6 +104,12 @@ impl LayerReader {
         layer.mapping.bytes().get(self.offsets(layer, slice)?)
     }
 
+    /// Gives up the memory of all nodes that were read.
+    pub(crate) fn release(&self) -> Result<(), LayerError> {
+        let mut layers = self.layers.iter().flatten();
+        layers.try_for_each(|layer| Ok(attempt("madvise", &layer.path, || layer.mapping.release())?))
+    }
+
     /// Reads a run of nodes into `bytes` without the mapping, so that a disk that fails to give a page is an error; an
     /// empty result if the key does not store all of them.
     #[cfg(feature = "keygen")]
@@ -145,7 +148,6 @@ impl MappedLayer {
         let mapping = attempt("mmap", path, || ReadableMapping::new(&file))?;
         header.check_page(&mapping.bytes()[..LAYER_HEADER_BYTES as usize], path)?;
         Ok(Self {
-            #[cfg(feature = "keygen")]
             path: path.to_owned(),
             mapping,
             #[cfg(feature = "keygen")]

@@ -30,7 +30,7 @@ pub struct BudgetTooSmall {
 pub struct MemoryPlan {
     /// Worker threads.
     pub threads: usize,
-    /// Batches in a group: what is computed, synced and committed as one.
+    /// Batches in a group: what is synced and committed as one.
     pub group_batches: usize,
     /// Most anonymous resident memory, in bytes. File pages come on top, but only as many as the groups in flight.
     pub anonymous_bytes: u64,

@@ -4,6 +4,10 @@ mod error;
 mod path;
 #[cfg(feature = "keygen")]
 mod signer;
+mod stream;
+#[cfg(test)]
+#[cfg(feature = "keygen")]
+mod stream_tests;
 #[cfg(test)]
 #[cfg(feature = "keygen")]
 mod tests;
@@ -13,4 +17,5 @@ pub use error::SigningError;
 pub use path::{AuthenticationPath, PathReader};
 #[cfg(feature = "keygen")]
 pub use signer::Signer;
+pub use stream::PathStream;
 pub use verify::{Claim, Rejection, Verifier, verify, verify_batch};

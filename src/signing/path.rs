@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::SigningError;
+use super::{PathStream, SigningError};
 use crate::hash::{Kernel, check_canonical};
 use crate::keydir::{KeyDir, Manifest};
 use crate::layers::LayerReader;
@@ -84,10 +84,12 @@ impl PathReader {
         if node == self.root && is_canonical {
             return Ok(path);
         }
-        Err(SigningError::Damaged {
-            epoch,
-            directory: self.key.path().to_owned(),
-        })
+        Err(self.damaged(epoch))
+    }
+
+    /// Paths of many epochs, at less cost a path than [`path`](Self::path) if they are near each other.
+    pub fn stream(&self) -> PathStream<'_> {
+        PathStream::new(self)
     }
 
     /// The path of an epoch as it stands in the files: a plain copy of `h + 1` digests.
@@ -116,8 +118,22 @@ impl PathReader {
         &self.key
     }
 
-    #[cfg(feature = "keygen")]
     pub(super) fn kernel(&self) -> &dyn Kernel {
         self.kernel.as_ref()
+    }
+
+    pub(super) fn layers(&self) -> &LayerReader {
+        &self.layers
+    }
+
+    pub(super) fn root(&self) -> &[u8] {
+        &self.root
+    }
+
+    pub(super) fn damaged(&self, epoch: Epoch) -> SigningError {
+        SigningError::Damaged {
+            epoch,
+            directory: self.key.path().to_owned(),
+        }
     }
 }

@@ -24,7 +24,7 @@ const EPOCH: Epoch = Epoch(5);
 const HEADER_BYTES: usize = 4096;
 
 /// A sealed key of 256 epochs that was made from fresh randomness, as far as its manifest says.
-fn key() -> TempDir {
+pub(super) fn key() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     let paths = KeyPaths::new(directory.path());
     let plan = Plan::new(Scheme::by_id("leansig-p1-l8-abort-v4-w8").unwrap(), 0, 256).unwrap();

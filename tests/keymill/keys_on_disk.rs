@@ -88,6 +88,14 @@ fn paths_are_those_of_the_signatures(key: &Key, directory: &Path) {
         let signature = Signature::from_ssz(reader.manifest().scheme(), &recorded.signature_ssz).unwrap();
         assert_eq!(reader.path(Epoch(recorded.epoch)).unwrap().siblings, signature.siblings);
     }
+    let mut stream = reader.stream();
+    let stored = reader.manifest().plan().stored().as_range();
+    let last = stored.end.saturating_sub(1100).max(stored.start)..stored.end;
+    for number in stored.take(1100).chain(last) {
+        let epoch = reader.epoch(number).unwrap();
+        let path = reader.path(epoch).unwrap();
+        assert_eq!(stream.path(epoch).unwrap(), &path, "{} epoch {number}", key.scheme);
+    }
 }
 
 #[test]

@@ -360,6 +360,12 @@ fn every_scheme_gives_the_leaves_and_nodes_of_the_plain_implementation() {
             .collect();
         let mut parents = vec![0; 19 * digest_bytes];
         kernel.parents(Level(5), NodeIndex(77), &children, &mut parents);
+        // However many are computed at once.
+        for count in 1..19 {
+            let mut fewer = vec![0; count * digest_bytes];
+            kernel.parents(Level(5), NodeIndex(77), &children[..2 * fewer.len()], &mut fewer);
+            assert_eq!(fewer, parents[..fewer.len()], "{} {count} nodes", scheme.id());
+        }
         for (i, (pair, parent)) in children
             .chunks(2 * digest_bytes)
             .zip(parents.chunks(digest_bytes))
