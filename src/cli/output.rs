@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use clap::{Args, ValueEnum};
 use keymill::failure::advice;
+use keymill::plan::Level;
 use signal_hook::consts::SIGXFSZ;
 
 use super::failure::Failure;
@@ -151,6 +152,19 @@ pub fn say(text: impl std::fmt::Display) {
 /// A number of bytes for people.
 pub fn human_bytes(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
+}
+
+/// A trim for people: what it leaves out, and what that costs.
+pub fn trim_as_text(trim: Level) -> String {
+    match trim.0 {
+        0 => "0, every level is stored".to_owned(),
+        1 => "1, level 0 is not stored; a path computes 2 leaves".to_owned(),
+        level => format!(
+            "{level}, levels 0 to {} are not stored; a path computes {} leaves",
+            level - 1,
+            1 << level
+        ),
+    }
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> Failure {

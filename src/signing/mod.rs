@@ -7,6 +7,7 @@ mod signer;
 #[cfg(test)]
 #[cfg(feature = "keygen")]
 mod tests;
+mod trimmed;
 mod verify;
 
 pub use error::SigningError;

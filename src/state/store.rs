@@ -39,7 +39,7 @@ const MANIFEST_PREALLOCATION_BYTES: usize = 64 << 10;
 /// A reader beside a writer can lose a file to a compaction between listing it and reading it.
 const READ_ATTEMPTS: u32 = 5;
 const READ_ATTEMPT_INTERVAL_MS: u64 = 20;
-const REMOVED_IN_ONE_WRITE: usize = 4096;
+const CHANGED_IN_ONE_WRITE: usize = 4096;
 
 /// The open store.
 pub(crate) struct Store {
@@ -196,11 +196,46 @@ impl Store {
     /// Removes batch records by their keys, in synced writes that take little memory.
     pub(crate) fn remove_batches(&self, keys: &[impl AsRef<[u8]>]) -> Result<(), StateError> {
         let batches = self.family(BATCHES)?;
-        keys.chunks(REMOVED_IN_ONE_WRITE).try_for_each(|keys| {
+        keys.chunks(CHANGED_IN_ONE_WRITE).try_for_each(|keys| {
             let mut batch = WriteBatch::default();
             keys.iter().for_each(|key| batch.delete_cf(batches, key));
             self.write_synced(batch)
         })
+    }
+
+    /// Leaves the checksums of so many levels, the highest ones, in every batch record that has more, in synced writes that
+    /// take little memory.
+    pub(crate) fn shorten_batches(&self, levels: usize) -> Result<(), StateError> {
+        let family = self.family(BATCHES)?;
+        let mut batch = WriteBatch::default();
+        // The iterator sees the store as it is now.
+        for entry in self.batches()? {
+            let (index, mut record) = entry?;
+            let surplus = record.slice_crc32.len().saturating_sub(levels);
+            if surplus == 0 {
+                continue;
+            }
+            record.slice_crc32.drain(..surplus);
+            batch.put_cf(family, Self::batch_key(index), self.encode(&record)?);
+            if batch.len() == CHANGED_IN_ONE_WRITE {
+                self.write_synced(std::mem::take(&mut batch))?;
+            }
+        }
+        match batch.is_empty() {
+            true => Ok(()),
+            false => self.write_synced(batch),
+        }
+    }
+
+    /// Writes what the log and several small files hold into few files: what is on disk of a store that has had thousands of
+    /// commits is several times its records.
+    pub(crate) fn compact(&self) -> Result<(), StateError> {
+        for name in existing_families(&self.path)? {
+            let family = self.db.cf_handle(&name).ok_or_else(|| self.damaged_record(&name))?;
+            attempt("flushing", &self.path, || self.db.flush_cf(family))?;
+            self.db.compact_range_cf(family, None::<&[u8]>, None::<&[u8]>);
+        }
+        Ok(())
     }
 
     /// Reads everything in the store once, so that damage in any part of it is found.

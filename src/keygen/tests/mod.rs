@@ -36,6 +36,7 @@ fn open(directory: &Path, medium: Box<dyn Medium>, cancel: CancelHandle) -> Resu
     let defaults = KeyDefaults {
         scheme,
         epochs: BATCHES * 1024,
+        trim: Level(0),
     };
     let options = JobOptions {
         threads: 2,
