@@ -5,6 +5,8 @@
 mod damage_tests;
 mod ledger;
 mod records;
+#[cfg(test)]
+mod size_tests;
 #[cfg(feature = "keygen")]
 mod store;
 

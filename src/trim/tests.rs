@@ -162,9 +162,16 @@ fn every_call_ends_it(untrimmed: &TestKey, truth: &[AuthenticationPath], made: b
             assert!(again.files_removed.contains(file), "{case}");
         }
         assert!(key.layers() == from_level(&layers, 3), "{case}: layer files differ");
-        assert!(batch_records(&key.path()).iter().all(|r| r.slice_crc32.len() == 6), "{case}");
+        assert!(
+            batch_records(&key.path()).iter().all(|r| r.slice_crc32.len() == 6),
+            "{case}"
+        );
         let report = key.check();
-        assert_eq!((&report.damage[..], &report.left_over[..]), (&[][..], &[][..]), "{case}");
+        assert_eq!(
+            (&report.damage[..], &report.left_over[..]),
+            (&[][..], &[][..]),
+            "{case}"
+        );
     }
     0
 }
