@@ -1,6 +1,5 @@
 //! RocksDB: options, column families, reads and the synced write.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,7 +13,6 @@ use serde::de::DeserializeOwned;
 use super::StateError;
 use super::ledger::{LedgerHead, LedgerRecord};
 use super::records::{self, BatchRecord, CrownRecord, ProgressRecord};
-use crate::failure::advice;
 use crate::files::{exists, is_directory, make_directory, open_each_file};
 use crate::units::{BatchIndex, Epoch, Level};
 
@@ -39,7 +37,7 @@ const MANIFEST_PREALLOCATION_BYTES: usize = 64 << 10;
 /// A reader beside a writer can lose a file to a compaction between listing it and reading it.
 const READ_ATTEMPTS: u32 = 5;
 const READ_ATTEMPT_INTERVAL_MS: u64 = 20;
-const CHANGED_IN_ONE_WRITE: usize = 4096;
+const REMOVED_IN_ONE_WRITE: usize = 4096;
 
 /// The open store.
 pub(crate) struct Store {
@@ -196,35 +194,11 @@ impl Store {
     /// Removes batch records by their keys, in synced writes that take little memory.
     pub(crate) fn remove_batches(&self, keys: &[impl AsRef<[u8]>]) -> Result<(), StateError> {
         let batches = self.family(BATCHES)?;
-        keys.chunks(CHANGED_IN_ONE_WRITE).try_for_each(|keys| {
+        keys.chunks(REMOVED_IN_ONE_WRITE).try_for_each(|keys| {
             let mut batch = WriteBatch::default();
             keys.iter().for_each(|key| batch.delete_cf(batches, key));
             self.write_synced(batch)
         })
-    }
-
-    /// Leaves the checksums of so many levels, the highest ones, in every batch record that has more, in synced writes that
-    /// take little memory.
-    pub(crate) fn shorten_batches(&self, levels: usize) -> Result<(), StateError> {
-        let family = self.family(BATCHES)?;
-        let mut batch = WriteBatch::default();
-        // The iterator sees the store as it is now.
-        for entry in self.batches()? {
-            let (index, mut record) = entry?;
-            let surplus = record.slice_crc32.len().saturating_sub(levels);
-            if surplus == 0 {
-                continue;
-            }
-            record.slice_crc32.drain(..surplus);
-            batch.put_cf(family, Self::batch_key(index), self.encode(&record)?);
-            if batch.len() == CHANGED_IN_ONE_WRITE {
-                self.write_synced(std::mem::take(&mut batch))?;
-            }
-        }
-        match batch.is_empty() {
-            true => Ok(()),
-            false => self.write_synced(batch),
-        }
     }
 
     /// Writes what the log and several small files hold into few files: what is on disk of a store that has had thousands of
@@ -436,17 +410,5 @@ fn classified(call: &'static str, path: &Path, error: &rocksdb::Error) -> StateE
     if is_damage && !nothing_to_lose {
         return StateError::Damaged { path, message };
     }
-    let message = with_advice(message);
-    StateError::Failed { call, path, message }
-}
-
-/// RocksDB hands on the system's words and not its error number.
-fn with_advice(message: String) -> String {
-    let known = [
-        ("No space left on device", io::ErrorKind::StorageFull),
-        ("File too large", io::ErrorKind::FileTooLarge),
-    ];
-    let found = known.into_iter().find(|(words, _)| message.contains(words));
-    let advice = found.map_or("", |(_, kind)| advice(kind));
-    message + advice
+    StateError::failed(call, path, message)
 }

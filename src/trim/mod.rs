@@ -11,9 +11,13 @@ pub use error::TrimError;
 use crate::failure::attempt;
 use crate::files::{make_directory, sync_directory};
 use crate::keydir::{DirectoryLock, KeyDir};
+use crate::plan::Batches;
 use crate::signing::PathReader;
-use crate::state::Store;
+use crate::state::{BatchRecord, StateError, Store};
 use crate::units::{Epoch, EpochRange, Level};
+
+/// Records that are shortened in one synced write.
+const RECORDS_IN_ONE_WRITE: usize = 4096;
 
 /// What a trim did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +58,7 @@ pub fn trim(directory: &Path, level: Level) -> Result<TrimReport, TrimError> {
         key.manifest().write(&key.paths().manifest())?;
     }
     let files_removed = remove_layers(&key)?;
-    store.shorten_batches(key.manifest().plan().batches().stored_levels().len())?;
+    shorten_records(&store, key.manifest().plan().batches())?;
     store.compact()?;
     Ok(TrimReport {
         before,
@@ -99,6 +103,33 @@ fn compare_blocks(key: &KeyDir) -> Result<Vec<EpochRange>, TrimError> {
         });
     }
     Ok(blocks)
+}
+
+/// Takes the checksums of levels that are not stored any more from the batch records. Nobody reads them, but in a key with
+/// few levels they would be most of what is on disk of the checkpoints.
+fn shorten_records(store: &Store, batches: &Batches) -> Result<(), StateError> {
+    let progress = store.progress()?;
+    let mut shortened = Vec::new();
+    // What the iterator gives is the store as it is now.
+    for entry in store.batches()? {
+        let (batch, record) = entry?;
+        match record.of_stored(batches) {
+            Some(stored) if stored.len() < record.slice_crc32.len() => {
+                let slice_crc32 = stored.to_vec();
+                shortened.push((batch, BatchRecord { slice_crc32 }));
+            }
+            // A record that is none of this key's is for 'check' to find.
+            _ => {}
+        }
+        if shortened.len() == RECORDS_IN_ONE_WRITE {
+            store.commit_batches(&shortened, &progress)?;
+            shortened.clear();
+        }
+    }
+    match shortened.is_empty() {
+        true => Ok(()),
+        false => store.commit_batches(&shortened, &progress),
+    }
 }
 
 /// Deletes the layer files of all levels that the key does not store any more.

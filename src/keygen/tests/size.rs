@@ -37,7 +37,10 @@ struct Watch {
 impl Progress for Watch {
     fn event(&self, event: Event) {
         let is_time = match event {
-            Event::Committed { .. } => self.groups.fetch_add(1, Ordering::Relaxed) % GROUPS_UNSEEN == 0,
+            Event::Committed { .. } => self
+                .groups
+                .fetch_add(1, Ordering::Relaxed)
+                .is_multiple_of(GROUPS_UNSEEN),
             Event::Phase(_) => true,
             _ => false,
         };

@@ -1,9 +1,12 @@
-//! What the checkpoint store takes on disk.
+//! What the checkpoints of a trimmed key take on disk.
 
 use std::path::Path;
 
-use super::{BatchRecord, ProgressRecord, Store};
-use crate::units::BatchIndex;
+use crate::plan::Plan;
+use crate::scheme::Scheme;
+use crate::state::{BatchRecord, ProgressRecord, Store};
+use crate::trim::shorten_records;
+use crate::units::{BatchIndex, Level};
 
 const FAMILIES: [&str; 4] = ["meta", "batches", "crown", "ledger"];
 const BINDING: [u8; 32] = [0xb2; 32];
@@ -28,7 +31,10 @@ fn bytes(path: &Path, levels: u32, kept: u32) -> u64 {
             .collect();
         store.commit_batches(&group, &ProgressRecord::default()).unwrap();
     }
-    store.shorten_batches(kept as usize).unwrap();
+    let scheme = Scheme::by_id("leansig-p1-l32-abort-v46-w8").unwrap();
+    let plan = Plan::new(scheme, 0, 1 << 26).unwrap();
+    let plan = plan.trimmed(Level(11 - kept as u8)).unwrap();
+    shorten_records(&store, plan.batches()).unwrap();
     store.compact().unwrap();
     let mut expected = (0..BATCHES).map(|batch| (BatchIndex(batch), record(batch, kept)));
     assert!(store.batches().unwrap().map(Result::unwrap).eq(expected.by_ref()));
