@@ -50,10 +50,12 @@ pub fn trim(directory: &Path, level: Level) -> Result<TrimReport, TrimError> {
     let key = KeyDir::open_sealed(directory)?;
     let before = key.manifest().plan().trim();
     let key = ready(key, level)?;
+    let blocks_compared = match level > before {
+        true => compare_blocks(&key)?,
+        false => Vec::new(),
+    };
     let store = Store::open(&key.paths().state(), &key.manifest().binding())?;
-    let mut blocks_compared = Vec::new();
     if level > before {
-        blocks_compared = compare_blocks(&key)?;
         // From here on nobody looks for the levels below, whether or not they have been deleted.
         key.manifest().write(&key.paths().manifest())?;
     }
