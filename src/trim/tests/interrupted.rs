@@ -1,5 +1,6 @@
 //! Trims that end early, and keys that are not finished.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use super::{batch_records, flip, from_level, is_whole, paths};
@@ -155,4 +156,56 @@ fn an_unfinished_trimmed_key_is_resumed_from_its_checkpoints_and_never_trimmed()
     let summary = job.run(&NoProgress).unwrap();
     assert_eq!(summary.epochs_computed, (16 - done + 1) * 1024);
     is_whole(&key, &layers, &truth, 8, "resumed");
+}
+
+#[test]
+fn files_are_deleted_only_under_a_durable_manifest_and_their_deletion_is_made_durable() {
+    let key = TestKey::trimmed(TINY, 0, 256, 34, 0);
+    let calls = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&calls);
+    let faults = Faults::below(&key.path(), move |call, path| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        noted.lock().unwrap().push(format!("{call} {name}"));
+        Fate::Pass
+    });
+    trim(&key.path(), Level(2)).unwrap();
+    drop(faults);
+    let calls = calls.lock().unwrap().clone();
+    let renamed = calls.iter().position(|call| call == "rename manifest.toml").unwrap();
+    let synced = renamed + calls[renamed..].iter().position(|call| call == "fsync key").unwrap();
+    let first = calls.iter().position(|call| call.starts_with("unlink")).unwrap();
+    let last = calls.iter().rposition(|call| call.starts_with("unlink")).unwrap();
+    assert_eq!(&calls[first..=last], ["unlink 00.nodes", "unlink 01.nodes"]);
+    assert!(synced < first, "{calls:?}");
+    assert!(calls[last..].contains(&"fsync layers".to_owned()), "{calls:?}");
+}
+
+/// Lets `look` at a key, and puts the files of a trimmed copy in the place of its own when it opens the lowest of them.
+fn meets_a_trim<T>(look: impl FnOnce(&Path) -> T) -> (T, Vec<AuthenticationPath>) {
+    let key = TestKey::trimmed(TINY, 0, 256, 35, 0);
+    let truth = paths(&key.path(), 16);
+    let trimmed = key.copy();
+    trim(&trimmed.path(), Level(3)).unwrap();
+    let (at, lowest) = (key.path(), key.layer(0));
+    let mut is_done = false;
+    let _faults = Faults::below(&key.path(), move |call, path| {
+        if call == "open" && path == lowest && !is_done {
+            is_done = true;
+            // Not through calls that this rule would be asked for.
+            std::fs::copy(trimmed.path().join("manifest.toml"), at.join("manifest.toml")).unwrap();
+            for level in 0..3 {
+                std::fs::remove_file(at.join(format!("layers/{level:02}.nodes"))).unwrap();
+            }
+        }
+        Fate::Pass
+    });
+    (look(&key.path()), truth)
+}
+
+#[test]
+fn who_opens_a_key_while_it_is_trimmed_sees_it_trimmed() {
+    let (seen, truth) = meets_a_trim(|directory| paths(directory, 16));
+    assert!(seen == truth);
+    let (report, _) = meets_a_trim(|directory| check(directory, true).unwrap());
+    assert_eq!((&report.damage[..], report.batches_checked), (&[][..], 1));
 }
