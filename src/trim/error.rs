@@ -23,8 +23,8 @@ pub enum TrimError {
     Secret(#[source] KeyDirError),
     /// The levels are gone already.
     #[error(
-        "the key in '{}' is trimmed to level {present}: the levels from {asked} on were deleted, and no command puts them \
-         back. 'keymill keygen' with another directory, --trim {asked} and the same secret and epochs makes them again",
+        "the key in '{}' is trimmed to level {present}, and no command puts back the levels below that were deleted; \
+         'keymill keygen' with another directory, --trim {asked} and the same secret, scheme and epochs makes them again",
         .directory.display()
     )]
     Lower {

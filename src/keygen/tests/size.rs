@@ -11,7 +11,7 @@ use crate::scheme::Scheme;
 use crate::units::Level;
 
 /// Groups between two looks at the directory.
-const GROUPS_UNSEEN: u64 = 64;
+const GROUPS_UNSEEN: u64 = 8;
 
 /// Bytes of all blocks below a directory.
 fn occupied_bytes(directory: &Path) -> u64 {
@@ -60,9 +60,10 @@ fn a_key_of_2_to_the_26_epochs_trimmed_to_level_8_fits_20_megabytes() {
         epochs: 1 << 26,
         trim: Level(8),
     };
+    // So that much of what was committed last stands in RocksDB's log when the key is finished.
     let options = JobOptions {
         threads: 2,
-        group_batches: 8,
+        group_batches: 256,
         memory_bytes: 0,
     };
     let request = KeyRequest::default();
