@@ -97,6 +97,6 @@ pub use plan::Plan;
 pub use scheme::Scheme;
 #[cfg(feature = "keygen")]
 pub use signing::Signer;
-pub use signing::{AuthenticationPath, PathReader, Rejection, SigningError, Verifier, verify};
+pub use signing::{AuthenticationPath, Claim, PathReader, Rejection, SigningError, Verifier, verify, verify_batch};
 #[cfg(feature = "keygen")]
 pub use state::{ProgressRecord, StateError};

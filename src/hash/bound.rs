@@ -6,8 +6,10 @@ use p3_field::PrimeCharacteristicRing;
 use p3_keccak::{KeccakF, VECTOR_LEN};
 use p3_symmetric::Permutation;
 
-use super::field::{Packed, WIDTH};
+use super::field::{F, WIDTH};
+use super::lanes::Lanes;
 use super::layout::{Layout, Poseidon1Devnet4, Poseidon2Classic};
+use super::serial::SerialPermutation;
 use crate::scheme::{PermutationLayout, Scheme};
 
 /// How many instances one call of each permutation computes: field vector, Keccak vector.
@@ -27,9 +29,25 @@ pub fn run(scheme: &Scheme, width_16: usize, width_24: usize, keccak: usize) {
     repeat(&KeccakF, [1u64; VECTOR_LEN], keccak);
 }
 
+/// Runs `times` permutations of width 24 of the scheme's layout, of one state that waits for each.
+pub fn run_serial(scheme: &Scheme, times: usize) {
+    match scheme.layout() {
+        PermutationLayout::Poseidon2Classic => serial::<Poseidon2Classic>(times),
+        PermutationLayout::Poseidon1Devnet4 => serial::<Poseidon1Devnet4>(times),
+    }
+}
+
+fn serial<L: Layout>(times: usize) {
+    let mut state = black_box([1; 24]);
+    for _ in 0..times {
+        L::serial().permute(&mut state);
+    }
+    let _ = black_box(state);
+}
+
 fn poseidon<L: Layout>(width_16: usize, width_24: usize) {
-    repeat::<_, _, 16>(&L::width_16(), Packed::ONE, width_16);
-    repeat::<_, _, 24>(&L::width_24(), Packed::ONE, width_24);
+    repeat::<_, _, 16>(L::width_16(), L::Lanes::broadcast(F::ONE), width_16);
+    repeat::<_, _, 24>(L::width_24(), L::Lanes::broadcast(F::ONE), width_24);
 }
 
 fn repeat<P, A, const W: usize>(permutation: &P, element: A, times: usize)

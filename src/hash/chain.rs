@@ -1,10 +1,11 @@
 //! Hash chains, walked in lanes (spec "Permutation modes" and "Tweaks").
 
-use p3_field::{PackedValue, PrimeCharacteristicRing};
+use p3_field::PrimeCharacteristicRing;
 use p3_symmetric::Permutation;
 
 use super::PRIME;
-use super::field::{F, Packed, WIDTH, packed_tweak, tweak_digits};
+use super::field::{Aligned, F, WIDTH};
+use super::lanes::{Lanes, tweak_lanes};
 use super::layout::{Layout, TWEAK_ELEMENTS};
 use crate::scheme::PARAMETER_ELEMENTS;
 use crate::scheme::tweak::{CHAIN_INDEX_STRIDE, CHAIN_POSITION_STRIDE, chain_base};
@@ -13,26 +14,26 @@ use crate::units::Epoch;
 /// One step of a chain: the state is set up once, and each step writes only tweak and value into it.
 pub(super) struct ChainStep<'a, L: Layout, const N: usize> {
     permutation: &'a L::Width16,
-    input: [Packed; 16],
+    input: [L::Lanes; 16],
 }
 
 impl<'a, L: Layout, const N: usize> ChainStep<'a, L, N> {
-    pub(super) fn new(permutation: &'a L::Width16, parameter: &[Packed; PARAMETER_ELEMENTS]) -> Self {
-        let mut input = [Packed::ZERO; 16];
+    pub(super) fn new(permutation: &'a L::Width16, parameter: &[L::Lanes; PARAMETER_ELEMENTS]) -> Self {
+        let mut input = [L::Lanes::ZERO; 16];
         let at = L::chain_positions(N).parameter;
         input[at..at + PARAMETER_ELEMENTS].copy_from_slice(parameter);
         Self { permutation, input }
     }
 
     #[inline(always)]
-    pub(super) fn take(&self, tweak: [Packed; TWEAK_ELEMENTS], value: &mut [Packed; N]) {
+    pub(super) fn take(&self, tweak: [L::Lanes; TWEAK_ELEMENTS], value: &mut [L::Lanes; N]) {
         let at = L::chain_positions(N);
         let mut input = self.input;
         input[at.tweak..at.tweak + TWEAK_ELEMENTS].copy_from_slice(&tweak);
         input[at.value..at.value + N].copy_from_slice(value);
-        let mut state = input;
-        self.permutation.permute_mut(&mut state);
-        *value = std::array::from_fn(|i| state[i] + input[i]);
+        let mut state = Aligned(input);
+        self.permutation.permute_mut(&mut state.0);
+        *value = std::array::from_fn(|i| state.0[i].plus(input[i]));
     }
 }
 
@@ -40,17 +41,17 @@ impl<'a, L: Layout, const N: usize> ChainStep<'a, L, N> {
 ///
 /// Within an epoch a chain tweak grows by less than 2^24 < p, so its low digit wraps at most once and its high digit is
 /// one of two values. Low digits are therefore had by adding field elements, with no division in the walk.
-pub(super) struct EpochTweaks {
-    low: Packed,
-    high: Packed,
+pub(super) struct EpochTweaks<A> {
+    low: A,
+    high: A,
     /// The increment from which on a lane's low digit has wrapped.
     wraps_at: [u32; WIDTH],
     first_wrap: u32,
 }
 
-impl EpochTweaks {
+impl<A: Lanes> EpochTweaks<A> {
     pub(super) fn new(epoch: impl Fn(usize) -> Epoch) -> Self {
-        let [low, high] = packed_tweak(|lane| chain_base(epoch(lane)));
+        let [low, high] = tweak_lanes(|lane| chain_base(epoch(lane)));
         let wraps_at = std::array::from_fn(|lane| PRIME - (chain_base(epoch(lane)) % u64::from(PRIME)) as u32);
         let first_wrap = wraps_at.iter().copied().min().unwrap_or(PRIME);
         Self {
@@ -63,22 +64,22 @@ impl EpochTweaks {
 
     /// Walks `chain` from its start to its end in every lane.
     #[inline(always)]
-    pub(super) fn walk_whole_chain<L: Layout, const N: usize>(
+    pub(super) fn walk_whole_chain<L: Layout<Lanes = A>, const N: usize>(
         &self,
         step: &ChainStep<'_, L, N>,
         chain: usize,
         chain_length: u32,
-        value: &mut [Packed; N],
+        value: &mut [A; N],
     ) {
         let first = chain as u32 * CHAIN_INDEX_STRIDE as u32;
         let stride = CHAIN_POSITION_STRIDE as u32;
         let last = first + (chain_length - 1) * stride;
         let wraps = last >= self.first_wrap;
-        let mut low = self.low + Packed::from(F::new(first));
-        let low_stride = Packed::from(F::new(stride));
+        let mut low = self.low.plus(A::broadcast(F::new(first)));
+        let low_stride = A::broadcast(F::new(stride));
         let mut increment = first;
         for _position in 1..chain_length {
-            low += low_stride;
+            low = low.plus(low_stride);
             increment += stride;
             let high = if wraps { self.high_after(increment) } else { self.high };
             step.take([low, high], value);
@@ -86,37 +87,8 @@ impl EpochTweaks {
     }
 
     #[cold]
-    fn high_after(&self, increment: u32) -> Packed {
-        self.high + Packed::from_fn(|lane| F::from_bool(increment >= self.wraps_at[lane]))
-    }
-}
-
-/// Walks one chain a lane, all of the same epoch, from position `from` to position `to`; a lane that has arrived stays.
-pub(super) fn walk_partly<L: Layout, const N: usize>(
-    step: &ChainStep<'_, L, N>,
-    epoch: Epoch,
-    first_chain: usize,
-    from: [u16; WIDTH],
-    to: [u16; WIDTH],
-    value: &mut [Packed; N],
-) {
-    let begin = from.iter().copied().min().unwrap_or(0);
-    let end = to.iter().copied().max().unwrap_or(0);
-    let digits = |lane: usize, position: u16| {
-        let chain = (first_chain + lane) as u64;
-        tweak_digits(chain_base(epoch) + chain * CHAIN_INDEX_STRIDE + u64::from(position) * CHAIN_POSITION_STRIDE)
-    };
-    for position in begin + 1..=end {
-        let tweaks: [[F; TWEAK_ELEMENTS]; WIDTH] = std::array::from_fn(|lane| digits(lane, position));
-        let tweak = std::array::from_fn(|digit| Packed::from_fn(|lane| tweaks[lane][digit]));
-        let mut stepped = *value;
-        step.take(tweak, &mut stepped);
-        let moves = |lane: usize| from[lane] < position && position <= to[lane];
-        for (kept, new) in value.iter_mut().zip(stepped) {
-            *kept = Packed::from_fn(|lane| {
-                let source = if moves(lane) { &new } else { &*kept };
-                source.as_slice()[lane]
-            });
-        }
+    fn high_after(&self, increment: u32) -> A {
+        self.high
+            .plus(A::from_fn(|lane| F::from_bool(increment >= self.wraps_at[lane])))
     }
 }

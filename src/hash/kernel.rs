@@ -15,6 +15,23 @@ pub struct Codeword {
     pub rho: Vec<u8>,
 }
 
+/// What a signature reveals, and under which public parameter; canonical bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Revealed<'a> {
+    /// The key's public parameter.
+    pub parameter: &'a [u8; PARAMETER_BYTES],
+    /// The epoch that signed.
+    pub epoch: Epoch,
+    /// What was signed.
+    pub message: &'a [u8; MESSAGE_BYTES],
+    /// Randomness of the message hash, [`Scheme::rho_bytes`] long.
+    pub rho: &'a [u8],
+    /// One value a chain.
+    pub values: &'a [u8],
+    /// The siblings from level 0 upward.
+    pub siblings: &'a [u8],
+}
+
 /// The hash functions of one scheme under one public parameter.
 ///
 /// All digests are canonical bytes, [`Scheme::digest_bytes`] each; slices of several hold them in index order. Digests
@@ -47,6 +64,10 @@ pub trait Kernel: Send + Sync {
     /// Folds an authentication path: replaces `node`, at level 0 the leaf of `epoch`, by the root that it and its
     /// `siblings` (from level 0 upward) lead to.
     fn fold_path(&self, epoch: Epoch, siblings: &[u8], node: &mut [u8]);
+
+    /// The root that each of these signatures leads to, each under its own parameter and not the kernel's; `None` if its
+    /// codeword is not accepted.
+    fn roots_of_revealed(&self, revealed: &[Revealed<'_>]) -> Vec<Option<Vec<u8>>>;
 }
 
 /// The kernel of a scheme under a public parameter (canonical bytes).

@@ -1,12 +1,15 @@
 //! The two families of input orders: which permutation, and where parameter, tweak and value stand in its state.
 
-use p3_koala_bear::{
-    Poseidon1KoalaBear, Poseidon2KoalaBear, default_koalabear_poseidon1_16, default_koalabear_poseidon1_24,
-};
+use std::sync::LazyLock;
+
+use p3_koala_bear::Poseidon2KoalaBear;
 use p3_symmetric::Permutation;
 
-use super::field::{F, Packed};
+use super::field::Packed;
+use super::lanes::Lanes;
+use super::poseidon1;
 use super::poseidon2_classic::{poseidon2_16, poseidon2_24};
+use super::serial::{SerialPermutation, SerialPoseidon1, SerialPoseidon2};
 use crate::scheme::PARAMETER_ELEMENTS;
 
 /// Rate of the leaf sponge; the other nine elements of the state are its capacity.
@@ -35,10 +38,14 @@ pub(super) struct MessagePositions {
 
 /// A permutation with its input orders (spec "Permutation modes").
 pub(super) trait Layout: Send + Sync + 'static {
+    /// What the permutations compute with in lanes.
+    type Lanes: Lanes;
     /// Permutation of width 16, in lanes.
-    type Width16: Permutation<[Packed; 16]> + Send + Sync;
-    /// Permutation of width 24, in lanes and alone.
-    type Width24: Permutation<[Packed; 24]> + Permutation<[F; 24]> + Send + Sync;
+    type Width16: Permutation<[Self::Lanes; 16]> + Send + Sync;
+    /// Permutation of width 24, in lanes.
+    type Width24: Permutation<[Self::Lanes; 24]> + Send + Sync;
+    /// Permutation of width 24 of one state, where lanes cannot be filled.
+    type Serial: SerialPermutation;
 
     /// First element of the sponge's rate within its state.
     const RATE_START: usize;
@@ -47,8 +54,10 @@ pub(super) trait Layout: Send + Sync + 'static {
     /// Whether absorbing replaces the rate (and clears what a short last block leaves) instead of adding to it.
     const OVERWRITES_RATE: bool;
 
-    fn width_16() -> Self::Width16;
-    fn width_24() -> Self::Width24;
+    // There is one of each for all keys, since constants take milliseconds to derive.
+    fn width_16() -> &'static Self::Width16;
+    fn width_24() -> &'static Self::Width24;
+    fn serial() -> &'static Self::Serial;
     fn chain_positions(digest_elements: usize) -> ChainPositions;
     fn message_positions(rho_elements: usize) -> MessagePositions;
 }
@@ -57,19 +66,28 @@ pub(super) trait Layout: Send + Sync + 'static {
 pub(super) struct Poseidon2Classic;
 
 impl Layout for Poseidon2Classic {
+    type Lanes = Packed;
     type Width16 = Poseidon2KoalaBear<16>;
     type Width24 = Poseidon2KoalaBear<24>;
+    type Serial = SerialPoseidon2;
 
     const RATE_START: usize = 0;
     const CAPACITY_START: usize = SPONGE_RATE;
     const OVERWRITES_RATE: bool = false;
 
-    fn width_16() -> Self::Width16 {
-        poseidon2_16()
+    fn width_16() -> &'static Self::Width16 {
+        static PERMUTATION: LazyLock<Poseidon2KoalaBear<16>> = LazyLock::new(poseidon2_16);
+        &PERMUTATION
     }
 
-    fn width_24() -> Self::Width24 {
-        poseidon2_24()
+    fn width_24() -> &'static Self::Width24 {
+        static PERMUTATION: LazyLock<Poseidon2KoalaBear<24>> = LazyLock::new(poseidon2_24);
+        &PERMUTATION
+    }
+
+    fn serial() -> &'static Self::Serial {
+        static PERMUTATION: LazyLock<SerialPoseidon2> = LazyLock::new(SerialPoseidon2::poseidon2_classic);
+        &PERMUTATION
     }
 
     fn chain_positions(_digest_elements: usize) -> ChainPositions {
@@ -95,19 +113,28 @@ impl Layout for Poseidon2Classic {
 pub(super) struct Poseidon1Devnet4;
 
 impl Layout for Poseidon1Devnet4 {
-    type Width16 = Poseidon1KoalaBear<16>;
-    type Width24 = Poseidon1KoalaBear<24>;
+    type Lanes = poseidon1::Lanes;
+    type Width16 = poseidon1::Width16;
+    type Width24 = poseidon1::Width24;
+    type Serial = SerialPoseidon1;
 
     const RATE_START: usize = SPONGE_CAPACITY;
     const CAPACITY_START: usize = 0;
     const OVERWRITES_RATE: bool = true;
 
-    fn width_16() -> Self::Width16 {
-        default_koalabear_poseidon1_16()
+    fn width_16() -> &'static Self::Width16 {
+        static PERMUTATION: LazyLock<poseidon1::Width16> = LazyLock::new(poseidon1::width_16);
+        &PERMUTATION
     }
 
-    fn width_24() -> Self::Width24 {
-        default_koalabear_poseidon1_24()
+    fn width_24() -> &'static Self::Width24 {
+        static PERMUTATION: LazyLock<poseidon1::Width24> = LazyLock::new(poseidon1::width_24);
+        &PERMUTATION
+    }
+
+    fn serial() -> &'static Self::Serial {
+        static PERMUTATION: LazyLock<SerialPoseidon1> = LazyLock::new(SerialPoseidon1::poseidon1);
+        &PERMUTATION
     }
 
     fn chain_positions(digest_elements: usize) -> ChainPositions {

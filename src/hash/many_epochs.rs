@@ -1,9 +1,8 @@
 //! The leaves of many epochs and the nodes above them: an epoch, or a node, a lane.
 
-use p3_field::PackedValue;
-
 use super::chain::EpochTweaks;
-use super::field::{F, LANES, PACKS, Packed, WIDTH, broadcast, packed_tweak, read_elements, write_lanes};
+use super::field::{LANES, PACKS, WIDTH};
+use super::lanes::{broadcast, read_lanes, tweak_lanes, write_lanes};
 use super::layout::Layout;
 use super::node::parent;
 use super::prf::{Input, PrfKey};
@@ -26,20 +25,20 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
 
     /// The leaves of one block of epochs. Chain ends go straight into the sponge, so nothing but a chain's value and
     /// the sponge's state is held.
-    fn leaf_block(&self, input: &Input, first: Epoch) -> [[Packed; N]; PACKS] {
+    fn leaf_block(&self, input: &Input, first: Epoch) -> [[L::Lanes; N]; PACKS] {
         // Lanes past the end of the lifetime wrap around and are thrown away.
         let epoch = |lane: usize| Epoch(first.0.wrapping_add(lane as u32));
         let step = self.chain_step();
-        let tweaks: [EpochTweaks; PACKS] =
+        let tweaks: [EpochTweaks<L::Lanes>; PACKS] =
             std::array::from_fn(|pack| EpochTweaks::new(|lane| epoch(pack * WIDTH + lane)));
-        let mut sponges: [Sponge<'_, L, Packed>; PACKS] = std::array::from_fn(|pack| {
-            let mut sponge = Sponge::new(&self.width_24, broadcast(self.capacity));
+        let mut sponges: [Sponge<'_, L>; PACKS] = std::array::from_fn(|pack| {
+            let mut sponge = Sponge::new(self.width_24, broadcast(self.capacity));
             sponge.absorb(&self.parameter_lanes);
-            sponge.absorb(&packed_tweak(|lane| leaf_tweak(epoch(pack * WIDTH + lane))));
+            sponge.absorb(&tweak_lanes(|lane| leaf_tweak(epoch(pack * WIDTH + lane))));
             sponge
         });
         for chain in 0..self.scheme.chains() {
-            let mut values: [[Packed; N]; PACKS] = input.elements(|lane| epoch(lane).0, |_| chain as u64);
+            let mut values: [[L::Lanes; N]; PACKS] = input.elements(|lane| epoch(lane).0, |_| chain as u64);
             for pack in 0..PACKS {
                 let value = &mut values[pack];
                 tweaks[pack].walk_whole_chain(&step, chain, self.scheme.chain_length(), value);
@@ -54,17 +53,16 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
         for (block, (pairs, out)) in pairs.zip(parents.chunks_mut(WIDTH * 4 * N)).enumerate() {
             let block_first = first.0 + (block * WIDTH) as u64;
             let count = out.len() / (4 * N);
-            let digests: [[[F; N]; WIDTH]; 2] = std::array::from_fn(|side| {
-                std::array::from_fn(|lane| {
+            let children = |side: usize| {
+                read_lanes::<L::Lanes, N>(|lane| {
                     // Spare lanes repeat the last pair.
                     let child = 2 * lane.min(count - 1) + side;
-                    read_elements(&pairs[child * 4 * N..(child + 1) * 4 * N])
+                    &pairs[child * 4 * N..(child + 1) * 4 * N]
                 })
-            });
-            let [left, right] =
-                digests.map(|side| std::array::from_fn(|element| Packed::from_fn(|lane| side[lane][element])));
-            let tweak = packed_tweak(|lane| tweak::tree_node(level, NodeIndex(block_first + lane as u64)));
-            let nodes: [Packed; N] = parent(&self.width_24, &self.parameter_lanes, tweak, &left, &right);
+            };
+            let (left, right) = (children(0), children(1));
+            let tweak = tweak_lanes(|lane| tweak::tree_node(level, NodeIndex(block_first + lane as u64)));
+            let nodes: [L::Lanes; N] = parent(self.width_24, &self.parameter_lanes, tweak, &left, &right);
             write_lanes(&nodes, out);
         }
     }

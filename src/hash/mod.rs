@@ -10,21 +10,26 @@ mod chain;
 mod draw;
 mod field;
 mod kernel;
+mod lanes;
 mod layout;
 mod many_epochs;
+mod many_signatures;
 mod message;
 mod node;
 mod one_epoch;
+mod poseidon1;
 mod poseidon2_classic;
 mod prf;
+mod serial;
 mod sponge;
 #[cfg(test)]
 mod tests;
+mod walk;
 mod xmss;
 
 pub use bytes::{NonCanonical, check_canonical};
 pub use draw::{DrawnKey, derive_fillers, draw_key};
-pub use kernel::{Codeword, Kernel, kernel};
+pub use kernel::{Codeword, Kernel, Revealed, kernel};
 pub use prf::PrfKey;
 
 use crate::scheme::PRIME;

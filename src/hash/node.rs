@@ -1,8 +1,9 @@
 //! Compression with a permutation of width 24, and tree nodes.
 
-use p3_field::PrimeCharacteristicRing;
 use p3_symmetric::Permutation;
 
+use super::field::Aligned;
+use super::lanes::Lanes;
 use super::layout::TWEAK_ELEMENTS;
 use crate::scheme::PARAMETER_ELEMENTS;
 
@@ -10,12 +11,12 @@ use crate::scheme::PARAMETER_ELEMENTS;
 #[inline(always)]
 pub(super) fn compress<A, P, const M: usize>(permutation: &P, input: [A; 24]) -> [A; M]
 where
-    A: PrimeCharacteristicRing + Copy,
+    A: Lanes,
     P: Permutation<[A; 24]>,
 {
-    let mut state = input;
-    permutation.permute_mut(&mut state);
-    std::array::from_fn(|i| state[i] + input[i])
+    let mut state = Aligned(input);
+    permutation.permute_mut(&mut state.0);
+    std::array::from_fn(|i| state.0[i].plus(input[i]))
 }
 
 /// The parent of two digests: the input order is the same in both layouts.
@@ -28,7 +29,7 @@ pub(super) fn parent<A, P, const N: usize>(
     right: &[A; N],
 ) -> [A; N]
 where
-    A: PrimeCharacteristicRing + Copy,
+    A: Lanes,
     P: Permutation<[A; 24]>,
 {
     let mut input = [A::ZERO; 24];

@@ -129,3 +129,20 @@ pub(super) fn poseidon2_24() -> Poseidon2KoalaBear<24> {
     let (external, internal) = round_constants(EXTERNAL_INITIAL_24, EXTERNAL_FINAL_24, &INTERNAL_24);
     Poseidon2KoalaBear::new(external, internal)
 }
+
+/// The constants of each round of width 24, one after the other; partial rounds add to the first element alone.
+#[cfg(all(target_feature = "avx", target_feature = "fma"))]
+pub(super) fn constants_24() -> [[KoalaBear; 24]; 4 + INTERNAL_24.len() + 4] {
+    let internal = INTERNAL_24.map(|constant| {
+        let mut round = [0; 24];
+        round[0] = constant;
+        round
+    });
+    let mut rounds = EXTERNAL_INITIAL_24.iter().chain(&internal).chain(&EXTERNAL_FINAL_24);
+    std::array::from_fn(|_| {
+        rounds
+            .next()
+            .map(|round| KoalaBear::new_array(*round))
+            .unwrap_or_default()
+    })
+}

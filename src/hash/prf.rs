@@ -7,7 +7,8 @@ use p3_keccak::{KeccakF, VECTOR_LEN};
 use p3_symmetric::Permutation;
 use zeroize::{Zeroize, ZeroizeOnDrop, optimization_barrier};
 
-use super::field::{LANES, PACKS, Packed, WIDTH, reduce_words};
+use super::field::{LANES, PACKS, WIDTH};
+use super::lanes::Lanes;
 use crate::scheme::MESSAGE_BYTES;
 use crate::units::Epoch;
 
@@ -89,11 +90,11 @@ impl Input {
 
     /// `N` elements an instance: `epoch(lane)` is or-ed into the epoch's place, `counter(lane)` into the counter's.
     #[inline(always)]
-    pub(super) fn elements<const N: usize>(
+    pub(super) fn elements<A: Lanes, const N: usize>(
         &self,
         epoch: impl Fn(usize) -> u32,
         counter: impl Fn(usize) -> u64,
-    ) -> [[Packed; N]; PACKS] {
+    ) -> [[A; N]; PACKS] {
         let mut states = [[[0u64; VECTOR_LEN]; 25]; LANES / VECTOR_LEN];
         for (group, state) in states.iter_mut().enumerate() {
             for (word, value) in state.iter_mut().zip(self.words) {
@@ -112,7 +113,7 @@ impl Input {
         }
         let elements = std::array::from_fn(|pack| {
             std::array::from_fn(|element| {
-                reduce_words(|lane| {
+                A::from_words(|lane| {
                     let lane = pack * WIDTH + lane;
                     let state = &states[lane / VECTOR_LEN];
                     let half = |word: usize| state[word][lane % VECTOR_LEN].swap_bytes();

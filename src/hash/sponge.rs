@@ -1,68 +1,63 @@
 //! The sponge that hashes an epoch's chain ends to its leaf (spec "Permutation modes").
 
-use p3_field::PrimeCharacteristicRing;
 use p3_symmetric::Permutation;
 
-use super::field::F;
+use super::field::{Aligned, F};
+use super::lanes::Lanes;
 use super::layout::{Layout, SPONGE_CAPACITY, SPONGE_RATE};
-use super::node::compress;
+use super::serial::{self, canonical};
 use crate::scheme::{PARAMETER_ELEMENTS, Scheme};
 
-/// A sponge over single elements or over lanes of them.
-pub(super) struct Sponge<'a, L: Layout, A> {
+/// A sponge a lane.
+pub(super) struct Sponge<'a, L: Layout> {
     permutation: &'a L::Width24,
-    state: [A; 24],
+    state: Aligned<[L::Lanes; 24]>,
     /// Elements of the rate that the block in progress has filled.
     filled: usize,
 }
 
-impl<'a, L, A> Sponge<'a, L, A>
-where
-    L: Layout,
-    L::Width24: Permutation<[A; 24]>,
-    A: PrimeCharacteristicRing + Copy,
-{
-    pub(super) fn new(permutation: &'a L::Width24, capacity: [A; SPONGE_CAPACITY]) -> Self {
-        let mut state = [A::ZERO; 24];
+impl<'a, L: Layout> Sponge<'a, L> {
+    pub(super) fn new(permutation: &'a L::Width24, capacity: [L::Lanes; SPONGE_CAPACITY]) -> Self {
+        let mut state = [L::Lanes::ZERO; 24];
         state[L::CAPACITY_START..][..SPONGE_CAPACITY].copy_from_slice(&capacity);
         Self {
             permutation,
-            state,
+            state: Aligned(state),
             filled: 0,
         }
     }
 
     #[inline(always)]
-    pub(super) fn absorb(&mut self, elements: &[A]) {
+    pub(super) fn absorb(&mut self, elements: &[L::Lanes]) {
         for &element in elements {
-            let place = &mut self.state[L::RATE_START + self.filled];
+            let place = &mut self.state.0[L::RATE_START + self.filled];
             if L::OVERWRITES_RATE {
                 *place = element;
             } else {
-                *place += element;
+                *place = place.plus(element);
             }
             self.filled += 1;
             if self.filled == SPONGE_RATE {
-                self.permutation.permute_mut(&mut self.state);
+                self.permutation.permute_mut(&mut self.state.0);
                 self.filled = 0;
             }
         }
     }
 
     /// Closes the last block and gives the first elements of the rate.
-    pub(super) fn finish<const N: usize>(mut self) -> [A; N] {
+    pub(super) fn finish<const N: usize>(mut self) -> [L::Lanes; N] {
         if self.filled > 0 {
             if L::OVERWRITES_RATE {
-                self.state[L::RATE_START + self.filled..L::RATE_START + SPONGE_RATE].fill(A::ZERO);
+                self.state.0[L::RATE_START + self.filled..L::RATE_START + SPONGE_RATE].fill(L::Lanes::ZERO);
             }
-            self.permutation.permute_mut(&mut self.state);
+            self.permutation.permute_mut(&mut self.state.0);
         }
-        std::array::from_fn(|i| self.state[L::RATE_START + i])
+        std::array::from_fn(|i| self.state.0[L::RATE_START + i])
     }
 }
 
 /// The capacity of a scheme's leaf sponge: a constant that binds the lengths of what is absorbed.
-pub(super) fn capacity<L: Layout>(permutation: &L::Width24, scheme: &Scheme) -> [F; SPONGE_CAPACITY] {
+pub(super) fn capacity<L: Layout>(scheme: &Scheme) -> [F; SPONGE_CAPACITY] {
     let lengths = [
         PARAMETER_ELEMENTS,
         super::layout::TWEAK_ELEMENTS,
@@ -78,5 +73,5 @@ pub(super) fn capacity<L: Layout>(permutation: &L::Width24, scheme: &Scheme) -> 
         number /= prime;
         digit
     });
-    compress(permutation, digits)
+    serial::compress(L::serial(), canonical(&digits)).map(F::new)
 }

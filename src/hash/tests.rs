@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
-use super::field::{Packed, lane_of, read_elements, write_elements};
+use super::field::{Packed, WIDTH, read_elements, write_elements};
+use super::lanes::{Lanes, lane_of};
 use super::layout::{Layout, Poseidon1Devnet4, Poseidon2Classic};
-use super::message::MessageInput;
+use super::message::{MessageInput, hash_of, hash_one};
 use super::prf::{Input, PrfKey};
 use crate::scheme::{CodewordEncoder, PARAMETER_BYTES, PermutationLayout, Scheme};
 use crate::units::Epoch;
@@ -19,13 +20,22 @@ fn first_attempt<L: Layout>(
     rho: &[u8],
     step: &Value,
 ) -> Vec<u16> {
-    let parameter = super::field::broadcast(read_elements(parameter));
     let epoch = Epoch(step["epoch"].as_u64().unwrap() as u32);
-    let input = MessageInput::new::<L>(&parameter, scheme.rho_elements(), epoch, &bytes(&step["message"]));
-    let rho: Vec<Packed> = rho.chunks(4).map(|e| Packed::from(read_elements::<1>(e)[0])).collect();
-    let hashes = input.hash::<L>(&L::width_24(), &rho);
+    let input = MessageInput::new::<L>(
+        &read_elements(parameter),
+        scheme.rho_elements(),
+        epoch,
+        &bytes(&step["message"]),
+    );
+    let hash = hash_one::<L>(&input.with_rho(rho));
+    let lanes: Vec<L::Lanes> = rho
+        .chunks(4)
+        .map(|e| L::Lanes::broadcast(read_elements::<1>(e)[0]))
+        .collect();
+    let hashes = input.hash_attempts::<L>(L::width_24(), &lanes);
+    assert_eq!(hash_of(&hashes, WIDTH - 1), hash);
     let mut positions = vec![0; scheme.chains()];
-    CodewordEncoder::new(scheme).encode(&hashes[0], &mut positions);
+    CodewordEncoder::new(scheme).encode(&hash, &mut positions);
     positions
 }
 

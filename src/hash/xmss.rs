@@ -1,8 +1,9 @@
 //! The kernel of generalized XMSS (eprint 2025/055) for one layout and one digest length.
 
 use super::chain::ChainStep;
-use super::field::{F, LANES, Packed, broadcast, read_elements};
-use super::kernel::{Codeword, Kernel};
+use super::field::{F, LANES, read_elements};
+use super::kernel::{Codeword, Kernel, Revealed};
+use super::lanes::broadcast;
 use super::layout::{Layout, SPONGE_CAPACITY};
 use super::prf::PrfKey;
 use super::sponge::capacity;
@@ -12,30 +13,29 @@ use crate::units::{Epoch, Level, NodeIndex};
 pub(super) struct Xmss<L: Layout, const N: usize> {
     pub(super) scheme: &'static Scheme,
     pub(super) encoder: CodewordEncoder,
-    pub(super) width_16: L::Width16,
-    pub(super) width_24: L::Width24,
+    pub(super) width_16: &'static L::Width16,
+    pub(super) width_24: &'static L::Width24,
     pub(super) parameter: [F; PARAMETER_ELEMENTS],
-    pub(super) parameter_lanes: [Packed; PARAMETER_ELEMENTS],
+    pub(super) parameter_lanes: [L::Lanes; PARAMETER_ELEMENTS],
     pub(super) capacity: [F; SPONGE_CAPACITY],
 }
 
 impl<L: Layout, const N: usize> Xmss<L, N> {
     pub(super) fn new(scheme: &'static Scheme, parameter: &[u8; PARAMETER_BYTES]) -> Self {
-        let width_24 = L::width_24();
         let parameter = read_elements(parameter);
         Self {
             scheme,
             encoder: CodewordEncoder::new(scheme),
             width_16: L::width_16(),
-            capacity: capacity::<L>(&width_24, scheme),
-            width_24,
+            width_24: L::width_24(),
+            capacity: capacity::<L>(scheme),
             parameter,
             parameter_lanes: broadcast(parameter),
         }
     }
 
     pub(super) fn chain_step(&self) -> ChainStep<'_, L, N> {
-        ChainStep::new(&self.width_16, &self.parameter_lanes)
+        ChainStep::new(self.width_16, &self.parameter_lanes)
     }
 }
 
@@ -74,5 +74,9 @@ impl<L: Layout, const N: usize> Kernel for Xmss<L, N> {
 
     fn fold_path(&self, epoch: Epoch, siblings: &[u8], node: &mut [u8]) {
         self.root_above(epoch, siblings, node);
+    }
+
+    fn roots_of_revealed(&self, revealed: &[Revealed<'_>]) -> Vec<Option<Vec<u8>>> {
+        self.roots_of(revealed)
     }
 }

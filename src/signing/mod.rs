@@ -14,4 +14,4 @@ pub use error::SigningError;
 pub use path::{AuthenticationPath, PathReader};
 #[cfg(feature = "keygen")]
 pub use signer::Signer;
-pub use verify::{Rejection, Verifier, verify};
+pub use verify::{Claim, Rejection, Verifier, verify, verify_batch};

@@ -43,6 +43,21 @@ impl CodewordEncoder {
         Self { kind }
     }
 
+    /// The lanes whose hash may give an accepted codeword, in order. `hashes` holds their canonical elements, an array of
+    /// lanes for each element.
+    ///
+    /// Nearly all attempts to sign are rejected; where that is seen without their codewords, those are not computed.
+    pub(crate) fn candidates<const LANES: usize>(
+        &self,
+        hashes: &[[u32; LANES]],
+    ) -> impl Iterator<Item = usize> + use<LANES> {
+        let is_candidate = match &self.kind {
+            Kind::Aborting(encoding) => encoding.candidates(hashes),
+            _ => [true; LANES],
+        };
+        (0..LANES).filter(move |&lane| is_candidate[lane])
+    }
+
     /// Writes the codeword of these canonical hash elements, one entry a chain, and says whether it is accepted.
     ///
     /// A rejected codeword must not be used: `codeword` then holds whatever had been computed.

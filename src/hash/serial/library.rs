@@ -1,0 +1,34 @@
+//! The library's permutations, for CPUs on which those of our own would not be exact.
+
+use p3_field::PrimeField32;
+use p3_koala_bear::{Poseidon1KoalaBear, Poseidon2KoalaBear, default_koalabear_poseidon1_24};
+use p3_symmetric::Permutation;
+
+use super::SerialPermutation;
+use crate::hash::field::F;
+use crate::hash::poseidon2_classic::poseidon2_24;
+
+/// A permutation of the library, one state at a time.
+pub(in crate::hash) struct OfLibrary<P>(P);
+
+pub(in crate::hash) type SerialPoseidon1 = OfLibrary<Poseidon1KoalaBear<24>>;
+pub(in crate::hash) type SerialPoseidon2 = OfLibrary<Poseidon2KoalaBear<24>>;
+
+impl SerialPoseidon1 {
+    pub(in crate::hash) fn poseidon1() -> Self {
+        Self(default_koalabear_poseidon1_24())
+    }
+}
+
+impl SerialPoseidon2 {
+    pub(in crate::hash) fn poseidon2_classic() -> Self {
+        Self(poseidon2_24())
+    }
+}
+
+impl<P: Permutation<[F; 24]> + Send + Sync> SerialPermutation for OfLibrary<P> {
+    fn permute(&self, state: &mut [u32; 24]) {
+        let permuted = self.0.permute(state.map(F::new));
+        *state = permuted.map(|element| element.as_canonical_u32());
+    }
+}

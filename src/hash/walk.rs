@@ -1,0 +1,123 @@
+//! Chains walked in part, a chain a lane: what is revealed of an epoch, and what revealed values lead to.
+
+use p3_field::PrimeCharacteristicRing;
+
+use super::PRIME;
+use super::chain::ChainStep;
+use super::field::{F, WIDTH, tweak_digits};
+use super::lanes::{Lanes, lane_of, transposed};
+use super::layout::Layout;
+use crate::scheme::PARAMETER_ELEMENTS;
+use crate::scheme::tweak::{CHAIN_INDEX_STRIDE, CHAIN_POSITION_STRIDE, chain_base};
+use crate::units::Epoch;
+
+/// A chain's value, and how far it is to go.
+pub(super) struct Walk<const N: usize> {
+    value: [F; N],
+    /// Tweak of the first step.
+    tweak: u64,
+    steps: u16,
+}
+
+impl<const N: usize> Walk<N> {
+    /// From position `from` of a chain, where it has this value, to position `to`.
+    pub(super) fn new(epoch: Epoch, chain: usize, from: u16, to: u16, value: [F; N]) -> Self {
+        let first = u64::from(from) + 1;
+        Self {
+            value,
+            tweak: chain_base(epoch) + chain as u64 * CHAIN_INDEX_STRIDE + first * CHAIN_POSITION_STRIDE,
+            steps: to.saturating_sub(from),
+        }
+    }
+
+    /// The value at the place that was reached.
+    pub(super) fn value(&self) -> &[F; N] {
+        &self.value
+    }
+}
+
+/// Takes all walks to their ends. `parameter(walk)` is the public parameter of that walk.
+///
+/// The longest go first, side by side, so that lanes that are together have about the same way to go.
+pub(super) fn walk_all<L: Layout, const N: usize>(
+    permutation: &L::Width16,
+    parameter: impl Fn(usize) -> [F; PARAMETER_ELEMENTS],
+    walks: &mut [Walk<N>],
+) {
+    let mut order: Vec<(u16, u32)> = (0..).zip(&*walks).map(|(index, walk)| (walk.steps, index)).collect();
+    order.sort_unstable_by(|a, b| b.cmp(a));
+    for pack in order.chunks(WIDTH) {
+        let parameters = transposed(|lane| parameter(pack[lane.min(pack.len() - 1)].1 as usize));
+        walk_pack(&ChainStep::<L, N>::new(permutation, &parameters), pack, walks);
+    }
+}
+
+/// Takes a pack of walks, longest first, to their ends. All arrive with the last step: a lane is handed its value when no
+/// more steps are left than it has to take, and what it computed before is nobody's.
+fn walk_pack<L: Layout, const N: usize>(step: &ChainStep<'_, L, N>, pack: &[(u16, u32)], walks: &mut [Walk<N>]) {
+    let mut values = [L::Lanes::ZERO; N];
+    let mut tweaks = Tweaks::<L::Lanes>::new();
+    let mut waiting = pack.iter().enumerate().peekable();
+    for left in (1..=pack[0].0).rev() {
+        while let Some((lane, &(_, index))) = waiting.next_if(|(_, (steps, _))| *steps == left) {
+            let walk = &walks[index as usize];
+            for (vector, &element) in values.iter_mut().zip(&walk.value) {
+                vector.set_lane(lane, element);
+            }
+            tweaks.set(lane, walk.tweak, left);
+        }
+        step.take([tweaks.low, tweaks.high], &mut values);
+        tweaks.advance(left);
+    }
+    for (lane, &(steps, index)) in pack.iter().enumerate() {
+        if steps > 0 {
+            walks[index as usize].value = lane_of(&values, lane);
+        }
+    }
+}
+
+/// The tweaks of the step that comes next, a chain a lane.
+///
+/// Within a chain a tweak grows by less than 2^16 < p, so its low digit wraps at most once. Low digits are therefore had
+/// by adding field elements, and high digits by remembering when they grow.
+struct Tweaks<A> {
+    low: A,
+    high: A,
+    /// How many steps are left to a lane when its high digit grows; 0 if it does not.
+    grows_at: [u16; WIDTH],
+    any_grows: bool,
+}
+
+impl<A: Lanes> Tweaks<A> {
+    fn new() -> Self {
+        Self {
+            low: A::ZERO,
+            high: A::ZERO,
+            grows_at: [0; WIDTH],
+            any_grows: false,
+        }
+    }
+
+    /// Sets a lane that has this many steps to take from this tweak on.
+    fn set(&mut self, lane: usize, tweak: u64, steps: u16) {
+        let [low, high] = tweak_digits(tweak);
+        self.low.set_lane(lane, low);
+        self.high.set_lane(lane, high);
+        let room = u64::from(PRIME) - tweak % u64::from(PRIME);
+        let before = room.div_ceil(CHAIN_POSITION_STRIDE);
+        if before < u64::from(steps) {
+            self.grows_at[lane] = steps - before as u16;
+            self.any_grows = true;
+        }
+    }
+
+    /// Goes on by one step, before which `left` steps were left.
+    #[inline(always)]
+    fn advance(&mut self, left: u16) {
+        self.low = self.low.plus(A::broadcast(F::new(CHAIN_POSITION_STRIDE as u32)));
+        if self.any_grows {
+            let grown = A::from_fn(|lane| F::from_bool(self.grows_at[lane] == left - 1));
+            self.high = self.high.plus(grown);
+        }
+    }
+}
