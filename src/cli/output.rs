@@ -8,7 +8,6 @@ use std::sync::atomic::AtomicBool;
 
 use clap::{Args, ValueEnum};
 use keymill::failure::advice;
-use keymill::plan::Level;
 use signal_hook::consts::SIGXFSZ;
 
 use super::failure::Failure;
@@ -155,7 +154,7 @@ pub fn human_bytes(bytes: u64) -> String {
 }
 
 /// A trim for people: what it leaves out, and what that costs.
-pub fn trim_as_text(trim: Level) -> String {
+pub fn trim_as_text(trim: keymill::plan::Level) -> String {
     match trim.0 {
         0 => "0, every level is stored".to_owned(),
         1 => "1, level 0 is not stored; a path computes 2 leaves".to_owned(),
