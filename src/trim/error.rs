@@ -23,9 +23,10 @@ pub enum TrimError {
     Secret(#[source] KeyDirError),
     /// The levels are gone already.
     #[error(
-        "the key in '{}' is trimmed to level {present}, and no command puts back the levels below that were deleted; \
-         'keymill keygen' with another directory, --trim {asked} and the same secret, scheme and epochs makes them again",
-        .directory.display()
+        "the key in '{}' is trimmed to level {present}, and the levels below are deleted. To have levels from {asked} on again, \
+         make the key in another directory, by 'keymill keygen' with --trim {asked} and the same secret, scheme and epochs; or \
+         put back the manifest.toml of before the trim, if there is a copy, and run 'keymill repair {}'",
+        .directory.display(), .directory.display()
     )]
     Lower {
         /// The key directory.

@@ -7,6 +7,7 @@ use crate::audit::fixture_tests::{LONG, OPTIONS, TINY, TestKey};
 use crate::audit::{RepairReport, check, repair};
 use crate::keydir::{KeyDir, KeyDirError};
 use crate::keygen::CancelHandle;
+use crate::layers::LayerError;
 use crate::signing::{PathReader, SigningError};
 use crate::state::{BatchRecord, Store};
 use crate::trim::trim;
@@ -91,6 +92,7 @@ fn every_byte_of_the_lowest_level_counts_and_is_mended() {
 fn a_wrong_node_of_the_lowest_level_that_agrees_with_all_above_is_found_by_a_deep_check() {
     // A record that vouches for it, and a tree made of it up to the batch's root.
     let key = TestKey::trimmed(LONG, 0, 1024, 29, 9);
+    let layers = key.layers();
     let opened = KeyDir::open(&key.path()).unwrap();
     let mut slice_crc32 = Vec::new();
     flip(&key, 9, 0);
@@ -110,6 +112,25 @@ fn a_wrong_node_of_the_lowest_level_that_agrees_with_all_above_is_found_by_a_dee
         damage.iter().filter(|damage| damage.level == Some(Level(9))).count()
     };
     assert_eq!((at_the_lowest(false), at_the_lowest(true)), (0, 1));
+    // It does not lead to the root, so a repair finds it too.
+    repair(&key.path(), OPTIONS, &CancelHandle::default()).unwrap();
+    assert!(key.layers() == layers);
+}
+
+#[test]
+fn the_manifest_of_before_a_trim_and_a_repair_put_the_levels_back() {
+    let key = TestKey::trimmed(LONG, 1000, 3000, 36, 1);
+    let (layers, truth) = (key.layers(), paths(&key.path(), 32));
+    let manifest = std::fs::read(key.path().join("manifest.toml")).unwrap();
+    trim(&key.path(), Level(7)).unwrap();
+    std::fs::write(key.path().join("manifest.toml"), manifest).unwrap();
+    let refused = PathReader::open(&key.path()).err().unwrap();
+    assert!(
+        matches!(refused, SigningError::Layer(LayerError::Missing(_))),
+        "{refused}"
+    );
+    repair(&key.path(), OPTIONS, &CancelHandle::default()).unwrap();
+    is_whole(&key, &layers, &truth, 1, "put back");
 }
 
 #[test]

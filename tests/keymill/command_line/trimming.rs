@@ -126,7 +126,13 @@ fn a_trim_that_cannot_be_is_refused_with_what_can_be_done() {
     trimmed_key(&place, "key", 4);
     changing_nothing(&place, || {
         let lower = place.run("trim key --level 3").exits(3).prints_nothing();
-        lower.says(&["is trimmed to level 4", "'keymill keygen'", "--trim 3", "same secret"]);
+        lower.says(&[
+            "is trimmed to level 4",
+            "'keymill keygen'",
+            "--trim 3",
+            "same secret",
+            "'keymill repair key'",
+        ]);
         place.run("trim key --level 9").exits(2).says(&["9", "at most 8", TINY]);
         place.run("trim key --level x").exits(2).says(&["--level", "0 to 10"]);
         place.run("trim key").exits(2).says(&["--level"]);
