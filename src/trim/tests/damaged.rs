@@ -175,3 +175,25 @@ fn a_trimmed_key_that_lost_files_or_checkpoints_is_repaired_without_the_levels_b
         is_whole(&key, &layers, &truth, 6, &format!("damage {number}"));
     }
 }
+
+#[test]
+fn a_node_of_the_lowest_level_in_another_form_is_damage_although_it_hashes_to_the_same() {
+    let key = TestKey::trimmed(TINY, 0, 256, 37, 6);
+    let layers = key.layers();
+    key.edit(6, |bytes| {
+        let element = &mut bytes[HEADER_BYTES..HEADER_BYTES + 4];
+        let unreduced = u32::from_le_bytes(element.try_into().unwrap()) + 0x7f00_0001;
+        element.copy_from_slice(&unreduced.to_le_bytes());
+    });
+    // No checksum tells.
+    std::fs::remove_dir_all(key.path().join("state")).unwrap();
+    let damage = key.check().damage;
+    assert!(damage.iter().any(|damage| damage.level == Some(Level(6))), "{damage:?}");
+    let reader = PathReader::open(&key.path()).unwrap();
+    let own = reader.path(Epoch(3)).unwrap_err();
+    assert!(matches!(own, SigningError::DamagedBlock { .. }), "{own}");
+    let beside = reader.path(Epoch(64)).unwrap_err();
+    assert!(matches!(beside, SigningError::Damaged { .. }), "{beside}");
+    repair(&key.path(), OPTIONS, &CancelHandle::default()).unwrap();
+    assert!(key.layers() == layers);
+}
