@@ -7,12 +7,16 @@
 //! `cargo bench --bench verify [-- SCHEME...]`; without arguments the three schemes that the project quotes.
 
 mod measure;
+mod schemes;
+
+use std::error::Error;
 
 use keymill::hash::{PrfKey, bound, kernel};
 use keymill::interop::ssz::{PublicKey, Signature};
 use keymill::plan::{Epoch, Level, NodeIndex};
-use keymill::{Scheme, Verifier};
-use measure::{asked_schemes, median, processor_us};
+use keymill::{Rejection, Scheme, Verifier};
+use measure::{median, processor_us};
+use schemes::asked_schemes;
 
 const MESSAGE: [u8; 32] = [0x4b; 32];
 const PARAMETER: [u8; 20] = [1; 20];
@@ -21,7 +25,7 @@ const LEVELS: u8 = 8;
 const EPOCHS: usize = 1 << LEVELS;
 const ROUNDS: usize = 8;
 
-fn main() {
+fn main() -> Result<(), Box<dyn Error>> {
     println!(
         "{:<32} {:>9} {:>9} {:>6} {:>9} {:>9} {:>6}   medians of {} signatures and {ROUNDS} batches of them, one core",
         "scheme",
@@ -33,10 +37,10 @@ fn main() {
         "ratio",
         EPOCHS * ROUNDS
     );
-    for scheme in asked_schemes() {
-        let signed = Signed::new(scheme);
-        signed.measure();
+    for scheme in asked_schemes()? {
+        Signed::new(scheme)?.measure()?;
     }
+    Ok(())
 }
 
 /// Signatures of one key, and their chain steps to verify.
@@ -47,7 +51,7 @@ struct Signed {
 }
 
 impl Signed {
-    fn new(scheme: &'static Scheme) -> Self {
+    fn new(scheme: &'static Scheme) -> Result<Self, Box<dyn Error>> {
         let kernel = kernel(scheme, &PARAMETER);
         let prf_key = PrfKey::new([7; 32]);
         let digest_bytes = scheme.digest_bytes();
@@ -67,7 +71,7 @@ impl Signed {
         let mut signatures = Vec::new();
         for number in 0..EPOCHS {
             let epoch = Epoch(number as u32);
-            let codeword = kernel.find_codeword(&prf_key, epoch, &MESSAGE).unwrap();
+            let codeword = kernel.find_codeword(&prf_key, epoch, &MESSAGE).ok_or("no codeword")?;
             let mut hashes = vec![0; scheme.chains() * digest_bytes];
             kernel.reveal(&prf_key, epoch, &codeword.positions, &mut hashes);
             let siblings = (0..scheme.log_lifetime().into()).flat_map(|level| sibling(number, level));
@@ -81,15 +85,15 @@ impl Signed {
             signatures.push((signature, steps.sum()));
         }
         kernel.fold_path(Epoch(0), &signatures[0].0.siblings, &mut root);
-        let public_key = PublicKey::from_ssz(scheme, &[&root[..], &PARAMETER].concat()).unwrap();
-        Self {
+        let public_key = PublicKey::from_ssz(scheme, &[&root[..], &PARAMETER].concat())?;
+        Ok(Self {
             scheme,
             verifier: Verifier::new(scheme, &public_key),
             signatures,
-        }
+        })
     }
 
-    fn measure(&self) {
+    fn measure(&self) -> Result<(), Rejection> {
         let (lanes, _) = bound::lanes();
         let scheme = self.scheme;
         let elements = scheme.digest_bytes() / 4;
@@ -104,24 +108,18 @@ impl Signed {
         for _ in 0..ROUNDS {
             for (claim, (_, steps)) in claims.iter().zip(&self.signatures) {
                 let (us, verdict) = processor_us(|| self.verifier.verify(claim.0, claim.1, claim.2));
-                verdict.unwrap();
+                verdict?;
                 alone_us.push(us);
                 let serial = processor_us(|| bound::run_serial(scheme, width_24)).0;
                 let steps = processor_us(|| bound::run(scheme, steps.div_ceil(lanes), 0, 0)).0;
                 bound_us.push(serial + steps);
             }
             let (us, verdicts) = processor_us(|| self.verifier.verify_batch(&claims));
-            assert!(verdicts.iter().all(Result::is_ok));
+            verdicts.into_iter().collect::<Result<(), _>>()?;
             batch_us.push(us / EPOCHS as f64);
-            let bound = || {
-                bound::run(
-                    scheme,
-                    all_steps.div_ceil(lanes),
-                    (width_24 * EPOCHS).div_ceil(lanes),
-                    0,
-                )
-            };
-            batch_bound_us.push(processor_us(bound).0 / EPOCHS as f64);
+            let steps = all_steps.div_ceil(lanes);
+            let (us, ()) = processor_us(|| bound::run(scheme, steps, (width_24 * EPOCHS).div_ceil(lanes), 0));
+            batch_bound_us.push(us / EPOCHS as f64);
         }
         let [alone, bound, batch, batch_bound] = [alone_us, bound_us, batch_us, batch_bound_us].map(median);
         println!(
@@ -130,5 +128,6 @@ impl Signed {
             alone / bound,
             batch / batch_bound
         );
+        Ok(())
     }
 }

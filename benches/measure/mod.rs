@@ -1,4 +1,4 @@
-//! What benches share: a clock, medians, and how the permutations alone are counted.
+//! A clock on which others do not count, and medians.
 
 use std::time::Duration;
 
@@ -20,21 +20,4 @@ fn thread_time() -> Duration {
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
-}
-
-/// The schemes of the command line, or else those that the project quotes.
-pub fn asked_schemes() -> Vec<&'static keymill::Scheme> {
-    let asked: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    let quoted = [
-        "leansig-p1-l32-abort-v46-w8",
-        "leansig-p2-l32-top-v64-w8",
-        "hashsig-p2-l18-wots-v22-w256",
-    ];
-    let names = if asked.is_empty() {
-        quoted.map(str::to_owned).to_vec()
-    } else {
-        asked
-    };
-    let known = |name: String| keymill::Scheme::by_id(&name).unwrap_or_else(|error| panic!("{error}"));
-    names.into_iter().map(known).collect()
 }

@@ -1,15 +1,19 @@
 //! The permutations of a leaf and nothing else, in packed lanes: the bound that the kernel is measured against.
 
 use std::hint::black_box;
+use std::sync::LazyLock;
 
 use p3_field::PrimeCharacteristicRing;
 use p3_keccak::{KeccakF, VECTOR_LEN};
+use p3_koala_bear::{
+    Poseidon1KoalaBear, Poseidon2KoalaBear, default_koalabear_poseidon1_16, default_koalabear_poseidon1_24,
+};
 use p3_symmetric::Permutation;
 
-use super::field::{F, WIDTH};
+use super::field::{Aligned, F, Packed, WIDTH};
 use super::lanes::Lanes;
 use super::layout::{Layout, Poseidon1Devnet4, Poseidon2Classic};
-use super::serial::SerialPermutation;
+use super::serial::{OfLibrary, SerialPermutation};
 use crate::scheme::{PermutationLayout, Scheme};
 
 /// How many instances one call of each permutation computes: field vector, Keccak vector.
@@ -29,18 +33,44 @@ pub fn run(scheme: &Scheme, width_16: usize, width_24: usize, keccak: usize) {
     repeat(&KeccakF, [1u64; VECTOR_LEN], keccak);
 }
 
-/// Runs `times` permutations of width 24 of the scheme's layout, of one state that waits for each.
-pub fn run_serial(scheme: &Scheme, times: usize) {
+/// As [`run`] without Keccak, with the permutations of p3-koala-bear, whether or not there are our own.
+pub fn run_library(scheme: &Scheme, width_16: usize, width_24: usize) {
     match scheme.layout() {
-        PermutationLayout::Poseidon2Classic => serial::<Poseidon2Classic>(times),
-        PermutationLayout::Poseidon1Devnet4 => serial::<Poseidon1Devnet4>(times),
+        PermutationLayout::Poseidon2Classic => {
+            repeat::<_, Packed, 16>(Poseidon2Classic::width_16(), Lanes::broadcast(F::ONE), width_16);
+            repeat::<_, Packed, 24>(Poseidon2Classic::width_24(), Lanes::broadcast(F::ONE), width_24);
+        }
+        PermutationLayout::Poseidon1Devnet4 => {
+            static WIDTH_16: LazyLock<Poseidon1KoalaBear<16>> = LazyLock::new(default_koalabear_poseidon1_16);
+            static WIDTH_24: LazyLock<Poseidon1KoalaBear<24>> = LazyLock::new(default_koalabear_poseidon1_24);
+            repeat::<_, Packed, 16>(&*WIDTH_16, Lanes::broadcast(F::ONE), width_16);
+            repeat::<_, Packed, 24>(&*WIDTH_24, Lanes::broadcast(F::ONE), width_24);
+        }
     }
 }
 
-fn serial<L: Layout>(times: usize) {
+/// Runs `times` permutations of width 24 of the scheme's layout, of one state that waits for each.
+pub fn run_serial(scheme: &Scheme, times: usize) {
+    match scheme.layout() {
+        PermutationLayout::Poseidon2Classic => serial(Poseidon2Classic::serial(), times),
+        PermutationLayout::Poseidon1Devnet4 => serial(Poseidon1Devnet4::serial(), times),
+    }
+}
+
+/// As [`run_serial`], with the permutations of p3-koala-bear.
+pub fn run_library_serial(scheme: &Scheme, times: usize) {
+    static POSEIDON1: LazyLock<OfLibrary<Poseidon1KoalaBear<24>>> = LazyLock::new(OfLibrary::poseidon1);
+    static POSEIDON2: LazyLock<OfLibrary<Poseidon2KoalaBear<24>>> = LazyLock::new(OfLibrary::poseidon2_classic);
+    match scheme.layout() {
+        PermutationLayout::Poseidon2Classic => serial(&*POSEIDON2, times),
+        PermutationLayout::Poseidon1Devnet4 => serial(&*POSEIDON1, times),
+    }
+}
+
+fn serial(permutation: &impl SerialPermutation, times: usize) {
     let mut state = black_box([1; 24]);
     for _ in 0..times {
-        L::serial().permute(&mut state);
+        permutation.permute(&mut state);
     }
     let _ = black_box(state);
 }
@@ -55,9 +85,9 @@ where
     A: Copy + Sync,
     P: Permutation<[A; W]>,
 {
-    let mut states = black_box([[element; W]; STATES]);
+    let mut states = black_box([Aligned([element; W]); STATES]);
     for i in 0..times {
-        permutation.permute_mut(&mut states[i % STATES]);
+        permutation.permute_mut(&mut states[i % STATES].0);
     }
     let _ = black_box(states);
 }

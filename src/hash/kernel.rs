@@ -13,6 +13,8 @@ pub struct Codeword {
     pub positions: Vec<u16>,
     /// Randomness of the message hash, canonical elements, [`Scheme::rho_bytes`] long.
     pub rho: Vec<u8>,
+    /// How many attempts it took.
+    pub attempts: u64,
 }
 
 /// What a signature reveals, and under which public parameter; canonical bytes.

@@ -2,7 +2,8 @@
 
 use p3_field::{PackedValue, PrimeCharacteristicRing, PrimeField32};
 
-use super::field::{F, Packed, WIDTH, from_montgomery, read_elements, tweak_digits, write_elements};
+use super::field::{F, Packed, WIDTH, from_montgomery, read_elements};
+use super::serial::tweak_digits;
 
 /// [`WIDTH`] field elements that are computed with side by side.
 pub(super) trait Lanes: Copy + Send + Sync {
@@ -19,17 +20,23 @@ pub(super) trait Lanes: Copy + Send + Sync {
     /// The element of one lane.
     fn lane(&self, lane: usize) -> F;
 
-    /// Replaces the element of one lane.
-    fn set_lane(&mut self, lane: usize, element: F);
-
     /// The canonical integers of all lanes.
     fn canonical(&self) -> [u32; WIDTH];
+
+    /// The elements that canonical integers stand for, one a lane.
+    #[inline(always)]
+    fn from_canonical(words: &[u32; WIDTH]) -> Self {
+        Self::from_fn(|lane| F::new(words[lane]))
+    }
 
     /// The sums, lane by lane.
     fn plus(self, other: Self) -> Self;
 
-    /// 128-bit words mod p, one a lane. `word(lane)` gives its high and its low half.
-    fn from_words(word: impl Fn(usize) -> (u64, u64)) -> Self;
+    /// By what [`reduce_word`] has to multiply the limbs of a word for [`from_reduced`](Self::from_reduced).
+    const WORD_WEIGHTS: [u64; 4];
+
+    /// The elements that 128-bit words are mod p, one a lane.
+    fn from_reduced(words: &[u32; WIDTH]) -> Self;
 }
 
 impl Lanes for Packed {
@@ -44,10 +51,6 @@ impl Lanes for Packed {
         self.as_slice()[lane]
     }
 
-    fn set_lane(&mut self, lane: usize, element: F) {
-        self.as_slice_mut()[lane] = element;
-    }
-
     #[inline(always)]
     fn canonical(&self) -> [u32; WIDTH] {
         std::array::from_fn(|lane| self.as_slice()[lane].as_canonical_u32())
@@ -58,10 +61,14 @@ impl Lanes for Packed {
         self + other
     }
 
-    #[inline(always)]
-    fn from_words(word: impl Fn(usize) -> (u64, u64)) -> Self {
-        let montgomery = reduce_words(MONTGOMERY_WEIGHTS, word);
-        <Self as PackedValue>::from_fn(|lane| from_montgomery(montgomery[lane]))
+    /// `2^64, 2^96, 2^128, 2^160` mod p: one factor of 2^32 more than elements in canonical form need, since these are
+    /// in Montgomery form.
+    const WORD_WEIGHTS: [u64; 4] = [0x17f7_efe4, 0x18af_7f37, 0x423d_7c8c, 0x1b79_fadf];
+
+    // Inlined, the lanes of several elements would be interleaved with gathers and scatters.
+    #[inline(never)]
+    fn from_reduced(words: &[u32; WIDTH]) -> Self {
+        <Self as PackedValue>::from_fn(|lane| from_montgomery(words[lane]))
     }
 }
 
@@ -77,9 +84,23 @@ pub(super) fn transposed<A: Lanes, const N: usize>(lane: impl Fn(usize) -> [F; N
     std::array::from_fn(|element| A::from_fn(|lane| lanes[lane][element]))
 }
 
+/// The canonical integers of every lane's elements.
+#[inline(always)]
+pub(super) fn canonical_lanes<A: Lanes, const N: usize>(elements: &[A; N]) -> [[u32; N]; WIDTH] {
+    let words = elements.map(|element| element.canonical());
+    std::array::from_fn(|lane| std::array::from_fn(|element| words[element][lane]))
+}
+
+/// Elements that are given lane by lane as canonical integers.
+#[inline(always)]
+pub(super) fn from_canonical_lanes<A: Lanes, const N: usize>(lane: impl Fn(usize) -> [u32; N]) -> [A; N] {
+    let lanes: [[u32; N]; WIDTH] = std::array::from_fn(lane);
+    std::array::from_fn(|element| A::from_canonical(&std::array::from_fn(|lane| lanes[lane][element])))
+}
+
 /// A tweak for each lane.
 pub(super) fn tweak_lanes<A: Lanes>(tweak: impl Fn(usize) -> u64) -> [A; 2] {
-    transposed(|lane| tweak_digits(tweak(lane)))
+    from_canonical_lanes(|lane| tweak_digits(tweak(lane)))
 }
 
 /// The elements of one lane.
@@ -94,43 +115,35 @@ pub(super) fn read_lanes<'a, A: Lanes, const N: usize>(digest: impl Fn(usize) ->
 
 /// Writes lane after lane, each lane's elements canonically, until `bytes` is full.
 pub(super) fn write_lanes<A: Lanes, const N: usize>(elements: &[A; N], bytes: &mut [u8]) {
+    let numbers = elements.map(|element| element.canonical());
     for (lane, digest) in bytes.chunks_exact_mut(4 * N).enumerate() {
-        write_elements(&lane_of(elements, lane), digest);
+        for (place, numbers) in digest.as_chunks_mut().0.iter_mut().zip(&numbers) {
+            *place = numbers[lane].to_le_bytes();
+        }
     }
 }
 
-/// `2^64, 2^96, 2^128, 2^160` mod p: the weights of a 128-bit word's low-first 32-bit limbs, times the two factors
-/// of 2^32 that one Montgomery reduction removes and that Montgomery form keeps. They add up to less than 2^32, so
-/// the weighted sum of four limbs fits 64 bits.
-const MONTGOMERY_WEIGHTS: [u64; 4] = [0x17f7_efe4, 0x18af_7f37, 0x423d_7c8c, 0x1b79_fadf];
-/// `2^32, 2^64, 2^96, 2^128` mod p: the same for elements in canonical form.
+/// `2^32, 2^64, 2^96, 2^128` mod p: the weights of a 128-bit word's low-first 32-bit limbs for elements in canonical form,
+/// times the factor of 2^32 that a Montgomery reduction removes. Like those for Montgomery form they add up to less than
+/// 2^32, so that the weighted sum of four limbs fits 64 bits.
 pub(super) const CANONICAL_WEIGHTS: [u64; 4] = [0x01ff_fffe, 0x17f7_efe4, 0x18af_7f37, 0x423d_7c8c];
-/// `p^-1` mod `2^32`.
-const PRIME_INVERSE: u32 = 0x8100_0001;
+const LOW_HALF: u64 = 0xffff_ffff;
 
-/// Reduces 128-bit words, one a lane, to numbers below p: the sum of their limbs by weight, over 2^32.
+/// Reduces a 128-bit word to a number below p: the sum of its limbs by weight, over 2^32.
+///
+/// All products are of numbers below 2^32 in 64 bits, the one that vectors multiply in one step.
 #[inline(always)]
-pub(super) fn reduce_words(weights: [u64; 4], word: impl Fn(usize) -> (u64, u64)) -> [u32; WIDTH] {
-    let mut reduced = [0u32; WIDTH];
-    for (lane, reduced) in reduced.iter_mut().enumerate() {
-        let (high, low) = word(lane);
-        let limbs = [low & 0xffff_ffff, low >> 32, high & 0xffff_ffff, high >> 32];
-        let sum = limbs[0] * weights[0] + limbs[1] * weights[1] + limbs[2] * weights[2] + limbs[3] * weights[3];
-        *reduced = montgomery_reduce(sum);
-    }
-    reduced
-}
-
-/// `sum / 2^32` mod p, for `sum` below `2^32 * 2p`.
-#[inline(always)]
-fn montgomery_reduce(sum: u64) -> u32 {
-    let prime = super::PRIME;
-    let multiple = u64::from((sum as u32).wrapping_mul(PRIME_INVERSE)) * u64::from(prime);
-    let high = (sum >> 32) as u32;
-    let high = high.min(high.wrapping_sub(prime));
-    // The low halves of sum and multiple are equal and cancel.
-    let difference = high.wrapping_sub((multiple >> 32) as u32);
-    difference.min(difference.wrapping_add(prime))
+pub(super) fn reduce_word(weights: [u64; 4], high: u64, low: u64) -> u32 {
+    let limbs = [low & LOW_HALF, low >> 32, high & LOW_HALF, high >> 32];
+    let sum = limbs[0] * weights[0] + limbs[1] * weights[1] + limbs[2] * weights[2] + limbs[3] * weights[3];
+    let prime = u64::from(super::PRIME);
+    // Times 1/p mod 2^32, which is 2^31 + 2^24 + 1.
+    let multiple = (sum.wrapping_add(sum << 24).wrapping_add(sum << 31) & LOW_HALF) * prime;
+    // The low halves of sum and multiple are equal and cancel. The sum is below 2^32 * 2p.
+    let quotient = (sum >> 32) as u32;
+    let quotient = quotient.min(quotient.wrapping_sub(super::PRIME));
+    let difference = quotient.wrapping_sub((multiple >> 32) as u32);
+    difference.min(difference.wrapping_add(super::PRIME))
 }
 
 #[cfg(test)]
@@ -160,7 +173,8 @@ mod tests {
     fn words_reduce<A: Lanes>() {
         for group in words().chunks(WIDTH) {
             let at = |lane: usize| group[lane % group.len()];
-            let packed = A::from_words(|lane| ((at(lane) >> 64) as u64, at(lane) as u64));
+            let reduced = |lane: usize| reduce_word(A::WORD_WEIGHTS, (at(lane) >> 64) as u64, at(lane) as u64);
+            let packed = A::from_reduced(&std::array::from_fn(reduced));
             for (lane, &word) in group.iter().enumerate() {
                 assert_eq!(packed.lane(lane), reduced_plainly(word), "{word:#034x}");
             }
@@ -176,7 +190,7 @@ mod tests {
     fn elements_survive<A: Lanes>() {
         let edges = [0, 1, 2, PRIME - 1, PRIME - 2, PRIME / 2, PRIME / 2 + 1];
         let element = |lane: usize| F::new(edges[lane % edges.len()]);
-        let mut vector = A::from_fn(element);
+        let vector = A::from_fn(element);
         for lane in 0..WIDTH {
             assert_eq!(vector.lane(lane), element(lane), "lane {lane}");
             assert_eq!(
@@ -186,10 +200,9 @@ mod tests {
             );
             assert_eq!(vector.plus(vector).lane(lane), element(lane).double(), "lane {lane}");
         }
-        vector.set_lane(WIDTH - 1, F::TWO);
-        assert_eq!(vector.lane(WIDTH - 1), F::TWO);
-        if WIDTH > 1 {
-            assert_eq!(vector.lane(0), element(0));
+        let again = A::from_canonical(&vector.canonical());
+        for lane in 0..WIDTH {
+            assert_eq!(again.lane(lane), element(lane), "lane {lane}");
         }
     }
 

@@ -1,8 +1,8 @@
 //! What many signatures lead to: a signature a lane in message hash, sponge and path; the chains of all side by side.
 
-use super::field::{F, WIDTH, read_elements, write_elements};
+use super::field::{F, WIDTH, read_elements};
 use super::kernel::Revealed;
-use super::lanes::{broadcast, lane_of, transposed, tweak_lanes};
+use super::lanes::{broadcast, canonical_lanes, from_canonical_lanes, transposed, tweak_lanes};
 use super::layout::Layout;
 use super::message::{MessageInput, hash_lanes, hash_of, hash_one};
 use super::node::parent;
@@ -99,9 +99,9 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
                 serial::write_elements(&elements, root);
             }
         } else {
-            let lanes = self.roots_in_lanes(pack);
-            for (lane, root) in roots.iter_mut().enumerate() {
-                write_elements(&lane_of(&lanes, lane), root);
+            let lanes = canonical_lanes(&self.roots_in_lanes(pack));
+            for (elements, root) in lanes.iter().zip(&mut roots) {
+                serial::write_elements(elements, root);
             }
         }
         roots
@@ -116,20 +116,23 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
         sponge.absorb(&parameter);
         sponge.absorb(&tweak_lanes(|lane| leaf_tweak(epoch(lane))));
         for chain in 0..self.scheme.chains() {
-            sponge.absorb(&transposed(|lane| *one(lane).ends[chain].value()));
+            sponge.absorb(&from_canonical_lanes::<_, N>(|lane| *one(lane).ends[chain].value()));
         }
         let mut node: [L::Lanes; N] = sponge.finish();
         for level in 0..self.scheme.log_lifetime() {
             let at = usize::from(level) * 4 * N;
             let index = |lane: usize| u64::from(epoch(lane).0) >> level;
-            let children: [[L::Lanes; N]; 2] = std::array::from_fn(|side| {
-                transposed(|lane| match index(lane) % 2 == side as u64 {
-                    true => lane_of(&node, lane),
-                    false => read_elements(&one(lane).revealed.siblings[at..at + 4 * N]),
+            let nodes = canonical_lanes(&node);
+            let siblings: [[u32; N]; WIDTH] =
+                std::array::from_fn(|lane| serial::read_elements(&one(lane).revealed.siblings[at..at + 4 * N]));
+            let child = |side: u64| {
+                from_canonical_lanes(|lane| match index(lane) % 2 == side {
+                    true => nodes[lane],
+                    false => siblings[lane],
                 })
-            });
+            };
             let tweak = tweak_lanes(|lane| tweak::tree_node(Level(level + 1), NodeIndex(index(lane) / 2)));
-            node = parent(self.width_24, &parameter, tweak, &children[0], &children[1]);
+            node = parent(self.width_24, &parameter, tweak, &child(0), &child(1));
         }
         node
     }

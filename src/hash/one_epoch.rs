@@ -1,8 +1,8 @@
 //! Signing and verifying at one epoch: a chain, or an attempt, a lane; sponge and path one hash after the other.
 
-use super::field::{F, LANES, PACKS, WIDTH, read_elements, write_elements};
+use super::field::{F, LANES, PACKS, WIDTH, write_elements};
 use super::kernel::Codeword;
-use super::lanes::lane_of;
+use super::lanes::{canonical_lanes, lane_of};
 use super::layout::Layout;
 use super::message::{MessageInput, hash_of, hash_one};
 use super::prf::{Input, PrfKey};
@@ -23,12 +23,13 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
         message: &[u8; MESSAGE_BYTES],
     ) -> Option<Codeword> {
         let input = Input::rho(prf_key, epoch, message);
+        let mut instances = input.instances();
         let rho_elements = self.scheme.rho_elements();
         let hash_input = MessageInput::new::<L>(&self.parameter, rho_elements, epoch, message);
         let mut positions = vec![0; self.scheme.chains()];
         let attempts_max = self.scheme.attempts_max();
         for first in (0..attempts_max).step_by(LANES) {
-            let rhos: [[L::Lanes; RHO_ELEMENTS_MAX]; PACKS] = input.elements(|_| 0, |lane| first + lane as u64);
+            let rhos: [[L::Lanes; RHO_ELEMENTS_MAX]; PACKS] = instances.elements(|_| 0, |lane| first + lane as u64);
             for (pack, rhos) in rhos.iter().enumerate() {
                 let hashes = hash_input.hash_attempts::<L>(self.width_24, &rhos[..rho_elements]);
                 for lane in self.encoder.candidates(&hashes) {
@@ -36,7 +37,12 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
                     if attempt < attempts_max && self.encoder.encode(&hash_of(&hashes, lane), &mut positions) {
                         let mut rho = vec![0; 4 * rho_elements];
                         write_elements(&lane_of(rhos, lane), &mut rho);
-                        return Some(Codeword { positions, rho });
+                        let attempts = attempt + 1;
+                        return Some(Codeword {
+                            positions,
+                            rho,
+                            attempts,
+                        });
                     }
                 }
             }
@@ -53,18 +59,19 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
 
     pub(super) fn revealed(&self, prf_key: &PrfKey, epoch: Epoch, positions: &[u16], values: &mut [u8]) {
         let input = Input::chain_starts(prf_key);
+        let mut instances = input.instances();
         let mut walks = Vec::with_capacity(positions.len());
         for (block, positions) in positions.chunks(LANES).enumerate() {
             let first = block * LANES;
-            let starts: [[L::Lanes; N]; PACKS] = input.elements(|_| epoch.0, |lane| (first + lane) as u64);
-            for (lane, &position) in positions.iter().enumerate() {
-                let start = lane_of(&starts[lane / WIDTH], lane % WIDTH);
-                walks.push(Walk::new(epoch, first + lane, 0, position, start));
+            let starts: [[L::Lanes; N]; PACKS] = instances.elements(|_| epoch.0, |lane| (first + lane) as u64);
+            let starts = starts.iter().flat_map(canonical_lanes);
+            for ((chain, &position), start) in (first..).zip(positions).zip(starts) {
+                walks.push(Walk::new(epoch, chain, 0, position, start));
             }
         }
         walk_all::<L, N>(self.width_16, |_| self.parameter, &mut walks);
         for (walk, value) in walks.iter().zip(values.chunks_exact_mut(4 * N)) {
-            write_elements(walk.value(), value);
+            serial::write_elements(walk.value(), value);
         }
     }
 
@@ -84,7 +91,9 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
     ) -> impl Iterator<Item = Walk<N>> {
         let last = (self.scheme.chain_length() - 1) as u16;
         let revealed = positions.iter().zip(values.chunks_exact(4 * N)).enumerate();
-        revealed.map(move |(chain, (&position, value))| Walk::new(epoch, chain, position, last, read_elements(value)))
+        revealed.map(move |(chain, (&position, value))| {
+            Walk::new(epoch, chain, position, last, serial::read_elements(value))
+        })
     }
 
     /// The leaf of an epoch's chain ends.
@@ -92,13 +101,13 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
         &self,
         parameter: &[F; PARAMETER_ELEMENTS],
         epoch: Epoch,
-        ends: impl Iterator<Item = &'a [F; N]>,
+        ends: impl Iterator<Item = &'a [u32; N]>,
     ) -> [u32; N] {
         let mut sponge = SerialSponge::<L>::new(L::serial(), &self.capacity);
         sponge.absorb(&canonical(parameter));
         sponge.absorb(&serial::tweak_digits(leaf_tweak(epoch)));
         for end in ends {
-            sponge.absorb(&canonical(end));
+            sponge.absorb(end);
         }
         sponge.finish()
     }

@@ -4,8 +4,8 @@ use p3_field::PrimeCharacteristicRing;
 
 use super::PRIME;
 use super::chain::ChainStep;
-use super::field::{F, WIDTH, tweak_digits};
-use super::lanes::{Lanes, lane_of, transposed};
+use super::field::{F, WIDTH};
+use super::lanes::{Lanes, canonical_lanes, from_canonical_lanes, transposed, tweak_lanes};
 use super::layout::Layout;
 use crate::scheme::PARAMETER_ELEMENTS;
 use crate::scheme::tweak::{CHAIN_INDEX_STRIDE, CHAIN_POSITION_STRIDE, chain_base};
@@ -13,7 +13,8 @@ use crate::units::Epoch;
 
 /// A chain's value, and how far it is to go.
 pub(super) struct Walk<const N: usize> {
-    value: [F; N],
+    /// Canonical elements.
+    value: [u32; N],
     /// Tweak of the first step.
     tweak: u64,
     steps: u16,
@@ -21,7 +22,7 @@ pub(super) struct Walk<const N: usize> {
 
 impl<const N: usize> Walk<N> {
     /// From position `from` of a chain, where it has this value, to position `to`.
-    pub(super) fn new(epoch: Epoch, chain: usize, from: u16, to: u16, value: [F; N]) -> Self {
+    pub(super) fn new(epoch: Epoch, chain: usize, from: u16, to: u16, value: [u32; N]) -> Self {
         let first = u64::from(from) + 1;
         Self {
             value,
@@ -31,8 +32,13 @@ impl<const N: usize> Walk<N> {
     }
 
     /// The value at the place that was reached.
-    pub(super) fn value(&self) -> &[F; N] {
+    pub(super) fn value(&self) -> &[u32; N] {
         &self.value
+    }
+
+    /// Tweak of the step before which this many are left.
+    fn tweak(&self, left: u16) -> u64 {
+        self.tweak + u64::from(self.steps - left) * CHAIN_POSITION_STRIDE
     }
 }
 
@@ -56,23 +62,30 @@ pub(super) fn walk_all<L: Layout, const N: usize>(
 /// more steps are left than it has to take, and what it computed before is nobody's.
 fn walk_pack<L: Layout, const N: usize>(step: &ChainStep<'_, L, N>, pack: &[(u16, u32)], walks: &mut [Walk<N>]) {
     let mut values = [L::Lanes::ZERO; N];
-    let mut tweaks = Tweaks::<L::Lanes>::new();
-    let mut waiting = pack.iter().enumerate().peekable();
+    let mut tweaks = Tweaks::new(0, |_| 0);
+    let mut walking = 0;
     for left in (1..=pack[0].0).rev() {
-        while let Some((lane, &(_, index))) = waiting.next_if(|(_, (steps, _))| *steps == left) {
-            let walk = &walks[index as usize];
-            for (vector, &element) in values.iter_mut().zip(&walk.value) {
-                vector.set_lane(lane, element);
+        let with_joining = pack.iter().take_while(|(steps, _)| *steps >= left).count();
+        if with_joining > walking {
+            let mut words = canonical_lanes(&values);
+            for (word, &(_, index)) in words[..with_joining].iter_mut().zip(pack).skip(walking) {
+                *word = walks[index as usize].value;
             }
-            tweaks.set(lane, walk.tweak, left);
+            values = from_canonical_lanes(|lane| words[lane]);
+            let joined = &pack[..with_joining];
+            tweaks = Tweaks::new(left, |lane| {
+                joined
+                    .get(lane)
+                    .map_or(0, |&(_, index)| walks[index as usize].tweak(left))
+            });
+            walking = with_joining;
         }
         step.take([tweaks.low, tweaks.high], &mut values);
         tweaks.advance(left);
     }
-    for (lane, &(steps, index)) in pack.iter().enumerate() {
-        if steps > 0 {
-            walks[index as usize].value = lane_of(&values, lane);
-        }
+    let words = canonical_lanes(&values);
+    for (word, &(_, index)) in words.iter().zip(&pack[..walking]) {
+        walks[index as usize].value = *word;
     }
 }
 
@@ -83,31 +96,25 @@ fn walk_pack<L: Layout, const N: usize>(step: &ChainStep<'_, L, N>, pack: &[(u16
 struct Tweaks<A> {
     low: A,
     high: A,
-    /// How many steps are left to a lane when its high digit grows; 0 if it does not.
+    /// How many steps are left when a lane's high digit grows; 0 if it does not.
     grows_at: [u16; WIDTH],
     any_grows: bool,
 }
 
 impl<A: Lanes> Tweaks<A> {
-    fn new() -> Self {
+    /// `tweak(lane)` is that of the next step, before which `left` steps are left to all lanes.
+    fn new(left: u16, tweak: impl Fn(usize) -> u64) -> Self {
+        let [low, high] = tweak_lanes(&tweak);
+        let grows_at = std::array::from_fn(|lane| {
+            let room = u64::from(PRIME) - tweak(lane) % u64::from(PRIME);
+            let steps = room.div_ceil(CHAIN_POSITION_STRIDE);
+            u64::from(left).saturating_sub(steps) as u16
+        });
         Self {
-            low: A::ZERO,
-            high: A::ZERO,
-            grows_at: [0; WIDTH],
-            any_grows: false,
-        }
-    }
-
-    /// Sets a lane that has this many steps to take from this tweak on.
-    fn set(&mut self, lane: usize, tweak: u64, steps: u16) {
-        let [low, high] = tweak_digits(tweak);
-        self.low.set_lane(lane, low);
-        self.high.set_lane(lane, high);
-        let room = u64::from(PRIME) - tweak % u64::from(PRIME);
-        let before = room.div_ceil(CHAIN_POSITION_STRIDE);
-        if before < u64::from(steps) {
-            self.grows_at[lane] = steps - before as u16;
-            self.any_grows = true;
+            low,
+            high,
+            any_grows: grows_at != [0; WIDTH],
+            grows_at,
         }
     }
 

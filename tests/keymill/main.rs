@@ -19,6 +19,7 @@ mod leanspec_keys;
 mod other_cpu;
 mod rooms;
 mod secret_key_file;
+mod signatures;
 mod skip;
 
 #[cfg(feature = "keygen")]

@@ -1,4 +1,4 @@
-//! The library's permutations, for CPUs on which those of our own would not be exact.
+//! The library's permutations: for CPUs on which those of our own would not be exact, and to compare with.
 
 use p3_field::PrimeField32;
 use p3_koala_bear::{Poseidon1KoalaBear, Poseidon2KoalaBear, default_koalabear_poseidon1_24};
@@ -11,16 +11,18 @@ use crate::hash::poseidon2_classic::poseidon2_24;
 /// A permutation of the library, one state at a time.
 pub(in crate::hash) struct OfLibrary<P>(P);
 
+#[cfg(not(all(target_feature = "avx", target_feature = "fma")))]
 pub(in crate::hash) type SerialPoseidon1 = OfLibrary<Poseidon1KoalaBear<24>>;
+#[cfg(not(all(target_feature = "avx", target_feature = "fma")))]
 pub(in crate::hash) type SerialPoseidon2 = OfLibrary<Poseidon2KoalaBear<24>>;
 
-impl SerialPoseidon1 {
+impl OfLibrary<Poseidon1KoalaBear<24>> {
     pub(in crate::hash) fn poseidon1() -> Self {
         Self(default_koalabear_poseidon1_24())
     }
 }
 
-impl SerialPoseidon2 {
+impl OfLibrary<Poseidon2KoalaBear<24>> {
     pub(in crate::hash) fn poseidon2_classic() -> Self {
         Self(poseidon2_24())
     }

@@ -3,7 +3,6 @@
 //! There are no lanes to fill here, and no arithmetic but the permutation's. So elements are plain canonical integers, as
 //! they stand in a signature, and what the permutation makes of them inside is its own business.
 
-#[cfg(not(all(target_feature = "avx", target_feature = "fma")))]
 mod library;
 #[cfg(all(target_feature = "avx", target_feature = "fma"))]
 mod partial;
@@ -14,6 +13,7 @@ mod spread;
 #[cfg(test)]
 mod tests;
 
+pub(super) use library::OfLibrary;
 #[cfg(not(all(target_feature = "avx", target_feature = "fma")))]
 pub(super) use library::{SerialPoseidon1, SerialPoseidon2};
 #[cfg(all(target_feature = "avx", target_feature = "fma"))]

@@ -7,7 +7,7 @@
 use p3_field::PrimeCharacteristicRing;
 use p3_koala_bear::{
     GenericPoseidon2LinearLayersKoalaBear, KOALABEAR_POSEIDON_PARTIAL_ROUNDS_24, KOALABEAR_POSEIDON1_RC_24,
-    KOALABEAR_POSEIDON2_PARTIAL_ROUNDS_24, MdsMatrixKoalaBear,
+    MdsMatrixKoalaBear,
 };
 use p3_poseidon2::GenericPoseidon2LinearLayers;
 use p3_symmetric::Permutation;
@@ -19,10 +19,8 @@ use crate::hash::poseidon2_classic::constants_24;
 pub(super) const WIDTH: usize = 24;
 /// Full rounds before the partial ones, and again after them.
 pub(super) const HALF_FULL: usize = 4;
-/// Partial rounds.
+/// Partial rounds, of Poseidon1 and Poseidon2 alike.
 pub(super) const PARTIAL: usize = KOALABEAR_POSEIDON_PARTIAL_ROUNDS_24;
-
-const _: () = assert!(PARTIAL == KOALABEAR_POSEIDON2_PARTIAL_ROUNDS_24);
 
 /// A matrix, column after column.
 type Matrix = [[F; WIDTH]; WIDTH];

@@ -57,11 +57,11 @@ impl Kernel for Quick {
         unreachable!("a job does not verify")
     }
 
-    fn roots_of_revealed(&self, _: &[Revealed<'_>]) -> Vec<Option<Vec<u8>>> {
+    fn fold_path(&self, _: Epoch, _: &[u8], _: &mut [u8]) {
         unreachable!("a job does not verify")
     }
 
-    fn fold_path(&self, _: Epoch, _: &[u8], _: &mut [u8]) {
+    fn roots_of_revealed(&self, _: &[Revealed<'_>]) -> Vec<Option<Vec<u8>>> {
         unreachable!("a job does not verify")
     }
 }

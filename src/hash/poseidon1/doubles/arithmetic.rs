@@ -9,7 +9,7 @@ use std::ops::{Add, AddAssign, Sub};
 use p3_field::PrimeField32;
 
 use crate::hash::field::{F, WIDTH};
-use crate::hash::lanes::{CANONICAL_WEIGHTS, Lanes, reduce_words};
+use crate::hash::lanes::{CANONICAL_WEIGHTS, Lanes};
 use crate::scheme::PRIME;
 
 /// As many doubles as a vector register holds.
@@ -130,12 +130,6 @@ impl Lanes for Doubles {
         F::new(self.canonical()[lane])
     }
 
-    fn set_lane(&mut self, lane: usize, element: F) {
-        let mut numbers = self.numbers();
-        numbers[lane] = element.as_canonical_u32().into();
-        *self = Self::from_numbers(numbers);
-    }
-
     #[inline(always)]
     fn canonical(&self) -> [u32; WIDTH] {
         self.reduced().numbers().map(|number| {
@@ -146,13 +140,20 @@ impl Lanes for Doubles {
     }
 
     #[inline(always)]
+    fn from_canonical(words: &[u32; WIDTH]) -> Self {
+        Self::from_numbers(words.map(f64::from))
+    }
+
+    #[inline(always)]
     fn plus(self, other: Self) -> Self {
         (self + other).reduced()
     }
 
+    const WORD_WEIGHTS: [u64; 4] = CANONICAL_WEIGHTS;
+
     #[inline(always)]
-    fn from_words(word: impl Fn(usize) -> (u64, u64)) -> Self {
-        Self::from_numbers(reduce_words(CANONICAL_WEIGHTS, word).map(f64::from))
+    fn from_reduced(words: &[u32; WIDTH]) -> Self {
+        Self::from_numbers(words.map(f64::from))
     }
 }
 
