@@ -115,6 +115,7 @@ fn run_job(arguments: &Arguments, threads: usize) -> Result<(), Box<dyn Error>> 
     let defaults = KeyDefaults {
         scheme: arguments.scheme,
         epochs: arguments.epochs,
+        trim: Level(0),
     };
     let options = JobOptions {
         threads,

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use keymill::hash::bound;
 use keymill::keydir::Secret;
-use keymill::plan::Epoch;
+use keymill::plan::{Epoch, Level};
 use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, PathReader, Scheme};
 use measure::{median, processor_us};
 use rustix::fs::{Advice, fadvise};
@@ -64,6 +64,7 @@ fn make_key(scheme: &'static Scheme, directory: &Path) -> Result<PathBuf, Box<dy
     let defaults = KeyDefaults {
         scheme,
         epochs: EPOCHS.min(scheme.lifetime()),
+        trim: Level(0),
     };
     let options = JobOptions {
         threads: 0,

@@ -14,6 +14,7 @@ use std::error::Error;
 use std::time::Instant;
 
 use keymill::hash::bound;
+use keymill::plan::Level;
 use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyDir, KeyRequest, KeygenJob, NoProgress, Scheme, Signer};
 use measure::{median, processor_us};
 use schemes::asked_schemes;
@@ -34,7 +35,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn measure(scheme: &'static Scheme) -> Result<(), Box<dyn Error>> {
     let parent = tempfile::tempdir()?;
     let directory = parent.path().join("key");
-    let defaults = KeyDefaults { scheme, epochs: EPOCHS };
+    let defaults = KeyDefaults {
+        scheme,
+        epochs: EPOCHS,
+        trim: Level(0),
+    };
     let options = JobOptions {
         threads: 0,
         group_batches: 8,

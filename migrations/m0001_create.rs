@@ -24,7 +24,7 @@ impl Step for Create {
             title: "make the directory layers/".to_owned(),
             apply: Box::new(|| make_layer_directory(context)),
         }];
-        for span in context.manifest.plan().geometry().levels() {
+        for span in context.manifest.plan().geometry().stored_levels() {
             let bytes = context.manifest.plan().layer_file_bytes(span);
             actions.push(Action {
                 title: format!("allocate layers/{:02}.nodes, {bytes} bytes", span.level.0),

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use keymill::Scheme;
+use keymill::plan::Level;
 
 /// The prefix of environment variables that are settings.
 const ENVIRONMENT_PREFIX: &str = "KEYMILL_";
@@ -14,6 +15,7 @@ const CONFIG_VARIABLE: &str = "KEYMILL_CONFIG";
 pub struct Settings {
     pub scheme: &'static Scheme,
     pub epochs: u64,
+    pub trim: Level,
     pub threads: usize,
     pub group_batches: usize,
     pub memory_bytes: u64,
@@ -63,14 +65,15 @@ fn suggestion(nearest: &Option<&'static str>) -> String {
 type Apply = fn(&mut Settings, &str) -> Result<(), String>;
 
 /// The one table of settings. All but group_batches and log have a flag of the same name, which overrides them.
-const SETTINGS: [(&str, Apply); 7] = [
+const SETTINGS: [(&str, Apply); 8] = [
     ("scheme", |s, text| set(&mut s.scheme, parse_scheme(text))),
     ("epochs", |s, text| set(&mut s.epochs, parse_count(text))),
+    ("trim", |s, text| set(&mut s.trim, parse_level(text))),
     ("threads", |s, text| set(&mut s.threads, parse_threads(text))),
     ("group_batches", |s, text| set(&mut s.group_batches, parse_group(text))),
     ("memory", |s, text| set(&mut s.memory_bytes, parse_size(text))),
     ("progress", |s, text| set(&mut s.progress, parse_progress(text))),
-    ("log", |s, text| set(&mut s.log, parse_level(text))),
+    ("log", |s, text| set(&mut s.log, parse_log_level(text))),
 ];
 
 fn set<T>(setting: &mut T, parsed: Result<T, String>) -> Result<(), String> {
@@ -88,6 +91,7 @@ impl Default for Settings {
             // The table has it; the first one stands in for the compiler's sake.
             scheme: Scheme::by_id("leansig-p1-l32-abort-v46-w8").unwrap_or(&Scheme::all()[0]),
             epochs: 1 << 18,
+            trim: Level(0),
             threads: 0,
             group_batches: 8,
             memory_bytes: 0,
@@ -236,6 +240,12 @@ fn parse_group(text: &str) -> Result<usize, String> {
     number.ok_or_else(|| "expected a number of batches from 1 to 4096".to_owned())
 }
 
+/// A level of the tree. Which of them a key can be trimmed to, its scheme decides.
+pub fn parse_level(text: &str) -> Result<Level, String> {
+    let number = text.parse().ok().map(Level);
+    number.ok_or_else(|| "expected a level, a number from 0 to 10".to_owned())
+}
+
 /// A way to show progress.
 pub fn parse_progress(text: &str) -> Result<ProgressStyle, String> {
     match text {
@@ -248,7 +258,7 @@ pub fn parse_progress(text: &str) -> Result<ProgressStyle, String> {
     }
 }
 
-fn parse_level(text: &str) -> Result<tracing::Level, String> {
+fn parse_log_level(text: &str) -> Result<tracing::Level, String> {
     text.parse()
         .map_err(|_| "expected one of error, warn, info, debug, trace".to_owned())
 }

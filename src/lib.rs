@@ -16,11 +16,12 @@
 ```
 use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, Scheme, Signer, verify};
 use keymill::interop::ssz::PublicKey;
+use keymill::plan::Level;
 
 # let parent = tempfile::tempdir()?;
 # let directory = parent.path().join("key");
 let scheme = Scheme::by_id("leansig-p1-l8-abort-v4-w8")?;
-let defaults = KeyDefaults { scheme, epochs: 256 };
+let defaults = KeyDefaults { scheme, epochs: 256, trim: Level(0) };
 let options = JobOptions { threads: 0, group_batches: 8, memory_bytes: 0 };
 let job = KeygenJob::open(&directory, &KeyRequest::default(), &defaults, options, CancelHandle::default())?;
 let public_key = PublicKey::from_ssz(scheme, &job.run(&NoProgress)?.public_key)?;
@@ -75,10 +76,13 @@ pub mod signing;
     expect(dead_code, reason = "records are fuzzed without the store that holds them")
 )]
 mod state;
+mod subtree;
 #[doc(hidden)]
 pub mod text;
 #[doc(hidden)]
 pub mod time;
+#[cfg(feature = "keygen")]
+pub mod trim;
 mod units;
 
 pub use keydir::{KeyDir, KeyDirError, Manifest};

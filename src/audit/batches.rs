@@ -17,28 +17,29 @@ pub(super) struct FoundBatch {
 }
 
 impl Tree<'_> {
-    /// Whether a record has as many checksums as a batch of this key has slices.
+    /// Whether a record has a checksum of each slice that a batch of this key stores.
     pub(super) fn fits(&self, record: &BatchRecord) -> bool {
-        self.plan().batches().levels().count() == record.slice_crc32.len()
+        record.of_stored(self.plan().batches()).is_some()
     }
 
     /// Holds the slices of a batch against their checksums, if there is a record, and every node against its children.
     pub(super) fn batch(&self, batch: BatchIndex, record: Option<&BatchRecord>) -> FoundBatch {
         let batches = self.plan().batches();
+        let recorded = record.and_then(|record| record.of_stored(batches));
         let (mut damage, mut slice_crc32) = (Vec::new(), Vec::new());
         // Nodes that are wrong, or cannot be read, say nothing about those above and below them.
         let mut below: Option<Vec<u8>> = None;
-        for (position, level) in batches.levels().enumerate() {
+        for (position, level) in batches.stored_levels().enumerate() {
             let nodes = batches.slice(batch, level);
             let slice = Slice { level, nodes };
-            let crc32 = record.and_then(|record| record.slice_crc32.get(position).copied());
+            let crc32 = recorded.and_then(|recorded| recorded.get(position).copied());
             let stored = self.read(&slice, crc32).unwrap_or_else(|what| {
                 damage.push(self.damage(&slice, Some(batch), what));
                 None
             });
             if let Some(stored) = &stored {
                 damage.extend(match (position, &below) {
-                    (0, _) => self.leaves(batch, &slice, stored),
+                    (0, _) => self.lowest(batch, &slice, stored),
                     (_, Some(children)) => self.parents(&slice, children, stored, Some(batch)),
                     (_, None) => None,
                 });

@@ -7,12 +7,13 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use super::batches::WINDOW_BATCHES;
 use super::damage::{CheckReport, Damage};
 use super::tree::Tree;
+use crate::failure::IoFailure;
 use crate::hash::PrfKey;
 use crate::keydir::{DirectoryLock, KeyDir, KeyDirError, KeyState};
 use crate::layers::{LayerError, LayerReader};
 use crate::ledger::LedgerError;
 use crate::state::{BatchRecord, StateError, Store};
-use crate::units::BatchIndex;
+use crate::units::{BatchIndex, Level};
 
 /// A check could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +30,9 @@ pub enum CheckError {
     /// A layer file could not be read.
     #[error(transparent)]
     Layer(#[from] LayerError),
+    /// A call failed.
+    #[error(transparent)]
+    Io(#[from] IoFailure),
 }
 
 /// Checks the key in a directory: headers and lengths, the checksums of every batch and of the levels above, and that
@@ -37,7 +41,19 @@ pub enum CheckError {
 /// # Errors
 /// [`CheckError`] if the check cannot be made. Damage is no error but part of the report.
 pub fn check(directory: &Path, deep: bool) -> Result<CheckReport, CheckError> {
-    let key = KeyDir::open(directory)?;
+    let mut key = KeyDir::open(directory)?;
+    loop {
+        let report = check_key(&key, deep)?;
+        let now = KeyDir::open(directory)?;
+        // A trim that ran meanwhile has deleted files that are missed now.
+        if now.manifest().plan().trim() == key.manifest().plan().trim() {
+            return Ok(report);
+        }
+        key = now;
+    }
+}
+
+fn check_key(key: &KeyDir, deep: bool) -> Result<CheckReport, CheckError> {
     // The files of an unfinished key must not change while they are looked at.
     let _lock = match key.manifest().state() {
         KeyState::Sealed => None,
@@ -45,17 +61,18 @@ pub fn check(directory: &Path, deep: bool) -> Result<CheckReport, CheckError> {
     };
     let mut report = CheckReport {
         deep,
+        left_over: key.paths().left_over_layers(key.manifest().plan().trim())?,
         ..CheckReport::default()
     };
-    let prf_key = secret(&key, &mut report)?.filter(|_| deep);
-    let layers = layers(&key, &mut report)?;
-    let store = checkpoints(&key, &mut report)?;
+    let prf_key = secret(key, &mut report)?.filter(|_| deep);
+    let layers = layers(key, &mut report)?;
+    let store = checkpoints(key, &mut report)?;
     if store.is_some() {
-        report.damage.extend(super::ledger::check(&key)?);
+        report.damage.extend(super::ledger::check(key)?);
     }
     let kernel = key.kernel();
     let tree = Tree {
-        key: &key,
+        key,
         layers: &layers,
         kernel: kernel.as_ref(),
         prf_key: prf_key.as_ref(),
@@ -68,12 +85,17 @@ pub fn check(directory: &Path, deep: bool) -> Result<CheckReport, CheckError> {
     Ok(report)
 }
 
-/// The secret, if it is there. A deep check cannot be made without it.
+/// The secret, if it is there. A deep check cannot be made without it, nor can paths of a trimmed key be given.
 fn secret(key: &KeyDir, report: &mut CheckReport) -> Result<Option<PrfKey>, CheckError> {
+    let is_trimmed = key.manifest().plan().trim() > Level(0);
     let prf_key = match key.prf_key() {
         Ok(prf_key) => Some(prf_key),
-        Err(KeyDirError::SecretMissing(_)) if !report.deep => None,
-        Err(error @ (KeyDirError::SecretUnreadable(_) | KeyDirError::SecretMismatch { .. })) if !report.deep => {
+        Err(KeyDirError::SecretMissing(_)) if !report.deep && !is_trimmed => None,
+        Err(
+            error @ (KeyDirError::SecretMissing(_)
+            | KeyDirError::SecretUnreadable(_)
+            | KeyDirError::SecretMismatch { .. }),
+        ) if !report.deep => {
             let damage = Damage::of_file(key.paths().secret(), None, error.to_string());
             report.damage.push(damage);
             None

@@ -44,6 +44,8 @@ pub struct CheckReport {
     pub secret_present: bool,
     /// Whether the leaves were computed again.
     pub deep: bool,
+    /// Layer files of levels that the key does not store any more. They are in nobody's way.
+    pub left_over: Vec<PathBuf>,
     /// Everything that is wrong.
     pub damage: Vec<Damage>,
 }

@@ -1,4 +1,4 @@
-//! Keys that the tests of this module damage.
+//! Keys that the tests of this module damage, and those of `trim` trim.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,52 +11,73 @@ use super::{CheckReport, check};
 use crate::keydir::Secret;
 use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress};
 use crate::scheme::Scheme;
+use crate::units::Level;
 
 /// 256 epochs in one batch: made in a moment.
-pub(super) const TINY: &str = "leansig-p1-l8-abort-v4-w8";
+pub(crate) const TINY: &str = "leansig-p1-l8-abort-v4-w8";
 /// 1,024 epochs in each batch.
-pub(super) const LONG: &str = "leansig-p2-l18-top-v64-w8";
+pub(crate) const LONG: &str = "leansig-p2-l18-top-v64-w8";
 
-pub(super) const OPTIONS: JobOptions = JobOptions {
+pub(crate) const OPTIONS: JobOptions = JobOptions {
     threads: 2,
     group_batches: 2,
     memory_bytes: 0,
 };
 
 /// A sealed key in a directory of its own.
-pub(super) struct TestKey {
+pub(crate) struct TestKey {
     parent: TempDir,
 }
 
 /// The job of a key from a fixed seed.
-pub(super) fn job(directory: &Path, scheme: &str, epochs: u64, seed: u8) -> Result<KeygenJob, KeygenError> {
+pub(crate) fn job(directory: &Path, scheme: &str, epochs: u64, seed: u8) -> Result<KeygenJob, KeygenError> {
     open_job(directory, scheme, epochs, seed, CancelHandle::default())
 }
 
-pub(super) fn open_job(
+pub(crate) fn open_job(
     directory: &Path,
     scheme: &str,
     epochs: u64,
     seed: u8,
     cancel: CancelHandle,
 ) -> Result<KeygenJob, KeygenError> {
-    let scheme = Scheme::by_id(scheme).unwrap();
     let request = KeyRequest {
+        scheme: Some(Scheme::by_id(scheme).unwrap()),
+        epochs: Some(epochs),
+        ..seeded(seed)
+    };
+    open_request(directory, &request, cancel)
+}
+
+/// A request for a key from a fixed seed.
+pub(crate) fn seeded(seed: u8) -> KeyRequest {
+    KeyRequest {
         secret: Some(Secret::Seed([seed; 32])),
         ..KeyRequest::default()
+    }
+}
+
+pub(crate) fn open_request(
+    directory: &Path,
+    request: &KeyRequest,
+    cancel: CancelHandle,
+) -> Result<KeygenJob, KeygenError> {
+    let defaults = KeyDefaults {
+        scheme: Scheme::by_id(TINY).unwrap(),
+        epochs: 256,
+        trim: Level(0),
     };
-    let defaults = KeyDefaults { scheme, epochs };
-    KeygenJob::open(directory, &request, &defaults, OPTIONS, cancel)
+    KeygenJob::open(directory, request, &defaults, OPTIONS, cancel)
 }
 
 impl TestKey {
     /// A place for a key.
-    pub(super) fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         let parent = tempfile::tempdir().unwrap();
         Self { parent }
     }
 
-    pub(super) fn new(scheme: &str, epochs: u64, seed: u8) -> Self {
+    pub(crate) fn new(scheme: &str, epochs: u64, seed: u8) -> Self {
         let key = Self::empty();
         job(&key.path(), scheme, epochs, seed)
             .unwrap()
@@ -65,22 +86,49 @@ impl TestKey {
         key
     }
 
-    pub(super) fn copy(&self) -> Self {
+    /// A sealed key for any interval, that stores its levels from `trim` on.
+    pub(crate) fn trimmed(scheme: &'static str, activation: u64, epochs: u64, seed: u8, trim: u8) -> Self {
+        let key = Self::empty();
+        let request = KeyRequest {
+            scheme: Some(Scheme::by_id(scheme).unwrap()),
+            activation_epoch: Some(activation),
+            epochs: Some(epochs),
+            trim: Some(Level(trim)),
+            ..seeded(seed)
+        };
+        open_request(&key.path(), &request, CancelHandle::default())
+            .unwrap()
+            .run(&NoProgress)
+            .unwrap();
+        key
+    }
+
+    pub(crate) fn copy(&self) -> Self {
         let copy = Self::empty();
         copy_directory(&self.path(), &copy.path());
         copy
     }
 
-    pub(super) fn path(&self) -> PathBuf {
+    /// A copy where syncing costs nothing, if there is such a place.
+    pub(crate) fn copy_in_memory(&self) -> Self {
+        let parent = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        let copy = Self {
+            parent: parent.unwrap(),
+        };
+        copy_directory(&self.path(), &copy.path());
+        copy
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
         self.parent.path().join("key")
     }
 
-    pub(super) fn layer(&self, level: u8) -> PathBuf {
+    pub(crate) fn layer(&self, level: u8) -> PathBuf {
         self.path().join(format!("layers/{level:02}.nodes"))
     }
 
     /// The layer files by name.
-    pub(super) fn layers(&self) -> BTreeMap<String, Vec<u8>> {
+    pub(crate) fn layers(&self) -> BTreeMap<String, Vec<u8>> {
         let entries = fs::read_dir(self.path().join("layers")).unwrap();
         let read = |path: PathBuf| {
             (
@@ -92,13 +140,13 @@ impl TestKey {
     }
 
     /// Whether nobody may write the layer files.
-    pub(super) fn are_protected(&self) -> bool {
+    pub(crate) fn are_protected(&self) -> bool {
         let mut entries = fs::read_dir(self.path().join("layers")).unwrap();
         entries.all(|entry| entry.unwrap().metadata().unwrap().permissions().mode() & 0o222 == 0)
     }
 
     /// Changes the content of a layer file.
-    pub(super) fn edit(&self, level: u8, change: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn edit(&self, level: u8, change: impl FnOnce(&mut Vec<u8>)) {
         let path = self.layer(level);
         let mut bytes = fs::read(&path).unwrap();
         change(&mut bytes);
@@ -106,12 +154,12 @@ impl TestKey {
         fs::write(&path, bytes).unwrap();
     }
 
-    pub(super) fn check(&self) -> CheckReport {
+    pub(crate) fn check(&self) -> CheckReport {
         check(&self.path(), false).unwrap()
     }
 }
 
-pub(super) fn copy_directory(from: &Path, to: &Path) {
+pub(crate) fn copy_directory(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();

@@ -5,7 +5,7 @@ mod check;
 mod crown;
 mod damage;
 #[cfg(test)]
-mod fixture_tests;
+pub(crate) mod fixture_tests;
 mod ledger;
 mod repair;
 mod status;

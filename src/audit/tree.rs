@@ -4,7 +4,8 @@ use crate::hash::{Kernel, PrfKey, check_canonical};
 use crate::keydir::{KeyDir, Manifest};
 use crate::layers::LayerReader;
 use crate::plan::Plan;
-use crate::units::{BatchIndex, Epoch, Level, NodeIndex, Slice};
+use crate::subtree::SubtreeSource;
+use crate::units::{BatchIndex, Level, NodeIndex, Slice};
 
 use super::damage::Damage;
 
@@ -49,21 +50,17 @@ impl Tree<'_> {
         if with_fillers != bytes {
             return Err("a filler is not the manifest's".to_owned());
         }
-        // Other nodes are compared with computed ones, which are canonical; a leaf is only hashed, and reduced for that.
-        if slice.level == Level(0) && check_canonical(&bytes).is_err() {
-            return Err("a leaf is not canonical".to_owned());
+        // Other nodes are compared with computed ones, which are canonical; those of the lowest level, leaves as a rule, are
+        // only hashed, and reduced for that.
+        if slice.level == self.plan().trim() && check_canonical(&bytes).is_err() {
+            return Err(format!("a {} is not canonical", self.lowest_node()));
         }
         Ok(Some(bytes))
     }
 
     /// Puts the manifest's fillers into their places among the bytes of a slice.
     pub(super) fn put_fillers(&self, slice: &Slice, bytes: &mut [u8]) {
-        for (node, digest) in self.manifest().fillers().of_level(slice.level) {
-            if slice.nodes.contains(&node.0) {
-                let offset = (node.0 - slice.nodes.start) as usize * digest.len();
-                bytes[offset..offset + digest.len()].copy_from_slice(digest);
-            }
-        }
+        self.manifest().fillers().put(slice, bytes);
     }
 
     /// Compares the nodes of a slice that are no fillers with the hash of their children.
@@ -83,26 +80,29 @@ impl Tree<'_> {
         (expected != stored).then(|| self.damage(slice, batch, what()))
     }
 
-    /// Compares leaves with what the secret gives, if the check is a deep one.
-    pub(super) fn leaves(&self, batch: BatchIndex, slice: &Slice, stored: &[u8]) -> Option<Damage> {
-        let computed = self.computed(slice);
-        let stored = self.part(slice, &computed, stored);
-        let mut expected = vec![0; stored.len()];
-        let first = Epoch(computed.nodes.start as u32);
-        self.kernel.leaves(self.prf_key?, first, &mut expected);
-        let what = || "a leaf is not what the secret gives".to_owned();
-        (expected != stored).then(|| self.damage(slice, Some(batch), what()))
+    /// Compares the lowest nodes that a batch stores with what the secret gives, if the check is a deep one.
+    pub(super) fn lowest(&self, batch: BatchIndex, slice: &Slice, stored: &[u8]) -> Option<Damage> {
+        let source = SubtreeSource {
+            manifest: self.manifest(),
+            kernel: self.kernel,
+            prf_key: self.prf_key?,
+        };
+        let subtree = source.grow(self.plan().batches(), batch, slice.level);
+        let what = || format!("a {} is not what the secret gives", self.lowest_node());
+        (subtree.top() != stored).then(|| self.damage(slice, Some(batch), what()))
+    }
+
+    /// What a node of the lowest level that is stored is called.
+    fn lowest_node(&self) -> &'static str {
+        match self.plan().trim() {
+            Level(0) => "leaf",
+            _ => "node of the lowest level that is stored",
+        }
     }
 
     /// The part of a slice that is no filler.
     pub(super) fn computed(&self, slice: &Slice) -> Slice {
-        let computed = &self.plan().geometry().level(slice.level).computed;
-        // Of a slice with fillers only there is nothing, at one of its ends.
-        let start = computed.start.clamp(slice.nodes.start, slice.nodes.end);
-        Slice {
-            level: slice.level,
-            nodes: start..computed.end.clamp(start, slice.nodes.end),
-        }
+        self.plan().geometry().computed(slice)
     }
 
     /// The bytes of a part of a slice.

@@ -33,6 +33,12 @@ pub fn run(arguments: &CheckArguments) -> Result<ExitCode, Failure> {
         let lines = report.damage.iter().map(as_text);
         print_lines(lines.chain([summary(&report)]))
     };
+    if let Some(file) = report.left_over.first() {
+        let (count, file) = (report.left_over.len(), file.display());
+        say(format_args!(
+            "keymill: {count} layer files are left over from a trim, '{file}' first; the same 'keymill trim' again removes them"
+        ));
+    }
     if !report.damage.is_empty() {
         let directory = arguments.directory.display();
         say(format_args!(
@@ -101,6 +107,7 @@ fn as_json(report: &CheckReport) -> serde_json::Value {
         "batches_missing": report.batches_missing,
         "secret_present": report.secret_present,
         "deep": report.deep,
+        "left_over": report.left_over.iter().map(|file| file.display().to_string()).collect::<Vec<_>>(),
         "damage": damage,
     })
 }

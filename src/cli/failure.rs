@@ -137,7 +137,10 @@ impl Coded for SigningError {
             SigningError::Spent { .. } => NO,
             #[cfg(feature = "keygen")]
             SigningError::Ledger(error) => error.code(),
-            SigningError::Damaged { .. } | SigningError::PublicKey { .. } => DIRECTORY,
+            SigningError::SecretNeeded { source, .. } => source.code(),
+            SigningError::Damaged { .. } | SigningError::DamagedBlock { .. } | SigningError::PublicKey { .. } => {
+                DIRECTORY
+            }
             SigningError::Withheld { .. } => MACHINE,
         }
     }
@@ -147,6 +150,7 @@ impl Coded for SigningError {
 mod job {
     use keymill::audit::{CheckError, RepairError, StatusError};
     use keymill::ledger::LedgerError;
+    use keymill::trim::TrimError;
     use keymill::{KeygenError, MigrationError, StateError};
 
     use super::{Coded, DIRECTORY, INTERRUPTED, MACHINE, USAGE};
@@ -227,9 +231,24 @@ mod job {
                 CheckError::State(error) => error.code(),
                 CheckError::Ledger(error) => error.code(),
                 CheckError::Layer(error) => error.code(),
+                CheckError::Io(error) => error.code(),
             }
         }
     }
+
+    impl Coded for TrimError {
+        fn code(&self) -> u8 {
+            match self {
+                TrimError::Plan(error) => error.code(),
+                TrimError::KeyDir(error) | TrimError::Secret(error) => error.code(),
+                TrimError::Lower { .. } => DIRECTORY,
+                TrimError::Path(error) => error.code(),
+                TrimError::State(error) => error.code(),
+                TrimError::Io(error) => error.code(),
+            }
+        }
+    }
+
     impl Coded for RepairError {
         fn code(&self) -> u8 {
             match self {

@@ -38,6 +38,7 @@ pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode,
     let defaults = KeyDefaults {
         scheme: settings.scheme,
         epochs: settings.epochs,
+        trim: settings.trim,
     };
     let cancel = CancelHandle::default();
     stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;
@@ -74,6 +75,7 @@ fn key_request(arguments: &RequestArguments) -> Result<KeyRequest, Failure> {
         epochs: arguments.epochs,
         secret,
         parameter: arguments.parameter.map(|parameter| parameter.0),
+        trim: arguments.trim,
     })
 }
 

@@ -29,6 +29,8 @@ mod schemes;
 mod sign;
 #[cfg(feature = "keygen")]
 mod status;
+#[cfg(feature = "keygen")]
+mod trim;
 mod verify;
 
 use std::io::IsTerminal;
@@ -87,6 +89,9 @@ enum Command {
     /// Compute what is damaged of a key again from its secret.
     #[cfg(feature = "keygen")]
     Repair(repair::RepairArguments),
+    /// Delete the lowest levels of a finished key; paths then compute them from the secret.
+    #[cfg(feature = "keygen")]
+    Trim(trim::TrimArguments),
     /// List the schemes.
     Schemes(schemes::SchemesArguments),
     /// Bring a key directory to the present format.
@@ -141,6 +146,8 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Check(arguments) => check::run(&arguments),
         #[cfg(feature = "keygen")]
         Command::Repair(arguments) => repair::run(&arguments, &settings),
+        #[cfg(feature = "keygen")]
+        Command::Trim(arguments) => trim::run(&arguments),
         Command::Schemes(arguments) => schemes::run(&arguments),
         #[cfg(feature = "keygen")]
         Command::Migrate(arguments) => migrate::run(&arguments),

@@ -8,7 +8,7 @@ use keymill::plan::MemoryPlan;
 use serde_json::json;
 
 use super::failure::Failure;
-use super::output::{human_bytes, print_json, print_lines};
+use super::output::{human_bytes, print_json, print_lines, trim_as_text};
 use super::request::RequestArguments;
 use crate::config::Settings;
 
@@ -46,7 +46,10 @@ fn as_json(plan: &Plan, memory: &MemoryPlan) -> serde_json::Value {
                 "first_index": span.stored.start,
                 "count": span.stored_count(),
                 "fillers": span.fillers().count(),
-                "file_bytes": plan.layer_file_bytes(span),
+                "file_bytes": match span.level < plan.trim() {
+                    true => 0,
+                    false => plan.layer_file_bytes(span),
+                },
             })
         })
         .collect();
@@ -56,6 +59,7 @@ fn as_json(plan: &Plan, memory: &MemoryPlan) -> serde_json::Value {
         "active_epochs": plan.active_epochs(),
         "stored_start": plan.stored().start,
         "stored_end": plan.stored().end,
+        "trim": plan.trim().0,
         "batches": plan.batches().count(),
         "fillers": plan.filler_count(),
         "layer_bytes": plan.layer_bytes(),
@@ -93,9 +97,10 @@ fn as_text(plan: &Plan, memory: &MemoryPlan) -> Vec<String> {
         ),
         format!(
             "layer files     {} files, {}",
-            plan.geometry().levels().len(),
+            plan.geometry().stored_levels().len(),
             human_bytes(plan.layer_bytes())
         ),
+        format!("trim            {}", trim_as_text(plan.trim())),
         format!(
             "disk needed     {} ({} bytes), checkpoints included",
             human_bytes(plan.disk_bytes()),

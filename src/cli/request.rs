@@ -4,11 +4,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 use keymill::Scheme;
+use keymill::plan::Level;
 use keymill::scheme::PARAMETER_BYTES;
 
 use super::failure::Failure;
 use super::input::parse_hex;
-use crate::config::{ProgressStyle, Settings, parse_count, parse_progress, parse_scheme, parse_size, parse_threads};
+use crate::config::{
+    ProgressStyle, Settings, parse_count, parse_level, parse_progress, parse_scheme, parse_size, parse_threads,
+};
 
 /// Flags of keygen and plan.
 #[derive(Debug, Args)]
@@ -31,9 +34,9 @@ pub struct RequestArguments {
     /// Public parameter for --prf-key-file: 20 bytes in hex.
     #[arg(long, value_name = "HEX", value_parser = parse_parameter, requires = "prf_key_file")]
     pub parameter: Option<Parameter>,
-    /// Levels to leave out, from the leaves upward; this version stores them all.
-    #[arg(long, value_name = "L", value_parser = parse_trim)]
-    pub trim: Option<u8>,
+    /// Lowest level to store, 0 to 10: a path of the key then takes 2^L leaves, which are computed from the secret.
+    #[arg(long, value_name = "L", value_parser = parse_level)]
+    pub trim: Option<Level>,
     /// Worker threads; 0 is one a core.
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     pub threads: Option<usize>,
@@ -66,13 +69,6 @@ fn parse_parameter(text: &str) -> Result<Parameter, String> {
     Ok(Parameter(parameter))
 }
 
-fn parse_trim(text: &str) -> Result<u8, String> {
-    match text {
-        "0" => Ok(0),
-        _ => Err("0 is the only value that this version supports: every level is stored".to_owned()),
-    }
-}
-
 impl RequestArguments {
     /// The settings with these flags on top.
     pub fn settings(&self, settings: &Settings) -> Settings {
@@ -88,11 +84,7 @@ impl RequestArguments {
     pub fn plan(&self, settings: &Settings) -> Result<keymill::Plan, Failure> {
         let scheme = self.scheme.unwrap_or(settings.scheme);
         let activation = self.activation_epoch.unwrap_or(0);
-        Ok(keymill::Plan::or_default(
-            scheme,
-            activation,
-            self.epochs,
-            settings.epochs,
-        )?)
+        let plan = keymill::Plan::or_default(scheme, activation, self.epochs, settings.epochs)?;
+        Ok(plan.trimmed(self.trim.unwrap_or(settings.trim))?)
     }
 }

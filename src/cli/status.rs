@@ -9,7 +9,7 @@ use keymill::keydir::KeyState;
 use serde_json::json;
 
 use super::failure::Failure;
-use super::output::{human_bytes, print_json, print_lines};
+use super::output::{human_bytes, print_json, print_lines, trim_as_text};
 
 /// Flags of status.
 #[derive(Debug, Args)]
@@ -58,6 +58,7 @@ fn as_json(status: &KeyStatus) -> serde_json::Value {
         "active_epochs": plan.active_epochs(),
         "stored_start": plan.stored().start,
         "stored_end": plan.stored().end,
+        "trim": plan.trim().0,
         "origin": status.manifest.origin().to_string(),
         "batches": plan.batches().count(),
         "batches_done": status.batches_done,
@@ -83,6 +84,7 @@ fn as_text(status: &KeyStatus) -> Vec<String> {
             plan.activation_epoch()
         ),
         format!("epochs          {} stored, {}", plan.stored().count(), plan.stored()),
+        format!("trim            {}", trim_as_text(plan.trim())),
         format!("batches done    {} of {total} ({percent:.1}%)", status.batches_done),
         format!("bytes on disk   {}", human_bytes(status.disk_bytes)),
     ];

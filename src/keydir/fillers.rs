@@ -1,7 +1,7 @@
 //! The digests that stand in for missing siblings at the edges of the interval.
 
 use crate::plan::Plan;
-use crate::units::{Level, NodeIndex};
+use crate::units::{Level, NodeIndex, Slice};
 
 /// All fillers of a key, in drawing order: level by level from the lowest, before the interval and then after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,16 @@ impl Fillers {
         placed
             .filter(move |((at, _), _)| *at == level)
             .map(|((_, node), digest)| (*node, digest))
+    }
+
+    /// Puts the fillers of a slice into their places among its bytes.
+    pub(crate) fn put(&self, slice: &Slice, bytes: &mut [u8]) {
+        for (node, digest) in self.of_level(slice.level) {
+            if slice.nodes.contains(&node.0) {
+                let offset = (node.0 - slice.nodes.start) as usize * digest.len();
+                bytes[offset..offset + digest.len()].copy_from_slice(digest);
+            }
+        }
     }
 
     pub(crate) fn digests(&self) -> &[u8] {

@@ -12,9 +12,9 @@ use super::fillers::Fillers;
 use crate::failure::{IoFailure, attempt};
 use crate::files::{not_regular, open_to_read};
 use crate::hash::check_canonical;
-use crate::plan::Plan;
+use crate::plan::{Plan, PlanError};
 use crate::scheme::{PARAMETER_BYTES, Scheme};
-use crate::units::KeyId;
+use crate::units::{KeyId, Level};
 
 /// The newest format of a key directory. Version 0 is a directory whose creation has begun.
 pub(crate) const FORMAT_VERSION: u32 = 2;
@@ -176,7 +176,14 @@ impl Manifest {
         }
     }
 
-    /// Hash of everything that decides the key's bytes, and of the commitment to the secret.
+    /// The same key with another trim.
+    pub(crate) fn trimmed(self, trim: Level) -> Result<Self, PlanError> {
+        let plan = self.plan.trimmed(trim)?;
+        Ok(Self { plan, ..self })
+    }
+
+    /// Hash of everything that decides the key's bytes, and of the commitment to the secret. The trim says how many of
+    /// them are stored, and is not part of it: a key that is trimmed stays the key that its layer files name.
     pub(crate) fn binding(&self) -> [u8; 32] {
         let stored = self.plan.stored();
         let id = self.scheme().id();
@@ -235,7 +242,7 @@ impl Manifest {
             parameter: hex::encode(self.parameter),
             secret_commitment: hex::encode(self.secret_commitment),
             origin: self.origin,
-            trim: 0,
+            trim: self.plan.trim().0,
             state: self.state(),
             root: self.root().map(hex::encode),
             public_key: self.public_key().map(hex::encode),
@@ -279,13 +286,12 @@ impl Manifest {
 impl ManifestText {
     fn into_manifest(self) -> Result<Manifest, String> {
         let scheme = Scheme::by_id(&self.scheme).map_err(|error| error.to_string())?;
-        let plan = Plan::new(scheme, self.activation_epoch, self.active_epochs).map_err(|error| error.to_string())?;
+        let plan = Plan::new(scheme, self.activation_epoch, self.active_epochs)
+            .and_then(|plan| plan.trimmed(Level(self.trim)))
+            .map_err(|error| error.to_string())?;
         let stored = plan.stored();
         if (stored.start, stored.end) != (self.stored_start, self.stored_end) {
             return Err(format!("stored_start and stored_end must be {stored}"));
-        }
-        if self.trim != 0 {
-            return Err(format!("trim is {} but this program stores every level", self.trim));
         }
         let mut parameter = [0; PARAMETER_BYTES];
         hex::decode_to_slice(&self.parameter, &mut parameter).map_err(|error| format!("parameter: {error}"))?;

@@ -28,11 +28,15 @@ pub(crate) use secret::commitment;
 use crate::failure::attempt;
 use crate::hash::{Kernel, PrfKey, kernel};
 use crate::layers::{LayerError, LayerReader};
+#[cfg(feature = "keygen")]
+use crate::plan::PlanError;
+#[cfg(feature = "keygen")]
+use crate::units::Level;
 
 /// A key directory that exists: what is public about it, and the way to its files.
 ///
 /// Opening one takes no lock and writes nothing.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct KeyDir {
     paths: KeyPaths,
     manifest: Manifest,
@@ -86,6 +90,15 @@ impl KeyDir {
             KeyState::Sealed => Ok(key),
             KeyState::Generating => Err(KeyDirError::NotSealed(path.to_owned())),
         }
+    }
+
+    /// The same key as it will be once it is trimmed to this level.
+    #[cfg(feature = "keygen")]
+    pub(crate) fn trimmed(self, trim: Level) -> Result<Self, PlanError> {
+        Ok(Self {
+            manifest: self.manifest.trimmed(trim)?,
+            ..self
+        })
     }
 
     /// The directory.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::durable::is_temporary;
 use crate::failure::{IoFailure, attempt};
+use crate::files::exists;
 use crate::layers::layer_file;
 use crate::units::Level;
 
@@ -72,6 +73,18 @@ impl KeyPaths {
 
     pub(crate) fn layer(&self, level: Level) -> PathBuf {
         layer_file(&self.layers(), level)
+    }
+
+    /// Layer files of levels below a trim, which a trim that ended early has left.
+    pub(crate) fn left_over_layers(&self, trim: Level) -> Result<Vec<PathBuf>, IoFailure> {
+        let mut left_over = Vec::new();
+        for level in (0..trim.0).map(Level) {
+            let path = self.layer(level);
+            if exists(&path)? {
+                left_over.push(path);
+            }
+        }
+        Ok(left_over)
     }
 
     /// An entry of the directory that a key directory does not have, if there is one.

@@ -29,18 +29,19 @@ impl BatchBuffer {
         }
     }
 
-    /// The slices of the batch with their bytes.
+    /// The slices of the batch that are stored, with their bytes.
     pub(super) fn slices(&self, manifest: &Manifest) -> impl Iterator<Item = (Slice, &[u8])> {
         let plan = manifest.plan();
         let digest_bytes = plan.scheme().digest_bytes();
         let mut rest = &self.bytes[..];
-        plan.batches().levels().map(move |level| {
+        let slices = plan.batches().levels().map(move |level| {
             let nodes = plan.batches().slice(self.batch, level);
             let length = (nodes.end - nodes.start) as usize * digest_bytes;
             let (bytes, after) = rest.split_at(length);
             rest = after;
             (Slice { level, nodes }, bytes)
-        })
+        });
+        slices.skip(usize::from(plan.trim().0))
     }
 }
 

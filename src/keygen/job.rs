@@ -60,10 +60,12 @@ pub struct Summary {
 ///
 /// # Examples
 /// ```
+/// use keymill::plan::Level;
 /// use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, Scheme};
 /// # let parent = tempfile::tempdir()?;
 /// # let directory = parent.path().join("key");
-/// let defaults = KeyDefaults { scheme: Scheme::by_id("leansig-p1-l8-abort-v4-w8")?, epochs: 256 };
+/// let scheme = Scheme::by_id("leansig-p1-l8-abort-v4-w8")?;
+/// let defaults = KeyDefaults { scheme, epochs: 256, trim: Level(0) };
 /// let options = JobOptions { threads: 0, group_batches: 8, memory_bytes: 0 };
 /// let job = KeygenJob::open(&directory, &KeyRequest::default(), &defaults, options, CancelHandle::default())?;
 /// let summary = job.run(&NoProgress)?;
@@ -161,6 +163,7 @@ impl KeygenJob {
         progress.event(Event::Phase(Phase::Folding));
         let root = crown::fold(manifest, kernel, &mut writer, &store, &self.cancel)?;
         progress.event(Event::Phase(Phase::Sealing));
+        store.compact()?;
         let sealed = self.seal(root)?;
         Ok(self.summary(&sealed, Some(epochs_computed)))
     }
@@ -221,7 +224,7 @@ impl KeygenJob {
         let sealed = manifest.clone().sealed(root);
         sealed.write(&paths.manifest())?;
         // Afterwards: whoever resumes an unsealed key has to be able to write its files.
-        for span in sealed.plan().geometry().levels() {
+        for span in sealed.plan().geometry().stored_levels() {
             if let Err(failure) = self.medium.protect(&paths.layer(span.level)) {
                 tracing::warn!("a sealed layer file stays writable: {failure}");
             }

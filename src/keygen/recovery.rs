@@ -48,11 +48,10 @@ fn matches(
     record: &BatchRecord,
     bytes: &mut Vec<u8>,
 ) -> Result<bool, KeygenError> {
-    let levels = plan.batches().levels();
-    if levels.clone().count() != record.slice_crc32.len() {
+    let Some(slice_crc32) = record.of_stored(plan.batches()) else {
         return Ok(false);
-    }
-    for (level, &expected) in levels.zip(&record.slice_crc32) {
+    };
+    for (level, &expected) in plan.batches().stored_levels().zip(slice_crc32) {
         let nodes = plan.batches().slice(batch, level);
         writer.read(&Slice { level, nodes }, bytes)?;
         if crc32fast::hash(bytes) != expected {

@@ -3,8 +3,9 @@
 use super::KeygenError;
 use crate::hash::{PrfKey, draw_key};
 use crate::keydir::{KeyDirError, KeyPaths, Manifest, Origin, Secret, commitment};
-use crate::plan::Plan;
+use crate::plan::{Plan, PlanError};
 use crate::scheme::{PARAMETER_BYTES, Scheme};
+use crate::units::Level;
 
 /// A key as asked for. What is left out is taken from `defaults` for a new key, and from the manifest of one that is
 /// resumed; what is given must not contradict the manifest.
@@ -20,6 +21,8 @@ pub struct KeyRequest {
     pub secret: Option<Secret>,
     /// The public parameter, canonical bytes; needed beside a PRF key.
     pub parameter: Option<[u8; PARAMETER_BYTES]>,
+    /// The lowest level that is stored.
+    pub trim: Option<Level>,
 }
 
 /// What a new key is where the request is silent.
@@ -29,17 +32,20 @@ pub struct KeyDefaults {
     pub scheme: &'static Scheme,
     /// Number of epochs, or as many as the lifetime has from the first epoch on.
     pub epochs: u64,
+    /// The lowest level that is stored; 0 stores all of them.
+    pub trim: Level,
 }
 
 impl KeyRequest {
     /// The plan of a new key.
     ///
     /// # Errors
-    /// [`PlanError`](crate::plan::PlanError) if the epochs are none, or pass the lifetime.
-    pub fn plan(&self, defaults: &KeyDefaults) -> Result<Plan, crate::plan::PlanError> {
+    /// [`PlanError`] if the epochs are none, or pass the lifetime, or if the trim is too high.
+    pub fn plan(&self, defaults: &KeyDefaults) -> Result<Plan, PlanError> {
         let scheme = self.scheme.unwrap_or(defaults.scheme);
         let activation = self.activation_epoch.unwrap_or(0);
-        Plan::or_default(scheme, activation, self.epochs, defaults.epochs)
+        let plan = Plan::or_default(scheme, activation, self.epochs, defaults.epochs)?;
+        plan.trimmed(self.trim.unwrap_or(defaults.trim))
     }
 
     /// Refuses a PRF key without its parameter, and a parameter without a PRF key.
@@ -79,6 +85,9 @@ impl KeyRequest {
     /// Refuses a request that contradicts the manifest of the key that is to be resumed.
     pub(super) fn agrees_with(&self, manifest: &Manifest, paths: &KeyPaths) -> Result<(), KeygenError> {
         let plan = manifest.plan();
+        if let Some(trim) = self.trim {
+            plan.clone().trimmed(trim)?;
+        }
         let contradictions = [
             contradiction("--scheme", self.scheme.map(Scheme::id), &plan.scheme().id()),
             contradiction("--activation-epoch", self.activation_epoch, &plan.activation_epoch()),
@@ -88,6 +97,7 @@ impl KeyRequest {
                 self.parameter.map(hex::encode),
                 &hex::encode(manifest.parameter()),
             ),
+            contradiction("--trim", self.trim, &plan.trim()),
         ];
         if let Some((flag, asked, found)) = contradictions.into_iter().flatten().next() {
             return Err(KeygenError::Contradiction {

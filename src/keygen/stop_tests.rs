@@ -16,6 +16,7 @@ use crate::migrations;
 use crate::plan::Plan;
 use crate::scheme::{PARAMETER_BYTES, Scheme};
 use crate::state::Store;
+use crate::units::Level;
 
 const EINTR: i32 = 4;
 const EIO: i32 = 5;
@@ -149,6 +150,7 @@ fn open(directory: &Path, cancel: &CancelHandle) -> Result<KeygenJob, KeygenErro
     let defaults = KeyDefaults {
         scheme: Scheme::by_id("leansig-p2-l18-top-v64-w8").unwrap(),
         epochs: 4 * 1024,
+        trim: Level(0),
     };
     let options = JobOptions {
         threads: 2,

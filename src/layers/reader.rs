@@ -18,7 +18,7 @@ use crate::units::{KeyId, Level, NodeIndex, Slice};
 /// Reads nodes of a sealed key. Needs neither the secret nor the checkpoint store.
 #[derive(Debug)]
 pub struct LayerReader {
-    /// One a level; none for a file that cannot be used, which only `open_usable` lets pass.
+    /// One a level; none for a level that is trimmed, and for a file that cannot be used, which only `open_usable` lets pass.
     layers: Vec<Option<MappedLayer>>,
     digest_bytes: usize,
 }
@@ -76,7 +76,8 @@ impl LayerReader {
     ) -> (Self, Vec<(Level, LayerError)>) {
         let mut unusable = Vec::new();
         let mut layers = Vec::new();
-        for span in geometry.levels() {
+        layers.resize_with(usize::from(geometry.lowest_stored().0), || None);
+        for span in geometry.stored_levels() {
             let path = layer_file(layers_directory, span.level);
             let opened = MappedLayer::open(&path, &Header::new(key_id, span, digest_bytes), prepare);
             layers.push(opened.map_err(|error| unusable.push((span.level, error))).ok());

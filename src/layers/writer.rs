@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{Header, LayerError, LayerFile, Medium, layer_file};
 use crate::plan::{LAYER_HEADER_BYTES, LevelSpan, Plan};
-use crate::units::{KeyId, Slice};
+use crate::units::{KeyId, Level, Slice};
 
 /// Nodes that are synced in one call. A level of a large key has gigabytes, and a call in flight cannot be abandoned.
 const SYNC_NODES: u64 = 1 << 17;
@@ -19,6 +19,8 @@ struct OpenLayer {
 /// Writes, syncs and reads back nodes of any level.
 pub(crate) struct LayerWriter {
     layers: Vec<OpenLayer>,
+    /// Level of the first of them.
+    lowest: Level,
     digest_bytes: u64,
 }
 
@@ -32,7 +34,7 @@ impl LayerWriter {
     ) -> Result<Self, LayerError> {
         let digest_bytes = plan.scheme().digest_bytes();
         let mut layers = Vec::new();
-        for span in plan.geometry().levels() {
+        for span in plan.geometry().stored_levels() {
             let path = layer_file(layers_directory, span.level);
             let header = Header::new(key_id, span, digest_bytes);
             let file = medium.open(&path, header.file_bytes())?;
@@ -47,6 +49,7 @@ impl LayerWriter {
         }
         Ok(Self {
             layers,
+            lowest: plan.trim(),
             digest_bytes: digest_bytes as u64,
         })
     }
@@ -54,7 +57,7 @@ impl LayerWriter {
     /// Reads a slice, as written so far, into `bytes`, which becomes as long as the slice.
     pub(crate) fn read(&self, slice: &Slice, bytes: &mut Vec<u8>) -> Result<(), LayerError> {
         let offsets = self.offsets(slice);
-        let layer = &self.layers[usize::from(slice.level.0)];
+        let layer = &self.layers[self.position(slice.level)];
         bytes.resize((offsets.end - offsets.start) as usize, 0);
         Ok(layer.file.read(offsets.start, bytes)?)
     }
@@ -62,14 +65,16 @@ impl LayerWriter {
     /// Writes a slice; not durable before [`sync`](Self::sync).
     pub(crate) fn write(&mut self, slice: &Slice, bytes: &[u8]) -> Result<(), LayerError> {
         let offsets = self.offsets(slice);
-        let layer = &mut self.layers[usize::from(slice.level.0)];
+        let position = self.position(slice.level);
+        let layer = &mut self.layers[position];
         Ok(layer.file.write(offsets.start, bytes)?)
     }
 
     /// Makes a slice durable.
     pub(crate) fn sync(&mut self, slice: &Slice) -> Result<(), LayerError> {
         let offsets = self.offsets(slice);
-        let layer = &mut self.layers[usize::from(slice.level.0)];
+        let position = self.position(slice.level);
+        let layer = &mut self.layers[position];
         Ok(layer.file.sync(offsets)?)
     }
 
@@ -91,12 +96,18 @@ impl LayerWriter {
     /// Gives up the memory of a synced slice.
     pub(crate) fn release(&mut self, slice: &Slice) -> Result<(), LayerError> {
         let offsets = self.offsets(slice);
-        let layer = &mut self.layers[usize::from(slice.level.0)];
+        let position = self.position(slice.level);
+        let layer = &mut self.layers[position];
         Ok(layer.file.release(offsets)?)
     }
 
+    fn position(&self, level: Level) -> usize {
+        debug_assert!(level >= self.lowest);
+        usize::from(level.0 - self.lowest.0)
+    }
+
     fn offsets(&self, slice: &Slice) -> Range<u64> {
-        let layer = &self.layers[usize::from(slice.level.0)];
+        let layer = &self.layers[self.position(slice.level)];
         debug_assert!(slice.nodes.start >= layer.first_index && slice.nodes.end <= layer.first_index + layer.count);
         let offset = |node: u64| LAYER_HEADER_BYTES + (node - layer.first_index) * self.digest_bytes;
         offset(slice.nodes.start)..offset(slice.nodes.end)

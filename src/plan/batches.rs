@@ -23,6 +23,11 @@ impl Batches {
     /// The batches of a geometry.
     pub fn new(geometry: Geometry) -> Self {
         let root_level = Level(BATCH_LEVELS.min(geometry.root_level().0));
+        Self::with_roots_at(root_level, geometry)
+    }
+
+    /// The blocks of epochs below each node of another level: as batches, but of `2^root_level` epochs.
+    pub(crate) fn with_roots_at(root_level: Level, geometry: Geometry) -> Self {
         let epochs = geometry.epochs();
         let indices = epochs.start >> root_level.0..((epochs.end - 1) >> root_level.0) + 1;
         Self {
@@ -71,12 +76,18 @@ impl Batches {
         }
     }
 
-    /// Levels that a batch writes, from the leaves to its root.
+    /// Levels that a batch computes, from the leaves to its root.
     pub fn levels(&self) -> impl DoubleEndedIterator<Item = Level> + Clone + use<> {
         (0..=self.root_level.0).map(Level)
     }
 
-    /// The nodes of `level` that a batch owns and writes, one contiguous piece of the level's file.
+    /// Those of its levels that a batch writes, from the lowest that is stored to its root.
+    pub fn stored_levels(&self) -> impl ExactSizeIterator<Item = Level> + Clone + use<> {
+        let lowest = self.geometry.lowest_stored().0;
+        (0..self.root_level.0 + 1 - lowest).map(move |above| Level(lowest + above))
+    }
+
+    /// The nodes of `level` that a batch owns, one contiguous piece of the level's file if it has one.
     pub fn slice(&self, batch: BatchIndex, level: Level) -> Range<u64> {
         let block = self.block(batch, level);
         if level == self.root_level {
@@ -89,6 +100,11 @@ impl Batches {
     /// Nodes in all slices of a whole batch.
     pub fn nodes_max(&self) -> usize {
         (2 << self.root_level.0) - 1
+    }
+
+    /// Nodes in those slices of a whole batch that are stored.
+    pub fn stored_nodes_max(&self) -> usize {
+        (2 << (self.root_level.0 - self.geometry.lowest_stored().0)) - 1
     }
 
     fn block(&self, batch: BatchIndex, level: Level) -> Range<u64> {

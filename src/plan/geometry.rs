@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::units::{Epoch, EpochRange, Level, NodeIndex};
+use crate::units::{Epoch, EpochRange, Level, NodeIndex, Slice};
 
 /// The nodes of one level.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,7 +11,8 @@ pub struct LevelSpan {
     pub level: Level,
     /// Nodes that are computed: leaves, or parents of the level below.
     pub computed: Range<u64>,
-    /// Nodes that are stored: the computed ones, and a filler on either side where a sibling is missing.
+    /// Nodes that are stored, unless the level is trimmed: the computed ones, and a filler on either side where a sibling
+    /// is missing.
     pub stored: Range<u64>,
 }
 
@@ -43,6 +44,7 @@ impl LevelSpan {
 pub struct Geometry {
     epochs: EpochRange,
     levels: Vec<LevelSpan>,
+    lowest_stored: Level,
 }
 
 impl Geometry {
@@ -56,7 +58,16 @@ impl Geometry {
             levels.push(std::mem::replace(&mut span, above));
         }
         levels.push(span);
-        Self { epochs, levels }
+        Self {
+            epochs,
+            levels,
+            lowest_stored: Level(0),
+        }
+    }
+
+    /// The same tree, of which levels below this one are computed but not stored.
+    pub(crate) fn trimmed(self, lowest_stored: Level) -> Self {
+        Self { lowest_stored, ..self }
     }
 
     /// The stored interval.
@@ -74,9 +85,30 @@ impl Geometry {
         &self.levels[usize::from(level.0)]
     }
 
+    /// The part of a slice that is no filler.
+    pub(crate) fn computed(&self, slice: &Slice) -> Slice {
+        let computed = &self.level(slice.level).computed;
+        // Of a slice with fillers only there is nothing, at one of its ends.
+        let start = computed.start.clamp(slice.nodes.start, slice.nodes.end);
+        Slice {
+            level: slice.level,
+            nodes: start..computed.end.clamp(start, slice.nodes.end),
+        }
+    }
+
     /// All levels, from the leaves upward.
     pub fn levels(&self) -> &[LevelSpan] {
         &self.levels
+    }
+
+    /// The lowest level that is stored: 0, unless the key is trimmed.
+    pub fn lowest_stored(&self) -> Level {
+        self.lowest_stored
+    }
+
+    /// The levels that have a layer file.
+    pub fn stored_levels(&self) -> &[LevelSpan] {
+        &self.levels[usize::from(self.lowest_stored.0)..]
     }
 
     /// All fillers in drawing order: level by level from the lowest.

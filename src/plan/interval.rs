@@ -1,9 +1,9 @@
 //! The interval of epochs that a key stores, from the interval that was asked for (spec "Key generation", rule 1).
 
 use crate::scheme::Scheme;
-use crate::units::EpochRange;
+use crate::units::{EpochRange, Level};
 
-/// The epochs asked for cannot be had.
+/// The key that was asked for cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     /// `--epochs 0`.
@@ -23,6 +23,18 @@ pub enum PlanError {
         scheme: &'static str,
         /// Epochs of the whole lifetime.
         lifetime: u64,
+    },
+    /// The trim would leave out levels that every key stores.
+    #[error(
+        "a trim of {trim} is too high: keys of {scheme} store every level from {limit} on, so it may be at most {limit}"
+    )]
+    TrimTooHigh {
+        /// The lowest level that was to be stored.
+        trim: Level,
+        /// The level of the batches' roots.
+        limit: Level,
+        /// Scheme identifier.
+        scheme: &'static str,
     },
 }
 

@@ -69,7 +69,7 @@ impl MemoryPlan {
             threads,
             group_batches: group_batches as usize,
             anonymous_bytes: fixed_bytes + group_batches * per_group_batch,
-            file_bytes: GROUPS_IN_FLIGHT * group_batches * batch_bytes,
+            file_bytes: GROUPS_IN_FLIGHT * group_batches * plan.batch_stored_bytes() as u64,
         })
     }
 }

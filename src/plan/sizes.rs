@@ -4,15 +4,18 @@ use super::batches::Batches;
 use super::geometry::{Geometry, LevelSpan};
 use super::interval::{PlanError, stored_interval};
 use crate::scheme::Scheme;
-use crate::units::EpochRange;
+use crate::units::{EpochRange, Level};
 
 /// Bytes of the header that every layer file begins with: one page, so that nodes start at a page boundary.
 pub const LAYER_HEADER_BYTES: u64 = 4096;
 
-/// Bytes of the checkpoint store for one batch: about what RocksDB holds for a record, its log and one compaction.
-const STATE_BYTES_PER_BATCH: u64 = 512;
-/// Bytes of the checkpoint store beside its records: logs, options files, a compaction in progress, and some to spare.
-const STATE_BYTES_BASE: u64 = 16 << 20;
+/// Bytes that RocksDB takes for a record, beside its checksums, and for each of these.
+const RECORD_BYTES: u64 = 16;
+const CHECKSUM_BYTES: u64 = 5;
+/// A record can stand in two files while these are compacted into one, and some space to spare.
+const RECORD_COPIES: u64 = 3;
+/// Bytes of the checkpoint store beside its records: logs, options files, and some to spare.
+const STATE_BYTES_BASE: u64 = 8 << 20;
 /// Manifest, secret and lock.
 const SMALL_FILES_BYTES: u64 = 64 << 10;
 
@@ -66,6 +69,32 @@ impl Plan {
         Self::new(scheme, activation, epochs.unwrap_or(default_epochs.min(left)))
     }
 
+    /// The same key with another trim: levels below `trim` are computed, but not stored.
+    ///
+    /// # Errors
+    /// [`PlanError::TrimTooHigh`] if that is above the roots of the batches.
+    pub fn trimmed(self, trim: Level) -> Result<Self, PlanError> {
+        let limit = self.batches.root_level();
+        if trim > limit {
+            return Err(PlanError::TrimTooHigh {
+                trim,
+                limit,
+                scheme: self.scheme.id(),
+            });
+        }
+        let geometry = self.batches.geometry().clone().trimmed(trim);
+        Ok(Self {
+            batches: Batches::new(geometry),
+            ..self
+        })
+    }
+
+    /// The lowest level that is stored; what is below is computed from the secret when it is needed. 0 for a key that is
+    /// not trimmed.
+    pub fn trim(&self) -> Level {
+        self.geometry().lowest_stored()
+    }
+
     /// The scheme.
     pub fn scheme(&self) -> &'static Scheme {
         self.scheme
@@ -108,17 +137,24 @@ impl Plan {
 
     /// Bytes of all layer files.
     pub fn layer_bytes(&self) -> u64 {
-        let levels = self.geometry().levels();
+        let levels = self.geometry().stored_levels();
         levels.iter().map(|span| self.layer_file_bytes(span)).sum()
     }
 
     /// Bytes of everything, with an allowance for the checkpoint store.
     pub fn disk_bytes(&self) -> u64 {
-        self.layer_bytes() + SMALL_FILES_BYTES + STATE_BYTES_BASE + self.batches.count() * STATE_BYTES_PER_BATCH
+        let record_bytes = RECORD_BYTES + self.batches.stored_levels().len() as u64 * CHECKSUM_BYTES;
+        let state_bytes = STATE_BYTES_BASE + RECORD_COPIES * self.batches.count() * record_bytes;
+        self.layer_bytes() + SMALL_FILES_BYTES + state_bytes
     }
 
     /// Bytes of one batch's nodes, all levels.
     pub fn batch_bytes(&self) -> usize {
         self.batches.nodes_max() * self.scheme.digest_bytes()
+    }
+
+    /// Bytes of those of one batch's nodes that are stored.
+    pub fn batch_stored_bytes(&self) -> usize {
+        self.batches.stored_nodes_max() * self.scheme.digest_bytes()
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::keydir::KeyDirError;
 use crate::layers::LayerError;
 use crate::time::utc;
-use crate::units::{Epoch, EpochRange};
+use crate::units::{Epoch, EpochRange, Level, NodeIndex};
 
 /// A sealed key cannot give what was asked of it.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +51,36 @@ pub enum SigningError {
         epoch: Epoch,
         /// The key directory.
         directory: PathBuf,
+    },
+    /// What the secret gives is not what is stored above it.
+    #[error(
+        "node {node} of level {level} in '{}' is not what the secret gives for the epochs {epochs} below it: the layer \
+         file is damaged; 'keymill repair {}' mends it",
+        .directory.join(format!("layers/{:02}.nodes", .level.0)).display(), .directory.display()
+    )]
+    DamagedBlock {
+        /// The lowest level that is stored.
+        level: Level,
+        /// The node that differs.
+        node: NodeIndex,
+        /// The epochs below it.
+        epochs: EpochRange,
+        /// The key directory.
+        directory: PathBuf,
+    },
+    /// The key is trimmed, and its secret cannot be read.
+    #[error(
+        "the key in '{}' is trimmed: its levels below {trim} are not stored, and each path is computed from the secret in \
+         part; {source}",
+        .directory.display()
+    )]
+    SecretNeeded {
+        /// The key directory.
+        directory: PathBuf,
+        /// The lowest level that is stored.
+        trim: Level,
+        /// Why it cannot be read.
+        source: KeyDirError,
     },
     /// The manifest's public key is not one.
     #[error("the public key in the manifest of '{}' is not one: {source}", .directory.display())]

@@ -11,6 +11,7 @@ mod stream_tests;
 #[cfg(test)]
 #[cfg(feature = "keygen")]
 mod tests;
+mod trimmed;
 mod verify;
 
 pub use error::SigningError;

@@ -1,11 +1,12 @@
-//! Authentication paths from disk: neither the secret nor the checkpoint store is needed.
+//! Authentication paths from disk. The checkpoint store is not needed, and the secret only if the key is trimmed.
 
 use std::path::Path;
 
+use super::trimmed::Trimmed;
 use super::{PathStream, SigningError};
 use crate::hash::{Kernel, check_canonical};
 use crate::keydir::{KeyDir, Manifest};
-use crate::layers::LayerReader;
+use crate::layers::{LayerError, LayerReader};
 use crate::units::{Epoch, Level, NodeIndex};
 
 /// A leaf and the siblings that lead from it to the root.
@@ -30,6 +31,8 @@ impl AuthenticationPath {
 pub struct PathReader {
     key: KeyDir,
     layers: LayerReader,
+    /// For a trimmed key: what its lowest levels are computed from.
+    trimmed: Option<Trimmed>,
     kernel: Box<dyn Kernel>,
     root: Vec<u8>,
 }
@@ -38,14 +41,29 @@ impl PathReader {
     /// Opens the sealed key in a directory.
     ///
     /// # Errors
-    /// [`SigningError`] if it is not a sealed key, or if a layer file is missing, cut, or another key's.
+    /// [`SigningError`] if it is not a sealed key, or if a layer file is missing, cut, or another key's; of a trimmed key
+    /// also if the secret is.
     pub fn open(directory: &Path) -> Result<Self, SigningError> {
         let key = KeyDir::open_sealed(directory)?;
-        let manifest = key.manifest();
+        let trim = key.manifest().plan().trim();
+        match Self::of(key) {
+            // A trim that ran meanwhile has deleted what the manifest of a moment ago names.
+            Err(SigningError::Layer(LayerError::Missing(_)))
+                if KeyDir::open_sealed(directory)?.manifest().plan().trim() != trim =>
+            {
+                Self::open(directory)
+            }
+            opened => opened,
+        }
+    }
+
+    /// A reader of the layer files that a key's manifest names.
+    pub(crate) fn of(key: KeyDir) -> Result<Self, SigningError> {
         let layers = key.layers()?;
         Ok(Self {
-            root: manifest.root().unwrap_or_default().to_vec(),
+            root: key.manifest().root().unwrap_or_default().to_vec(),
             kernel: key.kernel(),
+            trimmed: Trimmed::open(&key)?,
             layers,
             key,
         })
@@ -72,7 +90,8 @@ impl PathReader {
     /// The path of an epoch, checked against the root.
     ///
     /// # Errors
-    /// [`SigningError::OutsideKey`], or [`SigningError::Damaged`] if what is stored does not lead to the root.
+    /// [`SigningError::OutsideKey`], or [`SigningError::Damaged`] or [`SigningError::DamagedBlock`] if what is stored does
+    /// not lead to the root.
     pub fn path(&self, epoch: Epoch) -> Result<AuthenticationPath, SigningError> {
         let path = self.unchecked_path(epoch)?;
         let mut node = path.leaf.clone();
@@ -92,14 +111,22 @@ impl PathReader {
         PathStream::new(self)
     }
 
-    /// The path of an epoch as it stands in the files: a plain copy of `h + 1` digests.
+    /// The path of an epoch as it stands in the files: a plain copy of `h + 1` digests. Of a trimmed key, those that are not
+    /// stored are computed, unless that was done for an epoch of the same block just before.
     ///
     /// # Errors
-    /// [`SigningError::OutsideKey`].
+    /// [`SigningError::OutsideKey`], or [`SigningError::DamagedBlock`] if the node above those that were computed differs.
     pub fn unchecked_path(&self, epoch: Epoch) -> Result<AuthenticationPath, SigningError> {
         let plan = self.manifest().plan();
+        self.epoch(epoch.0.into())?;
+        let block = match &self.trimmed {
+            Some(trimmed) => Some(trimmed.block(epoch, &self.key, self.kernel(), &self.layers)?),
+            None => None,
+        };
         let node = |level: Level, node: NodeIndex| {
-            self.layers.node(level, node).ok_or_else(|| SigningError::OutsideKey {
+            let computed = block.as_ref().and_then(|block| block.node(level, node));
+            let node = computed.or_else(|| self.layers.node(level, node));
+            node.ok_or_else(|| SigningError::OutsideKey {
                 epoch: epoch.0.into(),
                 stored: plan.stored(),
             })

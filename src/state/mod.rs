@@ -8,9 +8,10 @@ mod records;
 #[cfg(feature = "keygen")]
 mod store;
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use crate::failure::IoFailure;
+use crate::failure::{IoFailure, advice};
 
 pub(crate) use ledger::{LedgerExtent, LedgerHead, LedgerRecord};
 pub use records::ProgressRecord;
@@ -61,4 +62,18 @@ pub enum StateError {
         /// Binding in the store, in hex.
         found: String,
     },
+}
+
+impl StateError {
+    /// A call of RocksDB's that failed. It hands on the system's words and not its error number.
+    #[cfg(feature = "keygen")]
+    fn failed(call: &'static str, path: PathBuf, message: String) -> Self {
+        let known = [
+            ("No space left on device", ErrorKind::StorageFull),
+            ("File too large", ErrorKind::FileTooLarge),
+        ];
+        let found = known.into_iter().find(|(words, _)| message.contains(words));
+        let message = message + found.map_or("", |(_, kind)| advice(kind));
+        Self::Failed { call, path, message }
+    }
 }

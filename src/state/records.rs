@@ -8,14 +8,29 @@ use std::marker::PhantomData;
 use serde::de::{DeserializeOwned, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::plan::Batches;
+
 const RECORD_VERSION: u8 = 1;
 
 /// A batch whose slices are durable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BatchRecord {
-    /// CRC-32 of the batch's slice of each level, from the leaves upward.
+    /// CRC-32 of the batch's slice of each level that was stored when the record was made, from the lowest up to the
+    /// batch's root.
     #[serde(deserialize_with = "list")]
     pub(crate) slice_crc32: Vec<u32>,
+}
+
+impl BatchRecord {
+    /// The checksums of the levels that these batches store now, which are the last ones: a key that was trimmed has
+    /// records of more levels. `None` if it cannot be a record of such a batch.
+    pub(crate) fn of_stored(&self, batches: &Batches) -> Option<&[u32]> {
+        let (stored, all) = (batches.stored_levels().len(), batches.levels().count());
+        let recorded = self.slice_crc32.len();
+        (stored..=all)
+            .contains(&recorded)
+            .then(|| &self.slice_crc32[recorded - stored..])
+    }
 }
 
 /// A level above the batches that is durable.

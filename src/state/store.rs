@@ -1,6 +1,5 @@
 //! RocksDB: options, column families, reads and the synced write.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,7 +13,6 @@ use serde::de::DeserializeOwned;
 use super::StateError;
 use super::ledger::{LedgerHead, LedgerRecord};
 use super::records::{self, BatchRecord, CrownRecord, ProgressRecord};
-use crate::failure::advice;
 use crate::files::{exists, is_directory, make_directory, open_each_file};
 use crate::units::{BatchIndex, Epoch, Level};
 
@@ -201,6 +199,17 @@ impl Store {
             keys.iter().for_each(|key| batch.delete_cf(batches, key));
             self.write_synced(batch)
         })
+    }
+
+    /// Writes what the log and several small files hold into few files: what is on disk of a store that has had thousands of
+    /// commits is several times its records.
+    pub(crate) fn compact(&self) -> Result<(), StateError> {
+        for name in existing_families(&self.path)? {
+            let family = self.db.cf_handle(&name).ok_or_else(|| self.damaged_record(&name))?;
+            attempt("flushing", &self.path, || self.db.flush_cf(family))?;
+            self.db.compact_range_cf(family, None::<&[u8]>, None::<&[u8]>);
+        }
+        Ok(())
     }
 
     /// Reads everything in the store once, so that damage in any part of it is found.
@@ -401,17 +410,5 @@ fn classified(call: &'static str, path: &Path, error: &rocksdb::Error) -> StateE
     if is_damage && !nothing_to_lose {
         return StateError::Damaged { path, message };
     }
-    let message = with_advice(message);
-    StateError::Failed { call, path, message }
-}
-
-/// RocksDB hands on the system's words and not its error number.
-fn with_advice(message: String) -> String {
-    let known = [
-        ("No space left on device", io::ErrorKind::StorageFull),
-        ("File too large", io::ErrorKind::FileTooLarge),
-    ];
-    let found = known.into_iter().find(|(words, _)| message.contains(words));
-    let advice = found.map_or("", |(_, kind)| advice(kind));
-    message + advice
+    StateError::failed(call, path, message)
 }

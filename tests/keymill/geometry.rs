@@ -28,6 +28,17 @@ fn naive_levels(h: u8, start: u64, end: u64) -> Vec<(BTreeSet<u64>, BTreeSet<u64
     levels
 }
 
+/// A key of one of the smallest schemes, trimmed to any level that is allowed.
+fn trimmed_plans() -> impl Strategy<Value = (Plan, Plan)> {
+    (0u64..256).prop_flat_map(|activation| {
+        (1..=256 - activation, 0u8..=8).prop_map(move |(epochs, trim)| {
+            let scheme = Scheme::by_id("leansig-p1-l8-abort-v4-w8").unwrap();
+            let plan = Plan::new(scheme, activation, epochs).unwrap();
+            (plan.clone().trimmed(Level(trim)).unwrap(), plan)
+        })
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -41,6 +52,22 @@ proptest! {
         }
         let fillers: Vec<(u8, u64)> = geometry.fillers().map(|(level, node)| (level.0, node.0)).collect();
         prop_assert_eq!(fillers, fillers_needed(h, start, end));
+    }
+
+    #[test]
+    fn a_trimmed_key_stores_the_same_levels_from_its_trim_on((trimmed, whole) in trimmed_plans()) {
+        let trim = trimmed.trim();
+        prop_assert_eq!(trimmed.geometry().levels(), whole.geometry().levels());
+        let kept = &whole.geometry().levels()[usize::from(trim.0)..];
+        prop_assert_eq!(trimmed.geometry().stored_levels(), kept);
+        let bytes: u64 = kept.iter().map(|span| whole.layer_file_bytes(span)).sum();
+        prop_assert_eq!(trimmed.layer_bytes(), bytes);
+        prop_assert!(trimmed.disk_bytes() >= bytes && trimmed.disk_bytes() <= whole.disk_bytes());
+        let levels: Vec<Level> = trimmed.batches().stored_levels().collect();
+        prop_assert_eq!(levels, (trim.0..=8).map(Level).collect::<Vec<_>>());
+        let nodes = kept.iter().map(|span| 256 >> span.level.0).sum::<usize>();
+        prop_assert_eq!(trimmed.batches().stored_nodes_max(), nodes);
+        prop_assert!(trimmed.trimmed(Level(9)).is_err());
     }
 
     #[test]

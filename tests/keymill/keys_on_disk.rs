@@ -4,7 +4,7 @@ use std::path::Path;
 
 use keymill::interop::ssz::Signature;
 use keymill::keydir::Secret;
-use keymill::plan::Epoch;
+use keymill::plan::{Epoch, Level};
 use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, PathReader, Scheme, Signer};
 
 use crate::layers_on_disk::layer_files;
@@ -29,8 +29,13 @@ fn make(directory: &Path, key: &Key, options: JobOptions) -> Vec<u8> {
         epochs: Some(key.num_active_epochs),
         secret: Some(Secret::Seed(key.rng_seed)),
         parameter: None,
+        trim: None,
     };
-    let defaults = KeyDefaults { scheme, epochs: 1 };
+    let defaults = KeyDefaults {
+        scheme,
+        epochs: 1,
+        trim: Level(0),
+    };
     let job = KeygenJob::open(directory, &request, &defaults, options, CancelHandle::default()).unwrap();
     job.run(&NoProgress).unwrap().public_key
 }
@@ -130,7 +135,11 @@ fn a_prf_key_and_parameter_make_the_same_key_again() {
             parameter: Some([1; 20]),
             ..KeyRequest::default()
         };
-        let defaults = KeyDefaults { scheme, epochs: 32 };
+        let defaults = KeyDefaults {
+            scheme,
+            epochs: 32,
+            trim: Level(0),
+        };
         let job = KeygenJob::open(
             &parent.path().join(name),
             &request,

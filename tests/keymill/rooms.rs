@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// The modules in the order in which they may import each other: only from lines above their own.
-const ORDER: [&[&str]; 12] = [
+const ORDER: [&[&str]; 13] = [
     &["faults", "text", "time", "units"],
     &["failure"],
     &["files"],
@@ -11,10 +11,11 @@ const ORDER: [&[&str]; 12] = [
     &["hash", "plan"],
     &["interop", "layers", "state"],
     &["keydir"],
-    &["ledger"],
+    &["ledger", "subtree"],
     &["migrations"],
     &["keygen", "signing"],
     &["audit"],
+    &["trim"],
     &["cli", "config", "hostile", "main", "lib"],
 ];
 

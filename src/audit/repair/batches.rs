@@ -163,7 +163,7 @@ impl Repair<'_> {
         let mut pending = recorded.pending(batches).peekable();
         if pending.peek().is_some() {
             // Nodes that are right need not have been made durable by whoever wrote them.
-            self.sync_levels(self.tree.plan().geometry().levels())?;
+            self.sync_levels(self.tree.plan().geometry().stored_levels())?;
         }
         while pending.peek().is_some() {
             self.go_on()?;

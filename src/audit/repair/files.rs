@@ -16,7 +16,7 @@ pub(super) fn restore(key: &KeyDir, medium: &dyn Medium, disk: &Disk) -> Result<
         sync_directory(paths.root())?;
     }
     let mut restored = Vec::new();
-    for span in manifest.plan().geometry().levels() {
+    for span in manifest.plan().geometry().stored_levels() {
         let header = Header::new(manifest.key_id(), span, manifest.scheme().digest_bytes());
         let file = paths.layer(span.level);
         if let Some(what) = layers::mend(medium, disk, &file, &header)? {
@@ -31,7 +31,7 @@ pub(super) fn restore(key: &KeyDir, medium: &dyn Medium, disk: &Disk) -> Result<
 
 /// Lets the files of a sealed key be written.
 pub(super) fn open_for_writing(key: &KeyDir) -> Result<(), RepairError> {
-    for span in key.manifest().plan().geometry().levels() {
+    for span in key.manifest().plan().geometry().stored_levels() {
         layers::make_writable(&key.paths().layer(span.level))?;
     }
     Ok(())
@@ -42,7 +42,7 @@ pub(super) fn protect(key: &KeyDir, medium: &dyn Medium) -> Result<(), RepairErr
     if key.manifest().state() == KeyState::Generating {
         return Ok(());
     }
-    for span in key.manifest().plan().geometry().levels() {
+    for span in key.manifest().plan().geometry().stored_levels() {
         layers::protect_again(medium, &key.paths().layer(span.level))?;
     }
     Ok(())

@@ -7,6 +7,7 @@ mod no_stall;
 mod power_cut;
 mod power_cut_medium;
 mod quick_kernel;
+mod size;
 #[expect(
     clippy::duplicate_mod,
     reason = "the property run has this file as well, being compiled into the library's and the program's tests"
@@ -37,6 +38,7 @@ fn open(directory: &Path, medium: Box<dyn Medium>, cancel: CancelHandle) -> Resu
     let defaults = KeyDefaults {
         scheme,
         epochs: BATCHES * 1024,
+        trim: Level(0),
     };
     let options = JobOptions {
         threads: 2,
@@ -57,7 +59,7 @@ fn run_quick(directory: &Path, medium: Box<dyn Medium>) -> Result<Summary, Keyge
 }
 
 fn run_watched(directory: &Path, medium: Box<dyn Medium>, progress: &dyn Progress) -> Result<Summary, KeygenError> {
-    open(directory, medium, CancelHandle::default())?.run_with(&Quick, progress)
+    open(directory, medium, CancelHandle::default())?.run_with(&Quick { digest_bytes: 28 }, progress)
 }
 
 fn layers(directory: &Path) -> Vec<Vec<u8>> {

@@ -5,11 +5,12 @@ use crate::units::{Epoch, Level, NodeIndex};
 
 /// In place of a hash: every digest depends on its place and on every byte below it, which is all that a test of the
 /// storage needs.
-pub(super) struct Quick;
+pub(super) struct Quick {
+    pub(super) digest_bytes: usize,
+}
 
 /// Canonical elements are below 2^31 - 2^24 + 1.
 const ELEMENT_MASK: u32 = 0x3fff_ffff;
-const DIGEST_BYTES: usize = 28;
 
 fn fill(digest: &mut [u8], mut state: u64) {
     for element in digest.chunks_exact_mut(4) {
@@ -27,14 +28,14 @@ impl Kernel for Quick {
 
     fn leaves(&self, prf_key: &PrfKey, first: Epoch, leaves: &mut [u8]) {
         let key = u64::from(crc32fast::hash(prf_key.expose())) << 32;
-        for (epoch, leaf) in (first.0..).zip(leaves.chunks_exact_mut(DIGEST_BYTES)) {
+        for (epoch, leaf) in (first.0..).zip(leaves.chunks_exact_mut(self.digest_bytes)) {
             fill(leaf, key | u64::from(epoch));
         }
     }
 
     fn parents(&self, level: Level, first: NodeIndex, children: &[u8], parents: &mut [u8]) {
-        let pairs = children.chunks_exact(2 * DIGEST_BYTES);
-        for ((node, parent), pair) in (first.0..).zip(parents.chunks_exact_mut(DIGEST_BYTES)).zip(pairs) {
+        let pairs = children.chunks_exact(2 * self.digest_bytes);
+        for ((node, parent), pair) in (first.0..).zip(parents.chunks_exact_mut(self.digest_bytes)).zip(pairs) {
             let below = u64::from(crc32fast::hash(pair)) << 32;
             fill(parent, below ^ (u64::from(level.0) << 24) ^ node);
         }

@@ -60,8 +60,18 @@ fn epochs_that_are_no_number_are_refused_with_an_example() {
 }
 
 #[test]
-fn leaving_levels_out_is_refused_as_long_as_it_is_not_there() {
-    refused_tiny("--trim 3", 2).says(&["--trim", "'3'", "0 is the only value"]);
+fn a_trim_above_the_roots_of_the_batches_is_refused_with_the_limit() {
+    for (trim, limit) in [
+        ("9", "at most 8"),
+        ("255", "at most 8"),
+        ("256", "0 to 10"),
+        ("x", "0 to 10"),
+    ] {
+        refused_tiny(&format!("--trim {trim}"), 2).says(&["trim", trim, limit]);
+    }
+    let place = Place::new();
+    let refused = place.run(&format!("plan --scheme {LONG} --trim 11"));
+    refused.exits(2).says(&["11", "at most 10", LONG]);
 }
 
 #[test]
@@ -194,7 +204,7 @@ fn plan_refuses_what_keygen_refuses() {
         .says(&["--epochs is 0"]);
     place.run(&format!("{line} --epochs 257")).exits(2).says(&["lifetime"]);
     place.run(&format!("{line} --memory 1K")).exits(4).says(&["1024 bytes"]);
-    place.run(&format!("{line} --trim 3")).exits(2).says(&["--trim"]);
+    place.run(&format!("{line} --trim 9")).exits(2).says(&["at most 8"]);
     place
         .run(&format!("plan --scheme {LONG} --epochs 2^19"))
         .exits(2)

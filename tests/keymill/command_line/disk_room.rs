@@ -68,7 +68,7 @@ impl Drop for SmallDisk {
 #[test]
 fn too_little_disk_is_refused_before_anything_is_written_with_both_figures() {
     let place = Place::new();
-    let Some(_disk) = SmallDisk::mounted(&place.path("disk"), "24M") else {
+    let Some(_disk) = SmallDisk::mounted(&place.path("disk"), "20M") else {
         return;
     };
     let flags = format!("--scheme {LONG} --epochs 2^18");
@@ -86,7 +86,7 @@ fn too_little_disk_is_refused_before_anything_is_written_with_both_figures() {
             panic!("not two figures\n{}", outcome.all());
         };
         assert!(needed >= plan["disk_bytes"].as_u64().unwrap(), "{}", outcome.all());
-        assert!((1 << 20..=24 << 20).contains(&free), "{}", outcome.all());
+        assert!((1 << 20..=20 << 20).contains(&free), "{}", outcome.all());
     }
     assert!(!place.path("disk/key").exists());
     assert_eq!(std::fs::read_dir(place.path("disk/empty")).unwrap().count(), 0);

@@ -20,6 +20,7 @@ mod secrecy;
 mod settings;
 mod signals;
 mod streams;
+mod trimming;
 mod two_processes;
 mod unready_directories;
 mod verifying;

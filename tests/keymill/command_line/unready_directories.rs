@@ -16,6 +16,7 @@ fn questions() -> Vec<String> {
         "status key",
         "migrate key",
         "migrate key --dry-run",
+        "trim key --level 1",
     ];
     std::iter::once(sign).chain(more.map(str::to_owned)).collect()
 }

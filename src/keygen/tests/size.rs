@@ -1,0 +1,83 @@
+//! What a large trimmed key takes on disk: while it is made, and for good.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::in_memory;
+use super::quick_kernel::Quick;
+use crate::keygen::{CancelHandle, Event, JobOptions, KeyDefaults, KeyRequest, KeygenJob, Progress};
+use crate::scheme::Scheme;
+use crate::units::Level;
+
+/// Groups between two looks at the directory.
+const GROUPS_UNSEEN: u64 = 8;
+
+/// Bytes of all blocks below a directory.
+fn occupied_bytes(directory: &Path) -> u64 {
+    let entries = std::fs::read_dir(directory).unwrap().flatten();
+    let bytes = entries.filter_map(|entry| {
+        // RocksDB may have deleted it meanwhile.
+        let metadata = entry.metadata().ok()?;
+        Some(match metadata.is_dir() {
+            true => occupied_bytes(&entry.path()),
+            false => metadata.blocks() * 512,
+        })
+    });
+    bytes.sum()
+}
+
+/// Looks at the directory now and then.
+struct Watch {
+    directory: PathBuf,
+    groups: AtomicU64,
+    bytes_max: AtomicU64,
+}
+
+impl Progress for Watch {
+    fn event(&self, event: Event) {
+        let is_time = match event {
+            Event::Committed { .. } => self
+                .groups
+                .fetch_add(1, Ordering::Relaxed)
+                .is_multiple_of(GROUPS_UNSEEN),
+            Event::Phase(_) => true,
+            _ => false,
+        };
+        if is_time {
+            self.bytes_max
+                .fetch_max(occupied_bytes(&self.directory), Ordering::Relaxed);
+        }
+    }
+}
+
+#[test]
+fn a_key_of_2_to_the_26_epochs_trimmed_to_level_8_fits_20_megabytes() {
+    let parent = in_memory();
+    let directory = parent.path().join("key");
+    let defaults = KeyDefaults {
+        scheme: Scheme::by_id("leansig-p1-l32-abort-v46-w8").unwrap(),
+        epochs: 1 << 26,
+        trim: Level(8),
+    };
+    // So that much of what was committed last stands in RocksDB's log when the key is finished.
+    let options = JobOptions {
+        threads: 2,
+        group_batches: 256,
+        memory_bytes: 0,
+    };
+    let request = KeyRequest::default();
+    let job = KeygenJob::open(&directory, &request, &defaults, options, CancelHandle::default()).unwrap();
+    let needed_bytes = job.manifest().plan().disk_bytes();
+    let watch = Watch {
+        directory: directory.clone(),
+        groups: AtomicU64::new(0),
+        bytes_max: AtomicU64::new(0),
+    };
+    job.run_with(&Quick { digest_bytes: 32 }, &watch).unwrap();
+    let (bytes, bytes_max) = (occupied_bytes(&directory), watch.bytes_max.into_inner());
+    assert!(bytes < 20_000_000, "{bytes} bytes");
+    // What `plan` says is enough while it is made, and not far from the truth.
+    assert!(bytes_max <= needed_bytes, "{bytes_max} of {needed_bytes} bytes");
+    assert!(needed_bytes <= 2 * bytes, "{needed_bytes} bytes for {bytes}");
+}

@@ -1,0 +1,76 @@
+//! The part of a path that a trimmed key does not store: computed from the secret, a block of epochs at a time.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::SigningError;
+use crate::hash::{Kernel, PrfKey};
+use crate::keydir::KeyDir;
+use crate::layers::LayerReader;
+use crate::plan::Batches;
+use crate::subtree::{Subtree, SubtreeSource};
+use crate::units::{BatchIndex, Epoch, Level, NodeIndex};
+
+/// What paths of a trimmed key need beside its layer files: the secret, and the block that was computed last.
+pub(super) struct Trimmed {
+    prf_key: PrfKey,
+    /// Each below a node of the lowest level that is stored.
+    blocks: Batches,
+    last: Mutex<Option<(BatchIndex, Arc<Subtree>)>>,
+}
+
+impl Trimmed {
+    /// Reads the secret of a key that is trimmed; `None` for one that stores every level.
+    pub(super) fn open(key: &KeyDir) -> Result<Option<Self>, SigningError> {
+        let plan = key.manifest().plan();
+        if plan.trim() == Level(0) {
+            return Ok(None);
+        }
+        let prf_key = key.prf_key().map_err(|source| SigningError::SecretNeeded {
+            directory: key.path().to_owned(),
+            trim: plan.trim(),
+            source,
+        })?;
+        Ok(Some(Self {
+            prf_key,
+            blocks: Batches::with_roots_at(plan.trim(), plan.geometry().clone()),
+            last: Mutex::default(),
+        }))
+    }
+
+    /// The nodes below the trim that stand above or beside an epoch of the key. They are compared with the node that is
+    /// stored above them.
+    pub(super) fn block(
+        &self,
+        epoch: Epoch,
+        key: &KeyDir,
+        kernel: &dyn Kernel,
+        layers: &LayerReader,
+    ) -> Result<Arc<Subtree>, SigningError> {
+        let level = self.blocks.root_level();
+        let index = u64::from(epoch.0) >> level.0;
+        let block = BatchIndex(index);
+        // The lock is not held while a block is computed: a thread of rayon's that waits for its share of that can be given
+        // another path to compute meanwhile, and would wait for itself.
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((_, subtree)) = last.filter(|(known, _)| *known == block) {
+            return Ok(subtree);
+        }
+        let source = SubtreeSource {
+            manifest: key.manifest(),
+            kernel,
+            prf_key: &self.prf_key,
+        };
+        let subtree = Arc::new(source.grow(&self.blocks, block, level));
+        if layers.node(level, NodeIndex(index)) != Some(subtree.top()) {
+            let epochs = self.blocks.epochs(block);
+            return Err(SigningError::DamagedBlock {
+                level,
+                node: NodeIndex(index),
+                epochs,
+                directory: key.path().to_owned(),
+            });
+        }
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((block, Arc::clone(&subtree)));
+        Ok(subtree)
+    }
+}

@@ -1,0 +1,48 @@
+//! Why a key was not trimmed.
+
+use std::path::PathBuf;
+
+use crate::failure::IoFailure;
+use crate::keydir::KeyDirError;
+use crate::plan::PlanError;
+use crate::signing::SigningError;
+use crate::state::StateError;
+use crate::units::Level;
+
+/// A key was not trimmed, or not to the end; the same trim again finishes it.
+#[derive(Debug, thiserror::Error)]
+pub enum TrimError {
+    /// No key can be trimmed so far.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The directory is not that of a finished key, or locked.
+    #[error(transparent)]
+    KeyDir(#[from] KeyDirError),
+    /// The secret cannot be used.
+    #[error("a trimmed key needs its secret for every path, so nothing was trimmed: {0}")]
+    Secret(#[source] KeyDirError),
+    /// The levels are gone already.
+    #[error(
+        "the key in '{}' is trimmed to level {present}, and the levels below are deleted. To have levels from {asked} on again, \
+         make the key in another directory, by 'keymill keygen' with --trim {asked} and the same secret, scheme and epochs; or \
+         put back the manifest.toml of before the trim, if there is a copy, and run 'keymill repair {}'",
+        .directory.display(), .directory.display()
+    )]
+    Lower {
+        /// The key directory.
+        directory: PathBuf,
+        /// The lowest level that is stored.
+        present: Level,
+        /// The level asked for.
+        asked: Level,
+    },
+    /// A path cannot be computed as it would have to be afterwards.
+    #[error("nothing was trimmed: {0}")]
+    Path(#[from] SigningError),
+    /// The checkpoint store failed.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A call failed.
+    #[error(transparent)]
+    Io(#[from] IoFailure),
+}

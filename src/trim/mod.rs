@@ -1,0 +1,150 @@
+//! Trimming a finished key: its lowest levels are deleted, and from then on computed from the secret for each path.
+
+mod error;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+pub use error::TrimError;
+
+use crate::failure::attempt;
+use crate::files::{make_directory, sync_directory};
+use crate::keydir::{DirectoryLock, KeyDir};
+use crate::plan::Batches;
+use crate::signing::PathReader;
+use crate::state::{BatchRecord, StateError, Store};
+use crate::units::{Epoch, EpochRange, Level};
+
+/// Records that are shortened in one synced write.
+const RECORDS_IN_ONE_WRITE: usize = 4096;
+
+/// What a trim did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrimReport {
+    /// The lowest level that was stored before.
+    pub before: Level,
+    /// The lowest level that is stored now.
+    pub level: Level,
+    /// The blocks of epochs that were computed from the secret and led to the nodes that stay and to the root.
+    pub blocks_compared: Vec<EpochRange>,
+    /// Layer files that were deleted, those that an earlier trim had left among them.
+    pub files_removed: Vec<PathBuf>,
+}
+
+/// Deletes the levels below `level` of the finished key in a directory.
+///
+/// Before anything is changed, the paths of its first, its middle and its last epoch are computed as they will be
+/// afterwards: from the secret up to `level`, whose stored node they have to agree with, and from there to the root.
+///
+/// A trim that ended early, in whatever way, leaves a key that can be used, and is finished by another one.
+///
+/// # Errors
+/// [`TrimError`] if the key is not finished or is locked, if it has been trimmed higher, if `level` is above the roots of
+/// the batches, or if the secret is missing or what stays does not follow from it. Nothing has then been changed.
+pub fn trim(directory: &Path, level: Level) -> Result<TrimReport, TrimError> {
+    let key = ready(KeyDir::open_sealed(directory)?, level)?;
+    let _lock = DirectoryLock::take(&key.paths().lock())?;
+    key.paths().remove_temporaries()?;
+    // Once more, now that nobody else can be writing it.
+    let key = KeyDir::open_sealed(directory)?;
+    let before = key.manifest().plan().trim();
+    let key = ready(key, level)?;
+    let blocks_compared = match level > before {
+        true => compare_blocks(&key)?,
+        false => Vec::new(),
+    };
+    let store = Store::open(&key.paths().state(), &key.manifest().binding())?;
+    if level > before {
+        // From here on nobody looks for the levels below, whether or not they have been deleted.
+        key.manifest().write(&key.paths().manifest())?;
+    }
+    let files_removed = remove_layers(&key)?;
+    shorten_records(&store, key.manifest().plan().batches())?;
+    store.compact()?;
+    Ok(TrimReport {
+        before,
+        level,
+        blocks_compared,
+        files_removed,
+    })
+}
+
+/// The key as it will be, if it can be trimmed to this level.
+fn ready(key: KeyDir, level: Level) -> Result<KeyDir, TrimError> {
+    let present = key.manifest().plan().trim();
+    let directory = key.path().to_owned();
+    let trimmed = key.trimmed(level)?;
+    match level < present {
+        true => Err(TrimError::Lower {
+            directory,
+            present,
+            asked: level,
+        }),
+        false => Ok(trimmed),
+    }
+}
+
+/// Computes blocks of epochs from the secret, at both ends of the key and in its middle, and makes sure that they lead to
+/// the nodes that stay above them, and on to the root. Gives the blocks.
+fn compare_blocks(key: &KeyDir) -> Result<Vec<EpochRange>, TrimError> {
+    key.prf_key().map_err(TrimError::Secret)?;
+    let reader = PathReader::of(key.clone())?;
+    let (level, stored) = (key.manifest().plan().trim(), key.manifest().plan().stored());
+    let mut blocks: Vec<EpochRange> = Vec::new();
+    for number in [stored.start, stored.start + stored.count() / 2, stored.end - 1] {
+        let epoch = Epoch(number as u32);
+        if blocks.iter().any(|block| block.contains(epoch)) {
+            continue;
+        }
+        reader.path(epoch)?;
+        let start = number >> level.0 << level.0;
+        blocks.push(EpochRange {
+            start: start.max(stored.start),
+            end: (start + (1 << level.0)).min(stored.end),
+        });
+    }
+    Ok(blocks)
+}
+
+/// Takes the checksums of levels that are not stored any more from the batch records. Nobody reads them, but in a key with
+/// few levels they would be most of what is on disk of the checkpoints.
+fn shorten_records(store: &Store, batches: &Batches) -> Result<(), StateError> {
+    let progress = store.progress()?;
+    let mut shortened = Vec::new();
+    // What the iterator gives is the store as it is now.
+    for entry in store.batches()? {
+        let (batch, record) = entry?;
+        match record.of_stored(batches) {
+            Some(stored) if stored.len() < record.slice_crc32.len() => {
+                let slice_crc32 = stored.to_vec();
+                shortened.push((batch, BatchRecord { slice_crc32 }));
+            }
+            // A record that is none of this key's is for 'check' to find.
+            _ => {}
+        }
+        if shortened.len() == RECORDS_IN_ONE_WRITE {
+            store.commit_batches(&shortened, &progress)?;
+            shortened.clear();
+        }
+    }
+    match shortened.is_empty() {
+        true => Ok(()),
+        false => store.commit_batches(&shortened, &progress),
+    }
+}
+
+/// Deletes the layer files of all levels that the key does not store any more.
+fn remove_layers(key: &KeyDir) -> Result<Vec<PathBuf>, TrimError> {
+    let paths = key.paths();
+    let layers = paths.layers();
+    // Refuses a link in its place, behind which files of something else could lie.
+    make_directory(&layers)?;
+    let files = paths.left_over_layers(key.manifest().plan().trim())?;
+    for file in &files {
+        attempt("unlink", file, || std::fs::remove_file(file))?;
+    }
+    // Always: a trim that was killed may have deleted files whose names are still on the disk.
+    sync_directory(&layers)?;
+    Ok(files)
+}
