@@ -1,12 +1,12 @@
 //! Hash chains, walked in lanes (spec "Permutation modes" and "Tweaks").
 
 use p3_field::PrimeCharacteristicRing;
-use p3_symmetric::Permutation;
 
 use super::PRIME;
 use super::field::{Aligned, F, WIDTH};
 use super::lanes::{Lanes, tweak_lanes};
 use super::layout::{Layout, TWEAK_ELEMENTS};
+use super::node::compress_in_place;
 use crate::scheme::PARAMETER_ELEMENTS;
 use crate::scheme::tweak::{CHAIN_INDEX_STRIDE, CHAIN_POSITION_STRIDE, chain_base};
 use crate::units::Epoch;
@@ -28,12 +28,10 @@ impl<'a, L: Layout, const N: usize> ChainStep<'a, L, N> {
     #[inline(always)]
     pub(super) fn take(&self, tweak: [L::Lanes; TWEAK_ELEMENTS], value: &mut [L::Lanes; N]) {
         let at = L::chain_positions(N);
-        let mut input = self.input;
-        input[at.tweak..at.tweak + TWEAK_ELEMENTS].copy_from_slice(&tweak);
-        input[at.value..at.value + N].copy_from_slice(value);
-        let mut state = Aligned(input);
-        self.permutation.permute_mut(&mut state.0);
-        *value = std::array::from_fn(|i| state.0[i].plus(input[i]));
+        let mut state = Aligned(self.input);
+        state.0[at.tweak..at.tweak + TWEAK_ELEMENTS].copy_from_slice(&tweak);
+        state.0[at.value..at.value + N].copy_from_slice(value);
+        *value = compress_in_place(self.permutation, &mut state);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use p3_field::{PackedValue, PrimeCharacteristicRing, PrimeField32};
 
-use super::field::{F, Packed, WIDTH, from_montgomery, read_elements, write_elements};
+use super::field::{F, Packed, WIDTH, from_montgomery, read_elements};
 use super::serial::tweak_digits;
 
 /// [`WIDTH`] field elements that are computed with side by side.
@@ -115,8 +115,11 @@ pub(super) fn read_lanes<'a, A: Lanes, const N: usize>(digest: impl Fn(usize) ->
 
 /// Writes lane after lane, each lane's elements canonically, until `bytes` is full.
 pub(super) fn write_lanes<A: Lanes, const N: usize>(elements: &[A; N], bytes: &mut [u8]) {
+    let numbers = elements.map(|element| element.canonical());
     for (lane, digest) in bytes.chunks_exact_mut(4 * N).enumerate() {
-        write_elements(&lane_of(elements, lane), digest);
+        for (place, numbers) in digest.as_chunks_mut().0.iter_mut().zip(&numbers) {
+            *place = numbers[lane].to_le_bytes();
+        }
     }
 }
 

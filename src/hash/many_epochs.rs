@@ -5,7 +5,7 @@ use super::field::{LANES, PACKS, WIDTH};
 use super::lanes::{broadcast, read_lanes, tweak_lanes, write_lanes};
 use super::layout::Layout;
 use super::node::parent;
-use super::prf::{Input, PrfKey};
+use super::prf::{Input, Instances, PrfKey};
 use super::sponge::Sponge;
 use super::xmss::{Xmss, leaf_tweak};
 use crate::scheme::tweak;
@@ -14,9 +14,10 @@ use crate::units::{Epoch, Level, NodeIndex};
 impl<L: Layout, const N: usize> Xmss<L, N> {
     pub(super) fn leaves_of(&self, prf_key: &PrfKey, first: Epoch, leaves: &mut [u8]) {
         let input = Input::chain_starts(prf_key);
+        let mut instances = input.instances();
         for (block, out) in leaves.chunks_mut(LANES * 4 * N).enumerate() {
             let block_first = Epoch(first.0.wrapping_add((block * LANES) as u32));
-            let digests = self.leaf_block(&input, block_first);
+            let digests = self.leaf_block(&mut instances, block_first);
             for (pack, out) in digests.iter().zip(out.chunks_mut(WIDTH * 4 * N)) {
                 write_lanes(pack, out);
             }
@@ -25,7 +26,7 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
 
     /// The leaves of one block of epochs. Chain ends go straight into the sponge, so nothing but a chain's value and
     /// the sponge's state is held.
-    fn leaf_block(&self, input: &Input, first: Epoch) -> [[L::Lanes; N]; PACKS] {
+    fn leaf_block(&self, chain_starts: &mut Instances<'_>, first: Epoch) -> [[L::Lanes; N]; PACKS] {
         // Lanes past the end of the lifetime wrap around and are thrown away.
         let epoch = |lane: usize| Epoch(first.0.wrapping_add(lane as u32));
         let step = self.chain_step();
@@ -38,7 +39,7 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
             sponge
         });
         for chain in 0..self.scheme.chains() {
-            let mut values: [[L::Lanes; N]; PACKS] = input.elements(|lane| epoch(lane).0, |_| chain as u64);
+            let mut values: [[L::Lanes; N]; PACKS] = chain_starts.elements(|lane| epoch(lane).0, |_| chain as u64);
             for pack in 0..PACKS {
                 let value = &mut values[pack];
                 tweaks[pack].walk_whole_chain(&step, chain, self.scheme.chain_length(), value);

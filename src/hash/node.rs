@@ -7,16 +7,29 @@ use super::lanes::Lanes;
 use super::layout::TWEAK_ELEMENTS;
 use crate::scheme::PARAMETER_ELEMENTS;
 
-/// Permutes, adds the input again, and keeps the first `M` elements.
+/// Permutes, adds the input again, and keeps the first `M` elements. Leaves the state as the permutation does.
+#[inline(always)]
+pub(super) fn compress_in_place<A, P, const W: usize, const M: usize>(
+    permutation: &P,
+    state: &mut Aligned<[A; W]>,
+) -> [A; M]
+where
+    A: Lanes,
+    P: Permutation<[A; W]>,
+{
+    let input: [A; M] = std::array::from_fn(|i| state.0[i]);
+    permutation.permute_mut(&mut state.0);
+    std::array::from_fn(|i| state.0[i].plus(input[i]))
+}
+
+/// [`compress_in_place`] of an input of width 24.
 #[inline(always)]
 pub(super) fn compress<A, P, const M: usize>(permutation: &P, input: [A; 24]) -> [A; M]
 where
     A: Lanes,
     P: Permutation<[A; 24]>,
 {
-    let mut state = Aligned(input);
-    permutation.permute_mut(&mut state.0);
-    std::array::from_fn(|i| state.0[i].plus(input[i]))
+    compress_in_place(permutation, &mut Aligned(input))
 }
 
 /// The parent of two digests: the input order is the same in both layouts.

@@ -23,12 +23,13 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
         message: &[u8; MESSAGE_BYTES],
     ) -> Option<Codeword> {
         let input = Input::rho(prf_key, epoch, message);
+        let mut instances = input.instances();
         let rho_elements = self.scheme.rho_elements();
         let hash_input = MessageInput::new::<L>(&self.parameter, rho_elements, epoch, message);
         let mut positions = vec![0; self.scheme.chains()];
         let attempts_max = self.scheme.attempts_max();
         for first in (0..attempts_max).step_by(LANES) {
-            let rhos: [[L::Lanes; RHO_ELEMENTS_MAX]; PACKS] = input.elements(|_| 0, |lane| first + lane as u64);
+            let rhos: [[L::Lanes; RHO_ELEMENTS_MAX]; PACKS] = instances.elements(|_| 0, |lane| first + lane as u64);
             for (pack, rhos) in rhos.iter().enumerate() {
                 let hashes = hash_input.hash_attempts::<L>(self.width_24, &rhos[..rho_elements]);
                 for lane in self.encoder.candidates(&hashes) {
@@ -58,10 +59,11 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
 
     pub(super) fn revealed(&self, prf_key: &PrfKey, epoch: Epoch, positions: &[u16], values: &mut [u8]) {
         let input = Input::chain_starts(prf_key);
+        let mut instances = input.instances();
         let mut walks = Vec::with_capacity(positions.len());
         for (block, positions) in positions.chunks(LANES).enumerate() {
             let first = block * LANES;
-            let starts: [[L::Lanes; N]; PACKS] = input.elements(|_| epoch.0, |lane| (first + lane) as u64);
+            let starts: [[L::Lanes; N]; PACKS] = instances.elements(|_| epoch.0, |lane| (first + lane) as u64);
             let starts = starts.iter().flat_map(canonical_lanes);
             for ((chain, &position), start) in (first..).zip(positions).zip(starts) {
                 walks.push(Walk::new(epoch, chain, 0, position, start));

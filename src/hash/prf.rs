@@ -7,7 +7,7 @@ use p3_keccak::{KeccakF, VECTOR_LEN};
 use p3_symmetric::Permutation;
 use zeroize::{Zeroize, ZeroizeOnDrop, optimization_barrier};
 
-use super::field::{LANES, PACKS};
+use super::field::{Aligned, LANES, PACKS};
 use super::lanes::{Lanes, reduce_word};
 use crate::scheme::MESSAGE_BYTES;
 use crate::units::Epoch;
@@ -88,18 +88,41 @@ impl Input {
         }
     }
 
+    /// Room to compute instances of this input.
+    pub(super) fn instances(&self) -> Instances<'_> {
+        Instances {
+            input: self,
+            states: Aligned([[[0; VECTOR_LEN]; STATE_WORDS]; GROUPS]),
+        }
+    }
+}
+
+/// Words of a Keccak state.
+const STATE_WORDS: usize = 25;
+/// Keccak vectors in a block.
+const GROUPS: usize = LANES / VECTOR_LEN;
+
+/// As many instances as a block has, side by side. Their states are wiped when dropped: Keccak is a permutation, so
+/// whoever finds a state can go back from it to the key.
+pub(super) struct Instances<'a> {
+    input: &'a Input,
+    states: Aligned<[[[u64; VECTOR_LEN]; STATE_WORDS]; GROUPS]>,
+}
+
+impl Instances<'_> {
     /// `N` elements an instance: `epoch(lane)` is or-ed into the epoch's place, `counter(lane)` into the counter's.
     #[inline(always)]
     pub(super) fn elements<A: Lanes, const N: usize>(
-        &self,
+        &mut self,
         epoch: impl Fn(usize) -> u32,
         counter: impl Fn(usize) -> u64,
     ) -> [[A; N]; PACKS] {
-        let mut states = [[[0u64; VECTOR_LEN]; 25]; LANES / VECTOR_LEN];
-        for (group, state) in states.iter_mut().enumerate() {
-            for (word, value) in state.iter_mut().zip(self.words) {
+        let input = self.input;
+        for (group, state) in self.states.0.iter_mut().enumerate() {
+            for (word, value) in state.iter_mut().zip(input.words) {
                 *word = [value; VECTOR_LEN];
             }
+            state[RATE_WORDS..].fill([0; VECTOR_LEN]);
             let lane = |i: usize| group * VECTOR_LEN + i;
             let mut fill = |word: usize, bits: &dyn Fn(usize) -> u64| {
                 for (i, place) in state[word].iter_mut().enumerate() {
@@ -107,28 +130,30 @@ impl Input {
                 }
             };
             fill(EPOCH_WORD, &|lane| u64::from(epoch(lane).swap_bytes()) << 8);
-            fill(self.counter_word, &|lane| counter(lane).swap_bytes() << 40);
-            fill(self.counter_word + 1, &|lane| counter(lane).swap_bytes() >> 24);
+            fill(input.counter_word, &|lane| counter(lane).swap_bytes() << 40);
+            fill(input.counter_word + 1, &|lane| counter(lane).swap_bytes() >> 24);
             KeccakF.permute_mut(state);
         }
-        let mut reduced = [[0u32; LANES]; N];
-        for (element, reduced) in reduced.iter_mut().enumerate() {
-            for (state, reduced) in states.iter().zip(reduced.chunks_exact_mut(VECTOR_LEN)) {
-                let (high, low) = (&state[2 * element], &state[2 * element + 1]);
-                for i in 0..VECTOR_LEN {
-                    reduced[i] = reduce_word(A::WORD_WEIGHTS, high[i].swap_bytes(), low[i].swap_bytes());
+        let mut elements = [[A::ZERO; N]; PACKS];
+        for element in 0..N {
+            let mut reduced = [0; LANES];
+            for (state, reduced) in self.states.0.iter().zip(reduced.chunks_exact_mut(VECTOR_LEN)) {
+                let halves = state[2 * element].iter().zip(&state[2 * element + 1]);
+                for (reduced, (high, low)) in reduced.iter_mut().zip(halves) {
+                    *reduced = reduce_word(A::WORD_WEIGHTS, high.swap_bytes(), low.swap_bytes());
                 }
             }
-        }
-        let mut elements = [[A::ZERO; N]; PACKS];
-        for (element, reduced) in reduced.iter().enumerate() {
             for (place, words) in elements.iter_mut().zip(reduced.as_chunks().0) {
                 place[element] = A::from_reduced(words);
             }
         }
-        // Keccak is a permutation: whoever finds a state can go back from it to the key.
-        states = [[[0; VECTOR_LEN]; 25]; LANES / VECTOR_LEN];
-        optimization_barrier(&states);
         elements
+    }
+}
+
+impl Drop for Instances<'_> {
+    fn drop(&mut self) {
+        self.states.0 = [[[0; VECTOR_LEN]; STATE_WORDS]; GROUPS];
+        optimization_barrier(&self.states.0);
     }
 }

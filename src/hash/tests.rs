@@ -51,7 +51,7 @@ fn the_first_attempt_of_every_recorded_step_is_made_again() {
         for step in entry["steps"].as_array().unwrap() {
             let epoch = Epoch(step["epoch"].as_u64().unwrap() as u32);
             let input = Input::rho(&prf_key, epoch, &bytes(&step["message"]));
-            let lanes: [[Packed; 7]; super::field::PACKS] = input.elements(|_| 0, |lane| lane as u64);
+            let lanes: [[Packed; 7]; super::field::PACKS] = input.instances().elements(|_| 0, |lane| lane as u64);
             let mut rho = vec![0; scheme.rho_bytes()];
             write_elements(&lane_of(&lanes[0], 0), &mut rho);
             assert_eq!(hex::encode(&rho), step["rho_attempt_0"].as_str().unwrap());
