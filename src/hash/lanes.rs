@@ -126,6 +126,7 @@ pub(super) fn write_lanes<A: Lanes, const N: usize>(elements: &[A; N], bytes: &m
 /// `2^32, 2^64, 2^96, 2^128` mod p: the weights of a 128-bit word's low-first 32-bit limbs for elements in canonical form,
 /// times the factor of 2^32 that a Montgomery reduction removes. Like those for Montgomery form they add up to less than
 /// 2^32, so that the weighted sum of four limbs fits 64 bits.
+#[cfg(all(target_feature = "avx512f", target_feature = "fma"))]
 pub(super) const CANONICAL_WEIGHTS: [u64; 4] = [0x01ff_fffe, 0x17f7_efe4, 0x18af_7f37, 0x423d_7c8c];
 const LOW_HALF: u64 = 0xffff_ffff;
 

@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use p3_field::PrimeCharacteristicRing;
-
 use super::field::{F, WIDTH, base_p_digits, read_elements, tweak_digits};
 use super::lanes::{Lanes, broadcast};
 use super::layout::{Layout, MESSAGE_ELEMENTS, TWEAK_ELEMENTS};
@@ -26,7 +24,7 @@ impl MessageInput {
         message: &[u8; MESSAGE_BYTES],
     ) -> Self {
         let at = L::message_positions(rho_elements);
-        let mut input = [F::ZERO; 24];
+        let mut input = [F::default(); 24];
         input[at.parameter..at.parameter + PARAMETER_ELEMENTS].copy_from_slice(parameter);
         input[at.tweak..at.tweak + TWEAK_ELEMENTS].copy_from_slice(&tweak_digits(tweak::message(epoch)));
         let message: [_; MESSAGE_ELEMENTS] = base_p_digits(message);
