@@ -42,6 +42,7 @@ pub(super) fn cubed(x: Vector) -> Vector {
 }
 
 /// `x^3 - x`, of at most `p / 2` more than `x`. For numbers of up to 2^40.
+#[cfg(target_feature = "avx512f")]
 #[inline(always)]
 pub(super) fn cube_difference(x: Vector) -> Vector {
     let [cube, rest] = cube_in_parts(x);
