@@ -17,7 +17,7 @@ use std::time::Instant;
 use keymill::hash::{Kernel, PrfKey, kernel};
 use keymill::keydir::Secret;
 use keymill::plan::{Epoch, Level, NodeIndex};
-use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, Scheme};
+use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, Plan, Scheme};
 use measure::median;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -79,7 +79,9 @@ struct Round {
 }
 
 fn round(arguments: &Arguments, threads: usize) -> Result<Round, Box<dyn Error>> {
-    let share = (arguments.epochs / KERNEL_SHARE).max(1 << BATCH_LEVELS);
+    let share = (arguments.epochs / KERNEL_SHARE)
+        .max(1)
+        .next_multiple_of(1 << BATCH_LEVELS);
     let before = measured(|| run_kernel(arguments.scheme, threads, share))?;
     let job = measured(|| run_job(arguments, threads))?;
     let after = measured(|| run_kernel(arguments.scheme, threads, share))?;
@@ -181,6 +183,9 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
             id => parsed.scheme = Scheme::by_id(id)?,
         }
     }
+    // As the key's interval is cut and widened.
+    let epochs = parsed.epochs.min(parsed.scheme.lifetime());
+    parsed.epochs = Plan::new(parsed.scheme, 0, epochs)?.stored().count();
     Ok(parsed)
 }
 

@@ -164,6 +164,10 @@ fn cold(directory: &Path) -> Result<(), Box<dyn Error>> {
         path_pages.push(major_faults()? - opened);
         open_pages.push(opened - before);
     }
+    if path_pages.iter().all(|&pages| pages == 0.0) {
+        println!("cold: nothing was read; the key is in memory, on tmpfs for example (--key takes one on a disk)");
+        return Ok(());
+    }
     let most = |pages: Vec<f64>| pages.into_iter().fold(0.0, f64::max);
     println!(
         "cold, any epoch: at most {} pages to open the key, then at most {} a path in {:.0} us (median of {COLD_PATHS})",

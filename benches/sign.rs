@@ -19,6 +19,7 @@ use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyDir, KeyRequest, KeygenJ
 use measure::{median, processor_us};
 use schemes::asked_schemes;
 
+/// Epochs that sign; a test scheme has fewer.
 const EPOCHS: u64 = 1000;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -35,9 +36,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn measure(scheme: &'static Scheme) -> Result<(), Box<dyn Error>> {
     let parent = tempfile::tempdir()?;
     let directory = parent.path().join("key");
+    let epochs = EPOCHS.min(scheme.lifetime());
     let defaults = KeyDefaults {
         scheme,
-        epochs: EPOCHS,
+        epochs,
         trim: Level(0),
     };
     let options = JobOptions {
@@ -52,7 +54,7 @@ fn measure(scheme: &'static Scheme) -> Result<(), Box<dyn Error>> {
     let (kernel, prf_key) = (key.kernel(), key.prf_key()?);
     let mut signer = Signer::open(&directory)?;
     let mut figures: [Vec<f64>; 5] = Default::default();
-    for number in 0..EPOCHS {
+    for number in 0..epochs {
         let epoch = signer.paths().epoch(number)?;
         let message = [number as u8; 32];
         let started = Instant::now();

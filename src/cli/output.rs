@@ -1,7 +1,8 @@
 //! Writing results: to standard output, or to a file.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -10,6 +11,7 @@ use clap::{Args, ValueEnum};
 use keymill::failure::advice;
 use serde::Serialize;
 use signal_hook::consts::SIGXFSZ;
+use tempfile::Builder;
 
 use super::failure::Failure;
 
@@ -46,14 +48,8 @@ impl OutArguments {
             return Ok(());
         };
         // A file that is not there yet lies where its directory does.
-        let parent = || {
-            path.parent()
-                .filter(|parent| *parent != Path::new(""))
-                .unwrap_or(Path::new("."))
-        };
-        let place = path
-            .canonicalize()
-            .or_else(|_| parent().canonicalize().map(|parent| parent.join("file")));
+        let in_parent = || parent_of(path).canonicalize().map(|parent| parent.join("file"));
+        let place = path.canonicalize().or_else(|_| in_parent());
         let Ok(place) = place else {
             return Ok(());
         };
@@ -75,16 +71,44 @@ impl OutArguments {
             return write(&mut writer).and_then(|()| writer.flush().map_err(|error| broken(&error)));
         };
         self.check()?;
-        let file = File::create(path).map_err(|error| failed(path, &error))?;
-        let mut writer = Noting {
-            writer: BufWriter::new(file),
-            error: None,
-        };
-        let written = write(&mut writer);
-        match writer.error.take().or_else(|| writer.writer.flush().err()) {
-            Some(error) => Err(failed(path, &error)),
-            None => written,
+        let found = std::fs::symlink_metadata(path).ok();
+        if found.as_ref().is_some_and(|found| !found.is_file()) {
+            // A device or a pipe is written to; a link leads to what is written.
+            let file = File::create(path).map_err(|error| failed(path, &error))?;
+            return write_noting(file, path, write);
         }
+        // The old file stays what it is until the new one is complete.
+        let draft = Builder::new()
+            .prefix(".keymill-")
+            .permissions(found.map_or(Permissions::from_mode(0o666), |found| found.permissions()))
+            .tempfile_in(parent_of(path))
+            .map_err(|error| failed(path, &error))?;
+        let (file, draft) = draft.into_parts();
+        write_noting(file, path, write)?;
+        draft.persist(path).map_err(|error| failed(path, &error.error))
+    }
+}
+
+fn parent_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|parent| *parent != Path::new(""))
+        .unwrap_or(Path::new("."))
+}
+
+/// Writes to an open file; an error of a write names it.
+fn write_noting(
+    file: File,
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut writer = Noting {
+        writer: BufWriter::new(file),
+        error: None,
+    };
+    let written = write(&mut writer);
+    match writer.error.take().or_else(|| writer.writer.flush().err()) {
+        Some(error) => Err(failed(path, &error)),
+        None => written,
     }
 }
 

@@ -49,6 +49,7 @@ fn as_text(report: &TrimReport) -> Vec<String> {
         });
     }
     lines.push(match report.before == level {
+        true if level == Level(0) => "the key is not trimmed: every level is stored".to_owned(),
         true => format!("the key was trimmed to level {level} already"),
         false => format!("trimmed to level {level}"),
     });

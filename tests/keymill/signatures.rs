@@ -109,10 +109,18 @@ impl Signed {
 }
 
 /// An epoch within which the low digit of the chain tweaks wraps: `127 q * 2^24` is `-q` mod p, so it does `q` further on.
+/// That is between two steps of a chain, if a chain has more than one and the lifetime is long enough.
 fn wrapping_epoch(scheme: &Scheme, numbers: &mut Numbers) -> u32 {
     let most = (scheme.lifetime() - 1) / 127;
     let within_chains = (scheme.chains() as u64) << 16;
-    127 * (1 + numbers.below(most.min(within_chains))) as u32
+    let any = 1 + numbers.below(most.min(within_chains));
+    let steps_after_the_first = u64::from(scheme.chain_length()) - 2;
+    if steps_after_the_first == 0 {
+        return 127 * any as u32;
+    }
+    // Chains are 2^16 apart, positions 2^8; the first step leads to position 1.
+    let between = (any & !0xffff) + 257 + numbers.below(steps_after_the_first << 8);
+    127 * if between <= most { between } else { any } as u32
 }
 
 #[test]
@@ -121,7 +129,9 @@ fn every_scheme_signs_and_verifies_as_the_plain_implementation() {
         let seed = 0x51 + scheme.signature_bytes() as u64;
         let mut numbers = Numbers(seed);
         let anywhere = numbers.below(scheme.lifetime()) as u32;
-        for epoch in [anywhere, wrapping_epoch(scheme, &mut numbers)] {
+        // Several, since a chain crosses the wrap either when it is revealed or when it is verified.
+        let wrapping: [u32; 3] = std::array::from_fn(|_| wrapping_epoch(scheme, &mut numbers));
+        for epoch in wrapping.into_iter().chain([anywhere]) {
             let place = format!("{} epoch {epoch} seed {seed}", scheme.id());
             let signed = Signed::new(scheme, epoch, &mut numbers);
             assert_eq!(signed.verdict(scheme), Ok(()), "{place}");

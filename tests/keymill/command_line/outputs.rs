@@ -1,6 +1,6 @@
 //! The forms of what is printed, and files instead of standard output.
 
-use super::fixtures::{LONG, MESSAGE, TINY, changing_nothing, finished_key, nothing_was_made};
+use super::fixtures::{LONG, MESSAGE, TINY, changing_nothing, finished_key, flip_byte, nothing_was_made};
 use super::program::Place;
 use crate::reference::params;
 
@@ -67,6 +67,22 @@ fn many_paths_come_one_a_line_and_in_order() {
     }
     let all = bytes_of(&place, "path key --epoch 0 --count 2^8 --format ssz");
     assert_eq!(all.len(), 256 * path_bytes);
+}
+
+#[test]
+fn a_file_stays_as_it_was_if_the_output_is_not_complete() {
+    let place = Place::new();
+    finished_key(&place, TINY);
+    let directory = place.path("");
+    let entries = || std::fs::read_dir(&directory).unwrap().count();
+    place.file("out", "what was there");
+    let before = entries();
+    // The last epochs' leaves, so that most of the output has been written by then.
+    flip_byte(&place.path("key/layers/00.nodes"), 4096 + 250 * 32);
+    let line = "path key --epoch 0 --count 256 --out out";
+    place.run(line).exits(3).prints_nothing();
+    assert_eq!(std::fs::read(place.path("out")).unwrap(), b"what was there");
+    assert_eq!(entries(), before);
 }
 
 #[test]

@@ -76,7 +76,7 @@ impl<C: Circulant<W>, const W: usize, const R: usize> Poseidon1<C, W, R> {
 }
 
 impl<C: Circulant<W>, const W: usize, const R: usize> Permutation<[Doubles; W]> for Poseidon1<C, W, R> {
-    /// Permutes elements of at most 2^38 and leaves such.
+    /// Permutes elements of at most 2^39 and leaves such.
     fn permute_mut(&self, state: &mut [Doubles; W]) {
         let mut scratch = Scratch::new();
         for (element, &constant) in state.iter_mut().zip(&self.first_constants) {
