@@ -128,10 +128,10 @@ fn a_trim_that_cannot_be_is_refused_with_what_can_be_done() {
         let lower = place.run("trim key --level 3").exits(3).prints_nothing();
         lower.says(&[
             "is trimmed to level 4",
-            "'keymill keygen'",
-            "--trim 3",
-            "same secret",
-            "'keymill repair key'",
+            "manifest.toml of before the trim back and run 'keymill repair key', which keeps the ledger",
+            "'keymill ledger export key --out FILE' and never sign with this directory again",
+            "'keymill keygen' with --trim 3 and the same secret",
+            "'keymill ledger import' and 'keymill ledger init'",
         ]);
         place.run("trim key --level 9").exits(2).says(&["9", "at most 8", TINY]);
         place.run("trim key --level x").exits(2).says(&["--level", "0 to 10"]);
