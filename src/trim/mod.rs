@@ -55,18 +55,20 @@ pub fn trim(directory: &Path, level: Level) -> Result<TrimReport, TrimError> {
         false => Vec::new(),
     };
     let store = Store::open(&key.paths().state(), &key.manifest().binding())?;
-    if level > before {
+    let below = layers_below(&key)?;
+    // A trim that left files may have ended before the name of its manifest was durable: then it is written once more.
+    if level > before || !below.is_empty() {
         // From here on nobody looks for the levels below, whether or not they have been deleted.
         key.manifest().write(&key.paths().manifest())?;
     }
-    let files_removed = remove_layers(&key)?;
+    remove_layers(&key, &below)?;
     shorten_records(&store, key.manifest().plan().batches())?;
     store.compact()?;
     Ok(TrimReport {
         before,
         level,
         blocks_compared,
-        files_removed,
+        files_removed: below,
     })
 }
 
@@ -134,17 +136,18 @@ fn shorten_records(store: &Store, batches: &Batches) -> Result<(), StateError> {
     }
 }
 
-/// Deletes the layer files of all levels that the key does not store any more.
-fn remove_layers(key: &KeyDir) -> Result<Vec<PathBuf>, TrimError> {
-    let paths = key.paths();
-    let layers = paths.layers();
+/// The layer files of all levels that the key does not store any more.
+fn layers_below(key: &KeyDir) -> Result<Vec<PathBuf>, TrimError> {
     // Refuses a link in its place, behind which files of something else could lie.
-    make_directory(&layers)?;
-    let files = paths.left_over_layers(key.manifest().plan().trim())?;
-    for file in &files {
+    make_directory(&key.paths().layers())?;
+    Ok(key.paths().left_over_layers(key.manifest().plan().trim())?)
+}
+
+/// Deletes layer files, durably.
+fn remove_layers(key: &KeyDir, files: &[PathBuf]) -> Result<(), TrimError> {
+    for file in files {
         attempt("unlink", file, || std::fs::remove_file(file))?;
     }
     // Always: a trim that was killed may have deleted files whose names are still on the disk.
-    sync_directory(&layers)?;
-    Ok(files)
+    Ok(sync_directory(&key.paths().layers())?)
 }
