@@ -36,6 +36,8 @@ fn every_call_ends_it(untrimmed: &TestKey, truth: &[AuthenticationPath], made: b
         let calls = calls.lock().unwrap().clone();
         if calls.len() <= number {
             outcome.unwrap();
+            let compacts = calls.iter().any(|call| call.starts_with("compaction on"));
+            assert!(compacts, "{calls:?}");
             return number;
         }
         let case = format!("call {number}, made: {made}: {}", calls[number]);
