@@ -41,7 +41,8 @@ pub struct TrimReport {
 ///
 /// # Errors
 /// [`TrimError`] if the key is not finished or is locked, if it has been trimmed higher, if `level` is above the roots of
-/// the batches, or if the secret is missing or what stays does not follow from it. Nothing has then been changed.
+/// the batches, if the secret is missing or what stays does not follow from it, or if the checkpoint store is damaged.
+/// Nothing has then been changed.
 pub fn trim(directory: &Path, level: Level) -> Result<TrimReport, TrimError> {
     let key = ready(KeyDir::open_sealed(directory)?, level)?;
     let _lock = DirectoryLock::take(&key.paths().lock())?;
@@ -55,6 +56,7 @@ pub fn trim(directory: &Path, level: Level) -> Result<TrimReport, TrimError> {
         false => Vec::new(),
     };
     let store = Store::open(&key.paths().state(), &key.manifest().binding())?;
+    read_through(&store)?;
     let below = layers_below(&key)?;
     // A trim that left files may have ended before the name of its manifest was durable: then it is written once more.
     if level > before || !below.is_empty() {
@@ -107,6 +109,14 @@ fn compare_blocks(key: &KeyDir) -> Result<Vec<EpochRange>, TrimError> {
         });
     }
     Ok(blocks)
+}
+
+/// Reads the whole store, as compacting it will, and the records that are written anew: what is damaged is to be mended
+/// while every level is there.
+fn read_through(store: &Store) -> Result<(), StateError> {
+    store.read_through()?;
+    store.progress()?;
+    store.batches()?.try_for_each(|entry| entry.map(drop))
 }
 
 /// Takes the checksums of levels that are not stored any more from the batch records. Nobody reads them, but in a key with
