@@ -191,7 +191,7 @@ fn an_entry_with_any_byte_changed_or_cut_is_never_taken_for_an_unspent_epoch() {
     cases.push([&whole[..], &[0]].concat());
     for bytes in cases {
         let key = EPOCH.0.to_be_bytes();
-        store(directory.path()).put_ledger_bytes(&key, &bytes).unwrap();
+        store(directory.path()).put_bytes("ledger", &key, &bytes).unwrap();
         assert!(sign(directory.path(), EPOCH, &B).is_err(), "{bytes:02x?}");
     }
 }
@@ -199,7 +199,7 @@ fn an_entry_with_any_byte_changed_or_cut_is_never_taken_for_an_unspent_epoch() {
 #[test]
 fn a_ledger_with_an_entry_that_cannot_be_read_is_not_begun_anew() {
     let directory = key();
-    store(directory.path()).put_ledger_bytes(&[0, 0, 1], &[1]).unwrap();
+    store(directory.path()).put_bytes("ledger", &[0, 0, 1], &[1]).unwrap();
     assert!(matches!(init(directory.path(), 255), Err(LedgerError::State(_))));
 }
 

@@ -1,8 +1,10 @@
 //! The checkpoint store: which batches are done, with their checksums, and which epochs are spent. The only module that
 //! names RocksDB.
 
+#[cfg(feature = "keygen")]
+mod compaction;
 #[cfg(test)]
-mod damage_tests;
+pub(crate) mod damage_tests;
 mod ledger;
 mod records;
 #[cfg(feature = "keygen")]

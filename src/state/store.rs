@@ -41,8 +41,8 @@ const REMOVED_IN_ONE_WRITE: usize = 4096;
 
 /// The open store.
 pub(crate) struct Store {
-    db: DB,
-    path: PathBuf,
+    pub(super) db: DB,
+    pub(super) path: PathBuf,
 }
 
 impl Store {
@@ -201,21 +201,9 @@ impl Store {
         })
     }
 
-    /// Writes what the log and several small files hold into few files: what is on disk of a store that has had thousands of
-    /// commits is several times its records.
-    pub(crate) fn compact(&self) -> Result<(), StateError> {
-        for name in existing_families(&self.path)? {
-            let family = self.db.cf_handle(&name).ok_or_else(|| self.damaged_record(&name))?;
-            attempt("flushing", &self.path, || self.db.flush_cf(family))?;
-            self.db.compact_range_cf(family, None::<&[u8]>, None::<&[u8]>);
-        }
-        Ok(())
-    }
-
     /// Reads everything in the store once, so that damage in any part of it is found.
     pub(crate) fn read_through(&self) -> Result<(), StateError> {
-        for name in existing_families(&self.path)? {
-            let family = self.db.cf_handle(&name).ok_or_else(|| self.damaged_record(&name))?;
+        for family in self.families()? {
             for entry in self.db.iterator_cf(family, IteratorMode::Start) {
                 attempt("reading", &self.path, || entry)?;
             }
@@ -277,11 +265,11 @@ impl Store {
         self.write_synced(batch)
     }
 
-    /// Puts bytes in the place of the ledger's entry of an epoch.
+    /// Puts bytes in the place of a record.
     #[cfg(test)]
-    pub(crate) fn put_ledger_bytes(&self, key: &[u8], bytes: &[u8]) -> Result<(), StateError> {
+    pub(crate) fn put_bytes(&self, family: &'static str, key: &[u8], bytes: &[u8]) -> Result<(), StateError> {
         let mut batch = WriteBatch::default();
-        batch.put_cf(self.family(LEDGER)?, key, bytes);
+        batch.put_cf(self.family(family)?, key, bytes);
         self.write_synced(batch)
     }
 
@@ -315,6 +303,12 @@ impl Store {
             path: self.path.clone(),
             message: format!("the column family '{name}' is missing"),
         })
+    }
+
+    /// All column families.
+    pub(super) fn families(&self) -> Result<Vec<&ColumnFamily>, StateError> {
+        let handle = |name: &String| self.db.cf_handle(name).ok_or_else(|| self.damaged_record(name));
+        existing_families(&self.path)?.iter().map(handle).collect()
     }
 
     fn encode(&self, record: &impl serde::Serialize) -> Result<Vec<u8>, StateError> {
@@ -379,7 +373,7 @@ fn descriptors<N: AsRef<str>>(families: &[N]) -> impl Iterator<Item = ColumnFami
 }
 
 /// Makes a call to RocksDB. All come through here, so that tests can let any one of them fail, or end the process there.
-fn attempt<T>(
+pub(super) fn attempt<T>(
     call: &'static str,
     path: &Path,
     operation: impl FnOnce() -> Result<T, rocksdb::Error>,

@@ -23,10 +23,12 @@ pub enum TrimError {
     Secret(#[source] KeyDirError),
     /// The levels are gone already.
     #[error(
-        "the key in '{}' is trimmed to level {present}, and the levels below are deleted. To have levels from {asked} on again, \
-         make the key in another directory, by 'keymill keygen' with --trim {asked} and the same secret, scheme and epochs; or \
-         put back the manifest.toml of before the trim, if there is a copy, and run 'keymill repair {}'",
-        .directory.display(), .directory.display()
+        "the key in '{0}' is trimmed to level {present}, and the levels below are deleted. To have them again, put the \
+         manifest.toml of before the trim back and run 'keymill repair {0}', which keeps the ledger. Without a copy of that file: \
+         run 'keymill ledger export {0} --out FILE' and never sign with this directory again; make the key in another one, by \
+         'keymill keygen' with --trim {asked} and the same secret, scheme and epochs; and there run 'keymill ledger import' \
+         and 'keymill ledger init'",
+        .directory.display()
     )]
     Lower {
         /// The key directory.

@@ -41,7 +41,8 @@ pub struct TrimReport {
 ///
 /// # Errors
 /// [`TrimError`] if the key is not finished or is locked, if it has been trimmed higher, if `level` is above the roots of
-/// the batches, or if the secret is missing or what stays does not follow from it. Nothing has then been changed.
+/// the batches, if the secret is missing or what stays does not follow from it, or if the checkpoint store is damaged.
+/// Nothing has then been changed.
 pub fn trim(directory: &Path, level: Level) -> Result<TrimReport, TrimError> {
     let key = ready(KeyDir::open_sealed(directory)?, level)?;
     let _lock = DirectoryLock::take(&key.paths().lock())?;
@@ -55,18 +56,21 @@ pub fn trim(directory: &Path, level: Level) -> Result<TrimReport, TrimError> {
         false => Vec::new(),
     };
     let store = Store::open(&key.paths().state(), &key.manifest().binding())?;
-    if level > before {
+    read_through(&store)?;
+    let below = layers_below(&key)?;
+    // A trim that left files may have ended before the name of its manifest was durable: then it is written once more.
+    if level > before || !below.is_empty() {
         // From here on nobody looks for the levels below, whether or not they have been deleted.
         key.manifest().write(&key.paths().manifest())?;
     }
-    let files_removed = remove_layers(&key)?;
+    remove_layers(&key, &below)?;
     shorten_records(&store, key.manifest().plan().batches())?;
     store.compact()?;
     Ok(TrimReport {
         before,
         level,
         blocks_compared,
-        files_removed,
+        files_removed: below,
     })
 }
 
@@ -107,6 +111,14 @@ fn compare_blocks(key: &KeyDir) -> Result<Vec<EpochRange>, TrimError> {
     Ok(blocks)
 }
 
+/// Reads the whole store, as compacting it will, and the records that are written anew: what is damaged is to be mended
+/// while every level is there.
+fn read_through(store: &Store) -> Result<(), StateError> {
+    store.read_through()?;
+    store.progress()?;
+    store.batches()?.try_for_each(|entry| entry.map(drop))
+}
+
 /// Takes the checksums of levels that are not stored any more from the batch records. Nobody reads them, but in a key with
 /// few levels they would be most of what is on disk of the checkpoints.
 fn shorten_records(store: &Store, batches: &Batches) -> Result<(), StateError> {
@@ -134,17 +146,18 @@ fn shorten_records(store: &Store, batches: &Batches) -> Result<(), StateError> {
     }
 }
 
-/// Deletes the layer files of all levels that the key does not store any more.
-fn remove_layers(key: &KeyDir) -> Result<Vec<PathBuf>, TrimError> {
-    let paths = key.paths();
-    let layers = paths.layers();
+/// The layer files of all levels that the key does not store any more.
+fn layers_below(key: &KeyDir) -> Result<Vec<PathBuf>, TrimError> {
     // Refuses a link in its place, behind which files of something else could lie.
-    make_directory(&layers)?;
-    let files = paths.left_over_layers(key.manifest().plan().trim())?;
-    for file in &files {
+    make_directory(&key.paths().layers())?;
+    Ok(key.paths().left_over_layers(key.manifest().plan().trim())?)
+}
+
+/// Deletes layer files, durably.
+fn remove_layers(key: &KeyDir, files: &[PathBuf]) -> Result<(), TrimError> {
+    for file in files {
         attempt("unlink", file, || std::fs::remove_file(file))?;
     }
     // Always: a trim that was killed may have deleted files whose names are still on the disk.
-    sync_directory(&layers)?;
-    Ok(files)
+    Ok(sync_directory(&key.paths().layers())?)
 }

@@ -5,12 +5,14 @@ use std::path::Path;
 use super::{HEADER_BYTES, flip, is_whole, paths, visible};
 use crate::audit::fixture_tests::{LONG, OPTIONS, TINY, TestKey};
 use crate::audit::{RepairReport, check, repair};
+use crate::faults::{Fate, Faults};
 use crate::keydir::{KeyDir, KeyDirError};
 use crate::keygen::CancelHandle;
 use crate::layers::LayerError;
 use crate::signing::{PathReader, SigningError};
-use crate::state::{BatchRecord, Store};
-use crate::trim::trim;
+use crate::state::damage_tests::flip_in_tables;
+use crate::state::{BatchRecord, StateError, Store};
+use crate::trim::{TrimError, trim};
 use crate::units::{BatchIndex, Epoch, Level, NodeIndex};
 
 /// Something that is done to a key.
@@ -48,6 +50,49 @@ fn a_key_that_could_not_be_used_afterwards_is_not_trimmed() {
     remove(&key.layer(0));
     trim(&key.path(), Level(4)).unwrap();
     is_whole(&key, &whole.layers(), &paths(&whole.path(), 32), 4, "damaged below");
+}
+
+#[test]
+fn a_store_of_which_any_record_is_damaged_is_met_before_anything_is_deleted() {
+    let whole = TestKey::trimmed(TINY, 0, 256, 38, 0);
+    let put = |key: &TestKey, family: &'static str, at: &[u8]| {
+        let opened = KeyDir::open(&key.path()).unwrap();
+        let store = Store::open(&opened.paths().state(), &opened.manifest().binding()).unwrap();
+        store.put_bytes(family, at, &[0xff]).unwrap();
+    };
+    type InStore<'a> = &'a dyn Fn(&TestKey);
+    let damages: [(&str, InStore<'_>); 5] = [
+        ("a flipped bit of the batches", &|key| {
+            flip_in_tables(&key.path().join("state"), "batches")
+        }),
+        ("a flipped bit of the crown", &|key| {
+            flip_in_tables(&key.path().join("state"), "crown")
+        }),
+        ("a batch record", &|key| put(key, "batches", &[0; 8])),
+        ("the key of a batch record", &|key| put(key, "batches", &[0; 7])),
+        ("the progress", &|key| put(key, "meta", b"progress")),
+    ];
+    for (case, damage) in damages {
+        for finishing in [false, true] {
+            let key = whole.copy();
+            if finishing {
+                let faults = Faults::below(&key.path(), |call, _| match call {
+                    "unlink" => Fate::Fail(5),
+                    _ => Fate::Pass,
+                });
+                trim(&key.path(), Level(4)).unwrap_err();
+                drop(faults);
+            }
+            damage(&key);
+            let before = visible(&key);
+            let refused = trim(&key.path(), Level(4)).unwrap_err();
+            assert!(
+                matches!(refused, TrimError::State(StateError::Damaged { .. })),
+                "{case}: {refused}"
+            );
+            assert!(visible(&key) == before, "{case}");
+        }
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::{batch_records, flip, from_level, is_whole, paths};
 use crate::audit::check;
 use crate::audit::fixture_tests::{LONG, TINY, TestKey, open_request, seeded};
 use crate::faults::{Fate, Faults};
-use crate::keydir::KeyDirError;
+use crate::keydir::{KeyDir, KeyDirError};
 use crate::keygen::{CancelHandle, Event, KeyRequest, KeygenError, NoProgress, Progress};
 use crate::scheme::Scheme;
 use crate::signing::AuthenticationPath;
@@ -36,6 +36,8 @@ fn every_call_ends_it(untrimmed: &TestKey, truth: &[AuthenticationPath], made: b
         let calls = calls.lock().unwrap().clone();
         if calls.len() <= number {
             outcome.unwrap();
+            let compacts = calls.iter().any(|call| call.starts_with("compaction on"));
+            assert!(compacts, "{calls:?}");
             return number;
         }
         let case = format!("call {number}, made: {made}: {}", calls[number]);
@@ -158,9 +160,8 @@ fn an_unfinished_trimmed_key_is_resumed_from_its_checkpoints_and_never_trimmed()
     is_whole(&key, &layers, &truth, 8, "resumed");
 }
 
-#[test]
-fn files_are_deleted_only_under_a_durable_manifest_and_their_deletion_is_made_durable() {
-    let key = TestKey::trimmed(TINY, 0, 256, 34, 0);
+/// Trims a key to level 2, and looks at the order of the calls: the manifest, its directory, the files, theirs.
+fn deletes_under_a_durable_manifest(key: &TestKey, case: &str) {
     let calls = Arc::new(Mutex::new(Vec::new()));
     let noted = Arc::clone(&calls);
     let faults = Faults::below(&key.path(), move |call, path| {
@@ -175,9 +176,36 @@ fn files_are_deleted_only_under_a_durable_manifest_and_their_deletion_is_made_du
     let synced = renamed + calls[renamed..].iter().position(|call| call == "fsync key").unwrap();
     let first = calls.iter().position(|call| call.starts_with("unlink")).unwrap();
     let last = calls.iter().rposition(|call| call.starts_with("unlink")).unwrap();
-    assert_eq!(&calls[first..=last], ["unlink 00.nodes", "unlink 01.nodes"]);
-    assert!(synced < first, "{calls:?}");
-    assert!(calls[last..].contains(&"fsync layers".to_owned()), "{calls:?}");
+    assert_eq!(&calls[first..=last], ["unlink 00.nodes", "unlink 01.nodes"], "{case}");
+    assert!(synced < first, "{case}: {calls:?}");
+    assert!(calls[last..].contains(&"fsync layers".to_owned()), "{case}: {calls:?}");
+}
+
+#[test]
+fn files_are_deleted_only_under_a_durable_manifest_and_their_deletion_is_made_durable() {
+    let untrimmed = TestKey::trimmed(TINY, 0, 256, 34, 0);
+    deletes_under_a_durable_manifest(&untrimmed.copy(), "undisturbed");
+    // The new manifest is there, and whether it is durable is not known.
+    for (at, fate) in [
+        ("rename manifest.toml", Fate::FailAfterwards(5)),
+        ("fsync key", Fate::Fail(5)),
+    ] {
+        let key = untrimmed.copy();
+        let faults = Faults::below(&key.path(), move |call, path| {
+            let name = path.file_name().unwrap().to_string_lossy();
+            if format!("{call} {name}") == at {
+                fate
+            } else {
+                Fate::Pass
+            }
+        });
+        trim(&key.path(), Level(2)).unwrap_err();
+        drop(faults);
+        let manifest = KeyDir::open(&key.path()).unwrap().manifest().clone();
+        assert_eq!(manifest.plan().trim(), Level(2), "{at}");
+        assert!(key.layers() == untrimmed.layers(), "{at}");
+        deletes_under_a_durable_manifest(&key, &format!("after a failing {at}"));
+    }
 }
 
 /// Lets `look` at a key, and puts the files of a trimmed copy in the place of its own when it opens the lowest of them.
