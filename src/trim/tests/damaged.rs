@@ -63,10 +63,10 @@ fn a_store_of_which_any_record_is_damaged_is_met_before_anything_is_deleted() {
     type InStore<'a> = &'a dyn Fn(&TestKey);
     let damages: [(&str, InStore<'_>); 5] = [
         ("a flipped bit of the batches", &|key| {
-            flip_in_tables(&key.path().join("state"), "batches")
+            flip_in_tables(&key.path().join("state"), "batches");
         }),
         ("a flipped bit of the crown", &|key| {
-            flip_in_tables(&key.path().join("state"), "crown")
+            flip_in_tables(&key.path().join("state"), "crown");
         }),
         ("a batch record", &|key| put(key, "batches", &[0; 8])),
         ("the key of a batch record", &|key| put(key, "batches", &[0; 7])),
