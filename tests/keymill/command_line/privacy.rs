@@ -74,6 +74,12 @@ fn wait_for(path: &Path) {
     }
 }
 
+/// Copies the program, by another process: what this one has open for writing while it forks elsewhere cannot be started.
+fn copy_program(to: &Path) {
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_keymill")).arg(to).status();
+    assert!(copied.unwrap().success());
+}
+
 #[test]
 fn a_job_leaves_no_core_file_and_lets_nobody_attach() {
     let place = Place::new();
@@ -131,7 +137,7 @@ fn a_job_leaves_no_core_file_and_lets_nobody_attach() {
 #[test]
 fn a_user_other_than_root_is_told_the_memory_figures() {
     let place = Place::new();
-    std::fs::copy(env!("CARGO_BIN_EXE_keymill"), place.path("keymill")).unwrap();
+    copy_program(&place.path("keymill"));
     let line = format!("keygen key --scheme {TINY} --json");
     let mut command = Command::new(place.path("keymill"));
     command
