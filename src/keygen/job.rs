@@ -7,7 +7,8 @@ use rayon::ThreadPool;
 
 use super::batch::BatchComputer;
 use super::cancel::CancelHandle;
-use super::pipeline::{self, Committer};
+use super::committer::Committer;
+use super::pipeline;
 use super::prepare::{Prepared, prepare};
 use super::progress::{Event, Phase, Progress};
 use super::request::{KeyDefaults, KeyRequest};

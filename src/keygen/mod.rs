@@ -2,6 +2,7 @@
 
 mod batch;
 mod cancel;
+mod committer;
 mod crown;
 mod done_set;
 mod error;
@@ -18,10 +19,11 @@ mod tests;
 
 pub(crate) use batch::BatchComputer;
 pub use cancel::CancelHandle;
+pub(crate) use committer::Committer;
 pub(crate) use done_set::DoneSet;
 pub use error::KeygenError;
 pub(crate) use job::worker_pool;
 pub use job::{JobOptions, KeygenJob, Summary};
-pub(crate) use pipeline::{Committer, run as compute_and_commit};
+pub(crate) use pipeline::run as compute_and_commit;
 pub use progress::{Event, NoProgress, Phase, Progress};
 pub use request::{KeyDefaults, KeyRequest};

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 /// The modules in the order in which they may import each other: only from lines above their own.
-const ORDER: [&[&str]; 13] = [
+const ORDER: [&[&str]; 14] = [
     &["faults", "text", "time", "units"],
     &["failure"],
-    &["files"],
-    &["scheme"],
+    &["resources"],
+    &["arena", "files", "memory"],
+    &["scheme", "workers"],
     &["hash", "plan"],
     &["interop", "layers", "state"],
     &["keydir"],
