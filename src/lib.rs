@@ -68,6 +68,7 @@ pub mod ledger;
 #[path = "../migrations/mod.rs"]
 mod migrations;
 pub mod plan;
+pub mod resources;
 pub mod scheme;
 pub mod signing;
 #[cfg(any(feature = "keygen", all(fuzzing, feature = "records")))]
