@@ -14,6 +14,7 @@ use super::StateError;
 use super::ledger::{LedgerHead, LedgerRecord};
 use super::records::{self, BatchRecord, CrownRecord, ProgressRecord};
 use crate::files::{exists, is_directory, make_directory, open_each_file};
+use crate::resources::{Registration, ResourceKind, register};
 use crate::units::{BatchIndex, Epoch, Level};
 
 const REMOVAL: &str = "removal";
@@ -43,10 +44,12 @@ const REMOVED_IN_ONE_WRITE: usize = 4096;
 pub(crate) struct Store {
     pub(super) db: DB,
     pub(super) path: PathBuf,
+    _registrations: [Registration; 2],
 }
 
 impl Store {
     /// Creates an empty store with these column families, bound to a key. What was there before is removed.
+    #[track_caller]
     pub(crate) fn create(path: &Path, column_families: &[&str], binding: &[u8; 32]) -> Result<(), StateError> {
         let mut options = options();
         // First: RocksDB would remove its files behind a link as well.
@@ -55,31 +58,32 @@ impl Store {
         options.create_if_missing(true);
         options.create_missing_column_families(true);
         make_directory(path)?;
-        let families = descriptors(column_families);
+        let families = descriptors(column_families, &options);
         let db = attempt(CREATION, path, || DB::open_cf_descriptors(&options, path, families))?;
-        let store = Self {
-            db,
-            path: path.to_owned(),
-        };
+        let store = Self::of(db, path);
         let mut batch = WriteBatch::default();
         batch.put_cf(store.family(META)?, BINDING_KEY, binding);
         store.write_synced(batch)
     }
 
     /// Opens the store for the one process that writes, and checks that it is this key's.
+    #[track_caller]
     pub(crate) fn open(path: &Path, binding: &[u8; 32]) -> Result<Self, StateError> {
         let families = existing_families(path)?;
-        let families = descriptors(&families);
-        let db = attempt("opening", path, || DB::open_cf_descriptors(&options(), path, families))?;
+        let options = options();
+        let families = descriptors(&families, &options);
+        let db = attempt("opening", path, || DB::open_cf_descriptors(&options, path, families))?;
         Self::bound(db, path, binding)
     }
 
     /// Opens the store for reading; sees the state of this moment. Beside a process that writes it may take files that are
     /// being exchanged for damage.
+    #[track_caller]
     pub(crate) fn open_read_only(path: &Path, binding: &[u8; 32]) -> Result<Self, StateError> {
         let families = existing_families(path)?;
-        let families = descriptors(&families);
-        let open = || DB::open_cf_descriptors_read_only(&options(), path, families, false);
+        let options = options();
+        let families = descriptors(&families, &options);
+        let open = || DB::open_cf_descriptors_read_only(&options, path, families, false);
         let db = attempt("opening", path, open)?;
         Self::bound(db, path, binding)
     }
@@ -105,11 +109,22 @@ impl Store {
         }
     }
 
-    fn bound(db: DB, path: &Path, binding: &[u8; 32]) -> Result<Self, StateError> {
-        let store = Self {
+    #[track_caller]
+    fn of(db: DB, path: &Path) -> Self {
+        let path = path.to_owned();
+        let write_buffers = register(ResourceKind::Database, 2 * WRITE_BUFFER_BYTES as u64);
+        let cache = register(ResourceKind::Cache, BLOCK_CACHE_BYTES as u64);
+        let _registrations = [write_buffers, cache];
+        Self {
             db,
-            path: path.to_owned(),
-        };
+            path,
+            _registrations,
+        }
+    }
+
+    #[track_caller]
+    fn bound(db: DB, path: &Path, binding: &[u8; 32]) -> Result<Self, StateError> {
+        let store = Self::of(db, path);
         let Some(found) = store.get(META, BINDING_KEY)? else {
             return Err(StateError::Damaged {
                 path: path.to_owned(),
@@ -366,10 +381,10 @@ fn options() -> Options {
     options
 }
 
-fn descriptors<N: AsRef<str>>(families: &[N]) -> impl Iterator<Item = ColumnFamilyDescriptor> + use<'_, N> {
-    families
-        .iter()
-        .map(|name| ColumnFamilyDescriptor::new(name.as_ref(), options()))
+/// All column families with the same options, and so with one block cache.
+fn descriptors<N: AsRef<str>>(families: &[N], options: &Options) -> Vec<ColumnFamilyDescriptor> {
+    let descriptor = |name: &N| ColumnFamilyDescriptor::new(name.as_ref(), options.clone());
+    families.iter().map(descriptor).collect()
 }
 
 /// Makes a call to RocksDB. All come through here, so that tests can let any one of them fail, or end the process there.
