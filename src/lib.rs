@@ -64,6 +64,7 @@ pub mod keygen;
 pub mod layers;
 #[cfg(feature = "keygen")]
 pub mod ledger;
+pub mod memory;
 #[cfg(feature = "keygen")]
 #[path = "../migrations/mod.rs"]
 mod migrations;
