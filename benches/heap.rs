@@ -49,7 +49,6 @@ struct Arguments {
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = arguments()?;
     let place = tempfile::tempdir_in(&arguments.directory)?;
-    let place = tempfile::tempdir_in(&arguments.directory)?;
     let key = place.path().join("key");
     let phases = Phases::beginning_with("plan", place.path());
     let plan = Plan::new(arguments.scheme, 0, arguments.epochs)?;
