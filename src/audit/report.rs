@@ -7,6 +7,7 @@ use super::status::{StatusError, occupied_bytes};
 use crate::keydir::{KeyDir, KeyState};
 use crate::plan::Plan;
 use crate::state::{KeyHistory, RunCommand, StateError, Store};
+use crate::time::unix_ms;
 use crate::units::BatchIndex;
 
 /// Most cells of a map: as many as can be told apart in a drawing that a page has room for.
@@ -124,6 +125,8 @@ impl BatchMap {
 /// A key and how it came to be.
 #[derive(Clone, Debug)]
 pub struct KeyReport {
+    /// When this was told, in milliseconds since 1970.
+    pub drawn_unix_ms: u64,
     /// What the key is.
     pub plan: Plan,
     /// Its identifier.
@@ -176,6 +179,7 @@ pub fn report(directory: &Path) -> Result<KeyReport, StatusError> {
             Ok((history, damage, map))
         })?;
     Ok(KeyReport {
+        drawn_unix_ms: unix_ms(),
         plan: manifest.plan().clone(),
         key_id: manifest.key_id().to_string(),
         state: manifest.state(),
