@@ -143,7 +143,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Ledger(arguments) => ledger::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         #[cfg(feature = "keygen")]
-        Command::Check(arguments) => check::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments, &settings),
         #[cfg(feature = "keygen")]
         Command::Repair(arguments) => repair::run(&arguments, &settings),
         #[cfg(feature = "keygen")]
