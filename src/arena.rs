@@ -3,6 +3,8 @@
 
 use bumpalo::Bump;
 
+use crate::resources::{Registration, ResourceKind, register};
+
 /// What the largest alignment that is asked for can cost beside the bytes themselves.
 const ALIGNMENT_BYTES: usize = 64;
 
@@ -42,18 +44,22 @@ pub struct Arena {
     bump: Bump,
     capacity_bytes: usize,
     high_water_bytes: usize,
+    _registration: Registration,
 }
 
 impl Arena {
     /// An arena for values of so many bytes in all, each aligned to 64 bytes at most.
+    #[track_caller]
     pub fn new(capacity_bytes: usize) -> Self {
         let bump = Bump::with_capacity(capacity_bytes + ALIGNMENT_BYTES);
         // What there is now is all that there ever is.
         bump.set_allocation_limit(Some(bump.allocated_bytes()));
+        let capacity_bytes = bump.chunk_capacity();
         Self {
-            capacity_bytes: bump.chunk_capacity(),
             bump,
+            capacity_bytes,
             high_water_bytes: 0,
+            _registration: register(ResourceKind::Arena, capacity_bytes as u64),
         }
     }
 

@@ -65,10 +65,12 @@ pub mod keygen;
 pub mod layers;
 #[cfg(feature = "keygen")]
 pub mod ledger;
+pub mod memory;
 #[cfg(feature = "keygen")]
 #[path = "../migrations/mod.rs"]
 mod migrations;
 pub mod plan;
+pub mod resources;
 pub mod scheme;
 pub mod signing;
 #[cfg(any(feature = "keygen", all(fuzzing, feature = "records")))]

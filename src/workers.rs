@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use rayon::{ThreadBuilder, ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 use crate::arena::Arena;
+use crate::resources::{ResourceKind, THREAD_STACK_BYTES, register};
 
 /// The worker threads could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +100,11 @@ struct Threads(Vec<JoinHandle<()>>);
 impl Threads {
     fn spawn(&mut self, worker: ThreadBuilder) -> io::Result<()> {
         let name = format!("keymill-{}", worker.index());
-        let thread = std::thread::Builder::new().name(name).spawn(|| worker.run())?;
+        let registration = register(ResourceKind::Thread, THREAD_STACK_BYTES);
+        let thread = std::thread::Builder::new().name(name).spawn(move || {
+            let _registration = registration;
+            worker.run();
+        })?;
         self.0.push(thread);
         Ok(())
     }

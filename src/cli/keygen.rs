@@ -102,8 +102,8 @@ fn report(summary: &Summary, memory: &Memory, manifest: &Manifest, arguments: &K
         say(format_args!(
             "keymill: sealed; {} epochs in {seconds:.1} s, {rate:.0} epochs a second; peak memory {}, anonymous {}",
             summary.epochs_computed,
-            human_bytes(memory.peak_bytes),
-            human_bytes(memory.anonymous_bytes)
+            human_bytes(memory.now.peak_bytes),
+            human_bytes(memory.anonymous_bytes_max)
         ));
     }
     if arguments.request.json {
@@ -114,8 +114,8 @@ fn report(summary: &Summary, memory: &Memory, manifest: &Manifest, arguments: &K
             "was_sealed": summary.was_sealed,
             "epochs_computed": summary.epochs_computed,
             "elapsed_ms": summary.elapsed.as_millis() as u64,
-            "peak_bytes": memory.peak_bytes,
-            "anonymous_bytes_max": memory.anonymous_bytes,
+            "peak_bytes": memory.now.peak_bytes,
+            "anonymous_bytes_max": memory.anonymous_bytes_max,
         }));
     }
     print_lines([public_key])

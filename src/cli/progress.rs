@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle as BarStyle};
+use keymill::memory::ProcessMemory;
+use keymill::resources::{ResourceKind, THREAD_STACK_BYTES, register};
 use keymill::{Event, Phase, Plan, Progress};
 use serde_json::json;
 
@@ -23,28 +25,20 @@ const PHASES: [(Phase, &str); 4] = [
     (Phase::Sealing, "sealing"),
 ];
 
-/// Resident memory of this process.
+/// Memory of this process, sampled while it works.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Memory {
-    /// The most that was resident at any time, in bytes (VmHWM).
-    pub peak_bytes: u64,
-    /// The most anonymous memory that was seen, in bytes (RssAnon, sampled).
-    pub anonymous_bytes: u64,
-    resident_bytes: u64,
+    /// The last sample; its peak is the most that was resident at any time.
+    pub now: ProcessMemory,
+    /// The most anonymous memory that was seen, in bytes.
+    pub anonymous_bytes_max: u64,
 }
 
 impl Memory {
-    /// Takes a sample from /proc/self/status; zeros where there is none.
+    /// Takes a sample; zeros where there is none.
     fn sample(&mut self) {
-        let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let field = |name: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(name));
-            let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-            kib.unwrap_or_default() * 1024
-        };
-        self.peak_bytes = field("VmHWM:");
-        self.resident_bytes = field("VmRSS:");
-        self.anonymous_bytes = self.anonymous_bytes.max(field("RssAnon:"));
+        self.now = ProcessMemory::read().unwrap_or_default();
+        self.anonymous_bytes_max = self.anonymous_bytes_max.max(self.now.anonymous_bytes);
     }
 }
 
@@ -117,11 +111,14 @@ impl Reporter {
     /// Runs the job and shows its progress until it ends. Gives what the job gave, and the memory that was seen.
     pub fn watch<T>(&self, job: impl FnOnce(&Self) -> T) -> (T, Memory) {
         std::thread::scope(|scope| {
+            let thread = register(ResourceKind::Thread, THREAD_STACK_BYTES);
             let watcher = scope.spawn(|| self.show());
             let outcome = job(self);
             self.finished.store(true, Ordering::Relaxed);
             watcher.thread().unpark();
-            (outcome, watcher.join().unwrap_or_default())
+            let memory = watcher.join().unwrap_or_default();
+            drop(thread);
+            (outcome, memory)
         })
     }
 
@@ -239,7 +236,7 @@ impl Snapshot {
             "{:.0}/s  {left} left  {} on disk  {} resident",
             self.epochs_per_second,
             human_bytes(self.disk_bytes),
-            human_bytes(memory.resident_bytes)
+            human_bytes(memory.now.resident_bytes)
         )
     }
 
@@ -263,8 +260,8 @@ impl Snapshot {
             "epochs_per_second": self.epochs_per_second.round(),
             "seconds_left": self.seconds_left(),
             "disk_bytes": self.disk_bytes,
-            "resident_bytes": memory.resident_bytes,
-            "anonymous_bytes_max": memory.anonymous_bytes,
+            "resident_bytes": memory.now.resident_bytes,
+            "anonymous_bytes_max": memory.anonymous_bytes_max,
         })
     }
 }

@@ -10,6 +10,7 @@ use crate::arena::{Arena, ArenaOverflow};
 use crate::failure::{IoFailure, attempt};
 use crate::hash::{Kernel, PrfKey};
 use crate::keydir::Manifest;
+use crate::resources::{Registration, ResourceKind, register};
 use crate::units::{BatchIndex, Epoch, Level, NodeIndex, Slice};
 
 /// Everything that is needed to compute any batch of a key.
@@ -27,10 +28,11 @@ pub(super) struct BatchBuffer {
     /// Blocks of leaves that are not in it yet.
     blocks_left: usize,
     /// A mapping, so that its memory goes back to the operating system when it is freed: an allocator would keep it.
-    memory: Option<MmapMut>,
+    memory: Option<(MmapMut, Registration)>,
 }
 
 impl BatchBuffer {
+    #[track_caller]
     pub(super) fn new(bytes: usize) -> Result<Self, IoFailure> {
         let mut buffer = Self {
             batch: BatchIndex(0),
@@ -42,9 +44,10 @@ impl BatchBuffer {
     }
 
     /// Gets memory for a buffer that has none.
+    #[track_caller]
     pub(super) fn renew(&mut self, bytes: usize) -> Result<(), IoFailure> {
         let mapping = attempt("mmap", Path::new("anonymous memory"), || MmapMut::map_anon(bytes))?;
-        self.memory = Some(mapping);
+        self.memory = Some((mapping, register(ResourceKind::Buffer, bytes as u64)));
         Ok(())
     }
 
@@ -64,15 +67,25 @@ impl BatchBuffer {
         self.bytes_mut().fill(byte);
     }
 
+    fn bytes(&self) -> &[u8] {
+        match &self.memory {
+            Some((mapping, _)) => mapping,
+            None => &[],
+        }
+    }
+
     fn bytes_mut(&mut self) -> &mut [u8] {
-        self.memory.as_deref_mut().unwrap_or_default()
+        match &mut self.memory {
+            Some((mapping, _)) => mapping,
+            None => &mut [],
+        }
     }
 
     /// The slices of the batch that are stored, with their bytes.
     pub(super) fn slices(&self, manifest: &Manifest) -> impl Iterator<Item = (Slice, &[u8])> {
         let plan = manifest.plan();
         let digest_bytes = plan.scheme().digest_bytes();
-        let mut rest = self.memory.as_deref().unwrap_or_default();
+        let mut rest = self.bytes();
         let slices = plan.batches().levels().map(move |level| {
             let nodes = plan.batches().slice(self.batch, level);
             let length = (nodes.end - nodes.start) as usize * digest_bytes;

@@ -8,6 +8,7 @@ use super::batch::BatchComputer;
 use super::committer::Committer;
 use super::in_flight::{InFlight, Place};
 use crate::arena::{Arena, ArenaOverflow};
+use crate::resources::{ResourceKind, THREAD_STACK_BYTES, register};
 use crate::units::BatchIndex;
 use crate::workers::Workers;
 
@@ -29,7 +30,11 @@ pub(crate) fn run(
         open: None,
     });
     std::thread::scope(|scope| {
-        let committer = scope.spawn(|| committer.commit_all(in_flight));
+        let thread = register(ResourceKind::Thread, THREAD_STACK_BYTES);
+        let committer = scope.spawn(|| {
+            let _thread = thread;
+            committer.commit_all(in_flight)
+        });
         let computed: Result<(), ArenaOverflow> = {
             let _finish = in_flight.finish_when_dropped();
             let each = workers.on_each(|| compute(computer, workers, in_flight, &blocks));

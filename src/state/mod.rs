@@ -6,6 +6,8 @@ mod compaction;
 #[cfg(test)]
 pub(crate) mod damage_tests;
 mod ledger;
+#[cfg(feature = "keygen")]
+mod options;
 mod records;
 #[cfg(feature = "keygen")]
 mod store;

@@ -1,0 +1,95 @@
+//! Memory of this process.
+
+use std::path::Path;
+
+use crate::failure::{IoFailure, attempt};
+
+const STATUS: &str = "/proc/self/status";
+
+/// Memory of this process, in bytes, as /proc/self/status has it (proc_pid_status(5)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProcessMemory {
+    /// Resident memory of its own: heap and stacks (RssAnon).
+    pub anonymous_bytes: u64,
+    /// Resident pages of mapped files (RssFile).
+    pub file_bytes: u64,
+    /// Resident shared memory (RssShmem): of files in memory, such as those on a tmpfs, which cannot be dropped.
+    pub shared_bytes: u64,
+    /// All of it (VmRSS).
+    pub resident_bytes: u64,
+    /// The most that was resident at any time (VmHWM).
+    pub peak_bytes: u64,
+    /// Address space (VmSize), which RLIMIT_AS bounds.
+    pub address_bytes: u64,
+}
+
+impl ProcessMemory {
+    /// As it is now.
+    ///
+    /// # Errors
+    /// [`IoFailure`] if there is no /proc.
+    pub fn read() -> Result<Self, IoFailure> {
+        let path = Path::new(STATUS);
+        Ok(Self::parse(&attempt("read", path, || std::fs::read_to_string(path))?))
+    }
+
+    /// Zero for what the text does not say.
+    fn parse(status: &str) -> Self {
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+            kib.unwrap_or_default().saturating_mul(1024)
+        };
+        Self {
+            anonymous_bytes: field("RssAnon:"),
+            file_bytes: field("RssFile:"),
+            shared_bytes: field("RssShmem:"),
+            resident_bytes: field("VmRSS:"),
+            peak_bytes: field("VmHWM:"),
+            address_bytes: field("VmSize:"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_figure_of_a_status_is_read_in_bytes_and_a_missing_one_is_zero() {
+        let text = "Name:\tVmHWM: 9 kB\nVmPeak:\t  99 kB\nVmSize:\t  30 kB\nVmHWM:\t  21 kB\nVmRSS:\t  20 kB\n\
+                    RssAnon:\t   7 kB\nRssFile:\t   8 kB\nRssShmem:\t   5 kB\nThreads:\t1\n";
+        let kib = |n: u64| n * 1024;
+        let expected = ProcessMemory {
+            anonymous_bytes: kib(7),
+            file_bytes: kib(8),
+            shared_bytes: kib(5),
+            resident_bytes: kib(20),
+            peak_bytes: kib(21),
+            address_bytes: kib(30),
+        };
+        assert_eq!(ProcessMemory::parse(text), expected);
+        assert_eq!(ProcessMemory::parse(""), ProcessMemory::default());
+        assert_eq!(
+            ProcessMemory::parse("VmRSS:\tmany kB\nRssAnon:"),
+            ProcessMemory::default()
+        );
+        let huge = ProcessMemory::parse("VmRSS: 18446744073709551615 kB");
+        assert_eq!(huge.resident_bytes, u64::MAX);
+    }
+
+    #[test]
+    fn memory_that_this_process_touches_is_seen() {
+        const BYTES: usize = 64 << 20;
+        let before = ProcessMemory::read().unwrap();
+        let touched = std::hint::black_box(vec![1_u8; BYTES]);
+        let after = ProcessMemory::read().unwrap();
+        // Other tests of this process come and go meanwhile, but none takes as much.
+        assert!(
+            after.anonymous_bytes > before.anonymous_bytes + BYTES as u64 / 2,
+            "{before:?} {after:?}"
+        );
+        assert!(after.peak_bytes >= BYTES as u64 && after.address_bytes > after.resident_bytes);
+        drop(touched);
+    }
+}
