@@ -13,6 +13,7 @@ use crate::interop::ssz::{PublicKey, Signature};
 use crate::keydir::LedgerMark;
 use crate::keydir::{Manifest, Secret};
 use crate::layers::Header;
+use crate::resources::report::{Count, MemoryReport};
 use crate::scheme::Scheme;
 use crate::signing::verify;
 #[cfg(feature = "records")]
@@ -48,6 +49,7 @@ pub const ENTRIES: &[(&str, Entry)] = &[
     ("public_key", public_key),
     ("signature", signature),
     ("verify", verifying),
+    ("memory_trace", memory_trace),
 ];
 
 fn manifest(bytes: &[u8]) -> Result<(), String> {
@@ -202,6 +204,25 @@ fn verifying(bytes: &[u8]) -> Result<(), String> {
     match signature.len() == scheme.signature_bytes() && epoch < scheme.lifetime() {
         true => Ok(()),
         false => Err("a signature was accepted that is none".to_owned()),
+    }
+}
+
+/// Whatever a trace tells, its sums agree with each other.
+fn memory_trace(bytes: &[u8]) -> Result<(), String> {
+    let Ok(report) = MemoryReport::of(bytes, Path::new("trace")) else {
+        return Ok(());
+    };
+    let left: u64 = report.left.values().map(|left| left.count).sum();
+    let counts = report.kinds.values();
+    let agree = counts
+        .clone()
+        .all(|count| count.dropped <= count.allocated && count.bytes_left <= count.peak_bytes)
+        && counts.map(Count::left).sum::<u64>() == left
+        && report.flags.len() as u64 <= report.flag_count
+        && report.flag_count <= report.events;
+    match agree {
+        true => Ok(()),
+        false => Err(format!("sums that do not agree: {report:?}")),
     }
 }
 

@@ -69,6 +69,7 @@ pub mod memory;
 #[path = "../migrations/mod.rs"]
 mod migrations;
 pub mod plan;
+pub mod resources;
 pub mod scheme;
 pub mod signing;
 #[cfg(any(feature = "keygen", all(fuzzing, feature = "records")))]

@@ -3,10 +3,6 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since 1970; 0 if the clock stands before that.
-#[cfg_attr(
-    not(feature = "keygen"),
-    expect(dead_code, reason = "what is recorded belongs to the job")
-)]
 pub(crate) fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_millis() as u64)

@@ -1,5 +1,6 @@
 //! Errors and their exit codes (docs: `keymill --help`).
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use keymill::failure::IoFailure;
@@ -7,6 +8,7 @@ use keymill::interop::ssz::SszError;
 use keymill::keydir::KeyDirError;
 use keymill::layers::LayerError;
 use keymill::plan::{BudgetTooSmall, PlanError};
+use keymill::resources::report::ReportError;
 use keymill::signing::SigningError;
 
 use crate::config::ConfigError;
@@ -100,6 +102,16 @@ impl Coded for SszError {
 impl Coded for BudgetTooSmall {
     fn code(&self) -> u8 {
         MACHINE
+    }
+}
+
+impl Coded for ReportError {
+    fn code(&self) -> u8 {
+        match self {
+            ReportError::Io(error) if error.source.kind() == ErrorKind::NotFound => USAGE,
+            ReportError::Io(error) => error.code(),
+            ReportError::NoTrace(_) | ReportError::Line { .. } => USAGE,
+        }
     }
 }
 

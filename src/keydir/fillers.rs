@@ -43,6 +43,17 @@ impl Fillers {
         }
     }
 
+    /// Whether the fillers of a slice are in their places among its bytes.
+    pub(crate) fn are_in(&self, slice: &Slice, bytes: &[u8]) -> bool {
+        let mut of_slice = self
+            .of_level(slice.level)
+            .filter(|(node, _)| slice.nodes.contains(&node.0));
+        of_slice.all(|(node, digest)| {
+            let offset = (node.0 - slice.nodes.start) as usize * digest.len();
+            bytes[offset..].starts_with(digest)
+        })
+    }
+
     pub(crate) fn digests(&self) -> &[u8] {
         &self.digests
     }

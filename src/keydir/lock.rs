@@ -11,6 +11,7 @@ use rustix::fs::OFlags;
 use super::KeyDirError;
 use crate::failure::{attempt, write_whole};
 use crate::files::{open_regular, open_to_read};
+use crate::resources::{Registration, ResourceKind, register};
 
 /// A reader that asks whether the directory is locked holds the lock for a moment; so try more than once.
 const ATTEMPTS: u32 = 4;
@@ -21,10 +22,12 @@ const LOCK_MODE: u32 = 0o600;
 #[derive(Debug)]
 pub(crate) struct DirectoryLock {
     _file: File,
+    _registration: Registration,
 }
 
 impl DirectoryLock {
     /// Takes the lock, and notes this process in the file for those who find it taken.
+    #[track_caller]
     pub(crate) fn take(path: &Path) -> Result<Self, KeyDirError> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
@@ -49,7 +52,10 @@ impl DirectoryLock {
         attempt("ftruncate", path, || file.set_len(0))?;
         attempt("lseek", path, || file.rewind())?;
         write_whole(&file, holder.as_bytes(), path)?;
-        Ok(Self { _file: file })
+        Ok(Self {
+            _file: file,
+            _registration: register(ResourceKind::File, 0),
+        })
     }
 
     /// Who holds the lock at this moment, without taking it for longer than it takes to look.

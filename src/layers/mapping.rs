@@ -11,14 +11,18 @@ use std::ops::Range;
 
 use memmap2::{Advice, Mmap, MmapMut, MmapOptions, UncheckedAdvice};
 
+use crate::resources::{Registration, ResourceKind, register};
+
 /// A writable shared mapping of a whole file.
 #[derive(Debug)]
 pub(super) struct WritableMapping {
     map: MmapMut,
+    _registration: Registration,
 }
 
 impl WritableMapping {
     /// Maps a file that this process has under its exclusive key directory lock.
+    #[track_caller]
     pub(super) fn new(file: &File) -> io::Result<Self> {
         // SAFETY: the bytes must not change under the slices we hand out. Layer files are written only by the holder of
         // the directory's LOCK, which is this process, and only through this mapping. They are allocated in full before
@@ -27,7 +31,10 @@ impl WritableMapping {
         let map = unsafe { MmapOptions::new().map_mut(file) }?;
         // It is written through and never read, so read-ahead would only cost memory.
         map.advise(Advice::Random)?;
-        Ok(Self { map })
+        Ok(Self {
+            _registration: register(ResourceKind::Mapping, map.len() as u64),
+            map,
+        })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -61,10 +68,12 @@ impl WritableMapping {
 #[derive(Debug)]
 pub(super) struct ReadableMapping {
     map: Mmap,
+    _registration: Registration,
 }
 
 impl ReadableMapping {
     /// Maps a file of a sealed key.
+    #[track_caller]
     pub(super) fn new(file: &File) -> io::Result<Self> {
         // SAFETY: the bytes must not change under the slices we hand out. The files of a sealed key are immutable: they
         // are made read-only when it is sealed, and only a repair writes them afterwards, and only where they are
@@ -74,7 +83,10 @@ impl ReadableMapping {
         let map = unsafe { Mmap::map(file) }?;
         // A path touches one node in each file, far from the last one.
         map.advise(Advice::Random)?;
-        Ok(Self { map })
+        Ok(Self {
+            _registration: register(ResourceKind::Mapping, map.len() as u64),
+            map,
+        })
     }
 
     pub(super) fn bytes(&self) -> &[u8] {

@@ -15,6 +15,7 @@ use super::mapping::WritableMapping;
 use super::{LayerError, check_length, present};
 use crate::failure::{IoFailure, attempt, write_whole};
 use crate::files::{drop_cached, open_regular, sync_directory, sync_file};
+use crate::resources::{Registration, ResourceKind, register};
 
 /// One open, writable layer file of fixed length.
 pub(crate) trait LayerFile: Send {
@@ -102,6 +103,7 @@ impl Medium for Disk {
             path: path.to_owned(),
             file,
             mapping,
+            _registration: register(ResourceKind::File, 0),
         }))
     }
 
@@ -181,6 +183,7 @@ struct MappedFile {
     path: PathBuf,
     file: File,
     mapping: WritableMapping,
+    _registration: Registration,
 }
 
 impl MappedFile {

@@ -13,6 +13,8 @@ use crate::failure::{IoFailure, attempt};
 use crate::files::drop_cached;
 use crate::files::open_to_read;
 use crate::plan::{Geometry, LAYER_HEADER_BYTES};
+#[cfg(feature = "keygen")]
+use crate::resources::{Registration, ResourceKind, register};
 use crate::units::{KeyId, Level, NodeIndex, Slice};
 
 /// Reads nodes of a sealed key. Needs neither the secret nor the checkpoint store.
@@ -34,6 +36,8 @@ struct MappedLayer {
     mapping: ReadableMapping,
     first_index: u64,
     count: u64,
+    #[cfg(feature = "keygen")]
+    _registration: Registration,
 }
 
 impl LayerReader {
@@ -155,6 +159,8 @@ impl MappedLayer {
             file,
             first_index: header.first_index,
             count: header.count,
+            #[cfg(feature = "keygen")]
+            _registration: register(ResourceKind::File, 0),
         })
     }
 }

@@ -21,6 +21,14 @@ pub struct AuthenticationPath {
 }
 
 impl AuthenticationPath {
+    pub(super) fn empty() -> Self {
+        Self {
+            epoch: Epoch(0),
+            leaf: Vec::new(),
+            siblings: Vec::new(),
+        }
+    }
+
     /// The sibling digests, from level 0 upward.
     pub fn sibling_digests(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         self.siblings.chunks_exact(self.leaf.len())
@@ -117,6 +125,13 @@ impl PathReader {
     /// # Errors
     /// [`SigningError::OutsideKey`], or [`SigningError::DamagedBlock`] if the node above those that were computed differs.
     pub fn unchecked_path(&self, epoch: Epoch) -> Result<AuthenticationPath, SigningError> {
+        let mut path = AuthenticationPath::empty();
+        self.copy_path(epoch, &mut path)?;
+        Ok(path)
+    }
+
+    /// The same, in the memory of another path.
+    pub(super) fn copy_path(&self, epoch: Epoch, path: &mut AuthenticationPath) -> Result<(), SigningError> {
         let plan = self.manifest().plan();
         self.epoch(epoch.0.into())?;
         let block = match &self.trimmed {
@@ -131,13 +146,16 @@ impl PathReader {
                 stored: plan.stored(),
             })
         };
-        let leaf = node(Level(0), NodeIndex(epoch.0.into()))?.to_vec();
+        path.epoch = epoch;
+        path.leaf.clear();
+        path.leaf.extend_from_slice(node(Level(0), NodeIndex(epoch.0.into()))?);
+        path.siblings.clear();
         let height = usize::from(plan.scheme().log_lifetime());
-        let mut siblings = Vec::with_capacity(height * leaf.len());
+        path.siblings.reserve_exact(height * path.leaf.len());
         for (level, sibling) in plan.geometry().path(epoch) {
-            siblings.extend_from_slice(node(level, sibling)?);
+            path.siblings.extend_from_slice(node(level, sibling)?);
         }
-        Ok(AuthenticationPath { epoch, leaf, siblings })
+        Ok(())
     }
 
     #[cfg(feature = "keygen")]

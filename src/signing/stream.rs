@@ -16,8 +16,12 @@ const NODES_HELD: usize = 1024;
 pub struct PathStream<'a> {
     reader: &'a PathReader,
     last: Option<Checked>,
+    /// The path in hand: once it is checked it changes places with the last one, whose memory the next one takes.
+    path: AuthenticationPath,
     /// The nodes above the leaf in hand, from level 0 upward, as far as they were computed.
     climbed: Vec<u8>,
+    /// A node and its sibling, the left one first.
+    pair: Vec<u8>,
     /// Nodes that were read since pages were given up.
     nodes_held: usize,
 }
@@ -34,7 +38,9 @@ impl<'a> PathStream<'a> {
         Self {
             reader,
             last: None,
+            path: AuthenticationPath::empty(),
             climbed: Vec::new(),
+            pair: Vec::new(),
             nodes_held: 0,
         }
     }
@@ -49,22 +55,22 @@ impl<'a> PathStream<'a> {
             self.reader.layers().release()?;
             self.nodes_held = 0;
         }
-        let path = self.reader.unchecked_path(epoch)?;
-        if !self.leads_to_root(&path) {
+        self.reader.copy_path(epoch, &mut self.path)?;
+        if !self.leads_to_root() {
             return Err(self.reader.damaged(epoch));
         }
         let last = self.last.get_or_insert_with(|| Checked {
-            path: path.clone(),
-            nodes: vec![0; path.leaf.len() + path.siblings.len()],
+            path: AuthenticationPath::empty(),
+            nodes: vec![0; self.path.leaf.len() + self.path.siblings.len()],
         });
         last.nodes[..self.climbed.len()].copy_from_slice(&self.climbed);
-        last.path = path;
+        std::mem::swap(&mut last.path, &mut self.path);
         Ok(&last.path)
     }
 
-    /// Climbs from the leaf to the first node that is known, and compares everything from there on.
-    fn leads_to_root(&mut self, path: &AuthenticationPath) -> bool {
-        let kernel = self.reader.kernel();
+    /// Climbs from the leaf of the path in hand to the first node that is known, and compares everything from there on.
+    fn leads_to_root(&mut self) -> bool {
+        let (kernel, path) = (self.reader.kernel(), &self.path);
         let digest_bytes = path.leaf.len();
         let height = path.siblings.len() / digest_bytes;
         let met = self
@@ -79,7 +85,6 @@ impl<'a> PathStream<'a> {
         }
         self.climbed.clear();
         self.climbed.extend_from_slice(&path.leaf);
-        let (mut pair, mut parent) = (vec![0; 2 * digest_bytes], vec![0; digest_bytes]);
         for (level, sibling) in folded.chunks_exact(digest_bytes).enumerate() {
             let node = &self.climbed[level * digest_bytes..];
             let index = u64::from(path.epoch.0) >> level;
@@ -88,11 +93,13 @@ impl<'a> PathStream<'a> {
             } else {
                 (sibling, node)
             };
-            pair[..digest_bytes].copy_from_slice(left);
-            pair[digest_bytes..].copy_from_slice(right);
-            let above = Level(level as u8 + 1);
-            kernel.parents(above, NodeIndex(index / 2), &pair, &mut parent);
-            self.climbed.extend_from_slice(&parent);
+            self.pair.clear();
+            self.pair.extend_from_slice(left);
+            self.pair.extend_from_slice(right);
+            let (above, known_bytes) = (Level(level as u8 + 1), self.climbed.len());
+            self.climbed.resize(known_bytes + digest_bytes, 0);
+            let parent = &mut self.climbed[known_bytes..];
+            kernel.parents(above, NodeIndex(index / 2), &self.pair, parent);
         }
         let top = &self.climbed[met * digest_bytes..];
         match &self.last {

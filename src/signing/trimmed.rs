@@ -7,6 +7,7 @@ use crate::hash::{Kernel, PrfKey};
 use crate::keydir::KeyDir;
 use crate::layers::LayerReader;
 use crate::plan::Batches;
+use crate::resources::{Registration, ResourceKind, register};
 use crate::subtree::{Subtree, SubtreeSource};
 use crate::units::{BatchIndex, Epoch, Level, NodeIndex};
 
@@ -16,10 +17,12 @@ pub(super) struct Trimmed {
     /// Each below a node of the lowest level that is stored.
     blocks: Batches,
     last: Mutex<Option<(BatchIndex, Arc<Subtree>)>>,
+    _registration: Registration,
 }
 
 impl Trimmed {
     /// Reads the secret of a key that is trimmed; `None` for one that stores every level.
+    #[track_caller]
     pub(super) fn open(key: &KeyDir) -> Result<Option<Self>, SigningError> {
         let plan = key.manifest().plan();
         if plan.trim() == Level(0) {
@@ -30,10 +33,14 @@ impl Trimmed {
             trim: plan.trim(),
             source,
         })?;
+        // A block is a whole tree.
+        let nodes = (2 << plan.trim().0) - 1;
+        let block_bytes = nodes * plan.scheme().digest_bytes() as u64;
         Ok(Some(Self {
             prf_key,
             blocks: Batches::with_roots_at(plan.trim(), plan.geometry().clone()),
             last: Mutex::default(),
+            _registration: register(ResourceKind::Cache, block_bytes),
         }))
     }
 

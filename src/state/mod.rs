@@ -11,6 +11,8 @@ mod history_store;
 mod ledger;
 #[cfg(feature = "keygen")]
 mod ledger_store;
+#[cfg(feature = "keygen")]
+mod options;
 mod records;
 #[cfg(feature = "keygen")]
 mod store;

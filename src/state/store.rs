@@ -1,21 +1,20 @@
-//! RocksDB: options, column families, reads and the synced write.
+//! RocksDB: column families, reads and the synced write.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBRecoveryMode, Direction, ErrorKind, LogLevel,
-    Options, WriteOptions,
-};
+use rocksdb::{ColumnFamily, DB, Direction, ErrorKind, WriteOptions};
 pub(super) use rocksdb::{IteratorMode, WriteBatch};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StateError;
 use super::history::HistoryChange;
+use super::options::{BLOCK_CACHE_BYTES, WRITE_BUFFERS_BYTES, descriptors, options};
 use super::records::{self, BatchRecord, CrownRecord, ProgressRecord};
 use crate::files::{exists, is_directory, make_directory, open_each_file};
+use crate::resources::{Registration, ResourceKind, register};
 use crate::units::{BatchIndex, Level};
 
 const REMOVAL: &str = "removal";
@@ -29,14 +28,6 @@ pub(super) const HISTORY: &str = "history";
 const BINDING_KEY: &[u8] = b"binding";
 const PROGRESS_KEY: &[u8] = b"progress";
 
-/// Small and fixed, whatever the lifetime: a group's records are a few kilobytes.
-const WRITE_BUFFER_BYTES: usize = 512 << 10;
-const BLOCK_CACHE_BYTES: usize = 512 << 10;
-const LOG_FILE_BYTES_MAX: usize = 256 << 10;
-const WAL_BYTES_MAX: u64 = 2 << 20;
-const OPEN_FILES_MAX: i32 = 64;
-/// RocksDB's own default of 4 MiB is taken from the disk, and given back, at each opening.
-const MANIFEST_PREALLOCATION_BYTES: usize = 64 << 10;
 /// A reader beside a writer can lose a file to a compaction between listing it and reading it.
 const READ_ATTEMPTS: u32 = 5;
 const READ_ATTEMPT_INTERVAL_MS: u64 = 20;
@@ -47,10 +38,12 @@ pub(crate) struct Store {
     pub(super) db: DB,
     pub(super) path: PathBuf,
     written_bytes: AtomicU64,
+    _registrations: [Registration; 2],
 }
 
 impl Store {
     /// Creates an empty store with these column families, bound to a key. What was there before is removed.
+    #[track_caller]
     pub(crate) fn create(path: &Path, column_families: &[&str], binding: &[u8; 32]) -> Result<(), StateError> {
         let mut options = options();
         // First: RocksDB would remove its files behind a link as well.
@@ -59,7 +52,7 @@ impl Store {
         options.create_if_missing(true);
         options.create_missing_column_families(true);
         make_directory(path)?;
-        let families = descriptors(column_families);
+        let families = descriptors(column_families, &options);
         let db = attempt(CREATION, path, || DB::open_cf_descriptors(&options, path, families))?;
         let store = Self::of(db, path);
         let mut batch = WriteBatch::default();
@@ -68,11 +61,13 @@ impl Store {
     }
 
     /// Opens the store for the one process that writes, and checks that it is this key's.
+    #[track_caller]
     pub(crate) fn open(path: &Path, binding: &[u8; 32]) -> Result<Self, StateError> {
         Self::open_families(path, &existing_families(path)?, binding)
     }
 
     /// As [`open`](Self::open), and makes a place for the key's history unless there is one.
+    #[track_caller]
     pub(crate) fn open_recording(path: &Path, binding: &[u8; 32]) -> Result<Self, StateError> {
         let mut families = existing_families(path)?;
         if !families.iter().any(|name| name == HISTORY) {
@@ -81,20 +76,23 @@ impl Store {
         Self::open_families(path, &families, binding)
     }
 
+    #[track_caller]
     fn open_families(path: &Path, families: &[String], binding: &[u8; 32]) -> Result<Self, StateError> {
         let mut options = options();
+        let families = descriptors(families, &options);
         options.create_missing_column_families(true);
-        let families = descriptors(families);
         let db = attempt("opening", path, || DB::open_cf_descriptors(&options, path, families))?;
         Self::bound(db, path, binding)
     }
 
     /// Opens the store for reading; sees the state of this moment. Beside a process that writes it may take files that are
     /// being exchanged for damage.
+    #[track_caller]
     pub(crate) fn open_read_only(path: &Path, binding: &[u8; 32]) -> Result<Self, StateError> {
         let families = existing_families(path)?;
-        let families = descriptors(&families);
-        let open = || DB::open_cf_descriptors_read_only(&options(), path, families, false);
+        let options = options();
+        let families = descriptors(&families, &options);
+        let open = || DB::open_cf_descriptors_read_only(&options, path, families, false);
         let db = attempt("opening", path, open)?;
         Self::bound(db, path, binding)
     }
@@ -120,14 +118,21 @@ impl Store {
         }
     }
 
+    #[track_caller]
     fn of(db: DB, path: &Path) -> Self {
+        let path = path.to_owned();
+        let write_buffers = register(ResourceKind::Database, WRITE_BUFFERS_BYTES as u64);
+        let cache = register(ResourceKind::Cache, BLOCK_CACHE_BYTES as u64);
+        let _registrations = [write_buffers, cache];
         Self {
             db,
-            path: path.to_owned(),
+            path,
             written_bytes: AtomicU64::new(0),
+            _registrations,
         }
     }
 
+    #[track_caller]
     fn bound(db: DB, path: &Path, binding: &[u8; 32]) -> Result<Self, StateError> {
         let store = Self::of(db, path);
         let Some(found) = store.get(META, BINDING_KEY)? else {
@@ -340,38 +345,6 @@ fn existing_families(path: &Path) -> Result<Vec<String>, StateError> {
     // RocksDB takes files that it may not read for damage. They are not: what can be read tomorrow must not be moved aside.
     open_each_file(path)?;
     attempt("opening", path, || DB::list_cf(&options(), path))
-}
-
-fn options() -> Options {
-    let mut table = BlockBasedOptions::default();
-    table.set_block_cache(&Cache::new_lru_cache(BLOCK_CACHE_BYTES));
-    let mut options = Options::default();
-    options.set_block_based_table_factory(&table);
-    // A record that is there but damaged must be an error, never a silent roll-back to what precedes it, as the default
-    // (point in time) would have it. Only an incomplete record at the end, the write in flight at a crash, is dropped.
-    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
-    options.set_track_and_verify_wals_in_manifest(true);
-    options.set_paranoid_checks(true);
-    options.set_write_buffer_size(WRITE_BUFFER_BYTES);
-    options.set_db_write_buffer_size(2 * WRITE_BUFFER_BYTES);
-    options.set_max_write_buffer_number(2);
-    options.set_max_total_wal_size(WAL_BYTES_MAX);
-    options.set_max_open_files(OPEN_FILES_MAX);
-    options.set_manifest_preallocation_size(MANIFEST_PREALLOCATION_BYTES);
-    options.set_max_background_jobs(2);
-    // By default fifteen threads a column family begin and end at each opening, for a handful of files.
-    options.set_max_file_opening_threads(1);
-    options.set_keep_log_file_num(1);
-    options.set_max_log_file_size(LOG_FILE_BYTES_MAX);
-    options.set_log_level(LogLevel::Warn);
-    options.set_stats_dump_period_sec(0);
-    options
-}
-
-fn descriptors<N: AsRef<str>>(families: &[N]) -> impl Iterator<Item = ColumnFamilyDescriptor> + use<'_, N> {
-    families
-        .iter()
-        .map(|name| ColumnFamilyDescriptor::new(name.as_ref(), options()))
 }
 
 /// Makes a call to RocksDB. All come through here, so that tests can let any one of them fail, or end the process there.
