@@ -59,11 +59,10 @@ fn facts(report: &KeyReport, axis: &TimeAxis<'_>) -> Vec<(&'static str, String, 
     }
     facts.push(("On disk", words::bytes(report.disk_bytes), ""));
     if let (Some(first), Some(last)) = (runs.first(), runs.last()) {
-        let busy_ms: u64 = runs
+        let busy_ms = sum(runs
             .iter()
-            .map(|run| run.seen_unix_ms.saturating_sub(run.started_unix_ms))
-            .sum();
-        let count: u64 = runs.iter().map(|run| run.runs).sum();
+            .map(|run| run.seen_unix_ms.saturating_sub(run.started_unix_ms)));
+        let count = sum(runs.iter().map(|run| run.runs));
         facts.push(("Begun", words::moment(first.started_unix_ms), ""));
         facts.push(("Last heard of", words::moment(last.seen_unix_ms), ""));
         facts.push((
@@ -101,15 +100,20 @@ fn interruptions(report: &KeyReport) -> u64 {
     let running = u64::from(report.is_running());
     let ended_early = |run: &&Run| run.end != Some(RunEnd::Finished);
     // Of those that are told together, only the last says how it ended; all others were followed by one more.
-    let early: u64 = report.history.runs.iter().map(|run| run.runs - 1).sum();
-    early + report.history.runs.iter().filter(ended_early).count() as u64 - running
+    let early = sum(report.history.runs.iter().map(|run| run.runs.saturating_sub(1)));
+    let ended_early = report.history.runs.iter().filter(ended_early).count() as u64;
+    early.saturating_add(ended_early) - running
 }
 
 /// Epochs a second over all the time in which runs committed.
 pub fn mean_rate(report: &KeyReport, axis: &TimeAxis<'_>) -> Option<f64> {
     let epochs = report.history.samples.chunk_by(|before, after| before.run == after.run);
-    let epochs: u64 = epochs.filter_map(|samples| Some(samples.last()?.run_epochs)).sum();
+    let epochs = sum(epochs.filter_map(|samples| Some(samples.last()?.run_epochs)));
     (epochs > 0).then(|| epochs as f64 * 1e3 / axis.worked_ms as f64)
+}
+
+fn sum(numbers: impl Iterator<Item = u64>) -> u64 {
+    numbers.fold(0, u64::saturating_add)
 }
 
 /// The most of a quantity at any sample.

@@ -42,8 +42,12 @@ pub fn html(report: &KeyReport) -> String {
 
 fn row(run: &Run, is_running: bool) -> String {
     let number = match run.runs {
-        1 => grouped(run.number + 1),
-        runs => format!("{} to {}", grouped(run.number + 1), grouped(run.number + runs)),
+        1 => grouped(run.number.saturating_add(1)),
+        runs => format!(
+            "{} to {}",
+            grouped(run.number.saturating_add(1)),
+            grouped(run.number.saturating_add(runs))
+        ),
     };
     let cells = [
         ("Run", number),
