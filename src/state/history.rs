@@ -144,7 +144,7 @@ impl Marks {
     }
 
     /// Adds a batch. Says whether that changed anything.
-    pub(crate) fn insert(&mut self, batch: BatchIndex) -> bool {
+    pub fn insert(&mut self, batch: BatchIndex) -> bool {
         let batch = batch.0;
         let next = self.ranges.partition_point(|range| range.last < batch);
         match self.ranges.get_mut(next) {

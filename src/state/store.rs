@@ -79,8 +79,8 @@ impl Store {
     #[track_caller]
     fn open_families(path: &Path, families: &[String], binding: &[u8; 32]) -> Result<Self, StateError> {
         let mut options = options();
-        options.create_missing_column_families(true);
         let families = descriptors(families, &options);
+        options.create_missing_column_families(true);
         let db = attempt("opening", path, || DB::open_cf_descriptors(&options, path, families))?;
         Self::bound(db, path, binding)
     }

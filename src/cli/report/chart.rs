@@ -25,6 +25,8 @@ pub struct Chart<'a> {
     pub title: &'static str,
     /// What is drawn, in a sentence.
     pub note: String,
+    /// What there is to see in it, in figures.
+    pub summary: String,
     pub lines: Vec<Line>,
     pub scale: Scale,
     pub tick: fn(f64) -> String,
@@ -86,7 +88,7 @@ impl Chart<'_> {
              <div class=\"frame\"><div class=\"y\" aria-hidden=\"true\">{}</div><div class=\"plot\" data-chart=\"{id}\">\
              <svg viewBox=\"0 0 1000 100\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{}\">{drawing}</svg>\
              {}</div><div class=\"x\" aria-hidden=\"true\">{}</div></div>\
-             <output class=\"at\" for=\"{id}\">&nbsp;</output></figure>\n",
+             <output class=\"at\" for=\"{id}\">{}.</output></figure>\n",
             self.title,
             self.note,
             self.legend(),
@@ -94,6 +96,7 @@ impl Chart<'_> {
             escaped(self.title),
             self.numbers(),
             self.x_labels(),
+            self.summary,
         )
     }
 
