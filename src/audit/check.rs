@@ -8,7 +8,7 @@ use super::batches::WINDOW_BATCHES;
 use super::damage::{CheckReport, Damage};
 use super::tree::Tree;
 use crate::failure::IoFailure;
-use crate::hash::PrfKey;
+use crate::hash::{Kernel, PrfKey};
 use crate::keydir::{DirectoryLock, KeyDir, KeyDirError, KeyState};
 use crate::layers::{LayerError, LayerReader};
 use crate::ledger::LedgerError;
@@ -43,7 +43,7 @@ pub enum CheckError {
 pub fn check(directory: &Path, deep: bool) -> Result<CheckReport, CheckError> {
     let mut key = KeyDir::open(directory)?;
     loop {
-        let report = check_key(&key, deep)?;
+        let report = check_key(&key, key.kernel().as_ref(), deep)?;
         let now = KeyDir::open(directory)?;
         // A trim that ran meanwhile has deleted files that are missed now.
         if now.manifest().plan().trim() == key.manifest().plan().trim() {
@@ -53,7 +53,8 @@ pub fn check(directory: &Path, deep: bool) -> Result<CheckReport, CheckError> {
     }
 }
 
-fn check_key(key: &KeyDir, deep: bool) -> Result<CheckReport, CheckError> {
+/// The check does not care what the hash functions are.
+pub(super) fn check_key(key: &KeyDir, kernel: &dyn Kernel, deep: bool) -> Result<CheckReport, CheckError> {
     // The files of an unfinished key must not change while they are looked at.
     let _lock = match key.manifest().state() {
         KeyState::Sealed => None,
@@ -72,11 +73,10 @@ fn check_key(key: &KeyDir, deep: bool) -> Result<CheckReport, CheckError> {
             .into_iter()
             .for_each(|damage| report.add(damage));
     }
-    let kernel = key.kernel();
     let tree = Tree {
         key,
         layers: &layers,
-        kernel: kernel.as_ref(),
+        kernel,
         prf_key: prf_key.as_ref(),
     };
     tree.all_batches(store.as_ref(), &mut report)?;

@@ -8,6 +8,8 @@ mod damage;
 pub(crate) mod fixture_tests;
 mod ledger;
 mod repair;
+#[cfg(test)]
+mod size_tests;
 mod status;
 #[cfg(test)]
 mod tests;
