@@ -55,7 +55,7 @@ fn repair_on(
     let memory = options.memory_plan(manifest.plan())?;
     let pool = worker_pool(memory.threads)?;
     let kernel = key.kernel();
-    let (store, store_replaced) = store::open(key.paths(), manifest)?;
+    let (store, store_replaced) = store::open(key.paths(), manifest, memory.store)?;
     let files_restored = files::restore(&key, medium, &Disk::new(cancel.flag()))?;
     let layers = key.layers()?;
     let tree = Tree {
