@@ -30,6 +30,7 @@ pub fn run(arguments: &PlanArguments, settings: &Settings) -> Result<ExitCode, F
     let wishes = Wishes {
         threads: settings.threads,
         group_batches: settings.group_batches,
+        arena_bytes: keymill::hash::scratch_bytes(plan.scheme()),
         memory: settings.memory,
     };
     let memory = MemoryPlan::new(&plan, &wishes, &Limits::detect())?;
@@ -73,6 +74,7 @@ fn as_json(plan: &Plan, memory: &MemoryPlan) -> serde_json::Value {
         "threads": memory.threads,
         "group_batches": memory.group_batches,
         "batches_in_flight": memory.in_flight_batches(),
+        "arena_bytes": memory.arena_bytes,
         "store_write_bytes": memory.store.write_bytes,
         "store_cache_bytes": memory.store.cache_bytes,
         "budget_bytes": memory.budget.as_ref().map(|budget| budget.bytes),
@@ -128,6 +130,7 @@ fn as_text(plan: &Plan, memory: &MemoryPlan) -> Vec<String> {
             human_bytes(memory.store.write_bytes as u64),
             human_bytes(memory.store.cache_bytes as u64)
         ),
+        format!("arenas          {} a thread", human_bytes(memory.arena_bytes as u64)),
         format!("memory budget   {}", budget_as_text(memory)),
         format!("public key      {} bytes", scheme.public_key_bytes()),
         format!("signature       {} bytes", scheme.signature_bytes()),

@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 
 use super::cancel::CancelHandle;
+use crate::arena::ArenaOverflow;
 use crate::failure::IoFailure;
 use crate::keydir::KeyDirError;
 use crate::layers::LayerError;
+use crate::memory::LimitSource;
 use crate::migrations::MigrationError;
 use crate::plan::{BudgetTooSmall, PlanError};
 use crate::state::StateError;
+use crate::workers::ThreadsFailed;
 
 /// A job could not begin, or ended early. What it had committed is kept, and the same job goes on from there.
 #[derive(Debug, thiserror::Error)]
@@ -38,8 +41,11 @@ pub enum KeygenError {
     #[error("no fresh seed could be had from the operating system: {0}")]
     NoRandomness(#[from] getrandom::Error),
     /// The worker threads could not be started.
-    #[error("the worker threads could not be started: {0}; try fewer with --threads")]
-    Threads(#[from] rayon::ThreadPoolBuildError),
+    #[error(transparent)]
+    Threads(#[from] ThreadsFailed),
+    /// A worker's scratch memory is too small.
+    #[error(transparent)]
+    Arena(#[from] ArenaOverflow),
     /// A flag says other than the manifest.
     #[error(
         "{flag} {asked} contradicts '{}', which says {found}; leave the flag out to resume this key, or choose another \
@@ -88,6 +94,20 @@ pub enum KeygenError {
         /// Bytes that are free.
         available_bytes: u64,
     },
+    /// Nearly all memory is held, by the job or by others that share a limit with it.
+    #[error(
+        "memory ran short: {held_bytes} of {limit_bytes} bytes ({source_of_limit}) are held, which is more than 95 %; the \
+         batches that were complete are committed. Raise that limit, end what else takes from it, or ask for less with \
+         --threads, and run the same command again to go on"
+    )]
+    MemoryShort {
+        /// What is held, clean page cache not counted.
+        held_bytes: u64,
+        /// What may be held.
+        limit_bytes: u64,
+        /// What sets that limit.
+        source_of_limit: LimitSource,
+    },
     /// Somebody asked the job to stop.
     #[error("interrupted; run the same command again to go on from the last checkpoint")]
     Interrupted,
@@ -115,7 +135,7 @@ impl KeygenError {
             _ => return self,
         };
         match failure.source.kind() == std::io::ErrorKind::Interrupted && cancel.is_cancelled() {
-            true => Self::Interrupted,
+            true => cancel.reason(),
             false => self,
         }
     }

@@ -6,8 +6,8 @@ use crate::memory::{Limit, LimitSource, Limits};
 /// Anonymous memory that the program takes whatever it computes, beside what is listed here: code tables, stacks in use,
 /// the progress display, and what RocksDB takes beside its buffers, also while it compacts.
 const BASE_BYTES: u64 = 6 << 20;
-/// Stack and scratch that a worker touches.
-const WORKER_BYTES: u64 = 256 << 10;
+/// Stack that a worker touches, beside its arena.
+const WORKER_BYTES: u64 = 192 << 10;
 /// Records and checksums of a batch in flight, on their way into the checkpoint store.
 const BATCH_RECORD_BYTES: u64 = 512;
 /// Part of a budget that is planned with. The job makes groups smaller when more than this is held, so that what was planned
@@ -66,6 +66,8 @@ pub struct Wishes {
     pub threads: usize,
     /// Batches in a group, or fewer if the budget demands it.
     pub group_batches: usize,
+    /// Bytes of each worker's arena, as the scheme demands it.
+    pub arena_bytes: usize,
     /// The budget.
     pub memory: MemoryRequest,
 }
@@ -124,6 +126,8 @@ pub struct MemoryPlan {
     pub threads: usize,
     /// Batches in a group: what is synced and committed as one.
     pub group_batches: usize,
+    /// Bytes of each worker's arena.
+    pub arena_bytes: usize,
     /// RocksDB's buffers.
     pub store: StoreBuffers,
     /// Most anonymous resident memory, in bytes. File pages come on top, but only as many as the groups in flight.
@@ -146,7 +150,7 @@ impl MemoryPlan {
             0 => (1, std::thread::available_parallelism().map_or(1, usize::from)),
             threads => (threads, threads),
         };
-        let least = Self::of(plan, fewest, 1, StoreBuffers::SMALL);
+        let least = Self::of(plan, wishes, fewest, 1, StoreBuffers::SMALL);
         least.check_address_space(plan, limits)?;
         let budget = budget(plan, fewest, wishes.memory, limits);
         let budget_bytes = budget.as_ref().map_or(u64::MAX, |limit| limit.bytes);
@@ -158,7 +162,8 @@ impl MemoryPlan {
             full.chain(small)
                 .map(move |(group_batches, store)| (threads, group_batches, store))
         });
-        let mut planned = choices.map(|(threads, group_batches, store)| Self::of(plan, threads, group_batches, store));
+        let mut planned =
+            choices.map(|(threads, group_batches, store)| Self::of(plan, wishes, threads, group_batches, store));
         match (planned.find(fits), budget) {
             (Some(planned), budget) => Ok(Self { budget, ..planned }),
             (None, Some(budget)) => Err(BudgetTooSmall::Memory {
@@ -172,12 +177,16 @@ impl MemoryPlan {
         }
     }
 
-    fn of(plan: &Plan, threads: usize, group_batches: usize, store: StoreBuffers) -> Self {
+    fn of(plan: &Plan, wishes: &Wishes, threads: usize, group_batches: usize, store: StoreBuffers) -> Self {
         let in_flight = GROUPS_IN_FLIGHT * group_batches as u64;
-        let fixed_bytes = BASE_BYTES + threads as u64 * WORKER_BYTES + store.bytes() + done_set_bytes(plan);
+        let fixed_bytes = BASE_BYTES
+            + threads as u64 * (WORKER_BYTES + wishes.arena_bytes as u64)
+            + store.bytes()
+            + done_set_bytes(plan);
         Self {
             threads,
             group_batches,
+            arena_bytes: wishes.arena_bytes,
             store,
             anonymous_bytes: fixed_bytes + in_flight * (plan.batch_bytes() as u64 + BATCH_RECORD_BYTES),
             file_bytes: in_flight * plan.batch_stored_bytes() as u64,

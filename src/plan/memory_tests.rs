@@ -13,6 +13,7 @@ fn wishes(threads: usize, group_batches: usize, memory: MemoryRequest) -> Wishes
     Wishes {
         threads,
         group_batches,
+        arena_bytes: 64 << 10,
         memory,
     }
 }
