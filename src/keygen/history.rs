@@ -201,6 +201,7 @@ impl History {
     pub(crate) fn end_early(&mut self, store: &Store, error: &KeygenError) {
         let end = match error {
             KeygenError::Interrupted => RunEnd::Interrupted,
+            KeygenError::MemoryShort { .. } => RunEnd::OutOfBudget,
             // RocksDB takes no more writes after one that failed.
             KeygenError::State(_) => return,
             _ => RunEnd::Failed,
