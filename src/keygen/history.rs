@@ -15,11 +15,11 @@ use crate::time::unix_ms;
 use crate::units::BatchIndex;
 
 /// Most samples of a key over its whole life. When there are as many, every second one goes.
-const SAMPLES_MAX: usize = 1024;
+pub(super) const SAMPLES_MAX: usize = 1024;
 /// Most runs that are told apart. The first and the last sample of each is kept, so this is well below the half.
-const RUNS_MAX: usize = 256;
+pub(super) const RUNS_MAX: usize = 256;
 /// Least time between two samples of a new key. A job of a second has a few of them, and one of a week no more than fit.
-const INTERVAL_MS: u64 = 250;
+pub(super) const INTERVAL_MS: u64 = 250;
 /// No batch has been begun.
 const NONE: u64 = u64::MAX;
 

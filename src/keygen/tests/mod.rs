@@ -7,6 +7,7 @@ mod no_stall;
 mod power_cut;
 mod power_cut_medium;
 mod quick_kernel;
+mod remembered;
 mod size;
 #[expect(
     clippy::duplicate_mod,
