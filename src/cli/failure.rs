@@ -153,7 +153,7 @@ impl Coded for SigningError {
             SigningError::Damaged { .. } | SigningError::DamagedBlock { .. } | SigningError::PublicKey { .. } => {
                 DIRECTORY
             }
-            SigningError::Withheld { .. } => MACHINE,
+            SigningError::Threads(_) | SigningError::Arena(_) | SigningError::Withheld { .. } => MACHINE,
         }
     }
 }
@@ -202,6 +202,7 @@ mod job {
                 KeygenError::Contradiction { .. } | KeygenError::OtherSecret { .. } => DIRECTORY,
                 KeygenError::NoRandomness(_)
                 | KeygenError::Threads(_)
+                | KeygenError::Arena(_)
                 | KeygenError::TooLittleDisk { .. }
                 | KeygenError::DiskUnreliable { .. } => MACHINE,
                 KeygenError::Interrupted => INTERRUPTED,
@@ -243,6 +244,7 @@ mod job {
                 CheckError::State(error) => error.code(),
                 CheckError::Ledger(error) => error.code(),
                 CheckError::Layer(error) => error.code(),
+                CheckError::Threads(_) | CheckError::Arena(_) => MACHINE,
                 CheckError::Io(error) => error.code(),
             }
         }
@@ -271,7 +273,7 @@ mod job {
                 RepairError::Budget(error) => error.code(),
                 RepairError::Keygen(error) => error.code(),
                 RepairError::Interrupted => INTERRUPTED,
-                RepairError::DiskUnreliable { .. } => MACHINE,
+                RepairError::Threads(_) | RepairError::Arena(_) | RepairError::DiskUnreliable { .. } => MACHINE,
                 RepairError::OtherRoot { .. } => DIRECTORY,
             }
         }

@@ -165,7 +165,7 @@ fn obey(command: &Command, settings: &Settings) -> Result<ExitCode, Failure> {
         Command::Ledger(arguments) => ledger::run(arguments),
         Command::Verify(arguments) => verify::run(arguments),
         #[cfg(feature = "keygen")]
-        Command::Check(arguments) => check::run(arguments),
+        Command::Check(arguments) => check::run(arguments, settings),
         #[cfg(feature = "keygen")]
         Command::Repair(arguments) => repair::run(arguments, settings),
         #[cfg(feature = "keygen")]

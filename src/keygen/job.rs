@@ -3,23 +3,23 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rayon::ThreadPool;
-
 use super::batch::BatchComputer;
 use super::cancel::CancelHandle;
 use super::committer::Committer;
 use super::history::History;
+use super::in_flight::InFlight;
 use super::pipeline;
 use super::prepare::{Prepared, prepare};
 use super::progress::{Event, Phase, Progress};
 use super::request::{KeyDefaults, KeyRequest};
 use super::{KeygenError, crown, recovery};
-use crate::hash::{Kernel, kernel};
+use crate::hash::{Kernel, kernel, scratch_bytes};
 use crate::keydir::{KeyDir, Manifest};
 use crate::layers::{Disk, LayerWriter, Medium};
 use crate::plan::{BudgetTooSmall, MemoryPlan, Plan};
 use crate::state::{ProgressRecord, RunCommand, RunEnd, Store};
 use crate::time::unix_ms;
+use crate::workers::Workers;
 
 /// Times that batches are computed and checked again before the disk is given up.
 const ROUNDS_MAX: u32 = 3;
@@ -204,7 +204,8 @@ impl KeygenJob {
         history: &mut History,
     ) -> Result<u64, KeygenError> {
         let plan = computer.manifest.plan();
-        let pool = worker_pool(memory.threads)?;
+        let workers = Workers::start(memory.threads, scratch_bytes(plan.scheme()))?;
+        let in_flight = InFlight::new(memory.group_batches, plan.batch_bytes())?;
         let progress = computer.progress;
         let mut record = ProgressRecord::default();
         for _round in 0..ROUNDS_MAX {
@@ -236,10 +237,8 @@ impl KeygenJob {
                 history: &mut *history,
                 record: record.clone(),
             };
-            record.run_epochs = pipeline::run(computer, &pool, memory, pending, committer)?;
-            if self.cancel.is_cancelled() {
-                return Err(KeygenError::Interrupted);
-            }
+            record.run_epochs = pipeline::run(computer, &workers, &in_flight, pending, committer)?;
+            self.cancel.proceed()?;
         }
         Err(KeygenError::DiskUnreliable {
             directory: self.directory.clone(),
@@ -270,12 +269,4 @@ impl KeygenJob {
             public_key: manifest.public_key().unwrap_or_default(),
         }
     }
-}
-
-/// A pool of this many workers.
-pub(crate) fn worker_pool(threads: usize) -> Result<ThreadPool, KeygenError> {
-    let builder = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .thread_name(|i| format!("keymill-{i}"));
-    Ok(builder.build()?)
 }
