@@ -44,7 +44,6 @@ pub(crate) struct History {
     begun_by_crashed: Option<u64>,
     begun: Arc<AtomicU64>,
     budget_bytes: u64,
-    in_flight_batches: u64,
     written_before: u64,
     /// What is to be written; kept for its room.
     changes: Vec<HistoryChange>,
@@ -99,7 +98,6 @@ impl History {
             damaged,
             begun: Arc::new(AtomicU64::new(NONE)),
             budget_bytes: memory.anonymous_bytes,
-            in_flight_batches: memory.in_flight_batches(),
             written_before: run.written_bytes,
             run,
             runs,
@@ -155,7 +153,12 @@ impl History {
     }
 
     /// What a commit is to write beside its records.
-    pub(crate) fn note(&mut self, store: &Store, progress: &ProgressRecord) -> &[HistoryChange] {
+    pub(crate) fn note(
+        &mut self,
+        store: &Store,
+        progress: &ProgressRecord,
+        in_flight_batches: usize,
+    ) -> &[HistoryChange] {
         self.changes.clear();
         // Where there is no /proc, nothing is known.
         let memory = ProcessMemory::read().unwrap_or_default();
@@ -171,7 +174,7 @@ impl History {
             anonymous_bytes: memory.anonymous_bytes,
             file_bytes: memory.file_bytes,
             budget_bytes: self.budget_bytes,
-            in_flight_batches: self.in_flight_batches,
+            in_flight_batches: in_flight_batches as u64,
             written_bytes: self.run.written_bytes,
         };
         if self.samples.last().is_none_or(|last| last.run != self.run.number) {

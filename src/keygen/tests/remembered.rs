@@ -65,7 +65,7 @@ fn live(store: &Store, seed: u64, runs: u64) -> Ends {
                 unix_ms += numbers.below(longest_ms);
                 run_epochs += 1024;
                 store
-                    .write_history(history.note(store, &progress(unix_ms, run_epochs)))
+                    .write_history(history.note(store, &progress(unix_ms, run_epochs), 16))
                     .unwrap();
             }
             if numbers.below(2) == 0 {
@@ -109,7 +109,7 @@ fn the_oldest_of_very_many_runs_are_told_as_one() {
     for number in 0..runs {
         let mut history = History::begin(&store, RunCommand::Keygen, &MEMORY).unwrap();
         store
-            .write_history(history.note(&store, &progress(5_000 * (number + 1), 1024)))
+            .write_history(history.note(&store, &progress(5_000 * (number + 1), 1024), 16))
             .unwrap();
         history.end(&store, RunEnd::Interrupted).unwrap();
     }
@@ -195,7 +195,7 @@ fn what_was_in_flight_at_a_crash_is_marked_when_it_is_begun_again_and_what_was_d
     let mut crashed = History::begin(&store, RunCommand::Keygen, &MEMORY).unwrap();
     assert_eq!(crashed.handing_out(batches(0..12)).count(), 12);
     store
-        .write_history(crashed.note(&store, &progress(2_000, 8 * 1024)))
+        .write_history(crashed.note(&store, &progress(2_000, 8 * 1024), 16))
         .unwrap();
     drop(crashed);
     // A repair between the two changes nothing.

@@ -123,7 +123,7 @@ fn the_figures_of_a_report_are_those_of_the_job() {
         "8,192 (0 to 8,191)",
         "8 of 8 batches",
         &grouped(rate.round() as u64),
-        &keygen["public_key"].as_str().unwrap(),
+        keygen["public_key"].as_str().unwrap(),
     ] {
         assert!(page.contains(figure), "{figure}\n{page}");
     }
