@@ -23,6 +23,15 @@ pub(super) const INTERVAL_MS: u64 = 250;
 /// No batch has been begun.
 const NONE: u64 = u64::MAX;
 
+impl From<&KeygenError> for RunEnd {
+    fn from(error: &KeygenError) -> Self {
+        match error {
+            KeygenError::Interrupted => Self::Interrupted,
+            _ => Self::Failed,
+        }
+    }
+}
+
 /// A sample that stands in the store: enough of it to decide whether it stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Kept {
@@ -199,16 +208,10 @@ impl History {
         self.write(store)
     }
 
-    /// Notes how the run ended, as well as that is still possible: what ended it is told already.
-    pub(crate) fn end_early(&mut self, store: &Store, error: &KeygenError) {
-        let end = match error {
-            KeygenError::Interrupted => RunEnd::Interrupted,
-            // RocksDB takes no more writes after one that failed.
-            KeygenError::State(_) => return,
-            _ => RunEnd::Failed,
-        };
+    /// Notes how the run ended, if that is still possible: what ended it is told already, and it may be the store.
+    pub(crate) fn end_early(&mut self, store: &Store, end: RunEnd) {
         if let Err(error) = self.end(store, end) {
-            tracing::warn!("how this run ended is not remembered: {error}");
+            tracing::debug!("how this run ended is not remembered: {error}");
         }
     }
 

@@ -76,10 +76,9 @@ impl Repair<'_> {
         let outcome = self.recompute(kept, sound, &mut history);
         match &outcome {
             Ok(()) => history.end(store, RunEnd::Finished)?,
-            Err(RepairError::Keygen(error)) => history.end_early(store, error),
-            Err(RepairError::Interrupted) => history.end_early(store, &KeygenError::Interrupted),
-            // A repair that says nothing of its end did not end in order.
-            Err(_) => {}
+            Err(RepairError::Keygen(error)) => history.end_early(store, error.into()),
+            Err(RepairError::Interrupted) => history.end_early(store, RunEnd::Interrupted),
+            Err(_) => history.end_early(store, RunEnd::Failed),
         }
         outcome
     }

@@ -120,6 +120,7 @@ impl Undisturbed {
     #[track_caller]
     fn assert_same_but_layers(&self, directory: &Path, case: &str) {
         assert_eq!(finished(self.directory.path()), finished(directory), "{case}");
+        remembered::assert_whole(directory, case);
     }
 }
 
