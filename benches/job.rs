@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use keymill::hash::{Kernel, PrfKey, kernel};
+use keymill::arena::{Arena, ArenaOverflow};
+use keymill::hash::{Kernel, PrfKey, kernel, scratch_bytes};
 use keymill::keydir::Secret;
 use keymill::plan::{Epoch, Level, NodeIndex};
 use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, Plan, Scheme};
@@ -135,32 +136,48 @@ fn run_kernel(scheme: &'static Scheme, threads: usize, epochs: u64) -> Result<()
     let kernel = kernel(scheme, &[1; 20]);
     let next = AtomicU64::new(0);
     std::thread::scope(|scope| {
+        let mut computing = Vec::new();
         for _ in 0..threads {
-            scope.spawn(|| {
+            computing.push(scope.spawn(|| {
                 let mut nodes = Vec::new();
+                let mut arena = Arena::new(scratch_bytes(scheme));
                 loop {
                     let batch = next.fetch_add(1, Ordering::Relaxed);
                     if batch << BATCH_LEVELS >= epochs {
-                        break;
+                        return Ok(());
                     }
-                    compute_batch(kernel.as_ref(), scheme.digest_bytes(), batch, &mut nodes);
+                    compute_batch(kernel.as_ref(), scheme.digest_bytes(), batch, &mut nodes, &arena)?;
+                    arena.reset();
                 }
-            });
+            }));
         }
-    });
+        let ends = computing
+            .into_iter()
+            .map(|thread| thread.join().map_err(|_| "a thread panicked"));
+        ends.collect::<Result<Vec<Result<(), ArenaOverflow>>, _>>()
+    })?
+    .into_iter()
+    .collect::<Result<(), ArenaOverflow>>()?;
     Ok(())
 }
 
-fn compute_batch(kernel: &dyn Kernel, digest_bytes: usize, batch: u64, nodes: &mut Vec<u8>) {
+fn compute_batch(
+    kernel: &dyn Kernel,
+    digest_bytes: usize,
+    batch: u64,
+    nodes: &mut Vec<u8>,
+    arena: &Arena,
+) -> Result<(), ArenaOverflow> {
     nodes.resize(digest_bytes << BATCH_LEVELS, 0);
     let first = batch << BATCH_LEVELS;
-    kernel.leaves(&PrfKey::new([7; 32]), Epoch(first as u32), nodes);
+    kernel.leaves(&PrfKey::new([7; 32]), Epoch(first as u32), nodes, arena)?;
     let mut parents = Vec::new();
     for level in 1..=BATCH_LEVELS {
         parents.resize(nodes.len() / 2, 0);
         kernel.parents(Level(level), NodeIndex(first >> level), nodes, &mut parents);
         std::mem::swap(nodes, &mut parents);
     }
+    Ok(())
 }
 
 fn arguments() -> Result<Arguments, Box<dyn Error>> {

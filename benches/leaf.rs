@@ -8,7 +8,8 @@ mod schemes;
 use std::error::Error;
 
 use keymill::Scheme;
-use keymill::hash::{PrfKey, bound, kernel};
+use keymill::arena::{Arena, ArenaOverflow};
+use keymill::hash::{PrfKey, bound, kernel, scratch_bytes};
 use keymill::plan::Epoch;
 use measure::{median, processor_us};
 use schemes::asked_schemes;
@@ -23,21 +24,26 @@ fn main() -> Result<(), Box<dyn Error>> {
         "scheme", "leaf us", "bound us", "ratio"
     );
     for scheme in asked_schemes()? {
-        measure(scheme);
+        measure(scheme)?;
     }
     Ok(())
 }
 
-fn measure(scheme: &'static Scheme) {
+fn measure(scheme: &'static Scheme) -> Result<(), ArenaOverflow> {
     let kernel = kernel(scheme, &[1; 20]);
     let prf_key = PrfKey::new([7; 32]);
     let lanes = kernel.lanes();
     let mut leaves = vec![0; 64 * lanes * scheme.digest_bytes()];
     let one_block = lanes * scheme.digest_bytes();
-    let mut block_us = || processor_us(|| kernel.leaves(&prf_key, Epoch(0), &mut leaves[..one_block])).0;
+    let mut arena = Arena::new(scratch_bytes(scheme));
+    let mut leaves_us = |first: u32, bytes: usize| {
+        let (us, outcome) = processor_us(|| kernel.leaves(&prf_key, Epoch(first), &mut leaves[..bytes], &arena));
+        arena.reset();
+        outcome.map(|()| us)
+    };
     // The first one makes the constants.
-    block_us();
-    let blocks = (ROUND_TARGET_US / block_us()).clamp(1.0, 64.0) as usize;
+    leaves_us(0, one_block)?;
+    let blocks = (ROUND_TARGET_US / leaves_us(0, one_block)?).clamp(1.0, 64.0) as usize;
     let epochs = blocks * lanes;
 
     let (field_lanes, keccak_lanes) = bound::lanes();
@@ -49,7 +55,7 @@ fn measure(scheme: &'static Scheme) {
 
     let (mut leaf_us, mut bound_us, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let leaf = processor_us(|| kernel.leaves(&prf_key, Epoch(4096), &mut leaves[..blocks * one_block])).0;
+        let leaf = leaves_us(4096, blocks * one_block)?;
         let bound = processor_us(|| bound::run(scheme, width_16, width_24, keccak)).0;
         leaf_us.push(leaf / epochs as f64);
         bound_us.push(bound / epochs as f64);
@@ -62,4 +68,5 @@ fn measure(scheme: &'static Scheme) {
         median(bound_us),
         median(ratios)
     );
+    Ok(())
 }

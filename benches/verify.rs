@@ -11,7 +11,8 @@ mod schemes;
 
 use std::error::Error;
 
-use keymill::hash::{PrfKey, bound, kernel};
+use keymill::arena::Arena;
+use keymill::hash::{PrfKey, bound, kernel, scratch_bytes};
 use keymill::interop::ssz::{PublicKey, Signature};
 use keymill::plan::{Epoch, Level, NodeIndex};
 use keymill::{Rejection, Scheme, Verifier};
@@ -56,7 +57,7 @@ impl Signed {
         let prf_key = PrfKey::new([7; 32]);
         let digest_bytes = scheme.digest_bytes();
         let mut layers = vec![vec![0; EPOCHS * digest_bytes]];
-        kernel.leaves(&prf_key, Epoch(0), &mut layers[0]);
+        kernel.leaves(&prf_key, Epoch(0), &mut layers[0], &Arena::new(scratch_bytes(scheme)))?;
         for level in 1..LEVELS {
             let below = &layers[usize::from(level) - 1];
             let mut parents = vec![0; below.len() / 2];

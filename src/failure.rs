@@ -32,6 +32,9 @@ pub fn advice(kind: ErrorKind) -> &'static str {
             "; a disk that fails is often made read-only: see the kernel's log, and run the same command again when it can \
              be written"
         }
+        ErrorKind::OutOfMemory => {
+            "; raise the limit on memory (ulimit -v, or the container's), or take fewer --threads or a smaller --memory"
+        }
         ErrorKind::Interrupted => "; run the same command again",
         _ => "",
     }

@@ -13,10 +13,11 @@ use crate::interop::ssz::{PublicKey, Signature};
 use crate::keydir::LedgerMark;
 use crate::keydir::{Manifest, Secret};
 use crate::layers::Header;
+use crate::resources::report::{Count, MemoryReport};
 use crate::scheme::Scheme;
 use crate::signing::verify;
 #[cfg(feature = "records")]
-use crate::state::{BatchRecord, CrownRecord, LedgerHead, LedgerRecord, ProgressRecord, reencoded};
+use crate::state::{BatchRecord, CrownRecord, LedgerHead, LedgerRecord, Marks, ProgressRecord, Run, Sample, reencoded};
 use crate::units::{KeyId, Level};
 
 /// Takes any bytes; an error says which promise was broken.
@@ -41,6 +42,12 @@ pub const ENTRIES: &[(&str, Entry)] = &[
     #[cfg(feature = "records")]
     ("ledger_head", |bytes| record(reencoded::<LedgerHead>(bytes), bytes)),
     #[cfg(feature = "records")]
+    ("history_sample", |bytes| record(reencoded::<Sample>(bytes), bytes)),
+    #[cfg(feature = "records")]
+    ("history_run", |bytes| record(reencoded::<Run>(bytes), bytes)),
+    #[cfg(feature = "records")]
+    ("history_marks", |bytes| record(reencoded::<Marks>(bytes), bytes)),
+    #[cfg(feature = "records")]
     ("ledger_mark", ledger_mark),
     #[cfg(feature = "records")]
     ("ledger_mark_body", ledger_mark_body),
@@ -48,6 +55,7 @@ pub const ENTRIES: &[(&str, Entry)] = &[
     ("public_key", public_key),
     ("signature", signature),
     ("verify", verifying),
+    ("memory_trace", memory_trace),
 ];
 
 fn manifest(bytes: &[u8]) -> Result<(), String> {
@@ -202,6 +210,25 @@ fn verifying(bytes: &[u8]) -> Result<(), String> {
     match signature.len() == scheme.signature_bytes() && epoch < scheme.lifetime() {
         true => Ok(()),
         false => Err("a signature was accepted that is none".to_owned()),
+    }
+}
+
+/// Whatever a trace tells, its sums agree with each other.
+fn memory_trace(bytes: &[u8]) -> Result<(), String> {
+    let Ok(report) = MemoryReport::of(bytes, Path::new("trace")) else {
+        return Ok(());
+    };
+    let left: u64 = report.left.values().map(|left| left.count).sum();
+    let counts = report.kinds.values();
+    let agree = counts
+        .clone()
+        .all(|count| count.dropped <= count.allocated && count.bytes_left <= count.peak_bytes)
+        && counts.map(Count::left).sum::<u64>() == left
+        && report.flags.len() as u64 <= report.flag_count
+        && report.flag_count <= report.events;
+    match agree {
+        true => Ok(()),
+        false => Err(format!("sums that do not agree: {report:?}")),
     }
 }
 

@@ -35,6 +35,7 @@ verify(scheme, &public_key, 17, &[7; 32], &signature)?;
 "#
 )]
 
+pub mod arena;
 #[cfg(feature = "keygen")]
 pub mod audit;
 pub mod failure;
@@ -86,6 +87,7 @@ pub mod time;
 #[cfg(feature = "keygen")]
 pub mod trim;
 mod units;
+mod workers;
 
 pub use keydir::{KeyDir, KeyDirError, Manifest};
 #[cfg(feature = "keygen")]

@@ -4,10 +4,12 @@
 use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::ParallelSliceMut;
 
+use crate::arena::ArenaOverflow;
 use crate::hash::{Kernel, PrfKey};
 use crate::keydir::Manifest;
 use crate::plan::Batches;
 use crate::units::{BatchIndex, Epoch, Level, NodeIndex, Slice};
+use crate::workers::Workers;
 
 /// Everything that any node of a key can be computed from.
 #[derive(Clone, Copy)]
@@ -15,6 +17,7 @@ pub(crate) struct SubtreeSource<'a> {
     pub(crate) manifest: &'a Manifest,
     pub(crate) kernel: &'a dyn Kernel,
     pub(crate) prf_key: &'a PrfKey,
+    pub(crate) workers: &'a Workers,
 }
 
 /// The nodes above a run of epochs, level by level: as a key that is not trimmed stores them, fillers included.
@@ -32,8 +35,8 @@ struct GrownLevel {
 }
 
 impl SubtreeSource<'_> {
-    /// Computes the slices of a block from the leaves up to the level `top`, on all cores.
-    pub(crate) fn grow(&self, blocks: &Batches, block: BatchIndex, top: Level) -> Subtree {
+    /// Computes the slices of a block from the leaves up to the level `top`; the leaves on all workers.
+    pub(crate) fn grow(&self, blocks: &Batches, block: BatchIndex, top: Level) -> Result<Subtree, ArenaOverflow> {
         let mut subtree = Subtree {
             levels: Vec::new(),
             digest_bytes: self.manifest.scheme().digest_bytes(),
@@ -45,16 +48,21 @@ impl SubtreeSource<'_> {
                 None => self.digests(&slice, |first, leaves| self.leaves(first, leaves)),
                 Some(below) => self.digests(&slice, |first, parents| {
                     self.kernel.parents(level, NodeIndex(first), &below.digests, parents);
+                    Ok(())
                 }),
-            };
+            }?;
             let first = slice.nodes.start;
             subtree.levels.push(GrownLevel { first, digests });
         }
-        subtree
+        Ok(subtree)
     }
 
     /// A slice with its fillers, of which `compute` makes the nodes that are none, given the first of them.
-    fn digests(&self, slice: &Slice, compute: impl FnOnce(u64, &mut [u8])) -> Vec<u8> {
+    fn digests(
+        &self,
+        slice: &Slice,
+        compute: impl FnOnce(u64, &mut [u8]) -> Result<(), ArenaOverflow>,
+    ) -> Result<Vec<u8>, ArenaOverflow> {
         let digest_bytes = self.manifest.scheme().digest_bytes();
         let computed = self.manifest.plan().geometry().computed(slice).nodes;
         let offset = |node: u64| (node - slice.nodes.start) as usize * digest_bytes;
@@ -62,18 +70,21 @@ impl SubtreeSource<'_> {
         compute(
             computed.start,
             &mut digests[offset(computed.start)..offset(computed.end)],
-        );
+        )?;
         self.manifest.fillers().put(slice, &mut digests);
-        digests
+        Ok(digests)
     }
 
-    fn leaves(&self, first: u64, leaves: &mut [u8]) {
+    fn leaves(&self, first: u64, leaves: &mut [u8]) -> Result<(), ArenaOverflow> {
         let lanes = self.kernel.lanes();
-        let blocks = leaves.par_chunks_mut(lanes * self.manifest.scheme().digest_bytes());
-        blocks.enumerate().for_each(|(block, leaves)| {
+        let block_bytes = lanes * self.manifest.scheme().digest_bytes();
+        let compute = |(block, leaves): (usize, &mut [u8])| {
             let first = Epoch((first + (block * lanes) as u64) as u32);
-            self.kernel.leaves(self.prf_key, first, leaves);
-        });
+            self.workers
+                .with_arena(|arena| self.kernel.leaves(self.prf_key, first, leaves, arena))
+        };
+        self.workers
+            .install(|| leaves.par_chunks_mut(block_bytes).enumerate().try_for_each(compute))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::damage::Damage;
 use super::tree::Tree;
+use crate::arena::ArenaOverflow;
 use crate::state::BatchRecord;
 use crate::units::{BatchIndex, Slice};
 
@@ -23,7 +24,7 @@ impl Tree<'_> {
     }
 
     /// Holds the slices of a batch against their checksums, if there is a record, and every node against its children.
-    pub(super) fn batch(&self, batch: BatchIndex, record: Option<&BatchRecord>) -> FoundBatch {
+    pub(super) fn batch(&self, batch: BatchIndex, record: Option<&BatchRecord>) -> Result<FoundBatch, ArenaOverflow> {
         let batches = self.plan().batches();
         let recorded = record.and_then(|record| record.of_stored(batches));
         let (mut damage, mut slice_crc32) = (Vec::new(), Vec::new());
@@ -39,7 +40,7 @@ impl Tree<'_> {
             });
             if let Some(stored) = &stored {
                 damage.extend(match (position, &below) {
-                    (0, _) => self.lowest(batch, &slice, stored),
+                    (0, _) => self.lowest(batch, &slice, stored)?,
                     (_, Some(children)) => self.parents(&slice, children, stored, Some(batch)),
                     (_, None) => None,
                 });
@@ -48,6 +49,6 @@ impl Tree<'_> {
             below = stored;
         }
         let record = BatchRecord { slice_crc32 };
-        FoundBatch { damage, record }
+        Ok(FoundBatch { damage, record })
     }
 }

@@ -7,13 +7,15 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use super::batches::WINDOW_BATCHES;
 use super::damage::{CheckReport, Damage};
 use super::tree::Tree;
+use crate::arena::ArenaOverflow;
 use crate::failure::IoFailure;
-use crate::hash::{Kernel, PrfKey};
+use crate::hash::{Kernel, PrfKey, scratch_bytes};
 use crate::keydir::{DirectoryLock, KeyDir, KeyDirError, KeyState};
 use crate::layers::{LayerError, LayerReader};
 use crate::ledger::LedgerError;
 use crate::state::{BatchRecord, StateError, Store};
 use crate::units::{BatchIndex, Level};
+use crate::workers::{ThreadsFailed, Workers};
 
 /// A check could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -30,20 +32,28 @@ pub enum CheckError {
     /// A layer file could not be read.
     #[error(transparent)]
     Layer(#[from] LayerError),
+    /// The worker threads could not be started.
+    #[error(transparent)]
+    Threads(#[from] ThreadsFailed),
+    /// A worker's scratch memory is too small.
+    #[error(transparent)]
+    Arena(#[from] ArenaOverflow),
     /// A call failed.
     #[error(transparent)]
     Io(#[from] IoFailure),
 }
 
 /// Checks the key in a directory: headers and lengths, the checksums of every batch and of the levels above, and that
-/// every stored node is the hash of its children. With `deep`, also computes every leaf again from the secret.
+/// every stored node is the hash of its children. With `deep`, also computes every leaf again from the secret. Takes so
+/// many worker threads; 0 for one a core.
 ///
 /// # Errors
 /// [`CheckError`] if the check cannot be made. Damage is no error but part of the report.
-pub fn check(directory: &Path, deep: bool) -> Result<CheckReport, CheckError> {
+pub fn check(directory: &Path, deep: bool, threads: usize) -> Result<CheckReport, CheckError> {
     let mut key = KeyDir::open(directory)?;
+    let workers = Workers::start(threads, scratch_bytes(key.manifest().scheme()))?;
     loop {
-        let report = check_key(&key, key.kernel().as_ref(), deep)?;
+        let report = check_key(&key, key.kernel().as_ref(), deep, &workers)?;
         let now = KeyDir::open(directory)?;
         // A trim that ran meanwhile has deleted files that are missed now.
         if now.manifest().plan().trim() == key.manifest().plan().trim() {
@@ -54,7 +64,12 @@ pub fn check(directory: &Path, deep: bool) -> Result<CheckReport, CheckError> {
 }
 
 /// The check does not care what the hash functions are.
-pub(super) fn check_key(key: &KeyDir, kernel: &dyn Kernel, deep: bool) -> Result<CheckReport, CheckError> {
+pub(super) fn check_key(
+    key: &KeyDir,
+    kernel: &dyn Kernel,
+    deep: bool,
+    workers: &Workers,
+) -> Result<CheckReport, CheckError> {
     // The files of an unfinished key must not change while they are looked at.
     let _lock = match key.manifest().state() {
         KeyState::Sealed => None,
@@ -78,6 +93,7 @@ pub(super) fn check_key(key: &KeyDir, kernel: &dyn Kernel, deep: bool) -> Result
         layers: &layers,
         kernel,
         prf_key: prf_key.as_ref(),
+        workers,
     };
     tree.all_batches(store.as_ref(), &mut report)?;
     if key.manifest().state() == KeyState::Sealed {
@@ -175,11 +191,13 @@ impl Tree<'_> {
                     window.push((batch, record));
                 }
             }
-            let damage: Vec<Vec<Damage>> = window
-                .par_iter()
-                .map(|(batch, record)| self.batch(*batch, record.as_ref()).damage)
-                .collect();
-            damage.into_iter().flatten().for_each(|damage| report.add(damage));
+            let found = self.workers.install(|| {
+                let found = window.par_iter();
+                let found = found.map(|(batch, record)| self.batch(*batch, record.as_ref()));
+                found.collect::<Result<Vec<_>, _>>()
+            })?;
+            let damage = found.into_iter().flat_map(|found| found.damage);
+            damage.for_each(|damage| report.add(damage));
             report.batches_checked += window.len() as u64;
         }
         let Some(store) = store else {

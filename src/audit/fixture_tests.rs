@@ -155,7 +155,7 @@ impl TestKey {
     }
 
     pub(crate) fn check(&self) -> CheckReport {
-        check(&self.path(), false).unwrap()
+        check(&self.path(), false, 2).unwrap()
     }
 }
 

@@ -16,6 +16,7 @@ use crate::plan::LAYER_HEADER_BYTES;
 use crate::scheme::Scheme;
 use crate::signing::PathReader;
 use crate::units::{Epoch, Level};
+use crate::workers::Workers;
 
 const QUICK: Quick = Quick { digest_bytes: 32 };
 
@@ -41,10 +42,10 @@ fn key(parent: &Path, log_epochs: u8, trim: u8) -> KeyDir {
 /// Checks a key, and tells how many bytes of the heap that takes at its peak, in whatever thread.
 fn checked(key: &KeyDir) -> (CheckReport, u64) {
     // The counter counts by thread. In a pool of one, all is done in that one.
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    pool.install(|| {
+    let workers = Workers::start(1, 0).unwrap();
+    workers.install(|| {
         let mut report = CheckReport::default();
-        let taken = measure(|| report = check_key(key, &QUICK, false).unwrap());
+        let taken = measure(|| report = check_key(key, &QUICK, false, &workers).unwrap());
         (report, taken.bytes_max)
     })
 }

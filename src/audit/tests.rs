@@ -13,6 +13,7 @@ use crate::plan::LAYER_HEADER_BYTES;
 use crate::signing::{AuthenticationPath, PathReader, SigningError};
 use crate::state::{BatchRecord, CrownRecord, Store};
 use crate::units::{BatchIndex, Epoch, Level};
+use crate::workers::Workers;
 
 const EPOCHS: u32 = 256;
 
@@ -77,7 +78,7 @@ struct OpenKey<'a> {
 impl OpenKey<'_> {
     fn look(&self) -> (FoundBatch, CheckReport) {
         let mut report = CheckReport::default();
-        let found = self.tree.batch(BatchIndex(0), Some(&self.batch));
+        let found = self.tree.batch(BatchIndex(0), Some(&self.batch)).unwrap();
         report.damage.extend(found.damage.iter().cloned());
         let root_level = self.tree.plan().geometry().root_level();
         let span = self.tree.plan().geometry().level(root_level);
@@ -109,12 +110,14 @@ fn every_byte_of_every_node_counts_for_paths_and_is_found_by_level_and_batch() {
     let geometry = manifest.plan().geometry();
     let layers = LayerReader::open(&key.paths().layers(), geometry, 32, manifest.key_id()).unwrap();
     let kernel = key.kernel();
+    let workers = Workers::start(1, 0).unwrap();
     let open = OpenKey {
         tree: Tree {
             key: &key,
             layers: &layers,
             kernel: kernel.as_ref(),
             prf_key: None,
+            workers: &workers,
         },
         batch: store.batch(BatchIndex(0)).unwrap().unwrap(),
         crown: store.crown(Level(8)).unwrap().unwrap(),

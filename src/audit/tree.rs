@@ -1,11 +1,13 @@
 //! The stored tree, held against itself, its checksums, its fillers, and the secret.
 
+use crate::arena::ArenaOverflow;
 use crate::hash::{Kernel, PrfKey, check_canonical};
 use crate::keydir::{KeyDir, Manifest};
 use crate::layers::LayerReader;
 use crate::plan::Plan;
 use crate::subtree::SubtreeSource;
 use crate::units::{BatchIndex, Level, NodeIndex, Slice};
+use crate::workers::Workers;
 
 use super::damage::Damage;
 
@@ -17,6 +19,7 @@ pub(super) struct Tree<'a> {
     pub(super) kernel: &'a dyn Kernel,
     /// For a deep check: the leaves are computed again.
     pub(super) prf_key: Option<&'a PrfKey>,
+    pub(super) workers: &'a Workers,
 }
 
 impl Tree<'_> {
@@ -79,15 +82,24 @@ impl Tree<'_> {
     }
 
     /// Compares the lowest nodes that a batch stores with what the secret gives, if the check is a deep one.
-    pub(super) fn lowest(&self, batch: BatchIndex, slice: &Slice, stored: &[u8]) -> Option<Damage> {
+    pub(super) fn lowest(
+        &self,
+        batch: BatchIndex,
+        slice: &Slice,
+        stored: &[u8],
+    ) -> Result<Option<Damage>, ArenaOverflow> {
+        let Some(prf_key) = self.prf_key else {
+            return Ok(None);
+        };
         let source = SubtreeSource {
             manifest: self.manifest(),
             kernel: self.kernel,
-            prf_key: self.prf_key?,
+            prf_key,
+            workers: self.workers,
         };
-        let subtree = source.grow(self.plan().batches(), batch, slice.level);
+        let subtree = source.grow(self.plan().batches(), batch, slice.level)?;
         let what = || format!("a {} is not what the secret gives", self.lowest_node());
-        (subtree.top() != stored).then(|| self.damage(slice, Some(batch), what()))
+        Ok((subtree.top() != stored).then(|| self.damage(slice, Some(batch), what())))
     }
 
     /// What a node of the lowest level that is stored is called.

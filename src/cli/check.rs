@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::failure::{self, Failure};
 use super::output::{print_json, print_lines, say};
+use crate::config::Settings;
 
 /// Flags of check.
 #[derive(Debug, Args)]
@@ -25,8 +26,8 @@ pub struct CheckArguments {
 }
 
 /// Checks, and prints what is damaged.
-pub fn run(arguments: &CheckArguments) -> Result<ExitCode, Failure> {
-    let report = check(&arguments.directory, arguments.deep)?;
+pub fn run(arguments: &CheckArguments, settings: &Settings) -> Result<ExitCode, Failure> {
+    let report = check(&arguments.directory, arguments.deep, settings.threads)?;
     let printed = if arguments.json {
         print_json(&as_json(&report))
     } else {

@@ -1,5 +1,6 @@
 //! Errors and their exit codes (docs: `keymill --help`).
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use keymill::failure::IoFailure;
@@ -7,6 +8,7 @@ use keymill::interop::ssz::SszError;
 use keymill::keydir::KeyDirError;
 use keymill::layers::LayerError;
 use keymill::plan::{BudgetTooSmall, PlanError};
+use keymill::resources::report::ReportError;
 use keymill::signing::SigningError;
 
 use crate::config::ConfigError;
@@ -103,6 +105,16 @@ impl Coded for BudgetTooSmall {
     }
 }
 
+impl Coded for ReportError {
+    fn code(&self) -> u8 {
+        match self {
+            ReportError::Io(error) if error.source.kind() == ErrorKind::NotFound => USAGE,
+            ReportError::Io(error) => error.code(),
+            ReportError::NoTrace(_) | ReportError::Line { .. } => USAGE,
+        }
+    }
+}
+
 impl Coded for IoFailure {
     fn code(&self) -> u8 {
         MACHINE
@@ -141,7 +153,7 @@ impl Coded for SigningError {
             SigningError::Damaged { .. } | SigningError::DamagedBlock { .. } | SigningError::PublicKey { .. } => {
                 DIRECTORY
             }
-            SigningError::Withheld { .. } => MACHINE,
+            SigningError::Threads(_) | SigningError::Arena(_) | SigningError::Withheld { .. } => MACHINE,
         }
     }
 }
@@ -190,6 +202,7 @@ mod job {
                 KeygenError::Contradiction { .. } | KeygenError::OtherSecret { .. } => DIRECTORY,
                 KeygenError::NoRandomness(_)
                 | KeygenError::Threads(_)
+                | KeygenError::Arena(_)
                 | KeygenError::TooLittleDisk { .. }
                 | KeygenError::DiskUnreliable { .. } => MACHINE,
                 KeygenError::Interrupted => INTERRUPTED,
@@ -231,6 +244,7 @@ mod job {
                 CheckError::State(error) => error.code(),
                 CheckError::Ledger(error) => error.code(),
                 CheckError::Layer(error) => error.code(),
+                CheckError::Threads(_) | CheckError::Arena(_) => MACHINE,
                 CheckError::Io(error) => error.code(),
             }
         }
@@ -259,7 +273,7 @@ mod job {
                 RepairError::Budget(error) => error.code(),
                 RepairError::Keygen(error) => error.code(),
                 RepairError::Interrupted => INTERRUPTED,
-                RepairError::DiskUnreliable { .. } => MACHINE,
+                RepairError::Threads(_) | RepairError::Arena(_) | RepairError::DiskUnreliable { .. } => MACHINE,
                 RepairError::OtherRoot { .. } => DIRECTORY,
             }
         }

@@ -13,6 +13,7 @@ mod check;
 mod keygen;
 #[cfg(feature = "keygen")]
 mod ledger;
+mod memory_report;
 #[cfg(feature = "keygen")]
 mod migrate;
 mod path;
@@ -23,12 +24,15 @@ mod progress;
 mod public_key;
 #[cfg(feature = "keygen")]
 mod repair;
+#[cfg(feature = "keygen")]
+mod report;
 mod request;
 mod schemes;
 #[cfg(feature = "keygen")]
 mod sign;
 #[cfg(feature = "keygen")]
 mod status;
+mod trace;
 #[cfg(feature = "keygen")]
 mod trim;
 mod verify;
@@ -47,7 +51,7 @@ use failure::Failure;
 #[command(
     version,
     propagate_version = true,
-    after_help = "Exit codes: 0 done; 1 the answer is no (verify: invalid, check: damage found, sign: the epoch has \
+    after_help = "Exit codes: 0 done; 1 the answer is no (verify: invalid, check: damage found, memory-report: something was left, sign: the epoch has \
                   signed another message or an unknown one, ledger show: the key cannot sign, ledger import: an \
                   epoch has signed two messages); 2 wrong usage or input; 3 the directory is damaged, locked, or not \
                   what was asked for; 4 the machine failed (disk, memory): resumable; 130 interrupted: resumable."
@@ -56,6 +60,11 @@ struct Arguments {
     /// Settings file; see config.toml in the repository for every setting.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+
+    /// Write a line to this new file whenever something long-lived (a mapping, a file, a thread) begins or ends; see
+    /// memory-report.
+    #[arg(long, global = true, value_name = "FILE")]
+    trace_memory: Option<PathBuf>,
 
     #[command(subcommand)]
     command: Command,
@@ -89,6 +98,9 @@ enum Command {
     /// Compute what is damaged of a key again from its secret.
     #[cfg(feature = "keygen")]
     Repair(repair::RepairArguments),
+    /// Draw how a key came to be, as a page for a browser; also while it is being made.
+    #[cfg(feature = "keygen")]
+    Report(report::ReportArguments),
     /// Delete the lowest levels of a finished key; paths then compute them from the secret.
     #[cfg(feature = "keygen")]
     Trim(trim::TrimArguments),
@@ -97,6 +109,8 @@ enum Command {
     /// Bring a key directory to the present format.
     #[cfg(feature = "keygen")]
     Migrate(migrate::MigrateArguments),
+    /// Tell from what --trace-memory wrote what was never given back; exit code 1 if there is anything.
+    MemoryReport(memory_report::MemoryReportArguments),
 }
 
 /// Runs the program.
@@ -107,13 +121,13 @@ pub fn main() -> ExitCode {
         // Also --help and --version, which are no errors and exit with 0.
         Err(error) => error.exit(),
     };
-    match run(arguments) {
+    match run(&arguments) {
         Ok(code) => code,
         Err(failure) => failure.report(),
     }
 }
 
-fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let environment = std::env::vars_os().filter_map(|(name, value)| {
         // A name that is no text is not ours; a value that is none is shown as well as it can be, and then refused.
         Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
@@ -129,27 +143,38 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         .log_internal_errors(false)
         .init();
     output::outlive_size_limits().map_err(|error| Failure::machine(format!("signals cannot be caught: {error}")))?;
-    match arguments.command {
+    let command = || obey(&arguments.command, &settings);
+    match &arguments.trace_memory {
+        Some(path) => trace::traced(path, command),
+        None => command(),
+    }
+}
+
+fn obey(command: &Command, settings: &Settings) -> Result<ExitCode, Failure> {
+    match command {
         #[cfg(feature = "keygen")]
-        Command::Keygen(arguments) => keygen::run(&arguments, &settings),
-        Command::Plan(arguments) => plan::run(&arguments, &settings),
+        Command::Keygen(arguments) => keygen::run(arguments, settings),
+        Command::Plan(arguments) => plan::run(arguments, settings),
         #[cfg(feature = "keygen")]
-        Command::Status(arguments) => status::run(&arguments),
-        Command::PublicKey(arguments) => public_key::run(&arguments),
-        Command::Path(arguments) => path::run(&arguments),
+        Command::Status(arguments) => status::run(arguments),
+        Command::PublicKey(arguments) => public_key::run(arguments),
+        Command::Path(arguments) => path::run(arguments),
         #[cfg(feature = "keygen")]
-        Command::Sign(arguments) => sign::run(&arguments),
+        Command::Sign(arguments) => sign::run(arguments),
         #[cfg(feature = "keygen")]
-        Command::Ledger(arguments) => ledger::run(&arguments),
-        Command::Verify(arguments) => verify::run(&arguments),
+        Command::Ledger(arguments) => ledger::run(arguments),
+        Command::Verify(arguments) => verify::run(arguments),
         #[cfg(feature = "keygen")]
-        Command::Check(arguments) => check::run(&arguments),
+        Command::Check(arguments) => check::run(arguments, settings),
         #[cfg(feature = "keygen")]
-        Command::Repair(arguments) => repair::run(&arguments, &settings),
+        Command::Repair(arguments) => repair::run(arguments, settings),
         #[cfg(feature = "keygen")]
-        Command::Trim(arguments) => trim::run(&arguments),
-        Command::Schemes(arguments) => schemes::run(&arguments),
+        Command::Report(arguments) => report::run(arguments),
         #[cfg(feature = "keygen")]
-        Command::Migrate(arguments) => migrate::run(&arguments),
+        Command::Trim(arguments) => trim::run(arguments),
+        Command::Schemes(arguments) => schemes::run(arguments),
+        #[cfg(feature = "keygen")]
+        Command::Migrate(arguments) => migrate::run(arguments),
+        Command::MemoryReport(arguments) => memory_report::run(arguments),
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle as BarStyle};
 use keymill::memory::ProcessMemory;
+use keymill::resources::{ResourceKind, THREAD_STACK_BYTES, register};
 use keymill::{Event, Phase, Plan, Progress};
 use serde_json::json;
 
@@ -110,11 +111,14 @@ impl Reporter {
     /// Runs the job and shows its progress until it ends. Gives what the job gave, and the memory that was seen.
     pub fn watch<T>(&self, job: impl FnOnce(&Self) -> T) -> (T, Memory) {
         std::thread::scope(|scope| {
+            let thread = register(ResourceKind::Thread, THREAD_STACK_BYTES);
             let watcher = scope.spawn(|| self.show());
             let outcome = job(self);
             self.finished.store(true, Ordering::Relaxed);
             watcher.thread().unpark();
-            (outcome, watcher.join().unwrap_or_default())
+            let memory = watcher.join().unwrap_or_default();
+            drop(thread);
+            (outcome, memory)
         })
     }
 

@@ -3,6 +3,7 @@
 use super::layout::{Poseidon1Devnet4, Poseidon2Classic};
 use super::prf::PrfKey;
 use super::xmss::Xmss;
+use crate::arena::{Arena, ArenaOverflow};
 use crate::scheme::{MESSAGE_BYTES, PARAMETER_BYTES, PermutationLayout, Scheme};
 use crate::units::{Epoch, Level, NodeIndex};
 
@@ -44,8 +45,12 @@ pub trait Kernel: Send + Sync {
     /// Epochs that are computed side by side; a call for a multiple of it wastes nothing.
     fn lanes(&self) -> usize;
 
-    /// The leaves of consecutive epochs from `first`, as many as `leaves` has room for. Allocates nothing.
-    fn leaves(&self, prf_key: &PrfKey, first: Epoch, leaves: &mut [u8]);
+    /// The leaves of consecutive epochs from `first`, as many as `leaves` has room for. What this takes of `arena` is at
+    /// most [`scratch_bytes`](super::scratch_bytes), however many they are; from the heap it takes nothing.
+    ///
+    /// # Errors
+    /// [`ArenaOverflow`] if there is less room than that.
+    fn leaves(&self, prf_key: &PrfKey, first: Epoch, leaves: &mut [u8], arena: &Arena) -> Result<(), ArenaOverflow>;
 
     /// Consecutive nodes of `level` from `first`, as many as `parents` has room for, from twice as many children of the
     /// level below. Allocates nothing.
@@ -78,5 +83,15 @@ pub fn kernel(scheme: &'static Scheme, parameter: &[u8; PARAMETER_BYTES]) -> Box
         (PermutationLayout::Poseidon2Classic, 7) => Box::new(Xmss::<Poseidon2Classic, 7>::new(scheme, parameter)),
         (PermutationLayout::Poseidon2Classic, _) => Box::new(Xmss::<Poseidon2Classic, 8>::new(scheme, parameter)),
         (PermutationLayout::Poseidon1Devnet4, _) => Box::new(Xmss::<Poseidon1Devnet4, 8>::new(scheme, parameter)),
+    }
+}
+
+/// What a worker's arena has to hold for a scheme: the scratch of [`Kernel::leaves`], and the leaves of one block of as
+/// many epochs as the kernel has lanes.
+pub fn scratch_bytes(scheme: &Scheme) -> usize {
+    match (scheme.layout(), scheme.digest_elements()) {
+        (PermutationLayout::Poseidon2Classic, 7) => Xmss::<Poseidon2Classic, 7>::SCRATCH_BYTES,
+        (PermutationLayout::Poseidon2Classic, _) => Xmss::<Poseidon2Classic, 8>::SCRATCH_BYTES,
+        (PermutationLayout::Poseidon1Devnet4, _) => Xmss::<Poseidon1Devnet4, 8>::SCRATCH_BYTES,
     }
 }

@@ -5,40 +5,56 @@ use super::field::{LANES, PACKS, WIDTH};
 use super::lanes::{broadcast, read_lanes, tweak_lanes, write_lanes};
 use super::layout::Layout;
 use super::node::parent;
-use super::prf::{Input, Instances, PrfKey};
+use super::prf::{BLANK_STATES, Input, Instances, PrfKey, States};
 use super::serial;
 use super::sponge::Sponge;
 use super::xmss::{Xmss, leaf_tweak};
+use crate::arena::{Arena, ArenaOverflow};
 use crate::scheme::tweak;
 use crate::units::{Epoch, Level, NodeIndex};
 
 impl<L: Layout, const N: usize> Xmss<L, N> {
-    pub(super) fn leaves_of(&self, prf_key: &PrfKey, first: Epoch, leaves: &mut [u8]) {
+    /// What [`leaves_of`](Self::leaves_of) takes of an arena, and the leaves of a block.
+    pub(super) const SCRATCH_BYTES: usize = size_of::<States>()
+        + size_of::<[Sponge<'static, L>; PACKS]>()
+        + (LANES * 4 * N).next_multiple_of(align_of::<States>());
+
+    /// Keccak and sponge states lie in the arena; what is smaller, above all a chain's value, is left to registers and
+    /// stack.
+    pub(super) fn leaves_of(
+        &self,
+        prf_key: &PrfKey,
+        first: Epoch,
+        leaves: &mut [u8],
+        arena: &Arena,
+    ) -> Result<(), ArenaOverflow> {
         let input = Input::chain_starts(prf_key);
-        let mut instances = input.instances();
+        let mut instances = input.instances(arena.put(BLANK_STATES)?);
+        let blank = || Sponge::new(self.width_24, broadcast(self.capacity));
+        let sponges: &mut [Sponge<'_, L>; PACKS] = arena.put(std::array::from_fn(|_| blank()))?;
         for (block, out) in leaves.chunks_mut(LANES * 4 * N).enumerate() {
             let block_first = Epoch(first.0.wrapping_add((block * LANES) as u32));
-            let digests = self.leaf_block(&mut instances, block_first);
-            for (pack, out) in digests.iter().zip(out.chunks_mut(WIDTH * 4 * N)) {
-                write_lanes(pack, out);
+            self.leaf_block(&mut instances, sponges, block_first);
+            for (sponge, out) in sponges.iter_mut().zip(out.chunks_mut(WIDTH * 4 * N)) {
+                write_lanes::<_, N>(&sponge.finish(), out);
             }
         }
+        Ok(())
     }
 
-    /// The leaves of one block of epochs. Chain ends go straight into the sponge, so nothing but a chain's value and
-    /// the sponge's state is held.
-    fn leaf_block(&self, chain_starts: &mut Instances<'_>, first: Epoch) -> [[L::Lanes; N]; PACKS] {
+    /// Takes one block of epochs to where their leaves only have to be squeezed. Chain ends go straight into the sponge, so
+    /// nothing but a chain's value and the sponge's state is held.
+    fn leaf_block(&self, chain_starts: &mut Instances<'_>, sponges: &mut [Sponge<'_, L>; PACKS], first: Epoch) {
         // Lanes past the end of the lifetime wrap around and are thrown away.
         let epoch = |lane: usize| Epoch(first.0.wrapping_add(lane as u32));
         let step = self.chain_step();
         let tweaks: [EpochTweaks<L::Lanes>; PACKS] =
             std::array::from_fn(|pack| EpochTweaks::new(|lane| epoch(pack * WIDTH + lane)));
-        let mut sponges: [Sponge<'_, L>; PACKS] = std::array::from_fn(|pack| {
-            let mut sponge = Sponge::new(self.width_24, broadcast(self.capacity));
+        for (pack, sponge) in sponges.iter_mut().enumerate() {
+            *sponge = Sponge::new(self.width_24, broadcast(self.capacity));
             sponge.absorb(&self.parameter_lanes);
             sponge.absorb(&tweak_lanes(|lane| leaf_tweak(epoch(pack * WIDTH + lane))));
-            sponge
-        });
+        }
         for chain in 0..self.scheme.chains() {
             let mut values: [[L::Lanes; N]; PACKS] = chain_starts.elements(|lane| epoch(lane).0, |_| chain as u64);
             for pack in 0..PACKS {
@@ -47,7 +63,6 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
                 sponges[pack].absorb(value);
             }
         }
-        sponges.map(Sponge::finish)
     }
 
     pub(super) fn parents_of(&self, level: Level, first: NodeIndex, children: &[u8], parents: &mut [u8]) {

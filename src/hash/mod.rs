@@ -31,7 +31,7 @@ mod xmss;
 
 pub use bytes::{NonCanonical, check_canonical};
 pub use draw::{DrawnKey, derive_fillers, draw_key};
-pub use kernel::{Codeword, Kernel, Revealed, kernel};
+pub use kernel::{Codeword, Kernel, Revealed, kernel, scratch_bytes};
 pub use prf::PrfKey;
 
 use crate::scheme::PRIME;

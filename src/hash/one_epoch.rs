@@ -5,7 +5,7 @@ use super::kernel::Codeword;
 use super::lanes::{canonical_lanes, lane_of};
 use super::layout::Layout;
 use super::message::{MessageInput, hash_of, hash_one};
-use super::prf::{Input, PrfKey};
+use super::prf::{BLANK_STATES, Input, PrfKey};
 use super::serial::{self, SerialSponge, canonical};
 use super::walk::{Walk, walk_all};
 use super::xmss::{Xmss, leaf_tweak};
@@ -23,7 +23,8 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
         message: &[u8; MESSAGE_BYTES],
     ) -> Option<Codeword> {
         let input = Input::rho(prf_key, epoch, message);
-        let mut instances = input.instances();
+        let mut states = BLANK_STATES;
+        let mut instances = input.instances(&mut states);
         let rho_elements = self.scheme.rho_elements();
         let hash_input = MessageInput::new::<L>(&self.parameter, rho_elements, epoch, message);
         let mut positions = vec![0; self.scheme.chains()];
@@ -59,7 +60,8 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
 
     pub(super) fn revealed(&self, prf_key: &PrfKey, epoch: Epoch, positions: &[u16], values: &mut [u8]) {
         let input = Input::chain_starts(prf_key);
-        let mut instances = input.instances();
+        let mut states = BLANK_STATES;
+        let mut instances = input.instances(&mut states);
         let mut walks = Vec::with_capacity(positions.len());
         for (block, positions) in positions.chunks(LANES).enumerate() {
             let first = block * LANES;

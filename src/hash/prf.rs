@@ -88,12 +88,9 @@ impl Input {
         }
     }
 
-    /// Room to compute instances of this input.
-    pub(super) fn instances(&self) -> Instances<'_> {
-        Instances {
-            input: self,
-            states: Aligned([[[0; VECTOR_LEN]; STATE_WORDS]; GROUPS]),
-        }
+    /// Instances of this input, computed in `states`.
+    pub(super) fn instances<'a>(&'a self, states: &'a mut States) -> Instances<'a> {
+        Instances { input: self, states }
     }
 }
 
@@ -102,11 +99,17 @@ const STATE_WORDS: usize = 25;
 /// Keccak vectors in a block.
 const GROUPS: usize = LANES / VECTOR_LEN;
 
+/// The Keccak states of a block.
+pub(super) type States = Aligned<[[[u64; VECTOR_LEN]; STATE_WORDS]; GROUPS]>;
+
+/// States to compute instances in.
+pub(super) const BLANK_STATES: States = Aligned([[[0; VECTOR_LEN]; STATE_WORDS]; GROUPS]);
+
 /// As many instances as a block has, side by side. Their states are wiped when dropped: Keccak is a permutation, so
 /// whoever finds a state can go back from it to the key.
 pub(super) struct Instances<'a> {
     input: &'a Input,
-    states: Aligned<[[[u64; VECTOR_LEN]; STATE_WORDS]; GROUPS]>,
+    states: &'a mut States,
 }
 
 impl Instances<'_> {
@@ -153,7 +156,7 @@ impl Instances<'_> {
 
 impl Drop for Instances<'_> {
     fn drop(&mut self) {
-        self.states.0 = [[[0; VECTOR_LEN]; STATE_WORDS]; GROUPS];
+        *self.states = BLANK_STATES;
         optimization_barrier(&self.states.0);
     }
 }

@@ -45,7 +45,7 @@ impl<'a, L: Layout> Sponge<'a, L> {
     }
 
     /// Closes the last block and gives the first elements of the rate.
-    pub(super) fn finish<const N: usize>(mut self) -> [L::Lanes; N] {
+    pub(super) fn finish<const N: usize>(&mut self) -> [L::Lanes; N] {
         if self.filled > 0 {
             if L::OVERWRITES_RATE {
                 self.state.0[L::RATE_START + self.filled..L::RATE_START + SPONGE_RATE].fill(L::Lanes::ZERO);

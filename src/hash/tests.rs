@@ -6,7 +6,7 @@ use super::field::{Packed, WIDTH, read_elements, write_elements};
 use super::lanes::{Lanes, lane_of};
 use super::layout::{Layout, Poseidon1Devnet4, Poseidon2Classic};
 use super::message::{MessageInput, hash_of, hash_one};
-use super::prf::{Input, PrfKey};
+use super::prf::{BLANK_STATES, Input, PrfKey};
 use crate::scheme::{CodewordEncoder, PARAMETER_BYTES, PermutationLayout, Scheme};
 use crate::units::Epoch;
 
@@ -51,7 +51,9 @@ fn the_first_attempt_of_every_recorded_step_is_made_again() {
         for step in entry["steps"].as_array().unwrap() {
             let epoch = Epoch(step["epoch"].as_u64().unwrap() as u32);
             let input = Input::rho(&prf_key, epoch, &bytes(&step["message"]));
-            let lanes: [[Packed; 7]; super::field::PACKS] = input.instances().elements(|_| 0, |lane| lane as u64);
+            let mut states = BLANK_STATES;
+            let mut instances = input.instances(&mut states);
+            let lanes: [[Packed; 7]; super::field::PACKS] = instances.elements(|_| 0, |lane| lane as u64);
             let mut rho = vec![0; scheme.rho_bytes()];
             write_elements(&lane_of(&lanes[0], 0), &mut rho);
             assert_eq!(hex::encode(&rho), step["rho_attempt_0"].as_str().unwrap());

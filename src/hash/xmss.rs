@@ -7,6 +7,7 @@ use super::lanes::broadcast;
 use super::layout::{Layout, SPONGE_CAPACITY};
 use super::prf::PrfKey;
 use super::sponge::capacity;
+use crate::arena::{Arena, ArenaOverflow};
 use crate::scheme::{CodewordEncoder, MESSAGE_BYTES, PARAMETER_BYTES, PARAMETER_ELEMENTS, Scheme, tweak};
 use crate::units::{Epoch, Level, NodeIndex};
 
@@ -48,8 +49,8 @@ impl<L: Layout, const N: usize> Kernel for Xmss<L, N> {
         LANES
     }
 
-    fn leaves(&self, prf_key: &PrfKey, first: Epoch, leaves: &mut [u8]) {
-        self.leaves_of(prf_key, first, leaves);
+    fn leaves(&self, prf_key: &PrfKey, first: Epoch, leaves: &mut [u8], arena: &Arena) -> Result<(), ArenaOverflow> {
+        self.leaves_of(prf_key, first, leaves, arena)
     }
 
     fn parents(&self, level: Level, first: NodeIndex, children: &[u8], parents: &mut [u8]) {

@@ -1,9 +1,16 @@
 //! Computing one batch: its leaves, block by block, and the levels above them.
 
+use std::path::Path;
+
+use memmap2::MmapMut;
+
 use super::cancel::CancelHandle;
 use super::progress::{Event, Progress};
+use crate::arena::{Arena, ArenaOverflow};
+use crate::failure::{IoFailure, attempt};
 use crate::hash::{Kernel, PrfKey};
 use crate::keydir::Manifest;
+use crate::resources::{Registration, ResourceKind, register};
 use crate::units::{BatchIndex, Epoch, Level, NodeIndex, Slice};
 
 /// Everything that is needed to compute any batch of a key.
@@ -18,14 +25,59 @@ pub(crate) struct BatchComputer<'a> {
 /// Room for the slices of one batch, from the leaves upward, without gaps.
 pub(super) struct BatchBuffer {
     pub(super) batch: BatchIndex,
-    bytes: Vec<u8>,
+    /// Blocks of leaves that are not in it yet.
+    blocks_left: usize,
+    /// A mapping, so that its memory goes back to the operating system when it is freed: an allocator would keep it.
+    memory: Option<(MmapMut, Registration)>,
 }
 
 impl BatchBuffer {
-    pub(super) fn new(bytes: usize) -> Self {
-        Self {
+    #[track_caller]
+    pub(super) fn new(bytes: usize) -> Result<Self, IoFailure> {
+        let mut buffer = Self {
             batch: BatchIndex(0),
-            bytes: vec![0; bytes],
+            blocks_left: 0,
+            memory: None,
+        };
+        buffer.renew(bytes)?;
+        Ok(buffer)
+    }
+
+    /// Gets memory for a buffer that has none.
+    #[track_caller]
+    pub(super) fn renew(&mut self, bytes: usize) -> Result<(), IoFailure> {
+        let mapping = attempt("mmap", Path::new("anonymous memory"), || MmapMut::map_anon(bytes))?;
+        self.memory = Some((mapping, register(ResourceKind::Buffer, bytes as u64)));
+        Ok(())
+    }
+
+    /// Gives its memory back.
+    pub(super) fn free(&mut self) {
+        self.memory = None;
+    }
+
+    /// Begins another batch, of so many blocks.
+    pub(super) fn begin(&mut self, batch: BatchIndex, blocks: usize) {
+        self.batch = batch;
+        self.blocks_left = blocks;
+    }
+
+    #[cfg(test)]
+    pub(super) fn fill(&mut self, byte: u8) {
+        self.bytes_mut().fill(byte);
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match &self.memory {
+            Some((mapping, _)) => mapping,
+            None => &[],
+        }
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        match &mut self.memory {
+            Some((mapping, _)) => mapping,
+            None => &mut [],
         }
     }
 
@@ -33,7 +85,7 @@ impl BatchBuffer {
     pub(super) fn slices(&self, manifest: &Manifest) -> impl Iterator<Item = (Slice, &[u8])> {
         let plan = manifest.plan();
         let digest_bytes = plan.scheme().digest_bytes();
-        let mut rest = &self.bytes[..];
+        let mut rest = self.bytes();
         let slices = plan.batches().levels().map(move |level| {
             let nodes = plan.batches().slice(self.batch, level);
             let length = (nodes.end - nodes.start) as usize * digest_bytes;
@@ -53,28 +105,36 @@ impl BatchComputer<'_> {
     }
 
     /// Computes the leaves of a block.
-    pub(super) fn leaves(&self, batch: BatchIndex, block: usize, leaves: &mut Vec<u8>) {
+    pub(super) fn leaves<'m>(
+        &self,
+        batch: BatchIndex,
+        block: usize,
+        arena: &'m Arena,
+    ) -> Result<&'m [u8], ArenaOverflow> {
         let epochs = self.manifest.plan().batches().epochs(batch);
         let lanes = self.kernel.lanes() as u64;
         let first = epochs.start + block as u64 * lanes;
         let count = lanes.min(epochs.end - first);
-        leaves.resize(count as usize * self.manifest.scheme().digest_bytes(), 0);
-        self.kernel.leaves(self.prf_key, Epoch(first as u32), leaves);
+        let leaves = arena.slice(count as usize * self.manifest.scheme().digest_bytes(), 0)?;
+        self.kernel.leaves(self.prf_key, Epoch(first as u32), leaves, arena)?;
         self.progress.event(Event::Computed { epochs: count });
+        Ok(leaves)
     }
 
-    /// Puts the leaves of a block into their place.
-    pub(super) fn place(&self, buffer: &mut BatchBuffer, block: usize, leaves: &[u8]) {
+    /// Puts the leaves of a block into their place, and says whether they were the last.
+    pub(super) fn place(&self, buffer: &mut BatchBuffer, block: usize, leaves: &[u8]) -> bool {
         let batch = buffer.batch;
-        let (slice, _) = self.split(batch, Level(0), &mut buffer.bytes);
+        let (slice, _) = self.split(batch, Level(0), buffer.bytes_mut());
         let offset = block * self.kernel.lanes() * self.manifest.scheme().digest_bytes();
         self.computed_part(batch, Level(0), slice)[offset..][..leaves.len()].copy_from_slice(leaves);
+        buffer.blocks_left -= 1;
+        buffer.blocks_left == 0
     }
 
     /// Computes the levels above the leaves, when all of these are in their places.
     pub(super) fn fold(&self, buffer: &mut BatchBuffer) {
         let batch = buffer.batch;
-        let (mut lower, mut rest) = self.split(batch, Level(0), &mut buffer.bytes);
+        let (mut lower, mut rest) = self.split(batch, Level(0), buffer.bytes_mut());
         for level in self.manifest.plan().batches().levels().skip(1) {
             let (upper, after) = self.split(batch, level, rest);
             self.parents(batch, level, lower, upper);

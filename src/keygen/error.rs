@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use super::cancel::CancelHandle;
+use crate::arena::ArenaOverflow;
 use crate::failure::IoFailure;
 use crate::keydir::KeyDirError;
 use crate::layers::LayerError;
 use crate::migrations::MigrationError;
 use crate::plan::{BudgetTooSmall, PlanError};
 use crate::state::StateError;
+use crate::workers::ThreadsFailed;
 
 /// A job could not begin, or ended early. What it had committed is kept, and the same job goes on from there.
 #[derive(Debug, thiserror::Error)]
@@ -38,8 +40,11 @@ pub enum KeygenError {
     #[error("no fresh seed could be had from the operating system: {0}")]
     NoRandomness(#[from] getrandom::Error),
     /// The worker threads could not be started.
-    #[error("the worker threads could not be started: {0}; try fewer with --threads")]
-    Threads(#[from] rayon::ThreadPoolBuildError),
+    #[error(transparent)]
+    Threads(#[from] ThreadsFailed),
+    /// A worker's scratch memory is too small.
+    #[error(transparent)]
+    Arena(#[from] ArenaOverflow),
     /// A flag says other than the manifest.
     #[error(
         "{flag} {asked} contradicts '{}', which says {found}; leave the flag out to resume this key, or choose another \
@@ -115,7 +120,7 @@ impl KeygenError {
             _ => return self,
         };
         match failure.source.kind() == std::io::ErrorKind::Interrupted && cancel.is_cancelled() {
-            true => Self::Interrupted,
+            true => cancel.reason(),
             false => self,
         }
     }

@@ -3,22 +3,23 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rayon::ThreadPool;
-
 use super::batch::BatchComputer;
 use super::cancel::CancelHandle;
 use super::committer::Committer;
+use super::history::History;
+use super::in_flight::InFlight;
 use super::pipeline;
 use super::prepare::{Prepared, prepare};
 use super::progress::{Event, Phase, Progress};
 use super::request::{KeyDefaults, KeyRequest};
 use super::{KeygenError, crown, recovery};
-use crate::hash::{Kernel, kernel};
+use crate::hash::{Kernel, kernel, scratch_bytes};
 use crate::keydir::{KeyDir, Manifest};
 use crate::layers::{Disk, LayerWriter, Medium};
 use crate::plan::{BudgetTooSmall, MemoryPlan, Plan};
-use crate::state::{ProgressRecord, Store};
+use crate::state::{ProgressRecord, RunCommand, RunEnd, Store};
 use crate::time::unix_ms;
+use crate::workers::Workers;
 
 /// Times that batches are computed and checked again before the disk is given up.
 const ROUNDS_MAX: u32 = 3;
@@ -152,7 +153,7 @@ impl KeygenJob {
             manifest.plan(),
             manifest.key_id(),
         )?;
-        let store = Store::open(&self.prepared.paths.state(), &manifest.binding())?;
+        let store = Store::open_recording(&self.prepared.paths.state(), &manifest.binding())?;
         let computer = BatchComputer {
             manifest,
             kernel,
@@ -160,10 +161,34 @@ impl KeygenJob {
             cancel: &self.cancel,
             progress,
         };
-        let epochs_computed = self.generate(&computer, memory, &mut writer, &store)?;
+        let mut history = History::begin(&store, RunCommand::Keygen, memory)?;
+        let outcome = self.make(&computer, memory, &mut writer, &store, &mut history);
+        if let Err(error) = &outcome {
+            history.end_early(&store, error);
+        }
+        outcome
+    }
+
+    fn make(
+        &self,
+        computer: &BatchComputer<'_>,
+        memory: &MemoryPlan,
+        writer: &mut LayerWriter,
+        store: &Store,
+        history: &mut History,
+    ) -> Result<Summary, KeygenError> {
+        let BatchComputer {
+            manifest,
+            kernel,
+            progress,
+            ..
+        } = *computer;
+        let epochs_computed = self.generate(computer, memory, writer, store, history)?;
         progress.event(Event::Phase(Phase::Folding));
-        let root = crown::fold(manifest, kernel, &mut writer, &store, &self.cancel)?;
+        let root = crown::fold(manifest, kernel, writer, store, &self.cancel)?;
         progress.event(Event::Phase(Phase::Sealing));
+        // Afterwards the store is not written to any more.
+        history.end(store, RunEnd::Finished)?;
         store.compact()?;
         let sealed = self.seal(root)?;
         Ok(self.summary(&sealed, Some(epochs_computed)))
@@ -176,17 +201,20 @@ impl KeygenJob {
         memory: &MemoryPlan,
         writer: &mut LayerWriter,
         store: &Store,
+        history: &mut History,
     ) -> Result<u64, KeygenError> {
         let plan = computer.manifest.plan();
-        let pool = worker_pool(memory.threads)?;
+        let workers = Workers::start(memory.threads, scratch_bytes(plan.scheme()))?;
+        let in_flight = InFlight::new(memory.group_batches, plan.batch_bytes())?;
         let progress = computer.progress;
         let mut record = ProgressRecord::default();
         for _round in 0..ROUNDS_MAX {
             progress.event(Event::Phase(Phase::Checking));
-            let done = recovery::check_batches(plan, writer, store, &self.cancel, progress)?;
+            let done = recovery::check_batches(plan, writer, store, history, &self.cancel, progress)?;
             if done.count() == plan.batches().count() {
                 return Ok(record.run_epochs);
             }
+            history.note_redone(store, done.pending(plan.batches()))?;
             progress.event(Event::Phase(Phase::Generating));
             let missing = done.pending(plan.batches());
             let missing: u64 = missing.map(|b| plan.batches().epochs(b).count()).sum();
@@ -200,18 +228,17 @@ impl KeygenJob {
                 // Checking what is there says nothing about the rate of the run.
                 record.run_started_unix_ms = unix_ms();
             }
+            let pending = history.handing_out(done.pending(plan.batches()));
             let committer = Committer {
                 manifest: computer.manifest,
                 writer: &mut *writer,
                 store,
                 progress,
+                history: &mut *history,
                 record: record.clone(),
             };
-            let pending = done.pending(plan.batches());
-            record.run_epochs = pipeline::run(computer, &pool, memory, pending, committer)?;
-            if self.cancel.is_cancelled() {
-                return Err(KeygenError::Interrupted);
-            }
+            record.run_epochs = pipeline::run(computer, &workers, &in_flight, pending, committer)?;
+            self.cancel.proceed()?;
         }
         Err(KeygenError::DiskUnreliable {
             directory: self.directory.clone(),
@@ -242,12 +269,4 @@ impl KeygenJob {
             public_key: manifest.public_key().unwrap_or_default(),
         }
     }
-}
-
-/// A pool of this many workers.
-pub(crate) fn worker_pool(threads: usize) -> Result<ThreadPool, KeygenError> {
-    let builder = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .thread_name(|i| format!("keymill-{i}"));
-    Ok(builder.build()?)
 }

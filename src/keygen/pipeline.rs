@@ -1,113 +1,93 @@
 //! Batches are computed in one stream, and committed in groups: while one group is written, synced and committed, the
 //! workers are on the next.
 
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
-
-use rayon::ThreadPool;
-use rayon::iter::{ParallelBridge, ParallelIterator};
+use std::sync::{Mutex, PoisonError};
 
 use super::KeygenError;
-use super::batch::{BatchBuffer, BatchComputer};
+use super::batch::BatchComputer;
 use super::committer::Committer;
-use crate::plan::MemoryPlan;
+use super::in_flight::{InFlight, Place};
+use crate::arena::{Arena, ArenaOverflow};
+use crate::resources::{ResourceKind, THREAD_STACK_BYTES, register};
 use crate::units::BatchIndex;
-
-/// One is computed, one is committed.
-const GROUPS: usize = 2;
+use crate::workers::Workers;
 
 /// Computes and commits batches. Returns the number of epochs that it committed.
+///
+/// Whatever ends it early, what is complete by then is committed.
 pub(crate) fn run(
     computer: &BatchComputer<'_>,
-    pool: &ThreadPool,
-    memory: &MemoryPlan,
+    workers: &Workers,
+    in_flight: &InFlight,
     batches: impl Iterator<Item = BatchIndex> + Send,
     committer: Committer<'_>,
 ) -> Result<u64, KeygenError> {
-    let plan = computer.manifest.plan();
-    let (to_commit, complete) = channel::<BatchBuffer>();
-    let (to_reuse, free) = channel::<BatchBuffer>();
-    for _ in 0..GROUPS * memory.group_batches {
-        // The receiver lives in this function.
-        let _ = to_reuse.send(BatchBuffer::new(plan.batch_bytes()));
-    }
-    let blocks = Blocks {
+    in_flight.begin();
+    let blocks = Mutex::new(Blocks {
         computer,
+        in_flight,
         batches,
-        free,
         open: None,
-    };
+    });
     std::thread::scope(|scope| {
-        let committer = scope.spawn(move || committer.commit_all(&complete, &to_reuse, memory.group_batches));
-        pool.install(|| compute_all(computer, blocks, &to_commit));
-        // The committer ends when nobody can send to it any more.
-        drop(to_commit);
+        let thread = register(ResourceKind::Thread, THREAD_STACK_BYTES);
+        let committer = scope.spawn(|| {
+            let _thread = thread;
+            committer.commit_all(in_flight)
+        });
+        let computed: Result<(), ArenaOverflow> = {
+            let _finish = in_flight.finish_when_dropped();
+            let each = workers.on_each(|| compute(computer, workers, in_flight, &blocks));
+            each.into_iter().collect()
+        };
         match committer.join() {
-            Ok(result) => result,
+            Ok(committed) => {
+                let epochs = committed?;
+                computed?;
+                Ok(epochs)
+            }
             Err(panic) => std::panic::resume_unwind(panic),
         }
     })
 }
 
-/// Feeds the committer until there is nothing left, the job is cancelled, or the committer is gone after an error.
-fn compute_all(
+/// What one worker does, until there is nothing left, the job is cancelled, or another worker or the committer has failed.
+fn compute(
     computer: &BatchComputer<'_>,
-    blocks: Blocks<'_, impl Iterator<Item = BatchIndex> + Send>,
-    to_commit: &Sender<BatchBuffer>,
-) {
-    let outcome = blocks.par_bridge().try_for_each_init(Vec::new, |leaves, block| {
-        computer.leaves(block.of.batch, block.number, leaves);
-        match block.of.place(computer, block.number, leaves) {
-            Some(mut buffer) => {
-                computer.fold(&mut buffer);
-                to_commit.send(buffer)
-            }
-            None => Ok(()),
-        }
-    });
-    // A committer that is gone says itself why.
-    drop(outcome);
-}
-
-/// A batch whose leaves are being computed, by any number of workers.
-struct OpenBatch {
-    batch: BatchIndex,
-    filling: Mutex<Filling>,
-}
-
-struct Filling {
-    /// None once all leaves are in it.
-    buffer: Option<BatchBuffer>,
-    blocks_left: usize,
-}
-
-impl OpenBatch {
-    fn new(computer: &BatchComputer<'_>, buffer: BatchBuffer) -> Self {
-        Self {
-            batch: buffer.batch,
-            filling: Mutex::new(Filling {
-                blocks_left: computer.blocks(buffer.batch),
-                buffer: Some(buffer),
-            }),
-        }
+    workers: &Workers,
+    in_flight: &InFlight,
+    blocks: &Mutex<Blocks<'_, impl Iterator<Item = BatchIndex>>>,
+) -> Result<(), ArenaOverflow> {
+    // The others cannot go on without a worker that fails or panics. One that finds nothing to do leaves nothing to them.
+    let _stop = in_flight.stop_when_dropped();
+    let next = || blocks.lock().unwrap_or_else(PoisonError::into_inner).next();
+    while let Some(block) = next() {
+        workers.with_arena(|arena| compute_block(computer, in_flight, &block, arena))?;
     }
+    Ok(())
+}
 
-    /// Takes the leaves of a block, and gives the buffer when no other block is missing.
-    fn place(&self, computer: &BatchComputer<'_>, number: usize, leaves: &[u8]) -> Option<BatchBuffer> {
-        // A worker that panics takes the whole job with it.
-        let mut filling = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
-        computer.place(filling.buffer.as_mut()?, number, leaves);
-        filling.blocks_left -= 1;
-        match filling.blocks_left {
-            0 => filling.buffer.take(),
-            _ => None,
-        }
+/// Computes the leaves of a block. Who brings the last leaves of a batch folds it and leaves it to the committer.
+fn compute_block(
+    computer: &BatchComputer<'_>,
+    in_flight: &InFlight,
+    block: &Block,
+    arena: &Arena,
+) -> Result<(), ArenaOverflow> {
+    let leaves = computer.leaves(block.batch, block.number, arena)?;
+    let mut buffer = in_flight.buffer(block.place);
+    if computer.place(&mut buffer, block.number, leaves) {
+        computer.fold(&mut buffer);
+        drop(buffer);
+        in_flight.complete(block.place);
     }
+    Ok(())
 }
 
 /// A block of leaves that a worker is to compute.
 struct Block {
-    of: Arc<OpenBatch>,
+    place: Place,
+    batch: BatchIndex,
     number: usize,
 }
 
@@ -115,10 +95,10 @@ struct Block {
 /// Where there is no free buffer, it waits for the committer.
 struct Blocks<'a, B> {
     computer: &'a BatchComputer<'a>,
+    in_flight: &'a InFlight,
     batches: B,
-    free: Receiver<BatchBuffer>,
-    /// The batch that is handed out, and its next block.
-    open: Option<(Arc<OpenBatch>, usize)>,
+    /// The next block of the batch that is handed out.
+    open: Option<Block>,
 }
 
 impl<B: Iterator<Item = BatchIndex>> Iterator for Blocks<'_, B> {
@@ -128,18 +108,20 @@ impl<B: Iterator<Item = BatchIndex>> Iterator for Blocks<'_, B> {
         if self.computer.cancel.is_cancelled() {
             return None;
         }
-        let (of, number) = match self.open.take() {
+        let block = match self.open.take() {
             Some(open) => open,
             None => {
                 let batch = self.batches.next()?;
-                let mut buffer = self.free.recv().ok()?;
-                buffer.batch = batch;
-                (Arc::new(OpenBatch::new(self.computer, buffer)), 0)
+                let place = self.in_flight.take(batch, self.computer.blocks(batch))?;
+                Block {
+                    place,
+                    batch,
+                    number: 0,
+                }
             }
         };
-        if number + 1 < self.computer.blocks(of.batch) {
-            self.open = Some((Arc::clone(&of), number + 1));
-        }
-        Some(Block { of, number })
+        let number = block.number + 1;
+        self.open = (number < self.computer.blocks(block.batch)).then_some(Block { number, ..block });
+        Some(block)
     }
 }

@@ -183,7 +183,7 @@ fn finish_creation(
     let proceed = |_: &str| !cancel.is_cancelled();
     match migrations::run(paths, manifest, medium, &migrations::steps(), proceed) {
         // To whoever makes a key, this is no migration.
-        Err(MigrationError::Interrupted(_)) => Err(KeygenError::Interrupted),
+        Err(MigrationError::Interrupted(_)) => Err(cancel.reason()),
         outcome => Ok(outcome?),
     }
 }

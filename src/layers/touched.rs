@@ -13,6 +13,11 @@ pub(crate) struct Touched {
 }
 
 impl Touched {
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        self.ranges.fill(None);
+    }
+
     /// Adds a slice.
     pub(crate) fn add(&mut self, slice: &Slice) {
         let level = usize::from(slice.level.0);

@@ -5,6 +5,7 @@
 //! running this costs one atomic load. Under a trace both moments are written as a line, from which it
 //! can be told what was never given back.
 
+pub mod report;
 pub mod trace;
 
 use std::panic::Location;
@@ -13,6 +14,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use trace::Trace;
+
+/// The stack that a thread has unless it is told otherwise, as the standard library documents it for all common platforms.
+pub const THREAD_STACK_BYTES: u64 = 2 << 20;
 
 /// What a resource is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

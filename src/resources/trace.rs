@@ -1,5 +1,6 @@
 //! The trace of resources: a file with one line an event.
 
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Noted, Registration, Resource, ResourceKind};
 use crate::failure::{IoFailure, attempt};
+use crate::memory::ProcessMemory;
 use crate::time::unix_ms;
 
 /// What tells a line of the trace from one of a log in which it may stand.
@@ -44,7 +46,7 @@ pub(super) struct Line<'a> {
     pub kind: ResourceKind,
     pub bytes: u64,
     /// File and line of the source where the resource came to be.
-    pub place: std::borrow::Cow<'a, str>,
+    pub place: Cow<'a, str>,
     pub unix_ms: u64,
     /// The bytes of all resources that are there after this event.
     pub total_bytes: u64,
@@ -52,25 +54,15 @@ pub(super) struct Line<'a> {
     pub rss_file_bytes: u64,
 }
 
-/// What is resident of a process at a moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Resident {
-    /// RssAnon.
-    pub anonymous_bytes: u64,
-    /// RssFile.
-    pub file_bytes: u64,
-}
-
 /// A file to which events are written while they happen.
 #[derive(Debug)]
 pub struct Trace {
     path: PathBuf,
-    resident: fn() -> Resident,
-    ledger: Mutex<Ledger>,
+    written: Mutex<Written>,
 }
 
 #[derive(Debug)]
-struct Ledger {
+struct Written {
     file: File,
     last_id: u64,
     total_bytes: u64,
@@ -79,19 +71,18 @@ struct Ledger {
 }
 
 impl Trace {
-    /// Makes the file, which must not be there yet, for its owner alone. `resident` tells what is resident at the moment.
+    /// Makes the file, which must not be there yet, for its owner alone.
     ///
     /// # Errors
     /// The file cannot be made; of the kind [`AlreadyExists`](io::ErrorKind::AlreadyExists) if something has its name.
-    pub fn create(path: &Path, resident: fn() -> Resident) -> Result<Arc<Self>, IoFailure> {
+    pub fn create(path: &Path) -> Result<Arc<Self>, IoFailure> {
         let mut options = OpenOptions::new();
         // O_EXCL: neither a file that was meant to be kept nor what lies behind a link is written to.
         options.write(true).create_new(true).mode(TRACE_MODE);
         let file = attempt("open", path, || options.open(path))?;
         Ok(Arc::new(Self {
             path: path.to_owned(),
-            resident,
-            ledger: Mutex::new(Ledger {
+            written: Mutex::new(Written {
                 file,
                 last_id: 0,
                 total_bytes: 0,
@@ -120,7 +111,7 @@ impl Trace {
             *running = None;
         }
         drop(running);
-        match lock(&self.ledger).failure.take() {
+        match lock(&self.written).failure.take() {
             Some(failure) => Err(failure),
             None => Ok(()),
         }
@@ -129,11 +120,11 @@ impl Trace {
     #[track_caller]
     pub(super) fn register(self: Arc<Self>, kind: ResourceKind, bytes: u64) -> Registration {
         let place = Location::caller();
-        let resource = self.note(Event::Allocate, |ledger| {
-            ledger.last_id += 1;
-            ledger.total_bytes = ledger.total_bytes.saturating_add(bytes);
+        let resource = self.note(Event::Allocate, |written| {
+            written.last_id += 1;
+            written.total_bytes = written.total_bytes.saturating_add(bytes);
             Resource {
-                id: ledger.last_id,
+                id: written.last_id,
                 kind,
                 bytes,
                 place,
@@ -145,24 +136,24 @@ impl Trace {
     }
 
     pub(super) fn drop_resource(&self, resource: Resource) {
-        self.note(Event::Drop, |ledger| {
-            ledger.total_bytes = ledger.total_bytes.saturating_sub(resource.bytes);
+        self.note(Event::Drop, |written| {
+            written.total_bytes = written.total_bytes.saturating_sub(resource.bytes);
             resource
         });
     }
 
-    /// Changes the ledger and writes a line about it, under one lock, so that ids and totals follow each other in the file.
-    fn note(&self, event: Event, change: impl FnOnce(&mut Ledger) -> Resource) -> Resource {
-        let mut ledger = lock(&self.ledger);
-        let resource = change(&mut ledger);
-        if ledger.failure.is_none() {
-            ledger.failure = self.write(event, resource, &ledger).err();
+    /// Counts an event and writes its line under one lock, so that ids and totals follow each other in the file.
+    fn note(&self, event: Event, count: impl FnOnce(&mut Written) -> Resource) -> Resource {
+        let mut written = lock(&self.written);
+        let resource = count(&mut written);
+        if written.failure.is_none() {
+            written.failure = self.write(event, resource, &written).err();
         }
         resource
     }
 
-    fn write(&self, event: Event, resource: Resource, ledger: &Ledger) -> Result<(), IoFailure> {
-        let resident = (self.resident)();
+    fn write(&self, event: Event, resource: Resource, written: &Written) -> Result<(), IoFailure> {
+        let memory = ProcessMemory::read()?;
         let line = Line {
             event,
             id: resource.id,
@@ -170,16 +161,16 @@ impl Trace {
             bytes: resource.bytes,
             place: format!("{}:{}", resource.place.file(), resource.place.line()).into(),
             unix_ms: unix_ms(),
-            total_bytes: ledger.total_bytes,
-            rss_anon_bytes: resident.anonymous_bytes,
-            rss_file_bytes: resident.file_bytes,
+            total_bytes: written.total_bytes,
+            rss_anon_bytes: memory.anonymous_bytes,
+            rss_file_bytes: memory.file_bytes,
         };
         // One call a line: whatever ends the process, the lines before it are whole.
         attempt("write", &self.path, || {
             let mut bytes = vec![MARK];
             serde_json::to_writer(&mut bytes, &line).map_err(io::Error::from)?;
             bytes.push(b'\n');
-            (&ledger.file).write_all(&bytes)
+            (&written.file).write_all(&bytes)
         })
     }
 }
@@ -195,4 +186,134 @@ pub(super) fn running() -> Option<Arc<Trace>> {
 /// What is behind it is whole at every moment, also when a thread that held it panicked.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn lines(path: &Path) -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(text.is_empty() || text.ends_with('\n'), "{text}");
+        let event = |line: &str| serde_json::from_str(line.strip_prefix('@').unwrap()).unwrap();
+        text.lines().map(event).collect()
+    }
+
+    #[test]
+    fn each_event_is_a_whole_line_as_soon_as_it_has_happened() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("trace");
+        let trace = Trace::create(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(lines(&path).is_empty());
+        let first = Arc::clone(&trace).register(ResourceKind::Arena, 1000);
+        let line = line!() - 1;
+        assert_eq!(lines(&path).len(), 1);
+        let second = Arc::clone(&trace).register(ResourceKind::File, 7);
+        drop(first);
+        drop(Arc::clone(&trace).register(ResourceKind::Thread, 1));
+        drop(second);
+        let lines = lines(&path);
+        let told: Vec<_> = lines
+            .iter()
+            .map(|line| {
+                let number = |name: &str| line[name].as_u64().unwrap();
+                assert!(number("unix_ms") > 0 && number("rss_anon_bytes") > 0 && number("rss_file_bytes") > 0);
+                (
+                    line["event"].as_str().unwrap(),
+                    number("id"),
+                    number("bytes"),
+                    number("total_bytes"),
+                )
+            })
+            .collect();
+        let expected = [
+            ("ALLOCATE", 1, 1000, 1000),
+            ("ALLOCATE", 2, 7, 1007),
+            ("DROP", 1, 1000, 7),
+            ("ALLOCATE", 3, 1, 8),
+            ("DROP", 3, 1, 7),
+            ("DROP", 2, 7, 0),
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(lines[0]["type"], "arena");
+        assert_eq!(lines[0]["place"], format!("{}:{line}", file!()));
+        assert_eq!(lines[2]["place"], lines[0]["place"]);
+        trace.end().unwrap();
+    }
+
+    #[test]
+    fn a_trace_takes_the_place_of_nothing() {
+        let parent = tempfile::tempdir().unwrap();
+        let (kept, link) = (parent.path().join("kept"), parent.path().join("link"));
+        std::fs::write(&kept, "kept").unwrap();
+        std::os::unix::fs::symlink(parent.path().join("elsewhere"), &link).unwrap();
+        for path in [&kept, &link] {
+            let failure = Trace::create(path).unwrap_err();
+            assert_eq!(failure.source.kind(), io::ErrorKind::AlreadyExists, "{failure}");
+        }
+        assert_eq!(std::fs::read_to_string(&kept).unwrap(), "kept");
+        assert!(!parent.path().join("elsewhere").exists());
+    }
+
+    #[cfg(feature = "keygen")]
+    #[test]
+    fn a_line_that_cannot_be_written_is_told_at_the_end_and_leaves_no_gap() {
+        use crate::faults::{Fate, Faults};
+
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("trace");
+        let mut writes = 0;
+        let faults = Faults::below(&path, move |call, _| {
+            writes += u32::from(call == "write");
+            match writes {
+                2 => Fate::Fail(rustix::io::Errno::NOSPC.raw_os_error()),
+                _ => Fate::Pass,
+            }
+        });
+        let trace = Trace::create(&path).unwrap();
+        let kept = Arc::clone(&trace).register(ResourceKind::Arena, 1);
+        drop(Arc::clone(&trace).register(ResourceKind::Arena, 2));
+        drop(kept);
+        drop(faults);
+        assert_eq!(lines(&path).len(), 1);
+        let message = trace.end().unwrap_err().to_string();
+        assert!(
+            message.contains("write on") && message.contains(path.to_str().unwrap()),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn threads_that_register_at_once_have_ids_and_totals_in_the_order_of_the_lines() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("trace");
+        let trace = Trace::create(&path).unwrap();
+        std::thread::scope(|scope| {
+            for bytes in 1..=4 {
+                let trace = &trace;
+                scope.spawn(move || {
+                    for _ in 0..50 {
+                        drop(Arc::clone(trace).register(ResourceKind::Buffer, bytes));
+                    }
+                });
+            }
+        });
+        let (mut last_id, mut total) = (0, 0);
+        for line in lines(&path) {
+            let number = |name: &str| line[name].as_u64().unwrap();
+            match line["event"].as_str().unwrap() {
+                "ALLOCATE" => {
+                    assert_eq!(number("id"), last_id + 1);
+                    last_id += 1;
+                    total += number("bytes");
+                }
+                _ => total -= number("bytes"),
+            }
+            assert_eq!(number("total_bytes"), total);
+        }
+        assert_eq!((last_id, total), (200, 0));
+    }
 }

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use crate::arena::ArenaOverflow;
 use crate::keydir::KeyDirError;
 use crate::layers::LayerError;
 use crate::time::utc;
 use crate::units::{Epoch, EpochRange, Level, NodeIndex};
+use crate::workers::ThreadsFailed;
 
 /// A sealed key cannot give what was asked of it.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +18,12 @@ pub enum SigningError {
     /// A layer file cannot be used.
     #[error(transparent)]
     Layer(#[from] LayerError),
+    /// The threads that compute the lowest levels of a trimmed key could not be started.
+    #[error(transparent)]
+    Threads(#[from] ThreadsFailed),
+    /// A worker's scratch memory is too small.
+    #[error(transparent)]
+    Arena(#[from] ArenaOverflow),
     /// The key has no such epoch.
     #[error("epoch {epoch} is outside this key, which stores the epochs {stored}")]
     OutsideKey {

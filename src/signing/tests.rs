@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
 use super::{Signer, SigningError};
+use crate::arena::Arena;
 use crate::faults::{Fate, Faults};
-use crate::hash::{PrfKey, kernel};
+use crate::hash::{PrfKey, kernel, scratch_bytes};
 use crate::interop::ssz::Signature;
 use crate::keydir::{KeyDir, KeyPaths, LedgerMark, Manifest, Origin, Secret, commitment};
 use crate::layers::Disk;
@@ -41,7 +42,8 @@ pub(super) fn key() -> TempDir {
     let kernel = kernel(manifest.scheme(), manifest.parameter());
     let digest_bytes = manifest.scheme().digest_bytes();
     let mut nodes = vec![0; 256 * digest_bytes];
-    kernel.leaves(&drawn.prf_key, Epoch(0), &mut nodes);
+    let arena = Arena::new(scratch_bytes(manifest.scheme()));
+    kernel.leaves(&drawn.prf_key, Epoch(0), &mut nodes, &arena).unwrap();
     for level in 0..=8 {
         if level > 0 {
             let mut parents = vec![0; nodes.len() / 2];

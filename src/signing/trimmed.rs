@@ -3,17 +3,19 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::SigningError;
-use crate::hash::{Kernel, PrfKey};
+use crate::hash::{Kernel, PrfKey, scratch_bytes};
 use crate::keydir::KeyDir;
 use crate::layers::LayerReader;
 use crate::plan::Batches;
 use crate::resources::{Registration, ResourceKind, register};
 use crate::subtree::{Subtree, SubtreeSource};
 use crate::units::{BatchIndex, Epoch, Level, NodeIndex};
+use crate::workers::Workers;
 
 /// What paths of a trimmed key need beside its layer files: the secret, and the block that was computed last.
 pub(super) struct Trimmed {
     prf_key: PrfKey,
+    workers: Workers,
     /// Each below a node of the lowest level that is stored.
     blocks: Batches,
     last: Mutex<Option<(BatchIndex, Arc<Subtree>)>>,
@@ -38,6 +40,7 @@ impl Trimmed {
         let block_bytes = nodes * plan.scheme().digest_bytes() as u64;
         Ok(Some(Self {
             prf_key,
+            workers: Workers::start(0, scratch_bytes(plan.scheme()))?,
             blocks: Batches::with_roots_at(plan.trim(), plan.geometry().clone()),
             last: Mutex::default(),
             _registration: register(ResourceKind::Cache, block_bytes),
@@ -56,8 +59,8 @@ impl Trimmed {
         let level = self.blocks.root_level();
         let index = u64::from(epoch.0) >> level.0;
         let block = BatchIndex(index);
-        // The lock is not held while a block is computed: a thread of rayon's that waits for its share of that can be given
-        // another path to compute meanwhile, and would wait for itself.
+        // The lock is not held while a block is computed: if rayon called this, the thread that waits for the workers can be
+        // given another path to compute meanwhile, and would wait for itself.
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((_, subtree)) = last.filter(|(known, _)| *known == block) {
             return Ok(subtree);
@@ -66,8 +69,9 @@ impl Trimmed {
             manifest: key.manifest(),
             kernel,
             prf_key: &self.prf_key,
+            workers: &self.workers,
         };
-        let subtree = Arc::new(source.grow(&self.blocks, block, level));
+        let subtree = Arc::new(source.grow(&self.blocks, block, level)?);
         if layers.node(level, NodeIndex(index)) != Some(subtree.top()) {
             let epochs = self.blocks.epochs(block);
             return Err(SigningError::DamagedBlock {

@@ -2,7 +2,8 @@
 //! no checkpoint store, so that builds for other CPUs without the job can be held to the same answers.
 
 use keymill::Scheme;
-use keymill::hash::{Kernel, PrfKey, draw_key, kernel};
+use keymill::arena::Arena;
+use keymill::hash::{Kernel, PrfKey, draw_key, kernel, scratch_bytes};
 use keymill::interop::ssz::{PublicKey, Signature};
 use keymill::plan::{Epoch, Level, NodeIndex};
 use keymill::{Plan, Verifier};
@@ -41,7 +42,7 @@ impl MemoryKey {
             let offset = |node: u64| (node - span.stored.start) as usize * digest_bytes;
             let computed = &mut layer[offset(span.computed.start)..offset(span.computed.end)];
             match layers.last() {
-                None => grow_leaves(&*kernel, &drawn.prf_key, span.computed.start, digest_bytes, computed),
+                None => grow_leaves(&*kernel, scheme, &drawn.prf_key, span.computed.start, computed),
                 Some(below) => kernel.parents(span.level, NodeIndex(span.computed.start), below, computed),
             }
             for node in span.fillers() {
@@ -85,13 +86,16 @@ impl MemoryKey {
     }
 }
 
-fn grow_leaves(kernel: &dyn Kernel, prf_key: &PrfKey, first: u64, digest_bytes: usize, leaves: &mut [u8]) {
+fn grow_leaves(kernel: &dyn Kernel, scheme: &Scheme, prf_key: &PrfKey, first: u64, leaves: &mut [u8]) {
     let block = kernel.lanes() * 4;
     leaves
-        .par_chunks_mut(block * digest_bytes)
+        .par_chunks_mut(block * scheme.digest_bytes())
         .enumerate()
         .for_each(|(i, leaves)| {
-            kernel.leaves(prf_key, Epoch((first + (i * block) as u64) as u32), leaves);
+            let first = Epoch((first + (i * block) as u64) as u32);
+            kernel
+                .leaves(prf_key, first, leaves, &Arena::new(scratch_bytes(scheme)))
+                .unwrap();
         });
 }
 
@@ -316,7 +320,8 @@ fn single_steps_agree(scheme: &Scheme, kernel: &dyn Kernel, recorded: &SchemeSte
     assert_eq!(ends[..digest_bytes], step.chain_end_0, "{place}");
     assert_eq!(ends[ends.len() - digest_bytes..], step.chain_end_last, "{place}");
     let mut leaf = vec![0; digest_bytes];
-    kernel.leaves(&prf_key, epoch, &mut leaf);
+    let arena = Arena::new(scratch_bytes(scheme));
+    kernel.leaves(&prf_key, epoch, &mut leaf, &arena).unwrap();
     assert_eq!(leaf, step.leaf, "{place}");
     let children = [&leaf[..], &step.chain_end_0].concat();
     let mut parent = vec![0; digest_bytes];
@@ -348,7 +353,10 @@ fn every_scheme_gives_the_leaves_and_nodes_of_the_plain_implementation() {
         let count = kernel.lanes() as u64 + 3;
         for first in [scheme.lifetime() - count, 120, numbers.below(scheme.lifetime() - count)] {
             let mut leaves = vec![0; count as usize * digest_bytes];
-            kernel.leaves(&drawn.prf_key, Epoch(first as u32), &mut leaves);
+            let arena = Arena::new(scratch_bytes(scheme));
+            kernel
+                .leaves(&drawn.prf_key, Epoch(first as u32), &mut leaves, &arena)
+                .unwrap();
             for i in [0, numbers.below(count), count - 1] {
                 let expected = reference.leaf(drawn.prf_key.expose(), (first + i) as u32);
                 let found = &leaves[i as usize * digest_bytes..][..digest_bytes];

@@ -4,7 +4,8 @@
 use std::path::PathBuf;
 
 use keymill::Scheme;
-use keymill::hash::{PrfKey, kernel};
+use keymill::arena::Arena;
+use keymill::hash::{PrfKey, kernel, scratch_bytes};
 use keymill::plan::{Epoch, Level, NodeIndex};
 use serde_json::Value;
 
@@ -52,7 +53,10 @@ fn tree_grows(secret_key: &[u8], public_key: &[u8]) {
     for (level, first, nodes) in &layers {
         if *level == 0 {
             let mut leaves = vec![0; nodes.len()];
-            kernel.leaves(&prf_key, Epoch(*first as u32), &mut leaves);
+            let arena = Arena::new(scratch_bytes(scheme));
+            kernel
+                .leaves(&prf_key, Epoch(*first as u32), &mut leaves, &arena)
+                .unwrap();
             assert_eq!(leaves, *nodes);
         }
     }

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 /// The modules in the order in which they may import each other: only from lines above their own.
-const ORDER: [&[&str]; 14] = [
+const ORDER: [&[&str]; 15] = [
     &["faults", "text", "time", "units"],
     &["failure"],
+    &["memory"],
     &["resources"],
-    &["arena", "files", "memory"],
+    &["arena", "files"],
     &["scheme", "workers"],
     &["hash", "plan"],
     &["interop", "layers", "state"],

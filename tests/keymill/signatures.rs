@@ -1,6 +1,7 @@
 //! Signatures of every scheme against the plain implementation, and batches of them against one after the other.
 
-use keymill::hash::{draw_key, kernel};
+use keymill::arena::Arena;
+use keymill::hash::{draw_key, kernel, scratch_bytes};
 use keymill::interop::ssz::{PublicKey, Signature};
 use keymill::plan::Epoch;
 use keymill::scheme::PRIME;
@@ -33,7 +34,8 @@ impl Signed {
         let mut hashes = vec![0; scheme.chains() * scheme.digest_bytes()];
         kernel.reveal(&drawn.prf_key, at, &codeword.positions, &mut hashes);
         let mut root = vec![0; scheme.digest_bytes()];
-        kernel.leaves(&drawn.prf_key, at, &mut root);
+        let arena = Arena::new(scratch_bytes(scheme));
+        kernel.leaves(&drawn.prf_key, at, &mut root, &arena).unwrap();
         kernel.fold_path(at, &siblings, &mut root);
         let signed = Self {
             public_key: PublicKey::from_ssz(scheme, &[&root[..], &drawn.parameter].concat()).unwrap(),

@@ -1,14 +1,17 @@
 //! Which batches are damaged, and computing exactly those again.
 
-use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::{Repair, RepairError};
+use crate::arena::ArenaOverflow;
 use crate::audit::batches::WINDOW_BATCHES;
 use crate::audit::tree::Tree;
 use crate::keydir::KeyState;
-use crate::keygen::{BatchComputer, Committer, DoneSet, NoProgress, compute_and_commit};
+use crate::keygen::{
+    BatchComputer, Committer, DoneSet, History, InFlight, KeygenError, NoProgress, compute_and_commit,
+};
 use crate::plan::Batches;
-use crate::state::{BatchRecord, ProgressRecord, StateError, Store};
+use crate::state::{BatchRecord, ProgressRecord, RunCommand, RunEnd, StateError, Store};
 use crate::time::unix_ms;
 use crate::units::BatchIndex;
 
@@ -62,8 +65,26 @@ impl Repair<'_> {
         Ok(survey)
     }
 
-    /// Computes the batches that are not in the set, writes them, and makes sure that they stay.
+    /// Computes the batches that are not in the set, writes them, and makes sure that they stay. This is what the key's
+    /// history has of a repair.
     pub(super) fn recompute_all_but(&mut self, kept: &DoneSet, sound: u64) -> Result<(), RepairError> {
+        if kept.count() == self.tree.plan().batches().count() {
+            return Ok(());
+        }
+        let store = self.store;
+        let mut history = History::begin(store, RunCommand::Repair, self.memory)?;
+        let outcome = self.recompute(kept, sound, &mut history);
+        match &outcome {
+            Ok(()) => history.end(store, RunEnd::Finished)?,
+            Err(RepairError::Keygen(error)) => history.end_early(store, error),
+            Err(RepairError::Interrupted) => history.end_early(store, &KeygenError::Interrupted),
+            // A repair that says nothing of its end did not end in order.
+            Err(_) => {}
+        }
+        outcome
+    }
+
+    fn recompute(&mut self, kept: &DoneSet, sound: u64, history: &mut History) -> Result<(), RepairError> {
         let tree = self.tree;
         let batches = tree.plan().batches();
         self.report.add_recomputed(kept.pending(batches));
@@ -77,6 +98,7 @@ impl Repair<'_> {
             if kept.count() == batches.count() {
                 return Ok(());
             }
+            history.note_damaged(self.store, kept.pending(batches))?;
             self.withdraw_records(kept.pending(batches))?;
             let computer = BatchComputer {
                 manifest: tree.manifest(),
@@ -85,15 +107,18 @@ impl Repair<'_> {
                 cancel: self.cancel,
                 progress: &NoProgress,
             };
-            let (pool, memory, store) = (self.pool, self.memory, self.store);
+            let (workers, store) = (self.workers, self.store);
+            let in_flight = InFlight::new(self.memory.group_batches, tree.plan().batch_bytes())?;
+            let pending = history.handing_out(kept.pending(batches));
             let committer = Committer {
                 manifest: tree.manifest(),
                 writer: self.open_writer()?,
                 store,
                 progress: &NoProgress,
+                history: &mut *history,
                 record: record.clone(),
             };
-            record.run_epochs = compute_and_commit(&computer, pool, memory, kept.pending(batches), committer)?;
+            record.run_epochs = compute_and_commit(&computer, workers, &in_flight, pending, committer)?;
             self.go_on()?;
             kept = self.kept_or_sound(&kept, batches)?;
         }
@@ -135,13 +160,16 @@ impl Repair<'_> {
         while suspects.peek().is_some() {
             // As few as can be computed side by side, so that a signal is answered soon.
             self.go_on()?;
-            let window: Vec<BatchIndex> = suspects.by_ref().take(self.pool.current_num_threads()).collect();
-            let found: Vec<BatchIndex> = self.pool.install(|| {
-                let suspects = window.into_par_iter();
-                let found = suspects.filter(|batch| deep.batch(*batch, None).damage.is_empty());
-                found.collect()
-            });
-            let positions = found.into_iter().filter_map(|batch| batches.position(batch));
+            let window: Vec<BatchIndex> = suspects.by_ref().take(self.workers.count()).collect();
+            let found = self.workers.install(|| {
+                let found = window.par_iter().map(|batch| deep.batch(*batch, None));
+                found.collect::<Result<Vec<_>, _>>()
+            })?;
+            let found = window
+                .into_iter()
+                .zip(found)
+                .filter(|(_, found)| found.damage.is_empty());
+            let positions = found.filter_map(|(batch, _)| batches.position(batch));
             positions.for_each(|position| right.insert(position));
         }
         Ok(right)
@@ -170,10 +198,11 @@ impl Repair<'_> {
         while pending.peek().is_some() {
             self.go_on()?;
             let window: Vec<BatchIndex> = pending.by_ref().take(WINDOW_BATCHES).collect();
-            let found = self.pool.install(|| {
-                let found = window.par_iter().map(|batch| (*batch, self.tree.batch(*batch, None)));
-                found.collect::<Vec<_>>()
-            });
+            let found = self.workers.install(|| {
+                let found = window.par_iter();
+                let found = found.map(|batch| Ok((*batch, self.tree.batch(*batch, None)?)));
+                found.collect::<Result<Vec<_>, ArenaOverflow>>()
+            })?;
             if found.iter().any(|(_, found)| !found.damage.is_empty()) {
                 // It was sound when the root was folded.
                 return Err(self.disk_unreliable(1));
@@ -198,12 +227,11 @@ impl Repair<'_> {
             let window = batches.by_ref().take(WINDOW_BATCHES);
             let window = window.map(|batch| Ok((batch, self.entry(batch)?)));
             let window: Vec<(BatchIndex, Entry)> = window.collect::<Result<_, RepairError>>()?;
-            let verdicts: Vec<(BatchIndex, Verdict)> = self.pool.install(|| {
-                let verdicts = window
-                    .par_iter()
-                    .map(|(batch, entry)| (*batch, verdict(tree, *batch, entry)));
-                verdicts.collect()
-            });
+            let verdicts = self.workers.install(|| {
+                let verdicts = window.par_iter();
+                let verdicts = verdicts.map(|(batch, entry)| Ok((*batch, verdict(tree, *batch, entry)?)));
+                verdicts.collect::<Result<Vec<_>, ArenaOverflow>>()
+            })?;
             for (batch, verdict) in verdicts {
                 if let Some(position) = tree.plan().batches().position(batch) {
                     note(position, verdict);
@@ -224,13 +252,16 @@ impl Repair<'_> {
     }
 }
 
-fn verdict(tree: &Tree<'_>, batch: BatchIndex, entry: &Entry) -> Verdict {
-    let is_sound = |record| tree.batch(batch, record).damage.is_empty();
-    match (entry, tree.manifest().state()) {
-        (Entry::Record(record), _) if is_sound(Some(record)) => Verdict::Sound,
-        (Entry::None, KeyState::Generating) => Verdict::Left,
-        (Entry::None | Entry::Unusable, KeyState::Sealed) if is_sound(None) => Verdict::Unproven,
-        _ => Verdict::Damaged,
+fn verdict(tree: &Tree<'_>, batch: BatchIndex, entry: &Entry) -> Result<Verdict, ArenaOverflow> {
+    let (record, if_sound) = match (entry, tree.manifest().state()) {
+        (Entry::Record(record), _) => (Some(record), Verdict::Sound),
+        (Entry::None, KeyState::Generating) => return Ok(Verdict::Left),
+        (Entry::None | Entry::Unusable, KeyState::Sealed) => (None, Verdict::Unproven),
+        (Entry::Unusable, KeyState::Generating) => return Ok(Verdict::Damaged),
+    };
+    match tree.batch(batch, record)?.damage.is_empty() {
+        true => Ok(if_sound),
+        false => Ok(Verdict::Damaged),
     }
 }
 

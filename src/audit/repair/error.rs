@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::arena::ArenaOverflow;
 use crate::failure::IoFailure;
 use crate::keydir::KeyDirError;
 use crate::keygen::{CancelHandle, KeygenError};
@@ -9,6 +10,7 @@ use crate::layers::LayerError;
 use crate::migrations::MigrationError;
 use crate::plan::BudgetTooSmall;
 use crate::state::StateError;
+use crate::workers::ThreadsFailed;
 
 /// A repair could not begin, or ended early. What it had mended stays, and the same repair goes on from there.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +36,12 @@ pub enum RepairError {
     /// The memory budget is too small.
     #[error(transparent)]
     Budget(#[from] BudgetTooSmall),
+    /// The worker threads could not be started.
+    #[error(transparent)]
+    Threads(#[from] ThreadsFailed),
+    /// A worker's scratch memory is too small.
+    #[error(transparent)]
+    Arena(#[from] ArenaOverflow),
     /// Batches could not be computed again.
     #[error(transparent)]
     Keygen(#[from] KeygenError),

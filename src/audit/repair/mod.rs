@@ -13,18 +13,17 @@ mod tests;
 
 use std::path::Path;
 
-use rayon::ThreadPool;
-
 pub use error::RepairError;
 pub use report::{RepairReport, RestoredFile, RewrittenLevel, StoreReplaced};
 
 use super::tree::Tree;
-use crate::hash::PrfKey;
+use crate::hash::{PrfKey, scratch_bytes};
 use crate::keydir::{DirectoryLock, KeyDir, KeyState};
-use crate::keygen::{CancelHandle, DoneSet, JobOptions, worker_pool};
+use crate::keygen::{CancelHandle, DoneSet, JobOptions};
 use crate::layers::{Disk, LayerWriter, Medium};
 use crate::plan::{LevelSpan, MemoryPlan};
 use crate::state::Store;
+use crate::workers::Workers;
 
 /// Repairs the key in a directory: layer files that are missing, cut or headed wrongly, the checkpoint store, every batch
 /// that is damaged, and the levels above them. What is right is not written. Of an unfinished key, batches that have no
@@ -53,7 +52,7 @@ fn repair_on(
     let manifest = key.manifest();
     let prf_key = key.prf_key()?;
     let memory = options.memory_plan(manifest.plan())?;
-    let pool = worker_pool(memory.threads)?;
+    let workers = Workers::start(memory.threads, scratch_bytes(manifest.scheme()))?;
     let kernel = key.kernel();
     let (store, store_replaced) = store::open(key.paths(), manifest)?;
     let files_restored = files::restore(&key, medium, &Disk::new(cancel.flag()))?;
@@ -63,6 +62,7 @@ fn repair_on(
         layers: &layers,
         kernel: kernel.as_ref(),
         prf_key: None,
+        workers: &workers,
     };
     let repair = Repair {
         tree: &tree,
@@ -71,7 +71,7 @@ fn repair_on(
         store: &store,
         writer: None,
         memory: &memory,
-        pool: &pool,
+        workers: &workers,
         cancel,
         report: RepairReport {
             store_replaced,
@@ -91,7 +91,7 @@ struct Repair<'a> {
     /// Opened when there is something to write.
     writer: Option<LayerWriter>,
     memory: &'a MemoryPlan,
-    pool: &'a ThreadPool,
+    workers: &'a Workers,
     cancel: &'a CancelHandle,
     report: RepairReport,
 }

@@ -1,5 +1,6 @@
 //! Hash functions that cost nothing and hide nothing.
 
+use crate::arena::{Arena, ArenaOverflow};
 use crate::hash::{Codeword, Kernel, PrfKey, Revealed};
 use crate::units::{Epoch, Level, NodeIndex};
 
@@ -26,11 +27,12 @@ impl Kernel for Quick {
         16
     }
 
-    fn leaves(&self, prf_key: &PrfKey, first: Epoch, leaves: &mut [u8]) {
+    fn leaves(&self, prf_key: &PrfKey, first: Epoch, leaves: &mut [u8], _: &Arena) -> Result<(), ArenaOverflow> {
         let key = u64::from(crc32fast::hash(prf_key.expose())) << 32;
         for (epoch, leaf) in (first.0..).zip(leaves.chunks_exact_mut(self.digest_bytes)) {
             fill(leaf, key | u64::from(epoch));
         }
+        Ok(())
     }
 
     fn parents(&self, level: Level, first: NodeIndex, children: &[u8], parents: &mut [u8]) {

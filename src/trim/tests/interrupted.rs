@@ -95,7 +95,7 @@ fn files_that_a_trim_left_are_named_and_in_nobodys_way() {
     // What they hold does not matter any more.
     flip(&key, 2, 1);
     assert!(paths(&key.path(), 64) == truth);
-    let report = check(&key.path(), true).unwrap();
+    let report = check(&key.path(), true, 2).unwrap();
     assert_eq!((&report.left_over[..], &report.damage[..]), (&left[..], &[][..]));
     let again = trim(&key.path(), Level(4)).unwrap();
     let expected = TrimReport {
@@ -234,6 +234,6 @@ fn meets_a_trim<T>(look: impl FnOnce(&Path) -> T) -> (T, Vec<AuthenticationPath>
 fn who_opens_a_key_while_it_is_trimmed_sees_it_trimmed() {
     let (seen, truth) = meets_a_trim(|directory| paths(directory, 16));
     assert!(seen == truth);
-    let (report, _) = meets_a_trim(|directory| check(directory, true).unwrap());
+    let (report, _) = meets_a_trim(|directory| check(directory, true, 2).unwrap());
     assert_eq!((&report.damage[..], report.batches_checked), (&[][..], 1));
 }

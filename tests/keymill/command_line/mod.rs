@@ -13,6 +13,7 @@ mod ledger;
 mod ledger_exchange;
 mod ledger_rollback;
 mod life_of_a_key;
+mod memory_trace;
 mod outputs;
 mod privacy;
 mod repairing;

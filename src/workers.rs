@@ -1,0 +1,194 @@
+//! The threads that compute: a pool that is gone when it is dropped, with an arena for each of its workers.
+
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
+use std::thread::JoinHandle;
+
+use rayon::{ThreadBuilder, ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+
+use crate::arena::Arena;
+use crate::resources::{ResourceKind, THREAD_STACK_BYTES, register};
+
+/// The worker threads could not be started.
+#[derive(Debug, thiserror::Error)]
+#[error("{threads} worker threads could not be started: {source}; try fewer with --threads")]
+pub struct ThreadsFailed {
+    /// How many were asked for.
+    pub threads: usize,
+    /// Why there are none.
+    pub source: ThreadPoolBuildError,
+}
+
+/// A pool of workers. Dropping it waits until its threads have ended.
+#[derive(Debug)]
+pub(crate) struct Workers {
+    // In this order: dropping the pool tells its threads to end, dropping the threads waits for that.
+    pool: ThreadPool,
+    _threads: Threads,
+    /// One a worker, by its index in the pool.
+    arenas: Vec<Mutex<Arena>>,
+    arena_capacity_bytes: usize,
+    arena_high_water_bytes: AtomicUsize,
+}
+
+impl Workers {
+    /// Starts so many workers (0: one a core), each with an arena of so many bytes.
+    pub(crate) fn start(threads: usize, arena_bytes: usize) -> Result<Self, ThreadsFailed> {
+        let count = match threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        };
+        let mut threads = Threads(Vec::with_capacity(count));
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(count)
+            .spawn_handler(|worker| threads.spawn(worker))
+            .build()
+            .map_err(|source| ThreadsFailed { threads: count, source })?;
+        let arenas: Vec<_> = (0..count).map(|_| Mutex::new(Arena::new(arena_bytes))).collect();
+        Ok(Self {
+            pool,
+            _threads: threads,
+            arena_capacity_bytes: arenas.first().map_or(0, |arena| lock(arena).capacity_bytes()),
+            arenas,
+            arena_high_water_bytes: AtomicUsize::new(0),
+        })
+    }
+
+    /// Number of workers.
+    pub(crate) fn count(&self) -> usize {
+        self.arenas.len()
+    }
+
+    /// Runs `operation` on a worker. What it makes parallel with rayon is shared among all of them.
+    pub(crate) fn install<T: Send>(&self, operation: impl FnOnce() -> T + Send) -> T {
+        self.pool.install(operation)
+    }
+
+    /// Runs `operation` once on each worker, all at the same time.
+    pub(crate) fn on_each<T: Send>(&self, operation: impl Fn() -> T + Sync) -> Vec<T> {
+        self.pool.broadcast(|_| operation())
+    }
+
+    /// Runs `operation` with the arena of the worker that calls this, and empties the arena. `operation` must not wait for
+    /// other workers: one that waits may be given something else to do, and would wait for its own arena.
+    pub(crate) fn with_arena<T>(&self, operation: impl FnOnce(&Arena) -> T) -> T {
+        let worker = self.pool.current_thread_index().unwrap_or(0);
+        let mut arena = lock(&self.arenas[worker]);
+        let result = operation(&arena);
+        arena.reset();
+        self.arena_high_water_bytes
+            .fetch_max(arena.high_water_bytes(), Ordering::Relaxed);
+        result
+    }
+
+    /// Bytes of an arena.
+    pub(crate) fn arena_capacity_bytes(&self) -> usize {
+        self.arena_capacity_bytes
+    }
+
+    /// Most that was in any of the arenas.
+    pub(crate) fn arena_high_water_bytes(&self) -> usize {
+        self.arena_high_water_bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// The pool's threads. Rayon does not wait for them.
+#[derive(Debug)]
+struct Threads(Vec<JoinHandle<()>>);
+
+impl Threads {
+    fn spawn(&mut self, worker: ThreadBuilder) -> io::Result<()> {
+        let name = format!("keymill-{}", worker.index());
+        let registration = register(ResourceKind::Thread, THREAD_STACK_BYTES);
+        let thread = std::thread::Builder::new().name(name).spawn(move || {
+            let _registration = registration;
+            worker.run();
+        })?;
+        self.0.push(thread);
+        Ok(())
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        for thread in self.0.drain(..) {
+            // Rayon hands a panic on to whoever waits for the result.
+            drop(thread.join());
+        }
+    }
+}
+
+fn lock(arena: &Mutex<Arena>) -> MutexGuard<'_, Arena> {
+    arena.lock().unwrap_or_else(|poisoned| {
+        // What a panic has left in it is nobody's.
+        let mut arena = poisoned.into_inner();
+        arena.reset();
+        arena
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
+    use super::*;
+
+    fn threads_named(name: &str) -> usize {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+        let names = tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok());
+        names.filter(|found| found.trim() == name).count()
+    }
+
+    #[test]
+    fn no_thread_of_a_pool_is_left_when_it_is_dropped() {
+        // No other test has so many workers, so that nobody else's thread has the name of the last.
+        let workers = Workers::start(67, 0).unwrap();
+        assert_eq!((workers.count(), workers.on_each(|| ()).len()), (67, 67));
+        assert_eq!(threads_named("keymill-66"), 1);
+        drop(workers);
+        assert_eq!(threads_named("keymill-66"), 0);
+    }
+
+    #[test]
+    fn each_worker_has_an_arena_of_its_own_which_is_emptied() {
+        let workers = Workers::start(3, 1000).unwrap();
+        let all_have_one = Barrier::new(3);
+        for _ in 0..5 {
+            workers.on_each(|| {
+                workers.with_arena(|arena| {
+                    all_have_one.wait();
+                    arena.slice(900, 7u8).unwrap();
+                });
+            });
+        }
+        assert!((900..964).contains(&workers.arena_high_water_bytes()));
+        assert!(workers.arena_capacity_bytes() >= 1000);
+    }
+
+    #[test]
+    fn a_panic_reaches_who_waits_and_the_arena_is_empty_for_the_next() {
+        let workers = Workers::start(2, 1000).unwrap();
+        for _ in 0..5 {
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                workers.install(|| {
+                    workers.with_arena(|arena| {
+                        arena.slice(900, 7u8).unwrap();
+                        panic!("on purpose");
+                    });
+                });
+            }));
+            assert_eq!(outcome.unwrap_err().downcast_ref(), Some(&"on purpose"));
+        }
+    }
+
+    #[test]
+    fn who_is_no_worker_has_an_arena_too() {
+        let workers = Workers::start(2, 100).unwrap();
+        let sum: u64 = workers.install(|| (0..100u64).into_par_iter().map(|n| n).sum());
+        assert_eq!(sum, 4950);
+        assert_eq!(workers.with_arena(|arena| *arena.put(5u32).unwrap()), 5);
+    }
+}
