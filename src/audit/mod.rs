@@ -8,6 +8,7 @@ mod damage;
 pub(crate) mod fixture_tests;
 mod ledger;
 mod repair;
+mod report;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -16,4 +17,7 @@ mod tree;
 pub use check::{CheckError, check};
 pub use damage::{CheckReport, Damage};
 pub use repair::{RepairError, RepairReport, RestoredFile, RewrittenLevel, StoreReplaced, repair};
+pub use report::{BatchMap, BatchState, KeyReport, StateCounts, report};
 pub use status::{KeyStatus, StatusError, status};
+
+pub use crate::state::{KeyHistory, MarkedRange, Marks, Run, RunCommand, RunEnd, Sample};

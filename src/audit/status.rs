@@ -57,7 +57,7 @@ pub fn status(directory: &Path) -> Result<KeyStatus, StatusError> {
 }
 
 /// Bytes of all blocks below a directory. Files that vanish while we look do not count.
-fn occupied_bytes(directory: &Path) -> u64 {
+pub(super) fn occupied_bytes(directory: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
     let Ok(entries) = std::fs::read_dir(directory) else {
         return 0;

@@ -24,6 +24,8 @@ mod progress;
 mod public_key;
 #[cfg(feature = "keygen")]
 mod repair;
+#[cfg(feature = "keygen")]
+mod report;
 mod request;
 mod schemes;
 #[cfg(feature = "keygen")]
@@ -96,6 +98,9 @@ enum Command {
     /// Compute what is damaged of a key again from its secret.
     #[cfg(feature = "keygen")]
     Repair(repair::RepairArguments),
+    /// Draw how a key came to be, as a page for a browser; also while it is being made.
+    #[cfg(feature = "keygen")]
+    Report(report::ReportArguments),
     /// Delete the lowest levels of a finished key; paths then compute them from the secret.
     #[cfg(feature = "keygen")]
     Trim(trim::TrimArguments),
@@ -163,6 +168,8 @@ fn obey(command: &Command, settings: &Settings) -> Result<ExitCode, Failure> {
         Command::Check(arguments) => check::run(arguments, settings),
         #[cfg(feature = "keygen")]
         Command::Repair(arguments) => repair::run(arguments, settings),
+        #[cfg(feature = "keygen")]
+        Command::Report(arguments) => report::run(arguments),
         #[cfg(feature = "keygen")]
         Command::Trim(arguments) => trim::run(arguments),
         Command::Schemes(arguments) => schemes::run(arguments),

@@ -1,6 +1,7 @@
 //! The side of the pipeline that writes: groups of batches to the layer files, and their records to the store.
 
 use super::KeygenError;
+use super::history::History;
 use super::in_flight::{InFlight, Place};
 use super::progress::{Event, Progress};
 use crate::keydir::Manifest;
@@ -16,6 +17,7 @@ pub(crate) struct Committer<'a> {
     pub(crate) writer: &'a mut LayerWriter,
     pub(crate) store: &'a Store,
     pub(crate) progress: &'a dyn Progress,
+    pub(crate) history: &'a mut History,
     pub(crate) record: ProgressRecord,
 }
 
@@ -64,7 +66,8 @@ impl Committer<'_> {
         self.record.batches_done += records.len() as u64;
         self.record.run_epochs += epochs;
         self.record.committed_unix_ms = unix_ms();
-        self.store.commit_batches(records, &self.record)?;
+        let history = self.history.note(self.store, &self.record);
+        self.store.commit_batches_recording(records, &self.record, history)?;
         touched.release(self.writer)?;
         self.progress.event(Event::Committed { epochs });
         Ok(())

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::batch::BatchComputer;
 use super::cancel::CancelHandle;
 use super::committer::Committer;
+use super::history::History;
 use super::in_flight::InFlight;
 use super::pipeline;
 use super::prepare::{Prepared, prepare};
@@ -16,7 +17,7 @@ use crate::hash::{Kernel, kernel, scratch_bytes};
 use crate::keydir::{KeyDir, Manifest};
 use crate::layers::{Disk, LayerWriter, Medium};
 use crate::plan::{BudgetTooSmall, MemoryPlan, Plan};
-use crate::state::{ProgressRecord, Store};
+use crate::state::{ProgressRecord, RunCommand, RunEnd, Store};
 use crate::time::unix_ms;
 use crate::workers::Workers;
 
@@ -152,7 +153,7 @@ impl KeygenJob {
             manifest.plan(),
             manifest.key_id(),
         )?;
-        let store = Store::open(&self.prepared.paths.state(), &manifest.binding())?;
+        let store = Store::open_recording(&self.prepared.paths.state(), &manifest.binding())?;
         let computer = BatchComputer {
             manifest,
             kernel,
@@ -160,10 +161,34 @@ impl KeygenJob {
             cancel: &self.cancel,
             progress,
         };
-        let epochs_computed = self.generate(&computer, memory, &mut writer, &store)?;
+        let mut history = History::begin(&store, RunCommand::Keygen, memory)?;
+        let outcome = self.make(&computer, memory, &mut writer, &store, &mut history);
+        if let Err(error) = &outcome {
+            history.end_early(&store, error);
+        }
+        outcome
+    }
+
+    fn make(
+        &self,
+        computer: &BatchComputer<'_>,
+        memory: &MemoryPlan,
+        writer: &mut LayerWriter,
+        store: &Store,
+        history: &mut History,
+    ) -> Result<Summary, KeygenError> {
+        let BatchComputer {
+            manifest,
+            kernel,
+            progress,
+            ..
+        } = *computer;
+        let epochs_computed = self.generate(computer, memory, writer, store, history)?;
         progress.event(Event::Phase(Phase::Folding));
-        let root = crown::fold(manifest, kernel, &mut writer, &store, &self.cancel)?;
+        let root = crown::fold(manifest, kernel, writer, store, &self.cancel)?;
         progress.event(Event::Phase(Phase::Sealing));
+        // Afterwards the store is not written to any more.
+        history.end(store, RunEnd::Finished)?;
         store.compact()?;
         let sealed = self.seal(root)?;
         Ok(self.summary(&sealed, Some(epochs_computed)))
@@ -176,6 +201,7 @@ impl KeygenJob {
         memory: &MemoryPlan,
         writer: &mut LayerWriter,
         store: &Store,
+        history: &mut History,
     ) -> Result<u64, KeygenError> {
         let plan = computer.manifest.plan();
         let workers = Workers::start(memory.threads, scratch_bytes(plan.scheme()))?;
@@ -184,10 +210,11 @@ impl KeygenJob {
         let mut record = ProgressRecord::default();
         for _round in 0..ROUNDS_MAX {
             progress.event(Event::Phase(Phase::Checking));
-            let done = recovery::check_batches(plan, writer, store, &self.cancel, progress)?;
+            let done = recovery::check_batches(plan, writer, store, history, &self.cancel, progress)?;
             if done.count() == plan.batches().count() {
                 return Ok(record.run_epochs);
             }
+            history.note_redone(store, done.pending(plan.batches()))?;
             progress.event(Event::Phase(Phase::Generating));
             let missing = done.pending(plan.batches());
             let missing: u64 = missing.map(|b| plan.batches().epochs(b).count()).sum();
@@ -201,14 +228,15 @@ impl KeygenJob {
                 // Checking what is there says nothing about the rate of the run.
                 record.run_started_unix_ms = unix_ms();
             }
+            let pending = history.handing_out(done.pending(plan.batches()));
             let committer = Committer {
                 manifest: computer.manifest,
                 writer: &mut *writer,
                 store,
                 progress,
+                history: &mut *history,
                 record: record.clone(),
             };
-            let pending = done.pending(plan.batches());
             record.run_epochs = pipeline::run(computer, &workers, &in_flight, pending, committer)?;
             self.cancel.proceed()?;
         }

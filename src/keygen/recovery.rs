@@ -3,6 +3,7 @@
 use super::KeygenError;
 use super::cancel::CancelHandle;
 use super::done_set::DoneSet;
+use super::history::History;
 use super::progress::{Event, Progress};
 use crate::layers::LayerWriter;
 use crate::plan::Plan;
@@ -16,6 +17,7 @@ pub(super) fn check_batches(
     plan: &Plan,
     writer: &LayerWriter,
     store: &Store,
+    history: &mut History,
     cancel: &CancelHandle,
     progress: &dyn Progress,
 ) -> Result<DoneSet, KeygenError> {
@@ -34,9 +36,11 @@ pub(super) fn check_batches(
         } else {
             tracing::warn!("batch {batch} does not match its checksums and is computed again");
             progress.event(Event::Damaged { batch });
-            damaged.push(Store::batch_key(batch));
+            damaged.push(batch);
         }
     }
+    history.note_damaged(store, damaged.iter().copied())?;
+    let damaged: Vec<_> = damaged.into_iter().map(Store::batch_key).collect();
     store.remove_batches(&damaged)?;
     Ok(done)
 }

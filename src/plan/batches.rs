@@ -52,6 +52,11 @@ impl Batches {
         self.indices.end - self.indices.start
     }
 
+    /// The first batch, and the one past the last.
+    pub fn indices(&self) -> Range<u64> {
+        self.indices.clone()
+    }
+
     /// All batches in order.
     pub fn all(&self) -> impl ExactSizeIterator<Item = BatchIndex> + use<> {
         let first = self.indices.start;

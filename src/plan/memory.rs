@@ -72,6 +72,11 @@ impl MemoryPlan {
             file_bytes: GROUPS_IN_FLIGHT * group_batches * plan.batch_stored_bytes() as u64,
         })
     }
+
+    /// Most batches that are computed and not yet committed.
+    pub fn in_flight_batches(&self) -> u64 {
+        GROUPS_IN_FLIGHT * self.group_batches as u64
+    }
 }
 
 /// One bit a batch: at most half a megabyte, for 2^32 epochs.

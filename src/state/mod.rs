@@ -5,7 +5,12 @@
 mod compaction;
 #[cfg(test)]
 pub(crate) mod damage_tests;
+mod history;
+#[cfg(feature = "keygen")]
+mod history_store;
 mod ledger;
+#[cfg(feature = "keygen")]
+mod ledger_store;
 #[cfg(feature = "keygen")]
 mod options;
 mod records;
@@ -17,6 +22,9 @@ use std::path::PathBuf;
 
 use crate::failure::{IoFailure, advice};
 
+#[cfg(feature = "keygen")]
+pub(crate) use history::HistoryChange;
+pub use history::{KeyHistory, MarkedRange, Marks, Run, RunCommand, RunEnd, Sample};
 pub(crate) use ledger::{LedgerExtent, LedgerHead, LedgerRecord};
 pub use records::ProgressRecord;
 #[cfg(any(test, fuzzing))]

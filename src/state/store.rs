@@ -1,29 +1,32 @@
 //! RocksDB: column families, reads and the synced write.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rocksdb::{ColumnFamily, DB, Direction, ErrorKind, IteratorMode, WriteBatch, WriteOptions};
+use rocksdb::{ColumnFamily, DB, Direction, ErrorKind, WriteOptions};
+pub(super) use rocksdb::{IteratorMode, WriteBatch};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StateError;
-use super::ledger::{LedgerHead, LedgerRecord};
+use super::history::HistoryChange;
 use super::options::{BLOCK_CACHE_BYTES, WRITE_BUFFERS_BYTES, descriptors, options};
 use super::records::{self, BatchRecord, CrownRecord, ProgressRecord};
 use crate::files::{exists, is_directory, make_directory, open_each_file};
 use crate::resources::{Registration, ResourceKind, register};
-use crate::units::{BatchIndex, Epoch, Level};
+use crate::units::{BatchIndex, Level};
 
 const REMOVAL: &str = "removal";
 const CREATION: &str = "creation";
-const META: &str = "meta";
-const BATCHES: &str = "batches";
+pub(super) const META: &str = "meta";
+pub(super) const BATCHES: &str = "batches";
 const CROWN: &str = "crown";
-const LEDGER: &str = "ledger";
+pub(super) const LEDGER: &str = "ledger";
+/// Made when there is something to remember. A store without it is whole.
+pub(super) const HISTORY: &str = "history";
 const BINDING_KEY: &[u8] = b"binding";
 const PROGRESS_KEY: &[u8] = b"progress";
-const LEDGER_KEY: &[u8] = b"ledger";
 
 /// A reader beside a writer can lose a file to a compaction between listing it and reading it.
 const READ_ATTEMPTS: u32 = 5;
@@ -34,6 +37,7 @@ const REMOVED_IN_ONE_WRITE: usize = 4096;
 pub(crate) struct Store {
     pub(super) db: DB,
     pub(super) path: PathBuf,
+    written_bytes: AtomicU64,
     _registrations: [Registration; 2],
 }
 
@@ -59,9 +63,24 @@ impl Store {
     /// Opens the store for the one process that writes, and checks that it is this key's.
     #[track_caller]
     pub(crate) fn open(path: &Path, binding: &[u8; 32]) -> Result<Self, StateError> {
-        let families = existing_families(path)?;
-        let options = options();
-        let families = descriptors(&families, &options);
+        Self::open_families(path, &existing_families(path)?, binding)
+    }
+
+    /// As [`open`](Self::open), and makes a place for the key's history unless there is one.
+    #[track_caller]
+    pub(crate) fn open_recording(path: &Path, binding: &[u8; 32]) -> Result<Self, StateError> {
+        let mut families = existing_families(path)?;
+        if !families.iter().any(|name| name == HISTORY) {
+            families.push(HISTORY.to_owned());
+        }
+        Self::open_families(path, &families, binding)
+    }
+
+    #[track_caller]
+    fn open_families(path: &Path, families: &[String], binding: &[u8; 32]) -> Result<Self, StateError> {
+        let mut options = options();
+        let families = descriptors(families, &options);
+        options.create_missing_column_families(true);
         let db = attempt("opening", path, || DB::open_cf_descriptors(&options, path, families))?;
         Self::bound(db, path, binding)
     }
@@ -108,6 +127,7 @@ impl Store {
         Self {
             db,
             path,
+            written_bytes: AtomicU64::new(0),
             _registrations,
         }
     }
@@ -137,12 +157,23 @@ impl Store {
         group: &[(BatchIndex, BatchRecord)],
         progress: &ProgressRecord,
     ) -> Result<(), StateError> {
+        self.commit_batches_recording(group, progress, &[])
+    }
+
+    /// As [`commit_batches`](Self::commit_batches), with what the key's history is to remember of it.
+    pub(crate) fn commit_batches_recording(
+        &self,
+        group: &[(BatchIndex, BatchRecord)],
+        progress: &ProgressRecord,
+        history: &[HistoryChange],
+    ) -> Result<(), StateError> {
         let mut batch = WriteBatch::default();
         let batches = self.family(BATCHES)?;
         for (index, record) in group {
             batch.put_cf(batches, Self::batch_key(*index), self.encode(record)?);
         }
         batch.put_cf(self.family(META)?, PROGRESS_KEY, self.encode(progress)?);
+        self.add_history(&mut batch, history)?;
         self.write_synced(batch)
     }
 
@@ -222,66 +253,12 @@ impl Store {
         value.map(|value| self.decode(CROWN, &value)).transpose()
     }
 
-    /// What the ledger of signed epochs says as a whole; none if the store has no ledger.
-    pub(crate) fn ledger_head(&self) -> Result<Option<LedgerHead>, StateError> {
-        let value = self.get(META, LEDGER_KEY)?;
-        value.map(|value| self.decode(META, &value)).transpose()
-    }
-
-    /// The ledger's entry of an epoch, if the epoch is spent.
-    pub(crate) fn ledger_entry(&self, epoch: Epoch) -> Result<Option<LedgerRecord>, StateError> {
-        let value = self.get(LEDGER, &epoch.0.to_be_bytes())?;
-        value.map(|value| self.decode(LEDGER, &value)).transpose()
-    }
-
-    /// Number of entries of the ledger.
-    pub(crate) fn ledger_entry_count(&self) -> Result<u64, StateError> {
-        let mut entries = self.db.iterator_cf(self.family(LEDGER)?, IteratorMode::Start);
-        entries.try_fold(0, |count, entry| {
-            attempt("reading", &self.path, || entry).map(|_| count + 1)
-        })
-    }
-
-    /// Every entry of the ledger, in the order of the epochs.
-    pub(crate) fn ledger_entries(
-        &self,
-    ) -> Result<impl Iterator<Item = Result<(Epoch, LedgerRecord), StateError>>, StateError> {
-        let entries = self.db.iterator_cf(self.family(LEDGER)?, IteratorMode::Start);
-        Ok(entries.map(|entry| {
-            let (key, value) = attempt("reading", &self.path, || entry)?;
-            let key = <[u8; 4]>::try_from(&key[..]).map_err(|_| self.damaged_record(LEDGER))?;
-            let record = self.decode(LEDGER, &value)?;
-            Ok((Epoch(u32::from_be_bytes(key)), record))
-        }))
-    }
-
-    /// Commits entries of the ledger together with the head that counts them, in one synced write.
-    pub(crate) fn commit_ledger<'a>(
-        &self,
-        entries: impl IntoIterator<Item = (Epoch, &'a LedgerRecord)>,
-        head: &LedgerHead,
-    ) -> Result<(), StateError> {
-        let mut batch = WriteBatch::default();
-        let ledger = self.family(LEDGER)?;
-        for (epoch, record) in entries {
-            batch.put_cf(ledger, epoch.0.to_be_bytes(), self.encode(record)?);
-        }
-        batch.put_cf(self.family(META)?, LEDGER_KEY, self.encode(head)?);
-        self.write_synced(batch)
-    }
-
     /// Puts bytes in the place of a record.
     #[cfg(test)]
     pub(crate) fn put_bytes(&self, family: &'static str, key: &[u8], bytes: &[u8]) -> Result<(), StateError> {
         let mut batch = WriteBatch::default();
         batch.put_cf(self.family(family)?, key, bytes);
         self.write_synced(batch)
-    }
-
-    /// The bytes of the ledger's entry of an epoch.
-    #[cfg(test)]
-    pub(crate) fn ledger_bytes(&self, epoch: Epoch) -> Result<Option<Vec<u8>>, StateError> {
-        self.get(LEDGER, &epoch.0.to_be_bytes())
     }
 
     /// How the job stood at its last commit.
@@ -292,18 +269,39 @@ impl Store {
         }
     }
 
-    fn write_synced(&self, batch: WriteBatch) -> Result<(), StateError> {
-        let mut options = WriteOptions::default();
-        options.set_sync(true);
-        attempt("a synced write", &self.path, || self.db.write_opt(batch, &options))
+    /// Bytes that this process has given to the store.
+    pub(crate) fn written_bytes(&self) -> u64 {
+        self.written_bytes.load(Ordering::Relaxed)
     }
 
-    fn get(&self, family: &'static str, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+    pub(super) fn has_history(&self) -> bool {
+        self.db.cf_handle(HISTORY).is_some()
+    }
+
+    pub(super) fn write_synced(&self, batch: WriteBatch) -> Result<(), StateError> {
+        let mut options = WriteOptions::default();
+        options.set_sync(true);
+        self.write("a synced write", batch, &options)
+    }
+
+    /// A write that a kill leaves alone and a power cut may take back.
+    pub(super) fn write_unsynced(&self, batch: WriteBatch) -> Result<(), StateError> {
+        self.write("a write", batch, &WriteOptions::default())
+    }
+
+    fn write(&self, call: &'static str, batch: WriteBatch, options: &WriteOptions) -> Result<(), StateError> {
+        let bytes = batch.size_in_bytes() as u64;
+        attempt(call, &self.path, || self.db.write_opt(batch, options))?;
+        self.written_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    pub(super) fn get(&self, family: &'static str, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
         let family = self.family(family)?;
         attempt("reading", &self.path, || self.db.get_cf(family, key))
     }
 
-    fn family(&self, name: &'static str) -> Result<&ColumnFamily, StateError> {
+    pub(super) fn family(&self, name: &'static str) -> Result<&ColumnFamily, StateError> {
         self.db.cf_handle(name).ok_or_else(|| StateError::Damaged {
             path: self.path.clone(),
             message: format!("the column family '{name}' is missing"),
@@ -316,15 +314,19 @@ impl Store {
         existing_families(&self.path)?.iter().map(handle).collect()
     }
 
-    fn encode(&self, record: &impl serde::Serialize) -> Result<Vec<u8>, StateError> {
+    pub(super) fn encode(&self, record: &impl serde::Serialize) -> Result<Vec<u8>, StateError> {
         records::encode(record).map_err(|_| self.damaged_record("new"))
     }
 
-    fn decode<T: Serialize + DeserializeOwned>(&self, family: &'static str, value: &[u8]) -> Result<T, StateError> {
+    pub(super) fn decode<T: Serialize + DeserializeOwned>(
+        &self,
+        family: &'static str,
+        value: &[u8],
+    ) -> Result<T, StateError> {
         records::decode(value).map_err(|_| self.damaged_record(family))
     }
 
-    fn damaged_record(&self, family: &str) -> StateError {
+    pub(super) fn damaged_record(&self, family: &str) -> StateError {
         StateError::Damaged {
             path: self.path.clone(),
             message: format!("a record of the column family '{family}' is not readable"),

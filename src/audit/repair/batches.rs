@@ -7,9 +7,11 @@ use crate::arena::ArenaOverflow;
 use crate::audit::batches::WINDOW_BATCHES;
 use crate::audit::tree::Tree;
 use crate::keydir::KeyState;
-use crate::keygen::{BatchComputer, Committer, DoneSet, InFlight, NoProgress, compute_and_commit};
+use crate::keygen::{
+    BatchComputer, Committer, DoneSet, History, InFlight, KeygenError, NoProgress, compute_and_commit,
+};
 use crate::plan::Batches;
-use crate::state::{BatchRecord, ProgressRecord, StateError, Store};
+use crate::state::{BatchRecord, ProgressRecord, RunCommand, RunEnd, StateError, Store};
 use crate::time::unix_ms;
 use crate::units::BatchIndex;
 
@@ -63,8 +65,26 @@ impl Repair<'_> {
         Ok(survey)
     }
 
-    /// Computes the batches that are not in the set, writes them, and makes sure that they stay.
+    /// Computes the batches that are not in the set, writes them, and makes sure that they stay. This is what the key's
+    /// history has of a repair.
     pub(super) fn recompute_all_but(&mut self, kept: &DoneSet, sound: u64) -> Result<(), RepairError> {
+        if kept.count() == self.tree.plan().batches().count() {
+            return Ok(());
+        }
+        let store = self.store;
+        let mut history = History::begin(store, RunCommand::Repair, self.memory)?;
+        let outcome = self.recompute(kept, sound, &mut history);
+        match &outcome {
+            Ok(()) => history.end(store, RunEnd::Finished)?,
+            Err(RepairError::Keygen(error)) => history.end_early(store, error),
+            Err(RepairError::Interrupted) => history.end_early(store, &KeygenError::Interrupted),
+            // A repair that says nothing of its end did not end in order.
+            Err(_) => {}
+        }
+        outcome
+    }
+
+    fn recompute(&mut self, kept: &DoneSet, sound: u64, history: &mut History) -> Result<(), RepairError> {
         let tree = self.tree;
         let batches = tree.plan().batches();
         self.report.add_recomputed(kept.pending(batches));
@@ -78,6 +98,7 @@ impl Repair<'_> {
             if kept.count() == batches.count() {
                 return Ok(());
             }
+            history.note_damaged(self.store, kept.pending(batches))?;
             self.withdraw_records(kept.pending(batches))?;
             let computer = BatchComputer {
                 manifest: tree.manifest(),
@@ -88,14 +109,16 @@ impl Repair<'_> {
             };
             let (workers, store) = (self.workers, self.store);
             let in_flight = InFlight::new(self.memory.group_batches, tree.plan().batch_bytes())?;
+            let pending = history.handing_out(kept.pending(batches));
             let committer = Committer {
                 manifest: tree.manifest(),
                 writer: self.open_writer()?,
                 store,
                 progress: &NoProgress,
+                history: &mut *history,
                 record: record.clone(),
             };
-            record.run_epochs = compute_and_commit(&computer, workers, &in_flight, kept.pending(batches), committer)?;
+            record.run_epochs = compute_and_commit(&computer, workers, &in_flight, pending, committer)?;
             self.go_on()?;
             kept = self.kept_or_sound(&kept, batches)?;
         }

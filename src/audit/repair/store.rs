@@ -14,7 +14,7 @@ use crate::state::{LedgerHead, StateError, Store};
 /// knows which epochs have signed.
 pub(super) fn open(paths: &KeyPaths, manifest: &Manifest) -> Result<(Store, Option<StoreReplaced>), RepairError> {
     let (state, binding) = (paths.state(), &manifest.binding());
-    let opened = Store::open(&state, binding).and_then(|store| store.read_through().map(|()| store));
+    let opened = Store::open_recording(&state, binding).and_then(|store| store.read_through().map(|()| store));
     let what = match opened {
         Ok(store) => return Ok((store, None)),
         Err(StateError::Damaged { message, .. }) => message,
@@ -31,7 +31,7 @@ pub(super) fn open(paths: &KeyPaths, manifest: &Manifest) -> Result<(Store, Opti
     Store::open(&draft, binding)?.commit_ledger([], &head)?;
     attempt("rename", &draft, || std::fs::rename(&draft, &state))?;
     sync_directory(paths.root())?;
-    let store = Store::open(&state, binding)?;
+    let store = Store::open_recording(&state, binding)?;
     Ok((store, Some(StoreReplaced { what, moved_to })))
 }
 

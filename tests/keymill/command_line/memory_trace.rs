@@ -69,7 +69,7 @@ fn every_command_gives_back_all_that_it_held() {
         ("check key", 0, &mapped),
         ("check key --deep", 0, &mapped),
         ("repair key", 0, &["database", "file", "mapping"]),
-        ("trim key --trim 2", 0, &["database", "file", "mapping"]),
+        ("trim key --level 2", 0, &["database", "file", "mapping"]),
         ("path key --epoch 3", 0, &["cache", "mapping"]),
         ("migrate key", 0, &["file"]),
         ("plan", 0, &[]),
