@@ -105,4 +105,4 @@ pub use signing::{
     AuthenticationPath, Claim, PathReader, PathStream, Rejection, SigningError, Verifier, verify, verify_batch,
 };
 #[cfg(feature = "keygen")]
-pub use state::{ProgressRecord, StateError};
+pub use state::{ArenaRecord, ProgressRecord, StateError};

@@ -54,6 +54,10 @@ pub struct Summary {
     pub epochs_computed: u64,
     /// Time that this job took, from opening to sealing.
     pub elapsed: Duration,
+    /// Most bytes that were in the arena of any worker.
+    pub arena_high_water_bytes: u64,
+    /// Bytes of each arena; 0 if there was nothing to compute with.
+    pub arena_capacity_bytes: u64,
     /// The public key: root, then parameter.
     pub public_key: Vec<u8>,
 }
@@ -236,6 +240,7 @@ impl KeygenJob {
                 progress,
                 history: &mut *history,
                 record: record.clone(),
+                workers: &workers,
             };
             record.run_epochs = pipeline::run(computer, &workers, &in_flight, pending, committer)?;
             self.cancel.proceed()?;

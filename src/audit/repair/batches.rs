@@ -117,6 +117,7 @@ impl Repair<'_> {
                 progress: &NoProgress,
                 history: &mut *history,
                 record: record.clone(),
+                workers,
             };
             record.run_epochs = compute_and_commit(&computer, workers, &in_flight, pending, committer)?;
             self.go_on()?;
