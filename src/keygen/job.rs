@@ -139,7 +139,7 @@ impl KeygenJob {
     }
 
     /// The job does not care what the hash functions are.
-    pub(super) fn run_with(self, kernel: &dyn Kernel, progress: &dyn Progress) -> Result<Summary, KeygenError> {
+    pub(crate) fn run_with(self, kernel: &dyn Kernel, progress: &dyn Progress) -> Result<Summary, KeygenError> {
         self.finish(kernel, progress)
             .map_err(|error| error.or_interrupted(&self.cancel))
     }

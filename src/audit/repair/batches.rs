@@ -98,7 +98,8 @@ impl Repair<'_> {
             if kept.count() == batches.count() {
                 return Ok(());
             }
-            history.note_damaged(self.store, kept.pending(batches))?;
+            kept.pending(batches).for_each(|batch| history.add_damaged(batch));
+            history.note_damaged(self.store)?;
             self.withdraw_records(kept.pending(batches))?;
             let computer = BatchComputer {
                 manifest: tree.manifest(),
@@ -128,16 +129,18 @@ impl Repair<'_> {
 
     /// Removes the records of batches that are to be computed again: until these are synced, nothing may vouch for them.
     fn withdraw_records(&self, damaged: impl Iterator<Item = BatchIndex>) -> Result<(), RepairError> {
-        let mut known = Vec::new();
-        for batch in damaged {
-            self.go_on()?;
-            match self.store.batch(batch) {
-                Ok(None) => {}
-                Ok(Some(_)) | Err(StateError::Damaged { .. }) => known.push(Store::batch_key(batch)),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(self.store.remove_batches(&known)?)
+        let known = damaged.filter_map(|batch| {
+            let is_known = self.go_on().and_then(|()| match self.store.batch(batch) {
+                Ok(None) => Ok(false),
+                Ok(Some(_)) | Err(StateError::Damaged { .. }) => Ok(true),
+                Err(error) => Err(error.into()),
+            });
+            is_known
+                .map(|is_known| is_known.then(|| Store::batch_key(batch)))
+                .transpose()
+        });
+        self.store.remove_batches(known)?;
+        Ok(())
     }
 
     fn disk_unreliable(&self, rounds: u32) -> RepairError {

@@ -6,7 +6,7 @@ mod failing_calls;
 mod no_stall;
 mod power_cut;
 mod power_cut_medium;
-mod quick_kernel;
+pub(crate) mod quick_kernel;
 mod size;
 #[expect(
     clippy::duplicate_mod,
@@ -123,7 +123,7 @@ impl Undisturbed {
 }
 
 /// A directory where syncing costs nothing, if there is one: what is tested here is not the disk.
-fn in_memory() -> tempfile::TempDir {
+pub(crate) fn in_memory() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm")
         .or_else(|_| tempfile::tempdir())
         .unwrap()
