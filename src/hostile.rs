@@ -17,7 +17,9 @@ use crate::resources::report::{Count, MemoryReport};
 use crate::scheme::Scheme;
 use crate::signing::verify;
 #[cfg(feature = "records")]
-use crate::state::{ArenaRecord, BatchRecord, CrownRecord, LedgerHead, LedgerRecord, Marks, ProgressRecord, Run, Sample, reencoded};
+use crate::state::{
+    ArenaRecord, BatchRecord, CrownRecord, LedgerHead, LedgerRecord, Marks, ProgressRecord, Run, Sample, reencoded,
+};
 use crate::units::{KeyId, Level};
 
 /// Takes any bytes; an error says which promise was broken.

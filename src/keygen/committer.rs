@@ -69,15 +69,20 @@ impl Committer<'_> {
         self.record.run_epochs += epochs;
         self.record.committed_unix_ms = unix_ms();
         let history = self.history.note(self.store, &self.record);
-        let arena = ArenaRecord {
-            high_water_bytes: self.workers.arena_high_water_bytes() as u64,
-            capacity_bytes: self.workers.arena_capacity_bytes() as u64,
-        };
+        let arena = arena_record(self.workers);
         self.store
             .commit_batches_recording(records, &self.record, Some(&arena), history)?;
         touched.release(self.writer)?;
         self.progress.event(Event::Committed { epochs });
         Ok(())
+    }
+}
+
+/// How full the arenas of these workers were.
+pub(super) fn arena_record(workers: &Workers) -> ArenaRecord {
+    ArenaRecord {
+        high_water_bytes: workers.arena_high_water_bytes() as u64,
+        capacity_bytes: workers.arena_capacity_bytes() as u64,
     }
 }
 
