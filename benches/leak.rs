@@ -24,6 +24,7 @@ use picture::{Fit, Picture};
 
 const SCHEME: &str = "leansig-p1-l8-abort-v4-w8";
 const EPOCHS: u64 = 256;
+const THREADS: usize = 2;
 const SIGNED_EPOCH: u64 = 17;
 /// Rounds until the allocator, and the pages of the program that were ever needed, are about as large as they become.
 const WARM_UP: usize = 20;
@@ -80,7 +81,7 @@ fn live(directory: &Path) -> Result<(), Box<dyn Error>> {
         trim: Level(0),
     };
     let options = JobOptions {
-        threads: 2,
+        threads: THREADS,
         group_batches: 8,
         memory: MemoryRequest::NoLimit,
     };
@@ -99,7 +100,7 @@ fn live(directory: &Path) -> Result<(), Box<dyn Error>> {
     let signature = signer.sign(epoch, &[7; 32])?.to_ssz(scheme);
     drop(signer);
     verify(scheme, &public_key, SIGNED_EPOCH, &[7; 32], &signature)?;
-    let found = check(directory, true, 0)?;
+    let found = check(directory, true, THREADS)?;
     if !found.damage.is_empty() {
         return Err(format!("the key is damaged: {:?}", found.damage).into());
     }

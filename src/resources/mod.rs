@@ -1,9 +1,8 @@
 //! The ledger of resources: everything long-lived says when it begins and when it ends.
 //!
 //! What holds a mapping, an open file, a database, a cache, an arena, a buffer or a thread keeps a [`Registration`] beside
-//! it, as its last field, so that the end is noted when the thing itself is gone. Unless a [`Trace`](trace::Trace) is
-//! running this costs one atomic load. Under a trace both moments are written as a line, from which it
-//! can be told what was never given back.
+//! it, as its last field, so that the end is noted when the thing itself is gone. Unless a [`Trace`] is running this costs
+//! one atomic load. Under a trace both moments are written as a line, from which it can be told what was never given back.
 
 mod ids;
 pub mod report;
