@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use keymill::audit::check;
 use keymill::interop::ssz::PublicKey;
 use keymill::memory::ProcessMemory;
-use keymill::plan::{Epoch, Level};
+use keymill::plan::{Epoch, Level, MemoryRequest};
 use keymill::resources::ResourceKind;
 use keymill::resources::report::MemoryReport;
 use keymill::resources::trace::Trace;
@@ -82,7 +82,7 @@ fn live(directory: &Path) -> Result<(), Box<dyn Error>> {
     let options = JobOptions {
         threads: 2,
         group_batches: 8,
-        memory_bytes: 0,
+        memory: MemoryRequest::NoLimit,
     };
     // With a secret of its own the key has signed nothing, and may sign.
     let request = KeyRequest::default();

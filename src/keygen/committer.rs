@@ -59,16 +59,18 @@ impl Committer<'_> {
             record.slice_crc32.clear();
             for (slice, bytes) in buffer.slices(self.manifest) {
                 self.writer.write(&slice, bytes)?;
+                in_flight.add_unsynced(bytes.len());
                 touched.add(&slice);
                 record.slice_crc32.push(crc32fast::hash(bytes));
             }
             epochs += self.manifest.plan().batches().epochs(buffer.batch).count();
         }
         touched.sync(self.writer)?;
+        in_flight.all_is_synced();
         self.record.batches_done += records.len() as u64;
         self.record.run_epochs += epochs;
         self.record.committed_unix_ms = unix_ms();
-        let history = self.history.note(self.store, &self.record);
+        let history = self.history.note(self.store, &self.record, in_flight.batches());
         let arena = arena_record(self.workers);
         self.store
             .commit_batches_recording(records, &self.record, Some(&arena), history)?;

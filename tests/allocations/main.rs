@@ -1,7 +1,8 @@
 //! A whole job allocates nothing on the heap a batch once it is under way, whatever computes its leaves.
 //!
 //! Counted is what goes through Rust's global allocator, of all threads of the job. What RocksDB allocates for itself, in
-//! C++, does not; nor do mappings. A binary of its own, since the count is of the process.
+//! C++, does not; nor do mappings. The job has no memory budget: the governor of one that has looks at files of the kernel
+//! four times a second, whatever is computed meanwhile. A binary of its own, since the count is of the process.
 
 #![expect(clippy::unwrap_used, reason = "tests say what they expect by unwrapping it")]
 
@@ -10,7 +11,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use keymill::keydir::Secret;
-use keymill::plan::Level;
+use keymill::plan::{Level, MemoryRequest};
 use keymill::{CancelHandle, Event, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, Progress, Scheme};
 
 #[global_allocator]
@@ -61,7 +62,7 @@ fn blocks_allocated(scheme: &'static Scheme, directory: &Path) -> Vec<u64> {
     let options = JobOptions {
         threads: 2,
         group_batches: GROUP_BATCHES,
-        memory_bytes: 0,
+        memory: MemoryRequest::NoLimit,
     };
     let job = KeygenJob::open(directory, &request, &defaults, options, counts.cancel.clone()).unwrap();
     let ended = job.run(&counts);

@@ -7,9 +7,7 @@ use crate::arena::ArenaOverflow;
 use crate::audit::batches::WINDOW_BATCHES;
 use crate::audit::tree::Tree;
 use crate::keydir::KeyState;
-use crate::keygen::{
-    BatchComputer, Committer, DoneSet, History, InFlight, KeygenError, NoProgress, compute_and_commit,
-};
+use crate::keygen::{BatchComputer, Committer, DoneSet, Governor, History, InFlight, NoProgress, compute_and_commit};
 use crate::plan::Batches;
 use crate::state::{BatchRecord, ProgressRecord, RunCommand, RunEnd, StateError, Store};
 use crate::time::unix_ms;
@@ -76,10 +74,9 @@ impl Repair<'_> {
         let outcome = self.recompute(kept, sound, &mut history);
         match &outcome {
             Ok(()) => history.end(store, RunEnd::Finished)?,
-            Err(RepairError::Keygen(error)) => history.end_early(store, error),
-            Err(RepairError::Interrupted) => history.end_early(store, &KeygenError::Interrupted),
-            // A repair that says nothing of its end did not end in order.
-            Err(_) => {}
+            Err(RepairError::Keygen(error)) => history.end_early(store, error.into()),
+            Err(RepairError::Interrupted) => history.end_early(store, RunEnd::Interrupted),
+            Err(_) => history.end_early(store, RunEnd::Failed),
         }
         outcome
     }
@@ -98,8 +95,7 @@ impl Repair<'_> {
             if kept.count() == batches.count() {
                 return Ok(());
             }
-            kept.pending(batches).for_each(|batch| history.add_damaged(batch));
-            history.note_damaged(self.store)?;
+            history.note_damaged(self.store, kept.pending(batches))?;
             self.withdraw_records(kept.pending(batches))?;
             let computer = BatchComputer {
                 manifest: tree.manifest(),
@@ -111,6 +107,12 @@ impl Repair<'_> {
             let (workers, store) = (self.workers, self.store);
             let in_flight = InFlight::new(self.memory.group_batches, tree.plan().batch_bytes())?;
             let pending = history.handing_out(kept.pending(batches));
+            let governor = Governor {
+                memory: self.memory,
+                in_flight: &in_flight,
+                cancel: self.cancel,
+                progress: &NoProgress,
+            };
             let committer = Committer {
                 manifest: tree.manifest(),
                 writer: self.open_writer()?,
@@ -120,7 +122,8 @@ impl Repair<'_> {
                 record: record.clone(),
                 workers,
             };
-            record.run_epochs = compute_and_commit(&computer, workers, &in_flight, pending, committer)?;
+            record.run_epochs =
+                governor.watch(|| compute_and_commit(&computer, workers, &in_flight, pending, committer))?;
             self.go_on()?;
             kept = self.kept_or_sound(&kept, batches)?;
         }

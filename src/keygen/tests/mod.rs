@@ -8,6 +8,7 @@ mod no_stall;
 mod power_cut;
 mod power_cut_medium;
 pub(crate) mod quick_kernel;
+mod remembered;
 mod size;
 #[expect(
     clippy::duplicate_mod,
@@ -21,6 +22,7 @@ use std::path::Path;
 use super::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress, Progress, Summary};
 use crate::keydir::{KeyDir, Secret};
 use crate::layers::{Disk, Medium};
+use crate::plan::MemoryRequest;
 use crate::scheme::Scheme;
 use crate::state::{BatchRecord, CrownRecord, Store};
 use crate::units::{BatchIndex, Level};
@@ -44,7 +46,7 @@ fn open(directory: &Path, medium: Box<dyn Medium>, cancel: CancelHandle) -> Resu
     let options = JobOptions {
         threads: 2,
         group_batches: 1,
-        memory_bytes: 0,
+        memory: MemoryRequest::NoLimit,
     };
     KeygenJob::open_on(medium, directory, &request, &defaults, options, cancel)
 }
@@ -120,6 +122,7 @@ impl Undisturbed {
     #[track_caller]
     fn assert_same_but_layers(&self, directory: &Path, case: &str) {
         assert_eq!(finished(self.directory.path()), finished(directory), "{case}");
+        remembered::assert_whole(directory, case);
     }
 }
 
