@@ -19,7 +19,7 @@ static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 
 /// The first commits make what is kept from then on.
 const COMMITS_TO_WARM_UP: usize = 6;
-const COMMITS: usize = 26;
+const COMMITS: usize = 18;
 /// Batches a commit.
 const GROUP_BATCHES: usize = 2;
 const EPOCHS: u64 = 1 << 17;
