@@ -172,9 +172,13 @@ pub fn line(writer: &mut dyn Write, text: impl std::fmt::Display) -> Result<(), 
     writeln!(writer, "{text}").map_err(|error| broken(&error))
 }
 
-/// Prints one JSON object on standard output.
-pub fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
-    print_lines([value])
+/// Prints one JSON object on standard output, as it is made.
+pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    let mut writer = BufWriter::new(std::io::stdout().lock());
+    let written = serde_json::to_writer(&mut writer, value).map_err(std::io::Error::from);
+    written.map_err(|error| broken(&error))?;
+    line(&mut writer, "")?;
+    writer.flush().map_err(|error| broken(&error))
 }
 
 /// Prints lines on standard output.

@@ -27,6 +27,7 @@ impl From<&KeygenError> for RunEnd {
     fn from(error: &KeygenError) -> Self {
         match error {
             KeygenError::Interrupted => Self::Interrupted,
+            KeygenError::MemoryShort { .. } => Self::OutOfBudget,
             _ => Self::Failed,
         }
     }
@@ -49,9 +50,11 @@ pub(crate) struct History {
     samples: Vec<Kept>,
     redone: Marks,
     damaged: Marks,
+    damaged_changed: bool,
     /// What the last job had begun that did not end in order.
     begun_by_crashed: Option<u64>,
     begun: Arc<AtomicU64>,
+    planned_bytes: u64,
     budget_bytes: u64,
     written_before: u64,
     /// What is to be written; kept for its room.
@@ -105,8 +108,10 @@ impl History {
             samples: samples.into_iter().zip(numbers).map(kept).collect(),
             redone,
             damaged,
+            damaged_changed: false,
             begun: Arc::new(AtomicU64::new(NONE)),
-            budget_bytes: memory.anonymous_bytes,
+            planned_bytes: memory.anonymous_bytes,
+            budget_bytes: memory.budget.as_ref().map_or(0, |budget| budget.bytes),
             written_before: run.written_bytes,
             run,
             runs,
@@ -126,15 +131,14 @@ impl History {
         batches.inspect(move |batch| begun.store(batch.0, Ordering::Relaxed))
     }
 
-    /// Notes batches that did not match, before they lose their records.
-    pub(crate) fn note_damaged(
-        &mut self,
-        store: &Store,
-        batches: impl Iterator<Item = BatchIndex>,
-    ) -> Result<(), StateError> {
-        let mut changed = false;
-        batches.for_each(|batch| changed |= self.damaged.insert(batch));
-        if changed {
+    /// Adds a batch that did not match.
+    pub(crate) fn add_damaged(&mut self, batch: BatchIndex) {
+        self.damaged_changed |= self.damaged.insert(batch);
+    }
+
+    /// Notes the batches that were added.
+    pub(crate) fn note_damaged(&mut self, store: &Store) -> Result<(), StateError> {
+        if std::mem::take(&mut self.damaged_changed) {
             self.changes.push(HistoryChange::Damaged(self.damaged.clone()));
             self.write(store)?;
         }
@@ -182,6 +186,7 @@ impl History {
             batches_done: progress.batches_done,
             anonymous_bytes: memory.anonymous_bytes,
             file_bytes: memory.file_bytes,
+            planned_bytes: self.planned_bytes,
             budget_bytes: self.budget_bytes,
             in_flight_batches: in_flight_batches as u64,
             written_bytes: self.run.written_bytes,

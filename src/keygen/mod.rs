@@ -6,6 +6,7 @@ mod committer;
 mod crown;
 mod done_set;
 mod error;
+mod governor;
 mod history;
 mod in_flight;
 mod job;
@@ -17,13 +18,14 @@ mod request;
 #[cfg(test)]
 mod stop_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use batch::BatchComputer;
 pub use cancel::CancelHandle;
 pub(crate) use committer::Committer;
 pub(crate) use done_set::DoneSet;
 pub use error::KeygenError;
+pub(crate) use governor::Governor;
 pub(crate) use history::History;
 pub(crate) use in_flight::InFlight;
 pub use job::{JobOptions, KeygenJob, Summary};

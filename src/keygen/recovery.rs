@@ -22,26 +22,30 @@ pub(super) fn check_batches(
     progress: &dyn Progress,
 ) -> Result<DoneSet, KeygenError> {
     let mut done = DoneSet::none(plan.batches());
-    let mut damaged = Vec::new();
     let mut bytes = Vec::new();
-    for entry in store.batches()? {
-        let (batch, record) = entry?;
+    let mut is_damaged = |batch, record| -> Result<bool, KeygenError> {
         cancel.proceed()?;
         // A record of a batch that the key does not have cannot come from this job; the binding rules it out.
         let Some(position) = plan.batches().position(batch) else {
-            continue;
+            return Ok(false);
         };
         if matches(plan, writer, batch, &record, &mut bytes)? {
             done.insert(position);
-        } else {
-            tracing::warn!("batch {batch} does not match its checksums and is computed again");
-            progress.event(Event::Damaged { batch });
-            damaged.push(batch);
+            return Ok(false);
         }
-    }
-    history.note_damaged(store, damaged.iter().copied())?;
-    let damaged: Vec<_> = damaged.into_iter().map(Store::batch_key).collect();
-    store.remove_batches(&damaged)?;
+        tracing::warn!("batch {batch} does not match its checksums and is computed again");
+        progress.event(Event::Damaged { batch });
+        history.add_damaged(batch);
+        Ok(true)
+    };
+    let damaged = store.batches()?.filter_map(|entry| {
+        let judged = entry
+            .map_err(KeygenError::from)
+            .and_then(|(batch, record)| Ok(is_damaged(batch, record)?.then(|| Store::batch_key(batch))));
+        judged.transpose()
+    });
+    store.remove_batches(damaged)?;
+    history.note_damaged(store)?;
     Ok(done)
 }
 

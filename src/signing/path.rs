@@ -89,6 +89,12 @@ impl PathReader {
         })
     }
 
+    /// The same with other hash functions.
+    #[cfg(test)]
+    pub(crate) fn with_kernel(self, kernel: Box<dyn Kernel>) -> Self {
+        Self { kernel, ..self }
+    }
+
     /// Everything public about the key.
     pub fn manifest(&self) -> &Manifest {
         self.key.manifest()

@@ -7,9 +7,7 @@ use crate::arena::ArenaOverflow;
 use crate::audit::batches::WINDOW_BATCHES;
 use crate::audit::tree::Tree;
 use crate::keydir::KeyState;
-use crate::keygen::{
-    BatchComputer, Committer, DoneSet, History, InFlight, KeygenError, NoProgress, compute_and_commit,
-};
+use crate::keygen::{BatchComputer, Committer, DoneSet, Governor, History, InFlight, NoProgress, compute_and_commit};
 use crate::plan::Batches;
 use crate::state::{BatchRecord, ProgressRecord, RunCommand, RunEnd, StateError, Store};
 use crate::time::unix_ms;
@@ -97,7 +95,8 @@ impl Repair<'_> {
             if kept.count() == batches.count() {
                 return Ok(());
             }
-            history.note_damaged(self.store, kept.pending(batches))?;
+            kept.pending(batches).for_each(|batch| history.add_damaged(batch));
+            history.note_damaged(self.store)?;
             self.withdraw_records(kept.pending(batches))?;
             let computer = BatchComputer {
                 manifest: tree.manifest(),
@@ -109,6 +108,12 @@ impl Repair<'_> {
             let (workers, store) = (self.workers, self.store);
             let in_flight = InFlight::new(self.memory.group_batches, tree.plan().batch_bytes())?;
             let pending = history.handing_out(kept.pending(batches));
+            let governor = Governor {
+                memory: self.memory,
+                in_flight: &in_flight,
+                cancel: self.cancel,
+                progress: &NoProgress,
+            };
             let committer = Committer {
                 manifest: tree.manifest(),
                 writer: self.open_writer()?,
@@ -117,7 +122,8 @@ impl Repair<'_> {
                 history: &mut *history,
                 record: record.clone(),
             };
-            record.run_epochs = compute_and_commit(&computer, workers, &in_flight, pending, committer)?;
+            record.run_epochs =
+                governor.watch(|| compute_and_commit(&computer, workers, &in_flight, pending, committer))?;
             self.go_on()?;
             kept = self.kept_or_sound(&kept, batches)?;
         }
@@ -126,16 +132,18 @@ impl Repair<'_> {
 
     /// Removes the records of batches that are to be computed again: until these are synced, nothing may vouch for them.
     fn withdraw_records(&self, damaged: impl Iterator<Item = BatchIndex>) -> Result<(), RepairError> {
-        let mut known = Vec::new();
-        for batch in damaged {
-            self.go_on()?;
-            match self.store.batch(batch) {
-                Ok(None) => {}
-                Ok(Some(_)) | Err(StateError::Damaged { .. }) => known.push(Store::batch_key(batch)),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(self.store.remove_batches(&known)?)
+        let known = damaged.filter_map(|batch| {
+            let is_known = self.go_on().and_then(|()| match self.store.batch(batch) {
+                Ok(None) => Ok(false),
+                Ok(Some(_)) | Err(StateError::Damaged { .. }) => Ok(true),
+                Err(error) => Err(error.into()),
+            });
+            is_known
+                .map(|is_known| is_known.then(|| Store::batch_key(batch)))
+                .transpose()
+        });
+        self.store.remove_batches(known)?;
+        Ok(())
     }
 
     fn disk_unreliable(&self, rounds: u32) -> RepairError {

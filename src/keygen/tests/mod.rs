@@ -6,7 +6,7 @@ mod failing_calls;
 mod no_stall;
 mod power_cut;
 mod power_cut_medium;
-mod quick_kernel;
+pub(crate) mod quick_kernel;
 mod remembered;
 mod size;
 #[expect(
@@ -21,6 +21,7 @@ use std::path::Path;
 use super::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress, Progress, Summary};
 use crate::keydir::{KeyDir, Secret};
 use crate::layers::{Disk, Medium};
+use crate::plan::MemoryRequest;
 use crate::scheme::Scheme;
 use crate::state::{BatchRecord, CrownRecord, Store};
 use crate::units::{BatchIndex, Level};
@@ -44,7 +45,7 @@ fn open(directory: &Path, medium: Box<dyn Medium>, cancel: CancelHandle) -> Resu
     let options = JobOptions {
         threads: 2,
         group_batches: 1,
-        memory_bytes: 0,
+        memory: MemoryRequest::NoLimit,
     };
     KeygenJob::open_on(medium, directory, &request, &defaults, options, cancel)
 }
@@ -125,7 +126,7 @@ impl Undisturbed {
 }
 
 /// A directory where syncing costs nothing, if there is one: what is tested here is not the disk.
-fn in_memory() -> tempfile::TempDir {
+pub(crate) fn in_memory() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm")
         .or_else(|_| tempfile::tempdir())
         .unwrap()
