@@ -83,7 +83,7 @@ mod tests {
 
     use super::*;
 
-    const EPOCHS: u64 = 1024;
+    const EPOCHS: u64 = 256;
 
     /// Bytes of the heap that writing these paths takes at its peak.
     fn heap_bytes_max(reader: &PathReader, epochs: impl Iterator<Item = u64>, format: Format) -> u64 {
@@ -98,22 +98,22 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let directory = parent.path().join("key");
         let defaults = KeyDefaults {
-            scheme: Scheme::by_id("leansig-p2-l18-top-v64-w8").unwrap(),
+            scheme: Scheme::by_id("leansig-p1-l8-abort-v4-w8").unwrap(),
             epochs: EPOCHS,
             trim: Level(0),
         };
         let options = JobOptions {
             threads: 1,
             group_batches: 1,
-            memory_bytes: 0,
+            memory: keymill::plan::MemoryRequest::NoLimit,
         };
         let cancel = CancelHandle::default();
         let job = KeygenJob::open(&directory, &KeyRequest::default(), &defaults, options, cancel).unwrap();
         job.run(&NoProgress).unwrap();
         let reader = PathReader::open(&directory).unwrap();
         for format in [Format::Json, Format::Hex, Format::Ssz] {
-            // With epochs of four digits each, so that all lines are of the same length.
-            let epochs = 1000..EPOCHS;
+            // With epochs of three digits each, so that all lines are of the same length.
+            let epochs = 100..EPOCHS;
             let few = heap_bytes_max(&reader, epochs.clone(), format);
             let many = heap_bytes_max(&reader, epochs.cycle().take(500_000), format);
             assert!(few < 16 << 10, "{format:?}: {few} bytes");

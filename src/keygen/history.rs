@@ -50,7 +50,6 @@ pub(crate) struct History {
     samples: Vec<Kept>,
     redone: Marks,
     damaged: Marks,
-    damaged_changed: bool,
     /// What the last job had begun that did not end in order.
     begun_by_crashed: Option<u64>,
     begun: Arc<AtomicU64>,
@@ -108,7 +107,6 @@ impl History {
             samples: samples.into_iter().zip(numbers).map(kept).collect(),
             redone,
             damaged,
-            damaged_changed: false,
             begun: Arc::new(AtomicU64::new(NONE)),
             planned_bytes: memory.anonymous_bytes,
             budget_bytes: memory.budget.as_ref().map_or(0, |budget| budget.bytes),
@@ -131,14 +129,15 @@ impl History {
         batches.inspect(move |batch| begun.store(batch.0, Ordering::Relaxed))
     }
 
-    /// Adds a batch that did not match.
-    pub(crate) fn add_damaged(&mut self, batch: BatchIndex) {
-        self.damaged_changed |= self.damaged.insert(batch);
-    }
-
-    /// Notes the batches that were added.
-    pub(crate) fn note_damaged(&mut self, store: &Store) -> Result<(), StateError> {
-        if std::mem::take(&mut self.damaged_changed) {
+    /// Notes batches that did not match, before they lose their records.
+    pub(crate) fn note_damaged(
+        &mut self,
+        store: &Store,
+        batches: impl Iterator<Item = BatchIndex>,
+    ) -> Result<(), StateError> {
+        let mut changed = false;
+        batches.for_each(|batch| changed |= self.damaged.insert(batch));
+        if changed {
             self.changes.push(HistoryChange::Damaged(self.damaged.clone()));
             self.write(store)?;
         }

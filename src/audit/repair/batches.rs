@@ -95,8 +95,7 @@ impl Repair<'_> {
             if kept.count() == batches.count() {
                 return Ok(());
             }
-            kept.pending(batches).for_each(|batch| history.add_damaged(batch));
-            history.note_damaged(self.store)?;
+            history.note_damaged(self.store, kept.pending(batches))?;
             self.withdraw_records(kept.pending(batches))?;
             let computer = BatchComputer {
                 manifest: tree.manifest(),

@@ -219,8 +219,7 @@ fn what_was_in_flight_at_a_crash_is_marked_when_it_is_begun_again_and_what_was_d
         .end(&store, RunEnd::Finished)
         .unwrap();
     let mut next = History::begin(&store, RunCommand::Keygen, &MEMORY).unwrap();
-    batches(3..5).for_each(|batch| next.add_damaged(batch));
-    next.note_damaged(&store).unwrap();
+    next.note_damaged(&store, batches(3..5)).unwrap();
     next.note_redone(&store, batches(3..5).chain(batches(8..40))).unwrap();
     // A second round of the same run.
     next.note_redone(&store, batches(3..40)).unwrap();
