@@ -153,7 +153,7 @@ fn written_chart<'a>(report: &'a KeyReport, axis: &'a TimeAxis<'a>) -> Chart<'a>
     Chart {
         id: "written",
         title: "Written to RocksDB",
-        note: "Bytes of all commits up to a moment: checksums, progress, and this history.".to_owned(),
+        note: "Bytes of all commits before each moment: checksums, progress, and this history.".to_owned(),
         summary,
         scale: Scale::binary(most(&lines)),
         lines,
