@@ -19,7 +19,8 @@ pub fn html(map: &BatchMap) -> String {
     let cell = match map.cell_batches {
         1 => "Each cell is one batch".to_owned(),
         batches => format!(
-            "Each cell stands for {} batches and shows the worst that is among them; one that is done in part is half filled",
+            "Each cell stands for {} batches and shows the worst that is among them; one that is done in part is half \
+             filled",
             grouped(batches)
         ),
     };
@@ -29,7 +30,8 @@ pub fn html(map: &BatchMap) -> String {
         grouped(map.batches.end.saturating_sub(1))
     );
     format!(
-        "<figure class=\"map\" id=\"map\"><figcaption><h2>Batches</h2><p>Batches {range}, row by row. {cell}.</p></figcaption>{}<svg viewBox=\"0 0 {columns} {rows}\" style=\"max-width:{}px\" role=\"img\" \
+        "<figure class=\"map\" id=\"map\"><figcaption><h2>Batches</h2><p>Batches {range}, row by row. \
+         {cell}.</p></figcaption>{}<svg viewBox=\"0 0 {columns} {rows}\" style=\"max-width:{}px\" role=\"img\" \
          aria-label=\"Map of batches\">{PATTERNS}{}{}</svg><output class=\"at\" for=\"map\"></output></figure>\n",
         legend(map),
         18 * columns,
