@@ -98,6 +98,7 @@ fn sample_as_json(sample: &Sample) -> Value {
         "batches_done": sample.batches_done,
         "anonymous_bytes": sample.anonymous_bytes,
         "file_bytes": sample.file_bytes,
+        "planned_bytes": sample.planned_bytes,
         "budget_bytes": sample.budget_bytes,
         "in_flight_batches": sample.in_flight_batches,
         "written_bytes": sample.written_bytes,

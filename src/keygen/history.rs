@@ -53,6 +53,7 @@ pub(crate) struct History {
     /// What the last job had begun that did not end in order.
     begun_by_crashed: Option<u64>,
     begun: Arc<AtomicU64>,
+    planned_bytes: u64,
     budget_bytes: u64,
     written_before: u64,
     /// What is to be written; kept for its room.
@@ -110,7 +111,8 @@ impl History {
             redone,
             damaged,
             begun: Arc::new(AtomicU64::new(NONE)),
-            budget_bytes: memory.budget.as_ref().map_or(0, |limit| limit.bytes),
+            planned_bytes: memory.anonymous_bytes,
+            budget_bytes: memory.budget.as_ref().map_or(0, |budget| budget.bytes),
             written_before: run.written_bytes,
             run,
             runs,
@@ -186,6 +188,7 @@ impl History {
             batches_done: progress.batches_done,
             anonymous_bytes: memory.anonymous_bytes,
             file_bytes: memory.file_bytes,
+            planned_bytes: self.planned_bytes,
             budget_bytes: self.budget_bytes,
             in_flight_batches: in_flight_batches as u64,
             written_bytes: self.run.written_bytes,

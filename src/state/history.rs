@@ -24,7 +24,9 @@ pub struct Sample {
     pub anonymous_bytes: u64,
     /// Resident pages of files, in bytes.
     pub file_bytes: u64,
-    /// Most anonymous memory that the run was to take, in bytes.
+    /// Most anonymous memory that was planned for the run, in bytes.
+    pub planned_bytes: u64,
+    /// Memory that the run might hold before it had to end, in bytes; 0 if there was no such budget.
     pub budget_bytes: u64,
     /// Batches that could be in flight.
     pub in_flight_batches: u64,
@@ -318,11 +320,12 @@ mod tests {
             batches_done: 4,
             anonymous_bytes: 5,
             file_bytes: 6,
-            budget_bytes: 7,
-            in_flight_batches: 8,
-            written_bytes: 9,
+            planned_bytes: 7,
+            budget_bytes: 8,
+            in_flight_batches: 9,
+            written_bytes: 10,
         };
-        assert_eq!(encode(&sample).unwrap().as_ref(), [1, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(encode(&sample).unwrap().as_ref(), [1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
         let mut marks = Marks::default();
         [7, 8, 3]
             .into_iter()

@@ -159,13 +159,11 @@ impl Chart<'_> {
         if gaps.len() > NUMBERED_MAX {
             return String::new();
         }
-        let number = |(at, (x, ..)): (usize, &(f64, _, _))| {
-            format!(
-                "<b class=\"number\" style=\"left:{:.1}%\">{}</b>",
-                (x + self.axis.gap / 2.0) / 10.0,
-                at + 1
-            )
+        let number = |(x, before, _): &(f64, &Run, &Run)| {
+            let number = before.number.saturating_add(before.runs);
+            let left = (x + self.axis.gap / 2.0) / 10.0;
+            format!("<b class=\"number\" style=\"left:{left:.1}%\">{number}</b>")
         };
-        gaps.iter().enumerate().map(number).collect()
+        gaps.iter().map(number).collect()
     }
 }

@@ -82,7 +82,10 @@ fn facts(report: &KeyReport, axis: &TimeAxis<'_>) -> Vec<(&'static str, String, 
     if let Some(last) = samples.last() {
         let most_bytes = most_of(report, |sample| sample.anonymous_bytes);
         facts.push(("Peak anonymous memory", words::bytes(most_bytes), ""));
-        facts.push(("Budget for anonymous memory", words::bytes(last.budget_bytes), ""));
+        facts.push(("Planned for it", words::bytes(last.planned_bytes), ""));
+        if last.budget_bytes > 0 {
+            facts.push(("Memory budget", words::bytes(last.budget_bytes), ""));
+        }
     }
     if let Some(writer) = &report.writer {
         facts.push(("Written by", writer.clone(), ""));
@@ -126,7 +129,10 @@ pub fn most_of(report: &KeyReport, quantity: fn(&Sample) -> u64) -> u64 {
 pub fn marks(report: &KeyReport) -> String {
     let history = &report.history;
     let sets = [
-        ("In flight at a crash, and begun again", &history.redone),
+        (
+            "In flight at the last commit before a crash, and begun again",
+            &history.redone,
+        ),
         ("Found damaged", &history.damaged),
     ];
     let is_approximate = sets.iter().any(|(_, marks)| map::is_approximate(marks));

@@ -19,7 +19,8 @@ pub fn html(map: &BatchMap) -> String {
     let cell = match map.cell_batches {
         1 => "Each cell is one batch".to_owned(),
         batches => format!(
-            "Each cell stands for {} batches and shows the worst that is among them",
+            "Each cell stands for {} batches and shows the worst that is among them; one that is done in part is half \
+             filled",
             grouped(batches)
         ),
     };
@@ -29,7 +30,8 @@ pub fn html(map: &BatchMap) -> String {
         grouped(map.batches.end.saturating_sub(1))
     );
     format!(
-        "<figure class=\"map\" id=\"map\"><figcaption><h2>Batches</h2><p>Batches {range}, row by row. {cell}.</p></figcaption>{}<svg viewBox=\"0 0 {columns} {rows}\" style=\"max-width:{}px\" role=\"img\" \
+        "<figure class=\"map\" id=\"map\"><figcaption><h2>Batches</h2><p>Batches {range}, row by row. \
+         {cell}.</p></figcaption>{}<svg viewBox=\"0 0 {columns} {rows}\" style=\"max-width:{}px\" role=\"img\" \
          aria-label=\"Map of batches\">{PATTERNS}{}{}</svg><output class=\"at\" for=\"map\"></output></figure>\n",
         legend(map),
         18 * columns,
@@ -47,7 +49,9 @@ const PATTERNS: &str = "<defs>\
     <pattern id=\"p-redone\" width=\"1\" height=\"1\" patternUnits=\"userSpaceOnUse\"><path class=\"f-redone\" d=\"M0 \
     0H1V1H0z\"/><path class=\"under\" d=\"M.5 .5h.001\"/></pattern>\
     <pattern id=\"p-in_progress\" width=\"1\" height=\"1\" patternUnits=\"userSpaceOnUse\"><path class=\"f-not_done\" d=\"M0 \
-    0H1V1H0z\"/><path class=\"f-done\" d=\"M0 1L1 0V1z\"/></pattern></defs>";
+    0H1V1H0z\"/><path class=\"f-done\" d=\"M0 1L1 0V1z\"/></pattern>\
+    <pattern id=\"p-partly\" width=\"1\" height=\"1\" patternUnits=\"userSpaceOnUse\"><path class=\"f-not_done\" d=\"M0 \
+    0H1V1H0z\"/><path class=\"f-done\" d=\"M0 .5H1V1H0z\"/></pattern></defs>";
 
 /// Neighbours in a row that have the same in them are one rectangle.
 fn cells(map: &BatchMap, columns: usize) -> String {
@@ -63,7 +67,11 @@ fn cells(map: &BatchMap, columns: usize) -> String {
                 .iter()
                 .map(|(state, count)| format!("{} {}", grouped(count * alike.len() as u64), words::state(*state).0))
                 .collect();
-            let class = of_one.first().map_or("not_done", |(state, _)| words::state(*state).1);
+            let class = match of_one[..] {
+                [] => "none",
+                [(BatchState::NotDone, _), _, ..] => "partly",
+                [(worst, _), ..] => words::state(worst).1,
+            };
             drawing += &format!(
                 "<rect class=\"s-{class}\" x=\"{column}\" y=\"{row}\" width=\"{}\" height=\"1\"><title>{}: {}</title></rect>",
                 alike.len(),

@@ -9,6 +9,8 @@ use super::{facts, map, runs};
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
+/// A budget is drawn up to so many times the most of what else there is to draw.
+const BUDGET_DRAWN_MAX: f64 = 4.0;
 
 /// The page of a key.
 pub fn html(report: &KeyReport) -> String {
@@ -69,7 +71,7 @@ fn rate_chart<'a>(report: &'a KeyReport, axis: &'a TimeAxis<'a>) -> Chart<'a> {
     }];
     let left_out = match axis.segments.len() {
         0 | 1 => "",
-        _ => ". What lies between runs is left out, and shaded",
+        _ => ". What lies between runs is left out, and shaded; the number is that of the run before",
     };
     let most = most(&lines);
     let mean = facts::mean_rate(report, axis).unwrap_or_default();
@@ -103,20 +105,28 @@ fn memory_chart<'a>(report: &'a KeyReport, axis: &'a TimeAxis<'a>) -> Chart<'a> 
         class,
         runs: series(axis, quantity),
     };
-    let lines = vec![
-        line("budget for anonymous memory", "budget", |sample| sample.budget_bytes),
+    let mut lines = vec![
+        line("planned for anonymous memory", "planned", |sample| sample.planned_bytes),
         line("anonymous", "anonymous", |sample| sample.anonymous_bytes),
         line("pages of files", "file", |sample| sample.file_bytes),
     ];
+    let budget_bytes = facts::most_of(report, |sample| sample.budget_bytes);
+    // One that is far above everything else would flatten it.
+    if (1.0..=BUDGET_DRAWN_MAX * most(&lines)).contains(&(budget_bytes as f64)) {
+        lines.insert(0, line("budget", "budget", |sample| sample.budget_bytes));
+    }
+    let of_budget = match budget_bytes {
+        0 => String::new(),
+        bytes => format!(", of a budget of {}", words::bytes(bytes)),
+    };
     Chart {
         id: "memory",
         title: "Memory",
-        note:
-            "What was resident at each commit. Pages of files are the kernel's to drop, and do not count towards the \
+        note: "What was resident at each commit. Clean pages of files are the kernel's to drop, and do not count towards a \
                budget."
-                .to_owned(),
+            .to_owned(),
         summary: format!(
-            "At most {} anonymous and {} of files",
+            "At most {} anonymous and {} of files{of_budget}",
             words::bytes(facts::most_of(report, |sample| sample.anonymous_bytes)),
             words::bytes(facts::most_of(report, |sample| sample.file_bytes))
         ),
@@ -143,7 +153,7 @@ fn written_chart<'a>(report: &'a KeyReport, axis: &'a TimeAxis<'a>) -> Chart<'a>
     Chart {
         id: "written",
         title: "Written to RocksDB",
-        note: "Bytes of all commits up to a moment: checksums, progress, and this history.".to_owned(),
+        note: "Bytes of all commits before each moment: checksums, progress, and this history.".to_owned(),
         summary,
         scale: Scale::binary(most(&lines)),
         lines,
@@ -163,14 +173,13 @@ fn data(report: &KeyReport, axis: &TimeAxis<'_>) -> String {
             let step = steps.iter().find(|(unix_ms, _)| *unix_ms >= sample.unix_ms);
             let rate = step.map_or(0.0, |(_, rate)| *rate);
             points.push(format!(
-                "[{:.1},{},{:.0},{},{},{},{},{}]",
+                "[{:.1},{},{:.0},{},{},{},{}]",
                 axis.x(segment, sample.unix_ms),
                 sample.unix_ms.saturating_sub(first_ms) / 100,
                 rate,
                 sample.batches_done,
                 sample.anonymous_bytes >> 10,
                 sample.file_bytes >> 10,
-                sample.budget_bytes >> 10,
                 sample.written_bytes >> 10,
             ));
         }

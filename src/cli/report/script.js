@@ -10,8 +10,8 @@
   };
   const words = {
     rate: (s) => grouped(s[2]) + " epochs a second, " + grouped(s[3]) + " batches done",
-    memory: (s) => bytes(s[4]) + " anonymous of " + bytes(s[6]) + ", " + bytes(s[5]) + " of files",
-    written: (s) => bytes(s[7]) + ", " + grouped(s[3]) + " batches done",
+    memory: (s) => bytes(s[4]) + " anonymous, " + bytes(s[5]) + " of files",
+    written: (s) => bytes(s[6]) + ", " + grouped(s[3]) + " batches done",
   };
   for (const plot of document.querySelectorAll(".plot")) {
     const output = plot.closest("figure").querySelector("output");

@@ -49,7 +49,8 @@ fn history(runs: u64, samples: u64, worked_ms: u64) -> KeyHistory {
                 batches_done: (number * samples + at) * 4000,
                 anonymous_bytes: (3 << 20) + at * 70_000,
                 file_bytes: 13 << 20,
-                budget_bytes: 14 << 20,
+                planned_bytes: 14 << 20,
+                budget_bytes: 20 << 20,
                 in_flight_batches: 16,
                 written_bytes: (number * samples + at) * 345_678,
             });
