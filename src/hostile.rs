@@ -17,7 +17,7 @@ use crate::resources::report::{Count, MemoryReport};
 use crate::scheme::Scheme;
 use crate::signing::verify;
 #[cfg(feature = "records")]
-use crate::state::{BatchRecord, CrownRecord, LedgerHead, LedgerRecord, ProgressRecord, reencoded};
+use crate::state::{BatchRecord, CrownRecord, LedgerHead, LedgerRecord, Marks, ProgressRecord, Run, Sample, reencoded};
 use crate::units::{KeyId, Level};
 
 /// Takes any bytes; an error says which promise was broken.
@@ -41,6 +41,12 @@ pub const ENTRIES: &[(&str, Entry)] = &[
     ("ledger_record", |bytes| record(reencoded::<LedgerRecord>(bytes), bytes)),
     #[cfg(feature = "records")]
     ("ledger_head", |bytes| record(reencoded::<LedgerHead>(bytes), bytes)),
+    #[cfg(feature = "records")]
+    ("history_sample", |bytes| record(reencoded::<Sample>(bytes), bytes)),
+    #[cfg(feature = "records")]
+    ("history_run", |bytes| record(reencoded::<Run>(bytes), bytes)),
+    #[cfg(feature = "records")]
+    ("history_marks", |bytes| record(reencoded::<Marks>(bytes), bytes)),
     #[cfg(feature = "records")]
     ("ledger_mark", ledger_mark),
     #[cfg(feature = "records")]

@@ -9,7 +9,7 @@ use super::damage::{CheckReport, Damage};
 use super::tree::Tree;
 use crate::arena::ArenaOverflow;
 use crate::failure::IoFailure;
-use crate::hash::{PrfKey, scratch_bytes};
+use crate::hash::{Kernel, PrfKey, scratch_bytes};
 use crate::keydir::{DirectoryLock, KeyDir, KeyDirError, KeyState};
 use crate::layers::{LayerError, LayerReader};
 use crate::ledger::LedgerError;
@@ -53,7 +53,7 @@ pub fn check(directory: &Path, deep: bool, threads: usize) -> Result<CheckReport
     let mut key = KeyDir::open(directory)?;
     let workers = Workers::start(threads, scratch_bytes(key.manifest().scheme()))?;
     loop {
-        let report = check_key(&key, deep, &workers)?;
+        let report = check_key(&key, key.kernel().as_ref(), deep, &workers)?;
         let now = KeyDir::open(directory)?;
         // A trim that ran meanwhile has deleted files that are missed now.
         if now.manifest().plan().trim() == key.manifest().plan().trim() {
@@ -63,7 +63,13 @@ pub fn check(directory: &Path, deep: bool, threads: usize) -> Result<CheckReport
     }
 }
 
-fn check_key(key: &KeyDir, deep: bool, workers: &Workers) -> Result<CheckReport, CheckError> {
+/// The check does not care what the hash functions are.
+pub(super) fn check_key(
+    key: &KeyDir,
+    kernel: &dyn Kernel,
+    deep: bool,
+    workers: &Workers,
+) -> Result<CheckReport, CheckError> {
     // The files of an unfinished key must not change while they are looked at.
     let _lock = match key.manifest().state() {
         KeyState::Sealed => None,
@@ -78,13 +84,14 @@ fn check_key(key: &KeyDir, deep: bool, workers: &Workers) -> Result<CheckReport,
     let layers = layers(key, &mut report)?;
     let store = checkpoints(key, &mut report)?;
     if store.is_some() {
-        report.damage.extend(super::ledger::check(key)?);
+        super::ledger::check(key)?
+            .into_iter()
+            .for_each(|damage| report.add(damage));
     }
-    let kernel = key.kernel();
     let tree = Tree {
         key,
         layers: &layers,
-        kernel: kernel.as_ref(),
+        kernel,
         prf_key: prf_key.as_ref(),
         workers,
     };
@@ -108,7 +115,7 @@ fn secret(key: &KeyDir, report: &mut CheckReport) -> Result<Option<PrfKey>, Chec
             | KeyDirError::SecretMismatch { .. }),
         ) if !report.deep => {
             let damage = Damage::of_file(key.paths().secret(), None, error.to_string());
-            report.damage.push(damage);
+            report.add(damage);
             None
         }
         Err(error) => return Err(error.into()),
@@ -132,7 +139,7 @@ fn layers(key: &KeyDir, report: &mut CheckReport) -> Result<LayerReader, CheckEr
             return Err(error.into());
         };
         let damage = Damage::of_file(path.clone(), Some(level), error.to_string());
-        report.damage.push(damage);
+        report.add(damage);
     }
     Ok(layers)
 }
@@ -143,7 +150,7 @@ fn checkpoints(key: &KeyDir, report: &mut CheckReport) -> Result<Option<Store>, 
         Ok(store) => Ok(Some(store)),
         Err(error @ (StateError::Damaged { .. } | StateError::OtherKey { .. })) => {
             let damage = Damage::of_file(key.paths().state(), None, error.to_string());
-            report.damage.push(damage);
+            report.add(damage);
             Ok(None)
         }
         Err(error) => Err(error.into()),
@@ -161,8 +168,8 @@ fn found<T>(
         Err(error @ StateError::Damaged { .. }) => {
             let damage = tree.state_damage(error.to_string());
             // One damaged block of the store can hold many records.
-            if !report.damage.contains(&damage) {
-                report.damage.push(damage);
+            if report.is_full() || !report.damage.contains(&damage) {
+                report.add(damage);
             }
             Ok(None)
         }
@@ -189,7 +196,8 @@ impl Tree<'_> {
                 let found = found.map(|(batch, record)| self.batch(*batch, record.as_ref()));
                 found.collect::<Result<Vec<_>, _>>()
             })?;
-            report.damage.extend(found.into_iter().flat_map(|found| found.damage));
+            let damage = found.into_iter().flat_map(|found| found.damage);
+            damage.for_each(|damage| report.add(damage));
             report.batches_checked += window.len() as u64;
         }
         let Some(store) = store else {
@@ -198,13 +206,16 @@ impl Tree<'_> {
         if sealed && report.batches_missing > 0 {
             let missing = report.batches_missing;
             let what = format!("the checkpoint store has no record of {missing} batches");
-            report.damage.push(self.state_damage(what));
+            report.add(self.state_damage(what));
         }
-        let foreign = self.foreign_records(store).map(Some);
-        let foreign = found(self, foreign, report)?.unwrap_or_default().len();
+        let foreign = self.foreign_records(store).and_then(|mut foreign| {
+            let count = foreign.try_fold(0_u64, |count, key| key.map(|_| count + 1))?;
+            Ok(Some(count))
+        });
+        let foreign = found(self, foreign, report)?.unwrap_or_default();
         if foreign > 0 {
             let what = format!("the checkpoint store has records of {foreign} batches that are not of this key");
-            report.damage.push(self.state_damage(what));
+            report.add(self.state_damage(what));
         }
         Ok(())
     }
@@ -222,19 +233,21 @@ impl Tree<'_> {
         let record = found(self, store.batch(batch), report)?;
         if record.as_ref().is_some_and(|record| !self.fits(record)) {
             let what = format!("the record of batch {batch} in the checkpoint store is not of this key");
-            report.damage.push(self.state_damage(what));
+            report.add(self.state_damage(what));
             return Ok(None);
         }
         Ok(record)
     }
 
     /// The keys of records of batches that this key does not have.
-    pub(super) fn foreign_records(&self, store: &Store) -> Result<Vec<Box<[u8]>>, StateError> {
+    pub(super) fn foreign_records<'s>(
+        &self,
+        store: &'s Store,
+    ) -> Result<impl Iterator<Item = Result<Box<[u8]>, StateError>> + use<'s>, StateError> {
         let batches = self.plan().batches();
-        match batches.all().next() {
-            Some(first) => store.batches_outside(first, BatchIndex(first.0 + batches.count() - 1)),
-            None => Ok(Vec::new()),
-        }
+        // Every key has at least one batch.
+        let first = batches.all().next().unwrap_or(BatchIndex(0));
+        store.batches_outside(first, BatchIndex(first.0 + batches.count() - 1))
     }
 
     /// Checks the levels above the batches.
@@ -249,7 +262,7 @@ impl Tree<'_> {
             };
             if store.is_some() && record.is_none() {
                 let what = format!("the checkpoint store has no record of level {level}");
-                report.damage.push(self.state_damage(what));
+                report.add(self.state_damage(what));
             }
             damaged = self.crown_level(span, record.as_ref(), &damaged, report);
         }

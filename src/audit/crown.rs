@@ -32,7 +32,7 @@ impl Tree<'_> {
                     damaged.push(piece.nodes.clone());
                     // The batches' own roots have been looked at already.
                     if !report.names(&piece) {
-                        report.damage.push(self.damage(&piece, None, what));
+                        report.add(self.damage(&piece, None, what));
                     }
                     continue;
                 }
@@ -47,7 +47,8 @@ impl Tree<'_> {
             }
             // What cannot be read is damage of the level below, and named there.
             if let Ok(Some(children)) = self.read(&below, None) {
-                report.damage.extend(self.parents(&piece, &children, &stored, None));
+                let damage = self.parents(&piece, &children, &stored, None);
+                damage.into_iter().for_each(|damage| report.add(damage));
             }
         }
         damaged
@@ -65,7 +66,7 @@ impl Tree<'_> {
         };
         if Some(&bytes[..]) != self.manifest().root() && !report.names(&root) {
             let what = "it is not the root that the manifest names".to_owned();
-            report.damage.push(self.damage(&root, None, what));
+            report.add(self.damage(&root, None, what));
         }
     }
 }

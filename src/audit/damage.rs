@@ -5,6 +5,10 @@ use std::path::PathBuf;
 
 use crate::units::{BatchIndex, Level, Slice};
 
+/// Damaged places that a report lists. A key can have tens of millions of batches' levels, all of them damaged, and nobody
+/// reads more.
+const LISTED_MAX: usize = 10_000;
+
 /// A piece of a key that is not what it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
@@ -46,12 +50,31 @@ pub struct CheckReport {
     pub deep: bool,
     /// Layer files of levels that the key does not store any more. They are in nobody's way.
     pub left_over: Vec<PathBuf>,
-    /// Everything that is wrong.
+    /// What is wrong: the first 10,000 places.
     pub damage: Vec<Damage>,
+    /// Places beyond those that are listed.
+    pub damage_unlisted: u64,
 }
 
 impl CheckReport {
-    /// Whether damage among these nodes is in the report already.
+    /// Damaged places that were found.
+    pub fn damage_count(&self) -> u64 {
+        self.damage.len() as u64 + self.damage_unlisted
+    }
+
+    /// Takes note of damage.
+    pub(super) fn add(&mut self, damage: Damage) {
+        match self.is_full() {
+            true => self.damage_unlisted += 1,
+            false => self.damage.push(damage),
+        }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.damage.len() >= LISTED_MAX
+    }
+
+    /// Whether damage among these nodes is listed already.
     pub(super) fn names(&self, slice: &Slice) -> bool {
         self.damage.iter().any(|damage| {
             let nodes = damage.nodes.as_ref();

@@ -9,6 +9,8 @@ pub(crate) mod fixture_tests;
 mod ledger;
 mod repair;
 mod report;
+#[cfg(test)]
+mod size_tests;
 mod status;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use keymill::audit::{CheckReport, Damage, check};
-use serde_json::json;
+use serde::Serialize;
 
 use super::failure::{self, Failure};
 use super::output::{print_json, print_lines, say};
@@ -32,7 +32,9 @@ pub fn run(arguments: &CheckArguments, settings: &Settings) -> Result<ExitCode, 
         print_json(&as_json(&report))
     } else {
         let lines = report.damage.iter().map(as_text);
-        print_lines(lines.chain([summary(&report)]))
+        let unlisted = report.damage_unlisted;
+        let unlisted = (unlisted > 0).then(|| format!("damaged: {unlisted} more places, which are not listed"));
+        print_lines(lines.chain(unlisted).chain([summary(&report)]))
     };
     if let Some(file) = report.left_over.first() {
         let (count, file) = (report.left_over.len(), file.display());
@@ -76,7 +78,7 @@ fn summary(report: &CheckReport) -> String {
         0 => String::new(),
         missing => format!(", {missing} without a checkpoint"),
     };
-    let verdict = match report.damage.len() {
+    let verdict = match report.damage_count() {
         0 => "clean".to_owned(),
         1 => "1 damaged place".to_owned(),
         count => format!("{count} damaged places"),
@@ -87,28 +89,46 @@ fn summary(report: &CheckReport) -> String {
     )
 }
 
-fn as_json(report: &CheckReport) -> serde_json::Value {
-    let damage: Vec<_> = report
-        .damage
-        .iter()
-        .map(|damage| {
-            json!({
-                "file": damage.file.display().to_string(),
-                "level": damage.level.map(|level| level.0),
-                "batch": damage.batch.map(|batch| batch.0),
-                "first_node": damage.nodes.as_ref().map(|nodes| nodes.start),
-                "last_node": damage.nodes.as_ref().map(|nodes| nodes.end - 1),
-                "what": damage.what,
-            })
-        })
-        .collect();
-    json!({
-        "clean": report.damage.is_empty(),
-        "batches_checked": report.batches_checked,
-        "batches_missing": report.batches_missing,
-        "secret_present": report.secret_present,
-        "deep": report.deep,
-        "left_over": report.left_over.iter().map(|file| file.display().to_string()).collect::<Vec<_>>(),
-        "damage": damage,
-    })
+/// The report as one JSON object; its fields stand in the order of the alphabet, as in every object that is printed.
+#[derive(Serialize)]
+struct ReportObject<'a> {
+    batches_checked: u64,
+    batches_missing: u64,
+    clean: bool,
+    damage: Vec<DamageObject<'a>>,
+    damage_unlisted: u64,
+    deep: bool,
+    left_over: Vec<String>,
+    secret_present: bool,
+}
+
+#[derive(Serialize)]
+struct DamageObject<'a> {
+    batch: Option<u64>,
+    file: String,
+    first_node: Option<u64>,
+    last_node: Option<u64>,
+    level: Option<u8>,
+    what: &'a str,
+}
+
+fn as_json(report: &CheckReport) -> ReportObject<'_> {
+    let damage = report.damage.iter().map(|damage| DamageObject {
+        batch: damage.batch.map(|batch| batch.0),
+        file: damage.file.display().to_string(),
+        first_node: damage.nodes.as_ref().map(|nodes| nodes.start),
+        last_node: damage.nodes.as_ref().map(|nodes| nodes.end - 1),
+        level: damage.level.map(|level| level.0),
+        what: &damage.what,
+    });
+    ReportObject {
+        batches_checked: report.batches_checked,
+        batches_missing: report.batches_missing,
+        clean: report.damage.is_empty(),
+        damage: damage.collect(),
+        damage_unlisted: report.damage_unlisted,
+        deep: report.deep,
+        left_over: report.left_over.iter().map(|file| file.display().to_string()).collect(),
+        secret_present: report.secret_present,
+    }
 }

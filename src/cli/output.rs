@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicBool;
 
 use clap::{Args, ValueEnum};
 use keymill::failure::advice;
+use keymill::resources::{ResourceKind, register};
 use serde::Serialize;
 use signal_hook::consts::SIGXFSZ;
 use tempfile::Builder;
@@ -101,6 +102,8 @@ fn write_noting(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
+    // A stream of paths can hold it for hours.
+    let _registration = register(ResourceKind::File, 0);
     let mut writer = Noting {
         writer: BufWriter::new(file),
         error: None,
@@ -172,9 +175,13 @@ pub fn line(writer: &mut dyn Write, text: impl std::fmt::Display) -> Result<(), 
     writeln!(writer, "{text}").map_err(|error| broken(&error))
 }
 
-/// Prints one JSON object on standard output.
-pub fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
-    print_lines([value])
+/// Prints one JSON object on standard output, as it is made.
+pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    let mut writer = BufWriter::new(std::io::stdout().lock());
+    let written = serde_json::to_writer(&mut writer, value).map_err(std::io::Error::from);
+    written.map_err(|error| broken(&error))?;
+    line(&mut writer, "")?;
+    writer.flush().map_err(|error| broken(&error))
 }
 
 /// Prints lines on standard output.

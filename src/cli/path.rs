@@ -1,5 +1,6 @@
 //! `keymill path`: authentication paths, streamed.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -38,15 +39,24 @@ pub fn run(arguments: &PathArguments) -> Result<ExitCode, Failure> {
     // Before the first line is written: either all epochs are in the key or nothing is printed.
     reader.epoch(epochs.start)?;
     reader.epoch(epochs.end - 1)?;
-    arguments.out.write(|writer| {
-        let mut paths = reader.stream();
-        for number in epochs {
-            let path = paths.path(reader.epoch(number)?)?;
-            formatted(writer, arguments.format, &path.siblings, || as_json(path))?;
-        }
-        Ok(())
-    })?;
+    arguments
+        .out
+        .write(|writer| write_paths(writer, &reader, epochs, arguments.format))?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn write_paths(
+    writer: &mut dyn Write,
+    reader: &PathReader,
+    epochs: impl Iterator<Item = u64>,
+    format: Format,
+) -> Result<(), Failure> {
+    let mut paths = reader.stream();
+    for number in epochs {
+        let path = paths.path(reader.epoch(number)?)?;
+        formatted(writer, format, &path.siblings, || as_json(path))?;
+    }
+    Ok(())
 }
 
 /// A path as one JSON object.
@@ -62,5 +72,52 @@ fn as_json(path: &AuthenticationPath) -> PathObject {
         epoch: path.epoch.0,
         leaf: hex_digits(&path.leaf),
         siblings: path.sibling_digests().map(hex_digits).collect(),
+    }
+}
+
+#[cfg(all(test, feature = "keygen"))]
+mod tests {
+    use allocation_counter::measure;
+    use keymill::plan::Level;
+    use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, Scheme};
+
+    use super::*;
+
+    const EPOCHS: u64 = 256;
+
+    /// Bytes of the heap that writing these paths takes at its peak.
+    fn heap_bytes_max(reader: &PathReader, epochs: impl Iterator<Item = u64>, format: Format) -> u64 {
+        let mut is_written = false;
+        let taken = measure(|| is_written = write_paths(&mut std::io::sink(), reader, epochs, format).is_ok());
+        assert!(is_written, "{format:?}");
+        taken.bytes_max
+    }
+
+    #[test]
+    fn half_a_million_paths_are_written_in_the_memory_of_a_few_in_every_format() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("key");
+        let defaults = KeyDefaults {
+            scheme: Scheme::by_id("leansig-p1-l8-abort-v4-w8").unwrap(),
+            epochs: EPOCHS,
+            trim: Level(0),
+        };
+        let options = JobOptions {
+            threads: 1,
+            group_batches: 1,
+            memory: keymill::plan::MemoryRequest::NoLimit,
+        };
+        let cancel = CancelHandle::default();
+        let job = KeygenJob::open(&directory, &KeyRequest::default(), &defaults, options, cancel).unwrap();
+        job.run(&NoProgress).unwrap();
+        let reader = PathReader::open(&directory).unwrap();
+        for format in [Format::Json, Format::Hex, Format::Ssz] {
+            // With epochs of three digits each, so that all lines are of the same length.
+            let epochs = 100..EPOCHS;
+            let few = heap_bytes_max(&reader, epochs.clone(), format);
+            let many = heap_bytes_max(&reader, epochs.cycle().take(500_000), format);
+            assert!(few < 16 << 10, "{format:?}: {few} bytes");
+            assert_eq!(many, few, "{format:?}");
+        }
     }
 }

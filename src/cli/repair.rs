@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 use keymill::CancelHandle;
 use keymill::audit::{RepairReport, repair};
+use serde::{Serialize, Serializer};
 use serde_json::json;
 
 use super::failure::Failure;
@@ -62,8 +63,12 @@ fn as_text(report: &RepairReport) -> Vec<String> {
         lines.push(format!("restored: {file}, level {}: {}", restored.level, restored.what));
     }
     if !report.batches_recomputed.is_empty() {
-        let runs: Vec<String> = report.batches_recomputed.iter().map(run_as_text).collect();
-        lines.push(format!("computed again: batches {}", runs.join(", ")));
+        let mut line = "computed again: batches ".to_owned();
+        for (index, run) in report.batches_recomputed.iter().enumerate() {
+            line.push_str(if index == 0 { "" } else { ", " });
+            line.push_str(&run_as_text(run));
+        }
+        lines.push(line);
     }
     for rewritten in &report.crown_rewritten {
         let (file, level, nodes) = (rewritten.file.display(), rewritten.level, rewritten.nodes);
@@ -105,7 +110,27 @@ fn run_as_text(run: &Range<u64>) -> String {
     }
 }
 
-fn as_json(report: &RepairReport) -> serde_json::Value {
+/// The report as one JSON object, its fields in the order of the alphabet.
+#[derive(Serialize)]
+struct ReportObject<'a> {
+    batch_records_renewed: u64,
+    batches_left: u64,
+    #[serde(serialize_with = "each_batch")]
+    batches_recomputed: &'a [Range<u64>],
+    crown_records_renewed: Vec<u8>,
+    crown_rewritten: Vec<serde_json::Value>,
+    files_restored: Vec<serde_json::Value>,
+    records_removed: u64,
+    repaired: bool,
+    store_replaced: Option<serde_json::Value>,
+}
+
+/// Every batch of some runs by its number, without a list of them all.
+fn each_batch<S: Serializer>(runs: &&[Range<u64>], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(runs.iter().cloned().flatten())
+}
+
+fn as_json(report: &RepairReport) -> ReportObject<'_> {
     let restored = report.files_restored.iter().map(|restored| {
         json!({
             "file": restored.file.display().to_string(),
@@ -127,15 +152,15 @@ fn as_json(report: &RepairReport) -> serde_json::Value {
         })
     });
     let levels = report.crown_records_renewed.iter().map(|level| level.0);
-    json!({
-        "repaired": report.did_something(),
-        "store_replaced": store,
-        "files_restored": restored.collect::<Vec<_>>(),
-        "batches_recomputed": report.batches_recomputed.iter().cloned().flatten().collect::<Vec<_>>(),
-        "crown_rewritten": rewritten.collect::<Vec<_>>(),
-        "batch_records_renewed": report.batch_records_renewed,
-        "crown_records_renewed": levels.collect::<Vec<_>>(),
-        "records_removed": report.records_removed,
-        "batches_left": report.batches_left,
-    })
+    ReportObject {
+        batch_records_renewed: report.batch_records_renewed,
+        batches_left: report.batches_left,
+        batches_recomputed: &report.batches_recomputed,
+        crown_records_renewed: levels.collect(),
+        crown_rewritten: rewritten.collect(),
+        files_restored: restored.collect(),
+        records_removed: report.records_removed,
+        repaired: report.did_something(),
+        store_replaced: store,
+    }
 }

@@ -2,8 +2,10 @@
 
 mod axis;
 mod chart;
+mod facts;
 mod map;
 mod page;
+mod runs;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -61,7 +63,7 @@ fn as_json(report: &KeyReport) -> Value {
         "stored_start": report.plan.stored().start,
         "stored_end": report.plan.stored().end,
         "disk_bytes": report.disk_bytes,
-        "epochs_per_second": page::mean_rate(report, &axis::TimeAxis::new(history)),
+        "epochs_per_second": facts::mean_rate(report, &axis::TimeAxis::new(history)),
         "history_damage": report.history_damage,
         "runs": history.runs.iter().map(|run| run_as_json(run, report)).collect::<Vec<_>>(),
         "samples": history.samples.iter().map(sample_as_json).collect::<Vec<_>>(),

@@ -148,7 +148,7 @@ impl KeygenJob {
     }
 
     /// The job does not care what the hash functions are.
-    pub(super) fn run_with(self, kernel: &dyn Kernel, progress: &dyn Progress) -> Result<Summary, KeygenError> {
+    pub(crate) fn run_with(self, kernel: &dyn Kernel, progress: &dyn Progress) -> Result<Summary, KeygenError> {
         self.finish(kernel, progress)
             .map_err(|error| error.or_interrupted(&self.cancel))
     }
@@ -177,7 +177,7 @@ impl KeygenJob {
         let mut history = History::begin(&store, RunCommand::Keygen, memory)?;
         let outcome = self.make(&computer, memory, &mut writer, &store, &mut history);
         if let Err(error) = &outcome {
-            history.end_early(&store, error);
+            history.end_early(&store, error.into());
         }
         outcome
     }

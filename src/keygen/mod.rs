@@ -18,7 +18,7 @@ mod request;
 #[cfg(test)]
 mod stop_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use batch::BatchComputer;
 pub use cancel::CancelHandle;

@@ -7,7 +7,7 @@ use super::history::History;
 use super::progress::{Event, Progress};
 use crate::layers::LayerWriter;
 use crate::plan::Plan;
-use crate::state::{BatchRecord, Store};
+use crate::state::{BatchRecord, StateError, Store};
 use crate::units::{BatchIndex, Slice};
 
 /// Compares all committed batches with their checksums, and removes the records of those that do not match. They are
@@ -22,7 +22,7 @@ pub(super) fn check_batches(
     progress: &dyn Progress,
 ) -> Result<DoneSet, KeygenError> {
     let mut done = DoneSet::none(plan.batches());
-    let mut damaged = Vec::new();
+    let mut damaged = DoneSet::none(plan.batches());
     let mut bytes = Vec::new();
     for entry in store.batches()? {
         let (batch, record) = entry?;
@@ -36,12 +36,12 @@ pub(super) fn check_batches(
         } else {
             tracing::warn!("batch {batch} does not match its checksums and is computed again");
             progress.event(Event::Damaged { batch });
-            damaged.push(batch);
+            damaged.insert(position);
         }
     }
-    history.note_damaged(store, damaged.iter().copied())?;
-    let damaged: Vec<_> = damaged.into_iter().map(Store::batch_key).collect();
-    store.remove_batches(&damaged)?;
+    history.note_damaged(store, damaged.noted(plan.batches()))?;
+    let keys = damaged.noted(plan.batches()).map(Store::batch_key);
+    store.remove_batches(keys.map(Ok::<_, StateError>))?;
     Ok(done)
 }
 

@@ -7,6 +7,8 @@ use super::{PathStream, SigningError};
 use crate::hash::{Kernel, check_canonical};
 use crate::keydir::{KeyDir, Manifest};
 use crate::layers::{LayerError, LayerReader};
+#[cfg(feature = "planted-leak")]
+use crate::resources::{ResourceKind, register};
 use crate::units::{Epoch, Level, NodeIndex};
 
 /// A leaf and the siblings that lead from it to the root.
@@ -33,6 +35,14 @@ impl AuthenticationPath {
     pub fn sibling_digests(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         self.siblings.chunks_exact(self.leaf.len())
     }
+}
+
+/// A leak on purpose: memory that nobody gives back, with its registration.
+#[cfg(feature = "planted-leak")]
+fn plant_leak() {
+    const LEAKED_BYTES: usize = 64 << 10;
+    let registration = register(ResourceKind::Cache, LEAKED_BYTES as u64);
+    std::mem::forget(std::hint::black_box((vec![1_u8; LEAKED_BYTES], registration)));
 }
 
 /// Reads paths of one sealed key from its memory-mapped layer files.
@@ -68,6 +78,8 @@ impl PathReader {
     /// A reader of the layer files that a key's manifest names.
     pub(crate) fn of(key: KeyDir) -> Result<Self, SigningError> {
         let layers = key.layers()?;
+        #[cfg(feature = "planted-leak")]
+        plant_leak();
         Ok(Self {
             root: key.manifest().root().unwrap_or_default().to_vec(),
             kernel: key.kernel(),
@@ -75,6 +87,12 @@ impl PathReader {
             layers,
             key,
         })
+    }
+
+    /// The same with other hash functions.
+    #[cfg(test)]
+    pub(crate) fn with_kernel(self, kernel: Box<dyn Kernel>) -> Self {
+        Self { kernel, ..self }
     }
 
     /// Everything public about the key.

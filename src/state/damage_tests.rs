@@ -134,7 +134,7 @@ fn a_flipped_byte_of_the_store_is_an_error_or_a_missing_record_never_another_one
                     Err(error) => panic!("{at}: {error}"),
                     // The end of the list of files can be lost, and with it whole tables.
                     Ok(found) if name.starts_with("MANIFEST-") => {
-                        let lacks_part = |run: &[u64]| run.len() as u64 != LOGGED || run[0] % LOGGED != 0;
+                        let lacks_part = |run: &[u64]| run.len() as u64 != LOGGED || !run[0].is_multiple_of(LOGGED);
                         let runs = found.chunk_by(|a, b| a / LOGGED == b / LOGGED);
                         assert!(!runs.clone().any(lacks_part), "{at}: {found:?}");
                     }

@@ -85,8 +85,8 @@ impl Store {
         buffers: StoreBuffers,
     ) -> Result<Self, StateError> {
         let mut options = options(buffers);
-        options.create_missing_column_families(true);
         let families = descriptors(families, &options);
+        options.create_missing_column_families(true);
         let db = attempt("opening", path, || DB::open_cf_descriptors(&options, path, families))?;
         Self::bound(db, path, binding, buffers)
     }
@@ -212,8 +212,12 @@ impl Store {
         value.map(|value| self.decode(BATCHES, &value)).transpose()
     }
 
-    /// The keys of all batch records that are not between these two batches.
-    pub(crate) fn batches_outside(&self, first: BatchIndex, last: BatchIndex) -> Result<Vec<Box<[u8]>>, StateError> {
+    /// The keys of all batch records that are not between these two batches, as they are asked for.
+    pub(crate) fn batches_outside(
+        &self,
+        first: BatchIndex,
+        last: BatchIndex,
+    ) -> Result<impl Iterator<Item = Result<Box<[u8]>, StateError>>, StateError> {
         let (first, last) = (Self::batch_key(first), Self::batch_key(last));
         let family = self.family(BATCHES)?;
         let keys = |mode| {
@@ -221,11 +225,11 @@ impl Store {
             entries.map(|entry| Ok(attempt("reading", &self.path, || entry)?.0))
         };
         // An error is passed on, whatever its place.
-        let is_before = |key: &Result<Box<[u8]>, StateError>| !key.as_ref().is_ok_and(|key| key[..] >= first[..]);
-        let is_after = |key: &Result<Box<[u8]>, StateError>| !key.as_ref().is_ok_and(|key| key[..] == last[..]);
+        let is_before = move |key: &Result<Box<[u8]>, StateError>| !key.as_ref().is_ok_and(|key| key[..] >= first[..]);
+        let is_after = move |key: &Result<Box<[u8]>, StateError>| !key.as_ref().is_ok_and(|key| key[..] == last[..]);
         let before = keys(IteratorMode::Start).take_while(is_before);
         let after = keys(IteratorMode::From(&last, Direction::Forward)).filter(is_after);
-        before.chain(after).collect()
+        Ok(before.chain(after))
     }
 
     /// The key of a batch's record.
@@ -233,14 +237,24 @@ impl Store {
         batch.0.to_be_bytes()
     }
 
-    /// Removes batch records by their keys, in synced writes that take little memory.
-    pub(crate) fn remove_batches(&self, keys: &[impl AsRef<[u8]>]) -> Result<(), StateError> {
-        let batches = self.family(BATCHES)?;
-        keys.chunks(REMOVED_IN_ONE_WRITE).try_for_each(|keys| {
+    /// Removes batch records by their keys, as these come, in synced writes that take little memory. Gives their number.
+    pub(crate) fn remove_batches<K: AsRef<[u8]>, E: From<StateError>>(
+        &self,
+        keys: impl IntoIterator<Item = Result<K, E>>,
+    ) -> Result<u64, E> {
+        let family = self.family(BATCHES)?;
+        let (mut keys, mut removed) = (keys.into_iter(), 0);
+        loop {
             let mut batch = WriteBatch::default();
-            keys.iter().for_each(|key| batch.delete_cf(batches, key));
-            self.write_synced(batch)
-        })
+            for key in keys.by_ref().take(REMOVED_IN_ONE_WRITE) {
+                batch.delete_cf(family, key?);
+            }
+            if batch.is_empty() {
+                return Ok(removed);
+            }
+            removed += batch.len() as u64;
+            self.write_synced(batch)?;
+        }
     }
 
     /// Reads everything in the store once, so that damage in any part of it is found.

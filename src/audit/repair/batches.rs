@@ -7,9 +7,7 @@ use crate::arena::ArenaOverflow;
 use crate::audit::batches::WINDOW_BATCHES;
 use crate::audit::tree::Tree;
 use crate::keydir::KeyState;
-use crate::keygen::{
-    BatchComputer, Committer, DoneSet, Governor, History, InFlight, KeygenError, NoProgress, compute_and_commit,
-};
+use crate::keygen::{BatchComputer, Committer, DoneSet, Governor, History, InFlight, NoProgress, compute_and_commit};
 use crate::plan::Batches;
 use crate::state::{BatchRecord, ProgressRecord, RunCommand, RunEnd, StateError, Store};
 use crate::time::unix_ms;
@@ -76,10 +74,9 @@ impl Repair<'_> {
         let outcome = self.recompute(kept, sound, &mut history);
         match &outcome {
             Ok(()) => history.end(store, RunEnd::Finished)?,
-            Err(RepairError::Keygen(error)) => history.end_early(store, error),
-            Err(RepairError::Interrupted) => history.end_early(store, &KeygenError::Interrupted),
-            // A repair that says nothing of its end did not end in order.
-            Err(_) => {}
+            Err(RepairError::Keygen(error)) => history.end_early(store, error.into()),
+            Err(RepairError::Interrupted) => history.end_early(store, RunEnd::Interrupted),
+            Err(_) => history.end_early(store, RunEnd::Failed),
         }
         outcome
     }
@@ -134,16 +131,18 @@ impl Repair<'_> {
 
     /// Removes the records of batches that are to be computed again: until these are synced, nothing may vouch for them.
     fn withdraw_records(&self, damaged: impl Iterator<Item = BatchIndex>) -> Result<(), RepairError> {
-        let mut known = Vec::new();
-        for batch in damaged {
-            self.go_on()?;
-            match self.store.batch(batch) {
-                Ok(None) => {}
-                Ok(Some(_)) | Err(StateError::Damaged { .. }) => known.push(Store::batch_key(batch)),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(self.store.remove_batches(&known)?)
+        let known = damaged.filter_map(|batch| {
+            let is_known = self.go_on().and_then(|()| match self.store.batch(batch) {
+                Ok(None) => Ok(false),
+                Ok(Some(_)) | Err(StateError::Damaged { .. }) => Ok(true),
+                Err(error) => Err(error.into()),
+            });
+            is_known
+                .map(|is_known| is_known.then(|| Store::batch_key(batch)))
+                .transpose()
+        });
+        self.store.remove_batches(known)?;
+        Ok(())
     }
 
     fn disk_unreliable(&self, rounds: u32) -> RepairError {

@@ -109,10 +109,7 @@ impl Repair<'_> {
             self.renew_records(&recorded)?;
         }
         let foreign = self.tree.foreign_records(self.store)?;
-        if !foreign.is_empty() {
-            self.store.remove_batches(&foreign)?;
-            self.report.records_removed = foreign.len() as u64;
-        }
+        self.report.records_removed = self.store.remove_batches(foreign)?;
         files::protect(self.tree.key, self.medium)?;
         Ok(self.report)
     }

@@ -80,14 +80,22 @@ impl RepairReport {
 
     /// Adds batches, which are in order, to those that were computed again.
     pub(super) fn add_recomputed(&mut self, batches: impl Iterator<Item = BatchIndex>) {
-        let mut runs = std::mem::take(&mut self.batches_recomputed);
-        runs.extend(batches.map(|batch| batch.0..batch.0 + 1));
-        runs.sort_by_key(|run| run.start);
-        for run in runs {
-            match self.batches_recomputed.last_mut() {
-                Some(last) if run.start <= last.end => last.end = last.end.max(run.end),
-                _ => self.batches_recomputed.push(run),
+        let before = std::mem::take(&mut self.batches_recomputed);
+        let mut before = before.into_iter().peekable();
+        for batch in batches {
+            while let Some(run) = before.next_if(|run| run.start <= batch.0) {
+                self.add_run(run);
             }
+            self.add_run(batch.0..batch.0 + 1);
+        }
+        before.for_each(|run| self.add_run(run));
+    }
+
+    /// Adds a run that begins no earlier than the last one.
+    fn add_run(&mut self, run: Range<u64>) {
+        match self.batches_recomputed.last_mut() {
+            Some(last) if run.start <= last.end => last.end = last.end.max(run.end),
+            _ => self.batches_recomputed.push(run),
         }
     }
 }

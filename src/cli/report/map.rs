@@ -4,14 +4,17 @@ use keymill::audit::{BatchMap, BatchState, MarkedRange, Marks, StateCounts};
 
 use super::words::{self, counted, grouped};
 
-/// Cells in a row of a map that has several.
+/// Cells in a row of a map, and of one that has few.
 const COLUMNS: usize = 64;
+const COLUMNS_OF_FEW: usize = 32;
+const FEW: usize = 512;
 /// Ranges that are listed.
 const LISTED_MAX: usize = 12;
 
 /// The figure.
 pub fn html(map: &BatchMap) -> String {
-    let columns = map.cells.len().clamp(1, COLUMNS);
+    let most = if map.cells.len() > FEW { COLUMNS } else { COLUMNS_OF_FEW };
+    let columns = map.cells.len().clamp(1, most);
     let rows = map.cells.len().div_ceil(columns);
     let cell = match map.cell_batches {
         1 => "Each cell is one batch".to_owned(),
@@ -26,9 +29,8 @@ pub fn html(map: &BatchMap) -> String {
         grouped(map.batches.end.saturating_sub(1))
     );
     format!(
-        "<figure class=\"map\" id=\"map\"><figcaption><h2>Batches</h2><p>{cell}; the key's batches are {range}, row by row \
-         from the left.</p></figcaption>{}<svg viewBox=\"0 0 {columns} {rows}\" style=\"max-width:{}px\" role=\"img\" \
-         aria-label=\"Map of batches\">{PATTERNS}{}{}</svg><output class=\"at\" for=\"map\">&nbsp;</output></figure>\n",
+        "<figure class=\"map\" id=\"map\"><figcaption><h2>Batches</h2><p>Batches {range}, row by row. {cell}.</p></figcaption>{}<svg viewBox=\"0 0 {columns} {rows}\" style=\"max-width:{}px\" role=\"img\" \
+         aria-label=\"Map of batches\">{PATTERNS}{}{}</svg><output class=\"at\" for=\"map\"></output></figure>\n",
         legend(map),
         18 * columns,
         cells(map, columns),

@@ -1,17 +1,14 @@
 //! The page as a whole. It needs nothing but itself: no network, and no script to be complete.
 
-use keymill::audit::{KeyReport, Run};
-use keymill::keydir::KeyState;
+use keymill::audit::{KeyReport, Sample};
 
 use super::axis::{Scale, TimeAxis};
 use super::chart::{Chart, Line, most, rates};
-use super::map;
-use super::words::{self, counted, escaped, grouped};
+use super::words::{self, counted, escaped};
+use super::{facts, map, runs};
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
-/// Runs that are shown unasked.
-const RUNS_OPEN_MAX: usize = 12;
 
 /// The page of a key.
 pub fn html(report: &KeyReport) -> String {
@@ -25,125 +22,15 @@ pub fn html(report: &KeyReport) -> String {
          </body>\n</html>\n",
         scheme = escaped(scheme),
         key_id = escaped(&report.key_id),
-        header = header(report, &axis),
+        header = facts::header(report, &axis),
         charts = charts(report, &axis),
         map = map::html(&report.map),
-        marks = marks(report),
-        runs = runs(report),
+        marks = facts::marks(report),
+        runs = runs::html(report),
         version = env!("CARGO_PKG_VERSION"),
         drawn = words::moment(report.drawn_unix_ms),
         data = data(report, &axis),
     )
-}
-
-/// What the key is right now.
-fn state(report: &KeyReport) -> (&'static str, &'static str) {
-    match (report.state, report.is_running()) {
-        (_, true) => ("running", "busy"),
-        (KeyState::Sealed, _) => ("sealed", "good"),
-        (KeyState::Generating, _) => ("interrupted", "idle"),
-    }
-}
-
-fn header(report: &KeyReport, axis: &TimeAxis<'_>) -> String {
-    let (state, class) = state(report);
-    let all = report.map.batches.end - report.map.batches.start;
-    let left: u64 = [
-        keymill::audit::BatchState::NotDone,
-        keymill::audit::BatchState::InProgress,
-        keymill::audit::BatchState::Damaged,
-    ]
-    .into_iter()
-    .map(|state| report.map.total.of(state))
-    .sum();
-    let share = map::share(all - left, all);
-    let facts: String = facts(report, axis)
-        .into_iter()
-        .map(|(name, value, class)| format!("<div{class}><dt>{name}</dt><dd>{}</dd></div>", escaped(&value)))
-        .collect();
-    format!(
-        "<header>\n<p class=\"kicker\">keymill key</p>\n<h1>{scheme} <span class=\"badge {class}\">{state}</span></h1>\n\
-         <p class=\"done\"><progress max=\"{all}\" value=\"{done}\"></progress> <b>{share}</b> <span>{done_words} of \
-         {all_words} done</span></p>\n<dl>{facts}</dl>\n</header>\n",
-        scheme = escaped(report.plan.scheme().id()),
-        done = all - left,
-        done_words = grouped(all - left),
-        all_words = counted(all, "batch", "batches"),
-    )
-}
-
-/// Name, value, and the attribute of those that are long.
-fn facts(report: &KeyReport, axis: &TimeAxis<'_>) -> Vec<(&'static str, String, &'static str)> {
-    const LONG: &str = " class=\"long\"";
-    let (plan, runs, samples) = (&report.plan, &report.history.runs, &report.history.samples);
-    let stored = plan.stored();
-    let mut facts = vec![(
-        "Epochs",
-        format!(
-            "{} ({} to {})",
-            grouped(stored.count()),
-            grouped(stored.start),
-            grouped(stored.end - 1)
-        ),
-        "",
-    )];
-    if plan.trim().0 > 0 {
-        facts.push(("Lowest stored level", plan.trim().to_string(), ""));
-    }
-    facts.push(("On disk", words::bytes(report.disk_bytes), ""));
-    if let (Some(first), Some(last)) = (runs.first(), runs.last()) {
-        let busy_ms: u64 = runs
-            .iter()
-            .map(|run| run.seen_unix_ms.saturating_sub(run.started_unix_ms))
-            .sum();
-        let count: u64 = runs.iter().map(|run| run.runs).sum();
-        facts.push(("Begun", words::moment(first.started_unix_ms), ""));
-        facts.push(("Last heard of", words::moment(last.seen_unix_ms), ""));
-        facts.push((
-            "Time at work",
-            format!("{} in {}", words::duration(busy_ms), counted(count, "run", "runs")),
-            "",
-        ));
-        facts.push(("Interruptions", grouped(interruptions(report)), ""));
-        facts.push((
-            "Peak memory",
-            words::bytes(runs.iter().map(|run| run.peak_bytes).max().unwrap_or(0)),
-            "",
-        ));
-        facts.push(("Written to RocksDB", words::bytes(last.written_bytes), ""));
-    }
-    if let Some(rate) = mean_rate(report, axis) {
-        facts.push(("Mean rate", format!("{} epochs a second", words::rate(rate)), ""));
-    }
-    if let Some(last) = samples.last() {
-        facts.push(("Memory budget", words::bytes(last.budget_bytes), ""));
-    }
-    facts.push(("Key id", report.key_id.clone(), ""));
-    if let Some(writer) = &report.writer {
-        facts.push(("Written by", writer.clone(), ""));
-    }
-    let public_key = report
-        .public_key
-        .as_ref()
-        .map_or("known when the key is sealed".to_owned(), hex::encode);
-    facts.push(("Public key", public_key, LONG));
-    facts
-}
-
-/// Runs that ended before there was nothing left to do.
-fn interruptions(report: &KeyReport) -> u64 {
-    let running = u64::from(report.is_running());
-    let ended_early = |run: &&Run| run.end != Some(keymill::audit::RunEnd::Finished);
-    // Of those that are told together, only the last says how it ended; all others were followed by one more.
-    let early: u64 = report.history.runs.iter().map(|run| run.runs - 1).sum();
-    early + report.history.runs.iter().filter(ended_early).count() as u64 - running
-}
-
-/// Epochs a second over all the time in which runs committed.
-pub fn mean_rate(report: &KeyReport, axis: &TimeAxis<'_>) -> Option<f64> {
-    let epochs = report.history.samples.chunk_by(|before, after| before.run == after.run);
-    let epochs: u64 = epochs.filter_map(|samples| Some(samples.last()?.run_epochs)).sum();
-    (epochs > 0).then(|| epochs as f64 * 1e3 / axis.worked_ms as f64)
 }
 
 fn charts(report: &KeyReport, axis: &TimeAxis<'_>) -> String {
@@ -170,7 +57,8 @@ fn charts(report: &KeyReport, axis: &TimeAxis<'_>) -> String {
         memory_chart(report, axis),
         written_chart(report, axis),
     ];
-    drawn.iter().map(Chart::html).collect()
+    let [rate, memory, written] = drawn.map(|chart| chart.html());
+    format!("{rate}<div class=\"pair\">{memory}{written}</div>\n")
 }
 
 fn rate_chart<'a>(report: &'a KeyReport, axis: &'a TimeAxis<'a>) -> Chart<'a> {
@@ -179,19 +67,18 @@ fn rate_chart<'a>(report: &'a KeyReport, axis: &'a TimeAxis<'a>) -> Chart<'a> {
         class: "rate",
         runs: rates(axis),
     }];
-    let gaps = axis.gaps(&report.history).len() as u64;
-    let left_out = match gaps {
-        0 => String::new(),
-        gaps => format!(
-            ", with {} left out where it is hatched",
-            counted(gaps, "interruption", "interruptions")
-        ),
+    let left_out = match axis.segments.len() {
+        0 | 1 => "",
+        _ => ". What lies between runs is left out, and shaded",
     };
+    let most = most(&lines);
+    let mean = facts::mean_rate(report, axis).unwrap_or_default();
     Chart {
         id: "rate",
         title: "Rate",
         note: format!("Epochs a second, over the time in which batches were made{left_out}."),
-        scale: Scale::decimal(most(&lines)),
+        summary: format!("{} in the mean, {} at most", words::rate(mean), words::rate(most)),
+        scale: Scale::decimal(most),
         lines,
         tick: words::rate,
         axis,
@@ -199,7 +86,7 @@ fn rate_chart<'a>(report: &'a KeyReport, axis: &'a TimeAxis<'a>) -> Chart<'a> {
     }
 }
 
-fn series(axis: &TimeAxis<'_>, quantity: fn(&keymill::audit::Sample) -> u64) -> Vec<Vec<(u64, f64)>> {
+fn series(axis: &TimeAxis<'_>, quantity: fn(&Sample) -> u64) -> Vec<Vec<(u64, f64)>> {
     let segments = axis.segments.iter();
     let points = segments.map(|segment| {
         segment
@@ -211,7 +98,7 @@ fn series(axis: &TimeAxis<'_>, quantity: fn(&keymill::audit::Sample) -> u64) -> 
 }
 
 fn memory_chart<'a>(report: &'a KeyReport, axis: &'a TimeAxis<'a>) -> Chart<'a> {
-    let line = |name, class, quantity: fn(&keymill::audit::Sample) -> u64| Line {
+    let line = |name, class, quantity: fn(&Sample) -> u64| Line {
         name,
         class,
         runs: series(axis, quantity),
@@ -228,6 +115,11 @@ fn memory_chart<'a>(report: &'a KeyReport, axis: &'a TimeAxis<'a>) -> Chart<'a> 
             "What was resident at each commit. Pages of files are the kernel's to drop, and do not count towards the \
                budget."
                 .to_owned(),
+        summary: format!(
+            "At most {} anonymous and {} of files",
+            words::bytes(facts::most_of(report, |sample| sample.anonymous_bytes)),
+            words::bytes(facts::most_of(report, |sample| sample.file_bytes))
+        ),
         scale: Scale::binary(most(&lines)),
         lines,
         tick: |quantity| words::bytes(quantity as u64),
@@ -242,97 +134,23 @@ fn written_chart<'a>(report: &'a KeyReport, axis: &'a TimeAxis<'a>) -> Chart<'a>
         class: "written",
         runs: series(axis, |sample| sample.written_bytes),
     }];
+    let last = report.history.samples.last().copied().unwrap_or_default();
+    let summary = format!(
+        "{} for {}",
+        words::bytes(last.written_bytes),
+        counted(last.batches_done, "batch", "batches")
+    );
     Chart {
         id: "written",
         title: "Written to RocksDB",
         note: "Bytes of all commits up to a moment: checksums, progress, and this history.".to_owned(),
+        summary,
         scale: Scale::binary(most(&lines)),
         lines,
         tick: |quantity| words::bytes(quantity as u64),
         axis,
         history: &report.history,
     }
-}
-
-/// Which batches had to be computed again, in words.
-fn marks(report: &KeyReport) -> String {
-    let history = &report.history;
-    let sets = [
-        ("In flight at a crash, and begun again", &history.redone),
-        ("Found damaged", &history.damaged),
-    ];
-    let is_approximate = sets.iter().any(|(_, marks)| map::is_approximate(marks));
-    let listed: String = sets
-        .into_iter()
-        .filter(|(_, marks)| !marks.ranges().is_empty())
-        .map(|(name, marks)| format!("<div><dt>{name}</dt><dd>{}</dd></div>", map::listed(marks)))
-        .collect();
-    if listed.is_empty() {
-        return String::new();
-    }
-    let about = match is_approximate {
-        true => {
-            "<p>There were so many that neighbouring ranges are told as one; their other batches are coloured too.</p>"
-        }
-        false => "",
-    };
-    format!(
-        "<section id=\"marks\"><h2>Batches that were computed more than once</h2><dl>{listed}</dl>{about}</section>\n"
-    )
-}
-
-fn runs(report: &KeyReport) -> String {
-    let runs = &report.history.runs;
-    if runs.is_empty() {
-        return String::new();
-    }
-    let mut rows = String::new();
-    let mut before: Option<&Run> = None;
-    for (at, run) in runs.iter().enumerate() {
-        if let Some(before) = before {
-            let away_ms = run.started_unix_ms.saturating_sub(before.seen_unix_ms);
-            rows += &format!(
-                "<tr class=\"away\"><td colspan=\"7\">{} later</td></tr>",
-                words::duration(away_ms)
-            );
-        }
-        rows += &row(run, report.is_running() && at + 1 == runs.len());
-        before = Some(run);
-    }
-    let table = format!(
-        "<table><thead><tr><th>Run</th><th>Command</th><th>Began</th><th>Took</th><th>Epochs</th><th>Peak memory</th>\
-         <th>End</th></tr></thead><tbody>{rows}</tbody></table>"
-    );
-    let table = match runs.len() > RUNS_OPEN_MAX {
-        true => format!(
-            "<details><summary>All {}</summary>{table}</details>",
-            counted(runs.len() as u64, "run", "runs")
-        ),
-        false => table,
-    };
-    format!("<section id=\"runs\"><h2>Runs</h2>{table}</section>\n")
-}
-
-fn row(run: &Run, is_running: bool) -> String {
-    let number = match run.runs {
-        1 => grouped(run.number + 1),
-        runs => format!("{} to {}", grouped(run.number + 1), grouped(run.number + runs)),
-    };
-    let cells = [
-        ("Run", number),
-        ("Command", words::command(run).to_owned()),
-        ("Began", words::moment(run.started_unix_ms)),
-        (
-            "Took",
-            words::duration(run.seen_unix_ms.saturating_sub(run.started_unix_ms)),
-        ),
-        ("Epochs", grouped(run.epochs)),
-        ("Peak memory", words::bytes(run.peak_bytes)),
-        ("End", words::end(run, is_running).to_owned()),
-    ];
-    let cell = |(name, value): (&str, String)| format!("<td data-name=\"{name}\">{value}</td>");
-    let cells: String = cells.into_iter().map(cell).collect();
-    format!("<tr>{cells}</tr>")
 }
 
 /// The samples for the script that reads them out: a list a sample, beginning with its place in the drawings.

@@ -17,7 +17,8 @@
     const output = plot.closest("figure").querySelector("output");
     const cursor = document.createElement("div");
     cursor.className = "cursor";
-    const leave = () => { cursor.remove(); output.textContent = "\u00a0"; };
+    const summary = output.textContent;
+    const leave = () => { cursor.remove(); output.textContent = summary; };
     const show = (event) => {
       const box = plot.getBoundingClientRect();
       const x = (event.clientX - box.left) / box.width * 1000;
@@ -34,11 +35,13 @@
   }
   const map = document.querySelector(".map");
   const output = map.querySelector("output");
+  const hint = "Point at a cell to see its batches.";
   const show = (event) => {
-    const title = event.target.querySelector && event.target.closest(".map > svg rect");
-    output.textContent = title ? title.textContent : "\u00a0";
+    const cell = event.target.closest(".map > svg rect");
+    output.textContent = cell ? cell.textContent : hint;
   };
   map.addEventListener("pointermove", show);
   map.addEventListener("pointerdown", show);
-  map.addEventListener("pointerleave", () => { output.textContent = "\u00a0"; });
+  map.addEventListener("pointerleave", () => { output.textContent = hint; });
+  output.textContent = hint;
 })();

@@ -66,7 +66,7 @@ pub fn duration(ms: u64) -> String {
 /// Epochs a second.
 pub fn rate(per_second: f64) -> String {
     match per_second {
-        rate if rate < 10.0 => format!("{rate:.1}"),
+        rate if rate < 10.0 && rate.fract() != 0.0 => format!("{rate:.1}"),
         rate => grouped(rate.round() as u64),
     }
 }

@@ -6,7 +6,8 @@ mod failing_calls;
 mod no_stall;
 mod power_cut;
 mod power_cut_medium;
-mod quick_kernel;
+pub(crate) mod quick_kernel;
+mod remembered;
 mod size;
 #[expect(
     clippy::duplicate_mod,
@@ -120,11 +121,12 @@ impl Undisturbed {
     #[track_caller]
     fn assert_same_but_layers(&self, directory: &Path, case: &str) {
         assert_eq!(finished(self.directory.path()), finished(directory), "{case}");
+        remembered::assert_whole(directory, case);
     }
 }
 
 /// A directory where syncing costs nothing, if there is one: what is tested here is not the disk.
-fn in_memory() -> tempfile::TempDir {
+pub(crate) fn in_memory() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm")
         .or_else(|_| tempfile::tempdir())
         .unwrap()

@@ -6,8 +6,8 @@ use crate::units::{Epoch, Level, NodeIndex};
 
 /// In place of a hash: every digest depends on its place and on every byte below it, which is all that a test of the
 /// storage needs.
-pub(super) struct Quick {
-    pub(super) digest_bytes: usize,
+pub(crate) struct Quick {
+    pub(crate) digest_bytes: usize,
 }
 
 /// Canonical elements are below 2^31 - 2^24 + 1.
