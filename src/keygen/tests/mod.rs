@@ -3,6 +3,7 @@
 mod abort_points;
 mod commit_order;
 mod failing_calls;
+mod memory;
 mod no_stall;
 mod power_cut;
 mod power_cut_medium;
