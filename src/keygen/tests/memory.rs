@@ -35,7 +35,7 @@ fn planned_and_held(group_batches: usize, memory: MemoryRequest) -> (MemoryPlan,
     let parent = in_memory();
     let defaults = KeyDefaults {
         scheme: Scheme::by_id("leansig-p1-l32-abort-v46-w8").unwrap(),
-        epochs: 1 << 25,
+        epochs: 1 << 24,
         trim: Level(8),
     };
     let options = JobOptions {
@@ -53,7 +53,7 @@ fn planned_and_held(group_batches: usize, memory: MemoryRequest) -> (MemoryPlan,
 
 fn least_bytes() -> u64 {
     let scheme = Scheme::by_id("leansig-p1-l32-abort-v46-w8").unwrap();
-    let plan = Plan::new(scheme, 0, 1 << 25).unwrap().trimmed(Level(8)).unwrap();
+    let plan = Plan::new(scheme, 0, 1 << 24).unwrap().trimmed(Level(8)).unwrap();
     let wishes = Wishes {
         threads: 2,
         group_batches: 1,
