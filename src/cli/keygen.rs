@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use keymill::keydir::Secret;
+use keymill::memory::Limit;
 use keymill::{CancelHandle, KeyDefaults, KeyRequest, KeygenJob, Manifest, Summary};
 use serde_json::json;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -52,6 +53,7 @@ pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode,
     // It holds the secret, which the job reads from its directory.
     drop(request);
     let manifest = job.manifest().clone();
+    let budget = job.memory().and_then(|memory| memory.budget.clone());
     let style = match manifest.root() {
         Some(_) => ProgressStyle::None,
         None => settings.progress,
@@ -59,7 +61,7 @@ pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode,
     let reporter = Reporter::new(style, manifest.plan());
     let (outcome, memory) = reporter.watch(|progress| job.run(progress));
     let summary = outcome?;
-    report(&summary, &memory, &manifest, arguments)?;
+    report(&summary, &memory, budget.as_ref(), &manifest, arguments)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -89,7 +91,13 @@ pub(super) fn stop_on_signals(cancel: &CancelHandle) -> std::io::Result<()> {
     Ok(())
 }
 
-fn report(summary: &Summary, memory: &Memory, manifest: &Manifest, arguments: &KeygenArguments) -> Result<(), Failure> {
+fn report(
+    summary: &Summary,
+    memory: &Memory,
+    budget: Option<&Limit>,
+    manifest: &Manifest,
+    arguments: &KeygenArguments,
+) -> Result<(), Failure> {
     let seconds = summary.elapsed.as_secs_f64();
     let rate = summary.epochs_computed as f64 / seconds;
     let public_key = hex::encode(&summary.public_key);
@@ -99,11 +107,14 @@ fn report(summary: &Summary, memory: &Memory, manifest: &Manifest, arguments: &K
             arguments.directory.display()
         )),
         Some(arena) => say(format_args!(
-            "keymill: sealed; {} epochs in {seconds:.1} s, {rate:.0} epochs a second; peak memory {}, anonymous {}; \
+            "keymill: sealed; {} epochs in {seconds:.1} s, {rate:.0} epochs a second; peak memory {}, anonymous {}{}; \
              workers' arenas filled to {} of {} bytes",
             summary.epochs_computed,
             human_bytes(memory.now.peak_bytes),
             human_bytes(memory.anonymous_bytes_max),
+            budget.map_or(String::new(), |limit| {
+                format!(" of a budget of {} ({})", human_bytes(limit.bytes), limit.source)
+            }),
             arena.high_water_bytes,
             arena.capacity_bytes
         )),
@@ -118,6 +129,8 @@ fn report(summary: &Summary, memory: &Memory, manifest: &Manifest, arguments: &K
             "elapsed_ms": summary.elapsed.as_millis() as u64,
             "peak_bytes": memory.now.peak_bytes,
             "anonymous_bytes_max": memory.anonymous_bytes_max,
+            "budget_bytes": budget.map(|limit| limit.bytes),
+            "budget_source": budget.map(|limit| limit.source.to_string()),
             "arena_high_water_bytes": summary.arena.map(|arena| arena.high_water_bytes),
             "arena_capacity_bytes": summary.arena.map(|arena| arena.capacity_bytes),
         }));

@@ -135,6 +135,11 @@ impl KeygenJob {
         &self.prepared.manifest
     }
 
+    /// What the job keeps in memory; none for a sealed key, which needs nothing more.
+    pub fn memory(&self) -> Option<&MemoryPlan> {
+        self.prepared.work.as_ref().map(|(memory, _)| memory)
+    }
+
     /// Computes what is missing, checks everything, folds the crown and seals the key.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ mod abort_points;
 mod commit_order;
 mod ended_early;
 mod failing_calls;
+mod memory;
 mod no_stall;
 mod power_cut;
 mod power_cut_medium;

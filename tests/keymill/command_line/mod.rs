@@ -7,6 +7,7 @@ mod bad_requests;
 mod bad_secrets;
 mod damage;
 mod disk_room;
+mod governed;
 mod guidance;
 mod injected;
 mod interrupted;

@@ -1,0 +1,94 @@
+//! What a job holds, beside what was planned for it.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::in_memory;
+use super::quick_kernel::Quick;
+use crate::keygen::{CancelHandle, Event, JobOptions, KeyDefaults, KeyRequest, KeygenJob, Progress};
+use crate::memory::{Limits, ProcessMemory};
+use crate::plan::{BudgetTooSmall, MemoryPlan, MemoryRequest, Plan, StoreBuffers, Wishes};
+use crate::scheme::Scheme;
+use crate::units::Level;
+
+/// The other tests of this process would be measured too: it is run again with this one alone.
+const ALONE: &str = "KEYMILL_TEST_ALONE";
+const NAME: &str = "keygen::tests::memory::no_job_holds_more_than_was_planned_with_the_store_at_work";
+
+/// Looks after each group.
+#[derive(Default)]
+struct Watch {
+    anonymous_bytes_max: AtomicU64,
+}
+
+impl Progress for Watch {
+    fn event(&self, event: Event) {
+        if matches!(event, Event::Committed { .. } | Event::Phase(_)) {
+            let bytes = ProcessMemory::read().unwrap().anonymous_bytes;
+            self.anonymous_bytes_max.fetch_max(bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Makes a key of very many batches, and gives what was planned for it and the most that was held.
+fn planned_and_held(group_batches: usize, memory: MemoryRequest) -> (MemoryPlan, u64) {
+    let parent = in_memory();
+    let defaults = KeyDefaults {
+        scheme: Scheme::by_id("leansig-p1-l32-abort-v46-w8").unwrap(),
+        epochs: 1 << 24,
+        trim: Level(8),
+    };
+    let options = JobOptions {
+        threads: 2,
+        group_batches,
+        memory,
+    };
+    let (directory, request) = (parent.path().join("key"), KeyRequest::default());
+    let job = KeygenJob::open(&directory, &request, &defaults, options, CancelHandle::default()).unwrap();
+    let planned = job.memory().unwrap().clone();
+    let watch = Watch::default();
+    job.run_with(&Quick { digest_bytes: 32 }, &watch).unwrap();
+    (planned, watch.anonymous_bytes_max.into_inner())
+}
+
+fn least_bytes() -> u64 {
+    let scheme = Scheme::by_id("leansig-p1-l32-abort-v46-w8").unwrap();
+    let plan = Plan::new(scheme, 0, 1 << 24).unwrap().trimmed(Level(8)).unwrap();
+    let wishes = Wishes {
+        threads: 2,
+        group_batches: 1,
+        arena_bytes: crate::hash::scratch_bytes(scheme),
+        memory: MemoryRequest::AtMost(1),
+    };
+    match MemoryPlan::new(&plan, &wishes, &Limits::default()) {
+        Err(BudgetTooSmall::Memory { needed_bytes, .. }) => needed_bytes,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn no_job_holds_more_than_was_planned_with_the_store_at_work() {
+    if std::env::var_os(ALONE).is_none() {
+        let tests = std::env::current_exe().unwrap();
+        let alone = Command::new(tests)
+            .args(["--exact", NAME, "--nocapture"])
+            .env(ALONE, "yes")
+            .output()
+            .unwrap();
+        let output = [alone.stdout, alone.stderr]
+            .map(|text| String::from_utf8_lossy(&text).into_owned())
+            .concat();
+        assert!(alone.status.success() && output.contains("1 passed"), "{output}");
+        return;
+    }
+    let (planned, held_bytes) = planned_and_held(8, MemoryRequest::NoLimit);
+    assert_eq!(planned.store, StoreBuffers::FULL);
+    assert!(held_bytes <= planned.anonymous_bytes, "{held_bytes} of {planned:?}");
+    // Not by far too much: the larger part of it is held.
+    assert!(2 * held_bytes > planned.anonymous_bytes, "{held_bytes} of {planned:?}");
+    let (planned, held_bytes) = planned_and_held(8, MemoryRequest::AtMost(least_bytes()));
+    assert_eq!((planned.store, planned.group_batches), (StoreBuffers::SMALL, 1));
+    assert!(held_bytes <= planned.anonymous_bytes, "{held_bytes} of {planned:?}");
+    let (planned, held_bytes) = planned_and_held(1024, MemoryRequest::NoLimit);
+    assert!(held_bytes <= planned.anonymous_bytes, "{held_bytes} of {planned:?}");
+}
