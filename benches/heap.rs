@@ -19,7 +19,7 @@ use std::sync::{Mutex, PoisonError};
 
 use keymill::audit::check;
 use keymill::keydir::Secret;
-use keymill::plan::{Level, MemoryPlan};
+use keymill::plan::{Level, MemoryRequest};
 use keymill::{
     CancelHandle, Event, JobOptions, KeyDefaults, KeyRequest, KeygenJob, PathReader, Phase, Plan, Progress, Scheme,
     Signer,
@@ -37,7 +37,7 @@ const FRAMES_MAX: usize = 40;
 const OPTIONS: JobOptions = JobOptions {
     threads: 2,
     group_batches: 8,
-    memory_bytes: 0,
+    memory: MemoryRequest::NoLimit,
 };
 
 struct Arguments {
@@ -52,12 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let key = place.path().join("key");
     let phases = Phases::beginning_with("plan", place.path());
     let plan = Plan::new(arguments.scheme, 0, arguments.epochs)?;
-    black_box(MemoryPlan::new(
-        &plan,
-        OPTIONS.threads,
-        OPTIONS.group_batches,
-        OPTIONS.memory_bytes,
-    )?);
+    black_box(OPTIONS.memory_plan(&plan)?);
     let epochs = plan.stored().count();
     drop(plan);
     phases.enter("keygen");

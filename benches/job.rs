@@ -17,7 +17,7 @@ use std::time::Instant;
 use keymill::arena::{Arena, ArenaOverflow};
 use keymill::hash::{Kernel, PrfKey, kernel, scratch_bytes};
 use keymill::keydir::Secret;
-use keymill::plan::{Epoch, Level, NodeIndex};
+use keymill::plan::{Epoch, Level, MemoryRequest, NodeIndex};
 use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, Plan, Scheme};
 use measure::median;
 use rustix::time::{ClockId, clock_gettime};
@@ -123,7 +123,7 @@ fn run_job(arguments: &Arguments, threads: usize) -> Result<(), Box<dyn Error>> 
     let options = JobOptions {
         threads,
         group_batches: arguments.group_batches,
-        memory_bytes: 0,
+        memory: MemoryRequest::NoLimit,
     };
     let key = directory.path().join("key");
     let job = KeygenJob::open(&key, &request, &defaults, options, CancelHandle::default())?;

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use keymill::hash::bound;
 use keymill::keydir::Secret;
-use keymill::plan::{Epoch, Level};
+use keymill::plan::{Epoch, Level, MemoryRequest};
 use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, PathReader, Scheme};
 use measure::{median, processor_us};
 use rustix::fs::{Advice, fadvise};
@@ -69,7 +69,7 @@ fn make_key(scheme: &'static Scheme, directory: &Path) -> Result<PathBuf, Box<dy
     let options = JobOptions {
         threads: 0,
         group_batches: 8,
-        memory_bytes: 0,
+        memory: MemoryRequest::NoLimit,
     };
     KeygenJob::open(directory, &request, &defaults, options, CancelHandle::default())?.run(&NoProgress)?;
     Ok(directory.to_owned())

@@ -14,7 +14,7 @@ use std::error::Error;
 use std::time::Instant;
 
 use keymill::hash::bound;
-use keymill::plan::Level;
+use keymill::plan::{Level, MemoryRequest};
 use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyDir, KeyRequest, KeygenJob, NoProgress, Scheme, Signer};
 use measure::{median, processor_us};
 use schemes::asked_schemes;
@@ -45,7 +45,7 @@ fn measure(scheme: &'static Scheme) -> Result<(), Box<dyn Error>> {
     let options = JobOptions {
         threads: 0,
         group_batches: 8,
-        memory_bytes: 0,
+        memory: MemoryRequest::NoLimit,
     };
     let request = KeyRequest::default();
     KeygenJob::open(&directory, &request, &defaults, options, CancelHandle::default())?.run(&NoProgress)?;

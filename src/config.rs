@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use keymill::Scheme;
-use keymill::plan::Level;
+use keymill::plan::{Level, MemoryRequest};
 
 /// The prefix of environment variables that are settings.
 const ENVIRONMENT_PREFIX: &str = "KEYMILL_";
@@ -18,7 +18,7 @@ pub struct Settings {
     pub trim: Level,
     pub threads: usize,
     pub group_batches: usize,
-    pub memory_bytes: u64,
+    pub memory: MemoryRequest,
     pub progress: ProgressStyle,
     pub log: tracing::Level,
 }
@@ -71,7 +71,7 @@ const SETTINGS: [(&str, Apply); 8] = [
     ("trim", |s, text| set(&mut s.trim, parse_level(text))),
     ("threads", |s, text| set(&mut s.threads, parse_threads(text))),
     ("group_batches", |s, text| set(&mut s.group_batches, parse_group(text))),
-    ("memory", |s, text| set(&mut s.memory_bytes, parse_size(text))),
+    ("memory", |s, text| set(&mut s.memory, parse_memory(text))),
     ("progress", |s, text| set(&mut s.progress, parse_progress(text))),
     ("log", |s, text| set(&mut s.log, parse_log_level(text))),
 ];
@@ -94,7 +94,7 @@ impl Default for Settings {
             trim: Level(0),
             threads: 0,
             group_batches: 8,
-            memory_bytes: 0,
+            memory: MemoryRequest::Auto,
             progress: ProgressStyle::Auto,
             log: tracing::Level::WARN,
         }
@@ -108,7 +108,7 @@ impl Settings {
         keymill::JobOptions {
             threads: self.threads,
             group_batches: self.group_batches,
-            memory_bytes: self.memory_bytes,
+            memory: self.memory,
         }
     }
 
@@ -214,7 +214,7 @@ pub fn parse_count(text: &str) -> Result<u64, String> {
 }
 
 /// A number of bytes: 67108864, 64M, 1.5G is not one; K, M, G and T are powers of 1024.
-pub fn parse_size(text: &str) -> Result<u64, String> {
+fn parse_size(text: &str) -> Result<u64, String> {
     let trimmed = text.trim_end_matches("iB").trim_end_matches('B');
     let (digits, shift) = match trimmed.chars().last() {
         Some('K' | 'k') => (&trimmed[..trimmed.len() - 1], 10),
@@ -227,6 +227,18 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     number
         .and_then(|number| number.checked_mul(1 << shift))
         .ok_or_else(|| "expected a size like 67108864, 64M or 1G".to_owned())
+}
+
+/// A memory budget: auto, a size, or 0 for none.
+pub fn parse_memory(text: &str) -> Result<MemoryRequest, String> {
+    match text {
+        "auto" => Ok(MemoryRequest::Auto),
+        _ => match parse_size(text) {
+            Ok(0) => Ok(MemoryRequest::NoLimit),
+            Ok(bytes) => Ok(MemoryRequest::AtMost(bytes)),
+            Err(wanted) => Err(format!("{wanted}, or auto")),
+        },
+    }
 }
 
 /// A number of threads.
@@ -325,8 +337,11 @@ mod tests {
         }
         assert_eq!(parse_size("64M"), Ok(64 << 20));
         assert_eq!(parse_size("64MiB"), Ok(64 << 20));
+        assert_eq!(parse_memory("64M"), Ok(MemoryRequest::AtMost(64 << 20)));
+        assert_eq!(parse_memory("0"), Ok(MemoryRequest::NoLimit));
+        assert_eq!(parse_memory("auto"), Ok(MemoryRequest::Auto));
         for wrong in ["", "M", "99999999999T", "1.5G"] {
-            assert!(parse_size(wrong).is_err(), "{wrong}");
+            assert!(parse_size(wrong).is_err() && parse_memory(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use super::{CheckReport, check};
 use crate::keydir::Secret;
 use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress};
+use crate::plan::MemoryRequest;
 use crate::scheme::Scheme;
 use crate::units::Level;
 
@@ -21,7 +22,7 @@ pub(crate) const LONG: &str = "leansig-p2-l18-top-v64-w8";
 pub(crate) const OPTIONS: JobOptions = JobOptions {
     threads: 2,
     group_batches: 2,
-    memory_bytes: 0,
+    memory: MemoryRequest::NoLimit,
 };
 
 /// A sealed key in a directory of its own.

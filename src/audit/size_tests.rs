@@ -12,7 +12,7 @@ use crate::keydir::KeyDir;
 use crate::keygen::tests::in_memory;
 use crate::keygen::tests::quick_kernel::Quick;
 use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress};
-use crate::plan::LAYER_HEADER_BYTES;
+use crate::plan::{LAYER_HEADER_BYTES, MemoryRequest};
 use crate::scheme::Scheme;
 use crate::signing::PathReader;
 use crate::units::{Epoch, Level};
@@ -31,7 +31,7 @@ fn key(parent: &Path, log_epochs: u8, trim: u8) -> KeyDir {
     let options = JobOptions {
         threads: 2,
         group_batches: 256,
-        memory_bytes: 0,
+        memory: MemoryRequest::NoLimit,
     };
     let request = KeyRequest::default();
     let job = KeygenJob::open(&directory, &request, &defaults, options, CancelHandle::default()).unwrap();

@@ -8,7 +8,7 @@ use clap::Parser;
 
 use super::Arguments;
 use super::input::{parse_hex, parse_message};
-use crate::config::{Settings, parse_count, parse_size};
+use crate::config::{Settings, parse_count, parse_memory};
 
 /// Takes any bytes; an error says which promise was broken.
 pub type Entry = fn(&[u8]) -> Result<(), String>;
@@ -21,7 +21,7 @@ fn hexadecimal(bytes: &[u8]) -> Result<(), String> {
         return Ok(());
     };
     // The other small forms of an argument.
-    let _ = (parse_count(text), parse_size(text));
+    let _ = (parse_count(text), parse_memory(text));
     let parsed = parse_hex(text);
     let message = parse_message(text);
     match (parsed, message) {

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 use keymill::Plan;
-use keymill::plan::MemoryPlan;
+use keymill::memory::Limits;
+use keymill::plan::{MemoryPlan, Wishes};
 use serde_json::json;
 
 use super::failure::Failure;
@@ -26,7 +27,13 @@ pub struct PlanArguments {
 pub fn run(arguments: &PlanArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     let settings = arguments.request.settings(settings);
     let plan = arguments.request.plan(&settings)?;
-    let memory = MemoryPlan::new(&plan, settings.threads, settings.group_batches, settings.memory_bytes)?;
+    let wishes = Wishes {
+        threads: settings.threads,
+        group_batches: settings.group_batches,
+        arena_bytes: keymill::hash::scratch_bytes(plan.scheme()),
+        memory: settings.memory,
+    };
+    let memory = MemoryPlan::new(&plan, &wishes, &Limits::detect())?;
     if arguments.request.json {
         print_json(&as_json(&plan, &memory))?;
     } else {
@@ -66,6 +73,12 @@ fn as_json(plan: &Plan, memory: &MemoryPlan) -> serde_json::Value {
         "disk_bytes": plan.disk_bytes(),
         "threads": memory.threads,
         "group_batches": memory.group_batches,
+        "batches_in_flight": memory.in_flight_batches(),
+        "arena_bytes": memory.arena_bytes,
+        "store_write_bytes": memory.store.write_bytes,
+        "store_cache_bytes": memory.store.cache_bytes,
+        "budget_bytes": memory.budget.as_ref().map(|budget| budget.bytes),
+        "budget_source": memory.budget.as_ref().map(|budget| budget.source.to_string()),
         "anonymous_bytes_max": memory.anonymous_bytes,
         "file_pages_bytes_max": memory.file_bytes,
         "public_key_bytes": plan.scheme().public_key_bytes(),
@@ -90,9 +103,10 @@ fn as_text(plan: &Plan, memory: &MemoryPlan) -> Vec<String> {
             scheme.log_lifetime()
         ),
         format!(
-            "batches         {}, {} in a group, {} threads",
+            "batches         {}, {} in a group, {} in flight, {} threads",
             plan.batches().count(),
             memory.group_batches,
+            memory.in_flight_batches(),
             memory.threads
         ),
         format!(
@@ -111,7 +125,21 @@ fn as_text(plan: &Plan, memory: &MemoryPlan) -> Vec<String> {
             human_bytes(memory.anonymous_bytes),
             human_bytes(memory.file_bytes)
         ),
+        format!(
+            "checkpoints     {} of write buffers and {} of cache",
+            human_bytes(memory.store.write_bytes as u64),
+            human_bytes(memory.store.cache_bytes as u64)
+        ),
+        format!("arenas          {} a thread", human_bytes(memory.arena_bytes as u64)),
+        format!("memory budget   {}", budget_as_text(memory)),
         format!("public key      {} bytes", scheme.public_key_bytes()),
         format!("signature       {} bytes", scheme.signature_bytes()),
     ]
+}
+
+fn budget_as_text(memory: &MemoryPlan) -> String {
+    match &memory.budget {
+        Some(budget) => format!("{}, set by {}", human_bytes(budget.bytes), budget.source),
+        None => "none".to_owned(),
+    }
 }

@@ -51,6 +51,9 @@ pub struct Reporter {
     computed: AtomicU64,
     committed: AtomicU64,
     damaged: AtomicU64,
+    held_bytes: AtomicU64,
+    limit_bytes: AtomicU64,
+    batches_in_flight_max: AtomicU64,
     phase: AtomicU8,
     finished: AtomicBool,
 }
@@ -80,6 +83,16 @@ impl Progress for Reporter {
             Event::Committed { epochs } => {
                 add(&self.committed, epochs);
             }
+            Event::Governed {
+                held_bytes,
+                limit_bytes,
+                batches_in_flight_max,
+            } => {
+                self.held_bytes.store(held_bytes, Ordering::Relaxed);
+                self.limit_bytes.store(limit_bytes, Ordering::Relaxed);
+                self.batches_in_flight_max
+                    .store(batches_in_flight_max, Ordering::Relaxed);
+            }
             Event::Damaged { .. } => {
                 add(&self.damaged, 1);
             }
@@ -103,6 +116,9 @@ impl Reporter {
             computed: AtomicU64::new(0),
             committed: AtomicU64::new(0),
             damaged: AtomicU64::new(0),
+            held_bytes: AtomicU64::new(0),
+            limit_bytes: AtomicU64::new(0),
+            batches_in_flight_max: AtomicU64::new(0),
             phase: AtomicU8::new(0),
             finished: AtomicBool::new(false),
         }
@@ -182,6 +198,9 @@ impl Reporter {
             epochs_committed: committed,
             epochs_per_second: meter.rate(computed),
             disk_bytes: (committed as f64 * self.bytes_per_epoch) as u64,
+            held_bytes: load(&self.held_bytes),
+            limit_bytes: load(&self.limit_bytes),
+            batches_in_flight_max: load(&self.batches_in_flight_max),
         }
     }
 }
@@ -222,6 +241,10 @@ struct Snapshot {
     epochs_committed: u64,
     epochs_per_second: f64,
     disk_bytes: u64,
+    /// Of memory; zeros before the first sample, and where there is no limit.
+    held_bytes: u64,
+    limit_bytes: u64,
+    batches_in_flight_max: u64,
 }
 
 impl Snapshot {
@@ -261,6 +284,10 @@ impl Snapshot {
             "seconds_left": self.seconds_left(),
             "disk_bytes": self.disk_bytes,
             "resident_bytes": memory.now.resident_bytes,
+            "anonymous_bytes": memory.now.anonymous_bytes,
+            "held_bytes": self.held_bytes,
+            "limit_bytes": self.limit_bytes,
+            "batches_in_flight_max": self.batches_in_flight_max,
             "anonymous_bytes_max": memory.anonymous_bytes_max,
         })
     }

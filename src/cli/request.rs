@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 use keymill::Scheme;
-use keymill::plan::Level;
+use keymill::plan::{Level, MemoryRequest};
 use keymill::scheme::PARAMETER_BYTES;
 
 use super::failure::Failure;
 use super::input::parse_hex;
 use crate::config::{
-    ProgressStyle, Settings, parse_count, parse_level, parse_progress, parse_scheme, parse_size, parse_threads,
+    ProgressStyle, Settings, parse_count, parse_level, parse_memory, parse_progress, parse_scheme, parse_threads,
 };
 
 /// Flags of keygen and plan.
@@ -40,9 +40,9 @@ pub struct RequestArguments {
     /// Worker threads; 0 is one a core.
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     pub threads: Option<usize>,
-    /// Most anonymous memory, as 64M or 1G; 0 is no limit.
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    pub memory: Option<u64>,
+    /// Most memory, as 64M or 1G; auto is what cgroup, address space and machine allow, 0 is no limit.
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
+    pub memory: Option<MemoryRequest>,
     /// How to show progress: auto, bar, plain, json, none.
     #[arg(long, value_name = "STYLE", value_parser = parse_progress)]
     pub progress: Option<ProgressStyle>,
@@ -74,7 +74,7 @@ impl RequestArguments {
     pub fn settings(&self, settings: &Settings) -> Settings {
         Settings {
             threads: self.threads.unwrap_or(settings.threads),
-            memory_bytes: self.memory.unwrap_or(settings.memory_bytes),
+            memory: self.memory.unwrap_or(settings.memory),
             progress: self.progress.unwrap_or(settings.progress),
             ..settings.clone()
         }

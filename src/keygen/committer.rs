@@ -57,12 +57,14 @@ impl Committer<'_> {
             record.slice_crc32.clear();
             for (slice, bytes) in buffer.slices(self.manifest) {
                 self.writer.write(&slice, bytes)?;
+                in_flight.add_unsynced(bytes.len());
                 touched.add(&slice);
                 record.slice_crc32.push(crc32fast::hash(bytes));
             }
             epochs += self.manifest.plan().batches().epochs(buffer.batch).count();
         }
         touched.sync(self.writer)?;
+        in_flight.all_is_synced();
         self.record.batches_done += records.len() as u64;
         self.record.run_epochs += epochs;
         self.record.committed_unix_ms = unix_ms();

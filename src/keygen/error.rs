@@ -7,6 +7,7 @@ use crate::arena::ArenaOverflow;
 use crate::failure::IoFailure;
 use crate::keydir::KeyDirError;
 use crate::layers::LayerError;
+use crate::memory::LimitSource;
 use crate::migrations::MigrationError;
 use crate::plan::{BudgetTooSmall, PlanError};
 use crate::state::StateError;
@@ -92,6 +93,20 @@ pub enum KeygenError {
         needed_bytes: u64,
         /// Bytes that are free.
         available_bytes: u64,
+    },
+    /// Nearly all memory is held, by the job or by others that share a limit with it.
+    #[error(
+        "memory ran short: {held_bytes} of {limit_bytes} bytes ({source_of_limit}) are held, which is more than 95 %; the \
+         batches that were complete are committed. Raise that limit, end what else takes from it, or ask for less with \
+         --threads, and run the same command again to go on"
+    )]
+    MemoryShort {
+        /// What is held, clean page cache not counted.
+        held_bytes: u64,
+        /// What may be held.
+        limit_bytes: u64,
+        /// What sets that limit.
+        source_of_limit: LimitSource,
     },
     /// Somebody asked the job to stop.
     #[error("interrupted; run the same command again to go on from the last checkpoint")]

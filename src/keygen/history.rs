@@ -40,6 +40,7 @@ pub(crate) struct History {
     samples: Vec<Kept>,
     redone: Marks,
     damaged: Marks,
+    damaged_changed: bool,
     /// What the last job had begun that did not end in order.
     begun_by_crashed: Option<u64>,
     begun: Arc<AtomicU64>,
@@ -97,6 +98,7 @@ impl History {
             samples: samples.into_iter().zip(numbers).map(kept).collect(),
             redone,
             damaged,
+            damaged_changed: false,
             begun: Arc::new(AtomicU64::new(NONE)),
             budget_bytes: memory.anonymous_bytes,
             in_flight_batches: memory.in_flight_batches(),
@@ -119,15 +121,14 @@ impl History {
         batches.inspect(move |batch| begun.store(batch.0, Ordering::Relaxed))
     }
 
-    /// Notes batches that did not match, before they lose their records.
-    pub(crate) fn note_damaged(
-        &mut self,
-        store: &Store,
-        batches: impl Iterator<Item = BatchIndex>,
-    ) -> Result<(), StateError> {
-        let mut changed = false;
-        batches.for_each(|batch| changed |= self.damaged.insert(batch));
-        if changed {
+    /// Adds a batch that did not match.
+    pub(crate) fn add_damaged(&mut self, batch: BatchIndex) {
+        self.damaged_changed |= self.damaged.insert(batch);
+    }
+
+    /// Notes the batches that were added.
+    pub(crate) fn note_damaged(&mut self, store: &Store) -> Result<(), StateError> {
+        if std::mem::take(&mut self.damaged_changed) {
             self.changes.push(HistoryChange::Damaged(self.damaged.clone()));
             self.write(store)?;
         }
@@ -200,6 +201,7 @@ impl History {
     pub(crate) fn end_early(&mut self, store: &Store, error: &KeygenError) {
         let end = match error {
             KeygenError::Interrupted => RunEnd::Interrupted,
+            KeygenError::MemoryShort { .. } => RunEnd::OutOfBudget,
             // RocksDB takes no more writes after one that failed.
             KeygenError::State(_) => return,
             _ => RunEnd::Failed,

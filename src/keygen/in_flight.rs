@@ -1,6 +1,7 @@
 //! The batches that are in memory: a fixed set of places for their buffers, of which as many have one as the job may hold.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::batch::BatchBuffer;
@@ -25,6 +26,8 @@ pub(crate) struct InFlight {
     is_complete: Condvar,
     group_batches: usize,
     batch_bytes: usize,
+    /// Written to the layer files and not yet synced: pages that the kernel cannot drop.
+    unsynced_bytes: AtomicU64,
 }
 
 /// Where each place is, if not with a worker or with the committer.
@@ -60,6 +63,7 @@ impl InFlight {
             is_complete: Condvar::new(),
             group_batches,
             batch_bytes,
+            unsynced_bytes: AtomicU64::new(0),
         })
     }
 
@@ -99,6 +103,19 @@ impl InFlight {
         self.is_free.notify_all();
         // A group may be smaller now.
         self.is_complete.notify_all();
+    }
+
+    /// Bytes of batches that are written to the layer files and not yet synced.
+    pub(super) fn unsynced_bytes(&self) -> u64 {
+        self.unsynced_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add_unsynced(&self, bytes: usize) {
+        self.unsynced_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn all_is_synced(&self) {
+        self.unsynced_bytes.store(0, Ordering::Relaxed);
     }
 
     /// Begins a stream of batches, of which none is in memory.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::batch::BatchComputer;
 use super::cancel::CancelHandle;
 use super::committer::Committer;
+use super::governor::Governor;
 use super::history::History;
 use super::in_flight::InFlight;
 use super::pipeline;
@@ -16,7 +17,8 @@ use super::{KeygenError, crown, recovery};
 use crate::hash::{Kernel, kernel, scratch_bytes};
 use crate::keydir::{KeyDir, Manifest};
 use crate::layers::{Disk, LayerWriter, Medium};
-use crate::plan::{BudgetTooSmall, MemoryPlan, Plan};
+use crate::memory::Limits;
+use crate::plan::{BudgetTooSmall, MemoryPlan, MemoryRequest, Plan, Wishes};
 use crate::state::{ProgressRecord, RunCommand, RunEnd, Store};
 use crate::time::unix_ms;
 use crate::workers::Workers;
@@ -31,17 +33,23 @@ pub struct JobOptions {
     pub threads: usize,
     /// Batches that are synced and committed as one.
     pub group_batches: usize,
-    /// Most anonymous resident memory in bytes; 0 for no limit.
-    pub memory_bytes: u64,
+    /// How much memory it may take.
+    pub memory: MemoryRequest,
 }
 
 impl JobOptions {
-    /// What a job with these options keeps in memory for a plan.
+    /// What a job with these options keeps in memory for a plan, within the limits that hold here and now.
     ///
     /// # Errors
-    /// [`BudgetTooSmall`] if the least that works is over the budget.
+    /// [`BudgetTooSmall`] if the least that works does not fit.
     pub fn memory_plan(&self, plan: &Plan) -> Result<MemoryPlan, BudgetTooSmall> {
-        MemoryPlan::new(plan, self.threads, self.group_batches, self.memory_bytes)
+        let wishes = Wishes {
+            threads: self.threads,
+            group_batches: self.group_batches,
+            arena_bytes: scratch_bytes(plan.scheme()),
+            memory: self.memory,
+        };
+        MemoryPlan::new(plan, &wishes, &Limits::detect())
     }
 }
 
@@ -62,13 +70,13 @@ pub struct Summary {
 ///
 /// # Examples
 /// ```
-/// use keymill::plan::Level;
+/// use keymill::plan::{Level, MemoryRequest};
 /// use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, Scheme};
 /// # let parent = tempfile::tempdir()?;
 /// # let directory = parent.path().join("key");
 /// let scheme = Scheme::by_id("leansig-p1-l8-abort-v4-w8")?;
 /// let defaults = KeyDefaults { scheme, epochs: 256, trim: Level(0) };
-/// let options = JobOptions { threads: 0, group_batches: 8, memory_bytes: 0 };
+/// let options = JobOptions { threads: 0, group_batches: 8, memory: MemoryRequest::Auto };
 /// let job = KeygenJob::open(&directory, &KeyRequest::default(), &defaults, options, CancelHandle::default())?;
 /// let summary = job.run(&NoProgress)?;
 /// assert_eq!(summary.public_key.len(), 52);
@@ -153,7 +161,7 @@ impl KeygenJob {
             manifest.plan(),
             manifest.key_id(),
         )?;
-        let store = Store::open_recording(&self.prepared.paths.state(), &manifest.binding())?;
+        let store = Store::open_recording(&self.prepared.paths.state(), &manifest.binding(), memory.store)?;
         let computer = BatchComputer {
             manifest,
             kernel,
@@ -204,9 +212,15 @@ impl KeygenJob {
         history: &mut History,
     ) -> Result<u64, KeygenError> {
         let plan = computer.manifest.plan();
-        let workers = Workers::start(memory.threads, scratch_bytes(plan.scheme()))?;
+        let workers = Workers::start(memory.threads, memory.arena_bytes)?;
         let in_flight = InFlight::new(memory.group_batches, plan.batch_bytes())?;
         let progress = computer.progress;
+        let governor = Governor {
+            memory,
+            in_flight: &in_flight,
+            cancel: &self.cancel,
+            progress,
+        };
         let mut record = ProgressRecord::default();
         for _round in 0..ROUNDS_MAX {
             progress.event(Event::Phase(Phase::Checking));
@@ -237,7 +251,7 @@ impl KeygenJob {
                 history: &mut *history,
                 record: record.clone(),
             };
-            record.run_epochs = pipeline::run(computer, &workers, &in_flight, pending, committer)?;
+            record.run_epochs = governor.watch(|| pipeline::run(computer, &workers, &in_flight, pending, committer))?;
             self.cancel.proceed()?;
         }
         Err(KeygenError::DiskUnreliable {

@@ -37,6 +37,16 @@ pub enum Event {
         /// Epochs of the group.
         epochs: u64,
     },
+    /// How much memory is held, of the limit that is nearest. Sent about four times a second while batches are made,
+    /// unless there is no limit.
+    Governed {
+        /// What is held, clean page cache not counted.
+        held_bytes: u64,
+        /// What may be held.
+        limit_bytes: u64,
+        /// Batches that there are buffers for now.
+        batches_in_flight_max: u64,
+    },
     /// A committed batch does not match its checksums and is computed again.
     Damaged {
         /// The batch.

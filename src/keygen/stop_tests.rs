@@ -13,7 +13,7 @@ use crate::hash::kernel;
 use crate::keydir::{KeyPaths, Manifest, Origin};
 use crate::layers::{Disk, LayerError, LayerFile, LayerWriter, Medium};
 use crate::migrations;
-use crate::plan::Plan;
+use crate::plan::{MemoryRequest, Plan};
 use crate::scheme::{PARAMETER_BYTES, Scheme};
 use crate::state::Store;
 use crate::units::Level;
@@ -155,7 +155,7 @@ fn open(directory: &Path, cancel: &CancelHandle) -> Result<KeygenJob, KeygenErro
     let options = JobOptions {
         threads: 2,
         group_batches: 1,
-        memory_bytes: 0,
+        memory: MemoryRequest::NoLimit,
     };
     KeygenJob::open(directory, &KeyRequest::default(), &defaults, options, cancel.clone())
 }

@@ -1,28 +1,122 @@
 //! How much is kept in flight, so that memory does not depend on the lifetime.
 
 use super::sizes::Plan;
+use crate::memory::{Limit, LimitSource, Limits};
 
-/// Anonymous memory that the program takes whatever it computes: code tables, thread stacks in use, the checkpoint
-/// store's caches and buffers, the progress display.
-const BASE_BYTES: u64 = 12 << 20;
-/// Stack and scratch that a worker touches.
-const WORKER_BYTES: u64 = 256 << 10;
+/// Anonymous memory that the program takes whatever it computes, beside what is listed here: code tables, stacks in use,
+/// the progress display, and what RocksDB takes beside its buffers, also while it compacts.
+const BASE_BYTES: u64 = 6 << 20;
+/// Stack that a worker touches, beside its arena.
+const WORKER_BYTES: u64 = 192 << 10;
+/// Records and checksums of a batch in flight, on their way into the checkpoint store.
+const BATCH_RECORD_BYTES: u64 = 512;
+/// Part of a budget that is planned with. The job makes groups smaller when more than this is held, so that what was planned
+/// must not be taken for that.
+pub const PLANNED_PERCENT: u64 = 75;
 /// Groups in flight: one is computed while the other is committed.
 const GROUPS_IN_FLIGHT: u64 = 2;
+/// Address space beside the layer files: the program, its libraries, stacks, and what the allocator reserves for each
+/// thread without using it.
+const ADDRESS_BYTES_BASE: u64 = 512 << 20;
+/// The stack of a worker, as address space.
+const ADDRESS_BYTES_WORKER: u64 = 4 << 20;
 
-/// The memory budget is too small for the smallest group.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "a memory budget of {budget_bytes} bytes is too small: {needed_bytes} bytes are the least that works with \
-     {threads} threads; raise --memory or lower --threads"
-)]
-pub struct BudgetTooSmall {
-    /// What was allowed.
-    pub budget_bytes: u64,
-    /// What the smallest possible job takes.
-    pub needed_bytes: u64,
-    /// Worker threads that were asked for.
+/// How much memory a job may take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MemoryRequest {
+    /// As much as the limits of the machine leave: the lowest of them is the budget.
+    #[default]
+    Auto,
+    /// At most so many bytes, or less where a limit is lower.
+    AtMost(u64),
+    /// There is no budget, and nothing is governed.
+    NoLimit,
+}
+
+/// What RocksDB may take for its buffers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreBuffers {
+    /// Records that are not yet in a table file, of all column families together.
+    pub write_bytes: usize,
+    /// Blocks of table files that were read.
+    pub cache_bytes: usize,
+}
+
+impl StoreBuffers {
+    /// Small and fixed, whatever the lifetime: a group's records are a few kilobytes.
+    pub const FULL: Self = Self {
+        write_bytes: 1 << 20,
+        cache_bytes: 512 << 10,
+    };
+    /// RocksDB takes no smaller write buffer than 64 KiB, and there are two.
+    pub const SMALL: Self = Self {
+        write_bytes: 128 << 10,
+        cache_bytes: 64 << 10,
+    };
+
+    fn bytes(self) -> u64 {
+        (self.write_bytes + self.cache_bytes) as u64
+    }
+}
+
+/// What a job may use, and what it would like to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wishes {
+    /// Worker threads; 0 for one a core, or fewer if the budget demands it.
     pub threads: usize,
+    /// Batches in a group, or fewer if the budget demands it.
+    pub group_batches: usize,
+    /// Bytes of each worker's arena, as the scheme demands it.
+    pub arena_bytes: usize,
+    /// The budget.
+    pub memory: MemoryRequest,
+}
+
+/// There is too little memory, or address space, for the least that works.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BudgetTooSmall {
+    /// Too little memory.
+    #[error(
+        "a memory budget of {budget_bytes} bytes ({source_of_budget}) is too small: {needed_bytes} bytes are the least \
+         that works with {threads} threads; {}",
+        advice(.source_of_budget, *.threads)
+    )]
+    Memory {
+        /// What was allowed.
+        budget_bytes: u64,
+        /// What allowed no more.
+        source_of_budget: LimitSource,
+        /// What the smallest possible job takes.
+        needed_bytes: u64,
+        /// Worker threads of it.
+        threads: usize,
+    },
+    /// Too little address space. Layer files are mapped, and count there in full.
+    #[error(
+        "the limit on address space (RLIMIT_AS) of {limit_bytes} bytes is too small: {needed_bytes} bytes are the least \
+         that works, of which the layer files take {layer_bytes}; raise it (ulimit -v) or ask for fewer --epochs"
+    )]
+    AddressSpace {
+        /// RLIMIT_AS.
+        limit_bytes: u64,
+        /// What the smallest possible job takes.
+        needed_bytes: u64,
+        /// Those of them that are layer files.
+        layer_bytes: u64,
+    },
+}
+
+fn advice(source: &LimitSource, threads: usize) -> String {
+    let raise = match source {
+        LimitSource::Asked => "raise --memory",
+        LimitSource::Cgroup { .. } => "raise the limit of the cgroup",
+        LimitSource::AddressSpace => "raise the limit on address space (ulimit -v)",
+        LimitSource::PhysicalMemory => "use a machine with more memory",
+    };
+    match threads {
+        1 => raise.to_owned(),
+        _ => format!("{raise} or lower --threads"),
+    }
 }
 
 /// Workers and batches in flight, and the anonymous memory that they take.
@@ -32,54 +126,131 @@ pub struct MemoryPlan {
     pub threads: usize,
     /// Batches in a group: what is synced and committed as one.
     pub group_batches: usize,
+    /// Bytes of each worker's arena.
+    pub arena_bytes: usize,
+    /// RocksDB's buffers.
+    pub store: StoreBuffers,
     /// Most anonymous resident memory, in bytes. File pages come on top, but only as many as the groups in flight.
     pub anonymous_bytes: u64,
     /// Most resident pages of layer files that the job itself holds, in bytes.
     pub file_bytes: u64,
+    /// What all this has to fit into, and what says so; none if there is no limit.
+    pub budget: Option<Limit>,
 }
 
 impl MemoryPlan {
-    /// Plans for `threads` workers (0: one a core) and groups of `group_batches`, or fewer if `budget_bytes` (0: no limit) demands it.
+    /// Plans for a budget: the lowest of the limits and of what was asked for. Where it does not allow everything, what costs
+    /// least speed is made smaller first: RocksDB's buffers, then groups, and then there are fewer workers, unless their
+    /// number was asked for.
     ///
     /// # Errors
-    /// [`BudgetTooSmall`] if a group of one batch does not fit.
-    pub fn new(plan: &Plan, threads: usize, group_batches: usize, budget_bytes: u64) -> Result<Self, BudgetTooSmall> {
-        let threads = match threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            threads => threads,
+    /// [`BudgetTooSmall`] if the least that works does not fit.
+    pub fn new(plan: &Plan, wishes: &Wishes, limits: &Limits) -> Result<Self, BudgetTooSmall> {
+        let (fewest, most) = match wishes.threads {
+            0 => (1, std::thread::available_parallelism().map_or(1, usize::from)),
+            threads => (threads, threads),
         };
-        let batch_bytes = plan.batch_bytes() as u64;
-        let fixed_bytes = BASE_BYTES + threads as u64 * WORKER_BYTES + done_set_bytes(plan);
-        let per_group_batch = GROUPS_IN_FLIGHT * batch_bytes;
-        let affordable = match budget_bytes {
-            0 => u64::MAX,
-            budget => budget.saturating_sub(fixed_bytes) / per_group_batch,
-        };
-        if affordable == 0 {
-            return Err(BudgetTooSmall {
+        let least = Self::of(plan, wishes, fewest, 1, StoreBuffers::SMALL);
+        least.check_address_space(plan, limits)?;
+        let budget = budget(plan, fewest, wishes.memory, limits);
+        let budget_bytes = budget.as_ref().map_or(u64::MAX, |limit| limit.bytes);
+        let fits = |planned: &Self| planned.budget_bytes() <= budget_bytes;
+        let group_batches = (wishes.group_batches.max(1) as u64).min(plan.batches().count()) as usize;
+        let choices = (fewest..=most).rev().flat_map(|threads| {
+            let full = std::iter::once((group_batches, StoreBuffers::FULL));
+            let small = halvings(group_batches).map(|group_batches| (group_batches, StoreBuffers::SMALL));
+            full.chain(small)
+                .map(move |(group_batches, store)| (threads, group_batches, store))
+        });
+        let mut planned =
+            choices.map(|(threads, group_batches, store)| Self::of(plan, wishes, threads, group_batches, store));
+        match (planned.find(fits), budget) {
+            (Some(planned), budget) => Ok(Self { budget, ..planned }),
+            (None, Some(budget)) => Err(BudgetTooSmall::Memory {
                 budget_bytes,
-                needed_bytes: fixed_bytes + per_group_batch,
-                threads,
-            });
+                source_of_budget: budget.source,
+                needed_bytes: least.budget_bytes(),
+                threads: fewest,
+            }),
+            // Without a budget everything fits.
+            (None, None) => Ok(least),
         }
-        let group_batches = (group_batches.max(1) as u64)
-            .min(affordable)
-            .min(plan.batches().count());
-        Ok(Self {
+    }
+
+    fn of(plan: &Plan, wishes: &Wishes, threads: usize, group_batches: usize, store: StoreBuffers) -> Self {
+        let in_flight = GROUPS_IN_FLIGHT * group_batches as u64;
+        let fixed_bytes = BASE_BYTES
+            + threads as u64 * (WORKER_BYTES + wishes.arena_bytes as u64)
+            + store.bytes()
+            + done_set_bytes(plan);
+        Self {
             threads,
-            group_batches: group_batches as usize,
-            anonymous_bytes: fixed_bytes + group_batches * per_group_batch,
-            file_bytes: GROUPS_IN_FLIGHT * group_batches * plan.batch_stored_bytes() as u64,
-        })
+            group_batches,
+            arena_bytes: wishes.arena_bytes,
+            store,
+            anonymous_bytes: fixed_bytes + in_flight * (plan.batch_bytes() as u64 + BATCH_RECORD_BYTES),
+            file_bytes: in_flight * plan.batch_stored_bytes() as u64,
+            budget: None,
+        }
     }
 
     /// Most batches that are computed and not yet committed.
     pub fn in_flight_batches(&self) -> u64 {
         GROUPS_IN_FLIGHT * self.group_batches as u64
     }
+
+    /// The least budget that this fits into.
+    fn budget_bytes(&self) -> u64 {
+        ((self.anonymous_bytes + self.file_bytes) * 100).div_ceil(PLANNED_PERCENT)
+    }
+
+    fn check_address_space(&self, plan: &Plan, limits: &Limits) -> Result<(), BudgetTooSmall> {
+        let needed_bytes = mapped_bytes(plan, self.threads) + self.anonymous_bytes;
+        match limits.address_bytes {
+            Some(limit_bytes) if limit_bytes < needed_bytes => Err(BudgetTooSmall::AddressSpace {
+                limit_bytes,
+                needed_bytes,
+                layer_bytes: plan.layer_bytes(),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The lowest of all that bounds memory.
+fn budget(plan: &Plan, threads: usize, asked: MemoryRequest, limits: &Limits) -> Option<Limit> {
+    let asked = match asked {
+        MemoryRequest::NoLimit => return None,
+        MemoryRequest::Auto => None,
+        MemoryRequest::AtMost(bytes) => Some(Limit {
+            bytes,
+            source: LimitSource::Asked,
+        }),
+    };
+    // What is mapped leaves so much address space for memory.
+    let left = limits.address_bytes.map(|bytes| Limit {
+        bytes: bytes.saturating_sub(mapped_bytes(plan, threads)),
+        source: LimitSource::AddressSpace,
+    });
+    let all = asked.into_iter().chain(limits.lowest().cloned()).chain(left);
+    all.min_by_key(|limit| limit.bytes)
+}
+
+/// Address space that is taken, but by no memory.
+fn mapped_bytes(plan: &Plan, threads: usize) -> u64 {
+    plan.layer_bytes() + ADDRESS_BYTES_BASE + threads as u64 * ADDRESS_BYTES_WORKER
 }
 
 /// One bit a batch: at most half a megabyte, for 2^32 epochs.
 fn done_set_bytes(plan: &Plan) -> u64 {
     plan.batches().count().div_ceil(8)
 }
+
+/// A number, its half, and so on down to 1.
+fn halvings(number: usize) -> impl Iterator<Item = usize> {
+    std::iter::successors(Some(number), |&number| (number > 1).then_some(number / 2))
+}
+
+#[cfg(test)]
+#[path = "memory_tests.rs"]
+mod tests;

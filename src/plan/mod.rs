@@ -11,6 +11,6 @@ pub use crate::units::{BatchIndex, Epoch, EpochRange, KeyId, Level, NodeIndex, S
 pub use batches::Batches;
 pub use geometry::{Geometry, LevelSpan};
 pub use interval::{PlanError, stored_interval};
-pub use memory::{BudgetTooSmall, MemoryPlan};
+pub use memory::{BudgetTooSmall, MemoryPlan, MemoryRequest, PLANNED_PERCENT, StoreBuffers, Wishes};
 pub use pieces::pieces;
 pub use sizes::{LAYER_HEADER_BYTES, Plan};

@@ -2,11 +2,10 @@
 
 use rocksdb::{BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBRecoveryMode, LogLevel, Options};
 
-/// Small and fixed, whatever the lifetime: a group's records are a few kilobytes.
-const WRITE_BUFFER_BYTES: usize = 512 << 10;
-/// Of all column families together.
-pub(super) const WRITE_BUFFERS_BYTES: usize = 2 * WRITE_BUFFER_BYTES;
-pub(super) const BLOCK_CACHE_BYTES: usize = 512 << 10;
+use crate::plan::StoreBuffers;
+
+/// One is filled while another one is written to disk.
+const WRITE_BUFFERS: i32 = 2;
 const LOG_FILE_BYTES_MAX: usize = 256 << 10;
 const WAL_BYTES_MAX: u64 = 2 << 20;
 const OPEN_FILES_MAX: i32 = 64;
@@ -14,9 +13,9 @@ const OPEN_FILES_MAX: i32 = 64;
 const MANIFEST_PREALLOCATION_BYTES: usize = 64 << 10;
 
 /// How a store is created and opened.
-pub(super) fn options() -> Options {
+pub(super) fn options(buffers: StoreBuffers) -> Options {
     let mut table = BlockBasedOptions::default();
-    table.set_block_cache(&Cache::new_lru_cache(BLOCK_CACHE_BYTES));
+    table.set_block_cache(&Cache::new_lru_cache(buffers.cache_bytes));
     let mut options = Options::default();
     options.set_block_based_table_factory(&table);
     // A record that is there but damaged must be an error, never a silent roll-back to what precedes it, as the default
@@ -24,9 +23,9 @@ pub(super) fn options() -> Options {
     options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
     options.set_track_and_verify_wals_in_manifest(true);
     options.set_paranoid_checks(true);
-    options.set_write_buffer_size(WRITE_BUFFER_BYTES);
-    options.set_db_write_buffer_size(WRITE_BUFFERS_BYTES);
-    options.set_max_write_buffer_number(2);
+    options.set_write_buffer_size(buffers.write_bytes / WRITE_BUFFERS as usize);
+    options.set_db_write_buffer_size(buffers.write_bytes);
+    options.set_max_write_buffer_number(WRITE_BUFFERS);
     options.set_max_total_wal_size(WAL_BYTES_MAX);
     options.set_max_open_files(OPEN_FILES_MAX);
     options.set_manifest_preallocation_size(MANIFEST_PREALLOCATION_BYTES);

@@ -11,9 +11,10 @@ use serde::de::DeserializeOwned;
 
 use super::StateError;
 use super::history::HistoryChange;
-use super::options::{BLOCK_CACHE_BYTES, WRITE_BUFFERS_BYTES, descriptors, options};
+use super::options::{descriptors, options};
 use super::records::{self, BatchRecord, CrownRecord, ProgressRecord};
 use crate::files::{exists, is_directory, make_directory, open_each_file};
+use crate::plan::StoreBuffers;
 use crate::resources::{Registration, ResourceKind, register};
 use crate::units::{BatchIndex, Level};
 
@@ -45,7 +46,7 @@ impl Store {
     /// Creates an empty store with these column families, bound to a key. What was there before is removed.
     #[track_caller]
     pub(crate) fn create(path: &Path, column_families: &[&str], binding: &[u8; 32]) -> Result<(), StateError> {
-        let mut options = options();
+        let mut options = options(StoreBuffers::FULL);
         // First: RocksDB would remove its files behind a link as well.
         make_directory(path)?;
         attempt(REMOVAL, path, || DB::destroy(&options, path))?;
@@ -54,7 +55,7 @@ impl Store {
         make_directory(path)?;
         let families = descriptors(column_families, &options);
         let db = attempt(CREATION, path, || DB::open_cf_descriptors(&options, path, families))?;
-        let store = Self::of(db, path);
+        let store = Self::of(db, path, StoreBuffers::FULL);
         let mut batch = WriteBatch::default();
         batch.put_cf(store.family(META)?, BINDING_KEY, binding);
         store.write_synced(batch)
@@ -63,26 +64,31 @@ impl Store {
     /// Opens the store for the one process that writes, and checks that it is this key's.
     #[track_caller]
     pub(crate) fn open(path: &Path, binding: &[u8; 32]) -> Result<Self, StateError> {
-        Self::open_families(path, &existing_families(path)?, binding)
+        Self::open_families(path, &existing_families(path)?, binding, StoreBuffers::FULL)
     }
 
-    /// As [`open`](Self::open), and makes a place for the key's history unless there is one.
+    /// As [`open`](Self::open), with buffers of other sizes, and makes a place for the key's history unless there is one.
     #[track_caller]
-    pub(crate) fn open_recording(path: &Path, binding: &[u8; 32]) -> Result<Self, StateError> {
+    pub(crate) fn open_recording(path: &Path, binding: &[u8; 32], buffers: StoreBuffers) -> Result<Self, StateError> {
         let mut families = existing_families(path)?;
         if !families.iter().any(|name| name == HISTORY) {
             families.push(HISTORY.to_owned());
         }
-        Self::open_families(path, &families, binding)
+        Self::open_families(path, &families, binding, buffers)
     }
 
     #[track_caller]
-    fn open_families(path: &Path, families: &[String], binding: &[u8; 32]) -> Result<Self, StateError> {
-        let mut options = options();
+    fn open_families(
+        path: &Path,
+        families: &[String],
+        binding: &[u8; 32],
+        buffers: StoreBuffers,
+    ) -> Result<Self, StateError> {
+        let mut options = options(buffers);
         let families = descriptors(families, &options);
         options.create_missing_column_families(true);
         let db = attempt("opening", path, || DB::open_cf_descriptors(&options, path, families))?;
-        Self::bound(db, path, binding)
+        Self::bound(db, path, binding, buffers)
     }
 
     /// Opens the store for reading; sees the state of this moment. Beside a process that writes it may take files that are
@@ -90,11 +96,11 @@ impl Store {
     #[track_caller]
     pub(crate) fn open_read_only(path: &Path, binding: &[u8; 32]) -> Result<Self, StateError> {
         let families = existing_families(path)?;
-        let options = options();
+        let options = options(StoreBuffers::FULL);
         let families = descriptors(&families, &options);
         let open = || DB::open_cf_descriptors_read_only(&options, path, families, false);
         let db = attempt("opening", path, open)?;
-        Self::bound(db, path, binding)
+        Self::bound(db, path, binding, StoreBuffers::FULL)
     }
 
     /// How the job stood at its last commit, also while it is running; all zeros before the first.
@@ -119,10 +125,10 @@ impl Store {
     }
 
     #[track_caller]
-    fn of(db: DB, path: &Path) -> Self {
+    fn of(db: DB, path: &Path, buffers: StoreBuffers) -> Self {
         let path = path.to_owned();
-        let write_buffers = register(ResourceKind::Database, WRITE_BUFFERS_BYTES as u64);
-        let cache = register(ResourceKind::Cache, BLOCK_CACHE_BYTES as u64);
+        let write_buffers = register(ResourceKind::Database, buffers.write_bytes as u64);
+        let cache = register(ResourceKind::Cache, buffers.cache_bytes as u64);
         let _registrations = [write_buffers, cache];
         Self {
             db,
@@ -133,8 +139,8 @@ impl Store {
     }
 
     #[track_caller]
-    fn bound(db: DB, path: &Path, binding: &[u8; 32]) -> Result<Self, StateError> {
-        let store = Self::of(db, path);
+    fn bound(db: DB, path: &Path, binding: &[u8; 32], buffers: StoreBuffers) -> Result<Self, StateError> {
+        let store = Self::of(db, path, buffers);
         let Some(found) = store.get(META, BINDING_KEY)? else {
             return Err(StateError::Damaged {
                 path: path.to_owned(),
@@ -358,7 +364,7 @@ fn existing_families(path: &Path) -> Result<Vec<String>, StateError> {
     }
     // RocksDB takes files that it may not read for damage. They are not: what can be read tomorrow must not be moved aside.
     open_each_file(path)?;
-    attempt("opening", path, || DB::list_cf(&options(), path))
+    attempt("opening", path, || DB::list_cf(&options(StoreBuffers::FULL), path))
 }
 
 /// Makes a call to RocksDB. All come through here, so that tests can let any one of them fail, or end the process there.

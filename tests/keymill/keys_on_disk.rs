@@ -4,7 +4,7 @@ use std::path::Path;
 
 use keymill::interop::ssz::Signature;
 use keymill::keydir::Secret;
-use keymill::plan::{Epoch, Level};
+use keymill::plan::{Epoch, Level, MemoryRequest};
 use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, PathReader, Scheme, Signer};
 
 use crate::layers_on_disk::layer_files;
@@ -17,7 +17,7 @@ fn options(threads: usize, group_batches: usize) -> JobOptions {
     JobOptions {
         threads,
         group_batches,
-        memory_bytes: 0,
+        memory: MemoryRequest::NoLimit,
     }
 }
 

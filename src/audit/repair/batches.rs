@@ -8,7 +8,7 @@ use crate::audit::batches::WINDOW_BATCHES;
 use crate::audit::tree::Tree;
 use crate::keydir::KeyState;
 use crate::keygen::{
-    BatchComputer, Committer, DoneSet, History, InFlight, KeygenError, NoProgress, compute_and_commit,
+    BatchComputer, Committer, DoneSet, Governor, History, InFlight, KeygenError, NoProgress, compute_and_commit,
 };
 use crate::plan::Batches;
 use crate::state::{BatchRecord, ProgressRecord, RunCommand, RunEnd, StateError, Store};
@@ -98,7 +98,8 @@ impl Repair<'_> {
             if kept.count() == batches.count() {
                 return Ok(());
             }
-            history.note_damaged(self.store, kept.pending(batches))?;
+            kept.pending(batches).for_each(|batch| history.add_damaged(batch));
+            history.note_damaged(self.store)?;
             self.withdraw_records(kept.pending(batches))?;
             let computer = BatchComputer {
                 manifest: tree.manifest(),
@@ -110,6 +111,12 @@ impl Repair<'_> {
             let (workers, store) = (self.workers, self.store);
             let in_flight = InFlight::new(self.memory.group_batches, tree.plan().batch_bytes())?;
             let pending = history.handing_out(kept.pending(batches));
+            let governor = Governor {
+                memory: self.memory,
+                in_flight: &in_flight,
+                cancel: self.cancel,
+                progress: &NoProgress,
+            };
             let committer = Committer {
                 manifest: tree.manifest(),
                 writer: self.open_writer()?,
@@ -118,7 +125,8 @@ impl Repair<'_> {
                 history: &mut *history,
                 record: record.clone(),
             };
-            record.run_epochs = compute_and_commit(&computer, workers, &in_flight, pending, committer)?;
+            record.run_epochs =
+                governor.watch(|| compute_and_commit(&computer, workers, &in_flight, pending, committer))?;
             self.go_on()?;
             kept = self.kept_or_sound(&kept, batches)?;
         }

@@ -17,9 +17,9 @@ pub use error::RepairError;
 pub use report::{RepairReport, RestoredFile, RewrittenLevel, StoreReplaced};
 
 use super::tree::Tree;
-use crate::hash::{PrfKey, scratch_bytes};
+use crate::hash::PrfKey;
 use crate::keydir::{DirectoryLock, KeyDir, KeyState};
-use crate::keygen::{CancelHandle, DoneSet, JobOptions};
+use crate::keygen::{CancelHandle, DoneSet, JobOptions, KeygenError};
 use crate::layers::{Disk, LayerWriter, Medium};
 use crate::plan::{LevelSpan, MemoryPlan};
 use crate::state::Store;
@@ -52,9 +52,9 @@ fn repair_on(
     let manifest = key.manifest();
     let prf_key = key.prf_key()?;
     let memory = options.memory_plan(manifest.plan())?;
-    let workers = Workers::start(memory.threads, scratch_bytes(manifest.scheme()))?;
+    let workers = Workers::start(memory.threads, memory.arena_bytes)?;
     let kernel = key.kernel();
-    let (store, store_replaced) = store::open(key.paths(), manifest)?;
+    let (store, store_replaced) = store::open(key.paths(), manifest, memory.store)?;
     let files_restored = files::restore(&key, medium, &Disk::new(cancel.flag()))?;
     let layers = key.layers()?;
     let tree = Tree {
@@ -168,8 +168,8 @@ impl Repair<'_> {
 }
 
 fn proceed(cancel: &CancelHandle) -> Result<(), RepairError> {
-    match cancel.is_cancelled() {
-        true => Err(RepairError::Interrupted),
-        false => Ok(()),
-    }
+    cancel.proceed().map_err(|error| match error {
+        KeygenError::Interrupted => RepairError::Interrupted,
+        error => error.into(),
+    })
 }

@@ -8,13 +8,18 @@ use crate::files::{exists, sync_directory};
 use crate::keydir::{KeyPaths, Manifest};
 use crate::ledger::is_unused;
 use crate::migrations::COLUMN_FAMILIES;
+use crate::plan::StoreBuffers;
 use crate::state::{LedgerHead, StateError, Store};
 
 /// Opens the store if all of it can be read. A damaged one is moved aside, never deleted: it may be the only place that
 /// knows which epochs have signed.
-pub(super) fn open(paths: &KeyPaths, manifest: &Manifest) -> Result<(Store, Option<StoreReplaced>), RepairError> {
+pub(super) fn open(
+    paths: &KeyPaths,
+    manifest: &Manifest,
+    buffers: StoreBuffers,
+) -> Result<(Store, Option<StoreReplaced>), RepairError> {
     let (state, binding) = (paths.state(), &manifest.binding());
-    let opened = Store::open_recording(&state, binding).and_then(|store| store.read_through().map(|()| store));
+    let opened = Store::open_recording(&state, binding, buffers).and_then(|store| store.read_through().map(|()| store));
     let what = match opened {
         Ok(store) => return Ok((store, None)),
         Err(StateError::Damaged { message, .. }) => message,
@@ -31,7 +36,7 @@ pub(super) fn open(paths: &KeyPaths, manifest: &Manifest) -> Result<(Store, Opti
     Store::open(&draft, binding)?.commit_ledger([], &head)?;
     attempt("rename", &draft, || std::fs::rename(&draft, &state))?;
     sync_directory(paths.root())?;
-    let store = Store::open_recording(&state, binding)?;
+    let store = Store::open_recording(&state, binding, buffers)?;
     Ok((store, Some(StoreReplaced { what, moved_to })))
 }
 

@@ -129,6 +129,7 @@ fn an_interruption_of_any_call_ends_the_job_by_name_or_is_made_again_and_the_sam
 /// A request without a secret: the key draws a fresh one.
 fn run_fresh(directory: &Path) -> Result<(), KeygenError> {
     use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress};
+    use crate::plan::MemoryRequest;
     use crate::scheme::Scheme;
     use crate::units::Level;
     let defaults = KeyDefaults {
@@ -139,7 +140,7 @@ fn run_fresh(directory: &Path) -> Result<(), KeygenError> {
     let options = JobOptions {
         threads: 1,
         group_batches: 1,
-        memory_bytes: 0,
+        memory: MemoryRequest::NoLimit,
     };
     let request = KeyRequest::default();
     let job = KeygenJob::open(directory, &request, &defaults, options, CancelHandle::default())?;

@@ -20,6 +20,7 @@ use std::path::Path;
 use super::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress, Progress, Summary};
 use crate::keydir::{KeyDir, Secret};
 use crate::layers::{Disk, Medium};
+use crate::plan::MemoryRequest;
 use crate::scheme::Scheme;
 use crate::state::{BatchRecord, CrownRecord, Store};
 use crate::units::{BatchIndex, Level};
@@ -43,7 +44,7 @@ fn open(directory: &Path, medium: Box<dyn Medium>, cancel: CancelHandle) -> Resu
     let options = JobOptions {
         threads: 2,
         group_batches: 1,
-        memory_bytes: 0,
+        memory: MemoryRequest::NoLimit,
     };
     KeygenJob::open_on(medium, directory, &request, &defaults, options, cancel)
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::in_memory;
 use super::quick_kernel::Quick;
 use crate::keygen::{CancelHandle, Event, JobOptions, KeyDefaults, KeyRequest, KeygenJob, Progress};
+use crate::plan::MemoryRequest;
 use crate::scheme::Scheme;
 use crate::units::Level;
 
@@ -64,7 +65,7 @@ fn a_key_of_2_to_the_26_epochs_trimmed_to_level_8_fits_20_megabytes() {
     let options = JobOptions {
         threads: 2,
         group_batches: 256,
-        memory_bytes: 0,
+        memory: MemoryRequest::NoLimit,
     };
     let request = KeyRequest::default();
     let job = KeygenJob::open(&directory, &request, &defaults, options, CancelHandle::default()).unwrap();

@@ -1,0 +1,201 @@
+//! Keeps a job within its memory: looks at what is held, makes groups smaller when that comes near a limit, and ends the job
+//! in order before the kernel would end it without.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::KeygenError;
+use super::cancel::CancelHandle;
+use super::in_flight::InFlight;
+use super::progress::{Event, Progress};
+use crate::memory::{Limit, Usage, UsageReader};
+use crate::plan::{MemoryPlan, PLANNED_PERCENT};
+use crate::resources::{ResourceKind, THREAD_STACK_BYTES, register};
+
+const SAMPLE_INTERVAL_MS: u64 = 250;
+/// Parts of a limit that are held.
+const SHRINK_PERCENT: f64 = 85.0;
+const STOP_PERCENT: f64 = 95.0;
+const GROW_PERCENT: f64 = PLANNED_PERCENT as f64;
+/// Part of its time that some process waits for memory, up to which there is enough of it.
+const CALM_PRESSURE_PERCENT: f64 = 10.0;
+/// Two seconds and a half of calm, before as many batches again are let into memory.
+const CALM_SAMPLES: u32 = 10;
+/// Batches that are not to be in memory any more have to be committed before that can be seen.
+const SETTLING_SAMPLES: u32 = 2;
+
+/// What is held, of the limit that is nearest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Held {
+    bytes: u64,
+    limit: Limit,
+}
+
+impl Held {
+    /// Clean page cache is not held: the kernel takes it back unasked, and it fills every cgroup up to its limit.
+    fn new(budget: &Limit, usage: &Usage, unsynced_bytes: u64) -> Self {
+        let process = &usage.process;
+        let own = Self {
+            bytes: process.anonymous_bytes + process.shared_bytes + unsynced_bytes,
+            limit: budget.clone(),
+        };
+        // Of a cgroup, others may hold a part.
+        let shared = usage.shared.as_ref().map(|shared| Self {
+            bytes: shared.held_bytes,
+            limit: shared.limit.clone(),
+        });
+        match shared {
+            Some(shared) if shared.percent() > own.percent() => shared,
+            _ => own,
+        }
+    }
+
+    fn percent(&self) -> f64 {
+        100.0 * self.bytes as f64 / self.limit.bytes.max(1) as f64
+    }
+}
+
+/// What is to be done about the memory that is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Action {
+    Keep,
+    /// So many batches may be in memory.
+    Shrink(usize),
+    Grow(usize),
+    Stop,
+}
+
+/// Decides from one sample after the other, and from nothing else.
+struct Policy {
+    most: usize,
+    limit: usize,
+    calm_samples: u32,
+    settling_samples: u32,
+}
+
+impl Policy {
+    /// For a job with at most so many batches in memory.
+    fn new(most: usize) -> Self {
+        Self {
+            most,
+            limit: most,
+            calm_samples: 0,
+            settling_samples: 0,
+        }
+    }
+
+    fn decide(&mut self, held: &Held, pressure_percent: Option<f64>) -> Action {
+        let percent = held.percent();
+        self.settling_samples = self.settling_samples.saturating_sub(1);
+        let is_calm = percent < GROW_PERCENT && pressure_percent.is_none_or(|part| part < CALM_PRESSURE_PERCENT);
+        self.calm_samples = if is_calm { self.calm_samples + 1 } else { 0 };
+        if percent >= STOP_PERCENT {
+            return Action::Stop;
+        }
+        if percent >= SHRINK_PERCENT && self.limit > 1 && self.settling_samples == 0 {
+            self.limit /= 2;
+            self.settling_samples = SETTLING_SAMPLES;
+            return Action::Shrink(self.limit);
+        }
+        if self.limit < self.most && self.calm_samples >= CALM_SAMPLES {
+            self.limit = (2 * self.limit).min(self.most);
+            self.calm_samples = 0;
+            return Action::Grow(self.limit);
+        }
+        Action::Keep
+    }
+}
+
+/// Watches over the memory of a job, or of a repair.
+pub(crate) struct Governor<'a> {
+    pub(crate) memory: &'a MemoryPlan,
+    pub(crate) in_flight: &'a InFlight,
+    pub(crate) cancel: &'a CancelHandle,
+    pub(crate) progress: &'a dyn Progress,
+}
+
+impl Governor<'_> {
+    /// Watches while `operation` computes and commits batches.
+    pub(crate) fn watch<T>(&self, operation: impl FnOnce() -> T) -> T {
+        let Some(budget) = &self.memory.budget else {
+            return operation();
+        };
+        let ended = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let thread = register(ResourceKind::Thread, THREAD_STACK_BYTES);
+            let ended = &ended;
+            let governor = scope.spawn(move || {
+                let _thread = thread;
+                self.govern(budget, ended);
+            });
+            // Also after a panic of the operation: the scope would wait for ever.
+            let _end = WhenDropped(|| {
+                ended.store(true, Ordering::Relaxed);
+                governor.thread().unpark();
+            });
+            operation()
+        })
+    }
+
+    fn govern(&self, budget: &Limit, ended: &AtomicBool) {
+        let reader = UsageReader::default();
+        let mut policy = Policy::new(self.in_flight.batches_max());
+        while !ended.load(Ordering::Relaxed) {
+            let usage = reader.read();
+            let held = Held::new(budget, &usage, self.in_flight.unsynced_bytes());
+            let before = policy.limit;
+            match policy.decide(&held, usage.pressure_percent) {
+                Action::Keep => {}
+                Action::Shrink(limit) => {
+                    self.in_flight.limit_to(limit);
+                    tracing::warn!(
+                        "memory becomes short: {}; batches in memory: {limit} instead of {before}",
+                        sentence(&held)
+                    );
+                }
+                Action::Grow(limit) => {
+                    self.in_flight.limit_to(limit);
+                    tracing::info!(
+                        "memory is free again: {}; batches in memory: {limit} instead of {before}",
+                        sentence(&held)
+                    );
+                }
+                Action::Stop => {
+                    self.cancel.cancel_because(KeygenError::MemoryShort {
+                        held_bytes: held.bytes,
+                        limit_bytes: held.limit.bytes,
+                        source_of_limit: held.limit.source,
+                    });
+                    return;
+                }
+            }
+            self.progress.event(Event::Governed {
+                held_bytes: held.bytes,
+                limit_bytes: held.limit.bytes,
+                batches_in_flight_max: self.in_flight.batches() as u64,
+            });
+            std::thread::park_timeout(Duration::from_millis(SAMPLE_INTERVAL_MS));
+        }
+    }
+}
+
+fn sentence(held: &Held) -> String {
+    let Held { bytes, limit } = held;
+    let percent = held.percent();
+    format!(
+        "{bytes} of {} bytes ({}) are held, {percent:.0} %",
+        limit.bytes, limit.source
+    )
+}
+
+struct WhenDropped<F: Fn()>(F);
+
+impl<F: Fn()> Drop for WhenDropped<F> {
+    fn drop(&mut self) {
+        self.0();
+    }
+}
+
+#[cfg(test)]
+#[path = "governor_tests.rs"]
+mod tests;

@@ -1,0 +1,172 @@
+use std::path::PathBuf;
+
+use super::*;
+use crate::scheme::Scheme;
+
+const MIB: u64 = 1 << 20;
+
+fn plan_of(epochs: u64) -> Plan {
+    Plan::new(Scheme::by_id("leansig-p2-l32-top-v64-w8").unwrap(), 0, epochs).unwrap()
+}
+
+fn wishes(threads: usize, group_batches: usize, memory: MemoryRequest) -> Wishes {
+    Wishes {
+        threads,
+        group_batches,
+        arena_bytes: 64 << 10,
+        memory,
+    }
+}
+
+fn cgroup(bytes: u64) -> Limits {
+    Limits {
+        memory: vec![
+            Limit {
+                bytes,
+                source: LimitSource::Cgroup {
+                    directory: PathBuf::from("/sys/fs/cgroup/job"),
+                    file: "memory.max",
+                },
+            },
+            physical(),
+        ],
+        address_bytes: None,
+    }
+}
+
+fn physical() -> Limit {
+    Limit {
+        bytes: 1 << 40,
+        source: LimitSource::PhysicalMemory,
+    }
+}
+
+fn planned(threads: usize, group_batches: usize, bytes: u64) -> Result<MemoryPlan, BudgetTooSmall> {
+    let wishes = wishes(threads, group_batches, MemoryRequest::AtMost(bytes));
+    MemoryPlan::new(&plan_of(1 << 20), &wishes, &Limits::default())
+}
+
+#[test]
+fn the_budget_is_the_lowest_of_what_was_asked_for_and_what_is_allowed() {
+    let plan = plan_of(1 << 18);
+    let budget = |memory, limits: &Limits| {
+        let budget = MemoryPlan::new(&plan, &wishes(2, 8, memory), limits).unwrap().budget;
+        budget.map(|limit| (limit.bytes, limit.source))
+    };
+    let limits = cgroup(100 * MIB);
+    let of_cgroup = (100 * MIB, limits.memory[0].source.clone());
+    assert_eq!(budget(MemoryRequest::Auto, &limits), Some(of_cgroup.clone()));
+    assert_eq!(budget(MemoryRequest::AtMost(200 * MIB), &limits), Some(of_cgroup));
+    let asked = (50 * MIB, LimitSource::Asked);
+    assert_eq!(budget(MemoryRequest::AtMost(50 * MIB), &limits), Some(asked));
+    assert_eq!(budget(MemoryRequest::NoLimit, &limits), None);
+    assert_eq!(budget(MemoryRequest::Auto, &Limits::default()), None);
+}
+
+#[test]
+fn what_costs_least_speed_is_made_smaller_first() {
+    let all = planned(4, 64, 1 << 40).unwrap();
+    assert_eq!((all.threads, all.group_batches, all.store), (4, 64, StoreBuffers::FULL));
+    let mut before = all;
+    let mut seen = Vec::new();
+    for mib in (1..32).rev() {
+        let Ok(now) = planned(4, 64, mib * MIB) else { break };
+        assert!(now.budget_bytes() <= mib * MIB, "{now:?}");
+        assert!(now.group_batches <= before.group_batches, "{now:?}");
+        seen.push((now.store == StoreBuffers::FULL, now.group_batches));
+        before = now;
+    }
+    seen.dedup();
+    let expected = [
+        (true, 64),
+        (false, 64),
+        (false, 32),
+        (false, 16),
+        (false, 8),
+        (false, 4),
+        (false, 2),
+        (false, 1),
+    ];
+    // Steps of a mebibyte pass over some of the last ones.
+    assert!(seen.iter().all(|choice| expected.contains(choice)), "{seen:?}");
+    assert!(
+        seen.is_sorted_by_key(|choice| expected.iter().position(|step| step == choice)),
+        "{seen:?}"
+    );
+    assert!(seen.len() >= 4 && seen.contains(&(false, 32)), "{seen:?}");
+}
+
+#[test]
+fn workers_become_fewer_only_if_their_number_was_not_asked_for_and_at_the_last() {
+    let least = |threads| match planned(threads, 8, 1) {
+        Err(BudgetTooSmall::Memory { needed_bytes, .. }) => needed_bytes,
+        other => panic!("{other:?}"),
+    };
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let one = planned(0, 8, least(1)).unwrap();
+    assert_eq!((one.threads, one.group_batches, one.store), (1, 1, StoreBuffers::SMALL));
+    assert_eq!(planned(0, 8, least(cores)).unwrap().threads, cores);
+    assert_eq!(planned(0, 8, 1 << 40).unwrap().threads, cores);
+    if cores > 1 {
+        assert_eq!(planned(0, 8, least(cores) - 1).unwrap().threads, cores - 1);
+        assert!(planned(cores, 8, least(cores) - 1).is_err());
+    }
+    assert!(planned(0, 8, least(1) - 1).is_err());
+}
+
+#[test]
+fn too_small_a_budget_names_both_figures_and_where_it_comes_from() {
+    let error = planned(3, 8, 1000).unwrap_err().to_string();
+    assert!(
+        error.starts_with("a memory budget of 1000 bytes (--memory) is too small: "),
+        "{error}"
+    );
+    assert!(
+        error.contains("3 threads") && error.ends_with("raise --memory or lower --threads"),
+        "{error}"
+    );
+    let auto = wishes(1, 8, MemoryRequest::Auto);
+    let error = MemoryPlan::new(&plan_of(1 << 18), &auto, &cgroup(4 * MIB))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("4194304 bytes (cgroup '/sys/fs/cgroup/job', memory.max)"),
+        "{error}"
+    );
+    assert!(error.ends_with("raise the limit of the cgroup"), "{error}");
+}
+
+#[test]
+fn layer_files_that_do_not_fit_into_the_address_space_are_refused_whatever_the_budget() {
+    let plan = plan_of(1 << 26);
+    let limits = |bytes| Limits {
+        address_bytes: Some(bytes),
+        ..Limits::default()
+    };
+    for memory in [
+        MemoryRequest::Auto,
+        MemoryRequest::NoLimit,
+        MemoryRequest::AtMost(1 << 40),
+    ] {
+        let error = MemoryPlan::new(&plan, &wishes(2, 8, memory), &limits(1 << 32)).unwrap_err();
+        let BudgetTooSmall::AddressSpace {
+            limit_bytes,
+            needed_bytes,
+            layer_bytes,
+        } = error
+        else {
+            panic!("{error}");
+        };
+        assert_eq!((limit_bytes, layer_bytes), (1 << 32, plan.layer_bytes()));
+        assert!(needed_bytes > layer_bytes);
+    }
+    // What the files leave is the budget.
+    let left = MemoryPlan::new(
+        &plan,
+        &wishes(2, 8, MemoryRequest::Auto),
+        &limits(plan.layer_bytes() + 600 * MIB),
+    );
+    let budget = left.unwrap().budget.unwrap();
+    assert_eq!(budget.source, LimitSource::AddressSpace);
+    assert!((64 * MIB..88 * MIB).contains(&budget.bytes), "{budget:?}");
+}
