@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use keymill::audit::check;
 use keymill::interop::ssz::PublicKey;
 use keymill::memory::ProcessMemory;
-use keymill::plan::{Epoch, Level};
+use keymill::plan::{Epoch, Level, MemoryRequest};
 use keymill::resources::ResourceKind;
 use keymill::resources::report::MemoryReport;
 use keymill::resources::trace::Trace;
@@ -82,7 +82,7 @@ fn live(directory: &Path) -> Result<(), Box<dyn Error>> {
     let options = JobOptions {
         threads: 2,
         group_batches: 8,
-        memory_bytes: 0,
+        memory: MemoryRequest::NoLimit,
     };
     // With a secret of its own the key has signed nothing, and may sign.
     let request = KeyRequest::default();
@@ -99,7 +99,7 @@ fn live(directory: &Path) -> Result<(), Box<dyn Error>> {
     let signature = signer.sign(epoch, &[7; 32])?.to_ssz(scheme);
     drop(signer);
     verify(scheme, &public_key, SIGNED_EPOCH, &[7; 32], &signature)?;
-    let found = check(directory, true)?;
+    let found = check(directory, true, 0)?;
     if !found.damage.is_empty() {
         return Err(format!("the key is damaged: {:?}", found.damage).into());
     }

@@ -196,10 +196,8 @@ impl Tree<'_> {
                 let found = found.map(|(batch, record)| self.batch(*batch, record.as_ref()));
                 found.collect::<Result<Vec<_>, _>>()
             })?;
-            found
-                .into_iter()
-                .flat_map(|found| found.damage)
-                .for_each(|damage| report.add(damage));
+            let damage = found.into_iter().flat_map(|found| found.damage);
+            damage.for_each(|damage| report.add(damage));
             report.batches_checked += window.len() as u64;
         }
         let Some(store) = store else {

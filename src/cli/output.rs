@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicBool;
 
 use clap::{Args, ValueEnum};
 use keymill::failure::advice;
+use keymill::resources::{ResourceKind, register};
 use serde::Serialize;
 use signal_hook::consts::SIGXFSZ;
 use tempfile::Builder;
@@ -101,6 +102,8 @@ fn write_noting(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
+    // A stream of paths can hold it for hours.
+    let _registration = register(ResourceKind::File, 0);
     let mut writer = Noting {
         writer: BufWriter::new(file),
         error: None,

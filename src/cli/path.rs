@@ -105,7 +105,7 @@ mod tests {
         let options = JobOptions {
             threads: 1,
             group_batches: 1,
-            memory_bytes: 0,
+            memory: keymill::plan::MemoryRequest::NoLimit,
         };
         let cancel = CancelHandle::default();
         let job = KeygenJob::open(&directory, &KeyRequest::default(), &defaults, options, cancel).unwrap();

@@ -68,7 +68,7 @@ impl Committer<'_> {
         self.record.batches_done += records.len() as u64;
         self.record.run_epochs += epochs;
         self.record.committed_unix_ms = unix_ms();
-        let history = self.history.note(self.store, &self.record);
+        let history = self.history.note(self.store, &self.record, in_flight.batches());
         self.store.commit_batches_recording(records, &self.record, history)?;
         touched.release(self.writer)?;
         self.progress.event(Event::Committed { epochs });

@@ -15,13 +15,23 @@ use crate::time::unix_ms;
 use crate::units::BatchIndex;
 
 /// Most samples of a key over its whole life. When there are as many, every second one goes.
-const SAMPLES_MAX: usize = 1024;
+pub(super) const SAMPLES_MAX: usize = 1024;
 /// Most runs that are told apart. The first and the last sample of each is kept, so this is well below the half.
-const RUNS_MAX: usize = 256;
+pub(super) const RUNS_MAX: usize = 256;
 /// Least time between two samples of a new key. A job of a second has a few of them, and one of a week no more than fit.
-const INTERVAL_MS: u64 = 250;
+pub(super) const INTERVAL_MS: u64 = 250;
 /// No batch has been begun.
 const NONE: u64 = u64::MAX;
+
+impl From<&KeygenError> for RunEnd {
+    fn from(error: &KeygenError) -> Self {
+        match error {
+            KeygenError::Interrupted => Self::Interrupted,
+            KeygenError::MemoryShort { .. } => Self::OutOfBudget,
+            _ => Self::Failed,
+        }
+    }
+}
 
 /// A sample that stands in the store: enough of it to decide whether it stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +50,10 @@ pub(crate) struct History {
     samples: Vec<Kept>,
     redone: Marks,
     damaged: Marks,
-    damaged_changed: bool,
     /// What the last job had begun that did not end in order.
     begun_by_crashed: Option<u64>,
     begun: Arc<AtomicU64>,
     budget_bytes: u64,
-    in_flight_batches: u64,
     written_before: u64,
     /// What is to be written; kept for its room.
     changes: Vec<HistoryChange>,
@@ -98,10 +106,8 @@ impl History {
             samples: samples.into_iter().zip(numbers).map(kept).collect(),
             redone,
             damaged,
-            damaged_changed: false,
             begun: Arc::new(AtomicU64::new(NONE)),
-            budget_bytes: memory.anonymous_bytes,
-            in_flight_batches: memory.in_flight_batches(),
+            budget_bytes: memory.budget.as_ref().map_or(0, |limit| limit.bytes),
             written_before: run.written_bytes,
             run,
             runs,
@@ -121,14 +127,15 @@ impl History {
         batches.inspect(move |batch| begun.store(batch.0, Ordering::Relaxed))
     }
 
-    /// Adds a batch that did not match.
-    pub(crate) fn add_damaged(&mut self, batch: BatchIndex) {
-        self.damaged_changed |= self.damaged.insert(batch);
-    }
-
-    /// Notes the batches that were added.
-    pub(crate) fn note_damaged(&mut self, store: &Store) -> Result<(), StateError> {
-        if std::mem::take(&mut self.damaged_changed) {
+    /// Notes batches that did not match, before they lose their records.
+    pub(crate) fn note_damaged(
+        &mut self,
+        store: &Store,
+        batches: impl Iterator<Item = BatchIndex>,
+    ) -> Result<(), StateError> {
+        let mut changed = false;
+        batches.for_each(|batch| changed |= self.damaged.insert(batch));
+        if changed {
             self.changes.push(HistoryChange::Damaged(self.damaged.clone()));
             self.write(store)?;
         }
@@ -156,7 +163,12 @@ impl History {
     }
 
     /// What a commit is to write beside its records.
-    pub(crate) fn note(&mut self, store: &Store, progress: &ProgressRecord) -> &[HistoryChange] {
+    pub(crate) fn note(
+        &mut self,
+        store: &Store,
+        progress: &ProgressRecord,
+        in_flight_batches: usize,
+    ) -> &[HistoryChange] {
         self.changes.clear();
         // Where there is no /proc, nothing is known.
         let memory = ProcessMemory::read().unwrap_or_default();
@@ -172,7 +184,7 @@ impl History {
             anonymous_bytes: memory.anonymous_bytes,
             file_bytes: memory.file_bytes,
             budget_bytes: self.budget_bytes,
-            in_flight_batches: self.in_flight_batches,
+            in_flight_batches: in_flight_batches as u64,
             written_bytes: self.run.written_bytes,
         };
         if self.samples.last().is_none_or(|last| last.run != self.run.number) {
@@ -197,17 +209,10 @@ impl History {
         self.write(store)
     }
 
-    /// Notes how the run ended, as well as that is still possible: what ended it is told already.
-    pub(crate) fn end_early(&mut self, store: &Store, error: &KeygenError) {
-        let end = match error {
-            KeygenError::Interrupted => RunEnd::Interrupted,
-            KeygenError::MemoryShort { .. } => RunEnd::OutOfBudget,
-            // RocksDB takes no more writes after one that failed.
-            KeygenError::State(_) => return,
-            _ => RunEnd::Failed,
-        };
+    /// Notes how the run ended, if that is still possible: what ended it is told already, and it may be the store.
+    pub(crate) fn end_early(&mut self, store: &Store, end: RunEnd) {
         if let Err(error) = self.end(store, end) {
-            tracing::warn!("how this run ended is not remembered: {error}");
+            tracing::debug!("how this run ended is not remembered: {error}");
         }
     }
 

@@ -172,7 +172,7 @@ impl KeygenJob {
         let mut history = History::begin(&store, RunCommand::Keygen, memory)?;
         let outcome = self.make(&computer, memory, &mut writer, &store, &mut history);
         if let Err(error) = &outcome {
-            history.end_early(&store, error);
+            history.end_early(&store, error.into());
         }
         outcome
     }

@@ -7,7 +7,7 @@ use super::history::History;
 use super::progress::{Event, Progress};
 use crate::layers::LayerWriter;
 use crate::plan::Plan;
-use crate::state::{BatchRecord, Store};
+use crate::state::{BatchRecord, StateError, Store};
 use crate::units::{BatchIndex, Slice};
 
 /// Compares all committed batches with their checksums, and removes the records of those that do not match. They are
@@ -22,30 +22,26 @@ pub(super) fn check_batches(
     progress: &dyn Progress,
 ) -> Result<DoneSet, KeygenError> {
     let mut done = DoneSet::none(plan.batches());
+    let mut damaged = DoneSet::none(plan.batches());
     let mut bytes = Vec::new();
-    let mut is_damaged = |batch, record| -> Result<bool, KeygenError> {
+    for entry in store.batches()? {
+        let (batch, record) = entry?;
         cancel.proceed()?;
         // A record of a batch that the key does not have cannot come from this job; the binding rules it out.
         let Some(position) = plan.batches().position(batch) else {
-            return Ok(false);
+            continue;
         };
         if matches(plan, writer, batch, &record, &mut bytes)? {
             done.insert(position);
-            return Ok(false);
+        } else {
+            tracing::warn!("batch {batch} does not match its checksums and is computed again");
+            progress.event(Event::Damaged { batch });
+            damaged.insert(position);
         }
-        tracing::warn!("batch {batch} does not match its checksums and is computed again");
-        progress.event(Event::Damaged { batch });
-        history.add_damaged(batch);
-        Ok(true)
-    };
-    let damaged = store.batches()?.filter_map(|entry| {
-        let judged = entry
-            .map_err(KeygenError::from)
-            .and_then(|(batch, record)| Ok(is_damaged(batch, record)?.then(|| Store::batch_key(batch))));
-        judged.transpose()
-    });
-    store.remove_batches(damaged)?;
-    history.note_damaged(store)?;
+    }
+    history.note_damaged(store, damaged.noted(plan.batches()))?;
+    let keys = damaged.noted(plan.batches()).map(Store::batch_key);
+    store.remove_batches(keys.map(Ok::<_, StateError>))?;
     Ok(done)
 }
 

@@ -5,7 +5,10 @@
 //! running this costs one atomic load. Under a trace both moments are written as a line, from which it
 //! can be told what was never given back.
 
+mod ids;
 pub mod report;
+#[cfg(test)]
+mod report_tests;
 pub mod trace;
 
 use std::panic::Location;

@@ -234,3 +234,114 @@ pub(crate) enum HistoryChange {
     Redone(Marks),
     Damaged(Marks),
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use rand_chacha::ChaCha12Rng;
+    use rand_chacha::rand_core::{Rng, SeedableRng};
+
+    use super::super::records::{decode, encode};
+    use super::*;
+
+    fn sound(marks: &Marks) -> bool {
+        let bytes = encode(marks).unwrap();
+        decode::<Marks>(&bytes).is_ok_and(|again| again == *marks)
+    }
+
+    #[test]
+    fn few_marks_are_exactly_the_batches_that_were_marked() {
+        for seed in 0..200 {
+            let mut random = ChaCha12Rng::seed_from_u64(seed);
+            let (mut marks, mut expected) = (Marks::default(), BTreeSet::new());
+            for _ in 0..60 {
+                let batch = random.next_u64() % 100;
+                assert_eq!(marks.insert(BatchIndex(batch)), expected.insert(batch), "seed {seed}");
+            }
+            assert!(
+                (0..101).all(|b| marks.contains(BatchIndex(b)) == expected.contains(&b)),
+                "seed {seed}: {marks:?}"
+            );
+            assert!(
+                !marks.ranges().iter().any(MarkedRange::is_approximate),
+                "seed {seed}: {marks:?}"
+            );
+            assert!(sound(&marks), "seed {seed}: {marks:?}");
+        }
+    }
+
+    #[test]
+    fn very_many_marks_take_bounded_room_and_lose_no_batch() {
+        for seed in 0..4 {
+            let mut random = ChaCha12Rng::seed_from_u64(seed);
+            let (mut marks, mut expected) = (Marks::default(), BTreeSet::new());
+            for _ in 0..20_000 {
+                let batch = random.next_u64() % (1 << 22);
+                marks.insert(BatchIndex(batch));
+                expected.insert(batch);
+                assert!(marks.ranges().len() <= 2 * RANGES_MAX, "seed {seed}");
+            }
+            assert!(
+                expected.iter().all(|batch| marks.contains(BatchIndex(*batch))),
+                "seed {seed}"
+            );
+            assert!(sound(&marks), "seed {seed}");
+            let told: u64 = marks.ranges().iter().map(|range| range.marked).sum();
+            // One that is marked again in an approximate range is counted again.
+            assert!((expected.len() as u64..=20_000).contains(&told), "seed {seed}: {told}");
+        }
+    }
+
+    #[test]
+    fn records_are_the_bytes_that_the_format_says() {
+        let run = Run {
+            number: 3,
+            runs: 1,
+            command: RunCommand::Repair,
+            started_unix_ms: 300,
+            seen_unix_ms: 301,
+            end: Some(RunEnd::OutOfBudget),
+            begun: None,
+            epochs: 5,
+            peak_bytes: 6,
+            interval_ms: 250,
+            written_bytes: 7,
+        };
+        let expected = [1, 3, 1, 1, 251, 44, 1, 251, 45, 1, 1, 2, 0, 5, 6, 250, 7];
+        assert_eq!(encode(&run).unwrap(), expected);
+        assert_eq!(decode::<Run>(&expected).unwrap(), run);
+        let sample = Sample {
+            run: 1,
+            unix_ms: 2,
+            run_epochs: 3,
+            batches_done: 4,
+            anonymous_bytes: 5,
+            file_bytes: 6,
+            budget_bytes: 7,
+            in_flight_batches: 8,
+            written_bytes: 9,
+        };
+        assert_eq!(encode(&sample).unwrap(), [1, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        let mut marks = Marks::default();
+        [7, 8, 3]
+            .into_iter()
+            .for_each(|batch| assert!(marks.insert(BatchIndex(batch))));
+        assert_eq!(encode(&marks).unwrap(), [1, 2, 3, 3, 1, 7, 8, 2]);
+    }
+
+    #[test]
+    fn marks_that_overlap_touch_or_are_empty_are_damage() {
+        for ranges in [
+            &[5, 4, 1][..],
+            &[4, 5, 0],
+            &[4, 5, 3],
+            &[1, 2, 1, 2, 3, 1],
+            &[1, 2, 1, 3, 4, 1],
+            &[7, 7, 1, 1, 1, 1],
+        ] {
+            let bytes = [&[1, (ranges.len() / 3) as u8][..], ranges].concat();
+            assert!(decode::<Marks>(&bytes).is_err(), "{ranges:?}");
+        }
+    }
+}

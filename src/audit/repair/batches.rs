@@ -7,9 +7,7 @@ use crate::arena::ArenaOverflow;
 use crate::audit::batches::WINDOW_BATCHES;
 use crate::audit::tree::Tree;
 use crate::keydir::KeyState;
-use crate::keygen::{
-    BatchComputer, Committer, DoneSet, Governor, History, InFlight, KeygenError, NoProgress, compute_and_commit,
-};
+use crate::keygen::{BatchComputer, Committer, DoneSet, Governor, History, InFlight, NoProgress, compute_and_commit};
 use crate::plan::Batches;
 use crate::state::{BatchRecord, ProgressRecord, RunCommand, RunEnd, StateError, Store};
 use crate::time::unix_ms;
@@ -76,10 +74,9 @@ impl Repair<'_> {
         let outcome = self.recompute(kept, sound, &mut history);
         match &outcome {
             Ok(()) => history.end(store, RunEnd::Finished)?,
-            Err(RepairError::Keygen(error)) => history.end_early(store, error),
-            Err(RepairError::Interrupted) => history.end_early(store, &KeygenError::Interrupted),
-            // A repair that says nothing of its end did not end in order.
-            Err(_) => {}
+            Err(RepairError::Keygen(error)) => history.end_early(store, error.into()),
+            Err(RepairError::Interrupted) => history.end_early(store, RunEnd::Interrupted),
+            Err(_) => history.end_early(store, RunEnd::Failed),
         }
         outcome
     }
@@ -98,8 +95,7 @@ impl Repair<'_> {
             if kept.count() == batches.count() {
                 return Ok(());
             }
-            kept.pending(batches).for_each(|batch| history.add_damaged(batch));
-            history.note_damaged(self.store)?;
+            history.note_damaged(self.store, kept.pending(batches))?;
             self.withdraw_records(kept.pending(batches))?;
             let computer = BatchComputer {
                 manifest: tree.manifest(),

@@ -1,7 +1,7 @@
 //! A drawing of quantities over the time worked. Lines are stretched to the width that there is; everything with letters
 //! in it is HTML beside them, so that it stays readable.
 
-use keymill::audit::KeyHistory;
+use keymill::audit::{KeyHistory, Run};
 
 use super::axis::{Scale, TimeAxis};
 use super::words::{self, escaped};
@@ -68,17 +68,7 @@ impl Chart<'_> {
             let y = self.y(*tick);
             drawing += &format!("<path class=\"grid\" d=\"M0 {y:.1}H1000\"/>");
         }
-        for (x, before, after) in self.axis.gaps(self.history) {
-            let (width, away_ms) = (self.axis.gap, after.started_unix_ms.saturating_sub(before.seen_unix_ms));
-            let title = format!(
-                "interrupted for {}: {}",
-                words::duration(away_ms),
-                words::end(before, false)
-            );
-            drawing += &format!(
-                "<rect class=\"gap\" x=\"{x:.1}\" y=\"0\" width=\"{width:.1}\" height=\"100\"><title>{title}</title></rect>"
-            );
-        }
+        drawing += &self.gaps();
         for line in &self.lines {
             drawing += &self.path(line);
         }
@@ -98,6 +88,26 @@ impl Chart<'_> {
             self.x_labels(),
             self.summary,
         )
+    }
+
+    /// The places of interruptions; where there are few, each says how long it was.
+    fn gaps(&self) -> String {
+        let (gaps, width) = (self.axis.gaps(self.history), self.axis.gap);
+        if gaps.len() > NUMBERED_MAX {
+            let place = |(x, ..): &(f64, _, _)| format!("M{x:.1} 0h{width:.1}v100h-{width:.1}z");
+            let places: String = gaps.iter().map(place).collect();
+            return format!("<path class=\"gap\" d=\"{places}\"/>");
+        }
+        let place = |(x, before, after): &(f64, &Run, &Run)| {
+            let away_ms = after.started_unix_ms.saturating_sub(before.seen_unix_ms);
+            format!(
+                "<rect class=\"gap\" x=\"{x:.1}\" y=\"0\" width=\"{width:.1}\" height=\"100\"><title>{} between runs; the \
+                 one before: {}</title></rect>",
+                words::duration(away_ms),
+                words::end(before, false)
+            )
+        };
+        gaps.iter().map(place).collect()
     }
 
     fn y(&self, quantity: f64) -> f64 {

@@ -71,17 +71,18 @@ fn facts(report: &KeyReport, axis: &TimeAxis<'_>) -> Vec<(&'static str, String, 
             "",
         ));
         facts.push(("Interruptions", grouped(interruptions(report)), ""));
-        let peak_bytes = runs.iter().map(|run| run.peak_bytes).max().unwrap_or(0);
-        facts.push(("Most resident memory", words::bytes(peak_bytes), ""));
-        facts.push(("Written to RocksDB", words::bytes(last.written_bytes), ""));
     }
     if let Some(rate) = mean_rate(report, axis) {
         facts.push(("Mean rate", format!("{} epochs a second", words::rate(rate)), ""));
     }
+    if !runs.is_empty() {
+        let peak_bytes = runs.iter().map(|run| run.peak_bytes).max().unwrap_or(0);
+        facts.push(("Peak memory", words::bytes(peak_bytes), ""));
+    }
     if let Some(last) = samples.last() {
         let most_bytes = most_of(report, |sample| sample.anonymous_bytes);
-        facts.push(("Most anonymous memory", words::bytes(most_bytes), ""));
-        facts.push(("Budget for it", words::bytes(last.budget_bytes), ""));
+        facts.push(("Peak anonymous memory", words::bytes(most_bytes), ""));
+        facts.push(("Budget for anonymous memory", words::bytes(last.budget_bytes), ""));
     }
     if let Some(writer) = &report.writer {
         facts.push(("Written by", writer.clone(), ""));

@@ -30,7 +30,7 @@ pub fn html(map: &BatchMap) -> String {
     );
     format!(
         "<figure class=\"map\" id=\"map\"><figcaption><h2>Batches</h2><p>Batches {range}, row by row. {cell}.</p></figcaption>{}<svg viewBox=\"0 0 {columns} {rows}\" style=\"max-width:{}px\" role=\"img\" \
-         aria-label=\"Map of batches\">{PATTERNS}{}{}</svg><output class=\"at\" for=\"map\">Point at a cell to see its batches.</output></figure>\n",
+         aria-label=\"Map of batches\">{PATTERNS}{}{}</svg><output class=\"at\" for=\"map\"></output></figure>\n",
         legend(map),
         18 * columns,
         cells(map, columns),

@@ -50,18 +50,14 @@ fn row(run: &Run, is_running: bool) -> String {
         ),
     };
     let cells = [
-        ("Run", number),
-        ("Command", words::command(run).to_owned()),
-        ("Began", words::moment(run.started_unix_ms)),
-        (
-            "Took",
-            words::duration(run.seen_unix_ms.saturating_sub(run.started_unix_ms)),
-        ),
-        ("Epochs", grouped(run.epochs)),
-        ("Most memory", words::bytes(run.peak_bytes)),
-        ("End", words::end(run, is_running).to_owned()),
+        number,
+        words::command(run).to_owned(),
+        words::moment(run.started_unix_ms),
+        words::duration(run.seen_unix_ms.saturating_sub(run.started_unix_ms)),
+        grouped(run.epochs),
+        words::bytes(run.peak_bytes),
+        words::end(run, is_running).to_owned(),
     ];
-    let cell = |(name, value): (&str, String)| format!("<td data-name=\"{name}\">{value}</td>");
-    let cells: String = cells.into_iter().map(cell).collect();
+    let cells: String = cells.iter().map(|cell| format!("<td>{cell}</td>")).collect();
     format!("<tr>{cells}</tr>")
 }

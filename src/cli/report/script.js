@@ -35,12 +35,13 @@
   }
   const map = document.querySelector(".map");
   const output = map.querySelector("output");
-  const summary = output.textContent;
+  const hint = "Point at a cell to see its batches.";
   const show = (event) => {
     const cell = event.target.closest(".map > svg rect");
-    output.textContent = cell ? cell.textContent : summary;
+    output.textContent = cell ? cell.textContent : hint;
   };
   map.addEventListener("pointermove", show);
   map.addEventListener("pointerdown", show);
-  map.addEventListener("pointerleave", () => { output.textContent = summary; });
+  map.addEventListener("pointerleave", () => { output.textContent = hint; });
+  output.textContent = hint;
 })();

@@ -184,7 +184,8 @@ fn a_history_that_makes_no_sense_is_drawn_within_its_frame() {
         let report = small(history);
         let page = page::html(&report);
         assert!(!page.contains("NaN") && !page.contains("inf"), "{page}");
-        for coordinates in page.split(" d=\"M").skip(1) {
+        for coordinates in page.split("<path class=\"line").skip(1) {
+            let coordinates = coordinates.split(" d=\"M").nth(1).unwrap_or("\"");
             let path = coordinates.split('"').next().unwrap();
             let numbers = path
                 .split(|c: char| c.is_ascii_alphabetic() || c == ' ')
@@ -245,9 +246,12 @@ fn runs_stand_side_by_side_with_what_lies_between_them_left_out() {
         [(0, 1), (1, 2)]
     );
     let page = page::html(&small(history));
-    assert!(page.contains("interrupted for 1 h 00 min: killed"), "{page}");
     assert!(
-        page.contains("interrupted for 1 h 00 min: stopped by a signal"),
+        page.contains("1 h 00 min between runs; the one before: killed"),
+        "{page}"
+    );
+    assert!(
+        page.contains("1 h 00 min between runs; the one before: stopped by a signal"),
         "{page}"
     );
 }

@@ -7,6 +7,7 @@ mod no_stall;
 mod power_cut;
 mod power_cut_medium;
 pub(crate) mod quick_kernel;
+mod remembered;
 mod size;
 #[expect(
     clippy::duplicate_mod,
@@ -120,6 +121,7 @@ impl Undisturbed {
     #[track_caller]
     fn assert_same_but_layers(&self, directory: &Path, case: &str) {
         assert_eq!(finished(self.directory.path()), finished(directory), "{case}");
+        remembered::assert_whole(directory, case);
     }
 }
 

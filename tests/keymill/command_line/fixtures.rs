@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
+use sha3::{Digest, Sha3_256};
 
 use super::program::Place;
 use crate::vectors::{self, Key};
@@ -122,4 +123,14 @@ pub fn edit(path: &Path, from: &str, to: &str) {
 #[track_caller]
 pub fn nothing_was_made(place: &Place) {
     assert!(!place.path("key").exists(), "the key directory was made");
+}
+
+/// The manifest as it is while the directory is being created.
+pub fn set_back_to_version_0(place: &Place, directory: &str) {
+    let path = place.path(directory).join("manifest.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let body = text.split("checksum = ").next().unwrap();
+    let body = body.replacen("format_version = 2", "format_version = 0", 1);
+    let checksum = hex::encode(Sha3_256::digest(&body));
+    fs::write(&path, format!("{body}checksum = \"{checksum}\"\n")).unwrap();
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::fixtures::{LONG, MESSAGE, SEED, SMALL_GROUPS, TINY, finished_key};
+use super::fixtures::{LONG, MESSAGE, SEED, SMALL_GROUPS, TINY, finished_key, set_back_to_version_0};
 use super::program::{Outcome, Place};
 use crate::skip::skip;
 
@@ -46,11 +46,14 @@ fn every_command_gives_back_all_that_it_held() {
         "verify --scheme {TINY} --public-key {public_key} --epoch 3 --message {MESSAGE} --signature {signature}"
     );
     let keygen = format!("keygen other --scheme {LONG} --epochs 4096 --seed-file seed --threads 2 --progress none");
+    let everything = ["arena", "buffer", "cache", "database", "file", "mapping"];
     let open = ["cache", "database", "file"];
     let mapped = ["file", "mapping"];
+    place.run(&format!("keygen begun --scheme {TINY}")).exits(0);
+    set_back_to_version_0(&place, "begun");
     // The main thread is there in all of them.
     for (line, code, holds) in [
-        (keygen.as_str(), 0, &["cache", "database", "file", "mapping"][..]),
+        (keygen.as_str(), 0, &everything[..]),
         ("keygen other", 0, &[]),
         ("status key", 0, &["cache", "database"]),
         ("public-key key", 0, &[]),
@@ -67,11 +70,13 @@ fn every_command_gives_back_all_that_it_held() {
         (&verify, 0, &[]),
         (&verify.replace("--epoch 3", "--epoch 4"), 1, &[]),
         ("check key", 0, &mapped),
-        ("check key --deep", 0, &mapped),
-        ("repair key", 0, &["database", "file", "mapping"]),
+        ("check key --deep", 0, &["arena", "file", "mapping"]),
+        ("repair key", 0, &["arena", "database", "file", "mapping"]),
         ("trim key --level 2", 0, &["database", "file", "mapping"]),
         ("path key --epoch 3", 0, &["cache", "mapping"]),
-        ("migrate key", 0, &["file"]),
+        ("report key --out report.html", 0, &["cache", "database"]),
+        ("migrate key", 0, &[]),
+        ("migrate begun", 0, &open),
         ("plan", 0, &[]),
         ("schemes", 0, &[]),
         ("status nothing", 3, &[]),

@@ -18,6 +18,7 @@ mod memory_trace;
 mod outputs;
 mod privacy;
 mod repairing;
+mod reporting;
 mod secrecy;
 mod settings;
 mod signals;

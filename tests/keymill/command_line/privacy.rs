@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, Mode, mkfifoat};
 
-use super::fixtures::{LONG, MESSAGE, PARAMETER, SEED, TINY, finished_key, snapshot, unfinished_key};
+use super::fixtures::{
+    LONG, MESSAGE, PARAMETER, SEED, TINY, finished_key, set_back_to_version_0, snapshot, unfinished_key,
+};
 use super::program::{Outcome, Place};
 
 /// Another user than root.
@@ -214,17 +216,6 @@ fn nothing_is_written_through_a_link_to_a_directory_that_waits_where_a_key_is_ma
     }
 }
 
-/// The manifest as it is while the directory is being created.
-fn set_back_to_version_0(place: &Place) {
-    use sha3::{Digest, Sha3_256};
-    let path = place.path("key/manifest.toml");
-    let text = std::fs::read_to_string(&path).unwrap();
-    let body = text.split("checksum = ").next().unwrap();
-    let body = body.replacen("format_version = 2", "format_version = 0", 1);
-    let checksum = hex::encode(Sha3_256::digest(&body));
-    std::fs::write(&path, format!("{body}checksum = \"{checksum}\"\n")).unwrap();
-}
-
 #[test]
 fn nothing_is_written_through_a_link_when_an_interrupted_creation_is_finished() {
     // A link in the place of a file that is made anew is removed; one in the place of a directory is refused.
@@ -239,7 +230,7 @@ fn nothing_is_written_through_a_link_when_an_interrupted_creation_is_finished() 
         let place = Place::new();
         bait(&place);
         unfinished_key(&place, "2^13");
-        set_back_to_version_0(&place);
+        set_back_to_version_0(&place, "key");
         link(&place, name);
         let outcome = place.run("keygen key");
         let made_anew = name.starts_with("key/layers");
@@ -249,7 +240,7 @@ fn nothing_is_written_through_a_link_when_an_interrupted_creation_is_finished() 
     for name in ["key/layers", "key/state"] {
         let place = Place::new();
         unfinished_key(&place, "2^13");
-        set_back_to_version_0(&place);
+        set_back_to_version_0(&place, "key");
         std::fs::remove_dir_all(place.path(name)).unwrap();
         std::fs::create_dir(place.path("elsewhere")).unwrap();
         symlink(place.path("elsewhere"), place.path(name)).unwrap();
@@ -312,7 +303,7 @@ fn a_store_behind_a_link_is_neither_used_nor_removed() {
     // A creation that is finished begins with an empty store.
     let place = Place::new();
     unfinished_key(&place, "2^13");
-    set_back_to_version_0(&place);
+    set_back_to_version_0(&place, "key");
     std::fs::rename(place.path("key/state"), place.path("elsewhere")).unwrap();
     symlink(place.path("elsewhere"), place.path("key/state")).unwrap();
     let before = snapshot(&place.path("elsewhere"));
@@ -352,7 +343,7 @@ fn temporaries_of_a_process_that_was_killed_are_removed_by_repair_and_migrate() 
     for line in ["repair key", "migrate key"] {
         let place = Place::new();
         unfinished_key(&place, "2^13");
-        set_back_to_version_0(&place);
+        set_back_to_version_0(&place, "key");
         if line == "repair key" {
             place.run("migrate key").exits(0);
         }
