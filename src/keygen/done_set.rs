@@ -1,4 +1,4 @@
-//! Which batches are done: a bit each, so that memory hardly depends on the lifetime.
+//! Which batches are done, or are something else: a bit each, so that memory hardly depends on the lifetime.
 
 use crate::plan::Batches;
 use crate::units::BatchIndex;
@@ -29,9 +29,17 @@ impl DoneSet {
         self.done
     }
 
+    pub(crate) fn noted<'a>(&'a self, batches: &Batches) -> impl Iterator<Item = BatchIndex> + use<'a> {
+        let all = batches.all().enumerate();
+        all.filter(|(position, _)| self.has(*position)).map(|(_, batch)| batch)
+    }
+
     pub(crate) fn pending<'a>(&'a self, batches: &Batches) -> impl Iterator<Item = BatchIndex> + use<'a> {
         let all = batches.all().enumerate();
-        all.filter(|(position, _)| self.words[position / 64] >> (position % 64) & 1 == 0)
-            .map(|(_, batch)| batch)
+        all.filter(|(position, _)| !self.has(*position)).map(|(_, batch)| batch)
+    }
+
+    fn has(&self, position: usize) -> bool {
+        self.words[position / 64] >> (position % 64) & 1 == 1
     }
 }
