@@ -17,7 +17,9 @@ use crate::resources::report::{Count, MemoryReport};
 use crate::scheme::Scheme;
 use crate::signing::verify;
 #[cfg(feature = "records")]
-use crate::state::{BatchRecord, CrownRecord, LedgerHead, LedgerRecord, Marks, ProgressRecord, Run, Sample, reencoded};
+use crate::state::{
+    ArenaRecord, BatchRecord, CrownRecord, LedgerHead, LedgerRecord, Marks, ProgressRecord, Run, Sample, reencoded,
+};
 use crate::units::{KeyId, Level};
 
 /// Takes any bytes; an error says which promise was broken.
@@ -37,6 +39,8 @@ pub const ENTRIES: &[(&str, Entry)] = &[
     ("progress_record", |bytes| {
         record(reencoded::<ProgressRecord>(bytes), bytes)
     }),
+    #[cfg(feature = "records")]
+    ("arena_record", |bytes| record(reencoded::<ArenaRecord>(bytes), bytes)),
     #[cfg(feature = "records")]
     ("ledger_record", |bytes| record(reencoded::<LedgerRecord>(bytes), bytes)),
     #[cfg(feature = "records")]

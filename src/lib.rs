@@ -87,6 +87,10 @@ pub mod time;
 #[cfg(feature = "keygen")]
 pub mod trim;
 mod units;
+#[cfg_attr(
+    not(feature = "keygen"),
+    expect(dead_code, reason = "the side that writes belongs to the job")
+)]
 mod workers;
 
 pub use keydir::{KeyDir, KeyDirError, Manifest};
@@ -105,4 +109,4 @@ pub use signing::{
     AuthenticationPath, Claim, PathReader, PathStream, Rejection, SigningError, Verifier, verify, verify_batch,
 };
 #[cfg(feature = "keygen")]
-pub use state::{ProgressRecord, StateError};
+pub use state::{ArenaRecord, ProgressRecord, StateError};

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use rayon::{ThreadBuilder, ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 use crate::arena::Arena;
-use crate::resources::{ResourceKind, THREAD_STACK_BYTES, register};
+use crate::resources::{Registration, ResourceKind, THREAD_STACK_BYTES, register};
 
 /// The worker threads could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -95,26 +95,24 @@ impl Workers {
 
 /// The pool's threads. Rayon does not wait for them.
 #[derive(Debug)]
-struct Threads(Vec<JoinHandle<()>>);
+struct Threads(Vec<(JoinHandle<()>, Registration)>);
 
 impl Threads {
     fn spawn(&mut self, worker: ThreadBuilder) -> io::Result<()> {
         let name = format!("keymill-{}", worker.index());
         let registration = register(ResourceKind::Thread, THREAD_STACK_BYTES);
-        let thread = std::thread::Builder::new().name(name).spawn(move || {
-            let _registration = registration;
-            worker.run();
-        })?;
-        self.0.push(thread);
+        let thread = std::thread::Builder::new().name(name).spawn(|| worker.run())?;
+        self.0.push((thread, registration));
         Ok(())
     }
 }
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        for thread in self.0.drain(..) {
+        for (thread, registration) in self.0.drain(..) {
             // Rayon hands a panic on to whoever waits for the result.
             drop(thread.join());
+            drop(registration);
         }
     }
 }

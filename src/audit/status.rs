@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::failure::IoFailure;
 use crate::keydir::{KeyDir, KeyDirError, KeyState, Manifest};
-use crate::state::{ProgressRecord, StateError, Store};
+use crate::state::{ArenaRecord, ProgressRecord, StateError, Store};
 
 /// A snapshot of a key directory.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub struct KeyStatus {
     pub writer: Option<String>,
     /// The last commit.
     pub progress: ProgressRecord,
+    /// The arenas of the run that committed last, if one did.
+    pub arena: Option<ArenaRecord>,
     /// Bytes that the directory's files occupy on disk.
     pub disk_bytes: u64,
 }
@@ -42,7 +44,8 @@ pub enum StatusError {
 pub fn status(directory: &Path) -> Result<KeyStatus, StatusError> {
     let key = KeyDir::open(directory)?;
     let manifest = key.manifest().clone();
-    let progress = Store::read_progress(&key.paths().state(), &manifest.binding())?;
+    let read = |store: Store| Ok((store.progress()?, store.arena()?));
+    let (progress, arena) = Store::read_beside_a_writer(&key.paths().state(), &manifest.binding(), read)?;
     let batches_done = match manifest.state() {
         KeyState::Sealed => manifest.plan().batches().count(),
         KeyState::Generating => progress.batches_done,
@@ -52,6 +55,7 @@ pub fn status(directory: &Path) -> Result<KeyStatus, StatusError> {
         manifest,
         batches_done,
         progress,
+        arena,
         disk_bytes: occupied_bytes(directory),
     })
 }

@@ -93,18 +93,20 @@ fn report(summary: &Summary, memory: &Memory, manifest: &Manifest, arguments: &K
     let seconds = summary.elapsed.as_secs_f64();
     let rate = summary.epochs_computed as f64 / seconds;
     let public_key = hex::encode(&summary.public_key);
-    if summary.was_sealed {
-        say(format_args!(
+    match &summary.arena {
+        None => say(format_args!(
             "keymill: '{}' is already finished; nothing to do",
             arguments.directory.display()
-        ));
-    } else {
-        say(format_args!(
-            "keymill: sealed; {} epochs in {seconds:.1} s, {rate:.0} epochs a second; peak memory {}, anonymous {}",
+        )),
+        Some(arena) => say(format_args!(
+            "keymill: sealed; {} epochs in {seconds:.1} s, {rate:.0} epochs a second; peak memory {}, anonymous {}; \
+             workers' arenas filled to {} of {} bytes",
             summary.epochs_computed,
             human_bytes(memory.now.peak_bytes),
-            human_bytes(memory.anonymous_bytes_max)
-        ));
+            human_bytes(memory.anonymous_bytes_max),
+            arena.high_water_bytes,
+            arena.capacity_bytes
+        )),
     }
     if arguments.request.json {
         return print_json(&json!({
@@ -116,6 +118,8 @@ fn report(summary: &Summary, memory: &Memory, manifest: &Manifest, arguments: &K
             "elapsed_ms": summary.elapsed.as_millis() as u64,
             "peak_bytes": memory.now.peak_bytes,
             "anonymous_bytes_max": memory.anonymous_bytes_max,
+            "arena_high_water_bytes": summary.arena.map(|arena| arena.high_water_bytes),
+            "arena_capacity_bytes": summary.arena.map(|arena| arena.capacity_bytes),
         }));
     }
     print_lines([public_key])

@@ -64,6 +64,8 @@ fn as_json(status: &KeyStatus) -> serde_json::Value {
         "batches_done": status.batches_done,
         "epochs_per_second": rate(status),
         "last_commit_unix_ms": status.progress.committed_unix_ms,
+        "arena_high_water_bytes": status.arena.map(|arena| arena.high_water_bytes),
+        "arena_capacity_bytes": status.arena.map(|arena| arena.capacity_bytes),
         "disk_bytes": status.disk_bytes,
         "writer": status.writer,
         "public_key": status.manifest.public_key().map(hex::encode),

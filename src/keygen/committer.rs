@@ -6,9 +6,10 @@ use super::in_flight::{InFlight, Place};
 use super::progress::{Event, Progress};
 use crate::keydir::Manifest;
 use crate::layers::{LayerWriter, Touched};
-use crate::state::{BatchRecord, ProgressRecord, Store};
+use crate::state::{ArenaRecord, BatchRecord, ProgressRecord, Store};
 use crate::time::unix_ms;
 use crate::units::BatchIndex;
+use crate::workers::Workers;
 
 /// Commits what the workers have computed. Any error here ends the job: a sync that failed once may seem to succeed when
 /// it is repeated, although the data is gone (docs/DURABILITY.md).
@@ -19,6 +20,7 @@ pub(crate) struct Committer<'a> {
     pub(crate) progress: &'a dyn Progress,
     pub(crate) history: &'a mut History,
     pub(crate) record: ProgressRecord,
+    pub(crate) workers: &'a Workers,
 }
 
 impl Committer<'_> {
@@ -69,10 +71,20 @@ impl Committer<'_> {
         self.record.run_epochs += epochs;
         self.record.committed_unix_ms = unix_ms();
         let history = self.history.note(self.store, &self.record, in_flight.batches());
-        self.store.commit_batches_recording(records, &self.record, history)?;
+        let arena = arena_record(self.workers);
+        self.store
+            .commit_batches_recording(records, &self.record, Some(&arena), history)?;
         touched.release(self.writer)?;
         self.progress.event(Event::Committed { epochs });
         Ok(())
+    }
+}
+
+/// How full the arenas of these workers were.
+pub(super) fn arena_record(workers: &Workers) -> ArenaRecord {
+    ArenaRecord {
+        high_water_bytes: workers.arena_high_water_bytes() as u64,
+        capacity_bytes: workers.arena_capacity_bytes() as u64,
     }
 }
 

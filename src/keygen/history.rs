@@ -85,6 +85,9 @@ impl History {
             run: sample.run,
             unix_ms: sample.unix_ms,
         };
+        // All the room that they ever take, so that a commit allocates nothing.
+        let mut kept_samples = Vec::with_capacity(samples.len().max(SAMPLES_MAX));
+        kept_samples.extend(samples.into_iter().zip(numbers).map(kept));
         let last = runs.last();
         let run = Run {
             number: last.map_or(0, |last| last.number.saturating_add(last.runs)),
@@ -103,7 +106,7 @@ impl History {
         let crashed = job_before.filter(|run| matches!(run.end, None | Some(RunEnd::Failed)));
         let mut history = Self {
             begun_by_crashed: crashed.and_then(|run| run.begun),
-            samples: samples.into_iter().zip(numbers).map(kept).collect(),
+            samples: kept_samples,
             redone,
             damaged,
             begun: Arc::new(AtomicU64::new(NONE)),

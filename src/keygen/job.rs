@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::batch::BatchComputer;
 use super::cancel::CancelHandle;
-use super::committer::Committer;
+use super::committer::{Committer, arena_record};
 use super::governor::Governor;
 use super::history::History;
 use super::in_flight::InFlight;
@@ -19,7 +19,7 @@ use crate::keydir::{KeyDir, Manifest};
 use crate::layers::{Disk, LayerWriter, Medium};
 use crate::memory::Limits;
 use crate::plan::{BudgetTooSmall, MemoryPlan, MemoryRequest, Plan, Wishes};
-use crate::state::{ProgressRecord, RunCommand, RunEnd, Store};
+use crate::state::{ArenaRecord, ProgressRecord, RunCommand, RunEnd, Store};
 use crate::time::unix_ms;
 use crate::workers::Workers;
 
@@ -62,6 +62,8 @@ pub struct Summary {
     pub epochs_computed: u64,
     /// Time that this job took, from opening to sealing.
     pub elapsed: Duration,
+    /// How full the workers' arenas were; none if the key was sealed before.
+    pub arena: Option<ArenaRecord>,
     /// The public key: root, then parameter.
     pub public_key: Vec<u8>,
 }
@@ -191,7 +193,7 @@ impl KeygenJob {
             progress,
             ..
         } = *computer;
-        let epochs_computed = self.generate(computer, memory, writer, store, history)?;
+        let (epochs_computed, arena) = self.generate(computer, memory, writer, store, history)?;
         progress.event(Event::Phase(Phase::Folding));
         let root = crown::fold(manifest, kernel, writer, store, &self.cancel)?;
         progress.event(Event::Phase(Phase::Sealing));
@@ -199,10 +201,11 @@ impl KeygenJob {
         history.end(store, RunEnd::Finished)?;
         store.compact()?;
         let sealed = self.seal(root)?;
-        Ok(self.summary(&sealed, Some(epochs_computed)))
+        Ok(self.summary(&sealed, Some((epochs_computed, arena))))
     }
 
-    /// Checks and generates until every batch is on disk and matches its record. Returns the epochs that were computed.
+    /// Checks and generates until every batch is on disk and matches its record. Returns the epochs that were computed,
+    /// and how full the arenas were.
     fn generate(
         &self,
         computer: &BatchComputer<'_>,
@@ -210,7 +213,7 @@ impl KeygenJob {
         writer: &mut LayerWriter,
         store: &Store,
         history: &mut History,
-    ) -> Result<u64, KeygenError> {
+    ) -> Result<(u64, ArenaRecord), KeygenError> {
         let plan = computer.manifest.plan();
         let workers = Workers::start(memory.threads, memory.arena_bytes)?;
         let in_flight = InFlight::new(memory.group_batches, plan.batch_bytes())?;
@@ -226,7 +229,7 @@ impl KeygenJob {
             progress.event(Event::Phase(Phase::Checking));
             let done = recovery::check_batches(plan, writer, store, history, &self.cancel, progress)?;
             if done.count() == plan.batches().count() {
-                return Ok(record.run_epochs);
+                return Ok((record.run_epochs, arena_record(&workers)));
             }
             history.note_redone(store, done.pending(plan.batches()))?;
             progress.event(Event::Phase(Phase::Generating));
@@ -250,6 +253,7 @@ impl KeygenJob {
                 progress,
                 history: &mut *history,
                 record: record.clone(),
+                workers: &workers,
             };
             record.run_epochs = governor.watch(|| pipeline::run(computer, &workers, &in_flight, pending, committer))?;
             self.cancel.proceed()?;
@@ -274,11 +278,12 @@ impl KeygenJob {
         Ok(sealed)
     }
 
-    /// What was done: `epochs_computed` is none for a key that was sealed before.
-    fn summary(&self, manifest: &Manifest, epochs_computed: Option<u64>) -> Summary {
+    /// What was done: `computed` is none for a key that was sealed before.
+    fn summary(&self, manifest: &Manifest, computed: Option<(u64, ArenaRecord)>) -> Summary {
         Summary {
-            was_sealed: epochs_computed.is_none(),
-            epochs_computed: epochs_computed.unwrap_or_default(),
+            was_sealed: computed.is_none(),
+            epochs_computed: computed.map_or(0, |(epochs, _)| epochs),
+            arena: computed.map(|(_, arena)| arena),
             elapsed: self.opened.elapsed(),
             public_key: manifest.public_key().unwrap_or_default(),
         }

@@ -31,16 +31,15 @@ pub(crate) fn run(
     });
     std::thread::scope(|scope| {
         let thread = register(ResourceKind::Thread, THREAD_STACK_BYTES);
-        let committer = scope.spawn(|| {
-            let _thread = thread;
-            committer.commit_all(in_flight)
-        });
+        let committer = scope.spawn(|| committer.commit_all(in_flight));
         let computed: Result<(), ArenaOverflow> = {
             let _finish = in_flight.finish_when_dropped();
             let each = workers.on_each(|| compute(computer, workers, in_flight, &blocks));
             each.into_iter().collect()
         };
-        match committer.join() {
+        let committed = committer.join();
+        drop(thread);
+        match committed {
             Ok(committed) => {
                 let epochs = committed?;
                 computed?;

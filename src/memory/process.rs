@@ -1,10 +1,14 @@
 //! Memory of this process.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use crate::failure::{IoFailure, attempt};
 
 const STATUS: &str = "/proc/self/status";
+/// It has about 1.5 KiB.
+const STATUS_BYTES_MAX: usize = 8 << 10;
 
 /// Memory of this process, in bytes, as /proc/self/status has it (proc_pid_status(5)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,14 +34,19 @@ impl ProcessMemory {
     /// [`IoFailure`] if there is no /proc.
     pub fn read() -> Result<Self, IoFailure> {
         let path = Path::new(STATUS);
-        Ok(Self::parse(&attempt("read", path, || std::fs::read_to_string(path))?))
+        // Not on the heap: a job reads it at each commit.
+        let mut text = [0; STATUS_BYTES_MAX];
+        let length = attempt("read", path, || read_all(&mut File::open(path)?, &mut text))?;
+        Ok(Self::parse(&text[..length]))
     }
 
     /// Zero for what the text does not say.
-    fn parse(status: &str) -> Self {
+    fn parse(status: &[u8]) -> Self {
         let field = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name));
-            let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+            let mut lines = status.split(|&byte| byte == b'\n');
+            let line = lines.find_map(|line| line.strip_prefix(name.as_bytes()));
+            let text = line.and_then(|line| std::str::from_utf8(line).ok());
+            let kib = text.and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok());
             kib.unwrap_or_default().saturating_mul(1024)
         };
         Self {
@@ -47,6 +56,17 @@ impl ProcessMemory {
             resident_bytes: field("VmRSS:"),
             peak_bytes: field("VmHWM:"),
             address_bytes: field("VmSize:"),
+        }
+    }
+}
+
+/// Reads until the end, or as much as there is room for.
+fn read_all(file: &mut File, bytes: &mut [u8]) -> io::Result<usize> {
+    let mut length = 0;
+    loop {
+        match file.read(&mut bytes[length..])? {
+            0 => return Ok(length),
+            more => length += more,
         }
     }
 }
@@ -68,13 +88,13 @@ mod tests {
             peak_bytes: kib(21),
             address_bytes: kib(30),
         };
-        assert_eq!(ProcessMemory::parse(text), expected);
-        assert_eq!(ProcessMemory::parse(""), ProcessMemory::default());
+        assert_eq!(ProcessMemory::parse(text.as_bytes()), expected);
+        assert_eq!(ProcessMemory::parse(b""), ProcessMemory::default());
         assert_eq!(
-            ProcessMemory::parse("VmRSS:\tmany kB\nRssAnon:"),
+            ProcessMemory::parse(b"VmRSS:\tmany kB\nRssAnon:"),
             ProcessMemory::default()
         );
-        let huge = ProcessMemory::parse("VmRSS: 18446744073709551615 kB");
+        let huge = ProcessMemory::parse(b"VmRSS: 18446744073709551615 kB");
         assert_eq!(huge.resident_bytes, u64::MAX);
     }
 

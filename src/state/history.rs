@@ -247,7 +247,7 @@ mod tests {
 
     fn sound(marks: &Marks) -> bool {
         let bytes = encode(marks).unwrap();
-        decode::<Marks>(&bytes).is_ok_and(|again| again == *marks)
+        decode::<Marks>(bytes.as_ref()).is_ok_and(|again| again == *marks)
     }
 
     #[test]
@@ -309,7 +309,7 @@ mod tests {
             written_bytes: 7,
         };
         let expected = [1, 3, 1, 1, 251, 44, 1, 251, 45, 1, 1, 2, 0, 5, 6, 250, 7];
-        assert_eq!(encode(&run).unwrap(), expected);
+        assert_eq!(encode(&run).unwrap().as_ref(), expected);
         assert_eq!(decode::<Run>(&expected).unwrap(), run);
         let sample = Sample {
             run: 1,
@@ -322,12 +322,12 @@ mod tests {
             in_flight_batches: 8,
             written_bytes: 9,
         };
-        assert_eq!(encode(&sample).unwrap(), [1, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(encode(&sample).unwrap().as_ref(), [1, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
         let mut marks = Marks::default();
         [7, 8, 3]
             .into_iter()
             .for_each(|batch| assert!(marks.insert(BatchIndex(batch))));
-        assert_eq!(encode(&marks).unwrap(), [1, 2, 3, 3, 1, 7, 8, 2]);
+        assert_eq!(encode(&marks).unwrap().as_ref(), [1, 2, 3, 3, 1, 7, 8, 2]);
     }
 
     #[test]

@@ -90,7 +90,7 @@ mod tests {
             signed_unix_ms: 5,
         };
         let expected = [&[1, 1][..], &[7; 32], &[2, b'a', b'b', 5]].concat();
-        assert_eq!(encode(&record).unwrap(), expected);
+        assert_eq!(encode(&record).unwrap().as_ref(), expected);
         assert_eq!(decode::<LedgerRecord>(&expected).unwrap(), record);
         let head = LedgerHead {
             initialised: true,
@@ -106,7 +106,7 @@ mod tests {
         let extent = [&[251, 0x2c, 0x01, 2, 1, 9][..], &[8; 32]].concat();
         let marked = [&[0, 0, 0][..], &[0; 32]].concat();
         let expected = [&[1, 1][..], &extent, &marked, &[6]].concat();
-        assert_eq!(encode(&head).unwrap(), expected);
+        assert_eq!(encode(&head).unwrap().as_ref(), expected);
         assert_eq!(decode::<LedgerHead>(&expected).unwrap(), head);
     }
 }

@@ -26,9 +26,9 @@ use crate::failure::{IoFailure, advice};
 pub(crate) use history::HistoryChange;
 pub use history::{KeyHistory, MarkedRange, Marks, Run, RunCommand, RunEnd, Sample};
 pub(crate) use ledger::{LedgerExtent, LedgerHead, LedgerRecord};
-pub use records::ProgressRecord;
 #[cfg(any(test, fuzzing))]
 pub(crate) use records::reencoded;
+pub use records::{ArenaRecord, ProgressRecord};
 pub(crate) use records::{BatchRecord, CrownRecord};
 #[cfg(feature = "keygen")]
 pub(crate) use store::Store;

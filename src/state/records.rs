@@ -5,6 +5,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use bincode::error::EncodeError;
 use serde::de::{DeserializeOwned, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -54,15 +55,49 @@ pub struct ProgressRecord {
     pub run_epochs: u64,
 }
 
+/// The scratch memory of the workers of the run that committed last. For people, as the progress is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArenaRecord {
+    /// Most bytes that were in the arena of any worker.
+    pub high_water_bytes: u64,
+    /// Bytes of each arena.
+    pub capacity_bytes: u64,
+}
+
 /// A record's bytes are not what this program writes.
 #[derive(Debug)]
 pub(crate) struct RecordDamaged;
 
-pub(crate) fn encode(record: &impl Serialize) -> Result<Vec<u8>, RecordDamaged> {
-    let mut bytes = vec![RECORD_VERSION];
-    let body = bincode::serde::encode_to_vec(record, bincode::config::standard()).map_err(|_| RecordDamaged)?;
-    bytes.extend(body);
-    Ok(bytes)
+/// No record of a commit is longer, but for those of which one is written after many: a batch record has up to eleven
+/// checksums of five bytes.
+const SHORT_BYTES_MAX: usize = 128;
+
+/// The bytes of a record, on the heap only if they are many.
+pub(crate) enum Encoded {
+    Short([u8; SHORT_BYTES_MAX], usize),
+    Long(Vec<u8>),
+}
+
+impl AsRef<[u8]> for Encoded {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Short(bytes, length) => &bytes[..*length],
+            Self::Long(bytes) => bytes,
+        }
+    }
+}
+
+pub(crate) fn encode(record: &impl Serialize) -> Result<Encoded, RecordDamaged> {
+    let config = bincode::config::standard();
+    let mut short = [RECORD_VERSION; SHORT_BYTES_MAX];
+    match bincode::serde::encode_into_slice(record, &mut short[1..], config) {
+        Ok(length) => return Ok(Encoded::Short(short, 1 + length)),
+        Err(EncodeError::UnexpectedEnd) => {}
+        Err(_) => return Err(RecordDamaged),
+    }
+    let mut long = vec![RECORD_VERSION];
+    bincode::serde::encode_into_std_write(record, &mut long, config).map_err(|_| RecordDamaged)?;
+    Ok(Encoded::Long(long))
 }
 
 /// Reads a record in the one form in which it is written: an integer that takes more bytes than it needs is damage too.
@@ -75,7 +110,7 @@ pub(crate) fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T,
     let config = bincode::config::standard().with_limit::<LENGTH_MAX>();
     let decoded = bincode::serde::decode_from_slice(body, config);
     let (record, used): (T, usize) = decoded.map_err(|_| RecordDamaged)?;
-    match used == body.len() && encode(&record)? == bytes {
+    match used == body.len() && encode(&record)?.as_ref() == bytes {
         true => Ok(record),
         false => Err(RecordDamaged),
     }
@@ -112,5 +147,42 @@ pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String,
 /// The bytes that a record which can be read is written as.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn reencoded<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Option<Vec<u8>> {
-    encode(&decode::<T>(bytes).ok()?).ok()
+    Some(encode(&decode::<T>(bytes).ok()?).ok()?.as_ref().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_of_a_commit_are_as_short_as_is_claimed_and_longer_ones_the_same_bytes_elsewhere() {
+        let batch = |checksums| BatchRecord {
+            slice_crc32: vec![u32::MAX; checksums],
+        };
+        assert!(matches!(encode(&batch(11)).unwrap(), Encoded::Short(_, 57)));
+        for checksums in 0..100 {
+            let record = batch(checksums);
+            let encoded = encode(&record).unwrap();
+            assert_eq!(encoded.as_ref().len(), 2 + 5 * checksums);
+            assert_eq!(decode::<BatchRecord>(encoded.as_ref()).unwrap(), record);
+        }
+        let progress = ProgressRecord {
+            batches_done: u64::MAX,
+            run_started_unix_ms: u64::MAX,
+            committed_unix_ms: u64::MAX,
+            run_epochs: u64::MAX,
+        };
+        assert!(matches!(encode(&progress).unwrap(), Encoded::Short(_, 37)));
+    }
+
+    #[test]
+    fn the_arena_record_is_the_bytes_that_the_format_says() {
+        let record = ArenaRecord {
+            high_water_bytes: 6784,
+            capacity_bytes: 8128,
+        };
+        let bytes = [0x01, 0xfb, 0x80, 0x1a, 0xfb, 0xc0, 0x1f];
+        assert_eq!(encode(&record).unwrap().as_ref(), bytes);
+        assert_eq!(decode::<ArenaRecord>(&bytes).unwrap(), record);
+    }
 }

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::StateError;
 use super::history::HistoryChange;
 use super::options::{descriptors, options};
-use super::records::{self, BatchRecord, CrownRecord, ProgressRecord};
+use super::records::{self, ArenaRecord, BatchRecord, CrownRecord, Encoded, ProgressRecord};
 use crate::files::{exists, is_directory, make_directory, open_each_file};
 use crate::plan::StoreBuffers;
 use crate::resources::{Registration, ResourceKind, register};
@@ -28,6 +28,7 @@ pub(super) const LEDGER: &str = "ledger";
 pub(super) const HISTORY: &str = "history";
 const BINDING_KEY: &[u8] = b"binding";
 const PROGRESS_KEY: &[u8] = b"progress";
+const ARENA_KEY: &[u8] = b"arena";
 
 /// A reader beside a writer can lose a file to a compaction between listing it and reading it.
 const READ_ATTEMPTS: u32 = 5;
@@ -103,11 +104,6 @@ impl Store {
         Self::bound(db, path, binding, StoreBuffers::FULL)
     }
 
-    /// How the job stood at its last commit, also while it is running; all zeros before the first.
-    pub(crate) fn read_progress(path: &Path, binding: &[u8; 32]) -> Result<ProgressRecord, StateError> {
-        Self::read_beside_a_writer(path, binding, |store| store.progress())
-    }
-
     /// Opens the store for reading and reads from it; again if a process that writes to it was in the way.
     pub(crate) fn read_beside_a_writer<T>(
         path: &Path,
@@ -163,14 +159,16 @@ impl Store {
         group: &[(BatchIndex, BatchRecord)],
         progress: &ProgressRecord,
     ) -> Result<(), StateError> {
-        self.commit_batches_recording(group, progress, &[])
+        self.commit_batches_recording(group, progress, None, &[])
     }
 
-    /// As [`commit_batches`](Self::commit_batches), with what the key's history is to remember of it.
+    /// As [`commit_batches`](Self::commit_batches), with what is known of the run that computed them, and with what the
+    /// key's history is to remember of it. Nothing is allocated here but by RocksDB.
     pub(crate) fn commit_batches_recording(
         &self,
         group: &[(BatchIndex, BatchRecord)],
         progress: &ProgressRecord,
+        arena: Option<&ArenaRecord>,
         history: &[HistoryChange],
     ) -> Result<(), StateError> {
         let mut batch = WriteBatch::default();
@@ -179,6 +177,9 @@ impl Store {
             batch.put_cf(batches, Self::batch_key(*index), self.encode(record)?);
         }
         batch.put_cf(self.family(META)?, PROGRESS_KEY, self.encode(progress)?);
+        if let Some(arena) = arena {
+            batch.put_cf(self.family(META)?, ARENA_KEY, self.encode(arena)?);
+        }
         self.add_history(&mut batch, history)?;
         self.write_synced(batch)
     }
@@ -289,6 +290,12 @@ impl Store {
         }
     }
 
+    /// The arenas of the run that committed last; none if that was of a version without them.
+    pub(crate) fn arena(&self) -> Result<Option<ArenaRecord>, StateError> {
+        let value = self.get(META, ARENA_KEY)?;
+        value.map(|value| self.decode(META, &value)).transpose()
+    }
+
     /// Bytes that this process has given to the store.
     pub(crate) fn written_bytes(&self) -> u64 {
         self.written_bytes.load(Ordering::Relaxed)
@@ -334,7 +341,7 @@ impl Store {
         existing_families(&self.path)?.iter().map(handle).collect()
     }
 
-    pub(super) fn encode(&self, record: &impl serde::Serialize) -> Result<Vec<u8>, StateError> {
+    pub(super) fn encode(&self, record: &impl serde::Serialize) -> Result<Encoded, StateError> {
         records::encode(record).map_err(|_| self.damaged_record("new"))
     }
 

@@ -120,6 +120,7 @@ impl Repair<'_> {
                 progress: &NoProgress,
                 history: &mut *history,
                 record: record.clone(),
+                workers,
             };
             record.run_epochs =
                 governor.watch(|| compute_and_commit(&computer, workers, &in_flight, pending, committer))?;

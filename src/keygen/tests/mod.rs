@@ -2,6 +2,7 @@
 
 mod abort_points;
 mod commit_order;
+mod ended_early;
 mod failing_calls;
 mod no_stall;
 mod power_cut;

@@ -185,6 +185,26 @@ fn plan_names_the_very_bytes_that_keygen_writes() {
 }
 
 #[test]
+fn how_full_the_arenas_were_is_told_at_the_end_and_remembered() {
+    let place = Place::new();
+    let made = place
+        .run(&format!("keygen key --scheme {LONG} --epochs 256 --json"))
+        .exits(0);
+    let (told, status) = (made.json(), place.status("key").unwrap());
+    let figures = ["arena_high_water_bytes", "arena_capacity_bytes"].map(|name| {
+        assert_eq!(told[name], status[name], "{name}");
+        told[name].as_u64().unwrap()
+    });
+    let [high_water, capacity] = figures;
+    assert!(0 < high_water && high_water <= capacity, "{figures:?}");
+    made.says(&[&format!("arenas filled to {high_water} of {capacity} bytes")]);
+    // Nothing is computed, so nothing is told; what is remembered stays.
+    let again = place.run("keygen key --json").exits(0).json();
+    assert!(again["arena_high_water_bytes"].is_null(), "{again}");
+    assert_eq!(place.status("key").unwrap()["arena_high_water_bytes"], high_water);
+}
+
+#[test]
 fn help_and_version_are_no_errors() {
     let place = Place::new();
     place.run("--version").exits(0).prints(&[env!("CARGO_PKG_VERSION")]);

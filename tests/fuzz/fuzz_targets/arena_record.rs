@@ -1,0 +1,7 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| keymill_fuzz::withstand(
+    keymill::hostile::ENTRIES,
+    "arena_record",
+    bytes
+));
