@@ -88,7 +88,7 @@ pub mod time;
 pub mod trim;
 mod units;
 #[cfg_attr(
-    not(feature = "keygen"),
+    not(any(feature = "keygen", test)),
     expect(dead_code, reason = "the side that writes belongs to the job")
 )]
 mod workers;

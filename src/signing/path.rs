@@ -90,7 +90,7 @@ impl PathReader {
     }
 
     /// The same with other hash functions.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "keygen"))]
     pub(crate) fn with_kernel(self, kernel: Box<dyn Kernel>) -> Self {
         Self { kernel, ..self }
     }

@@ -341,7 +341,7 @@ mod tests {
             &[7, 7, 1, 1, 1, 1],
         ] {
             let bytes = [&[1, (ranges.len() / 3) as u8][..], ranges].concat();
-            assert!(decode::<Marks>(&bytes).is_err(), "{ranges:?}");
+            assert!(decode::<Marks>(bytes.as_ref()).is_err(), "{ranges:?}");
         }
     }
 }

@@ -1,7 +1,8 @@
 //! A whole job allocates nothing on the heap a batch once it is under way, whatever computes its leaves.
 //!
 //! Counted is what goes through Rust's global allocator, of all threads of the job. What RocksDB allocates for itself, in
-//! C++, does not; nor do mappings. A binary of its own, since the count is of the process.
+//! C++, does not; nor do mappings. The job has no memory budget: the governor of one that has looks at files of the kernel
+//! four times a second, whatever is computed meanwhile. A binary of its own, since the count is of the process.
 
 #![expect(clippy::unwrap_used, reason = "tests say what they expect by unwrapping it")]
 
