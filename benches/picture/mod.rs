@@ -71,19 +71,20 @@ impl Picture<'_> {
         let rounds = self.values.len();
         let columns = TEXT_COLUMNS.min(rounds);
         let row_of = |value: f64| (((high - value) / (high - low)) * (TEXT_ROWS - 1) as f64).round() as usize;
-        let mut cells = vec![vec![' '; columns]; TEXT_ROWS];
-        for column in 0..columns {
+        // By column, and in it from above.
+        let mut cells = vec![[' '; TEXT_ROWS]; columns];
+        for (column, cells) in cells.iter_mut().enumerate() {
             let (first, end) = (column * rounds / columns, (column + 1) * rounds / columns);
             if first >= self.warm_up {
-                cells[row_of(self.fit.at(first))][column] = '-';
+                cells[row_of(self.fit.at(first))] = '-';
             }
             let mean = self.values[first..end].iter().sum::<f64>() / (end - first) as f64;
-            cells[row_of(mean)][column] = '*';
+            cells[row_of(mean)] = '*';
         }
         let mut text = format!("{} ({})\n", self.title, self.unit);
-        for (row, line) in cells.iter().enumerate() {
+        for row in 0..TEXT_ROWS {
             let value = high - (high - low) * row as f64 / (TEXT_ROWS - 1) as f64;
-            let line: String = line.iter().collect();
+            let line: String = cells.iter().map(|column| column[row]).collect();
             let _ = writeln!(text, "{value:>9.2} |{}", line.trim_end());
         }
         let _ = writeln!(text, "{:>9} +{}", "", "-".repeat(columns));
