@@ -398,7 +398,10 @@ fn classified(call: &'static str, path: &Path, error: &rocksdb::Error) -> StateE
     let missing = error.kind() == ErrorKind::IOError && message.contains("No such file or directory");
     // A store that is being made holds nothing yet that could be damaged.
     let nothing_to_lose = [REMOVAL, CREATION].contains(&call);
+    // RocksDB's words for an open(2) of CURRENT that failed: once if the next one went well, twice if not.
+    let failed_to_open = ["Direct I/O is not supported", "incompatible with filesystem"];
     let is_damage = match error.kind() {
+        _ if failed_to_open.iter().any(|words| message.contains(words)) => false,
         ErrorKind::Corruption | ErrorKind::NotFound | ErrorKind::InvalidArgument => true,
         // A file of the store that is gone does not come back by trying again.
         _ => missing,
