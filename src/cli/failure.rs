@@ -108,8 +108,14 @@ impl Coded for BudgetTooSmall {
 impl Coded for ReportError {
     fn code(&self) -> u8 {
         match self {
-            ReportError::Io(error) if error.source.kind() == ErrorKind::NotFound => USAGE,
-            ReportError::Io(error) => error.code(),
+            ReportError::Io(error) => match error.source.kind() {
+                // The name of another file mends it.
+                ErrorKind::NotFound
+                | ErrorKind::NotADirectory
+                | ErrorKind::IsADirectory
+                | ErrorKind::PermissionDenied => USAGE,
+                _ => error.code(),
+            },
             ReportError::NoTrace(_) | ReportError::Line { .. } => USAGE,
         }
     }

@@ -66,9 +66,10 @@ fn as_text(report: &MemoryReport) -> Vec<String> {
         lines.push(format!("and {unlisted} more contradictions"));
     }
     if let Some(line) = report.torn_line {
-        lines.push(format!(
-            "line {line}, the last one, is not whole: the process was killed, or still runs"
-        ));
+        lines.push(format!("line {line}, the last one, is not whole"));
+    }
+    if report.is_unended() {
+        lines.push("the process was killed, or still runs".to_owned());
     }
     lines.push(verdict(report));
     lines

@@ -13,6 +13,8 @@ use crate::failure::{IoFailure, attempt};
 
 /// Longer than any line of a trace: a place is a path within the sources.
 pub(super) const LINE_BYTES_MAX: u64 = 16 << 10;
+/// The id of the first resource of a trace.
+const FIRST_ID: u64 = 1;
 /// Flagged events that are kept; all are counted.
 const FLAGS_MAX: usize = 100;
 
@@ -22,8 +24,8 @@ pub enum ReportError {
     /// The file cannot be read.
     #[error(transparent)]
     Io(#[from] IoFailure),
-    /// No line is one of a trace.
-    #[error("'{}' is no trace of resources: no line of it begins with '@'", .0.display())]
+    /// No line is one of a trace, but perhaps the beginning of one at its end.
+    #[error("'{}' is no trace of resources: no whole line of it begins with '@'", .0.display())]
     NoTrace(PathBuf),
     /// A line has the mark of the trace and is none of its lines.
     #[error("'{}', line {number}: this is no line of a trace of resources: {message}", .path.display())]
@@ -54,6 +56,8 @@ pub struct MemoryReport {
     pub flag_count: u64,
     /// The line at the end that was not written to its end, if there is one.
     pub torn_line: Option<u64>,
+    /// Whether the trace begins with a thread that was never dropped: the program's main thread, which is dropped last.
+    pub main_thread_left: bool,
     /// Anonymous memory.
     pub anonymous: Comparison,
     /// Pages of mapped files.
@@ -211,10 +215,15 @@ impl MemoryReport {
                 }
             }
         }
-        match reading.report.events == 0 && reading.report.torn_line.is_none() {
+        match reading.report.events == 0 {
             true => Err(ReportError::NoTrace(path.to_owned())),
             false => Ok(reading.finish()),
         }
+    }
+
+    /// Whether the process was killed while it was traced, or still runs.
+    pub fn is_unended(&self) -> bool {
+        self.torn_line.is_some() || self.main_thread_left
     }
 
     /// Whether everything that came to be is gone, and each event agrees with those before it.
@@ -314,6 +323,8 @@ impl Reading {
     }
 
     fn finish(mut self) -> MemoryReport {
+        let first = self.alive.get(&FIRST_ID);
+        self.report.main_thread_left = first.is_some_and(|alive| alive.kind == ResourceKind::Thread);
         for (_, alive) in self.alive {
             let left = self.report.left.entry((alive.kind, alive.place)).or_default();
             left.count += 1;

@@ -125,7 +125,13 @@ fn a_last_line_that_is_cut_anywhere_is_told_and_the_others_are_counted() {
 
 #[test]
 fn what_is_no_trace_is_refused_and_the_line_is_named() {
-    for lines in [vec![], vec!["some text\n".to_owned()], vec![" @{}\n".to_owned()]] {
+    let torn = allocate(1, 8)[..20].to_owned();
+    for lines in [
+        vec![],
+        vec!["some text\n".to_owned()],
+        vec![" @{}\n".to_owned()],
+        vec![torn],
+    ] {
         assert!(matches!(report(&lines), Err(ReportError::NoTrace(_))), "{lines:?}");
     }
     let right = allocate(1, 8);
@@ -176,6 +182,20 @@ fn a_long_trace_takes_no_more_memory_than_a_short_one() {
     };
     let (short, long) = (peak_bytes(pairs(10)), peak_bytes(pairs(20_000)));
     assert!(long < short + 64, "{long} bytes instead of {short}");
+}
+
+#[test]
+fn a_trace_without_its_end_is_told_from_one_in_which_something_was_left() {
+    let (thread, gone) = (line("ALLOCATE", 1, "thread", 8), line("DROP", 1, "thread", 8));
+    let other = line("ALLOCATE", 2, "thread", 8);
+    for (lines, is_unended) in [
+        (vec![thread.clone()], true),
+        (vec![thread.clone(), other.clone(), gone.clone()], false),
+        (vec![thread, gone, other[..9].to_owned()], true),
+        (vec![allocate(1, 8)], false),
+    ] {
+        assert_eq!(report(&lines).unwrap().is_unended(), is_unended, "{lines:?}");
+    }
 }
 
 #[test]

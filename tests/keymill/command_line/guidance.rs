@@ -78,7 +78,8 @@ fn after<'a>(text: &'a str, word: &str) -> Vec<&'a str> {
 
 /// The flags of the job in a file of tools/deploy, as `plan` takes them.
 fn flags(text: &str, word: &str) -> String {
-    let list = after(text, word)[0].trim_matches(['[', ']']).replace(['"', ','], "");
+    let list = after(text, word)[0].replace("${KEYMILL_CPUS:-4}", "4");
+    let list = list.trim_matches(['[', ']']).replace(['"', ','], "");
     list.strip_prefix("keygen /keys/key ").unwrap().to_owned()
 }
 
@@ -100,12 +101,18 @@ fn the_containers_have_the_memory_and_the_disk_that_their_job_is_planned_with() 
         assert_eq!(bound[name], free[name], "{name}");
     }
     let cpus = format!("{}", free["threads"]);
-    assert_eq!(after(&compose, "cpus:"), [&cpus]);
+    assert_eq!(after(&compose, "cpus:"), [format!("${{KEYMILL_CPUS:-{cpus}}}")]);
     assert_eq!(after(&job, "cpu:"), [&format!("\"{cpus}\"")]);
     let document = text("docs/MEMORY.md");
-    let least_mib =
-        (bytes(&free, "anonymous_bytes_max") + bytes(&free, "file_pages_bytes_max")) / PLANNED / 1_048_576.0;
-    let sentence = format!("what is planned, over {PLANNED}, is {least_mib:.1} MiB");
+    let full_bytes = (bytes(&free, "anonymous_bytes_max") + bytes(&free, "file_pages_bytes_max")) / PLANNED;
+    let refused = place.run(&format!("plan {asked} --memory 1M")).exits(4);
+    let least_bytes = refused.all().split(" bytes are the least").next().unwrap().to_owned();
+    let least_bytes: f64 = least_bytes.rsplit(' ').next().unwrap().parse().unwrap();
+    let sentence = format!(
+        "what is planned, over {PLANNED}, is {}: from there on nothing is made smaller; below {} it is refused",
+        human(full_bytes),
+        human(least_bytes)
+    );
     assert!(document.contains(&sentence), "docs/MEMORY.md should say: {sentence}");
     let disk = human(bytes(&free, "disk_bytes"));
     assert!(document.contains(&format!("`plan` says {disk}")), "{disk}");
@@ -124,6 +131,13 @@ fn the_containers_repeat_what_a_repetition_can_mend_and_nothing_else() {
     assert_eq!(after(&job, "values:"), ["[1, 2, 3]"]);
     assert_eq!(after(&job, "restartPolicy:"), ["Never"]);
     assert!(after(&text("tools/deploy/compose.yaml"), "restart:")[0].starts_with("on-failure:"));
+}
+
+#[test]
+fn the_cluster_neither_opens_the_secret_to_a_group_nor_sets_what_is_no_setting() {
+    let job = text("tools/deploy/job.yaml");
+    assert_eq!(after(&job, "fsGroupChangePolicy:"), ["OnRootMismatch"]);
+    assert_eq!(after(&job, "enableServiceLinks:"), ["false"]);
 }
 
 #[test]

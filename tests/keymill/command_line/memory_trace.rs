@@ -132,6 +132,7 @@ fn a_keygen_that_was_interrupted_has_given_back_everything_and_a_killed_one_tell
     outcome.prints(&[
         "left: 1 file of src/keygen/prepare.rs:",
         "left: 19 mapping of src/layers/medium.rs:",
+        "the process was killed, or still runs",
     ]);
 }
 
@@ -174,6 +175,7 @@ fn a_trace_that_contradicts_itself_is_told_apart() {
     torn.prints(&["is not whole", "left: 1 thread of src/cli/trace.rs:"]);
     for wrong in [
         String::new(),
+        first[..first.len() - 20].to_owned(),
         "some text\n".to_owned(),
         all.replace("\"id\":1,", "\"id\":\"one\","),
     ] {
@@ -184,7 +186,10 @@ fn a_trace_that_contradicts_itself_is_told_apart() {
             .says(&["wrong"])
             .prints_nothing();
     }
-    place.run("memory-report nothing").exits(2).says(&["'nothing'"]);
+    for (name, call) in [("nothing", "open"), (".", "read"), ("torn/trace", "open")] {
+        let named = format!("{call} on '{name}' failed");
+        place.run(&format!("memory-report {name}")).exits(2).says(&[&named]);
+    }
 }
 
 #[test]
