@@ -3,21 +3,33 @@
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, Scope, ScopedJoinHandle};
 
-use rayon::{ThreadBuilder, ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+use rayon::{ThreadBuilder, ThreadPool, ThreadPoolBuilder};
 
 use crate::arena::Arena;
 use crate::resources::{Registration, ResourceKind, THREAD_STACK_BYTES, register};
 
-/// The worker threads could not be started.
+/// Threads could not be started.
 #[derive(Debug, thiserror::Error)]
-#[error("{threads} worker threads could not be started: {source}; try fewer with --threads")]
+#[error(
+    "no further threads could be started ({threads} were asked for): {source}; raise the limit on them (ulimit -u, or \
+     pids.max of the cgroup) or on address space (ulimit -v), or try fewer with --threads"
+)]
 pub struct ThreadsFailed {
     /// How many were asked for.
     pub threads: usize,
     /// Why there are none.
-    pub source: ThreadPoolBuildError,
+    pub source: io::Error,
+}
+
+/// Starts one thread that ends with its scope.
+pub(crate) fn spawn_scoped<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    operation: impl FnOnce() -> T + Send + 'scope,
+) -> Result<ScopedJoinHandle<'scope, T>, ThreadsFailed> {
+    let thread = std::thread::Builder::new().spawn_scoped(scope, operation);
+    thread.map_err(|source| ThreadsFailed { threads: 1, source })
 }
 
 /// A pool of workers. Dropping it waits until its threads have ended.
@@ -44,7 +56,10 @@ impl Workers {
             .num_threads(count)
             .spawn_handler(|worker| threads.spawn(worker))
             .build()
-            .map_err(|source| ThreadsFailed { threads: count, source })?;
+            .map_err(|error| ThreadsFailed {
+                threads: count,
+                source: io::Error::other(error),
+            })?;
         let arenas: Vec<_> = (0..count).map(|_| Mutex::new(Arena::new(arena_bytes))).collect();
         Ok(Self {
             pool,

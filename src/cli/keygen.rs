@@ -59,7 +59,7 @@ pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode,
         None => settings.progress,
     };
     let reporter = Reporter::new(style, manifest.plan());
-    let (outcome, memory) = reporter.watch(|progress| job.run(progress));
+    let (outcome, memory) = reporter.watch(|progress| job.run(progress))?;
     let summary = outcome?;
     report(&summary, &memory, budget.as_ref(), &manifest, arguments)?;
     Ok(ExitCode::SUCCESS)

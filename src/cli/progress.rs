@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle as BarStyle};
@@ -10,6 +11,7 @@ use keymill::resources::{ResourceKind, THREAD_STACK_BYTES, register};
 use keymill::{Event, Phase, Plan, Progress};
 use serde_json::json;
 
+use super::failure::Failure;
 use super::output::{human_bytes, say};
 use crate::config::ProgressStyle;
 
@@ -125,16 +127,25 @@ impl Reporter {
     }
 
     /// Runs the job and shows its progress until it ends. Gives what the job gave, and the memory that was seen.
-    pub fn watch<T>(&self, job: impl FnOnce(&Self) -> T) -> (T, Memory) {
+    ///
+    /// # Errors
+    /// A [`Failure`] if the thread that shows it cannot be started. The job is not begun then.
+    pub fn watch<T>(&self, job: impl FnOnce(&Self) -> T) -> Result<(T, Memory), Failure> {
         std::thread::scope(|scope| {
             let thread = register(ResourceKind::Thread, THREAD_STACK_BYTES);
-            let watcher = scope.spawn(|| self.show());
+            let watcher = std::thread::Builder::new().spawn_scoped(scope, || self.show());
+            let watcher = watcher.map_err(|error| {
+                Failure::machine(format!("the thread that shows progress could not be started: {error}"))
+            })?;
+            let finish = Finish {
+                finished: &self.finished,
+                watcher: watcher.thread().clone(),
+            };
             let outcome = job(self);
-            self.finished.store(true, Ordering::Relaxed);
-            watcher.thread().unpark();
+            drop(finish);
             let memory = watcher.join().unwrap_or_default();
             drop(thread);
-            (outcome, memory)
+            Ok((outcome, memory))
         })
     }
 
@@ -202,6 +213,19 @@ impl Reporter {
             limit_bytes: load(&self.limit_bytes),
             batches_in_flight_max: load(&self.batches_in_flight_max),
         }
+    }
+}
+
+/// Ends the watcher when it is dropped, also after a panic of the job: the scope would wait for ever.
+struct Finish<'a> {
+    finished: &'a AtomicBool,
+    watcher: Thread,
+}
+
+impl Drop for Finish<'_> {
+    fn drop(&mut self) {
+        self.finished.store(true, Ordering::Relaxed);
+        self.watcher.unpark();
     }
 }
 
@@ -306,5 +330,26 @@ fn human_seconds(seconds: u64) -> String {
         (0, 0) => format!("{seconds} s"),
         (0, _) => format!("{minutes} min {:02} s", seconds % 60),
         _ => format!("{hours} h {minutes:02} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keymill::Scheme;
+
+    use super::*;
+
+    #[test]
+    fn a_job_that_panics_does_not_leave_the_watcher_behind() {
+        let plan = Plan::new(Scheme::by_id("leansig-p1-l8-abort-v4-w8").unwrap(), 0, 256).unwrap();
+        let (ended, end) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let reporter = Reporter::new(ProgressStyle::None, &plan);
+            let watched = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                reporter.watch(|_| std::panic::panic_any("on purpose"))
+            }));
+            ended.send(watched.is_err_and(|panic| panic.is::<&str>())).unwrap();
+        });
+        assert_eq!(end.recv_timeout(Duration::from_secs(30)), Ok(true));
     }
 }

@@ -11,6 +11,7 @@ use super::progress::{Event, Progress};
 use crate::memory::{Limit, Usage, UsageReader};
 use crate::plan::{MemoryPlan, PLANNED_PERCENT};
 use crate::resources::{ResourceKind, THREAD_STACK_BYTES, register};
+use crate::workers::{ThreadsFailed, spawn_scoped};
 
 const SAMPLE_INTERVAL_MS: u64 = 250;
 /// Parts of a limit that are held.
@@ -116,7 +117,7 @@ pub(crate) struct Governor<'a> {
 
 impl Governor<'_> {
     /// Watches while `operation` computes and commits batches.
-    pub(crate) fn watch<T>(&self, operation: impl FnOnce() -> T) -> T {
+    pub(crate) fn watch<T, E: From<ThreadsFailed>>(&self, operation: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let Some(budget) = &self.memory.budget else {
             return operation();
         };
@@ -124,10 +125,10 @@ impl Governor<'_> {
         std::thread::scope(|scope| {
             let thread = register(ResourceKind::Thread, THREAD_STACK_BYTES);
             let ended = &ended;
-            let governor = scope.spawn(move || {
+            let governor = spawn_scoped(scope, move || {
                 let _thread = thread;
                 self.govern(budget, ended);
-            });
+            })?;
             // Also after a panic of the operation: the scope would wait for ever.
             let _end = WhenDropped(|| {
                 ended.store(true, Ordering::Relaxed);

@@ -10,7 +10,7 @@ use super::in_flight::{InFlight, Place};
 use crate::arena::{Arena, ArenaOverflow};
 use crate::resources::{ResourceKind, THREAD_STACK_BYTES, register};
 use crate::units::BatchIndex;
-use crate::workers::Workers;
+use crate::workers::{Workers, spawn_scoped};
 
 /// Computes and commits batches. Returns the number of epochs that it committed.
 ///
@@ -31,7 +31,7 @@ pub(crate) fn run(
     });
     std::thread::scope(|scope| {
         let thread = register(ResourceKind::Thread, THREAD_STACK_BYTES);
-        let committer = scope.spawn(|| committer.commit_all(in_flight));
+        let committer = spawn_scoped(scope, || committer.commit_all(in_flight))?;
         let computed: Result<(), ArenaOverflow> = {
             let _finish = in_flight.finish_when_dropped();
             let each = workers.on_each(|| compute(computer, workers, in_flight, &blocks));

@@ -13,6 +13,8 @@ use super::program::Place;
 use crate::skip::skip;
 
 const MIB: u64 = 1 << 20;
+/// With fewer, RocksDB cannot start its own.
+const FEWEST_THREADS: u64 = 5;
 const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
 
@@ -326,4 +328,44 @@ fn a_job_is_finished_within_the_least_address_space_that_is_asked_for() {
     let least = refused.figures()[1];
     let done = within_address_space(&place, least.next_multiple_of(4096), &format!("{line} --memory 0"));
     done.unwrap().exits(0);
+}
+
+#[test]
+fn a_limit_on_threads_ends_the_job_in_order_whichever_thread_it_refuses() {
+    // Root has no such limit, so that the job is run by a user of nobody's.
+    let user = 60_000 + std::process::id() % 5_000;
+    let place = Place::new();
+    place.file("seed", SEED);
+    let reached = std::os::unix::fs::chown(place.path(""), Some(user), None)
+        .and_then(|()| std::os::unix::fs::chown(place.path("seed"), Some(user), None));
+    if reached.is_err() {
+        skip("a limit on the threads of another user takes root");
+        return;
+    }
+    let mut codes = Vec::new();
+    for threads in FEWEST_THREADS..40 {
+        let mut limited = Command::new("timeout");
+        limited.args([
+            "-s",
+            "KILL",
+            "60",
+            "setpriv",
+            "--reuid",
+            &user.to_string(),
+            "--clear-groups",
+        ]);
+        limited.args(["prlimit", &format!("--nproc={threads}")]);
+        let line = format!("keygen key{threads} --scheme {TINY} --threads 8 --progress none --seed-file seed");
+        let outcome = place.run_under(limited, &[], &line);
+        let Some(outcome) = outcome.filter(|outcome| !matches!(outcome.code, Some(125..=127))) else {
+            skip("timeout, setpriv or prlimit is missing, or that user may not run the program");
+            return;
+        };
+        codes.push(outcome.code);
+        match outcome.code {
+            Some(0) => break,
+            _ => outcome.exits(4).says(&["thread"]),
+        };
+    }
+    assert!(codes.len() > 3 && codes.last() == Some(&Some(0)), "{codes:?}");
 }
