@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use clap::Args;
 use keymill::keydir::Secret;
@@ -83,9 +85,12 @@ fn key_request(arguments: &RequestArguments) -> Result<KeyRequest, Failure> {
 
 /// The first SIGINT or SIGTERM asks the job to stop, a second one ends the program at once.
 pub(super) fn stop_on_signals(cancel: &CancelHandle) -> std::io::Result<()> {
+    // Not the flag of the job, which is also set when memory runs short: a first signal has to let it commit.
+    let is_signalled = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         // In this order: the first signal finds the flag unset, passes, and sets it.
-        signal_hook::flag::register_conditional_shutdown(signal, INTERRUPTED, cancel.flag())?;
+        signal_hook::flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::clone(&is_signalled))?;
+        signal_hook::flag::register(signal, Arc::clone(&is_signalled))?;
         signal_hook::flag::register(signal, cancel.flag())?;
     }
     Ok(())
@@ -136,4 +141,19 @@ fn report(
         }));
     }
     print_lines([public_key])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// If it did, the test would end with the whole program.
+    #[test]
+    fn the_first_signal_does_not_end_a_job_that_is_ending_for_another_reason() {
+        let cancel = CancelHandle::default();
+        stop_on_signals(&cancel).unwrap();
+        cancel.cancel();
+        signal_hook::low_level::raise(SIGTERM).unwrap();
+        assert!(cancel.is_cancelled());
+    }
 }

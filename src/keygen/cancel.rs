@@ -19,8 +19,11 @@ impl CancelHandle {
         self.flag.store(true, Ordering::Relaxed);
     }
 
-    /// As [`cancel`](Self::cancel), and the job ends with this error.
+    /// As [`cancel`](Self::cancel), and the job ends with this error, unless somebody asked before.
     pub(crate) fn cancel_because(&self, reason: KeygenError) {
+        if self.is_cancelled() {
+            return;
+        }
         // Whoever sees the flag has to find the reason.
         *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
         self.cancel();
@@ -48,5 +51,30 @@ impl CancelHandle {
     /// The flag itself, for signal handlers.
     pub fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.flag)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(rounds: u32) -> KeygenError {
+        KeygenError::DiskUnreliable {
+            directory: "somewhere".into(),
+            rounds,
+        }
+    }
+
+    #[test]
+    fn whoever_asks_first_says_why() {
+        let cancel = CancelHandle::default();
+        cancel.cancel();
+        cancel.cancel_because(reason(1));
+        assert!(matches!(cancel.reason(), KeygenError::Interrupted));
+        let cancel = CancelHandle::default();
+        cancel.cancel_because(reason(1));
+        cancel.cancel_because(reason(2));
+        cancel.cancel();
+        assert!(matches!(cancel.reason(), KeygenError::DiskUnreliable { rounds: 1, .. }));
     }
 }

@@ -75,14 +75,19 @@ struct Policy {
 }
 
 impl Policy {
-    /// For a job with at most so many batches in memory.
-    fn new(most: usize) -> Self {
+    /// For a job with at most so many batches in memory, and now with as many as `limit`.
+    fn new(most: usize, limit: usize) -> Self {
         Self {
             most,
-            limit: most,
+            limit,
             calm_samples: 0,
             settling_samples: 0,
         }
+    }
+
+    /// For a stream of batches: an earlier one can have ended with fewer of them in memory than there were at first.
+    fn of(in_flight: &InFlight) -> Self {
+        Self::new(in_flight.batches_max(), in_flight.batches())
     }
 
     fn decide(&mut self, held: &Held, pressure_percent: Option<f64>) -> Action {
@@ -140,7 +145,7 @@ impl Governor<'_> {
 
     fn govern(&self, budget: &Limit, ended: &AtomicBool) {
         let reader = UsageReader::default();
-        let mut policy = Policy::new(self.in_flight.batches_max());
+        let mut policy = Policy::of(self.in_flight);
         while !ended.load(Ordering::Relaxed) {
             let usage = reader.read();
             let held = Held::new(budget, &usage, self.in_flight.unsynced_bytes());
@@ -148,17 +153,20 @@ impl Governor<'_> {
             match policy.decide(&held, usage.pressure_percent) {
                 Action::Keep => {}
                 Action::Shrink(limit) => {
-                    self.in_flight.limit_to(limit);
+                    policy.limit = self.in_flight.limit_to(limit);
                     tracing::warn!(
-                        "memory becomes short: {}; batches in memory: {limit} instead of {before}",
-                        sentence(&held)
+                        "memory becomes short: {}; batches in memory: {} instead of {before}",
+                        sentence(&held),
+                        policy.limit
                     );
                 }
                 Action::Grow(limit) => {
-                    self.in_flight.limit_to(limit);
+                    // Where there is no memory for them, after the next calm again.
+                    policy.limit = self.in_flight.limit_to(limit);
                     tracing::info!(
-                        "memory is free again: {}; batches in memory: {limit} instead of {before}",
-                        sentence(&held)
+                        "memory is free again: {}; batches in memory: {} instead of {before}",
+                        sentence(&held),
+                        policy.limit
                     );
                 }
                 Action::Stop => {

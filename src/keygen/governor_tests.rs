@@ -72,7 +72,7 @@ fn clean_file_pages_are_not_held_and_everything_else_is() {
 
 #[test]
 fn from_85_per_cent_on_groups_are_halved_again_and_again_down_to_one_batch_and_not_below() {
-    let mut policy = Policy::new(16);
+    let mut policy = Policy::new(16, 16);
     assert_eq!(actions(&mut policy, [84; 100]), []);
     let shrunk = actions(&mut policy, [85; 100]);
     assert_eq!(shrunk, [8, 4, 2, 1].map(Action::Shrink));
@@ -81,7 +81,7 @@ fn from_85_per_cent_on_groups_are_halved_again_and_again_down_to_one_batch_and_n
 
 #[test]
 fn a_shrink_gets_time_to_be_seen_before_the_next_one() {
-    let mut policy = Policy::new(16);
+    let mut policy = Policy::new(16, 16);
     let decisions: Vec<Action> = (0..4).map(|_| policy.decide(&held(90), None)).collect();
     let expected = [Action::Shrink(8), Action::Keep, Action::Shrink(4), Action::Keep];
     assert_eq!(decisions, expected);
@@ -89,14 +89,14 @@ fn a_shrink_gets_time_to_be_seen_before_the_next_one() {
 
 #[test]
 fn from_95_per_cent_on_the_job_ends_at_once() {
-    assert_eq!(Policy::new(16).decide(&held(95), None), Action::Stop);
-    let mut policy = Policy::new(1);
+    assert_eq!(Policy::new(16, 16).decide(&held(95), None), Action::Stop);
+    let mut policy = Policy::new(1, 1);
     assert_eq!(actions(&mut policy, [90, 90, 96]), [Action::Stop]);
 }
 
 #[test]
 fn groups_grow_back_step_by_step_after_calm_and_not_beyond_what_they_were() {
-    let mut policy = Policy::new(12);
+    let mut policy = Policy::new(12, 12);
     assert_eq!(actions(&mut policy, [90; 100]).last(), Some(&Action::Shrink(1)));
     // Between the two marks nothing happens, in either direction.
     assert_eq!(actions(&mut policy, [75; 1000]), []);
@@ -110,7 +110,7 @@ fn groups_grow_back_step_by_step_after_calm_and_not_beyond_what_they_were() {
 
 #[test]
 fn a_single_sample_without_calm_begins_the_wait_anew() {
-    let mut policy = Policy::new(2);
+    let mut policy = Policy::new(2, 2);
     actions(&mut policy, [90]);
     let calm = CALM_SAMPLES as usize;
     for _ in 0..10 {
@@ -121,7 +121,7 @@ fn a_single_sample_without_calm_begins_the_wait_anew() {
 
 #[test]
 fn nothing_grows_back_while_processes_wait_for_memory() {
-    let mut policy = Policy::new(2);
+    let mut policy = Policy::new(2, 2);
     assert_eq!(policy.decide(&held(90), Some(90.0)), Action::Shrink(1));
     for _ in 0..100 {
         assert_eq!(policy.decide(&held(10), Some(10.0)), Action::Keep);
@@ -130,4 +130,12 @@ fn nothing_grows_back_while_processes_wait_for_memory() {
         assert_eq!(policy.decide(&held(10), Some(9.9)), Action::Keep);
     }
     assert_eq!(policy.decide(&held(10), Some(9.9)), Action::Grow(2));
+}
+
+#[test]
+fn a_later_round_begins_with_as_many_batches_as_the_one_before_ended_with() {
+    let in_flight = InFlight::new(2, 1).unwrap();
+    in_flight.limit_to(2);
+    let mut policy = Policy::of(&in_flight);
+    assert_eq!(actions(&mut policy, vec![10; CALM_SAMPLES as usize]), [Action::Grow(4)]);
 }

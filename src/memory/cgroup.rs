@@ -69,8 +69,10 @@ impl Cgroups {
         let own = files
             .iter()
             .filter_map(|&file| Some((limit_in(&directory.join(file))?, file)));
-        // Version 1 also tells of limits above what is mounted here, as in a container.
-        let around = (self.version == Version::One)
+        // Version 1 also tells of limits above what is mounted here, as in a container. Those between are named where they
+        // stand.
+        let is_topmost = self.directories.last().is_some_and(|topmost| topmost == directory);
+        let around = (self.version == Version::One && is_topmost)
             .then(|| Statistics::read(directory)?.get("hierarchical_memory_limit"))
             .flatten();
         let around = around.filter(|&bytes| bytes < NO_LIMIT_FROM_BYTES);

@@ -93,6 +93,15 @@ fn the_lowest_of_nested_limits_is_found_in_both_versions() {
     machine.set("sys/fs/cgroup/memory/memory.limit_in_bytes", NO_LIMIT);
     machine.set("sys/fs/cgroup/memory/work/memory.limit_in_bytes", "73400320\n");
     machine.set("sys/fs/cgroup/memory/work/job/memory.limit_in_bytes", NO_LIMIT);
+    // Each of them tells of those around it.
+    machine.set(
+        "sys/fs/cgroup/memory/work/memory.stat",
+        "hierarchical_memory_limit 73400320\n",
+    );
+    machine.set(
+        "sys/fs/cgroup/memory/work/job/memory.stat",
+        "hierarchical_memory_limit 73400320\n",
+    );
     let work = machine.path("sys/fs/cgroup/memory/work");
     assert_eq!(machine.of_cgroups(), [(70 * MIB, work, "memory.limit_in_bytes")]);
 }
