@@ -29,6 +29,8 @@ const SETTLING_SAMPLES: u32 = 2;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Held {
     bytes: u64,
+    /// What others in the cgroup have to write before the kernel can drop it, which it does by itself.
+    dirty_bytes: u64,
     limit: Limit,
 }
 
@@ -38,11 +40,13 @@ impl Held {
         let process = &usage.process;
         let own = Self {
             bytes: process.anonymous_bytes + process.shared_bytes + unsynced_bytes,
+            dirty_bytes: 0,
             limit: budget.clone(),
         };
         // Of a cgroup, others may hold a part.
         let shared = usage.shared.as_ref().map(|shared| Self {
             bytes: shared.held_bytes,
+            dirty_bytes: shared.dirty_bytes.saturating_sub(unsynced_bytes),
             limit: shared.limit.clone(),
         });
         match shared {
@@ -53,6 +57,13 @@ impl Held {
 
     fn percent(&self) -> f64 {
         100.0 * self.bytes as f64 / self.limit.bytes.max(1) as f64
+    }
+
+    /// Whether a limit is so near that the job has to end. A neighbour that writes a file fills a cgroup of version 1 with
+    /// dirty pages, and that is no reason.
+    fn is_at_its_limit(&self) -> bool {
+        let bytes = self.bytes.saturating_sub(self.dirty_bytes);
+        100.0 * bytes as f64 / self.limit.bytes.max(1) as f64 >= STOP_PERCENT
     }
 }
 
@@ -95,7 +106,7 @@ impl Policy {
         self.settling_samples = self.settling_samples.saturating_sub(1);
         let is_calm = percent < GROW_PERCENT && pressure_percent.is_none_or(|part| part < CALM_PRESSURE_PERCENT);
         self.calm_samples = if is_calm { self.calm_samples + 1 } else { 0 };
-        if percent >= STOP_PERCENT {
+        if held.is_at_its_limit() {
             return Action::Stop;
         }
         if percent >= SHRINK_PERCENT && self.limit > 1 && self.settling_samples == 0 {
@@ -146,8 +157,17 @@ impl Governor<'_> {
     fn govern(&self, budget: &Limit, ended: &AtomicBool) {
         let reader = UsageReader::default();
         let mut policy = Policy::of(self.in_flight);
+        let mut has_seen_cgroup = false;
         while !ended.load(Ordering::Relaxed) {
             let usage = reader.read();
+            has_seen_cgroup |= usage.shared.is_some();
+            // No process has no memory: then it could not be read.
+            let is_known = usage.process.resident_bytes > 0 && usage.shared.is_some() == has_seen_cgroup;
+            if !is_known {
+                policy.calm_samples = 0;
+                std::thread::park_timeout(Duration::from_millis(SAMPLE_INTERVAL_MS));
+                continue;
+            }
             let held = Held::new(budget, &usage, self.in_flight.unsynced_bytes());
             let before = policy.limit;
             match policy.decide(&held, usage.pressure_percent) {
@@ -189,7 +209,7 @@ impl Governor<'_> {
 }
 
 fn sentence(held: &Held) -> String {
-    let Held { bytes, limit } = held;
+    let Held { bytes, limit, .. } = held;
     let percent = held.percent();
     format!(
         "{bytes} of {} bytes ({}) are held, {percent:.0} %",

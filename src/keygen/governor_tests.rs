@@ -66,8 +66,24 @@ fn clean_file_pages_are_not_held_and_everything_else_is() {
     assert_eq!(Held::new(&budget(), &usage, 2 * MIB), held);
     shared.held_bytes = 31 * MIB;
     usage.shared = Some(shared);
-    let expected = Held { bytes: 31 * MIB, limit };
+    let expected = Held {
+        bytes: 31 * MIB,
+        dirty_bytes: 0,
+        limit,
+    };
     assert_eq!(Held::new(&budget(), &usage, 2 * MIB), expected);
+}
+
+#[test]
+fn what_neighbours_have_to_write_makes_groups_smaller_and_ends_no_job() {
+    let mut policy = Policy::new(16, 16);
+    let held = |dirty_bytes| Held {
+        bytes: 97 * MIB,
+        dirty_bytes,
+        limit: budget(),
+    };
+    assert_eq!(policy.decide(&held(60 * MIB), None), Action::Shrink(8));
+    assert_eq!(policy.decide(&held(MIB), None), Action::Stop);
 }
 
 #[test]
