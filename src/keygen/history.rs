@@ -63,18 +63,7 @@ pub(crate) struct History {
 impl History {
     /// Begins a run, and says so in the store.
     pub(crate) fn begin(store: &Store, command: RunCommand, memory: &MemoryPlan) -> Result<Self, StateError> {
-        let mut changes = Vec::new();
-        let (known, numbers) = match store.history() {
-            Ok(known) => known.unwrap_or_default(),
-            Err(StateError::Damaged { message, .. }) => {
-                tracing::warn!(
-                    "the history of this key begins anew, because the one that is there is not readable: {message}"
-                );
-                changes.push(HistoryChange::Forget);
-                Default::default()
-            }
-            Err(error) => return Err(error),
-        };
+        let (known, numbers) = store.history()?.unwrap_or_default();
         let KeyHistory {
             samples,
             runs,
@@ -116,7 +105,7 @@ impl History {
             written_before: run.written_bytes,
             run,
             runs,
-            changes,
+            changes: Vec::new(),
         };
         history.tell_oldest_together();
         history.write(store)?;

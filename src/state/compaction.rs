@@ -1,7 +1,7 @@
 //! Rewriting the store in few small files.
 
 use super::StateError;
-use super::store::{Store, attempt};
+use super::store::{HISTORY, Store, attempt};
 
 const FLUSH: &str = "flushing";
 const COMPACTION: &str = "compaction";
@@ -32,6 +32,21 @@ impl Store {
                 return Err(StateError::failed(COMPACTION, self.path.clone(), message));
             }
         }
+        // Last: what fails here ends all writing, and is no reason to call what is whole by now a failure.
+        if self.has_history()
+            && let Err(error) = self.compact_history()
+        {
+            tracing::warn!("the history of this key is not compacted: {error}");
+        }
         Ok(())
+    }
+
+    fn compact_history(&self) -> Result<(), StateError> {
+        let family = self.family(HISTORY)?;
+        attempt(FLUSH, &self.path, || self.db.flush_cf(family))?;
+        attempt(COMPACTION, &self.path, || {
+            self.db.compact_range_cf(family, None::<&[u8]>, None::<&[u8]>);
+            Ok(())
+        })
     }
 }

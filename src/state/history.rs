@@ -227,8 +227,6 @@ pub struct KeyHistory {
 /// A change of what is remembered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum HistoryChange {
-    /// Nothing that was remembered before counts.
-    Forget,
     Sample(u64, Sample),
     RemoveSample(u64),
     Run(Run),

@@ -2,7 +2,9 @@
 
 use super::StateError;
 use super::history::{HistoryChange, KeyHistory};
+use super::options::options;
 use super::store::{BATCHES, HISTORY, IteratorMode, Store, WriteBatch, attempt};
+use crate::plan::StoreBuffers;
 
 /// First bytes of the keys: what the record is. A number follows, big-endian, so that samples and runs stand in their
 /// order.
@@ -54,6 +56,32 @@ impl Store {
         Ok(Some((history, numbers)))
     }
 
+    /// Makes the history anew if it cannot be read, tables and all: a tombstone would leave the damaged table where the next
+    /// compaction meets it.
+    pub(super) fn renew_damaged_history(&mut self, buffers: StoreBuffers) -> Result<(), StateError> {
+        match self.history() {
+            Ok(_) => {
+                let family = self.family(HISTORY)?;
+                let compacted = [("disable_auto_compactions", "false")];
+                attempt("setting options", &self.path, || {
+                    self.db.set_options_cf(family, &compacted)
+                })
+            }
+            Err(StateError::Damaged { message, .. }) => {
+                tracing::warn!(
+                    "the history of this key begins anew, because the one that is there is not readable: {message}"
+                );
+                let path = &self.path;
+                attempt("dropping a column family", path, || self.db.drop_cf(HISTORY))?;
+                // Whoever is ended here leaves a store without a history, which is whole.
+                attempt("creating a column family", path, || {
+                    self.db.create_cf(HISTORY, &options(buffers))
+                })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// The batches that have a record, in order, without a look into the records.
     pub(crate) fn recorded_batches(&self) -> Result<impl Iterator<Item = Result<u64, StateError>>, StateError> {
         let entries = self.db.iterator_cf(self.family(BATCHES)?, IteratorMode::Start);
@@ -79,10 +107,6 @@ impl Store {
         let family = self.family(HISTORY)?;
         for change in changes {
             let (key, value) = match change {
-                HistoryChange::Forget => {
-                    batch.delete_range_cf(family, [0], [u8::MAX]);
-                    continue;
-                }
                 HistoryChange::Sample(number, sample) => (key(SAMPLE, *number), Some(self.encode(sample)?)),
                 HistoryChange::RemoveSample(number) => (key(SAMPLE, *number), None),
                 HistoryChange::Run(run) => (key(RUN, run.number), Some(self.encode(run)?)),

@@ -75,7 +75,9 @@ impl Store {
         if !families.iter().any(|name| name == HISTORY) {
             families.push(HISTORY.to_owned());
         }
-        Self::open_families(path, &families, binding, buffers)
+        let mut store = Self::open_families(path, &families, binding, buffers)?;
+        store.renew_damaged_history(buffers)?;
+        Ok(store)
     }
 
     #[track_caller]
@@ -258,7 +260,7 @@ impl Store {
         }
     }
 
-    /// Reads everything in the store once, so that damage in any part of it is found.
+    /// Reads everything in the store but the history once, so that damage in any part of it is found.
     pub(crate) fn read_through(&self) -> Result<(), StateError> {
         for family in self.families()? {
             for entry in self.db.iterator_cf(family, IteratorMode::Start) {
@@ -335,10 +337,11 @@ impl Store {
         })
     }
 
-    /// All column families.
+    /// All column families but the history: nothing that is for people alone makes a store a damaged one.
     pub(super) fn families(&self) -> Result<Vec<&ColumnFamily>, StateError> {
         let handle = |name: &String| self.db.cf_handle(name).ok_or_else(|| self.damaged_record(name));
-        existing_families(&self.path)?.iter().map(handle).collect()
+        let names = existing_families(&self.path)?;
+        names.iter().filter(|name| *name != HISTORY).map(handle).collect()
     }
 
     pub(super) fn encode(&self, record: &impl serde::Serialize) -> Result<Encoded, StateError> {

@@ -14,8 +14,9 @@ use crate::faults::{Fate, Faults};
 use crate::keydir::{KeyDir, KeyDirError};
 use crate::keygen::{CancelHandle, Event, KeygenError, NoProgress, Progress};
 use crate::layers::{Disk, LayerError, LayerFile, Medium};
-use crate::state::{BatchRecord, ProgressRecord, StateError, Store};
-use crate::units::{BatchIndex, Level, NodeIndex};
+use crate::state::damage_tests::flip_in_tables;
+use crate::state::{BatchRecord, LedgerHead, LedgerRecord, ProgressRecord, StateError, Store};
+use crate::units::{BatchIndex, Epoch, Level, NodeIndex};
 
 pub(super) const HEADER_BYTES: usize = 4096;
 
@@ -369,4 +370,31 @@ fn a_second_writer_is_refused_by_name_while_a_repair_writes() {
     repair_on(&medium, &key.path(), OPTIONS, &CancelHandle::default()).unwrap();
     assert_eq!(medium.refusals.load(Ordering::Relaxed), 1);
     is_whole(&key, &truth, "intruded");
+}
+
+#[test]
+fn a_damaged_history_moves_no_store_with_its_ledger_aside() {
+    let key = TestKey::new(TINY, 256, 31);
+    let truth = key.layers();
+    let binding = KeyDir::open(&key.path()).unwrap().manifest().binding();
+    let path = key.path().join("state");
+    let mut head = LedgerHead {
+        initialised: true,
+        ..LedgerHead::default()
+    };
+    let record = LedgerRecord {
+        message_digest: None,
+        scheme: TINY.to_owned(),
+        signed_unix_ms: 1,
+    };
+    head.add(Epoch(7), &record);
+    let store = Store::open(&path, &binding).unwrap();
+    store.commit_ledger([(Epoch(7), &record)], &head).unwrap();
+    drop(store);
+    flip_in_tables(&path, "history");
+    is_whole(&key, &truth, "a damaged history");
+    let store = Store::open(&path, &binding).unwrap();
+    assert_eq!(store.ledger_head().unwrap(), Some(head));
+    assert!(store.ledger_entry(Epoch(7)).unwrap().is_some());
+    store.history().unwrap();
 }

@@ -8,12 +8,13 @@ use rustix::process::{Signal, getpid, kill_process};
 use super::support::Numbers;
 use super::{BATCHES, in_memory, open, run_quick};
 use crate::faults::{Fate, Faults};
-use crate::keydir::KeyDir;
+use crate::keydir::{KeyDir, KeyState};
 use crate::keygen::history::{History, INTERVAL_MS, RUNS_MAX, SAMPLES_MAX};
 use crate::keygen::{CancelHandle, NoProgress};
 use crate::layers::Disk;
 use crate::migrations::COLUMN_FAMILIES;
 use crate::plan::{MemoryPlan, StoreBuffers};
+use crate::state::damage_tests::flip_in_tables;
 use crate::state::{KeyHistory, ProgressRecord, RunCommand, RunEnd, Store};
 use crate::units::BatchIndex;
 
@@ -265,6 +266,24 @@ fn a_history_that_cannot_be_read_begins_anew_and_stops_no_job() {
         assert_eq!(history.runs.len(), 1, "{key:02x?}: {:?}", history.runs);
         assert_eq!(history.samples.last().unwrap().batches_done, BATCHES, "{key:02x?}");
     }
+}
+
+#[test]
+fn a_history_with_damaged_tables_is_made_anew_and_the_job_seals() {
+    let place = in_memory();
+    let directory = place.path().join("key");
+    drop(open(&directory, Box::new(Disk::default()), CancelHandle::default()).unwrap());
+    let opened = KeyDir::open(&directory).unwrap();
+    let (path, binding) = (opened.paths().state(), opened.manifest().binding());
+    // Each opening makes a table of what is in the log: more than are left alone until they are compacted.
+    for _ in 0..6 {
+        let store = Store::open_recording(&path, &binding, StoreBuffers::SMALL).unwrap();
+        History::begin(&store, RunCommand::Repair, &MEMORY).unwrap();
+    }
+    flip_in_tables(&path, "history");
+    run_quick(&directory, Box::new(Disk::default())).unwrap();
+    assert_eq!(KeyDir::open(&directory).unwrap().manifest().state(), KeyState::Sealed);
+    assert_eq!(of_key(&directory).runs.len(), 1);
 }
 
 const PLACE: &str = "KEYMILL_TEST_KILLED_IN_PLACE";
