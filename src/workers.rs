@@ -3,7 +3,9 @@
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
-use std::thread::{JoinHandle, Scope, ScopedJoinHandle};
+use std::thread::JoinHandle;
+#[cfg(feature = "keygen")]
+use std::thread::{Scope, ScopedJoinHandle};
 
 use rayon::{ThreadBuilder, ThreadPool, ThreadPoolBuilder};
 
@@ -24,6 +26,7 @@ pub struct ThreadsFailed {
 }
 
 /// Starts one thread that ends with its scope.
+#[cfg(feature = "keygen")]
 pub(crate) fn spawn_scoped<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     operation: impl FnOnce() -> T + Send + 'scope,
