@@ -5,6 +5,8 @@ use super::store::{HISTORY, Store, attempt};
 
 const FLUSH: &str = "flushing";
 const COMPACTION: &str = "compaction";
+const FLUSH_OF_HISTORY: &str = "flushing the history";
+const COMPACTION_OF_HISTORY: &str = "compaction of the history";
 /// RocksDB's count of what failed in the background since the store was opened. It keeps one for all column families, with
 /// one of them.
 const ERROR_COUNT: &str = "rocksdb.background-errors";
@@ -43,8 +45,8 @@ impl Store {
 
     fn compact_history(&self) -> Result<(), StateError> {
         let family = self.family(HISTORY)?;
-        attempt(FLUSH, &self.path, || self.db.flush_cf(family))?;
-        attempt(COMPACTION, &self.path, || {
+        attempt(FLUSH_OF_HISTORY, &self.path, || self.db.flush_cf(family))?;
+        attempt(COMPACTION_OF_HISTORY, &self.path, || {
             self.db.compact_range_cf(family, None::<&[u8]>, None::<&[u8]>);
             Ok(())
         })
