@@ -34,7 +34,7 @@ pub struct ArenaOverflow {
 /// let mut arena = Arena::new(100);
 /// let words: &mut [u64] = arena.slice(4, 0)?;
 /// words[3] = 5;
-/// assert!(arena.slice(200, 0u8).is_err());
+/// assert!(arena.slice(10_000, 0u8).is_err());
 /// arena.reset();
 /// assert_eq!(arena.high_water_bytes(), 32);
 /// # Ok::<(), keymill::arena::ArenaOverflow>(())
