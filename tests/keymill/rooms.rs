@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// The modules in the order in which they may import each other: only from lines above their own.
-const ORDER: [&[&str]; 15] = [
+const ORDER: [&[&str]; 18] = [
     &["faults", "text", "time", "units"],
     &["failure"],
     &["memory"],
@@ -18,6 +18,9 @@ const ORDER: [&[&str]; 15] = [
     &["keygen", "signing"],
     &["audit"],
     &["trim"],
+    &["exchange"],
+    &["sets"],
+    &["capi"],
     &["cli", "config", "hostile", "main", "lib"],
 ];
 
@@ -85,12 +88,13 @@ fn imports_point_one_way() {
 
 /// One other use of the word: the attribute of the check that has to run before `main`.
 #[test]
-fn unsafe_code_is_in_the_mapping_file_alone() {
+fn unsafe_code_is_in_the_mapping_file_and_at_the_border_to_c() {
     for (name, text) in program() {
         let attribute = "#[ctor::ctor(unsafe, priority = early)]";
         let is_unsafe = |line: &&str| line.replace("unsafe_code", "").contains("unsafe") && *line != attribute;
         let found = code_lines(&text).find(is_unsafe);
-        assert!(found.is_none() || name == "src/layers/mapping.rs", "{name}: {found:?}");
+        let may_be_unsafe = name == "src/layers/mapping.rs" || name.starts_with("src/capi/");
+        assert!(found.is_none() || may_be_unsafe, "{name}: {found:?}");
         assert!(name == "src/cli/cpu.rs" || !text.contains(attribute), "{name}");
     }
 }
