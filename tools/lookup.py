@@ -48,6 +48,8 @@ MARK_BYTES_MAX = 4096
 DAMAGE_LISTED_PER_FILE = 20
 PIECE_NODES = 65536
 
+KINDS = {int: "an integer", str: "a string", list: "an array"}
+
 DONE, NO, USAGE, DIRECTORY, MACHINE = 0, 1, 2, 3, 4
 
 
@@ -178,7 +180,7 @@ class Manifest:
             raise self.wrong(key, "is missing")
         value = self.fields[key]
         if type(value) is not kind:
-            raise self.wrong(key, f"should be a {kind.__name__}, and is a {type(value).__name__}")
+            raise self.wrong(key, f"should be {KINDS[kind]}")
         return value
 
     def number(self, key, most):
