@@ -38,6 +38,10 @@ MAGIC = b"KEYMILL\n"
 LAYER_FORMAT = 1
 FORMAT_VERSIONS = (1, 2)
 BATCH_ROOTS_LEVEL = 10
+FIELDS = frozenset(
+    "format_version key_id scheme activation_epoch active_epochs stored_start stored_end parameter secret_commitment"
+    " origin trim state root public_key fillers checksum".split()
+)
 LONG_DIGESTS = (
     re.compile(r"leansig-.*-l(32|8)-.*"),
     re.compile(r"hashsig-p2-l20-(ts-v20-w256(-off10)?|wots-v22-w256)"),
@@ -153,6 +157,8 @@ class Manifest:
             raise damaged(self.path, 0, f"format version {self.version} is not known here, only 1 and 2")
         self.check_checksum()
         self.fields = self.parse()
+        for key in self.fields.keys() - FIELDS:
+            raise self.wrong(key, "is not known here")
         self.read_fields()
         self.check_key_id()
 
@@ -172,7 +178,7 @@ class Manifest:
             raise Refused(DIRECTORY, f"{self.path}: not TOML: {error or 'nested too deeply'}") from None
 
     def wrong(self, key, what):
-        place = re.search(rb"^%s\b" % key.encode(), self.text, re.MULTILINE)
+        place = re.search(rb"^%s\b" % re.escape(key.encode()), self.text, re.MULTILINE)
         return damaged(self.path, place.start() if place else 0, f"{key} {what}")
 
     def value(self, key, kind):

@@ -295,6 +295,7 @@ fn lookup_refuses_a_manifest_whose_fields_do_not_follow_from_each_other_behind_a
         ("fillers = [", "fillers = [1, ", "fillers are 10, and should be 9"),
         ("fillers = [\"", "fillers = [7, \"", "fillers are 10"),
         ("fillers = ", "fillers = {} # ", "fillers should be an array"),
+        ("trim = 0", "trim = 0\nlevels = 3", "levels is not known"),
         ("trim = 0", "", "trim is missing"),
         ("trim = 0", "trim = ", "not TOML"),
         ("trim = 0", &format!("trim = {nested}"), "not TOML"),
