@@ -16,6 +16,7 @@ mod ledger;
 mod ledger_exchange;
 mod ledger_rollback;
 mod life_of_a_key;
+mod lookup;
 mod memory_trace;
 mod outputs;
 mod privacy;
