@@ -34,6 +34,19 @@ pub enum Format {
     Json,
 }
 
+/// How a public key or a signature is shown, which other programs take as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SharedFormat {
+    /// Hex digits, one line.
+    Hex,
+    /// The bytes themselves, as SSZ.
+    Ssz,
+    /// One JSON object.
+    Json,
+    /// JSON of leanSig, with field elements in Montgomery form.
+    LeansigJson,
+}
+
 /// Where results go.
 #[derive(Debug, Args)]
 pub struct OutArguments {
@@ -204,6 +217,26 @@ pub fn formatted<T: Serialize>(
     written.map_err(|error| broken(&error))
 }
 
+/// The same for what has a JSON form of leanSig too; that has no end of line.
+pub fn shared<T: Serialize, L: Serialize>(
+    writer: &mut dyn Write,
+    format: SharedFormat,
+    result: &[u8],
+    json: impl FnOnce() -> T,
+    leansig_json: impl FnOnce() -> L,
+) -> Result<(), Failure> {
+    let format = match format {
+        SharedFormat::Hex => Format::Hex,
+        SharedFormat::Ssz => Format::Ssz,
+        SharedFormat::Json => Format::Json,
+        SharedFormat::LeansigJson => {
+            let written = serde_json::to_writer(writer, &leansig_json());
+            return written.map_err(|error| broken(&error.into()));
+        }
+    };
+    formatted(writer, format, result, json)
+}
+
 /// The hex digits of bytes, as `hex::encode` gives them, in a fraction of its time.
 pub fn hex_digits(bytes: &[u8]) -> String {
     const DIGITS: [char; 16] = [
@@ -238,11 +271,6 @@ pub fn print_lines<T: std::fmt::Display>(lines: impl IntoIterator<Item = T>) -> 
         line(&mut writer, text)?;
     }
     writer.flush().map_err(|error| broken(&error))
-}
-
-/// Says something on standard error. That nobody listens is no reason to stop: a job outlives its terminal.
-pub fn say(text: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// A number of bytes for people.
