@@ -225,6 +225,7 @@ impl SecretKeyFile {
     }
 
     /// Every run of nodes that it holds, tree by tree, each from its lowest level upward.
+    #[cfg(feature = "keygen")]
     pub(crate) fn slices(&self) -> impl Iterator<Item = (&Slice, &[u8])> {
         self.layers.iter().map(|layer| (&layer.slice, &layer.digests[..]))
     }
