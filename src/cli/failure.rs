@@ -217,7 +217,7 @@ mod job {
                     ..
                 } => of_input(error),
                 ImportError::File {
-                    source: SecretKeyError::OtherPublicKey { .. },
+                    source: SecretKeyError::OtherPublicKey { .. } | SecretKeyError::OtherBottomRoot { .. },
                     ..
                 } => DIRECTORY,
                 ImportError::File { .. } => USAGE,
