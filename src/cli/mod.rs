@@ -2,7 +2,9 @@
 
 mod cpu;
 mod examples;
+mod export;
 mod failure;
+mod forms;
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
 mod input;
@@ -11,6 +13,8 @@ mod output;
 
 #[cfg(feature = "keygen")]
 mod check;
+#[cfg(feature = "keygen")]
+mod import;
 #[cfg(feature = "keygen")]
 mod keygen;
 #[cfg(feature = "keygen")]
@@ -104,6 +108,11 @@ enum Command {
     /// Make a key, or go on with one that was interrupted.
     #[cfg(feature = "keygen")]
     Keygen(keygen::KeygenArguments),
+    /// Make the key of another program's secret key, or go on with one that was interrupted.
+    #[cfg(feature = "keygen")]
+    Import(import::ImportArguments),
+    /// Write the secret key in the form of another program.
+    Export(export::ExportArguments),
     /// Show what keygen would write and need; write nothing.
     Plan(plan::PlanArguments),
     /// Show how far a key is; also while it is being made.
@@ -179,6 +188,9 @@ fn obey(command: &Command, settings: &Settings) -> Result<ExitCode, Failure> {
     match command {
         #[cfg(feature = "keygen")]
         Command::Keygen(arguments) => keygen::run(arguments, settings),
+        #[cfg(feature = "keygen")]
+        Command::Import(arguments) => import::run(arguments, settings),
+        Command::Export(arguments) => export::run(arguments),
         Command::Plan(arguments) => plan::run(arguments, settings),
         #[cfg(feature = "keygen")]
         Command::Status(arguments) => status::run(arguments),
