@@ -10,7 +10,8 @@ use keymill::interop::secret_key::{Role, WrittenForm};
 
 use super::failure::Failure;
 use super::forms::{KeyForm, KeyRole};
-use super::output::{OutArguments, broken, say};
+use super::messages::say;
+use super::output::{OutArguments, broken};
 use crate::config::parse_count;
 
 /// Flags of export.

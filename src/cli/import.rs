@@ -12,7 +12,7 @@ use keymill::{KeyDefaults, KeygenError, Scheme};
 use super::failure::Failure;
 use super::forms::{KeyForm, KeyRole};
 use super::keygen::work;
-use super::output::say;
+use super::messages::say;
 use super::process::keep_files_private;
 use crate::config::{ProgressStyle, Settings, parse_level, parse_memory, parse_progress, parse_scheme, parse_threads};
 
