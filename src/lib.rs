@@ -38,6 +38,10 @@ verify(scheme, &public_key, 17, &[7; 32], &signature)?;
 pub mod arena;
 #[cfg(feature = "keygen")]
 pub mod audit;
+#[cfg(any(feature = "capi", all(test, feature = "keygen")))]
+mod capi;
+#[doc(hidden)]
+pub mod cpu;
 pub mod failure;
 #[cfg(all(test, feature = "keygen"))]
 mod faults;
