@@ -107,7 +107,7 @@ pub extern "C" fn keymill_last_error() -> *const c_char {
 /// # Safety
 /// `scheme` leads to text with a zero byte at its end, `facts` to memory for the facts.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn keymill_scheme_facts(scheme: *const c_char, facts: *mut SchemeFacts) -> Status {
+pub unsafe extern "C" fn keymill_describe_scheme(scheme: *const c_char, facts: *mut SchemeFacts) -> Status {
     answered(|| {
         // SAFETY: as the caller promises.
         let scheme = scheme_of(unsafe { text("scheme", scheme) }?)?;
@@ -168,7 +168,7 @@ pub extern "C" fn keymill_close(key: Key) -> Status {
 /// # Safety
 /// `facts` leads to memory for the facts.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn keymill_key_facts(key: Key, facts: *mut KeyFacts) -> Status {
+pub unsafe extern "C" fn keymill_describe_key(key: Key, facts: *mut KeyFacts) -> Status {
     answered(|| {
         let key = keys::key(key.id)?;
         let facts_of_key = || {

@@ -9,5 +9,7 @@ mod keys;
 mod outcome;
 mod pointers;
 #[cfg(test)]
+mod refusal_tests;
+#[cfg(test)]
 mod tests;
 mod trace;

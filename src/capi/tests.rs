@@ -1,15 +1,16 @@
 //! The border as C sees it, called from Rust: what is refused, what many threads may do, and what becomes of a panic.
 
-#![expect(unsafe_code, reason = "the border is crossed as from C; all pointers lead to values of the test")]
+#![expect(
+    unsafe_code,
+    reason = "the border is crossed as from C; all pointers lead to values of the test"
+)]
 
 use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char};
 use std::path::Path;
-use std::ptr::{null, null_mut};
 
 use super::exports::*;
 use super::outcome::Status;
-use super::pointers::TEXT_BYTES_MAX;
 use crate::interop::ssz::{PublicKey, Signature};
 use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress};
 use crate::plan::MemoryRequest;
@@ -17,10 +18,10 @@ use crate::scheme::Scheme;
 use crate::signing::{PathReader, Signer, verify};
 use crate::units::{Epoch, Level};
 
-const SCHEME: &str = "leansig-p1-l8-abort-v4-w8";
-const MESSAGE: [u8; 32] = [7; 32];
-const OTHER_MESSAGE: [u8; 32] = [8; 32];
-const EPOCH: u64 = 17;
+pub(super) const SCHEME: &str = "leansig-p1-l8-abort-v4-w8";
+pub(super) const MESSAGE: [u8; 32] = [7; 32];
+pub(super) const OTHER_MESSAGE: [u8; 32] = [8; 32];
+pub(super) const EPOCH: u64 = 17;
 
 thread_local! {
     static PLANTED: Cell<Option<&'static str>> = const { Cell::new(None) };
@@ -34,12 +35,12 @@ pub(super) fn panic_if_planted(place: &'static str) {
     }
 }
 
-fn scheme() -> &'static Scheme {
+pub(super) fn scheme() -> &'static Scheme {
     Scheme::by_id(SCHEME).unwrap()
 }
 
 /// A finished key from fresh randomness, which may sign.
-fn made_key() -> tempfile::TempDir {
+pub(super) fn made_key() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let defaults = KeyDefaults {
         scheme: scheme(),
@@ -57,14 +58,14 @@ fn made_key() -> tempfile::TempDir {
     directory
 }
 
-fn c_text(path: &Path) -> CString {
+pub(super) fn c_text(path: &Path) -> CString {
     CString::new(path.to_str().unwrap()).unwrap()
 }
 
-type Open = unsafe extern "C" fn(*const c_char, *mut Key) -> Status;
+pub(super) type Open = unsafe extern "C" fn(*const c_char, *mut Key) -> Status;
 
 #[track_caller]
-fn open(open: Open, directory: &Path) -> Key {
+pub(super) fn open(open: Open, directory: &Path) -> Key {
     let mut key = Key { id: 0 };
     let status = unsafe { open(c_text(directory).as_ptr(), &raw mut key) };
     assert_eq!((status, last_error().as_str()), (Status::Done, ""));
@@ -81,12 +82,12 @@ fn last_error() -> String {
 
 /// The call ended so, and its text has these words.
 #[track_caller]
-fn refused(found: Status, expected: Status, words: &str) {
+pub(super) fn refused(found: Status, expected: Status, words: &str) {
     let text = last_error();
     assert!(found == expected && text.contains(words), "{found:?}: {text}");
 }
 
-fn sign(key: Key, epoch: u64, message: &[u8; 32]) -> (Status, Vec<u8>) {
+pub(super) fn sign(key: Key, epoch: u64, message: &[u8; 32]) -> (Status, Vec<u8>) {
     let mut signature = vec![0; scheme().signature_bytes()];
     let status = unsafe {
         keymill_sign(
@@ -117,7 +118,7 @@ fn verified(public_key: &[u8], epoch: u64, message: &[u8], signature: &[u8]) -> 
     }
 }
 
-fn path(key: Key, epoch: u64) -> (Status, Vec<u8>, Vec<u8>) {
+pub(super) fn path(key: Key, epoch: u64) -> (Status, Vec<u8>, Vec<u8>) {
     let (mut leaf, mut siblings) = (vec![0; 32], vec![0; 8 * 32]);
     let status = unsafe { keymill_path(key, epoch, leaf.as_mut_ptr(), 32, siblings.as_mut_ptr(), siblings.len()) };
     (status, leaf, siblings)
@@ -141,7 +142,7 @@ fn the_c_interface_gives_what_the_library_gives() {
     for opened in [keymill_open as Open, keymill_open_to_sign] {
         let key = open(opened, directory.path());
         let mut facts = std::mem::MaybeUninit::<KeyFacts>::uninit();
-        assert_eq!(unsafe { keymill_key_facts(key, facts.as_mut_ptr()) }, Status::Done);
+        assert_eq!(unsafe { keymill_describe_key(key, facts.as_mut_ptr()) }, Status::Done);
         let facts = unsafe { facts.assume_init() };
         assert_eq!((facts.first_epoch, facts.epochs), (0, 256));
         let sizes = facts.scheme;
@@ -209,112 +210,13 @@ fn an_epoch_signs_one_message_through_the_c_interface_too() {
 }
 
 #[test]
-fn pointers_and_lengths_that_are_wrong_are_refused_before_an_epoch_is_spent() {
-    let directory = made_key();
-    let key = open(keymill_open_to_sign, directory.path());
-    let mut room = vec![0; 4096];
-    let (bytes, out) = (MESSAGE.as_ptr(), room.as_mut_ptr());
-    let size = scheme().signature_bytes();
-    let sign_with = |message, message_bytes, out, out_bytes| unsafe {
-        keymill_sign(key, EPOCH, message, message_bytes, out, out_bytes)
-    };
-    refused(
-        sign_with(null(), 32, out, size),
-        Status::Usage,
-        "pointer to the message is null",
-    );
-    refused(
-        sign_with(bytes, 31, out, size),
-        Status::Usage,
-        "a message has 32 bytes, and 31 are given",
-    );
-    refused(sign_with(bytes, usize::MAX, out, size), Status::Usage, "cannot have");
-    refused(
-        sign_with(bytes, 32, null_mut(), size),
-        Status::Usage,
-        "pointer to the signature is null",
-    );
-    for wrong in [0, size - 1, size + 1, usize::MAX] {
-        refused(sign_with(bytes, 32, out, wrong), Status::Usage, "signature");
-    }
-    refused(
-        unsafe { keymill_public_key(key, out, 51) },
-        Status::Usage,
-        "has 51 bytes, it has to have 52",
-    );
-    refused(
-        unsafe { keymill_path(key, EPOCH, out, 31, out, 256) },
-        Status::Usage,
-        "leaf",
-    );
-    refused(
-        unsafe { keymill_path(key, EPOCH, out, 32, out, 255) },
-        Status::Usage,
-        "siblings",
-    );
-    refused(
-        unsafe { keymill_path(key, 256, out, 32, out, 256) },
-        Status::Usage,
-        "epoch 256 is outside",
-    );
-    refused(
-        unsafe { keymill_key_facts(key, null_mut()) },
-        Status::Usage,
-        "facts is null",
-    );
-    let unaligned = room.as_mut_ptr().wrapping_add(room.as_ptr().align_offset(8) + 1);
-    refused(
-        unsafe { keymill_key_facts(key, unaligned.cast()) },
-        Status::Usage,
-        "not aligned",
-    );
-    assert!(room.iter().all(|&byte| byte == 0));
-    // None of it has spent the epoch.
-    assert_eq!(sign(key, EPOCH, &OTHER_MESSAGE).0, Status::Done);
-    assert_eq!(keymill_close(key), Status::Done);
-}
-
-#[test]
-fn texts_that_are_none_are_refused() {
-    let mut key = Key { id: 0 };
-    let mut open = |text: *const c_char| unsafe { keymill_open(text, &raw mut key) };
-    refused(open(null()), Status::Usage, "pointer to the directory is null");
-    refused(open(c"/tmp/\xff".as_ptr()), Status::Usage, "not UTF-8");
-    let endless = vec![b'a'; TEXT_BYTES_MAX];
-    refused(
-        open(endless.as_ptr().cast()),
-        Status::Usage,
-        "no zero byte within 4096 bytes",
-    );
-    refused(open(c"".as_ptr()), Status::Directory, "no key directory");
-    refused(
-        unsafe { keymill_open(c"/".as_ptr(), null_mut()) },
-        Status::Usage,
-        "key is null",
-    );
-    let mut facts = std::mem::MaybeUninit::uninit();
-    let facts_of = |name: &CStr, facts: *mut SchemeFacts| unsafe { keymill_scheme_facts(name.as_ptr(), facts) };
-    refused(
-        facts_of(c"leansig", facts.as_mut_ptr()),
-        Status::Usage,
-        "unknown scheme 'leansig'",
-    );
-    refused(
-        facts_of(c"leansig-p1-l8-abort-v4-w8", null_mut()),
-        Status::Usage,
-        "facts is null",
-    );
-    assert_eq!(key, Key { id: 0 });
-}
-
-#[test]
 fn the_facts_of_every_scheme_have_its_whole_identifier() {
     for scheme in Scheme::all() {
         for name in [scheme.id(), scheme.upstream_name()] {
             let mut facts = std::mem::MaybeUninit::<SchemeFacts>::uninit();
             let name = CString::new(name).unwrap();
             assert_eq!(
-                unsafe { keymill_scheme_facts(name.as_ptr(), facts.as_mut_ptr()) },
+                unsafe { keymill_describe_scheme(name.as_ptr(), facts.as_mut_ptr()) },
                 Status::Done
             );
             let facts = unsafe { facts.assume_init() };
@@ -329,48 +231,6 @@ fn the_facts_of_every_scheme_have_its_whole_identifier() {
             );
         }
     }
-}
-
-#[test]
-fn a_key_that_is_not_open_is_refused_by_its_number() {
-    let directory = made_key();
-    let key = open(keymill_open, directory.path());
-    refused(sign(key, EPOCH, &MESSAGE).0, Status::Usage, "opened for reading");
-    assert_eq!(keymill_close(key), Status::Done);
-    refused(
-        keymill_close(key),
-        Status::Usage,
-        &format!("key {} is not open", key.id),
-    );
-    refused(path(key, EPOCH).0, Status::Usage, "is not open");
-    refused(sign(key, EPOCH, &MESSAGE).0, Status::Usage, "is not open");
-    refused(keymill_close(Key { id: 0 }), Status::Usage, "never opened");
-    refused(keymill_close(Key { id: u64::MAX }), Status::Usage, "is not open");
-    assert_ne!(open(keymill_open, directory.path()), key);
-}
-
-#[test]
-fn a_status_means_what_the_exit_code_means() {
-    let directory = made_key();
-    let mut key = Key { id: 0 };
-    let mut try_to_sign = |path: &Path| unsafe { keymill_open_to_sign(c_text(path).as_ptr(), &raw mut key) };
-    refused(
-        try_to_sign(&directory.path().join("none")),
-        Status::Directory,
-        "no key directory",
-    );
-    let holder = open(keymill_open_to_sign, directory.path());
-    refused(
-        try_to_sign(directory.path()),
-        Status::Directory,
-        "only one process may write",
-    );
-    assert_eq!(keymill_close(holder), Status::Done);
-    let _faults = crate::faults::Faults::below(&directory.path().join("secret"), |_, _| {
-        crate::faults::Fate::Fail(rustix::io::Errno::IO.raw_os_error())
-    });
-    refused(try_to_sign(directory.path()), Status::Machine, "secret' failed");
-    assert_eq!(key, Key { id: 0 });
 }
 
 #[test]
