@@ -97,7 +97,7 @@ mod units;
 )]
 mod workers;
 
-pub use keydir::{KeyDir, KeyDirError, Manifest};
+pub use keydir::{FORMAT_VERSION, KeyDir, KeyDirError, Manifest};
 #[cfg(feature = "keygen")]
 pub use keygen::{
     CancelHandle, Event, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress, Phase, Progress,
@@ -114,3 +114,6 @@ pub use signing::{
 };
 #[cfg(feature = "keygen")]
 pub use state::{ArenaRecord, ProgressRecord, StateError};
+
+/// The version of RocksDB that is compiled in.
+pub const ROCKSDB_VERSION: Option<&str> = if cfg!(feature = "keygen") { Some("11.8.1") } else { None };

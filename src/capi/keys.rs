@@ -22,9 +22,9 @@ pub(super) struct OpenKey {
 }
 
 enum Purpose {
-    Reading(PathReader),
+    Reading(Box<PathReader>),
     /// One thread after the other.
-    Signing(Mutex<Signer>),
+    Signing(Box<Mutex<Signer>>),
 }
 
 impl OpenKey {
@@ -32,14 +32,14 @@ impl OpenKey {
     pub(super) fn to_read(directory: &str) -> Result<Self, Refusal> {
         let reader = PathReader::open(Path::new(directory))?;
         let manifest = reader.manifest().clone();
-        Ok(Self::new(Purpose::Reading(reader), &manifest))
+        Ok(Self::new(Purpose::Reading(Box::new(reader)), &manifest))
     }
 
     #[track_caller]
     pub(super) fn to_sign(directory: &str) -> Result<Self, Refusal> {
         let signer = Signer::open(Path::new(directory))?;
         let manifest = signer.paths().manifest().clone();
-        Ok(Self::new(Purpose::Signing(Mutex::new(signer)), &manifest))
+        Ok(Self::new(Purpose::Signing(Box::new(Mutex::new(signer))), &manifest))
     }
 
     #[track_caller]

@@ -2,7 +2,8 @@
 
 #![expect(
     unsafe_code,
-    reason = "the border is crossed as from C; all pointers lead to values of the test"
+    clippy::undocumented_unsafe_blocks,
+    reason = "the border is crossed as from C; all pointers lead to values of the test, or are meant to be refused"
 )]
 
 use std::ffi::{CStr, c_char};

@@ -139,9 +139,8 @@ impl Coded for ReportError {
 #[cfg(feature = "keygen")]
 mod job {
     use keymill::audit::{CheckError, RepairError, StatusError};
-    use keymill::ledger::LedgerError;
     use keymill::trim::TrimError;
-    use keymill::{KeygenError, MigrationError, StateError};
+    use keymill::{KeygenError, MigrationError};
 
     use super::{Coded, DIRECTORY, INTERRUPTED, MACHINE, USAGE};
 

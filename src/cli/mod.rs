@@ -36,11 +36,13 @@ mod trace;
 #[cfg(feature = "keygen")]
 mod trim;
 mod verify;
+mod version;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use crate::config::Settings;
@@ -51,7 +53,8 @@ use failure::Failure;
 #[command(
     version,
     propagate_version = true,
-    after_help = "Exit codes: 0 done; 1 the answer is no (verify: invalid, check: damage found, memory-report: something was left, sign: the epoch has \
+    after_help = "--version --verbose tells how this program was built.\n\n\
+                  Exit codes: 0 done; 1 the answer is no (verify: invalid, check: damage found, memory-report: something was left, sign: the epoch has \
                   signed another message or an unknown one, ledger show: the key cannot sign, ledger import: an \
                   epoch has signed two messages); 2 wrong usage or input; 3 the directory is damaged, locked, or not \
                   what was asked for; 4 the machine failed (disk, memory): resumable; 130 interrupted: resumable."
@@ -118,6 +121,9 @@ pub fn main() -> ExitCode {
     process::keep_memory_private();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
+        Err(error) if error.kind() == ErrorKind::DisplayVersion && version::is_verbose(std::env::args_os().skip(1)) => {
+            return version::print_all();
+        }
         // Also --help and --version, which are no errors and exit with 0.
         Err(error) => error.exit(),
     };

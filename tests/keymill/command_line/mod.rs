@@ -28,3 +28,4 @@ mod trimming;
 mod two_processes;
 mod unready_directories;
 mod verifying;
+mod version;
