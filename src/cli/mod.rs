@@ -44,10 +44,12 @@ mod tree;
 #[cfg(feature = "keygen")]
 mod trim;
 mod verify;
+mod version;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{ArgAction, Parser, Subcommand};
 use tracing::Level;
 
@@ -159,6 +161,9 @@ pub fn main() -> ExitCode {
     process::keep_memory_private();
     let arguments = match tree::parse(std::env::args_os()) {
         Ok(arguments) => arguments,
+        Err(error) if error.kind() == ErrorKind::DisplayVersion && version::is_verbose(std::env::args_os().skip(1)) => {
+            return version::print_all();
+        }
         // Also --help and --version, which are no errors and exit with 0.
         Err(error) => error.exit(),
     };

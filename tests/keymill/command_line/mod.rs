@@ -32,3 +32,4 @@ mod trimming;
 mod two_processes;
 mod unready_directories;
 mod verifying;
+mod version;
