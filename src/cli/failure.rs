@@ -168,6 +168,7 @@ impl Coded for SigningError {
 mod job {
     use keymill::audit::{CheckError, RepairError, StatusError};
     use keymill::ledger::LedgerError;
+    use keymill::sets::SetError;
     use keymill::trim::TrimError;
     use keymill::{KeygenError, MigrationError, StateError};
 
@@ -213,6 +214,27 @@ mod job {
                 | KeygenError::TooLittleDisk { .. }
                 | KeygenError::DiskUnreliable { .. } => MACHINE,
                 KeygenError::Interrupted => INTERRUPTED,
+            }
+        }
+    }
+
+    impl Coded for SetError {
+        fn code(&self) -> u8 {
+            match self {
+                SetError::Io(error) => error.code(),
+                SetError::Request(_) => USAGE,
+                SetError::Key { source, .. } => source.code(),
+                SetError::KeyDir(error) => error.code(),
+                SetError::Budget { .. } | SetError::TooLittleDisk { .. } | SetError::Threads(_) => MACHINE,
+                SetError::Locked { .. }
+                | SetError::NotADirectory(_)
+                | SetError::Exists(_)
+                | SetError::Contradiction { .. }
+                | SetError::Missing(_)
+                | SetError::Foreign { .. }
+                | SetError::Record { .. }
+                | SetError::Manifest { .. } => DIRECTORY,
+                SetError::Interrupted => INTERRUPTED,
             }
         }
     }

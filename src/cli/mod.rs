@@ -10,6 +10,8 @@ mod output;
 #[cfg(feature = "keygen")]
 mod check;
 #[cfg(feature = "keygen")]
+mod generate;
+#[cfg(feature = "keygen")]
 mod keygen;
 #[cfg(feature = "keygen")]
 mod ledger;
@@ -75,6 +77,9 @@ enum Command {
     /// Make a key, or go on with one that was interrupted.
     #[cfg(feature = "keygen")]
     Keygen(keygen::KeygenArguments),
+    /// Make the keys of a set of validators, or go on with a set that was interrupted; for users of hash-sig-cli.
+    #[cfg(feature = "keygen")]
+    Generate(generate::GenerateArguments),
     /// Show what keygen would write and need; write nothing.
     Plan(plan::PlanArguments),
     /// Show how far a key is; also while it is being made.
@@ -154,6 +159,8 @@ fn obey(command: &Command, settings: &Settings) -> Result<ExitCode, Failure> {
     match command {
         #[cfg(feature = "keygen")]
         Command::Keygen(arguments) => keygen::run(arguments, settings),
+        #[cfg(feature = "keygen")]
+        Command::Generate(arguments) => generate::run(arguments, settings),
         Command::Plan(arguments) => plan::run(arguments, settings),
         #[cfg(feature = "keygen")]
         Command::Status(arguments) => status::run(arguments),
