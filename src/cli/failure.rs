@@ -233,6 +233,8 @@ mod job {
                 | SetError::Missing(_)
                 | SetError::Foreign { .. }
                 | SetError::Record { .. }
+                | SetError::Mixed { .. }
+                | SetError::Duplicate { .. }
                 | SetError::Manifest { .. } => DIRECTORY,
                 SetError::Interrupted => INTERRUPTED,
             }

@@ -17,6 +17,8 @@ mod keygen;
 mod ledger;
 mod memory_report;
 #[cfg(feature = "keygen")]
+mod merge_sets;
+#[cfg(feature = "keygen")]
 mod migrate;
 mod path;
 mod plan;
@@ -80,6 +82,9 @@ enum Command {
     /// Make the keys of a set of validators, or go on with a set that was interrupted; for users of hash-sig-cli.
     #[cfg(feature = "keygen")]
     Generate(generate::GenerateArguments),
+    /// Merge sets of validators that were made in parts; the parts stay as they are.
+    #[cfg(feature = "keygen")]
+    MergeSets(merge_sets::MergeSetsArguments),
     /// Show what keygen would write and need; write nothing.
     Plan(plan::PlanArguments),
     /// Show how far a key is; also while it is being made.
@@ -161,6 +166,8 @@ fn obey(command: &Command, settings: &Settings) -> Result<ExitCode, Failure> {
         Command::Keygen(arguments) => keygen::run(arguments, settings),
         #[cfg(feature = "keygen")]
         Command::Generate(arguments) => generate::run(arguments, settings),
+        #[cfg(feature = "keygen")]
+        Command::MergeSets(arguments) => merge_sets::run(arguments),
         Command::Plan(arguments) => plan::run(arguments, settings),
         #[cfg(feature = "keygen")]
         Command::Status(arguments) => status::run(arguments),

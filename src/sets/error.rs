@@ -105,6 +105,34 @@ pub enum SetError {
         /// What is wrong.
         source: ManifestError,
     },
+    /// Sets of different kinds.
+    #[error(
+        "'{}' and '{}' cannot become one set: {what} is {one} in the first and {other} in the second",
+        .first.display(),
+        .second.display()
+    )]
+    Mixed {
+        /// A set.
+        first: PathBuf,
+        /// Another one.
+        second: PathBuf,
+        /// In what they differ.
+        what: &'static str,
+        /// What the first says.
+        one: String,
+        /// What the second says.
+        other: String,
+    },
+    /// Two sets have something that there may be once.
+    #[error("{what} is in '{}' and in '{}'; a merged set may have it once", .first.display(), .second.display())]
+    Duplicate {
+        /// What it is.
+        what: String,
+        /// A set.
+        first: PathBuf,
+        /// Another one, or the same.
+        second: PathBuf,
+    },
     /// A key could not be made.
     #[error("validator {index}, {role} key: {source}")]
     Key {

@@ -122,6 +122,12 @@ impl Prefix {
     }
 }
 
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// An index as it is written: decimal, without a sign or leading zeros.
 pub(crate) fn parse_index(digits: &str) -> Option<u64> {
     let index: u64 = digits.parse().ok()?;

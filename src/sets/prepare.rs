@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::fs::{DirBuilder, Permissions};
-use std::io::BufReader;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -13,7 +12,7 @@ use super::names::{Form, Half, MANIFEST, Named, Prefix, Role, SetPaths};
 use super::record::{Finished, FinishedKeys, Record, manifest_of};
 use super::request::SetRequest;
 use crate::failure::{IoFailure, attempt};
-use crate::files::{exists, make_directory, open_to_read, sync_directory};
+use crate::files::{exists, make_directory, sync_directory};
 use crate::keydir::durable::is_temporary;
 use crate::keydir::{DirectoryLock, KeyDir, KeyDirError};
 use crate::plan::Plan;
@@ -50,7 +49,7 @@ pub(super) fn prepare(directory: &Path, request: &SetRequest, plan: &Plan, jobs:
     })
 }
 
-fn take_lock(paths: &SetPaths) -> Result<DirectoryLock, SetError> {
+pub(super) fn take_lock(paths: &SetPaths) -> Result<DirectoryLock, SetError> {
     DirectoryLock::take(&paths.lock()).map_err(|error| match error {
         KeyDirError::Locked { path, holder } => SetError::Locked { path, holder },
         error => error.into(),
@@ -147,7 +146,7 @@ fn check_entries(paths: &SetPaths, request: &SetRequest, finished: &FinishedKeys
         let Some(name) = name.to_str() else { continue };
         let is_ours = match Named::parse(name) {
             Some(Named::File(prefix, role, ..) | Named::Directory(prefix, role)) => ours.contains(&(prefix, role)),
-            None if name == MANIFEST => is_own_manifest(&paths.manifest(), request, finished)?,
+            None if name == MANIFEST => is_own_manifest(paths, request, finished)?,
             None => true,
         };
         if !is_ours {
@@ -196,9 +195,10 @@ fn sealed_public_key(directory: &Path) -> Result<Option<Vec<u8>>, SetError> {
 }
 
 /// Whether a manifest is one of this set, perhaps of fewer validators.
-fn is_own_manifest(path: &Path, request: &SetRequest, finished: &FinishedKeys) -> Result<bool, SetError> {
-    let Ok(found) = SetManifest::read(BufReader::new(open_to_read(path)?)) else {
-        return Ok(false);
+fn is_own_manifest(paths: &SetPaths, request: &SetRequest, finished: &FinishedKeys) -> Result<bool, SetError> {
+    let found = match SetManifest::of_set(paths) {
+        Err(SetError::Manifest { .. }) => return Ok(false),
+        found => found?,
     };
     let ours = manifest_of(finished, request);
     Ok(found.kind == ours.kind && ours.validators.starts_with(&found.validators))
@@ -221,7 +221,7 @@ fn discard(paths: &SetPaths) -> Result<(), SetError> {
 }
 
 /// Removes what a process that died was writing.
-fn remove_temporaries(paths: &SetPaths) -> Result<(), IoFailure> {
+pub(super) fn remove_temporaries(paths: &SetPaths) -> Result<(), IoFailure> {
     for path in entries(&paths.work(), is_temporary)? {
         attempt("unlink", &path, || std::fs::remove_file(&path))?;
     }
@@ -277,8 +277,12 @@ fn check_room(paths: &SetPaths, request: &SetRequest, plan: &Plan, jobs: usize) 
     let needed_bytes = keys_left
         .saturating_mul(files_bytes)
         .saturating_add(directories.saturating_mul(plan.disk_bytes()));
-    let on = paths
-        .root()
+    refuse_too_little_room(paths.root(), needed_bytes)
+}
+
+/// Compares what a directory is to take with the space on the file system.
+pub(super) fn refuse_too_little_room(directory: &Path, needed_bytes: u64) -> Result<(), SetError> {
+    let on = directory
         .ancestors()
         .find(|path| path.is_dir())
         .unwrap_or(Path::new("."));
@@ -288,7 +292,7 @@ fn check_room(paths: &SetPaths, request: &SetRequest, plan: &Plan, jobs: usize) 
         return Ok(());
     }
     Err(SetError::TooLittleDisk {
-        directory: paths.root().to_owned(),
+        directory: directory.to_owned(),
         needed_bytes,
         available_bytes,
     })
