@@ -225,12 +225,14 @@ mod job {
                 SetError::Request(_) => USAGE,
                 SetError::Key { source, .. } => source.code(),
                 SetError::KeyDir(error) => error.code(),
+                SetError::Export(error) => error.code(),
                 SetError::Budget { .. } | SetError::TooLittleDisk { .. } | SetError::Threads(_) => MACHINE,
                 SetError::Locked { .. }
                 | SetError::NotADirectory(_)
                 | SetError::Exists(_)
                 | SetError::Contradiction { .. }
                 | SetError::Missing(_)
+                | SetError::NoManifest(_)
                 | SetError::Foreign { .. }
                 | SetError::Record { .. }
                 | SetError::Mixed { .. }

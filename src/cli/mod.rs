@@ -40,6 +40,8 @@ mod trace;
 #[cfg(feature = "keygen")]
 mod trim;
 mod verify;
+#[cfg(feature = "keygen")]
+mod verify_set;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -85,6 +87,9 @@ enum Command {
     /// Merge sets of validators that were made in parts; the parts stay as they are.
     #[cfg(feature = "keygen")]
     MergeSets(merge_sets::MergeSetsArguments),
+    /// Check every key of a set of validators; exit code 1 if anything is wrong.
+    #[cfg(feature = "keygen")]
+    VerifySet(verify_set::VerifySetArguments),
     /// Show what keygen would write and need; write nothing.
     Plan(plan::PlanArguments),
     /// Show how far a key is; also while it is being made.
@@ -168,6 +173,8 @@ fn obey(command: &Command, settings: &Settings) -> Result<ExitCode, Failure> {
         Command::Generate(arguments) => generate::run(arguments, settings),
         #[cfg(feature = "keygen")]
         Command::MergeSets(arguments) => merge_sets::run(arguments),
+        #[cfg(feature = "keygen")]
+        Command::VerifySet(arguments) => verify_set::run(arguments, settings),
         Command::Plan(arguments) => plan::run(arguments, settings),
         #[cfg(feature = "keygen")]
         Command::Status(arguments) => status::run(arguments),

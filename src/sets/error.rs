@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::manifest::ManifestError;
 use super::names::Role;
+use crate::exchange::ExportError;
 use crate::failure::IoFailure;
 use crate::keydir::KeyDirError;
 use crate::keygen::KeygenError;
@@ -77,10 +78,13 @@ pub enum SetError {
     },
     /// A finished key lacks a file.
     #[error(
-        "'{}' is missing although its key was finished; put it back, or make the set in another directory",
+        "'{}' is missing, but belongs to a key that was finished; put it back, or make the set in another directory",
         .0.display()
     )]
     Missing(PathBuf),
+    /// A set without its manifest.
+    #[error("'{}' is missing; 'keymill generate' writes it when all keys of the set are finished", .0.display())]
+    NoManifest(PathBuf),
     /// A file is not the one that was written.
     #[error("'{}' does not belong to this set: {what}", .path.display())]
     Foreign {
@@ -146,6 +150,9 @@ pub enum SetError {
     /// A key directory could not be used.
     #[error(transparent)]
     KeyDir(#[from] KeyDirError),
+    /// The files of a key could not be written.
+    #[error(transparent)]
+    Export(#[from] ExportError),
     /// A thread could not be started.
     #[error(transparent)]
     Threads(#[from] ThreadsFailed),

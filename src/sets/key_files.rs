@@ -8,7 +8,10 @@ use super::error::SetError;
 use super::names::{Form, Half};
 use crate::failure::attempt;
 use crate::files::open_to_read;
-use crate::keydir::KeyDir;
+use crate::exchange::{ExportError, Window};
+use crate::interop::leansig_json;
+use crate::interop::secret_key::WrittenForm;
+use crate::interop::ssz::PublicKey;
 use crate::plan::{LevelSpan, Plan};
 use crate::scheme::{PARAMETER_BYTES, Scheme};
 use crate::units::Level;
@@ -24,32 +27,17 @@ const LAYER_BYTES: u64 = 16;
 /// JSON spends a line on each element, indented by up to 14 spaces, where SSZ spends four bytes.
 const JSON_TO_SSZ: u64 = 8;
 
-/// A finished key, from which its files are written.
-pub(super) struct KeySource {
-    key: KeyDir,
-}
-
-impl KeySource {
-    pub(super) fn open(directory: &Path) -> Result<Self, SetError> {
-        let key = KeyDir::open_sealed(directory)?;
-        Ok(Self { key })
+/// Writes one file of a finished key.
+pub(super) fn write(window: &Window<'_>, public_key: &PublicKey, half: Half, form: Form, to: &mut dyn Write) -> Result<(), SetError> {
+    match (half, form) {
+        // The writer names what fails.
+        (Half::Public, Form::Ssz) => to.write_all(&public_key.to_ssz()).map_err(ExportError::Write)?,
+        (Half::Public, Form::Json) => serde_json::to_writer_pretty(to, &leansig_json::public_key(public_key))
+            .map_err(|error| ExportError::Write(error.into()))?,
+        (Half::Secret, Form::Ssz) => window.write(WrittenForm::LeansigSsz, to)?,
+        (Half::Secret, Form::Json) => window.write(WrittenForm::LeansigJson { indented: true }, to)?,
     }
-
-    pub(super) fn write(&self, half: Half, _form: Form, to: &mut dyn Write) -> Result<(), SetError> {
-        let pk = self.key.manifest().public_key().unwrap_or_default();
-        match half {
-            Half::Public => to.write_all(&pk).map_err(|_| SetError::Interrupted),
-            Half::Secret => {
-                let d = self.key.manifest().scheme().digest_bytes();
-                let mut b = vec![0; 88];
-                b[32..52].copy_from_slice(&pk[d..]);
-                b[80..84].copy_from_slice(&(88 + 2 * d as u32).to_le_bytes());
-                b.extend_from_slice(&pk[..d]);
-                b.extend_from_slice(&vec![0; d]);
-                to.write_all(&b).map_err(|_| SetError::Interrupted)
-            }
-        }
-    }
+    Ok(())
 }
 
 /// Bytes of all files of a key, JSON rounded up.

@@ -7,17 +7,20 @@ use std::time::{Duration, Instant};
 
 use super::derive::key_seed;
 use super::error::SetError;
-use super::key_files::KeySource;
-use super::names::{Half, Prefix, Role};
+use super::key_files;
+use super::names::{self, Half, Prefix, Role};
 use super::prepare::{Prepared, prefix, prepare};
 use super::progress::{OfKey, SetEvent, SetProgress};
 use super::publish::Publisher;
 use super::request::SetRequest;
+use crate::exchange::{ExportError, Exporter};
 use crate::failure::attempt;
 use crate::files::{exists, sync_directory};
 use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob};
+use crate::interop::ssz::PublicKey;
 use crate::plan::Plan;
 use crate::resources::{ResourceKind, THREAD_STACK_BYTES, register};
+use crate::signing::SigningError;
 use crate::units::Level;
 use crate::workers::spawn_scoped;
 
@@ -189,7 +192,7 @@ impl SetJob {
             Role::Proposer => prefix(&self.request, index, Some(&public_key))?,
             Role::Attester => self.prefix(index)?,
         };
-        self.write_files(&directory, &prefix, role)?;
+        self.write_files(&directory, &prefix, role, &public_key)?;
         finished.add(paths, index, role, &public_key)?;
         self.settle(index, role, &prefix)?;
         progress.event(SetEvent::KeyFinished);
@@ -217,14 +220,22 @@ impl SetJob {
         Ok(job.run(progress)?.public_key)
     }
 
-    fn write_files(&self, directory: &Path, prefix: &Prefix, role: Role) -> Result<(), SetError> {
+    fn write_files(&self, directory: &Path, prefix: &Prefix, role: Role, public_key: &[u8]) -> Result<(), SetError> {
         let Prepared { paths, .. } = &self.prepared;
         let work = paths.work();
         let publisher = self.publisher(&work);
-        let source = KeySource::open(directory)?;
-        for &(half, form) in super::names::key_files(self.request.with_json) {
+        let public_key = PublicKey::from_ssz(self.request.scheme, public_key).map_err(|source| {
+            let directory = directory.to_owned();
+            ExportError::Key(SigningError::PublicKey { directory, source })
+        })?;
+        let exporter = Exporter::open(directory)?;
+        // Holds all of its nodes against each other.
+        let window = exporter.window(None)?;
+        for &(half, form) in names::key_files(self.request.with_json) {
             let target = paths.entry(&prefix.file(role, half, form));
-            publisher.publish(&target, half == Half::Secret, |to| source.write(half, form, to))?;
+            publisher.publish(&target, half == Half::Secret, |to| {
+                key_files::write(&window, &public_key, half, form, to)
+            })?;
         }
         Ok(sync_directory(paths.root())?)
     }

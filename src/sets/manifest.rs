@@ -105,7 +105,7 @@ impl SetManifest {
     pub(crate) fn of_set(paths: &SetPaths) -> Result<Self, SetError> {
         let path = paths.manifest();
         let file = match open_to_read(&path) {
-            Err(failure) if failure.is_missing() => return Err(SetError::Missing(path)),
+            Err(failure) if failure.is_missing() => return Err(SetError::NoManifest(path)),
             file => file?,
         };
         Self::read(BufReader::new(file)).map_err(|source| SetError::Manifest { path, source })

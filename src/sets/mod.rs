@@ -9,10 +9,12 @@ mod manifest;
 mod merge;
 mod names;
 mod prepare;
+mod probe;
 mod progress;
 mod publish;
 mod record;
 mod request;
+mod verify;
 mod words;
 
 pub use error::SetError;
@@ -22,3 +24,4 @@ pub use merge::{MergeReport, merge_sets};
 pub use names::Role;
 pub use progress::{NoSetProgress, SetEvent, SetProgress};
 pub use request::SetRequest;
+pub use verify::{SetFinding, SetReport, verify_set};

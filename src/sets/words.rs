@@ -50,6 +50,22 @@ pub(crate) fn scheme_of(key_scheme: &str) -> Option<&'static Scheme> {
 mod tests {
     use super::*;
 
+    /// What the two releases of hash-sig-cli write that make keys of these schemes.
+    #[test]
+    fn schemes_that_hash_sig_cli_makes_go_by_its_words() {
+        for (id, key_scheme) in [
+            ("leansig-p1-l32-abort-v46-w8", "SchemeAbortingTargetSumLifetime32Dim46Base8"),
+            ("leansig-p2-l32-top-v64-w8", "SIGTopLevelTargetSumLifetime32Dim64Base8"),
+        ] {
+            let expected = SchemeWords {
+                key_scheme,
+                hash_function: "Poseidon2",
+                encoding: "TargetSum",
+            };
+            assert_eq!(words(Scheme::by_id(id).unwrap()), expected);
+        }
+    }
+
     #[test]
     fn every_scheme_has_a_word_of_its_own() {
         for scheme in Scheme::all() {
