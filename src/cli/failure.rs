@@ -205,8 +205,14 @@ mod job {
                 KeygenError::State(error) => error.code(),
                 KeygenError::Migration(error) => error.code(),
                 KeygenError::Io(error) => error.code(),
-                KeygenError::ParameterMissing | KeygenError::ParameterWithoutPrfKey => USAGE,
-                KeygenError::Contradiction { .. } | KeygenError::OtherSecret { .. } => DIRECTORY,
+                KeygenError::ParameterMissing
+                | KeygenError::ParameterWithoutPrfKey
+                | KeygenError::FillersWithoutPrfKey
+                | KeygenError::FillerBytes { .. }
+                | KeygenError::FillersNotCanonical(_) => USAGE,
+                KeygenError::Contradiction { .. } | KeygenError::OtherSecret { .. } | KeygenError::OtherFillers(_) => {
+                    DIRECTORY
+                }
                 KeygenError::NoRandomness(_)
                 | KeygenError::Threads(_)
                 | KeygenError::Arena(_)

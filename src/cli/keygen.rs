@@ -79,6 +79,7 @@ fn key_request(arguments: &RequestArguments) -> Result<KeyRequest, Failure> {
         epochs: arguments.epochs,
         secret,
         parameter: arguments.parameter.map(|parameter| parameter.0),
+        fillers: None,
         trim: arguments.trim,
     })
 }

@@ -1,7 +1,7 @@
 //! What a key is asked to be, when it is made and when it is resumed.
 
 use super::KeygenError;
-use crate::hash::{PrfKey, draw_key};
+use crate::hash::{PrfKey, check_canonical, draw_key};
 use crate::keydir::{KeyDirError, KeyPaths, Manifest, Origin, Secret, commitment};
 use crate::plan::{Plan, PlanError};
 use crate::scheme::{PARAMETER_BYTES, Scheme};
@@ -21,6 +21,9 @@ pub struct KeyRequest {
     pub secret: Option<Secret>,
     /// The public parameter, canonical bytes; needed beside a PRF key.
     pub parameter: Option<[u8; PARAMETER_BYTES]>,
+    /// Filler digests in drawing order, of a key that another program drew; without them those of a PRF key are derived
+    /// from it.
+    pub fillers: Option<Vec<u8>>,
     /// The lowest level that is stored.
     pub trim: Option<Level>,
 }
@@ -57,6 +60,24 @@ impl KeyRequest {
         }
     }
 
+    /// Refuses fillers that a key of this plan cannot have.
+    pub(super) fn check_fillers(&self, plan: &Plan) -> Result<(), KeygenError> {
+        let Some(fillers) = &self.fillers else {
+            return Ok(());
+        };
+        if !matches!(self.secret, Some(Secret::PrfKey(_))) {
+            return Err(KeygenError::FillersWithoutPrfKey);
+        }
+        let expected_bytes = plan.filler_count() * plan.scheme().digest_bytes();
+        if fillers.len() != expected_bytes {
+            return Err(KeygenError::FillerBytes {
+                found_bytes: fillers.len(),
+                expected_bytes,
+            });
+        }
+        Ok(check_canonical(fillers)?)
+    }
+
     /// The secret of a new key. `left` is the one that an interrupted creation left in the directory.
     pub(super) fn secret(
         &self,
@@ -79,7 +100,8 @@ impl KeyRequest {
         let parameter = self.parameter.unwrap_or_default();
         let drawn = secret.draw(&plan, &parameter);
         let commitment = commitment(&drawn.prf_key);
-        Manifest::begin(plan, drawn.parameter, commitment, origin, drawn.fillers)
+        let fillers = self.fillers.clone().unwrap_or(drawn.fillers);
+        Manifest::begin(plan, drawn.parameter, commitment, origin, fillers)
     }
 
     /// Refuses a request that contradicts the manifest of the key that is to be resumed.
@@ -106,6 +128,11 @@ impl KeyRequest {
                 found,
                 path: paths.manifest(),
             });
+        }
+        if let Some(fillers) = &self.fillers
+            && fillers != manifest.fillers().digests()
+        {
+            return Err(KeygenError::OtherFillers(paths.manifest()));
         }
         let Some(secret) = &self.secret else {
             return Ok(());
