@@ -167,6 +167,7 @@ impl Coded for SigningError {
 #[cfg(feature = "keygen")]
 mod job {
     use keymill::audit::{CheckError, RepairError, StatusError};
+    use keymill::exchange::ExportError;
     use keymill::ledger::LedgerError;
     use keymill::sets::SetError;
     use keymill::trim::TrimError;
@@ -220,6 +221,18 @@ mod job {
                 | KeygenError::TooLittleDisk { .. }
                 | KeygenError::DiskUnreliable { .. } => MACHINE,
                 KeygenError::Interrupted => INTERRUPTED,
+            }
+        }
+    }
+
+    impl Coded for ExportError {
+        fn code(&self) -> u8 {
+            match self {
+                ExportError::Key(error) => error.code(),
+                ExportError::Secret(error) => error.code(),
+                ExportError::OutsideKey { .. } => USAGE,
+                ExportError::Damaged { .. } => DIRECTORY,
+                ExportError::Write(_) => MACHINE,
             }
         }
     }

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use super::error::SetError;
 use super::names::{Form, Half};
+use crate::exchange::{ExportError, Window};
 use crate::failure::attempt;
 use crate::files::open_to_read;
-use crate::exchange::{ExportError, Window};
 use crate::interop::leansig_json;
 use crate::interop::secret_key::WrittenForm;
 use crate::interop::ssz::PublicKey;
@@ -28,7 +28,13 @@ const LAYER_BYTES: u64 = 16;
 const JSON_TO_SSZ: u64 = 8;
 
 /// Writes one file of a finished key.
-pub(super) fn write(window: &Window<'_>, public_key: &PublicKey, half: Half, form: Form, to: &mut dyn Write) -> Result<(), SetError> {
+pub(super) fn write(
+    window: &Window<'_>,
+    public_key: &PublicKey,
+    half: Half,
+    form: Form,
+    to: &mut dyn Write,
+) -> Result<(), SetError> {
     match (half, form) {
         // The writer names what fails.
         (Half::Public, Form::Ssz) => to.write_all(&public_key.to_ssz()).map_err(ExportError::Write)?,

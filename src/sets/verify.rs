@@ -115,14 +115,13 @@ fn entries(directory: &Path) -> Result<HashSet<String>, SetError> {
 
 /// Whether the keys of a set have JSON files: if one has, all have.
 fn has_json(manifest: &SetManifest, entries: &HashSet<String>) -> bool {
-    let names = manifest.validators.iter().flat_map(|validator| {
-        let prefix = manifest.kind.prefix(validator);
-        let halves = [Half::Public, Half::Secret].into_iter();
-        let of_half = move |half| Role::ALL.map(|role| prefix.file(role, half, Form::Json));
-        halves.flat_map(of_half)
-    });
-    let mut names = names;
-    names.any(|name| entries.contains(&name))
+    let is_named = |name: &String| match Named::parse(name) {
+        Some(Named::File(prefix, _, _, Form::Json)) => Some(prefix),
+        _ => None,
+    };
+    let with_json: HashSet<_> = entries.iter().filter_map(is_named).collect();
+    let mut validators = manifest.validators.iter();
+    validators.any(|validator| with_json.contains(&manifest.kind.prefix(validator)))
 }
 
 /// The epochs that each key of the set stores.
@@ -147,12 +146,11 @@ struct Key<'a> {
     public_key: &'a [u8],
 }
 
-impl Set<'_> {
+impl<'a> Set<'a> {
     fn keys(&self) -> impl Iterator<Item = Key<'_>> {
         let kind = &self.manifest.kind;
-        let of_validator = |validator| {
-            let Validator { public_keys, .. } = validator;
-            let keys = kind.roles.iter().zip(public_keys);
+        let of_validator = |validator: &'a Validator| {
+            let keys = kind.roles.iter().zip(&validator.public_keys);
             keys.map(move |(&role, public_key)| Key {
                 validator,
                 role,
@@ -172,7 +170,10 @@ impl Set<'_> {
         for key in self.keys() {
             let name = self.name(&key, Half::Public, Form::Ssz);
             if let Some(first) = seen.insert(key.public_key, name.clone()) {
-                report.fault(&self.paths.manifest(), format!("'{name}' and '{first}' have the same public key"));
+                report.fault(
+                    &self.paths.manifest(),
+                    format!("'{name}' and '{first}' have the same public key"),
+                );
             }
         }
     }
@@ -224,7 +225,10 @@ impl Set<'_> {
                 let outcome = self.check_key(key);
                 let is_whole = matches!(&outcome, Ok(report) if report.faults.is_empty() && report.warnings.is_empty());
                 if !is_whole {
-                    reports.lock().unwrap_or_else(PoisonError::into_inner).push((place, outcome));
+                    reports
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push((place, outcome));
                 }
             }
         };
@@ -408,13 +412,15 @@ fn first_difference(secret: &SecretKeyFile, path: &Path) -> Result<Option<u64>, 
     };
     let mut writer = std::io::BufWriter::with_capacity(64 << 10, &mut comparing);
     let form = WrittenForm::LeansigJson { indented: true };
-    let written = secret.head().write::<std::io::Error>(form, &mut writer, &mut |slice, digests| {
-        digests.clear();
-        for node in slice.nodes.clone() {
-            digests.extend(secret.node(slice.level, NodeIndex(node)).unwrap_or_default());
-        }
-        Ok(())
-    });
+    let written = secret
+        .head()
+        .write::<std::io::Error>(form, &mut writer, &mut |slice, digests| {
+            digests.clear();
+            for node in slice.nodes.clone() {
+                digests.extend(secret.node(slice.level, NodeIndex(node)).unwrap_or_default());
+            }
+            Ok(())
+        });
     let written = written.and_then(|()| writer.flush());
     if let (_, Ok(mut buffer)) = writer.into_parts() {
         // The PRF key was in it.
@@ -441,7 +447,10 @@ impl Write for Comparing {
     fn write(&mut self, expected: &[u8]) -> std::io::Result<usize> {
         let mut found = zeroize::Zeroizing::new(vec![0; expected.len()]);
         let count = super::publish::fill(&mut self.file, &mut found)?;
-        let same = expected.iter().zip(&found[..count]).take_while(|(one, other)| one == other);
+        let same = expected
+            .iter()
+            .zip(&found[..count])
+            .take_while(|(one, other)| one == other);
         let same = same.count();
         self.at += same as u64;
         if same == expected.len() {

@@ -54,7 +54,10 @@ mod tests {
     #[test]
     fn schemes_that_hash_sig_cli_makes_go_by_its_words() {
         for (id, key_scheme) in [
-            ("leansig-p1-l32-abort-v46-w8", "SchemeAbortingTargetSumLifetime32Dim46Base8"),
+            (
+                "leansig-p1-l32-abort-v46-w8",
+                "SchemeAbortingTargetSumLifetime32Dim46Base8",
+            ),
             ("leansig-p2-l32-top-v64-w8", "SIGTopLevelTargetSumLifetime32Dim64Base8"),
         ] {
             let expected = SchemeWords {

@@ -27,7 +27,9 @@ pub fn made(place: &Place, directory: &str, validators: u64, more: &str) -> Outc
 
 pub fn names(place: &Place, directory: &str) -> BTreeSet<String> {
     let entries = fs::read_dir(place.path(directory)).unwrap();
-    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
 }
 
 fn hex_of(place: &Place, file: &str) -> String {
@@ -108,11 +110,16 @@ fn a_distributed_set_is_named_by_its_proposers_and_has_no_index() {
         hex_of(&place, "indexed/validator_0_attester_key_pk.ssz"),
     );
     let prefix = format!("validator-{}-{}", &proposer[..6], &proposer[proposer.len() - 6..]);
-    let expected: BTreeSet<String> = ["proposer_key_pk", "proposer_key_sk", "attester_key_pk", "attester_key_sk"]
-        .into_iter()
-        .map(|rest| format!("{prefix}_{rest}.ssz"))
-        .chain([".keymill-set".to_owned(), "validator-keys-manifest.yaml".to_owned()])
-        .collect();
+    let expected: BTreeSet<String> = [
+        "proposer_key_pk",
+        "proposer_key_sk",
+        "attester_key_pk",
+        "attester_key_sk",
+    ]
+    .into_iter()
+    .map(|rest| format!("{prefix}_{rest}.ssz"))
+    .chain([".keymill-set".to_owned(), "validator-keys-manifest.yaml".to_owned()])
+    .collect();
     assert_eq!(names(&place, "set"), expected);
     let expected = format!(
         "validators:
@@ -122,7 +129,11 @@ fn a_distributed_set_is_named_by_its_proposers_and_has_no_index() {
     attester_key_privkey_file: {prefix}_attester_key_sk.ssz
 "
     );
-    assert!(manifest(&place, "set").ends_with(&expected), "{}", manifest(&place, "set"));
+    assert!(
+        manifest(&place, "set").ends_with(&expected),
+        "{}",
+        manifest(&place, "set")
+    );
 }
 
 #[test]
@@ -139,7 +150,10 @@ fn the_seed_of_a_key_follows_from_that_of_the_set_as_documented() {
         place.file("key-seed", seed);
         let line = format!("keygen {role} --scheme {TINY} --epochs 256 --seed-file key-seed");
         let public_key = place.run(&line).exits(0).line();
-        assert_eq!(hex_of(&place, &format!("set/validator_258_{role}_key_pk.ssz")), public_key);
+        assert_eq!(
+            hex_of(&place, &format!("set/validator_258_{role}_key_pk.ssz")),
+            public_key
+        );
     }
 }
 
@@ -148,7 +162,9 @@ fn without_a_seed_file_every_key_is_another_one() {
     let place = Place::new();
     let line = small(&place, "set", 2, "--export-format ssz").replace("--seed-file seed", "");
     place.run(&line).exits(0);
-    let keys = names(&place, "set").into_iter().filter(|name| name.ends_with("_pk.ssz"));
+    let keys = names(&place, "set")
+        .into_iter()
+        .filter(|name| name.ends_with("_pk.ssz"));
     let keys: BTreeSet<String> = keys.map(|name| hex_of(&place, &format!("set/{name}"))).collect();
     assert_eq!(keys.len(), 4);
 }
@@ -158,7 +174,11 @@ fn secrets_are_for_their_owner_and_the_rest_is_as_the_umask_lets_it_be() {
     let place = Place::new();
     made(&place, "set", 1, "");
     for name in names(&place, "set") {
-        let mode = fs::metadata(place.path("set").join(&name)).unwrap().permissions().mode() & 0o777;
+        let mode = fs::metadata(place.path("set").join(&name))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777;
         let expected = match name.as_str() {
             ".keymill-set" => 0o700,
             name if name.contains("_sk.") => 0o600,
@@ -224,7 +244,9 @@ pub fn assert_same_sets(place: &Place, one: &str, other: &str) {
         let root = place.path(directory);
         let entries = snapshot(&root).into_iter();
         let entries = entries.map(|(path, entry)| (path.strip_prefix(&root).unwrap().to_owned(), entry));
-        entries.filter(|(path, _)| !path.starts_with(".keymill-set")).collect::<Vec<_>>()
+        entries
+            .filter(|(path, _)| !path.starts_with(".keymill-set"))
+            .collect::<Vec<_>>()
     };
     let (one, other) = (files(one), files(other));
     let names = |files: &[(std::path::PathBuf, _)]| files.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>();
@@ -253,7 +275,10 @@ fn kept_directories_are_those_of_the_keys_and_can_be_trimmed() {
         assert_eq!(key, hex_of(&place, &format!("set/validator_0_{role}_key_pk.ssz")));
         assert_eq!(place.status(&directory).unwrap()["trim"], 6);
         let file = format!("validator_0_{role}_key_sk.ssz");
-        assert_eq!(hex_of(&place, &format!("set/{file}")), hex_of(&place, &format!("plain/{file}")));
+        assert_eq!(
+            hex_of(&place, &format!("set/{file}")),
+            hex_of(&place, &format!("plain/{file}"))
+        );
     }
     place.run("verify-set set").exits(0);
 }
@@ -262,7 +287,12 @@ fn kept_directories_are_those_of_the_keys_and_can_be_trimmed() {
 fn roles_say_which_keys_are_made() {
     let place = Place::new();
     made(&place, "set", 1, "--export-format ssz --roles attester");
-    let expected = [".keymill-set", "validator-keys-manifest.yaml", "validator_0_attester_key_pk.ssz", "validator_0_attester_key_sk.ssz"];
+    let expected = [
+        ".keymill-set",
+        "validator-keys-manifest.yaml",
+        "validator_0_attester_key_pk.ssz",
+        "validator_0_attester_key_sk.ssz",
+    ];
     assert_eq!(names(&place, "set"), expected.map(str::to_owned).into());
     assert!(!manifest(&place, "set").contains("proposer"));
     place.run("verify-set set").exits(0);
@@ -290,7 +320,10 @@ fn a_request_for_another_set_is_refused_by_what_differs() {
         (line.replace(same, ""), "--export-format"),
     ] {
         let outcome = changing_nothing_but_the_lock(&place, || place.run(&line));
-        outcome.exits(3).prints_nothing().says(&[flag, "contradicts 'set/.keymill-set/set.toml'"]);
+        outcome
+            .exits(3)
+            .prints_nothing()
+            .says(&[flag, "contradicts 'set/.keymill-set/set.toml'"]);
     }
 }
 
@@ -305,25 +338,40 @@ fn unsound_requests_are_refused_before_anything_is_made() {
         (format!("{line} --roles owner"), "proposer"),
         (format!("{line} --trim 1"), "--keep-dirs"),
         (format!("{line} --jobs 0"), "256"),
-        (line.replace("seed-file seed", "seed-file nowhere"), "--seed-file 'nowhere'"),
+        (
+            line.replace("seed-file seed", "seed-file nowhere"),
+            "--seed-file 'nowhere'",
+        ),
     ] {
-        changing_nothing(&place, || place.run(&line)).exits(2).prints_nothing().says(&[fragment]);
+        changing_nothing(&place, || place.run(&line))
+            .exits(2)
+            .prints_nothing()
+            .says(&[fragment]);
     }
     let line = format!("{line} --memory 1M");
-    changing_nothing(&place, || place.run(&line)).exits(4).says(&["--memory"]);
+    changing_nothing(&place, || place.run(&line))
+        .exits(4)
+        .says(&["--memory"]);
 }
 
 #[test]
 fn existing_files_are_never_overwritten_without_force() {
     let place = Place::new();
     made(&place, "plain", 1, "");
-    for name in ["validator_0_attester_key_pk.json", "validator_7_proposer_key_sk.ssz", "validator-keys-manifest.yaml"] {
+    for name in [
+        "validator_0_attester_key_pk.json",
+        "validator_7_proposer_key_sk.ssz",
+        "validator-keys-manifest.yaml",
+    ] {
         fs::create_dir(place.path("set")).unwrap();
         fs::write(place.path("set").join(name), "mine").unwrap();
         fs::write(place.path("set/notes.txt"), "mine").unwrap();
         let line = small(&place, "set", 1, "");
         let outcome = changing_nothing(&place, || place.run(&line));
-        outcome.exits(3).prints_nothing().says(&[&format!("'set/{name}'"), "--force"]);
+        outcome
+            .exits(3)
+            .prints_nothing()
+            .says(&[&format!("'set/{name}'"), "--force"]);
         place.run(&format!("{line} --force")).exits(0);
         assert_eq!(fs::read(place.path("set/notes.txt")).unwrap(), b"mine");
         fs::remove_file(place.path("set/notes.txt")).unwrap();
@@ -351,12 +399,17 @@ fn a_finished_key_that_was_changed_is_no_part_of_the_set_any_more() {
         match change {
             "remove" => fs::remove_file(file("validator_0_proposer_key_sk.ssz")).unwrap(),
             "swap" => {
-                let (one, other) = (file("validator_0_proposer_key_sk.ssz"), file("validator_1_proposer_key_sk.ssz"));
+                let (one, other) = (
+                    file("validator_0_proposer_key_sk.ssz"),
+                    file("validator_1_proposer_key_sk.ssz"),
+                );
                 fs::copy(other, one).unwrap();
             }
             _ => edit(&file("validator-keys-manifest.yaml"), "index: 1", "index: 2"),
         }
-        changing_nothing_but_the_lock(&place, || place.run(&line)).exits(3).says(&[fragment]);
+        changing_nothing_but_the_lock(&place, || place.run(&line))
+            .exits(3)
+            .says(&[fragment]);
         fs::remove_dir_all(place.path("set")).unwrap();
     }
 }

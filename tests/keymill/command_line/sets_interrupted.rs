@@ -42,7 +42,9 @@ fn a_set_killed_at_many_moments_is_in_the_end_that_of_an_undisturbed_run() {
         place.run(&line).exits(0);
         let report = place.run(&format!("verify-set {directory}"));
         assert_eq!(report.code, Some(0), "seed {seed}: {}", report.all());
-        let left: Vec<_> = names(&place, &format!("{directory}/.keymill-set")).into_iter().collect();
+        let left: Vec<_> = names(&place, &format!("{directory}/.keymill-set"))
+            .into_iter()
+            .collect();
         assert_eq!(left, ["LOCK", "finished", "set.toml"], "seed {seed}");
         if more != "--distributed" && more != "--keep-dirs" {
             assert_same_sets(&place, &directory, "undisturbed");
@@ -61,10 +63,16 @@ fn a_set_that_is_stopped_says_so_and_goes_on() {
     wait_for_entry(&place, &mut running, "set/validator_0_proposer_key_pk.ssz");
     running.signal(Signal::TERM);
     let (outcome, took) = running.end();
-    outcome.exits(130).prints_nothing().says(&["interrupted; run the same command again"]);
+    outcome
+        .exits(130)
+        .prints_nothing()
+        .says(&["interrupted; run the same command again"]);
     assert!(took < Duration::from_secs(10), "{took:?}");
     assert!(!place.path("set/validator-keys-manifest.yaml").exists());
-    place.run("verify-set set").exits(1).prints(&["validator-keys-manifest.yaml: it is missing"]);
+    place
+        .run("verify-set set")
+        .exits(1)
+        .prints(&["validator-keys-manifest.yaml: it is missing"]);
     let outcome = place.run(&format!("{line} --json")).exits(0).json();
     assert!(outcome["keys_found"].as_u64().unwrap() >= 1, "{outcome}");
     assert_same_sets(&place, "set", "undisturbed");
@@ -79,7 +87,10 @@ fn of_two_at_once_one_makes_the_set_and_the_other_is_refused() {
     let holder = format!("process {}", first.id());
     let second = place.run(&line);
     assert!(first.is_running());
-    second.exits(3).prints_nothing().says(&["'set/.keymill-set/LOCK'", &holder]);
+    second
+        .exits(3)
+        .prints_nothing()
+        .says(&["'set/.keymill-set/LOCK'", &holder]);
     first.end().0.exits(0);
     place.run("verify-set set").exits(0);
 }
@@ -91,7 +102,12 @@ fn one_display_counts_the_keys_of_the_whole_set() {
     let outcome = place.run(&line).exits(0);
     let last = outcome.stderr.lines().rfind(|line| line.starts_with('{')).unwrap();
     let last: serde_json::Value = serde_json::from_str(last).unwrap();
-    for (field, expected) in [("keys", 4), ("keys_finished", 4), ("epochs", 1024), ("epochs_done", 1024)] {
+    for (field, expected) in [
+        ("keys", 4),
+        ("keys_finished", 4),
+        ("epochs", 1024),
+        ("epochs_done", 1024),
+    ] {
         assert_eq!(last[field], expected, "{field} in {last}");
     }
 }
@@ -106,14 +122,22 @@ fn a_directory_that_cannot_be_written_is_named() {
         return crate::skip::skip("this user may write anywhere, so no directory is read-only");
     }
     let line = small(&place, "locked/set", 1, "");
-    place.run(&line).exits(4).prints_nothing().says(&["mkdir on 'locked/set'"]);
+    place
+        .run(&line)
+        .exits(4)
+        .prints_nothing()
+        .says(&["mkdir on 'locked/set'"]);
 }
 
 #[test]
 fn a_file_in_the_place_of_the_directory_is_named() {
     let place = Place::new();
     place.file("set", "mine");
-    place.run(&small(&place, "set", 1, "")).exits(3).prints_nothing().says(&["'set' is not a directory"]);
+    place
+        .run(&small(&place, "set", 1, ""))
+        .exits(3)
+        .prints_nothing()
+        .says(&["'set' is not a directory"]);
 }
 
 #[test]

@@ -17,7 +17,10 @@ fn parts_that_are_merged_are_the_whole() {
     made(&place, "first", 2, "");
     made(&place, "middle", 1, "--start-index 2");
     let parts = snapshot(&place.path("first"));
-    let merged = place.run("merge-sets last first middle --out merged --json").exits(0).json();
+    let merged = place
+        .run("merge-sets last first middle --out merged --json")
+        .exits(0)
+        .json();
     assert_eq!((&merged["num_validators"], &merged["files"]), (&4.into(), &32.into()));
     assert_same_sets(&place, "merged", "whole");
     assert_eq!(snapshot(&place.path("first")), parts);
@@ -57,7 +60,10 @@ fn a_merge_that_was_killed_is_finished_by_the_same_command() {
         running.end();
         place.run("merge-sets first second --out merged").exits(0);
         assert_same_sets(&place, "merged", "whole");
-        assert_eq!(names(&place, "merged/.keymill-set").into_iter().collect::<Vec<_>>(), ["LOCK"]);
+        assert_eq!(
+            names(&place, "merged/.keymill-set").into_iter().collect::<Vec<_>>(),
+            ["LOCK"]
+        );
         fs::remove_dir_all(place.path("merged")).unwrap();
     }
 }
@@ -69,23 +75,46 @@ fn sets_that_do_not_go_together_are_refused_before_anything_is_copied() {
     made(&place, "a", 2, ssz);
     made(&place, "again", 1, &format!("{ssz} --start-index 1"));
     made(&place, "json", 1, "--start-index 5");
-    place.run(&small(&place, "shorter", 1, &format!("{ssz} --start-index 5")).replace("epochs 8", "epochs 7")).exits(0);
-    place.run(&small(&place, "scheme", 1, &format!("{ssz} --start-index 5")).replace(TINY, OTHER_TINY)).exits(0);
+    place
+        .run(&small(&place, "shorter", 1, &format!("{ssz} --start-index 5")).replace("epochs 8", "epochs 7"))
+        .exits(0);
+    place
+        .run(&small(&place, "scheme", 1, &format!("{ssz} --start-index 5")).replace(TINY, OTHER_TINY))
+        .exits(0);
     made(&place, "roles", 1, &format!("{ssz} --start-index 5 --roles proposer"));
     made(&place, "named", 1, &format!("{ssz} --start-index 5 --distributed"));
     // The same key under another index.
     made(&place, "moved", 1, ssz);
     let renamed = fs::read_to_string(place.path("moved/validator-keys-manifest.yaml")).unwrap();
-    fs::write(place.path("moved/validator-keys-manifest.yaml"), renamed.replace("validator_0", "validator_9").replace("index: 0", "index: 9")).unwrap();
+    fs::write(
+        place.path("moved/validator-keys-manifest.yaml"),
+        renamed
+            .replace("validator_0", "validator_9")
+            .replace("index: 0", "index: 9"),
+    )
+    .unwrap();
     for name in names(&place, "moved") {
-        fs::rename(place.path("moved").join(&name), place.path("moved").join(name.replace("_0_", "_9_"))).unwrap();
+        fs::rename(
+            place.path("moved").join(&name),
+            place.path("moved").join(name.replace("_0_", "_9_")),
+        )
+        .unwrap();
     }
     made(&place, "torn", 1, &format!("{ssz} --start-index 5"));
     fs::remove_file(place.path("torn/validator_5_attester_key_sk.ssz")).unwrap();
     made(&place, "swapped", 2, &format!("{ssz} --start-index 5"));
     let file = |name: &str| place.path("swapped").join(name);
-    fs::copy(file("validator_5_attester_key_pk.ssz"), file("validator_6_attester_key_pk.ssz")).unwrap();
-    made(&place, "unnamed", 1, &format!("{ssz} --start-index 5 --create-manifest false"));
+    fs::copy(
+        file("validator_5_attester_key_pk.ssz"),
+        file("validator_6_attester_key_pk.ssz"),
+    )
+    .unwrap();
+    made(
+        &place,
+        "unnamed",
+        1,
+        &format!("{ssz} --start-index 5 --create-manifest false"),
+    );
     for (set, fragments) in [
         ("again", &["the public key 0x", "'a'", "'again'"][..]),
         ("json", &["the form of its files"][..]),
@@ -95,14 +124,19 @@ fn sets_that_do_not_go_together_are_refused_before_anything_is_copied() {
         ("named", &["the naming"][..]),
         ("moved", &["the public key 0x", "'a'", "'moved'"][..]),
         ("torn", &["'torn/validator_5_attester_key_sk.ssz' is missing"][..]),
-        ("swapped", &["'swapped/validator_6_attester_key_pk.ssz' does not belong"][..]),
+        (
+            "swapped",
+            &["'swapped/validator_6_attester_key_pk.ssz' does not belong"][..],
+        ),
         ("unnamed", &["'unnamed/validator-keys-manifest.yaml' is missing"][..]),
     ] {
         let outcome = changing_nothing(&place, || place.run(&format!("merge-sets a {set} --out merged")));
         outcome.exits(3).prints_nothing().says(fragments);
     }
     let line = "merge-sets a --out a";
-    changing_nothing(&place, || place.run(line)).exits(2).says(&["--out 'a' is one of the sets"]);
+    changing_nothing(&place, || place.run(line))
+        .exits(2)
+        .says(&["--out 'a' is one of the sets"]);
 }
 
 #[test]
@@ -119,7 +153,11 @@ fn an_index_is_refused_twice_also_with_other_keys() {
 fn a_merge_overwrites_nothing() {
     let place = Place::new();
     made(&place, "a", 1, "--export-format ssz");
-    for name in ["validator_0_proposer_key_sk.ssz", "validator_3_proposer_key_sk.ssz", "validator-keys-manifest.yaml"] {
+    for name in [
+        "validator_0_proposer_key_sk.ssz",
+        "validator_3_proposer_key_sk.ssz",
+        "validator-keys-manifest.yaml",
+    ] {
         fs::create_dir(place.path("merged")).unwrap();
         fs::write(place.path("merged").join(name), "mine").unwrap();
         let outcome = place.run("merge-sets a --out merged").exits(3).prints_nothing();

@@ -30,7 +30,10 @@ impl Sets {
     fn of_two() -> Self {
         let place = Place::new();
         made(&place, "sound", 2, "");
-        place.run("verify-set sound").exits(0).prints(&["sound: 2 validators, 4 keys checked"]);
+        place
+            .run("verify-set sound")
+            .exits(0)
+            .prints(&["sound: 2 validators, 4 keys checked"]);
         Self { place }
     }
 
@@ -52,7 +55,10 @@ impl Sets {
 fn a_flipped_byte_of_any_file_is_found() {
     let sets = Sets::of_two();
     let mut numbers = Numbers(0x5e7);
-    for name in names(&sets.place, "sound").into_iter().filter(|name| name.contains("_1_") || name.ends_with("yaml")) {
+    for name in names(&sets.place, "sound")
+        .into_iter()
+        .filter(|name| name.contains("_1_") || name.ends_with("yaml"))
+    {
         let bytes = fs::metadata(sets.place.path("sound").join(&name)).unwrap().len();
         // Comments of the manifest say nothing.
         let first = if name.ends_with("yaml") { 70 } else { 0 };
@@ -79,7 +85,10 @@ fn a_flipped_byte_anywhere_in_a_secret_key_is_found() {
 #[test]
 fn files_that_are_missing_swapped_foreign_or_cut_are_found() {
     let sets = Sets::of_two();
-    for name in names(&sets.place, "sound").into_iter().filter(|name| name != ".keymill-set") {
+    for name in names(&sets.place, "sound")
+        .into_iter()
+        .filter(|name| name != ".keymill-set")
+    {
         let found = format!("set/{name}: it is missing");
         sets.finds(|file| fs::remove_file(file(&name)).unwrap(), &[&found]);
     }
@@ -102,7 +111,11 @@ fn files_that_are_missing_swapped_foreign_or_cut_are_found() {
         };
         sets.finds(lengthen, &[&format!("set/{one}")]);
     }
-    for name in ["notes.txt", "validator_2_proposer_key_pk.ssz", "validator_0_proposer_key_pk.txt"] {
+    for name in [
+        "notes.txt",
+        "validator_2_proposer_key_pk.ssz",
+        "validator_0_proposer_key_pk.txt",
+    ] {
         let found = format!("set/{name}: it belongs to no key");
         sets.finds(|file| fs::write(file(name), "").unwrap(), &[&found]);
     }
@@ -117,8 +130,16 @@ fn every_line_of_the_manifest_counts() {
     let says_something = |line: &&str| !line.is_empty() && !line.starts_with('#');
     for (number, line) in lines.iter().enumerate().filter(|(_, line)| says_something(line)) {
         let found = format!("set/{manifest}");
-        let without: Vec<&str> = lines.iter().enumerate().filter(|(at, _)| *at != number).map(|(_, line)| *line).collect();
-        sets.finds(|file| fs::write(file(manifest), without.join("\n") + "\n").unwrap(), &[&found]);
+        let without: Vec<&str> = lines
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| *at != number)
+            .map(|(_, line)| *line)
+            .collect();
+        sets.finds(
+            |file| fs::write(file(manifest), without.join("\n") + "\n").unwrap(),
+            &[&found],
+        );
         let twice = text.replacen(line, &format!("{line}\n{line}"), 1);
         sets.finds(|file| fs::write(file(manifest), &twice).unwrap(), &[&found]);
     }
@@ -139,7 +160,10 @@ fn every_line_of_the_manifest_counts() {
         ("_hex: 0x", "_hex: 0x0"),
         ("\n    attester_key_pubkey_hex", "\n\tattester_key_pubkey_hex"),
     ] {
-        sets.finds(|file| edit(&file(manifest), from, to), &["set/validator-keys-manifest.yaml: line"]);
+        sets.finds(
+            |file| edit(&file(manifest), from, to),
+            &["set/validator-keys-manifest.yaml: line"],
+        );
     }
 }
 
@@ -153,12 +177,21 @@ fn a_manifest_that_swaps_the_keys_of_a_validator_is_found() {
         line.rsplit(' ').next().unwrap().to_owned()
     };
     let (proposer, attester) = (key_of("proposer_key_pubkey_hex"), key_of("attester_key_pubkey_hex"));
-    let swapped = text.replace(&proposer, "P").replace(&attester, &proposer).replace('P', &attester);
+    let swapped = text
+        .replace(&proposer, "P")
+        .replace(&attester, &proposer)
+        .replace('P', &attester);
     let swapped = swapped.replace(&format!("{attester}oseidon"), "Poseidon");
     let found = ["proposer", "attester"].map(|role| format!("set/validator_0_{role}_key_sk.ssz: its public key"));
-    sets.finds(|file| fs::write(file(manifest), &swapped).unwrap(), &[&found[0], &found[1]]);
+    sets.finds(
+        |file| fs::write(file(manifest), &swapped).unwrap(),
+        &[&found[0], &found[1]],
+    );
     let doubled = text.replace(&attester, &proposer);
-    sets.finds(|file| fs::write(file(manifest), &doubled).unwrap(), &["have the same public key"]);
+    sets.finds(
+        |file| fs::write(file(manifest), &doubled).unwrap(),
+        &["have the same public key"],
+    );
 }
 
 #[test]
@@ -168,7 +201,10 @@ fn secrets_that_others_can_read_are_a_warning() {
     let path = place.path("set/validator_0_proposer_key_sk.json");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let outcome = place.run("verify-set set").exits(0);
-    outcome.prints(&["warning: set/validator_0_proposer_key_sk.json: it can be read by others", "sound: "]);
+    outcome.prints(&[
+        "warning: set/validator_0_proposer_key_sk.json: it can be read by others",
+        "sound: ",
+    ]);
 }
 
 #[test]
@@ -188,20 +224,44 @@ fn a_set_that_is_not_finished_or_has_another_keys_directory_is_found() {
     made(&place, "set", 2, "--export-format ssz --keep-dirs");
     place.run("verify-set set").exits(0);
     fs::rename(place.path("set/validator_0_proposer_key"), place.path("aside")).unwrap();
-    fs::rename(place.path("set/validator_1_proposer_key"), place.path("set/validator_0_proposer_key")).unwrap();
-    place.run("verify-set set").exits(1).prints(&["set/validator_0_proposer_key: it is the directory of another key"]);
+    fs::rename(
+        place.path("set/validator_1_proposer_key"),
+        place.path("set/validator_0_proposer_key"),
+    )
+    .unwrap();
+    place
+        .run("verify-set set")
+        .exits(1)
+        .prints(&["set/validator_0_proposer_key: it is the directory of another key"]);
     fs::remove_dir_all(place.path("set/validator_0_proposer_key")).unwrap();
-    fs::rename(place.path("aside"), place.path("set/.keymill-set/validator_2_proposer_key")).unwrap();
-    place.run("verify-set set").exits(1).prints(&["it is a key that was not finished"]);
+    fs::rename(
+        place.path("aside"),
+        place.path("set/.keymill-set/validator_2_proposer_key"),
+    )
+    .unwrap();
+    place
+        .run("verify-set set")
+        .exits(1)
+        .prints(&["it is a key that was not finished"]);
     fs::remove_dir_all(place.path("set/.keymill-set/validator_2_proposer_key")).unwrap();
-    edit(&place.path("set/.keymill-set/set.toml"), "num_validators = 2", "num_validators = 3");
+    edit(
+        &place.path("set/.keymill-set/set.toml"),
+        "num_validators = 2",
+        "num_validators = 3",
+    );
     place.run("verify-set set").exits(1).prints(&["the set was to have 3"]);
 }
 
 #[test]
 fn what_is_no_set_is_said_to_be_none() {
     let place = Place::new();
-    place.run("verify-set nowhere").exits(3).says(&["'nowhere' is not a directory"]);
+    place
+        .run("verify-set nowhere")
+        .exits(3)
+        .says(&["'nowhere' is not a directory"]);
     fs::create_dir(place.path("empty")).unwrap();
-    place.run("verify-set empty").exits(1).prints(&["validator-keys-manifest.yaml: it is missing"]);
+    place
+        .run("verify-set empty")
+        .exits(1)
+        .prints(&["validator-keys-manifest.yaml: it is missing"]);
 }
