@@ -14,6 +14,8 @@ mod progress;
 mod publish;
 mod record;
 mod request;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod words;
 

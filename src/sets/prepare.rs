@@ -27,8 +27,9 @@ pub(super) struct Prepared {
 /// Looks at the directory, makes what is missing of it, and takes its lock.
 pub(super) fn prepare(directory: &Path, request: &SetRequest, plan: &Plan, jobs: usize) -> Result<Prepared, SetError> {
     let paths = SetPaths::new(directory);
+    let is_there = is_directory(directory)?;
     // Before anything is written. Where there is a set already, its lock has to be had first: somebody may be at work.
-    if !exists(&paths.work())? {
+    if is_there && !exists(&paths.work())? {
         look(&paths, request)?;
     }
     check_room(&paths, request, plan, jobs)?;
@@ -49,6 +50,15 @@ pub(super) fn prepare(directory: &Path, request: &SetRequest, plan: &Plan, jobs:
     })
 }
 
+/// Whether there is such a directory; anything else of its name is refused.
+fn is_directory(directory: &Path) -> Result<bool, SetError> {
+    match attempt("stat", directory, || std::fs::metadata(directory)) {
+        Err(failure) if failure.is_missing() => Ok(false),
+        Ok(metadata) if !metadata.is_dir() => Err(SetError::NotADirectory(directory.to_owned())),
+        metadata => Ok(metadata.map(|_| true)?),
+    }
+}
+
 pub(super) fn take_lock(paths: &SetPaths) -> Result<DirectoryLock, SetError> {
     DirectoryLock::take(&paths.lock()).map_err(|error| match error {
         KeyDirError::Locked { path, holder } => SetError::Locked { path, holder },
@@ -67,12 +77,6 @@ enum Found {
 
 /// Refuses to begin where something would be overwritten or does not belong to the rest.
 fn look(paths: &SetPaths, request: &SetRequest) -> Result<Found, SetError> {
-    let root = paths.root();
-    match attempt("stat", root, || std::fs::metadata(root)) {
-        Err(failure) if failure.is_missing() => return Ok(Found::ThisOrNothing),
-        Ok(metadata) if !metadata.is_dir() => return Err(SetError::NotADirectory(root.to_owned())),
-        metadata => metadata.map(drop)?,
-    }
     match look_for_this(paths, request) {
         Ok(()) => Ok(Found::ThisOrNothing),
         Err(SetError::Contradiction { .. } | SetError::Record { .. } | SetError::Exists(_)) if request.overwrites => {
