@@ -41,5 +41,13 @@ choose_target_directory() {
     export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/keymill/target-$cpu}
 }
 
+# From here on, builds are for this CPU and no longer for the machine's. They have a folder of their own, and with it a
+# RocksDB of their own, since that has instructions of the CPU in it as well.
+choose_cpu() {
+    export RUSTFLAGS="-C target-cpu=$1" CARGO_TARGET_DIR=$CARGO_TARGET_DIR/$1
+    # RocksDB takes it for granted wherever there is AVX, and no CPU of these levels is without it.
+    case $1 in x86-64-v[34]) RUSTFLAGS+=' -C target-feature=+pclmulqdq' ;; esac
+}
+
 install_what_is_missing
 choose_target_directory

@@ -8,7 +8,8 @@ use keymill::audit::{CheckReport, Damage, check};
 use serde::Serialize;
 
 use super::failure::{self, Failure};
-use super::output::{print_json, print_lines, say};
+use super::messages::say;
+use super::output::{print_json, print_lines};
 use crate::config::Settings;
 
 /// Flags of check.

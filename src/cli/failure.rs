@@ -20,6 +20,24 @@ pub(super) const MACHINE: u8 = 4;
 #[cfg(feature = "keygen")]
 const INTERRUPTED: u8 = 130;
 
+/// What each exit code says, for the help and the manual pages.
+pub const EXIT_CODES: [(u8, &str); 6] = [
+    (0, "done, or the answer is yes"),
+    (
+        NO,
+        "the answer is no: verify: invalid; check: damage found; memory-report: something was left; sign: the epoch has \
+         signed another message or an unknown one; ledger show: the key cannot sign; ledger import: an epoch has signed \
+         two messages",
+    ),
+    (USAGE, "wrong usage or input"),
+    (DIRECTORY, "the directory is damaged, locked, or not what was asked for"),
+    (
+        MACHINE,
+        "the machine failed (disk, memory); run the same command again when the cause is gone",
+    ),
+    (130, "interrupted; run the same command again"),
+];
+
 /// Why a command ends with another exit code than 0.
 #[derive(Debug)]
 pub struct Failure {
@@ -55,7 +73,7 @@ impl Failure {
     /// Prints the message, if there is one, and gives the exit code.
     pub fn report(&self) -> ExitCode {
         if !self.message.is_empty() {
-            super::output::say(format_args!("keymill: {}", self.message));
+            super::messages::error(&self.message);
         }
         ExitCode::from(self.code)
     }

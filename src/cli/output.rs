@@ -193,11 +193,6 @@ pub fn print_lines<T: std::fmt::Display>(lines: impl IntoIterator<Item = T>) -> 
     writer.flush().map_err(|error| broken(&error))
 }
 
-/// Says something on standard error. That nobody listens is no reason to stop: a job outlives its terminal.
-pub fn say(text: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stderr(), "{text}");
-}
-
 /// A number of bytes for people.
 pub fn human_bytes(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
