@@ -163,7 +163,7 @@ fn a_merge_of_which_any_call_fails_is_finished_by_the_same_request() {
     let part = place.path().join("part");
     make(&part).unwrap();
     let prepare = |directory: &Path| fs::create_dir(directory).unwrap();
-    let merge = |directory: &Path| merge_sets(&[part.clone()], directory, 0o644).map(drop);
+    let merge = |directory: &Path| merge_sets(std::slice::from_ref(&part), directory, 0o644).map(drop);
     let finished = |directory: &Path, case: &str| {
         merge(directory).unwrap_or_else(|error| panic!("{case}: {error}"));
         assert!(files(directory) == files(&part), "{case}");
