@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
+use keymill::exchange::ExportError;
 use keymill::failure::IoFailure;
 use keymill::interop::ssz::SszError;
 use keymill::keydir::KeyDirError;
@@ -123,17 +124,19 @@ impl Coded for BudgetTooSmall {
     }
 }
 
+/// What kind of failure it is that a file cannot be read which was named on the command line.
+fn of_input(error: &std::io::Error) -> u8 {
+    match error.kind() {
+        // The name of another file mends it.
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::PermissionDenied => USAGE,
+        _ => MACHINE,
+    }
+}
+
 impl Coded for ReportError {
     fn code(&self) -> u8 {
         match self {
-            ReportError::Io(error) => match error.source.kind() {
-                // The name of another file mends it.
-                ErrorKind::NotFound
-                | ErrorKind::NotADirectory
-                | ErrorKind::IsADirectory
-                | ErrorKind::PermissionDenied => USAGE,
-                _ => error.code(),
-            },
+            ReportError::Io(error) => of_input(&error.source),
             ReportError::NoTrace(_) | ReportError::Line { .. } => USAGE,
         }
     }
@@ -164,6 +167,18 @@ impl Coded for LayerError {
     }
 }
 
+impl Coded for ExportError {
+    fn code(&self) -> u8 {
+        match self {
+            ExportError::Key(error) => error.code(),
+            ExportError::Secret(error) => error.code(),
+            ExportError::OutsideKey { .. } => USAGE,
+            ExportError::Damaged { .. } => DIRECTORY,
+            ExportError::Write(_) => MACHINE,
+        }
+    }
+}
+
 impl Coded for SigningError {
     fn code(&self) -> u8 {
         match self {
@@ -185,13 +200,39 @@ impl Coded for SigningError {
 #[cfg(feature = "keygen")]
 mod job {
     use keymill::audit::{CheckError, RepairError, StatusError};
-    use keymill::exchange::ExportError;
+    use keymill::exchange::ImportError;
+    use keymill::interop::secret_key::{SecretKeyError, UnfitScheme};
     use keymill::ledger::LedgerError;
     use keymill::sets::SetError;
     use keymill::trim::TrimError;
     use keymill::{KeygenError, MigrationError, StateError};
 
-    use super::{Coded, DIRECTORY, INTERRUPTED, MACHINE, USAGE};
+    use super::{Coded, DIRECTORY, INTERRUPTED, MACHINE, USAGE, of_input};
+
+    impl Coded for ImportError {
+        fn code(&self) -> u8 {
+            match self {
+                ImportError::Unopened(error) => of_input(&error.source),
+                ImportError::File {
+                    source: SecretKeyError::Read(error),
+                    ..
+                } => of_input(error),
+                ImportError::File {
+                    source: SecretKeyError::OtherPublicKey { .. },
+                    ..
+                } => DIRECTORY,
+                ImportError::File { .. } => USAGE,
+                ImportError::Scheme { source, .. } => match source {
+                    UnfitScheme::Ambiguous(_) | UnfitScheme::OtherShape { .. } => USAGE,
+                    UnfitScheme::OtherLeaf { .. } => DIRECTORY,
+                    UnfitScheme::Arena(_) => MACHINE,
+                },
+                ImportError::WrongNode { .. } | ImportError::Differs { .. } => DIRECTORY,
+                ImportError::KeyDir(error) => error.code(),
+                ImportError::Layer(error) => error.code(),
+            }
+        }
+    }
 
     impl Coded for StateError {
         fn code(&self) -> u8 {
@@ -229,9 +270,10 @@ mod job {
                 | KeygenError::FillersWithoutPrfKey
                 | KeygenError::FillerBytes { .. }
                 | KeygenError::FillersNotCanonical(_) => USAGE,
-                KeygenError::Contradiction { .. } | KeygenError::OtherSecret { .. } | KeygenError::OtherFillers(_) => {
-                    DIRECTORY
-                }
+                KeygenError::Contradiction { .. }
+                | KeygenError::OtherSecret { .. }
+                | KeygenError::OtherFillers(_)
+                | KeygenError::OtherRoot { .. } => DIRECTORY,
                 KeygenError::NoRandomness(_)
                 | KeygenError::Threads(_)
                 | KeygenError::Arena(_)
@@ -239,18 +281,6 @@ mod job {
                 | KeygenError::TooLittleDisk { .. }
                 | KeygenError::DiskUnreliable { .. } => MACHINE,
                 KeygenError::Interrupted => INTERRUPTED,
-            }
-        }
-    }
-
-    impl Coded for ExportError {
-        fn code(&self) -> u8 {
-            match self {
-                ExportError::Key(error) => error.code(),
-                ExportError::Secret(error) => error.code(),
-                ExportError::OutsideKey { .. } => USAGE,
-                ExportError::Damaged { .. } => DIRECTORY,
-                ExportError::Write(_) => MACHINE,
             }
         }
     }

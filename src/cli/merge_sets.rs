@@ -8,7 +8,8 @@ use keymill::sets::merge_sets;
 use serde_json::json;
 
 use super::failure::Failure;
-use super::output::{print_json, print_lines, say};
+use super::messages::say;
+use super::output::{print_json, print_lines};
 use super::process::keep_files_private;
 
 /// Flags of merge-sets.

@@ -2,7 +2,9 @@
 
 mod cpu;
 mod examples;
+mod export;
 mod failure;
+mod forms;
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
 mod input;
@@ -13,6 +15,8 @@ mod output;
 mod check;
 #[cfg(feature = "keygen")]
 mod generate;
+#[cfg(feature = "keygen")]
+mod import;
 #[cfg(feature = "keygen")]
 mod keygen;
 #[cfg(feature = "keygen")]
@@ -119,6 +123,11 @@ enum Command {
     /// Check every key of a set of validators; exit code 1 if anything is wrong.
     #[cfg(feature = "keygen")]
     VerifySet(verify_set::VerifySetArguments),
+    /// Make the key of another program's secret key, or go on with one that was interrupted.
+    #[cfg(feature = "keygen")]
+    Import(import::ImportArguments),
+    /// Write the secret key in the form of another program.
+    Export(export::ExportArguments),
     /// Show what keygen would write and need; write nothing.
     Plan(plan::PlanArguments),
     /// Show how far a key is; also while it is being made.
@@ -200,6 +209,9 @@ fn obey(command: &Command, settings: &Settings) -> Result<ExitCode, Failure> {
         Command::MergeSets(arguments) => merge_sets::run(arguments),
         #[cfg(feature = "keygen")]
         Command::VerifySet(arguments) => verify_set::run(arguments, settings),
+        #[cfg(feature = "keygen")]
+        Command::Import(arguments) => import::run(arguments, settings),
+        Command::Export(arguments) => export::run(arguments),
         Command::Plan(arguments) => plan::run(arguments, settings),
         #[cfg(feature = "keygen")]
         Command::Status(arguments) => status::run(arguments),
