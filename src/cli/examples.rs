@@ -66,8 +66,8 @@ pub fn of(command: &str) -> &'static [Example] {
             ),
         ],
         "ledger init" => &[(
-            "Say that a key from a seed file has never signed",
-            "keymill ledger init key --first-epoch 0",
+            "Say that no epoch from 200 on has ever signed, here or elsewhere",
+            "keymill ledger init key --first-epoch 200",
         )],
         "ledger show" => &[(
             "Say whether the key may sign, and what is spent",

@@ -82,6 +82,8 @@ fn hinted(arg: Arg) -> Arg {
     match name.map(clap::builder::Str::as_str) {
         Some("DIR") => arg.value_hint(ValueHint::DirPath),
         Some("FILE" | "HEX|FILE") => arg.value_hint(ValueHint::FilePath),
+        // Its values are what is offered.
+        _ if arg.get_value_parser().possible_values().is_some() => arg,
         // Nothing to be completed: without this, shells offer files.
         _ => arg.value_hint(ValueHint::Other),
     }
@@ -151,7 +153,7 @@ mod tests {
             );
             for (what, line) in examples {
                 assert!(
-                    line.starts_with(&format!("keymill {path}")),
+                    line.contains(&format!("keymill {path}")),
                     "'{line}' is no example of '{path}'"
                 );
                 let is_sentence = what.starts_with(char::is_uppercase) && !what.ends_with(['.', ':']);

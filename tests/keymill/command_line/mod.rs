@@ -12,6 +12,7 @@ mod guidance;
 mod help;
 mod injected;
 mod interrupted;
+mod json;
 mod ledger;
 mod ledger_exchange;
 mod ledger_rollback;
