@@ -42,6 +42,7 @@ pub mod audit;
 mod capi;
 #[doc(hidden)]
 pub mod cpu;
+pub mod exchange;
 pub mod failure;
 #[cfg(all(test, feature = "keygen"))]
 mod faults;

@@ -147,6 +147,7 @@ fn lock(arena: &Mutex<Arena>) -> MutexGuard<'_, Arena> {
 #[cfg(test)]
 mod tests {
     use std::sync::Barrier;
+    use std::time::{Duration, Instant};
 
     use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
@@ -165,7 +166,12 @@ mod tests {
         assert_eq!((workers.count(), workers.on_each(|| ()).len()), (67, 67));
         assert_eq!(threads_named("keymill-66"), 1);
         drop(workers);
-        assert_eq!(threads_named("keymill-66"), 0);
+        // A thread that has been joined can be seen for a moment yet: the kernel wakes who waits before it forgets it.
+        let until = Instant::now() + Duration::from_secs(10);
+        while threads_named("keymill-66") > 0 {
+            assert!(Instant::now() < until);
+            std::thread::yield_now();
+        }
     }
 
     #[test]

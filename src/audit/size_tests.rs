@@ -9,33 +9,23 @@ use allocation_counter::measure;
 use super::CheckReport;
 use super::check::check_key;
 use crate::keydir::KeyDir;
-use crate::keygen::tests::in_memory;
-use crate::keygen::tests::quick_kernel::Quick;
-use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress};
+use crate::keygen::tests::{LARGE_QUICK, in_memory, open_large};
+use crate::keygen::{JobOptions, NoProgress};
 use crate::plan::{LAYER_HEADER_BYTES, MemoryRequest};
-use crate::scheme::Scheme;
 use crate::signing::PathReader;
-use crate::units::{Epoch, Level};
+use crate::units::Epoch;
 use crate::workers::Workers;
-
-const QUICK: Quick = Quick { digest_bytes: 32 };
 
 /// A key of hash functions that cost nothing.
 fn key(parent: &Path, log_epochs: u8, trim: u8) -> KeyDir {
     let directory = parent.join(format!("{log_epochs}-{trim}"));
-    let defaults = KeyDefaults {
-        scheme: Scheme::by_id("leansig-p2-l32-top-v64-w8").unwrap(),
-        epochs: 1 << log_epochs,
-        trim: Level(trim),
-    };
     let options = JobOptions {
         threads: 2,
         group_batches: 256,
         memory: MemoryRequest::NoLimit,
     };
-    let request = KeyRequest::default();
-    let job = KeygenJob::open(&directory, &request, &defaults, options, CancelHandle::default()).unwrap();
-    job.run_with(&QUICK, &NoProgress).unwrap();
+    let job = open_large(&directory, 1 << log_epochs, trim, options);
+    job.run_with(&LARGE_QUICK, &NoProgress).unwrap();
     KeyDir::open(&directory).unwrap()
 }
 
@@ -45,7 +35,7 @@ fn checked(key: &KeyDir) -> (CheckReport, u64) {
     let workers = Workers::start(1, 0).unwrap();
     workers.install(|| {
         let mut report = CheckReport::default();
-        let taken = measure(|| report = check_key(key, &QUICK, false, &workers).unwrap());
+        let taken = measure(|| report = check_key(key, &LARGE_QUICK, false, &workers).unwrap());
         (report, taken.bytes_max)
     })
 }
@@ -89,7 +79,7 @@ fn a_key_that_is_damaged_everywhere_is_reported_in_little_memory() {
 fn half_a_million_paths_are_streamed_in_the_memory_of_a_few() {
     let parent = in_memory();
     let key = key(parent.path(), 19, 0);
-    let reader = PathReader::of(key).unwrap().with_kernel(Box::new(QUICK));
+    let reader = PathReader::of(key).unwrap().with_kernel(Box::new(LARGE_QUICK));
     let heap_bytes_max = |count: u32| {
         let streamed = measure(|| {
             let mut paths = reader.stream();

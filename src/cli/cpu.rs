@@ -11,7 +11,7 @@
 #[ctor::ctor(unsafe, priority = early)]
 fn refuse_a_cpu_that_lacks_what_was_compiled_in() {
     if let Some(feature) = keymill::cpu::missing_feature() {
-        super::output::say(format_args!(
+        super::messages::say(format_args!(
             "keymill: this program was built for a CPU with {feature}, which this one lacks; build it on this machine, or \
              for target-cpu=x86-64"
         ));

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
+use keymill::exchange::ExportError;
 use keymill::failure::{Classified, IoFailure};
 use keymill::interop::ssz::SszError;
 use keymill::keydir::KeyDirError;
@@ -19,6 +20,24 @@ const DIRECTORY: u8 = 3;
 pub(super) const MACHINE: u8 = 4;
 #[cfg(feature = "keygen")]
 const INTERRUPTED: u8 = 130;
+
+/// What each exit code says, for the help and the manual pages.
+pub const EXIT_CODES: [(u8, &str); 6] = [
+    (0, "done, or the answer is yes"),
+    (
+        NO,
+        "the answer is no: verify: invalid; check: damage found; memory-report: something was left; sign: the epoch has \
+         signed another message or an unknown one; ledger show: the key cannot sign; ledger import: an epoch has signed \
+         two messages",
+    ),
+    (USAGE, "wrong usage or input"),
+    (DIRECTORY, "the directory is damaged, locked, or not what was asked for"),
+    (
+        MACHINE,
+        "the machine failed (disk, memory); run the same command again when the cause is gone",
+    ),
+    (130, "interrupted; run the same command again"),
+];
 
 /// Why a command ends with another exit code than 0.
 #[derive(Debug)]
@@ -55,7 +74,7 @@ impl Failure {
     /// Prints the message, if there is one, and gives the exit code.
     pub fn report(&self) -> ExitCode {
         if !self.message.is_empty() {
-            super::output::say(format_args!("keymill: {}", self.message));
+            super::messages::error(&self.message);
         }
         ExitCode::from(self.code)
     }
@@ -120,18 +139,32 @@ impl Coded for BudgetTooSmall {
     }
 }
 
+/// What kind of failure it is that a file cannot be read which was named on the command line.
+fn of_input(error: &std::io::Error) -> u8 {
+    match error.kind() {
+        // The name of another file mends it.
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::PermissionDenied => USAGE,
+        _ => MACHINE,
+    }
+}
+
 impl Coded for ReportError {
     fn code(&self) -> u8 {
         match self {
-            ReportError::Io(error) => match error.source.kind() {
-                // The name of another file mends it.
-                ErrorKind::NotFound
-                | ErrorKind::NotADirectory
-                | ErrorKind::IsADirectory
-                | ErrorKind::PermissionDenied => USAGE,
-                _ => error.code(),
-            },
+            ReportError::Io(error) => of_input(&error.source),
             ReportError::NoTrace(_) | ReportError::Line { .. } => USAGE,
+        }
+    }
+}
+
+impl Coded for ExportError {
+    fn code(&self) -> u8 {
+        match self {
+            ExportError::Key(error) => error.code(),
+            ExportError::Secret(error) => error.code(),
+            ExportError::OutsideKey { .. } => USAGE,
+            ExportError::Damaged { .. } => DIRECTORY,
+            ExportError::Write(_) => MACHINE,
         }
     }
 }
@@ -139,10 +172,37 @@ impl Coded for ReportError {
 #[cfg(feature = "keygen")]
 mod job {
     use keymill::audit::{CheckError, RepairError, StatusError};
+    use keymill::exchange::ImportError;
+    use keymill::interop::secret_key::{SecretKeyError, UnfitScheme};
     use keymill::trim::TrimError;
     use keymill::{KeygenError, MigrationError};
 
-    use super::{Coded, DIRECTORY, INTERRUPTED, MACHINE, USAGE};
+    use super::{Coded, DIRECTORY, INTERRUPTED, MACHINE, USAGE, of_input};
+
+    impl Coded for ImportError {
+        fn code(&self) -> u8 {
+            match self {
+                ImportError::Unopened(error) => of_input(&error.source),
+                ImportError::File {
+                    source: SecretKeyError::Read(error),
+                    ..
+                } => of_input(error),
+                ImportError::File {
+                    source: SecretKeyError::OtherPublicKey { .. },
+                    ..
+                } => DIRECTORY,
+                ImportError::File { .. } => USAGE,
+                ImportError::Scheme { source, .. } => match source {
+                    UnfitScheme::Ambiguous(_) | UnfitScheme::OtherShape { .. } => USAGE,
+                    UnfitScheme::OtherLeaf { .. } => DIRECTORY,
+                    UnfitScheme::Arena(_) => MACHINE,
+                },
+                ImportError::WrongNode { .. } | ImportError::Differs { .. } => DIRECTORY,
+                ImportError::KeyDir(error) => error.code(),
+                ImportError::Layer(error) => error.code(),
+            }
+        }
+    }
 
     impl Coded for MigrationError {
         fn code(&self) -> u8 {
@@ -166,8 +226,15 @@ mod job {
                 KeygenError::State(error) => error.code(),
                 KeygenError::Migration(error) => error.code(),
                 KeygenError::Io(error) => error.code(),
-                KeygenError::ParameterMissing | KeygenError::ParameterWithoutPrfKey => USAGE,
-                KeygenError::Contradiction { .. } | KeygenError::OtherSecret { .. } => DIRECTORY,
+                KeygenError::ParameterMissing
+                | KeygenError::ParameterWithoutPrfKey
+                | KeygenError::FillersWithoutPrfKey
+                | KeygenError::FillerBytes { .. }
+                | KeygenError::FillersNotCanonical(_) => USAGE,
+                KeygenError::Contradiction { .. }
+                | KeygenError::OtherSecret { .. }
+                | KeygenError::OtherFillers(_)
+                | KeygenError::OtherRoot { .. } => DIRECTORY,
                 KeygenError::NoRandomness(_)
                 | KeygenError::Threads(_)
                 | KeygenError::Arena(_)

@@ -12,7 +12,8 @@ use keymill::{Event, Phase, Plan, Progress};
 use serde_json::json;
 
 use super::failure::Failure;
-use super::output::{human_bytes, say};
+use super::messages::{self, say, warn};
+use super::output::human_bytes;
 use crate::config::ProgressStyle;
 
 const TICK_MS: u64 = 100;
@@ -67,12 +68,13 @@ impl Progress for Reporter {
             Event::Phase(phase) => {
                 let index = PHASES.iter().position(|(known, _)| *known == phase);
                 self.phase.store(index.unwrap_or_default() as u8, Ordering::Relaxed);
+                tracing::info!("{}", PHASES[index.unwrap_or_default()].1);
             }
             Event::Resuming { epochs, epochs_done } => {
                 self.computed.store(0, Ordering::Relaxed);
                 self.committed.store(0, Ordering::Relaxed);
                 self.epochs_before.store(epochs_done, Ordering::Relaxed);
-                if epochs_done > 0 && !matches!(self.style, ProgressStyle::Json | ProgressStyle::None) {
+                if epochs_done > 0 && self.style != ProgressStyle::None {
                     say(format_args!(
                         "keymill: resuming: {epochs_done} of {epochs} epochs are done"
                     ));
@@ -80,9 +82,11 @@ impl Progress for Reporter {
                 self.epochs.store(epochs, Ordering::Relaxed);
             }
             Event::Computed { epochs } => {
+                tracing::trace!("{epochs} epochs are computed");
                 add(&self.computed, epochs);
             }
             Event::Committed { epochs } => {
+                tracing::debug!("{epochs} epochs are committed");
                 add(&self.committed, epochs);
             }
             Event::Governed {
@@ -106,7 +110,7 @@ impl Reporter {
     /// A reporter for a job with this plan; `auto` becomes a bar on a terminal and plain lines elsewhere.
     pub fn new(style: ProgressStyle, plan: &Plan) -> Self {
         let style = match style {
-            ProgressStyle::Auto if std::io::stderr().is_terminal() => ProgressStyle::Bar,
+            ProgressStyle::Auto if std::io::stderr().is_terminal() && !is_dumb() => ProgressStyle::Bar,
             ProgressStyle::Auto => ProgressStyle::Plain,
             style => style,
         };
@@ -152,6 +156,8 @@ impl Reporter {
     fn show(&self) -> Memory {
         let mut memory = Memory::default();
         let bar = self.bar();
+        let is_drawn = self.style == ProgressStyle::Bar;
+        messages::make_room_for(is_drawn.then(|| bar.clone()));
         let mut meter = Meter::default();
         let mut tick = 0;
         while !self.finished.load(Ordering::Relaxed) {
@@ -160,10 +166,10 @@ impl Reporter {
             match self.style {
                 ProgressStyle::Bar => draw(&bar, &snapshot, &memory),
                 ProgressStyle::Plain if tick % TICKS_PER_PLAIN_LINE == 0 && tick > 0 => {
-                    say(snapshot.as_text(&memory));
+                    messages::progress(snapshot.as_text(&memory));
                 }
                 ProgressStyle::Json if tick % TICKS_PER_JSON_LINE == 0 => {
-                    say(snapshot.as_json(&memory));
+                    messages::progress(snapshot.as_json(&memory));
                 }
                 _ => {}
             }
@@ -173,14 +179,17 @@ impl Reporter {
         memory.sample();
         let snapshot = self.snapshot(&mut meter);
         match self.style {
-            ProgressStyle::Bar => bar.finish_and_clear(),
-            ProgressStyle::Json => say(snapshot.as_json(&memory)),
+            ProgressStyle::Bar => {
+                messages::make_room_for(None);
+                bar.finish_and_clear();
+            }
+            ProgressStyle::Json => messages::progress(snapshot.as_json(&memory)),
             _ => {}
         }
         let damaged = self.damaged.load(Ordering::Relaxed);
         if damaged > 0 {
-            say(format_args!(
-                "keymill: {damaged} committed batches did not match their checksums and were computed again"
+            warn(format_args!(
+                "{damaged} committed batches did not match their checksums and were computed again"
             ));
         }
         memory
@@ -214,6 +223,11 @@ impl Reporter {
             batches_in_flight_max: load(&self.batches_in_flight_max),
         }
     }
+}
+
+/// Whether the terminal cannot move its cursor.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|name| name == "dumb")
 }
 
 /// Ends the watcher when it is dropped, also after a panic of the job: the scope would wait for ever.

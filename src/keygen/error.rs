@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::cancel::CancelHandle;
 use crate::arena::ArenaOverflow;
 use crate::failure::IoFailure;
+use crate::hash::NonCanonical;
 use crate::keydir::KeyDirError;
 use crate::layers::LayerError;
 use crate::memory::LimitSource;
@@ -80,6 +81,36 @@ pub enum KeygenError {
     /// A seed draws its own parameter.
     #[error("--parameter goes with --prf-key-file only: a seed draws its own public parameter")]
     ParameterWithoutPrfKey,
+    /// A seed draws its own fillers.
+    #[error("fillers go with a PRF key only: a seed draws its own")]
+    FillersWithoutPrfKey,
+    /// There are not as many fillers as the interval needs.
+    #[error("there are {found_bytes} bytes of fillers, but the tree over these epochs has {expected_bytes}")]
+    FillerBytes {
+        /// Bytes that were given.
+        found_bytes: usize,
+        /// Bytes of the fillers of such a key.
+        expected_bytes: usize,
+    },
+    /// An element of the fillers is not reduced.
+    #[error("in its fillers, {0}")]
+    FillersNotCanonical(#[from] NonCanonical),
+    /// The fillers that were given are not this key's.
+    #[error(
+        "the fillers are not those that '{}' was begun with; give the same ones, or choose another directory",
+        .0.display()
+    )]
+    OtherFillers(PathBuf),
+    /// The tree has another root than was asked for.
+    #[error("the root of '{}' is {found} and not {asked}, as it had to be", .directory.display())]
+    OtherRoot {
+        /// The key directory.
+        directory: PathBuf,
+        /// In hex, what it had to be.
+        asked: String,
+        /// In hex, what it is.
+        found: String,
+    },
     /// The disk is too small.
     #[error(
         "too little disk for '{}': {needed_bytes} bytes are needed and {available_bytes} are free; free some, or ask \

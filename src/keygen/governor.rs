@@ -157,17 +157,13 @@ impl Governor<'_> {
     fn govern(&self, budget: &Limit, ended: &AtomicBool) {
         let reader = UsageReader::default();
         let mut policy = Policy::of(self.in_flight);
-        let mut has_seen_cgroup = false;
         while !ended.load(Ordering::Relaxed) {
-            let usage = reader.read();
-            has_seen_cgroup |= usage.shared.is_some();
-            // No process has no memory: then it could not be read.
-            let is_known = usage.process.resident_bytes > 0 && usage.shared.is_some() == has_seen_cgroup;
-            if !is_known {
+            // What is not known is no reason for anything.
+            let Some(usage) = reader.read() else {
                 policy.calm_samples = 0;
                 std::thread::park_timeout(Duration::from_millis(SAMPLE_INTERVAL_MS));
                 continue;
-            }
+            };
             let held = Held::new(budget, &usage, self.in_flight.unsynced_bytes());
             let before = policy.limit;
             match policy.decide(&held, usage.pressure_percent) {

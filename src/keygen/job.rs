@@ -12,7 +12,7 @@ use super::in_flight::InFlight;
 use super::pipeline;
 use super::prepare::{Prepared, prepare};
 use super::progress::{Event, Phase, Progress};
-use super::request::{KeyDefaults, KeyRequest};
+use super::request::{KeyDefaults, KeyRequest, check_root};
 use super::{KeygenError, crown, recovery};
 use crate::hash::{Kernel, kernel, scratch_bytes};
 use crate::keydir::{KeyDir, Manifest};
@@ -90,6 +90,8 @@ pub struct KeygenJob {
     medium: Box<dyn Medium>,
     cancel: CancelHandle,
     opened: Instant,
+    /// The root that was asked for.
+    root: Option<Vec<u8>>,
 }
 
 impl KeygenJob {
@@ -127,6 +129,7 @@ impl KeygenJob {
             medium,
             cancel,
             opened,
+            root: request.root.clone(),
         })
     }
 
@@ -201,6 +204,7 @@ impl KeygenJob {
         let (epochs_computed, arena) = self.generate(computer, memory, writer, store, history)?;
         progress.event(Event::Phase(Phase::Folding));
         let root = crown::fold(manifest, kernel, writer, store, &self.cancel)?;
+        check_root(self.root.as_deref(), &root, &self.directory)?;
         progress.event(Event::Phase(Phase::Sealing));
         // Afterwards the store is not written to any more.
         history.end(store, RunEnd::Finished)?;

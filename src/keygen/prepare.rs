@@ -101,6 +101,7 @@ fn ready_for_new(
     let directory = paths.root();
     request.check_parameter()?;
     let plan = request.plan(defaults)?;
+    request.check_fillers(&plan)?;
     let memory = plan_memory(&plan)?;
     check_room(directory, exists, &plan)?;
     if exists {

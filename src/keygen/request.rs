@@ -1,7 +1,9 @@
 //! What a key is asked to be, when it is made and when it is resumed.
 
+use std::path::Path;
+
 use super::KeygenError;
-use crate::hash::{PrfKey, draw_key};
+use crate::hash::{PrfKey, check_canonical, draw_key};
 use crate::keydir::{KeyDirError, KeyPaths, Manifest, Origin, Secret, commitment};
 use crate::plan::{Plan, PlanError};
 use crate::scheme::{PARAMETER_BYTES, Scheme};
@@ -21,6 +23,11 @@ pub struct KeyRequest {
     pub secret: Option<Secret>,
     /// The public parameter, canonical bytes; needed beside a PRF key.
     pub parameter: Option<[u8; PARAMETER_BYTES]>,
+    /// Filler digests in drawing order, of a key that another program drew; without them those of a PRF key are derived
+    /// from it.
+    pub fillers: Option<Vec<u8>>,
+    /// The root that the key has to have, as another program computed it. A key that comes to another one is not sealed.
+    pub root: Option<Vec<u8>>,
     /// The lowest level that is stored.
     pub trim: Option<Level>,
 }
@@ -57,6 +64,24 @@ impl KeyRequest {
         }
     }
 
+    /// Refuses fillers that a key of this plan cannot have.
+    pub(super) fn check_fillers(&self, plan: &Plan) -> Result<(), KeygenError> {
+        let Some(fillers) = &self.fillers else {
+            return Ok(());
+        };
+        if !matches!(self.secret, Some(Secret::PrfKey(_))) {
+            return Err(KeygenError::FillersWithoutPrfKey);
+        }
+        let expected_bytes = plan.filler_count() * plan.scheme().digest_bytes();
+        if fillers.len() != expected_bytes {
+            return Err(KeygenError::FillerBytes {
+                found_bytes: fillers.len(),
+                expected_bytes,
+            });
+        }
+        Ok(check_canonical(fillers)?)
+    }
+
     /// The secret of a new key. `left` is the one that an interrupted creation left in the directory.
     pub(super) fn secret(
         &self,
@@ -79,7 +104,8 @@ impl KeyRequest {
         let parameter = self.parameter.unwrap_or_default();
         let drawn = secret.draw(&plan, &parameter);
         let commitment = commitment(&drawn.prf_key);
-        Manifest::begin(plan, drawn.parameter, commitment, origin, drawn.fillers)
+        let fillers = self.fillers.clone().unwrap_or(drawn.fillers);
+        Manifest::begin(plan, drawn.parameter, commitment, origin, fillers)
     }
 
     /// Refuses a request that contradicts the manifest of the key that is to be resumed.
@@ -107,6 +133,14 @@ impl KeyRequest {
                 path: paths.manifest(),
             });
         }
+        if let Some(fillers) = &self.fillers
+            && fillers != manifest.fillers().digests()
+        {
+            return Err(KeygenError::OtherFillers(paths.manifest()));
+        }
+        if let Some(root) = manifest.root() {
+            check_root(self.root.as_deref(), root, paths.root())?;
+        }
         let Some(secret) = &self.secret else {
             return Ok(());
         };
@@ -121,6 +155,18 @@ impl KeyRequest {
             flag,
             path: paths.manifest(),
         })
+    }
+}
+
+/// Refuses a root that is not the one asked for.
+pub(super) fn check_root(asked: Option<&[u8]>, root: &[u8], directory: &Path) -> Result<(), KeygenError> {
+    match asked {
+        Some(asked) if asked != root => Err(KeygenError::OtherRoot {
+            directory: directory.to_owned(),
+            asked: hex::encode(asked),
+            found: hex::encode(root),
+        }),
+        _ => Ok(()),
     }
 }
 

@@ -42,14 +42,14 @@ impl Machine {
     }
 
     fn usage(&self) -> Usage {
-        UsageReader::below(self.0.path()).read()
+        UsageReader::below(self.0.path()).read().unwrap()
     }
 }
 
-/// A machine with version 2, whose process is in /work/job.
+/// A machine with version 2, whose process is in /batch/job.
 fn unified() -> Machine {
     Machine::new(&[
-        ("proc/self/cgroup", "0::/work/job\n"),
+        ("proc/self/cgroup", "0::/batch/job\n"),
         (
             "proc/self/mountinfo",
             "24 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n\
@@ -58,12 +58,12 @@ fn unified() -> Machine {
     ])
 }
 
-/// A machine with version 1, whose process is in /work/job, and with a version 2 without controllers beside it.
+/// A machine with version 1, whose process is in /batch/job, and with a version 2 without controllers beside it.
 fn hybrid() -> Machine {
     Machine::new(&[
         (
             "proc/self/cgroup",
-            "5:cpu,cpuacct:/\n4:memory:/work/job\n1:name=systemd:/memory\n0::/\n",
+            "5:cpu,cpuacct:/\n4:memory:/batch/job\n1:name=systemd:/memory\n0::/\n",
         ),
         (
             "proc/self/mountinfo",
@@ -77,41 +77,41 @@ fn hybrid() -> Machine {
 #[test]
 fn the_lowest_of_nested_limits_is_found_in_both_versions() {
     let machine = unified();
-    machine.set("sys/fs/cgroup/work/job/memory.max", "max\n");
-    machine.set("sys/fs/cgroup/work/job/memory.high", "209715200\n");
-    machine.set("sys/fs/cgroup/work/memory.max", "104857600\n");
-    machine.set("sys/fs/cgroup/work/memory.high", "max\n");
-    let (job, work) = (
-        machine.path("sys/fs/cgroup/work/job"),
-        machine.path("sys/fs/cgroup/work"),
+    machine.set("sys/fs/cgroup/batch/job/memory.max", "max\n");
+    machine.set("sys/fs/cgroup/batch/job/memory.high", "209715200\n");
+    machine.set("sys/fs/cgroup/batch/memory.max", "104857600\n");
+    machine.set("sys/fs/cgroup/batch/memory.high", "max\n");
+    let (job, batch) = (
+        machine.path("sys/fs/cgroup/batch/job"),
+        machine.path("sys/fs/cgroup/batch"),
     );
-    let expected = [(200 * MIB, job, "memory.high"), (100 * MIB, work, "memory.max")];
+    let expected = [(200 * MIB, job, "memory.high"), (100 * MIB, batch, "memory.max")];
     assert_eq!(machine.of_cgroups(), expected);
     assert_eq!(machine.limits().lowest().unwrap().bytes, 100 * MIB);
 
     let machine = hybrid();
     machine.set("sys/fs/cgroup/memory/memory.limit_in_bytes", NO_LIMIT);
-    machine.set("sys/fs/cgroup/memory/work/memory.limit_in_bytes", "73400320\n");
-    machine.set("sys/fs/cgroup/memory/work/job/memory.limit_in_bytes", NO_LIMIT);
+    machine.set("sys/fs/cgroup/memory/batch/memory.limit_in_bytes", "73400320\n");
+    machine.set("sys/fs/cgroup/memory/batch/job/memory.limit_in_bytes", NO_LIMIT);
     // Each of them tells of those around it.
     machine.set(
-        "sys/fs/cgroup/memory/work/memory.stat",
+        "sys/fs/cgroup/memory/batch/memory.stat",
         "hierarchical_memory_limit 73400320\n",
     );
     machine.set(
-        "sys/fs/cgroup/memory/work/job/memory.stat",
+        "sys/fs/cgroup/memory/batch/job/memory.stat",
         "hierarchical_memory_limit 73400320\n",
     );
-    let work = machine.path("sys/fs/cgroup/memory/work");
-    assert_eq!(machine.of_cgroups(), [(70 * MIB, work, "memory.limit_in_bytes")]);
+    let batch = machine.path("sys/fs/cgroup/memory/batch");
+    assert_eq!(machine.of_cgroups(), [(70 * MIB, batch, "memory.limit_in_bytes")]);
 }
 
 #[test]
 fn the_lower_of_two_limits_of_one_cgroup_counts() {
     let machine = unified();
-    machine.set("sys/fs/cgroup/work/job/memory.max", "104857600\n");
-    machine.set("sys/fs/cgroup/work/job/memory.high", "52428800\n");
-    let job = machine.path("sys/fs/cgroup/work/job");
+    machine.set("sys/fs/cgroup/batch/job/memory.max", "104857600\n");
+    machine.set("sys/fs/cgroup/batch/job/memory.high", "52428800\n");
+    let job = machine.path("sys/fs/cgroup/batch/job");
     assert_eq!(machine.of_cgroups(), [(50 * MIB, job, "memory.high")]);
 }
 
@@ -150,9 +150,9 @@ fn of_several_mounts_the_one_that_shows_most_is_taken() {
     let machine = unified();
     let point = |root: &str, point: &str| format!("31 24 0:27 {root} {point} rw - cgroup2 cgroup2 rw\n");
     let mounts = [
-        point("/work/job", "/a"),
+        point("/batch/job", "/a"),
         point("/", "/b"),
-        point("/work", "/c"),
+        point("/batch", "/c"),
         point("/other", "/d"),
     ];
     machine.set("proc/self/mountinfo", &mounts.concat());
@@ -166,8 +166,8 @@ fn of_several_mounts_the_one_that_shows_most_is_taken() {
 fn a_process_outside_of_what_its_namespace_shows_has_no_cgroup_to_be_seen() {
     let machine = unified();
     machine.set("sys/fs/cgroup/memory.max", "1048576");
-    machine.set("sys/fs/work/memory.max", "1048576");
-    machine.set("proc/self/cgroup", "0::/../work\n");
+    machine.set("sys/fs/batch/memory.max", "1048576");
+    machine.set("proc/self/cgroup", "0::/../batch\n");
     assert_eq!(machine.of_cgroups(), []);
 }
 
@@ -188,10 +188,10 @@ fn odd_text_is_no_limit_and_no_error() {
         ("", ""),
         ("\n\n", "\n"),
         ("0:/\n::\n:", "- - - -\n1 2 3 4 5 6 7 8\n"),
-        ("0::/work/job", "31 24 0:27 / /sys/fs/cgroup rw - cgroup2"),
-        ("0::/work/job", "31 24 0:27 / relative rw - cgroup2 none rw\n"),
+        ("0::/batch/job", "31 24 0:27 / /sys/fs/cgroup rw - cgroup2"),
+        ("0::/batch/job", "31 24 0:27 / relative rw - cgroup2 none rw\n"),
         (
-            "4:memory:/work/job",
+            "4:memory:/batch/job",
             "31 24 0:27 / /sys/fs/cgroup rw - cgroup none rw,cpu\n",
         ),
     ] {
@@ -211,7 +211,7 @@ fn odd_text_is_no_limit_and_no_error() {
         "9223372036854775807",
     ] {
         let machine = unified();
-        machine.set("sys/fs/cgroup/work/job/memory.max", limit);
+        machine.set("sys/fs/cgroup/batch/job/memory.max", limit);
         assert_eq!(machine.of_cgroups(), [], "{limit:?}");
     }
     let machine = Machine::new(&[]);
@@ -245,21 +245,21 @@ fn address_space_and_physical_memory_are_found() {
 #[test]
 fn clean_page_cache_does_not_count_as_held_in_either_version() {
     let machine = unified();
-    machine.set("sys/fs/cgroup/work/job/memory.max", "104857600");
-    machine.set("sys/fs/cgroup/work/job/memory.current", "83886080\n");
+    machine.set("sys/fs/cgroup/batch/job/memory.max", "104857600");
+    machine.set("sys/fs/cgroup/batch/job/memory.current", "83886080\n");
     let statistics = "anon 1\nfile 2\ninactive_file 41943040\nactive_file 10485760\nfile_dirty 10485760\n\
                       file_writeback 5242880\nslab_reclaimable 1048576\ntotal_inactive_file 7\n";
-    machine.set("sys/fs/cgroup/work/job/memory.stat", statistics);
+    machine.set("sys/fs/cgroup/batch/job/memory.stat", statistics);
     let shared = machine.usage().shared.unwrap();
     assert_eq!((shared.used_bytes, shared.held_bytes), (80 * MIB, 44 * MIB));
     assert_eq!((shared.dirty_bytes, shared.limit.bytes), (15 * MIB, 100 * MIB));
 
     let machine = hybrid();
-    machine.set("sys/fs/cgroup/memory/work/job/memory.limit_in_bytes", "104857600");
-    machine.set("sys/fs/cgroup/memory/work/job/memory.usage_in_bytes", "83886080\n");
+    machine.set("sys/fs/cgroup/memory/batch/job/memory.limit_in_bytes", "104857600");
+    machine.set("sys/fs/cgroup/memory/batch/job/memory.usage_in_bytes", "83886080\n");
     let statistics = "inactive_file 7\nactive_file 7\ndirty 7\nwriteback 7\ntotal_dirty 10485760\n\
                       total_writeback 5242880\ntotal_inactive_file 41943040\ntotal_active_file 10485760\n";
-    machine.set("sys/fs/cgroup/memory/work/job/memory.stat", statistics);
+    machine.set("sys/fs/cgroup/memory/batch/job/memory.stat", statistics);
     let shared = machine.usage().shared.unwrap();
     assert_eq!(
         (shared.used_bytes, shared.held_bytes, shared.dirty_bytes),
@@ -270,7 +270,7 @@ fn clean_page_cache_does_not_count_as_held_in_either_version() {
 #[test]
 fn of_nested_cgroups_the_fullest_is_shown() {
     let machine = unified();
-    for (folder, limit, used) in [("work/job", 100 * MIB, 40 * MIB), ("work", 200 * MIB, 150 * MIB)] {
+    for (folder, limit, used) in [("batch/job", 100 * MIB, 40 * MIB), ("batch", 200 * MIB, 150 * MIB)] {
         let at = format!("sys/fs/cgroup/{folder}");
         machine.set(&format!("{at}/memory.max"), &limit.to_string());
         machine.set(&format!("{at}/memory.current"), &used.to_string());
@@ -278,8 +278,30 @@ fn of_nested_cgroups_the_fullest_is_shown() {
     }
     assert_eq!(machine.usage().shared.unwrap().held_bytes, 150 * MIB);
     // A limit that was lowered meanwhile counts at the next sample.
-    machine.set("sys/fs/cgroup/work/job/memory.max", &(50 * MIB).to_string());
+    machine.set("sys/fs/cgroup/batch/job/memory.max", &(50 * MIB).to_string());
     assert_eq!(machine.usage().shared.unwrap().held_bytes, 40 * MIB);
+}
+
+#[test]
+fn what_cannot_be_read_gives_no_sample_and_what_was_lifted_does() {
+    let machine = unified();
+    let at = "sys/fs/cgroup/batch/job";
+    for (file, text) in [("max", "104857600"), ("current", "1048576"), ("stat", "")] {
+        machine.set(&format!("{at}/memory.{file}"), text);
+    }
+    let reader = UsageReader::below(machine.0.path());
+    assert_eq!(reader.read().unwrap().shared.unwrap().held_bytes, MIB);
+    for file in ["current", "stat"] {
+        let path = machine.path(&format!("{at}/memory.{file}"));
+        let text = std::fs::read(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(reader.read(), None, "{file}");
+        std::fs::write(&path, text).unwrap();
+    }
+    machine.set(&format!("{at}/memory.max"), "max");
+    assert_eq!(reader.read().unwrap().shared, None);
+    std::fs::remove_dir_all(machine.path(at)).unwrap();
+    assert_eq!(reader.read(), None);
 }
 
 #[test]
@@ -291,7 +313,7 @@ fn the_pressure_of_the_cgroup_comes_before_that_of_the_machine() {
     assert_eq!(machine.usage().pressure_percent, None);
     machine.set("proc/pressure/memory", &text("1.25"));
     assert_eq!(machine.usage().pressure_percent, Some(1.25));
-    machine.set("sys/fs/cgroup/work/job/memory.pressure", &text("62.50"));
+    machine.set("sys/fs/cgroup/batch/job/memory.pressure", &text("62.50"));
     assert_eq!(machine.usage().pressure_percent, Some(62.5));
 }
 

@@ -20,7 +20,7 @@ pub struct SharedUsage {
     pub dirty_bytes: u64,
 }
 
-/// A sample. What the kernel does not say is none, or zero.
+/// A sample.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Usage {
     /// This process.
@@ -35,6 +35,8 @@ pub struct Usage {
 #[derive(Clone, Debug)]
 pub struct UsageReader {
     cgroups: Option<Cgroups>,
+    /// Those that had a limit when the reader was made.
+    limited: Vec<PathBuf>,
     pressure_files: Vec<PathBuf>,
 }
 
@@ -47,37 +49,57 @@ impl Default for UsageReader {
 impl UsageReader {
     pub(super) fn below(root: &Path) -> Self {
         let cgroups = Cgroups::find(root);
+        let limits = cgroups.iter().flat_map(Cgroups::limits);
         let of_cgroup = cgroups.as_ref().and_then(Cgroups::pressure_file);
         let pressure_files = of_cgroup.into_iter().chain([root.join("proc/pressure/memory")]);
         Self {
             pressure_files: pressure_files.collect(),
+            limited: limits.map(|limit| limit.directory).collect(),
             cgroups,
         }
     }
 
-    /// Takes one.
-    pub fn read(&self) -> Usage {
+    /// Takes one; none where what is used by this process, or of a cgroup with a limit, cannot be read, since what is left
+    /// would look like less. Pressure is told by few machines, and none there.
+    pub fn read(&self) -> Option<Usage> {
         let mut files = self.pressure_files.iter();
-        Usage {
-            process: ProcessMemory::read().unwrap_or_default(),
-            shared: self.cgroups.as_ref().and_then(fullest),
+        Some(Usage {
+            process: ProcessMemory::read().ok()?,
+            shared: self.fullest()?,
             pressure_percent: files.find_map(|path| pressure_percent(&read_bytes(path)?)),
+        })
+    }
+
+    /// What is used of the fullest cgroup, if one has a limit; none if one cannot be read.
+    fn fullest(&self) -> Option<Option<SharedUsage>> {
+        let Some(cgroups) = &self.cgroups else {
+            return Some(None);
+        };
+        // A limit can have been lifted since, but then its cgroup is still there.
+        for directory in &self.limited {
+            cgroups.usage(directory)?;
         }
+        let mut fullest: Option<SharedUsage> = None;
+        for limit in cgroups.limits() {
+            let usage = cgroups.usage(&limit.directory)?;
+            let usage = SharedUsage {
+                limit: limit.into(),
+                used_bytes: usage.used_bytes,
+                held_bytes: usage.held_bytes,
+                dirty_bytes: usage.dirty_bytes,
+            };
+            if fullest.as_ref().is_none_or(|other| other.part() <= usage.part()) {
+                fullest = Some(usage);
+            }
+        }
+        Some(fullest)
     }
 }
 
-fn fullest(cgroups: &Cgroups) -> Option<SharedUsage> {
-    let all = cgroups.limits().filter_map(|limit| {
-        let usage = cgroups.usage(&limit.directory)?;
-        Some(SharedUsage {
-            limit: limit.into(),
-            used_bytes: usage.used_bytes,
-            held_bytes: usage.held_bytes,
-            dirty_bytes: usage.dirty_bytes,
-        })
-    });
-    let part = |usage: &SharedUsage| usage.held_bytes as f64 / usage.limit.bytes as f64;
-    all.max_by(|a, b| part(a).total_cmp(&part(b)))
+impl SharedUsage {
+    fn part(&self) -> f64 {
+        self.held_bytes as f64 / self.limit.bytes as f64
+    }
 }
 
 /// avg10 of the line "some" (Documentation/accounting/psi.rst of Linux).

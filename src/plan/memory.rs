@@ -108,7 +108,7 @@ pub enum BudgetTooSmall {
 
 fn advice(source: &LimitSource, threads: usize) -> String {
     let raise = match source {
-        LimitSource::Asked => "raise --memory",
+        LimitSource::Asked => "raise it (--memory, KEYMILL_MEMORY, or memory in config.toml)",
         LimitSource::Cgroup { .. } => "raise the limit of the cgroup",
         LimitSource::AddressSpace => "raise the limit on address space (ulimit -v)",
         LimitSource::PhysicalMemory => "use a machine with more memory",

@@ -2,10 +2,14 @@
 
 use std::path::Path;
 
+use keymill::exchange::Exporter;
+use keymill::interop::secret_key::{SecretKeyFile, WrittenForm};
 use keymill::interop::ssz::Signature;
 use keymill::keydir::Secret;
-use keymill::plan::{Epoch, Level, MemoryRequest};
-use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, PathReader, Scheme, Signer};
+use keymill::plan::{Epoch, Level, MemoryRequest, NodeIndex, Plan};
+use keymill::{
+    CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress, PathReader, Scheme, Signer,
+};
 
 use crate::layers_on_disk::layer_files;
 use crate::secret_key_file::tree_layers_in_secret_key;
@@ -29,6 +33,8 @@ fn make(directory: &Path, key: &Key, options: JobOptions) -> Vec<u8> {
         epochs: Some(key.num_active_epochs),
         secret: Some(Secret::Seed(key.rng_seed)),
         parameter: None,
+        fillers: None,
+        root: None,
         trim: None,
     };
     let defaults = KeyDefaults {
@@ -67,7 +73,30 @@ fn keys_made_on_disk_are_the_recorded_ones_and_sign_as_recorded() {
             assert_eq!(ssz, recorded.signature_ssz, "{} epoch {}", key.scheme, recorded.epoch);
         }
         layers_hold_the_secret_key_file(&key, &directory);
+        the_key_goes_out_as_the_recorded_secret_key(&key, &directory);
         paths_are_those_of_the_signatures(&key, &directory);
+    }
+}
+
+/// What is exported is what the other program wrote, and is read as the same in every form.
+fn the_key_goes_out_as_the_recorded_secret_key(key: &Key, directory: &Path) {
+    let Some(recorded) = key.secret_key_ssz() else { return };
+    let exporter = Exporter::open(directory).unwrap();
+    let window = exporter.window(None).unwrap();
+    for form in [
+        WrittenForm::LeansigSsz,
+        WrittenForm::LeansigJson { indented: false },
+        WrittenForm::LeansigJson { indented: true },
+    ] {
+        let mut exported = Vec::new();
+        window.write(form, &mut exported).unwrap();
+        if form == WrittenForm::LeansigSsz {
+            assert!(exported == recorded, "{}", key.scheme);
+        }
+        let read = SecretKeyFile::read(&mut &exported[..], None, None).unwrap();
+        let mut again = Vec::new();
+        read.write(WrittenForm::LeansigSsz, &mut again).unwrap();
+        assert!(again == recorded, "{} {form:?}", key.scheme);
     }
 }
 
@@ -157,4 +186,52 @@ fn a_prf_key_and_parameter_make_the_same_key_again() {
         layer_files(&parent.path().join("a")),
         layer_files(&parent.path().join("b"))
     );
+}
+
+#[test]
+fn a_prf_key_with_fillers_of_another_program_makes_that_programs_key() {
+    let keys = vectors::keys();
+    let key = keys
+        .iter()
+        .find(|key| key.scheme == "leansig-p2-l8-top-v64-w8" && key.stored() == (32, 64))
+        .unwrap();
+    let scheme = Scheme::by_id(&key.scheme).unwrap();
+    let plan = Plan::new(scheme, key.stored_start, key.stored_end - key.stored_start).unwrap();
+    let top = key.top_tree.as_ref().unwrap();
+    let recorded = |(level, node): (Level, NodeIndex)| {
+        let layer = &top.layers[usize::from(level.0 - top.lowest_layer)];
+        layer.nodes[(node.0 - layer.start_index) as usize].clone()
+    };
+    let fillers: Vec<u8> = plan.geometry().fillers().flat_map(recorded).collect();
+    let request = |fillers: Vec<u8>| KeyRequest {
+        secret: Some(Secret::PrfKey(key.prf_key)),
+        parameter: Some(key.parameter.clone().try_into().unwrap()),
+        activation_epoch: Some(key.stored_start),
+        fillers: Some(fillers),
+        ..KeyRequest::default()
+    };
+    let defaults = KeyDefaults {
+        scheme,
+        epochs: key.stored_end - key.stored_start,
+        trim: Level(0),
+    };
+    let parent = tempfile::tempdir().unwrap();
+    let directory = parent.path().join("key");
+    let open =
+        |request: &KeyRequest| KeygenJob::open(&directory, request, &defaults, options(1, 1), CancelHandle::default());
+
+    let mut short = fillers.clone();
+    short.pop();
+    let refused = open(&request(short)).err().unwrap();
+    assert!(matches!(refused, KeygenError::FillerBytes { .. }), "{refused}");
+    assert!(!directory.exists(), "nothing is made of a request that is refused");
+
+    let made = open(&request(fillers.clone())).unwrap().run(&NoProgress).unwrap();
+    assert_eq!(made.public_key, key.public_key_ssz);
+    open(&request(fillers.clone())).unwrap();
+
+    let mut other = fillers;
+    other[0] ^= 1;
+    let refused = open(&request(other)).err().unwrap();
+    assert!(matches!(refused, KeygenError::OtherFillers(_)), "{refused}");
 }

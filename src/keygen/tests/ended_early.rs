@@ -4,10 +4,10 @@ use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::quick_kernel::Quick;
+use super::quick_kernel::{JobKernel, Quick};
 use super::{BATCHES, Undisturbed, in_memory, open, records, run_quick};
 use crate::arena::{Arena, ArenaOverflow};
-use crate::hash::{Codeword, Kernel, PrfKey, Revealed};
+use crate::hash::PrfKey;
 use crate::keydir::KeyDir;
 use crate::keygen::{CancelHandle, Event, KeygenError, NoProgress, Progress};
 use crate::layers::Disk;
@@ -33,45 +33,17 @@ impl Failing {
     }
 }
 
-impl Kernel for Failing {
-    fn lanes(&self) -> usize {
-        QUICK.lanes()
-    }
-
-    fn leaves(&self, prf_key: &PrfKey, first: Epoch, leaves: &mut [u8], arena: &Arena) -> Result<(), ArenaOverflow> {
+impl JobKernel for Failing {
+    fn block(&self, prf_key: &PrfKey, first: Epoch, leaves: &mut [u8], arena: &Arena) -> Result<(), ArenaOverflow> {
         if self.blocks.fetch_add(1, Ordering::Relaxed) == FAILS_AT {
             assert!(!self.panics, "on purpose");
             arena.slice(1 << 20, 0u8)?;
         }
-        QUICK.leaves(prf_key, first, leaves, arena)
+        QUICK.block(prf_key, first, leaves, arena)
     }
 
-    fn parents(&self, level: Level, first: NodeIndex, children: &[u8], parents: &mut [u8]) {
-        QUICK.parents(level, first, children, parents);
-    }
-
-    fn find_codeword(&self, _: &PrfKey, _: Epoch, _: &[u8; 32]) -> Option<Codeword> {
-        unreachable!("a job does not sign")
-    }
-
-    fn codeword_of(&self, _: Epoch, _: &[u8; 32], _: &[u8]) -> Option<Vec<u16>> {
-        unreachable!("a job does not verify")
-    }
-
-    fn reveal(&self, _: &PrfKey, _: Epoch, _: &[u16], _: &mut [u8]) {
-        unreachable!("a job does not sign")
-    }
-
-    fn leaf_of_revealed(&self, _: Epoch, _: &[u16], _: &[u8], _: &mut [u8]) {
-        unreachable!("a job does not verify")
-    }
-
-    fn fold_path(&self, _: Epoch, _: &[u8], _: &mut [u8]) {
-        unreachable!("a job gives no paths")
-    }
-
-    fn roots_of_revealed(&self, _: &[Revealed<'_>]) -> Vec<Option<Vec<u8>>> {
-        unreachable!("a job does not verify")
+    fn fold(&self, level: Level, first: NodeIndex, children: &[u8], parents: &mut [u8]) {
+        QUICK.fold(level, first, children, parents);
     }
 }
 

@@ -3,9 +3,8 @@
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::in_memory;
-use super::quick_kernel::Quick;
-use crate::keygen::{CancelHandle, Event, JobOptions, KeyDefaults, KeyRequest, KeygenJob, Progress};
+use super::{LARGE_QUICK, LARGE_SCHEME, in_memory, open_large};
+use crate::keygen::{Event, JobOptions, Progress};
 use crate::memory::{Limits, ProcessMemory};
 use crate::plan::{BudgetTooSmall, MemoryPlan, MemoryRequest, Plan, StoreBuffers, Wishes};
 use crate::scheme::Scheme;
@@ -33,26 +32,20 @@ impl Progress for Watch {
 /// Makes a key of very many batches, and gives what was planned for it and the most that was held.
 fn planned_and_held(group_batches: usize, memory: MemoryRequest) -> (MemoryPlan, u64) {
     let parent = in_memory();
-    let defaults = KeyDefaults {
-        scheme: Scheme::by_id("leansig-p1-l32-abort-v46-w8").unwrap(),
-        epochs: 1 << 24,
-        trim: Level(8),
-    };
     let options = JobOptions {
         threads: 2,
         group_batches,
         memory,
     };
-    let (directory, request) = (parent.path().join("key"), KeyRequest::default());
-    let job = KeygenJob::open(&directory, &request, &defaults, options, CancelHandle::default()).unwrap();
+    let job = open_large(&parent.path().join("key"), 1 << 24, 8, options);
     let planned = job.memory().unwrap().clone();
     let watch = Watch::default();
-    job.run_with(&Quick { digest_bytes: 32 }, &watch).unwrap();
+    job.run_with(&LARGE_QUICK, &watch).unwrap();
     (planned, watch.anonymous_bytes_max.into_inner())
 }
 
 fn least_bytes() -> u64 {
-    let scheme = Scheme::by_id("leansig-p1-l32-abort-v46-w8").unwrap();
+    let scheme = Scheme::by_id(LARGE_SCHEME).unwrap();
     let plan = Plan::new(scheme, 0, 1 << 24).unwrap().trimmed(Level(8)).unwrap();
     let wishes = Wishes {
         threads: 2,

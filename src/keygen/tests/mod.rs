@@ -32,6 +32,9 @@ use quick_kernel::Quick;
 /// Batches of the keys that are made here, in groups of one.
 const BATCHES: u64 = 4;
 const LEVELS: u8 = 18;
+const LARGE_SCHEME: &str = "leansig-p1-l32-abort-v46-w8";
+/// Hash functions for it.
+pub(crate) const LARGE_QUICK: Quick = Quick { digest_bytes: 32 };
 
 fn open(directory: &Path, medium: Box<dyn Medium>, cancel: CancelHandle) -> Result<KeygenJob, KeygenError> {
     let scheme = Scheme::by_id("leansig-p2-l18-top-v64-w8").unwrap();
@@ -50,6 +53,23 @@ fn open(directory: &Path, medium: Box<dyn Medium>, cancel: CancelHandle) -> Resu
         memory: MemoryRequest::NoLimit,
     };
     KeygenJob::open_on(medium, directory, &request, &defaults, options, cancel)
+}
+
+/// Begins a key of the longest lifetime, for hash functions that cost nothing.
+pub(crate) fn open_large(directory: &Path, epochs: u64, trim: u8, options: JobOptions) -> KeygenJob {
+    let defaults = KeyDefaults {
+        scheme: Scheme::by_id(LARGE_SCHEME).unwrap(),
+        epochs,
+        trim: Level(trim),
+    };
+    KeygenJob::open(
+        directory,
+        &KeyRequest::default(),
+        &defaults,
+        options,
+        CancelHandle::default(),
+    )
+    .unwrap()
 }
 
 /// Makes or finishes the key.

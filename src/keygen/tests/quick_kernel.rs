@@ -22,12 +22,15 @@ fn fill(digest: &mut [u8], mut state: u64) {
     }
 }
 
-impl Kernel for Quick {
-    fn lanes(&self) -> usize {
-        16
-    }
+/// What a job asks of a kernel, and a test of the storage has to answer.
+pub(crate) trait JobKernel: Send + Sync {
+    fn block(&self, prf_key: &PrfKey, first: Epoch, leaves: &mut [u8], arena: &Arena) -> Result<(), ArenaOverflow>;
 
-    fn leaves(&self, prf_key: &PrfKey, first: Epoch, leaves: &mut [u8], _: &Arena) -> Result<(), ArenaOverflow> {
+    fn fold(&self, level: Level, first: NodeIndex, children: &[u8], parents: &mut [u8]);
+}
+
+impl JobKernel for Quick {
+    fn block(&self, prf_key: &PrfKey, first: Epoch, leaves: &mut [u8], _: &Arena) -> Result<(), ArenaOverflow> {
         let key = u64::from(crc32fast::hash(prf_key.expose())) << 32;
         for (epoch, leaf) in (first.0..).zip(leaves.chunks_exact_mut(self.digest_bytes)) {
             fill(leaf, key | u64::from(epoch));
@@ -35,12 +38,26 @@ impl Kernel for Quick {
         Ok(())
     }
 
-    fn parents(&self, level: Level, first: NodeIndex, children: &[u8], parents: &mut [u8]) {
+    fn fold(&self, level: Level, first: NodeIndex, children: &[u8], parents: &mut [u8]) {
         let pairs = children.chunks_exact(2 * self.digest_bytes);
         for ((node, parent), pair) in (first.0..).zip(parents.chunks_exact_mut(self.digest_bytes)).zip(pairs) {
             let below = u64::from(crc32fast::hash(pair)) << 32;
             fill(parent, below ^ (u64::from(level.0) << 24) ^ node);
         }
+    }
+}
+
+impl<K: JobKernel> Kernel for K {
+    fn lanes(&self) -> usize {
+        16
+    }
+
+    fn leaves(&self, prf_key: &PrfKey, first: Epoch, leaves: &mut [u8], arena: &Arena) -> Result<(), ArenaOverflow> {
+        self.block(prf_key, first, leaves, arena)
+    }
+
+    fn parents(&self, level: Level, first: NodeIndex, children: &[u8], parents: &mut [u8]) {
+        self.fold(level, first, children, parents);
     }
 
     fn find_codeword(&self, _: &PrfKey, _: Epoch, _: &[u8; 32]) -> Option<Codeword> {

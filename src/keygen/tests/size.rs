@@ -4,12 +4,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::in_memory;
-use super::quick_kernel::Quick;
-use crate::keygen::{CancelHandle, Event, JobOptions, KeyDefaults, KeyRequest, KeygenJob, Progress};
+use super::{LARGE_QUICK, in_memory, open_large};
+use crate::keygen::{Event, JobOptions, Progress};
 use crate::plan::MemoryRequest;
-use crate::scheme::Scheme;
-use crate::units::Level;
 
 /// Groups between two looks at the directory.
 const GROUPS_UNSEEN: u64 = 8;
@@ -56,26 +53,20 @@ impl Progress for Watch {
 fn a_key_of_2_to_the_26_epochs_trimmed_to_level_8_fits_20_megabytes() {
     let parent = in_memory();
     let directory = parent.path().join("key");
-    let defaults = KeyDefaults {
-        scheme: Scheme::by_id("leansig-p1-l32-abort-v46-w8").unwrap(),
-        epochs: 1 << 26,
-        trim: Level(8),
-    };
     // So that much of what was committed last stands in RocksDB's log when the key is finished.
     let options = JobOptions {
         threads: 2,
         group_batches: 256,
         memory: MemoryRequest::NoLimit,
     };
-    let request = KeyRequest::default();
-    let job = KeygenJob::open(&directory, &request, &defaults, options, CancelHandle::default()).unwrap();
+    let job = open_large(&directory, 1 << 26, 8, options);
     let needed_bytes = job.manifest().plan().disk_bytes();
     let watch = Watch {
         directory: directory.clone(),
         groups: AtomicU64::new(0),
         bytes_max: AtomicU64::new(0),
     };
-    job.run_with(&Quick { digest_bytes: 32 }, &watch).unwrap();
+    job.run_with(&LARGE_QUICK, &watch).unwrap();
     let (bytes, bytes_max) = (occupied_bytes(&directory), watch.bytes_max.into_inner());
     assert!(bytes < 20_000_000, "{bytes} bytes");
     // What `plan` says is enough while it is made, and not far from the truth.

@@ -127,10 +127,16 @@ pub fn nothing_was_made(place: &Place) {
 
 /// The manifest as it is while the directory is being created.
 pub fn set_back_to_version_0(place: &Place, directory: &str) {
+    edit_manifest(place, directory, "format_version = 2", "format_version = 0");
+}
+
+/// Replaces text in a manifest, which has to hold it, and makes its checksum fit.
+pub fn edit_manifest(place: &Place, directory: &str, from: &str, to: &str) {
     let path = place.path(directory).join("manifest.toml");
     let text = fs::read_to_string(&path).unwrap();
     let body = text.split("checksum = ").next().unwrap();
-    let body = body.replacen("format_version = 2", "format_version = 0", 1);
+    assert!(body.contains(from), "no '{from}' in {}", path.display());
+    let body = body.replacen(from, to, 1);
     let checksum = hex::encode(Sha3_256::digest(&body));
     fs::write(&path, format!("{body}checksum = \"{checksum}\"\n")).unwrap();
 }
