@@ -76,7 +76,7 @@ struct Arguments {
     trace_memory: Option<PathBuf>,
 
     /// Say more on standard error: -v what is done, -vv each commit as well, -vvv all there is. As KEYMILL_LOG with info,
-    /// debug and trace.
+    /// debug and trace. With --version: how this program was built.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
 
