@@ -26,7 +26,7 @@ pub const EXIT_CODES: [(u8, &str); 6] = [
     (0, "done, or the answer is yes"),
     (
         NO,
-        "the answer is no: verify: invalid; check: damage found; memory-report: something was left; sign: the epoch has \
+        "the answer is no: verify: invalid; check, verify-set: damage found; memory-report: something was left; sign: the epoch has \
          signed another message or an unknown one; ledger show: the key cannot sign; ledger import: an epoch has signed \
          two messages",
     ),

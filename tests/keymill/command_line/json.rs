@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use rustix::process::Signal;
@@ -12,6 +13,7 @@ use super::fixtures::{
 };
 use super::help::commands;
 use super::program::Place;
+use super::sets::small;
 
 /// Where the first node is in a layer file.
 const HEADER_BYTES: u64 = 4096;
@@ -156,15 +158,15 @@ impl Shown {
         value
     }
 
-    /// Notes the lines of standard error of a job.
-    fn note_progress(&mut self, lines: &str) {
+    /// Notes the lines of standard error of a job, or of a set.
+    fn note_progress(&mut self, command: &str, lines: &str) {
         for line in lines.lines() {
             let value: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("no object: {line}"));
             let name = match value.get("phase") {
-                Some(_) => "keygen --progress json",
-                None => "Messages beside progress",
+                Some(_) => format!("{command} --progress json"),
+                None => "Messages beside progress".to_owned(),
             };
-            self.note(name, value);
+            self.note(&name, value);
         }
     }
 }
@@ -278,10 +280,31 @@ fn a_key_that_is_interrupted(shown: &mut Shown) {
     shown.run(&place, "status --json", "key", 0);
     shown.run(&place, "report --json", "key", 0);
     running.signal(Signal::TERM);
-    shown.note_progress(&running.end().0.stderr);
+    shown.note_progress("keygen", &running.end().0.stderr);
     let line = "keygen key --progress json --seed-file seed";
-    shown.note_progress(&place.run(line).exits(0).stderr);
+    shown.note_progress("keygen", &place.run(line).exits(0).stderr);
     shown.run(&place, "report --json", "key", 0);
+}
+
+fn sets(shown: &mut Shown) {
+    let place = Place::new();
+    let line = small(&place, "set", 2, "--export-format ssz --keep-dirs");
+    let operands = line.strip_prefix("generate ").unwrap();
+    shown.run(&place, "generate --json", operands, 0);
+    shown.run(
+        &place,
+        "generate --json",
+        &format!("{operands} --create-manifest false"),
+        0,
+    );
+    let line = small(&place, "other", 2, "--start-index 2").replace("progress none", "progress json");
+    shown.note_progress("generate", &place.run(&line).exits(0).stderr);
+    shown.run(&place, "merge-sets --json", "set --out merged", 0);
+    shown.run(&place, "verify-set --json", "merged", 0);
+    let secret = place.path("merged/validator_0_proposer_key_sk.ssz");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o644)).unwrap();
+    flip_byte(&secret, 0);
+    shown.run(&place, "verify-set --json", "merged", 1);
 }
 
 fn a_key_of_an_older_format(shown: &mut Shown) {
@@ -301,6 +324,7 @@ fn what_is_documented_is_what_comes_out_and_the_other_way_round() {
     damage(&mut shown);
     a_key_that_is_interrupted(&mut shown);
     a_key_of_an_older_format(&mut shown);
+    sets(&mut shown);
     for (name, values) in &shown.0 {
         let fields = documented.get(name);
         let fields = fields.unwrap_or_else(|| panic!("docs/JSON.md has no '## `keymill {name}`'"));
