@@ -3,7 +3,8 @@
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
-use keymill::failure::IoFailure;
+use keymill::exchange::ExportError;
+use keymill::failure::{Classified, IoFailure};
 use keymill::interop::ssz::SszError;
 use keymill::keydir::KeyDirError;
 use keymill::layers::LayerError;
@@ -99,6 +100,21 @@ impl<E: Coded> From<E> for Failure {
     }
 }
 
+/// Errors whose kind the library knows, since others ask for it too.
+macro_rules! coded_by_their_kind {
+    ($($error:ty),*) => {$(
+        impl Coded for $error {
+            fn code(&self) -> u8 {
+                self.kind() as u8
+            }
+        }
+    )*};
+}
+
+coded_by_their_kind!(IoFailure, KeyDirError, LayerError, SigningError);
+#[cfg(feature = "keygen")]
+coded_by_their_kind!(keymill::StateError, keymill::ledger::LedgerError);
+
 impl Coded for ConfigError {
     fn code(&self) -> u8 {
         USAGE
@@ -123,61 +139,32 @@ impl Coded for BudgetTooSmall {
     }
 }
 
+/// What kind of failure it is that a file cannot be read which was named on the command line.
+fn of_input(error: &std::io::Error) -> u8 {
+    match error.kind() {
+        // The name of another file mends it.
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::PermissionDenied => USAGE,
+        _ => MACHINE,
+    }
+}
+
 impl Coded for ReportError {
     fn code(&self) -> u8 {
         match self {
-            ReportError::Io(error) => match error.source.kind() {
-                // The name of another file mends it.
-                ErrorKind::NotFound
-                | ErrorKind::NotADirectory
-                | ErrorKind::IsADirectory
-                | ErrorKind::PermissionDenied => USAGE,
-                _ => error.code(),
-            },
+            ReportError::Io(error) => of_input(&error.source),
             ReportError::NoTrace(_) | ReportError::Line { .. } => USAGE,
         }
     }
 }
 
-impl Coded for IoFailure {
-    fn code(&self) -> u8 {
-        MACHINE
-    }
-}
-
-impl Coded for KeyDirError {
+impl Coded for ExportError {
     fn code(&self) -> u8 {
         match self {
-            KeyDirError::Io(_) => MACHINE,
-            KeyDirError::NoParent(_) => USAGE,
-            _ => DIRECTORY,
-        }
-    }
-}
-
-impl Coded for LayerError {
-    fn code(&self) -> u8 {
-        match self {
-            LayerError::Io(_) => MACHINE,
-            _ => DIRECTORY,
-        }
-    }
-}
-
-impl Coded for SigningError {
-    fn code(&self) -> u8 {
-        match self {
-            SigningError::KeyDir(error) => error.code(),
-            SigningError::Layer(error) => error.code(),
-            SigningError::OutsideKey { .. } | SigningError::NoCodeword { .. } => USAGE,
-            SigningError::Spent { .. } => NO,
-            #[cfg(feature = "keygen")]
-            SigningError::Ledger(error) => error.code(),
-            SigningError::SecretNeeded { source, .. } => source.code(),
-            SigningError::Damaged { .. } | SigningError::DamagedBlock { .. } | SigningError::PublicKey { .. } => {
-                DIRECTORY
-            }
-            SigningError::Threads(_) | SigningError::Arena(_) | SigningError::Withheld { .. } => MACHINE,
+            ExportError::Key(error) => error.code(),
+            ExportError::Secret(error) => error.code(),
+            ExportError::OutsideKey { .. } => USAGE,
+            ExportError::Damaged { .. } => DIRECTORY,
+            ExportError::Write(_) => MACHINE,
         }
     }
 }
@@ -185,17 +172,35 @@ impl Coded for SigningError {
 #[cfg(feature = "keygen")]
 mod job {
     use keymill::audit::{CheckError, RepairError, StatusError};
-    use keymill::ledger::LedgerError;
+    use keymill::exchange::ImportError;
+    use keymill::interop::secret_key::{SecretKeyError, UnfitScheme};
+    use keymill::sets::SetError;
     use keymill::trim::TrimError;
-    use keymill::{KeygenError, MigrationError, StateError};
+    use keymill::{KeygenError, MigrationError};
 
-    use super::{Coded, DIRECTORY, INTERRUPTED, MACHINE, USAGE};
+    use super::{Coded, DIRECTORY, INTERRUPTED, MACHINE, USAGE, of_input};
 
-    impl Coded for StateError {
+    impl Coded for ImportError {
         fn code(&self) -> u8 {
             match self {
-                StateError::Io(_) | StateError::Failed { .. } => MACHINE,
-                StateError::Damaged { .. } | StateError::OtherKey { .. } => DIRECTORY,
+                ImportError::Unopened(error) => of_input(&error.source),
+                ImportError::File {
+                    source: SecretKeyError::Read(error),
+                    ..
+                } => of_input(error),
+                ImportError::File {
+                    source: SecretKeyError::OtherPublicKey { .. },
+                    ..
+                } => DIRECTORY,
+                ImportError::File { .. } => USAGE,
+                ImportError::Scheme { source, .. } => match source {
+                    UnfitScheme::Ambiguous(_) | UnfitScheme::OtherShape { .. } => USAGE,
+                    UnfitScheme::OtherLeaf { .. } => DIRECTORY,
+                    UnfitScheme::Arena(_) => MACHINE,
+                },
+                ImportError::WrongNode { .. } | ImportError::Differs { .. } => DIRECTORY,
+                ImportError::KeyDir(error) => error.code(),
+                ImportError::Layer(error) => error.code(),
             }
         }
     }
@@ -227,9 +232,10 @@ mod job {
                 | KeygenError::FillersWithoutPrfKey
                 | KeygenError::FillerBytes { .. }
                 | KeygenError::FillersNotCanonical(_) => USAGE,
-                KeygenError::Contradiction { .. } | KeygenError::OtherSecret { .. } | KeygenError::OtherFillers(_) => {
-                    DIRECTORY
-                }
+                KeygenError::Contradiction { .. }
+                | KeygenError::OtherSecret { .. }
+                | KeygenError::OtherFillers(_)
+                | KeygenError::OtherRoot { .. } => DIRECTORY,
                 KeygenError::NoRandomness(_)
                 | KeygenError::Threads(_)
                 | KeygenError::Arena(_)
@@ -241,19 +247,27 @@ mod job {
         }
     }
 
-    impl Coded for LedgerError {
+    impl Coded for SetError {
         fn code(&self) -> u8 {
             match self {
-                LedgerError::KeyDir(error) => error.code(),
-                LedgerError::State(error) => error.code(),
-                LedgerError::PastKey { .. } | LedgerError::Json { .. } | LedgerError::OutsideKey { .. } => USAGE,
-                LedgerError::NoHistory { .. }
-                | LedgerError::BeforeHistory { .. }
-                | LedgerError::MarkMissing(_)
-                | LedgerError::Backwards { .. }
-                | LedgerError::TooLow { .. }
-                | LedgerError::OtherKey { .. } => DIRECTORY,
-                LedgerError::Unknown { .. } => MACHINE,
+                SetError::Io(error) => error.code(),
+                SetError::Request(_) => USAGE,
+                SetError::Key { source, .. } => source.code(),
+                SetError::KeyDir(error) => error.code(),
+                SetError::Export(error) => error.code(),
+                SetError::Budget { .. } | SetError::TooLittleDisk { .. } | SetError::Threads(_) => MACHINE,
+                SetError::Locked { .. }
+                | SetError::NotADirectory(_)
+                | SetError::Exists(_)
+                | SetError::Contradiction { .. }
+                | SetError::Missing(_)
+                | SetError::NoManifest(_)
+                | SetError::Foreign { .. }
+                | SetError::Record { .. }
+                | SetError::Mixed { .. }
+                | SetError::Duplicate { .. }
+                | SetError::Manifest { .. } => DIRECTORY,
+                SetError::Interrupted => INTERRUPTED,
             }
         }
     }

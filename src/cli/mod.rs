@@ -2,7 +2,9 @@
 
 mod cpu;
 mod examples;
+mod export;
 mod failure;
+mod forms;
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
 mod input;
@@ -12,10 +14,16 @@ mod output;
 #[cfg(feature = "keygen")]
 mod check;
 #[cfg(feature = "keygen")]
+mod generate;
+#[cfg(feature = "keygen")]
+mod import;
+#[cfg(feature = "keygen")]
 mod keygen;
 #[cfg(feature = "keygen")]
 mod ledger;
 mod memory_report;
+#[cfg(feature = "keygen")]
+mod merge_sets;
 #[cfg(feature = "keygen")]
 mod migrate;
 mod path;
@@ -40,10 +48,14 @@ mod tree;
 #[cfg(feature = "keygen")]
 mod trim;
 mod verify;
+#[cfg(feature = "keygen")]
+mod verify_set;
+mod version;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{ArgAction, Parser, Subcommand};
 use tracing::Level;
 
@@ -104,6 +116,20 @@ enum Command {
     /// Make a key, or go on with one that was interrupted.
     #[cfg(feature = "keygen")]
     Keygen(keygen::KeygenArguments),
+    /// Make the keys of a set of validators, or go on with a set that was interrupted; for users of hash-sig-cli.
+    #[cfg(feature = "keygen")]
+    Generate(generate::GenerateArguments),
+    /// Merge sets of validators that were made in parts; the parts stay as they are.
+    #[cfg(feature = "keygen")]
+    MergeSets(merge_sets::MergeSetsArguments),
+    /// Check every key of a set of validators; exit code 1 if anything is wrong.
+    #[cfg(feature = "keygen")]
+    VerifySet(verify_set::VerifySetArguments),
+    /// Make the key of another program's secret key, or go on with one that was interrupted.
+    #[cfg(feature = "keygen")]
+    Import(import::ImportArguments),
+    /// Write the secret key in the form of another program.
+    Export(export::ExportArguments),
     /// Show what keygen would write and need; write nothing.
     Plan(plan::PlanArguments),
     /// Show how far a key is; also while it is being made.
@@ -150,6 +176,9 @@ pub fn main() -> ExitCode {
     process::keep_memory_private();
     let arguments = match tree::parse(std::env::args_os()) {
         Ok(arguments) => arguments,
+        Err(error) if error.kind() == ErrorKind::DisplayVersion && version::is_verbose(std::env::args_os().skip(1)) => {
+            return version::print_all();
+        }
         // Also --help and --version, which are no errors and exit with 0.
         Err(error) => error.exit(),
     };
@@ -179,6 +208,15 @@ fn obey(command: &Command, settings: &Settings) -> Result<ExitCode, Failure> {
     match command {
         #[cfg(feature = "keygen")]
         Command::Keygen(arguments) => keygen::run(arguments, settings),
+        #[cfg(feature = "keygen")]
+        Command::Generate(arguments) => generate::run(arguments, settings),
+        #[cfg(feature = "keygen")]
+        Command::MergeSets(arguments) => merge_sets::run(arguments),
+        #[cfg(feature = "keygen")]
+        Command::VerifySet(arguments) => verify_set::run(arguments, settings),
+        #[cfg(feature = "keygen")]
+        Command::Import(arguments) => import::run(arguments, settings),
+        Command::Export(arguments) => export::run(arguments),
         Command::Plan(arguments) => plan::run(arguments, settings),
         #[cfg(feature = "keygen")]
         Command::Status(arguments) => status::run(arguments),

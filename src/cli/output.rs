@@ -65,6 +65,46 @@ impl OutArguments {
         }
     }
 
+    /// Whether results go to standard output.
+    pub fn is_standard_output(&self) -> bool {
+        self.out.is_none()
+    }
+
+    /// As [`check`](Self::check), for a secret: nothing that is there is replaced unless that is asked for.
+    pub fn check_private(&self, replace: bool) -> Result<(), Failure> {
+        match &self.out {
+            Some(path) if !replace && std::fs::symlink_metadata(path).is_ok() => Err(in_the_way(path)),
+            _ => self.check(),
+        }
+    }
+
+    /// As [`write`](Self::write), for a secret: a file is its owner's alone, whole, and in place of another one only if that
+    /// is asked for.
+    pub fn write_private(
+        &self,
+        replace: bool,
+        write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let Some(path) = &self.out else {
+            return self.write(write);
+        };
+        let draft = Builder::new()
+            .prefix(".keymill-")
+            .permissions(Permissions::from_mode(0o600))
+            .tempfile_in(parent_of(path))
+            .map_err(|error| failed(path, &error))?;
+        let (file, draft) = draft.into_parts();
+        write_noting(file, path, write)?;
+        let persisted = match replace {
+            true => draft.persist(path),
+            false => draft.persist_noclobber(path),
+        };
+        persisted.map_err(|error| match error.error.kind() {
+            std::io::ErrorKind::AlreadyExists => in_the_way(path),
+            _ => failed(path, &error.error),
+        })
+    }
+
     /// Opens the destination, hands it to `write`, and makes sure that everything arrived.
     pub fn write(&self, write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>) -> Result<(), Failure> {
         let Some(path) = &self.out else {
@@ -88,6 +128,13 @@ impl OutArguments {
         write_noting(file, path, write)?;
         draft.persist(path).map_err(|error| failed(path, &error.error))
     }
+}
+
+fn in_the_way(path: &Path) -> Failure {
+    Failure::usage(format!(
+        "--out '{}' is there already; --force replaces it, or choose another name",
+        path.display()
+    ))
 }
 
 fn parent_of(path: &Path) -> &Path {
@@ -219,7 +266,8 @@ fn failed(path: &Path, error: &std::io::Error) -> Failure {
     ))
 }
 
-fn broken(error: &std::io::Error) -> Failure {
+/// That the output cannot be written, or that nobody reads it.
+pub fn broken(error: &std::io::Error) -> Failure {
     if error.kind() == std::io::ErrorKind::BrokenPipe {
         return Failure::reader_gone();
     }

@@ -34,6 +34,7 @@ fn make(directory: &Path, key: &Key, options: JobOptions) -> Vec<u8> {
         secret: Some(Secret::Seed(key.rng_seed)),
         parameter: None,
         fillers: None,
+        root: None,
         trim: None,
     };
     let defaults = KeyDefaults {

@@ -224,6 +224,11 @@ impl SecretKeyFile {
         })
     }
 
+    /// Every run of nodes that it holds, tree by tree, each from its lowest level upward.
+    pub(crate) fn slices(&self) -> impl Iterator<Item = (&Slice, &[u8])> {
+        self.layers.iter().map(|layer| (&layer.slice, &layer.digests[..]))
+    }
+
     /// The leaf of an epoch in the window, and the siblings that lead from it to the root, from level 0 upward.
     pub fn path(&self, epoch: Epoch) -> Option<(&[u8], Vec<u8>)> {
         let leaf = self.node(Level(0), NodeIndex(epoch.0.into()))?;
