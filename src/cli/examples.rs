@@ -30,6 +30,39 @@ pub fn of(command: &str) -> &'static [Example] {
                 "keymill keygen small-key --trim 4 --memory 64M",
             ),
         ],
+        "generate" => &[
+            (
+                "Make the keys of two validators, as hash-sig-cli does, or go on with them",
+                "keymill generate --num-validators 2 --log-num-active-epochs 18 --output-dir set",
+            ),
+            (
+                "Make those of the third, as on another machine",
+                "keymill generate --num-validators 1 --start-index 2 --log-num-active-epochs 18 \\\n    --output-dir third",
+            ),
+        ],
+        "merge-sets" => &[(
+            "Make one set of two that were made on two machines",
+            "keymill merge-sets part-a part-b --out whole",
+        )],
+        "verify-set" => &[(
+            "Check every file of a set, and sign with each key",
+            "keymill verify-set part-a",
+        )],
+        "import" => &[(
+            "Make a key of the secret key of leanSig, and say from where it is unused",
+            "keymill import imported --from secret-key.ssz --scheme leansig-p2-l32-top-v64-w8\n\
+             keymill ledger init imported --first-epoch 100",
+        )],
+        "export" => &[
+            (
+                "Write the secret key as leanSig does, ready to sign at epoch 100",
+                "keymill export key --format leansig-ssz --epoch 100 --out exported.ssz",
+            ),
+            (
+                "The same key as JSON",
+                "keymill export key --format leansig-json --out exported.json",
+            ),
+        ],
         "plan" => &[
             (
                 "Say what a key of 2^26 epochs takes",

@@ -150,7 +150,10 @@ fn every_tool_is_listed_and_says_what_it_does() {
         if name == "README.md" || name.starts_with(['.', '_']) {
             continue;
         }
-        assert!(list.contains(&format!("| [{name}]({name}) |")), "tools/README.md does not list {name}");
+        assert!(
+            list.contains(&format!("| [{name}]({name}) |")),
+            "tools/README.md does not list {name}"
+        );
         if path.is_file() {
             let text = std::fs::read_to_string(&path).unwrap();
             let first = text.lines().find(|line| !line.starts_with("#!")).unwrap_or_default();

@@ -66,6 +66,13 @@ fn prepared() -> Place {
         .exits(0);
     place.run("ledger export key --out ledger.json").exits(0);
     place
+        .run("export key --format leansig-ssz --out secret-key.ssz")
+        .exits(0);
+    for (index, name) in ["part-a", "part-b"].into_iter().enumerate() {
+        let flags = format!("--start-index {index} --log-num-active-epochs 8 --scheme {TINY} --output-dir {name}");
+        place.run(&format!("generate --num-validators 1 {flags}")).exits(0);
+    }
+    place
 }
 
 /// A run of an example in a copy of what is prepared.
@@ -78,6 +85,7 @@ fn example(prepared: &Place, script: &str) -> (Place, Command) {
         .unwrap();
     assert!(copied.success());
     let script = with_value(&with_value(script, "--scheme", TINY), "--epochs", "256");
+    let script = with_value(&script, "--log-num-active-epochs", "8");
     let folder = Path::new(env!("CARGO_BIN_EXE_keymill")).parent().unwrap();
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::iter::once(PathBuf::from(folder)).chain(std::env::split_paths(&path));

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use rustix::process::Signal;
@@ -335,6 +336,39 @@ fn a_key_of_an_older_format(shown: &mut Shown) {
     shown.run(&place, "migrate --json", "key", 0);
 }
 
+fn other_programs(shown: &mut Shown) {
+    let place = Place::new();
+    place.run(&format!("keygen key --scheme {TINY} --memory 64M")).exits(0);
+    place.run("export key --format leansig-ssz --out key.ssz").exits(0);
+    shown.run(
+        &place,
+        "import --json",
+        &format!("imported --from key.ssz --scheme {TINY}"),
+        0,
+    );
+    shown.run(
+        &place,
+        "import --json",
+        &format!("imported --from key.ssz --scheme {TINY}"),
+        0,
+    );
+    for (index, name) in ["a", "b"].into_iter().enumerate() {
+        let flags = format!("--start-index {index} --log-num-active-epochs 8 --scheme {TINY} --output-dir {name}");
+        shown.run(
+            &place,
+            "generate --json",
+            &format!("--num-validators 1 --keep-dirs {flags}"),
+            0,
+        );
+    }
+    shown.run(&place, "merge-sets --json", "a b --out whole", 0);
+    shown.run(&place, "verify-set --json", "whole", 0);
+    fs::remove_file(place.path("whole/validator_0_attester_key_pk.ssz")).unwrap();
+    let readable = fs::Permissions::from_mode(0o644);
+    fs::set_permissions(place.path("whole/validator_0_attester_key_sk.json"), readable).unwrap();
+    shown.run(&place, "verify-set --json", "whole", 1);
+}
+
 #[test]
 fn what_is_documented_is_what_comes_out_and_the_other_way_round() {
     let documented = documented();
@@ -344,6 +378,7 @@ fn what_is_documented_is_what_comes_out_and_the_other_way_round() {
     damage(&mut shown);
     a_key_that_is_interrupted(&mut shown);
     a_key_of_an_older_format(&mut shown);
+    other_programs(&mut shown);
     let mut problems = Vec::new();
     for (name, values) in &shown.0 {
         let Some(fields) = documented.get(name) else {
@@ -380,7 +415,7 @@ fn every_command_that_answers_in_json_has_a_table() {
     let documented = documented();
     for (command, help) in commands(&Place::new()) {
         let name = match () {
-            () if help.contains("\nCommands:\n") || command == "ledger export" => continue,
+            () if help.contains("\nCommands:\n") || ["ledger export", "export"].contains(&command.as_str()) => continue,
             () if help.contains("      --json") => format!("{command} --json"),
             () if help.contains("- json") || help.contains(", json") => format!("{command} --format json"),
             () => panic!("'keymill {command}' has no --json"),
