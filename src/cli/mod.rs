@@ -86,6 +86,10 @@ struct Arguments {
 
     #[command(subcommand)]
     command: Command,
+
+    /// Of a command that shows progress, how it is told to.
+    #[arg(skip)]
+    progress: Option<Option<ProgressStyle>>,
 }
 
 impl Arguments {
@@ -98,10 +102,9 @@ impl Arguments {
             (false, 2) => Level::DEBUG,
             (false, _) => Level::TRACE,
         };
-        let progress = if self.quiet {
-            ProgressStyle::None
-        } else {
-            settings.progress
+        let progress = match self.quiet {
+            true => ProgressStyle::None,
+            false => settings.progress,
         };
         Settings {
             log,
@@ -196,6 +199,9 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let settings = Settings::load(arguments.config.as_deref(), environment)?;
     let settings = arguments.settings(&settings);
     messages::listen(settings.log);
+    if arguments.progress.map(|style| style.unwrap_or(settings.progress)) == Some(ProgressStyle::Json) {
+        messages::speak_json();
+    }
     output::outlive_size_limits().map_err(|error| Failure::machine(format!("signals cannot be caught: {error}")))?;
     let command = || obey(&arguments.command, &settings);
     match &arguments.trace_memory {

@@ -34,6 +34,7 @@ mod settings;
 mod shell_files;
 mod signals;
 mod streams;
+mod terminals;
 mod trimming;
 mod two_processes;
 mod unready_directories;
