@@ -75,6 +75,8 @@ mod migrations;
 pub mod plan;
 pub mod resources;
 pub mod scheme;
+#[cfg(feature = "keygen")]
+pub mod sets;
 pub mod signing;
 #[cfg(any(feature = "keygen", all(fuzzing, feature = "records")))]
 #[cfg_attr(

@@ -30,6 +30,26 @@ pub fn of(command: &str) -> &'static [Example] {
                 "keymill keygen small-key --trim 4 --memory 64M",
             ),
         ],
+        "import" => &[
+            (
+                "Make the key of a secret key that leanSig wrote",
+                "keymill import imported --from validator.ssz",
+            ),
+            (
+                "Say which scheme it is of, where its trees are those of several",
+                "keymill import imported --from validator.ssz --scheme leansig-p2-l32-top-v64-w8",
+            ),
+        ],
+        "export" => &[
+            (
+                "Write the secret key as leanSig does",
+                "keymill export key --format leansig-ssz --out key.ssz",
+            ),
+            (
+                "With epoch 200 among those that leanSig can sign at once",
+                "keymill export key --format leansig-json --epoch 200 --out key.json",
+            ),
+        ],
         "plan" => &[
             (
                 "Say what a key of 2^26 epochs takes",

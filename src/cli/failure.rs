@@ -174,6 +174,7 @@ mod job {
     use keymill::audit::{CheckError, RepairError, StatusError};
     use keymill::exchange::ImportError;
     use keymill::interop::secret_key::{SecretKeyError, UnfitScheme};
+    use keymill::sets::SetError;
     use keymill::trim::TrimError;
     use keymill::{KeygenError, MigrationError};
 
@@ -242,6 +243,31 @@ mod job {
                 | KeygenError::TooLittleDisk { .. }
                 | KeygenError::DiskUnreliable { .. } => MACHINE,
                 KeygenError::Interrupted => INTERRUPTED,
+            }
+        }
+    }
+
+    impl Coded for SetError {
+        fn code(&self) -> u8 {
+            match self {
+                SetError::Io(error) => error.code(),
+                SetError::Request(_) => USAGE,
+                SetError::Key { source, .. } => source.code(),
+                SetError::KeyDir(error) => error.code(),
+                SetError::Export(error) => error.code(),
+                SetError::Budget { .. } | SetError::TooLittleDisk { .. } | SetError::Threads(_) => MACHINE,
+                SetError::Locked { .. }
+                | SetError::NotADirectory(_)
+                | SetError::Exists(_)
+                | SetError::Contradiction { .. }
+                | SetError::Missing(_)
+                | SetError::NoManifest(_)
+                | SetError::Foreign { .. }
+                | SetError::Record { .. }
+                | SetError::Mixed { .. }
+                | SetError::Duplicate { .. }
+                | SetError::Manifest { .. } => DIRECTORY,
+                SetError::Interrupted => INTERRUPTED,
             }
         }
     }

@@ -14,12 +14,16 @@ mod output;
 #[cfg(feature = "keygen")]
 mod check;
 #[cfg(feature = "keygen")]
+mod generate;
+#[cfg(feature = "keygen")]
 mod import;
 #[cfg(feature = "keygen")]
 mod keygen;
 #[cfg(feature = "keygen")]
 mod ledger;
 mod memory_report;
+#[cfg(feature = "keygen")]
+mod merge_sets;
 #[cfg(feature = "keygen")]
 mod migrate;
 mod path;
@@ -44,6 +48,8 @@ mod tree;
 #[cfg(feature = "keygen")]
 mod trim;
 mod verify;
+#[cfg(feature = "keygen")]
+mod verify_set;
 mod version;
 
 use std::path::PathBuf;
@@ -110,6 +116,15 @@ enum Command {
     /// Make a key, or go on with one that was interrupted.
     #[cfg(feature = "keygen")]
     Keygen(keygen::KeygenArguments),
+    /// Make the keys of a set of validators, or go on with a set that was interrupted; for users of hash-sig-cli.
+    #[cfg(feature = "keygen")]
+    Generate(generate::GenerateArguments),
+    /// Merge sets of validators that were made in parts; the parts stay as they are.
+    #[cfg(feature = "keygen")]
+    MergeSets(merge_sets::MergeSetsArguments),
+    /// Check every key of a set of validators; exit code 1 if anything is wrong.
+    #[cfg(feature = "keygen")]
+    VerifySet(verify_set::VerifySetArguments),
     /// Make the key of another program's secret key, or go on with one that was interrupted.
     #[cfg(feature = "keygen")]
     Import(import::ImportArguments),
@@ -193,6 +208,12 @@ fn obey(command: &Command, settings: &Settings) -> Result<ExitCode, Failure> {
     match command {
         #[cfg(feature = "keygen")]
         Command::Keygen(arguments) => keygen::run(arguments, settings),
+        #[cfg(feature = "keygen")]
+        Command::Generate(arguments) => generate::run(arguments, settings),
+        #[cfg(feature = "keygen")]
+        Command::MergeSets(arguments) => merge_sets::run(arguments),
+        #[cfg(feature = "keygen")]
+        Command::VerifySet(arguments) => verify_set::run(arguments, settings),
         #[cfg(feature = "keygen")]
         Command::Import(arguments) => import::run(arguments, settings),
         Command::Export(arguments) => export::run(arguments),

@@ -34,6 +34,19 @@ pub enum Format {
     Json,
 }
 
+/// How a public key or a signature is shown, which other programs take as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SharedFormat {
+    /// Hex digits, one line.
+    Hex,
+    /// The bytes themselves, as SSZ.
+    Ssz,
+    /// One JSON object.
+    Json,
+    /// JSON of leanSig, with field elements in Montgomery form.
+    LeansigJson,
+}
+
 /// Where results go.
 #[derive(Debug, Args)]
 pub struct OutArguments {
@@ -202,6 +215,26 @@ pub fn formatted<T: Serialize>(
         }),
     };
     written.map_err(|error| broken(&error))
+}
+
+/// The same for what has a JSON form of leanSig too; that has no end of line.
+pub fn shared<T: Serialize, L: Serialize>(
+    writer: &mut dyn Write,
+    format: SharedFormat,
+    result: &[u8],
+    json: impl FnOnce() -> T,
+    leansig_json: impl FnOnce() -> L,
+) -> Result<(), Failure> {
+    let format = match format {
+        SharedFormat::Hex => Format::Hex,
+        SharedFormat::Ssz => Format::Ssz,
+        SharedFormat::Json => Format::Json,
+        SharedFormat::LeansigJson => {
+            let written = serde_json::to_writer(writer, &leansig_json());
+            return written.map_err(|error| broken(&error.into()));
+        }
+    };
+    formatted(writer, format, result, json)
 }
 
 /// The hex digits of bytes, as `hex::encode` gives them, in a fraction of its time.

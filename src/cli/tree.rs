@@ -23,7 +23,10 @@ pub fn command() -> Command {
         .concat();
     let command = dressed(Arguments::command(), "");
     let examples = examples::as_text(examples::of(""));
-    command.after_help(format!("{examples}\n\nExit codes:\n{}", exit_codes.trim_end()))
+    command.after_help(format!(
+        "{examples}\n\n--version --verbose tells how this program was built.\n\nExit codes:\n{}",
+        exit_codes.trim_end()
+    ))
 }
 
 /// Text in lines of a help, behind a margin.

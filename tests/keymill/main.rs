@@ -20,6 +20,7 @@ mod leanspec_keys;
 mod other_cpu;
 mod rooms;
 mod secret_key_file;
+mod secret_keys;
 mod signatures;
 mod skip;
 

@@ -66,6 +66,9 @@ fn prepared() -> Place {
         .exits(0);
     place.run("ledger export key --out ledger.json").exits(0);
     place
+        .run("export key --format leansig-ssz --out validator.ssz")
+        .exits(0);
+    place
 }
 
 /// A run of an example in a copy of what is prepared.
