@@ -36,7 +36,7 @@ typedef enum keymill_status {
      */
     KEYMILL_STATUS_DIRECTORY = 3,
     /*
-     The machine failed: disk full, error of a disk, no memory, another CPU. When the cause is gone, try again.
+     The machine failed: disk full, error of a disk, no memory. When the cause is gone, try again.
      */
     KEYMILL_STATUS_MACHINE = 4,
     /*

@@ -40,8 +40,6 @@ pub mod arena;
 pub mod audit;
 #[cfg(any(feature = "capi", all(test, feature = "keygen")))]
 mod capi;
-#[doc(hidden)]
-pub mod cpu;
 pub mod exchange;
 pub mod failure;
 #[cfg(all(test, feature = "keygen"))]

@@ -4,9 +4,7 @@ use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char};
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::OnceLock;
 
-use crate::cpu;
 use crate::failure::{Classified, FailureKind};
 
 /// How a call ended. The first five mean what the exit codes of the program `keymill` mean.
@@ -21,7 +19,7 @@ pub enum Status {
     Usage = 2,
     /// The key directory is damaged, locked, or not what was asked for.
     Directory = 3,
-    /// The machine failed: disk full, error of a disk, no memory, another CPU. When the cause is gone, try again.
+    /// The machine failed: disk full, error of a disk, no memory. When the cause is gone, try again.
     Machine = 4,
     /// An error of keymill itself. The key with which it happened signs no more until it is opened anew.
     Panic = 5,
@@ -78,7 +76,6 @@ pub(super) fn answered(call: impl FnOnce() -> Result<(), Refusal>) -> Status {
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         #[cfg(test)]
         super::tests::panic_if_planted("any call");
-        refuse_a_cpu_that_lacks_what_was_compiled_in()?;
         call()
     }));
     let (status, text) = match outcome {
@@ -97,17 +94,6 @@ pub(super) fn answered(call: impl FnOnce() -> Result<(), Refusal>) -> Status {
 fn remember(text: &str) {
     let text = CString::new(text.replace('\0', "?")).unwrap_or_default();
     let _ = LAST_ERROR.try_with(|last| last.replace(text));
-}
-
-fn refuse_a_cpu_that_lacks_what_was_compiled_in() -> Result<(), Refusal> {
-    static MISSING: OnceLock<Option<&'static str>> = OnceLock::new();
-    match MISSING.get_or_init(cpu::missing_feature) {
-        None => Ok(()),
-        Some(feature) => Err(Refusal::new(
-            Status::Machine,
-            format!("this library was built for a CPU with {feature}, which this one lacks; build it for this CPU"),
-        )),
-    }
 }
 
 /// The version of the library.

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use super::output;
+use super::{cpu, output};
 
 /// Whether more than the version is asked for beside it.
 pub fn is_verbose(arguments: impl IntoIterator<Item = OsString>) -> bool {
@@ -15,8 +15,8 @@ pub fn is_verbose(arguments: impl IntoIterator<Item = OsString>) -> bool {
 
 /// The version, and a line for each thing that it depends on how this program was built.
 pub fn print_all() -> std::process::ExitCode {
-    let features = keymill::cpu::compiled_features();
-    let cpu = match features.is_empty() {
+    let features = cpu::compiled_features();
+    let features_text = match features.is_empty() {
         true => "none beyond those of every CPU of this kind".to_owned(),
         false => features.join(" "),
     };
@@ -24,7 +24,7 @@ pub fn print_all() -> std::process::ExitCode {
         format!("keymill {}", env!("CARGO_PKG_VERSION")),
         format!("features        {}", compiled_in().join(" ")),
         format!("target          {}", target()),
-        format!("CPU features    {cpu}"),
+        format!("CPU features    {features_text}"),
         format!("RocksDB         {}", keymill::ROCKSDB_VERSION.unwrap_or("none")),
         format!("key directories format version {}", keymill::FORMAT_VERSION),
     ];
