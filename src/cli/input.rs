@@ -81,7 +81,7 @@ pub fn secret_file(flag: &str, path: &Path) -> Result<Zeroizing<[u8; 32]>, Failu
 
 /// Says so if others can read the file, since whoever has it has the key. Pipes and devices have modes of their own.
 #[cfg(feature = "keygen")]
-fn warn_if_exposed(flag: &str, path: &Path) {
+pub fn warn_if_exposed(flag: &str, path: &Path) {
     let Ok(metadata) = std::fs::metadata(path) else {
         return;
     };
