@@ -50,6 +50,25 @@ pub fn of(command: &str) -> &'static [Example] {
                 "keymill export key --format leansig-json --epoch 200 --out key.json",
             ),
         ],
+        "generate" => &[
+            (
+                "Make the keys of 4 validators for 2^18 epochs, or go on with them after an interruption",
+                "keymill generate --num-validators 4 --log-num-active-epochs 18 --output-dir new-keys",
+            ),
+            (
+                "The second half of a set, of one seed, two validators at a time, in SSZ alone",
+                "keymill generate --num-validators 2 --start-index 2 --log-num-active-epochs 18 \\\n    \
+                 --seed-file seed --jobs 2 --export-format ssz --output-dir second-half",
+            ),
+        ],
+        "merge-sets" => &[(
+            "Put two parts of a set together",
+            "keymill merge-sets part-a part-b --out merged",
+        )],
+        "verify-set" => &[
+            ("Check every file of a set", "keymill verify-set part-a"),
+            ("The same for a program", "keymill verify-set part-a --json"),
+        ],
         "plan" => &[
             (
                 "Say what a key of 2^26 epochs takes",
@@ -86,8 +105,8 @@ pub fn of(command: &str) -> &'static [Example] {
             ),
         ],
         "ledger init" => &[(
-            "Say that a key from a seed file has never signed",
-            "keymill ledger init key --first-epoch 0",
+            "Say that no epoch from 200 on has ever signed, here or elsewhere",
+            "keymill ledger init key --first-epoch 200",
         )],
         "ledger show" => &[(
             "Say whether the key may sign, and what is spent",

@@ -3,6 +3,8 @@
 
 use std::fmt::Debug;
 use std::io::Write;
+#[cfg(feature = "keygen")]
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use anstream::{AutoStream, ColorChoice};
@@ -57,6 +59,17 @@ pub fn say(text: impl std::fmt::Display) {
             speaker.message("info", None, text);
         }
     });
+}
+
+/// Says that a trim did not end, if it has left layer files.
+#[cfg(feature = "keygen")]
+pub fn say_left_over(files: &[PathBuf]) {
+    if let Some(file) = files.first() {
+        let (count, file) = (files.len(), file.display());
+        say(format_args!(
+            "{count} layer files are left over from a trim, '{file}' first; the same 'keymill trim' again removes them"
+        ));
+    }
 }
 
 /// What somebody ought to know.

@@ -14,12 +14,16 @@ mod output;
 #[cfg(feature = "keygen")]
 mod check;
 #[cfg(feature = "keygen")]
+mod generate;
+#[cfg(feature = "keygen")]
 mod import;
 #[cfg(feature = "keygen")]
 mod keygen;
 #[cfg(feature = "keygen")]
 mod ledger;
 mod memory_report;
+#[cfg(feature = "keygen")]
+mod merge_sets;
 #[cfg(feature = "keygen")]
 mod migrate;
 mod path;
@@ -44,10 +48,14 @@ mod tree;
 #[cfg(feature = "keygen")]
 mod trim;
 mod verify;
+#[cfg(feature = "keygen")]
+mod verify_set;
+mod version;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{ArgAction, Parser, Subcommand};
 use tracing::Level;
 
@@ -68,7 +76,7 @@ struct Arguments {
     trace_memory: Option<PathBuf>,
 
     /// Say more on standard error: -v what is done, -vv each commit as well, -vvv all there is. As KEYMILL_LOG with info,
-    /// debug and trace.
+    /// debug and trace. With --version: how this program was built.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
 
@@ -78,6 +86,10 @@ struct Arguments {
 
     #[command(subcommand)]
     command: Command,
+
+    /// Of a command that shows progress, how it is told to.
+    #[arg(skip)]
+    progress: Option<Option<ProgressStyle>>,
 }
 
 impl Arguments {
@@ -90,10 +102,9 @@ impl Arguments {
             (false, 2) => Level::DEBUG,
             (false, _) => Level::TRACE,
         };
-        let progress = if self.quiet {
-            ProgressStyle::None
-        } else {
-            settings.progress
+        let progress = match self.quiet {
+            true => ProgressStyle::None,
+            false => settings.progress,
         };
         Settings {
             log,
@@ -108,6 +119,15 @@ enum Command {
     /// Make a key, or go on with one that was interrupted.
     #[cfg(feature = "keygen")]
     Keygen(keygen::KeygenArguments),
+    /// Make the keys of a set of validators, or go on with a set that was interrupted; for users of hash-sig-cli.
+    #[cfg(feature = "keygen")]
+    Generate(generate::GenerateArguments),
+    /// Merge sets of validators that were made in parts; the parts stay as they are.
+    #[cfg(feature = "keygen")]
+    MergeSets(merge_sets::MergeSetsArguments),
+    /// Check every key of a set of validators; exit code 1 if anything is wrong.
+    #[cfg(feature = "keygen")]
+    VerifySet(verify_set::VerifySetArguments),
     /// Make the key of another program's secret key, or go on with one that was interrupted.
     #[cfg(feature = "keygen")]
     Import(import::ImportArguments),
@@ -159,6 +179,9 @@ pub fn main() -> ExitCode {
     process::keep_memory_private();
     let arguments = match tree::parse(std::env::args_os()) {
         Ok(arguments) => arguments,
+        Err(error) if error.kind() == ErrorKind::DisplayVersion && version::is_verbose(std::env::args_os().skip(1)) => {
+            return version::print_all();
+        }
         // Also --help and --version, which are no errors and exit with 0.
         Err(error) => error.exit(),
     };
@@ -176,6 +199,9 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let settings = Settings::load(arguments.config.as_deref(), environment)?;
     let settings = arguments.settings(&settings);
     messages::listen(settings.log);
+    if arguments.progress.map(|style| style.unwrap_or(settings.progress)) == Some(ProgressStyle::Json) {
+        messages::speak_json();
+    }
     output::outlive_size_limits().map_err(|error| Failure::machine(format!("signals cannot be caught: {error}")))?;
     let command = || obey(&arguments.command, &settings);
     match &arguments.trace_memory {
@@ -188,6 +214,12 @@ fn obey(command: &Command, settings: &Settings) -> Result<ExitCode, Failure> {
     match command {
         #[cfg(feature = "keygen")]
         Command::Keygen(arguments) => keygen::run(arguments, settings),
+        #[cfg(feature = "keygen")]
+        Command::Generate(arguments) => generate::run(arguments, settings),
+        #[cfg(feature = "keygen")]
+        Command::MergeSets(arguments) => merge_sets::run(arguments),
+        #[cfg(feature = "keygen")]
+        Command::VerifySet(arguments) => verify_set::run(arguments, settings),
         #[cfg(feature = "keygen")]
         Command::Import(arguments) => import::run(arguments, settings),
         Command::Export(arguments) => export::run(arguments),

@@ -1,5 +1,7 @@
 //! How a job shows itself on standard error: a bar, plain lines, or JSON lines.
 
+mod set;
+
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::thread::Thread;
@@ -58,7 +60,16 @@ pub struct Reporter {
     limit_bytes: AtomicU64,
     batches_in_flight_max: AtomicU64,
     phase: AtomicU8,
+    /// Of a set, its keys.
+    keys: Option<Keys>,
     finished: AtomicBool,
+}
+
+/// The keys of a set, all of them and those that are finished.
+#[derive(Default)]
+struct Keys {
+    all: AtomicU64,
+    finished: AtomicU64,
 }
 
 impl Progress for Reporter {
@@ -126,6 +137,7 @@ impl Reporter {
             limit_bytes: AtomicU64::new(0),
             batches_in_flight_max: AtomicU64::new(0),
             phase: AtomicU8::new(0),
+            keys: None,
             finished: AtomicBool::new(false),
         }
     }
@@ -221,6 +233,7 @@ impl Reporter {
             held_bytes: load(&self.held_bytes),
             limit_bytes: load(&self.limit_bytes),
             batches_in_flight_max: load(&self.batches_in_flight_max),
+            keys: self.keys.as_ref().map(|keys| (load(&keys.finished), load(&keys.all))),
         }
     }
 }
@@ -283,6 +296,8 @@ struct Snapshot {
     held_bytes: u64,
     limit_bytes: u64,
     batches_in_flight_max: u64,
+    /// Of a set, the keys that are finished and all of them.
+    keys: Option<(u64, u64)>,
 }
 
 impl Snapshot {
@@ -293,10 +308,13 @@ impl Snapshot {
 
     fn rate_and_rest(&self, memory: &Memory) -> String {
         let left = self.seconds_left().map_or("?".to_owned(), human_seconds);
+        let there = match self.keys {
+            Some((finished, all)) => format!("{finished} of {all} keys"),
+            None => format!("{} on disk", human_bytes(self.disk_bytes)),
+        };
         format!(
-            "{:.0}/s  {left} left  {} on disk  {} resident",
+            "{:.0}/s  {left} left  {there}  {} resident",
             self.epochs_per_second,
-            human_bytes(self.disk_bytes),
             human_bytes(memory.now.resident_bytes)
         )
     }
@@ -313,6 +331,9 @@ impl Snapshot {
     }
 
     fn as_json(&self, memory: &Memory) -> serde_json::Value {
+        if let Some(keys) = self.keys {
+            return self.of_set_as_json(keys, memory);
+        }
         json!({
             "phase": self.phase,
             "epochs": self.epochs,

@@ -10,7 +10,7 @@ use super::governor::Governor;
 use super::history::History;
 use super::in_flight::InFlight;
 use super::pipeline;
-use super::prepare::{Prepared, prepare};
+use super::prepare::{PlanMemory, Prepared, prepare};
 use super::progress::{Event, Phase, Progress};
 use super::request::{KeyDefaults, KeyRequest, check_root};
 use super::{KeygenError, crown, recovery};
@@ -43,11 +43,17 @@ impl JobOptions {
     /// # Errors
     /// [`BudgetTooSmall`] if the least that works does not fit.
     pub fn memory_plan(&self, plan: &Plan) -> Result<MemoryPlan, BudgetTooSmall> {
+        self.memory_plan_beside(plan, 1)
+    }
+
+    /// As [`memory_plan`](Self::memory_plan), for each of `jobs` such jobs that run side by side in this process.
+    pub(crate) fn memory_plan_beside(&self, plan: &Plan, jobs: usize) -> Result<MemoryPlan, BudgetTooSmall> {
         let wishes = Wishes {
             threads: self.threads,
             group_batches: self.group_batches,
             arena_bytes: scratch_bytes(plan.scheme()),
             memory: self.memory,
+            jobs,
         };
         MemoryPlan::new(plan, &wishes, &Limits::detect())
     }
@@ -107,10 +113,24 @@ impl KeygenJob {
         options: JobOptions,
         cancel: CancelHandle,
     ) -> Result<Self, KeygenError> {
-        let medium = Disk::new(cancel.flag());
-        Self::open_on(Box::new(medium), directory, request, defaults, options, cancel)
+        Self::open_beside(directory, request, defaults, options, 1, cancel)
     }
 
+    /// As [`open`](Self::open), for one of `jobs` jobs with the same options that run side by side in this process.
+    pub(crate) fn open_beside(
+        directory: &Path,
+        request: &KeyRequest,
+        defaults: &KeyDefaults,
+        options: JobOptions,
+        jobs: usize,
+        cancel: CancelHandle,
+    ) -> Result<Self, KeygenError> {
+        let medium = Box::new(Disk::new(cancel.flag()));
+        let plan_memory = |plan: &Plan| options.memory_plan_beside(plan, jobs);
+        Self::open_planned(medium, directory, request, defaults, &plan_memory, cancel)
+    }
+
+    #[cfg(test)]
     pub(super) fn open_on(
         medium: Box<dyn Medium>,
         directory: &Path,
@@ -119,9 +139,20 @@ impl KeygenJob {
         options: JobOptions,
         cancel: CancelHandle,
     ) -> Result<Self, KeygenError> {
-        let opened = Instant::now();
         let plan_memory = |plan: &Plan| options.memory_plan(plan);
-        let prepared = prepare(directory, request, defaults, &plan_memory, medium.as_ref(), &cancel)
+        Self::open_planned(medium, directory, request, defaults, &plan_memory, cancel)
+    }
+
+    fn open_planned(
+        medium: Box<dyn Medium>,
+        directory: &Path,
+        request: &KeyRequest,
+        defaults: &KeyDefaults,
+        plan_memory: PlanMemory<'_>,
+        cancel: CancelHandle,
+    ) -> Result<Self, KeygenError> {
+        let opened = Instant::now();
+        let prepared = prepare(directory, request, defaults, plan_memory, medium.as_ref(), &cancel)
             .map_err(|error| error.or_interrupted(&cancel))?;
         Ok(Self {
             prepared,

@@ -12,6 +12,7 @@ mod reference_is_right;
 mod support;
 mod vectors;
 
+mod c_header;
 mod geometry;
 mod known_answers;
 mod leanspec_keys;

@@ -65,8 +65,11 @@ fn every_command_has_a_manual_page_with_all_sections_and_without_a_warning() {
             assert_eq!(complaints, "", "{name}");
         }
         if let Some((_, complaints)) = answer("mandoc", &["-T", "lint", "-W", "warning"], &path) {
-            // A date would be that of the build.
-            let complaints = complaints.lines().filter(|line| !line.contains("missing date"));
+            // A date would be that of the build; the other one is a break beside a break, of clap_mangen's.
+            let known = ["missing date", "skipping paragraph macro: br"];
+            let complaints = complaints
+                .lines()
+                .filter(|line| !known.iter().any(|words| line.contains(words)));
             assert_eq!(complaints.collect::<Vec<_>>(), [""; 0], "{name}");
         }
     }
