@@ -113,5 +113,5 @@ language=c
 flags() { shared_flags "$1"; }
 compile "$installed" "$place_of_all/valgrind" cc -std=c11 -D_POSIX_C_SOURCE=200809L
 run_programs "$place_of_all/valgrind" env LD_LIBRARY_PATH="$installed/lib" \
-    valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite
+    valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite
 say 'all passed'
