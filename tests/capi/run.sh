@@ -98,6 +98,7 @@ flags() { shared_flags "$1"; }
 compile "$installed" "$place_of_all/c++-shared" c++ -std=c++17
 run_programs "$place_of_all/c++-shared" env LD_LIBRARY_PATH="$installed/lib"
 
+[ -n "$with_valgrind" ] || return 0
 if [ "$(uname -m)" != x86_64 ] || ! command -v valgrind > /dev/null; then
     say 'not tested: under valgrind, which is missing here, or is tried on x86-64 only'
     return 0
@@ -113,5 +114,5 @@ language=c
 flags() { shared_flags "$1"; }
 compile "$installed" "$place_of_all/valgrind" cc -std=c11 -D_POSIX_C_SOURCE=200809L
 run_programs "$place_of_all/valgrind" env LD_LIBRARY_PATH="$installed/lib" \
-    valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite
+    valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite
 say 'all passed'
