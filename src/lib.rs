@@ -38,6 +38,7 @@ verify(scheme, &public_key, 17, &[7; 32], &signature)?;
 pub mod arena;
 #[cfg(feature = "keygen")]
 pub mod audit;
+pub mod exchange;
 pub mod failure;
 #[cfg(all(test, feature = "keygen"))]
 mod faults;

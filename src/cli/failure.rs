@@ -167,6 +167,7 @@ impl Coded for SigningError {
 #[cfg(feature = "keygen")]
 mod job {
     use keymill::audit::{CheckError, RepairError, StatusError};
+    use keymill::exchange::restore::RestoreError;
     use keymill::ledger::LedgerError;
     use keymill::trim::TrimError;
     use keymill::{KeygenError, MigrationError, StateError};
@@ -219,6 +220,16 @@ mod job {
                 | KeygenError::TooLittleDisk { .. }
                 | KeygenError::DiskUnreliable { .. } => MACHINE,
                 KeygenError::Interrupted => INTERRUPTED,
+            }
+        }
+    }
+
+    impl Coded for RestoreError {
+        fn code(&self) -> u8 {
+            match self {
+                RestoreError::KeyDir(error) => error.code(),
+                RestoreError::Keygen(error) => error.code(),
+                RestoreError::OtherKey { .. } | RestoreError::OtherPublicKey { .. } => DIRECTORY,
             }
         }
     }

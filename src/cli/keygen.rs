@@ -1,6 +1,6 @@
 //! `keymill keygen`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use clap::Args;
 use keymill::keydir::Secret;
 use keymill::memory::Limit;
-use keymill::{CancelHandle, KeyDefaults, KeyRequest, KeygenJob, Manifest, Summary};
+use keymill::{CancelHandle, KeyDefaults, KeyRequest, KeygenJob, Manifest, Progress, Summary};
 use serde_json::json;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
@@ -54,17 +54,38 @@ pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode,
     )?;
     // It holds the secret, which the job reads from its directory.
     drop(request);
-    let manifest = job.manifest().clone();
-    let budget = job.memory().and_then(|memory| memory.budget.clone());
-    let style = match manifest.root() {
-        Some(_) => ProgressStyle::None,
-        None => settings.progress,
+    let job_at_hand = JobAtHand {
+        directory: &arguments.directory,
+        manifest: job.manifest().clone(),
+        budget: job.memory().and_then(|memory| memory.budget.clone()),
     };
-    let reporter = Reporter::new(style, manifest.plan());
-    let (outcome, memory) = reporter.watch(|progress| job.run(progress))?;
-    let summary = outcome?;
-    report(&summary, &memory, budget.as_ref(), &manifest, arguments)?;
-    Ok(ExitCode::SUCCESS)
+    job_at_hand.finish(settings.progress, arguments.request.json, |progress| job.run(progress))
+}
+
+/// A job that was opened: what is shown of it while it runs and when it is done.
+pub(super) struct JobAtHand<'a> {
+    pub(super) directory: &'a Path,
+    pub(super) manifest: Manifest,
+    pub(super) budget: Option<Limit>,
+}
+
+impl JobAtHand<'_> {
+    /// Runs it, shows how far it is, and prints what it did.
+    pub(super) fn finish<E: Into<Failure>>(
+        &self,
+        style: ProgressStyle,
+        json: bool,
+        run: impl FnOnce(&dyn Progress) -> Result<Summary, E>,
+    ) -> Result<ExitCode, Failure> {
+        let style = match self.manifest.root() {
+            Some(_) => ProgressStyle::None,
+            None => style,
+        };
+        let reporter = Reporter::new(style, self.manifest.plan());
+        let (outcome, memory) = reporter.watch(|progress| run(progress))?;
+        report(&outcome.map_err(Into::into)?, &memory, self, json)?;
+        Ok(ExitCode::SUCCESS)
+    }
 }
 
 fn key_request(arguments: &RequestArguments) -> Result<KeyRequest, Failure> {
@@ -81,6 +102,7 @@ fn key_request(arguments: &RequestArguments) -> Result<KeyRequest, Failure> {
         parameter: arguments.parameter.map(|parameter| parameter.0),
         fillers: None,
         trim: arguments.trim,
+        restored: None,
     })
 }
 
@@ -97,20 +119,16 @@ pub(super) fn stop_on_signals(cancel: &CancelHandle) -> std::io::Result<()> {
     Ok(())
 }
 
-fn report(
-    summary: &Summary,
-    memory: &Memory,
-    budget: Option<&Limit>,
-    manifest: &Manifest,
-    arguments: &KeygenArguments,
-) -> Result<(), Failure> {
+fn report(summary: &Summary, memory: &Memory, job: &JobAtHand<'_>, json: bool) -> Result<(), Failure> {
+    let JobAtHand { manifest, budget, .. } = job;
+    let budget = budget.as_ref();
     let seconds = summary.elapsed.as_secs_f64();
     let rate = summary.epochs_computed as f64 / seconds;
     let public_key = hex::encode(&summary.public_key);
     match &summary.arena {
         None => say(format_args!(
             "keymill: '{}' is already finished; nothing to do",
-            arguments.directory.display()
+            job.directory.display()
         )),
         Some(arena) => say(format_args!(
             "keymill: sealed; {} epochs in {seconds:.1} s, {rate:.0} epochs a second; peak memory {}, anonymous {}{}; \
@@ -125,7 +143,7 @@ fn report(
             arena.capacity_bytes
         )),
     }
-    if arguments.request.json {
+    if json {
         return print_json(&json!({
             "public_key": public_key,
             "scheme": manifest.scheme().id(),

@@ -90,6 +90,62 @@ impl OutArguments {
     }
 }
 
+/// Where a secret goes.
+#[derive(Debug, Args)]
+pub struct SecretOutArguments {
+    /// Write to this new file, for its owner alone, instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Replace the file if it exists.
+    #[arg(long, requires = "out")]
+    force: bool,
+}
+
+impl SecretOutArguments {
+    /// Writes a secret, and makes sure that all of it is on the disk before it takes its name.
+    pub fn write(&self, content: &[u8]) -> Result<(), Failure> {
+        let Some(path) = &self.out else {
+            let mut output = std::io::stdout().lock();
+            return output
+                .write_all(content)
+                .and_then(|()| output.flush())
+                .map_err(|error| broken(&error));
+        };
+        let out = OutArguments { out: self.out.clone() };
+        out.check()?;
+        if let Ok(found) = std::fs::symlink_metadata(path) {
+            self.may_replace(path, &found)?;
+        }
+        let failed = |error: std::io::Error| failed(path, &error);
+        let builder = Builder::new()
+            .prefix(".keymill-")
+            .permissions(Permissions::from_mode(0o600))
+            .clone();
+        let mut draft = builder.tempfile_in(parent_of(path)).map_err(failed)?;
+        draft.write_all(content).map_err(failed)?;
+        draft.as_file().sync_all().map_err(failed)?;
+        match self.force {
+            true => draft.persist(path),
+            // Also if somebody else was quicker.
+            false => draft.persist_noclobber(path),
+        }
+        .map_err(|error| failed(error.error))?;
+        let parent = File::open(parent_of(path)).map_err(failed)?;
+        parent.sync_all().map_err(failed)
+    }
+
+    fn may_replace(&self, path: &Path, found: &std::fs::Metadata) -> Result<(), Failure> {
+        let path = path.display();
+        match (found.is_file(), self.force) {
+            (false, _) => Err(Failure::usage(format!(
+                "--out '{path}' exists and is no regular file; choose another"
+            ))),
+            (true, false) => Err(Failure::usage(format!("--out '{path}' exists; --force replaces it"))),
+            (true, true) => Ok(()),
+        }
+    }
+}
+
 fn parent_of(path: &Path) -> &Path {
     path.parent()
         .filter(|parent| *parent != Path::new(""))

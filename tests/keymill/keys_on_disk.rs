@@ -33,6 +33,7 @@ fn make(directory: &Path, key: &Key, options: JobOptions) -> Vec<u8> {
         parameter: None,
         fillers: None,
         trim: None,
+        restored: None,
     };
     let defaults = KeyDefaults {
         scheme,
