@@ -64,17 +64,68 @@ fn suggestion(nearest: &Option<&'static str>) -> String {
 /// A setting: its name in the file, and how its text becomes part of the settings.
 type Apply = fn(&mut Settings, &str) -> Result<(), String>;
 
-/// The one table of settings. All but group_batches and log have a flag of the same name, which overrides them.
-const SETTINGS: [(&str, Apply); 8] = [
-    ("scheme", |s, text| set(&mut s.scheme, parse_scheme(text))),
-    ("epochs", |s, text| set(&mut s.epochs, parse_count(text))),
-    ("trim", |s, text| set(&mut s.trim, parse_level(text))),
-    ("threads", |s, text| set(&mut s.threads, parse_threads(text))),
-    ("group_batches", |s, text| set(&mut s.group_batches, parse_group(text))),
-    ("memory", |s, text| set(&mut s.memory, parse_memory(text))),
-    ("progress", |s, text| set(&mut s.progress, parse_progress(text))),
-    ("log", |s, text| set(&mut s.log, parse_log_level(text))),
+/// The one table of settings, each with what it is. All but group_batches and log have a flag of the same name, which
+/// overrides them; the flags for log are -v and -q.
+const SETTINGS: [(&str, &str, Apply); 8] = [
+    ("scheme", "scheme of a new key", |s, text| {
+        set(&mut s.scheme, parse_scheme(text))
+    }),
+    ("epochs", "epochs of a new key, as 1000 or 2^18", |s, text| {
+        set(&mut s.epochs, parse_count(text))
+    }),
+    ("trim", "lowest level that a new key stores, 0 to 10", |s, text| {
+        set(&mut s.trim, parse_level(text))
+    }),
+    ("threads", "worker threads; 0 is one a core", |s, text| {
+        set(&mut s.threads, parse_threads(text))
+    }),
+    (
+        "group_batches",
+        "batches that are committed as one, 1 to 4096",
+        |s, text| set(&mut s.group_batches, parse_group(text)),
+    ),
+    (
+        "memory",
+        "most memory, as 64M or 1G; auto, or 0 for no limit",
+        |s, text| set(&mut s.memory, parse_memory(text)),
+    ),
+    ("progress", "auto, bar, plain, json or none", |s, text| {
+        set(&mut s.progress, parse_progress(text))
+    }),
+    (
+        "log",
+        "what is said on standard error: error, warn, info, debug or trace",
+        |s, text| set(&mut s.log, parse_log_level(text)),
+    ),
 ];
+
+/// Variables that others have agreed on, and that hold here too.
+const COMMON_VARIABLES: [(&str, &str); 3] = [
+    ("NO_COLOR", "if it is set and not empty, nothing is coloured"),
+    (
+        "CLICOLOR_FORCE",
+        "if it is set and not 0, output is coloured also where it is no terminal",
+    ),
+    (
+        "TERM",
+        "if it is dumb, there are no colours, and progress is plain lines instead of a bar",
+    ),
+];
+
+/// Every variable of the environment that means something, with what it means.
+pub fn variables() -> Vec<(String, &'static str)> {
+    let settings = SETTINGS.iter().map(|&(name, about, _)| (variable_of(name), about));
+    let file = (
+        CONFIG_VARIABLE.to_owned(),
+        "the settings file, where --config does not name one",
+    );
+    let common = COMMON_VARIABLES.map(|(name, about)| (name.to_owned(), about));
+    settings.chain([file]).chain(common).collect()
+}
+
+fn variable_of(setting: &str) -> String {
+    format!("{ENVIRONMENT_PREFIX}{}", setting.to_ascii_uppercase())
+}
 
 fn set<T>(setting: &mut T, parsed: Result<T, String>) -> Result<(), String> {
     *setting = parsed?;
@@ -82,7 +133,7 @@ fn set<T>(setting: &mut T, parsed: Result<T, String>) -> Result<(), String> {
 }
 
 fn names() -> impl Iterator<Item = &'static str> {
-    SETTINGS.iter().map(|(name, _)| *name)
+    SETTINGS.iter().map(|(name, ..)| *name)
 }
 
 impl Default for Settings {
@@ -165,8 +216,8 @@ impl Settings {
     }
 
     fn apply(&mut self, name: &str, text: &str, place: &str, place_of_value: &str) -> Result<(), ConfigError> {
-        let setting = SETTINGS.iter().find(|(known, _)| *known == name);
-        let (_, apply) = setting.ok_or_else(|| ConfigError::Unknown {
+        let setting = SETTINGS.iter().find(|(known, ..)| *known == name);
+        let (.., apply) = setting.ok_or_else(|| ConfigError::Unknown {
             place: place.to_owned(),
             name: name.to_owned(),
             nearest: keymill::text::nearest(name, names()),
@@ -258,6 +309,9 @@ pub fn parse_level(text: &str) -> Result<Level, String> {
     number.ok_or_else(|| "expected a level, a number from 0 to 10".to_owned())
 }
 
+/// What [`parse_progress`] reads.
+pub const PROGRESS_STYLES: [&str; 5] = ["auto", "bar", "plain", "json", "none"];
+
 /// A way to show progress.
 pub fn parse_progress(text: &str) -> Result<ProgressStyle, String> {
     match text {
@@ -266,7 +320,7 @@ pub fn parse_progress(text: &str) -> Result<ProgressStyle, String> {
         "plain" => Ok(ProgressStyle::Plain),
         "json" => Ok(ProgressStyle::Json),
         "none" => Ok(ProgressStyle::None),
-        _ => Err("expected one of auto, bar, plain, json, none".to_owned()),
+        _ => Err(format!("expected one of {}", PROGRESS_STYLES.join(", "))),
     }
 }
 

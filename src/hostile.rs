@@ -9,6 +9,7 @@ use std::path::Path;
 use crate::exchange::backup::Backup;
 use crate::hash::PrfKey;
 use crate::interop::ledger_json;
+use crate::interop::secret_key::{Role, SecretKeyFile, SecretKeyForm, WrittenForm};
 use crate::interop::ssz::{PublicKey, Signature};
 #[cfg(feature = "records")]
 use crate::keydir::LedgerMark;
@@ -62,6 +63,11 @@ pub const ENTRIES: &[(&str, Entry)] = &[
     ("signature", signature),
     ("verify", verifying),
     ("memory_trace", memory_trace),
+    ("secret_key_ssz", |bytes| secret_key(bytes, SecretKeyForm::LeansigSsz)),
+    ("secret_key_json", |bytes| secret_key(bytes, SecretKeyForm::LeansigJson)),
+    ("secret_key_pair", |bytes| {
+        secret_key(bytes, SecretKeyForm::LeanspecJson)
+    }),
 ];
 
 fn manifest(bytes: &[u8]) -> Result<(), String> {
@@ -150,7 +156,7 @@ fn backup(bytes: &[u8]) -> Result<(), String> {
     };
     let backup = match Backup::parse(text) {
         Ok(backup) => backup,
-        Err(error) if error.to_string().contains("a7a7") => return Err("a secret was shown".to_owned()),
+        Err(error) if error.to_string().contains("a7a2") => return Err("a secret was shown".to_owned()),
         Err(_) => return Ok(()),
     };
     let printed = backup.to_text();
@@ -236,6 +242,30 @@ fn verifying(bytes: &[u8]) -> Result<(), String> {
     }
 }
 
+/// A secret key that is read is written as the same one in every form, and each of its fillers is there.
+fn secret_key(bytes: &[u8], form: SecretKeyForm) -> Result<(), String> {
+    let role = (form == SecretKeyForm::LeanspecJson).then_some(Role::Proposal);
+    let Ok(key) = SecretKeyFile::read(&mut &bytes[..], Some(form), role) else {
+        return Ok(());
+    };
+    let written = |key: &SecretKeyFile, form| {
+        let mut text = Vec::new();
+        let outcome = key.write(form, &mut text);
+        outcome.map(|()| text).map_err(|error| error.to_string())
+    };
+    let ssz = written(&key, WrittenForm::LeansigSsz)?;
+    if form == SecretKeyForm::LeansigSsz && ssz != bytes {
+        return Err("a secret key became another when it was written".to_owned());
+    }
+    let json = written(&key, WrittenForm::LeansigJson { indented: false })?;
+    let again = SecretKeyFile::read(&mut &json[..], None, None).map_err(|error| error.to_string())?;
+    let fillers = key.head().shape.geometry().fillers().count() * key.head().shape.digest_bytes();
+    match written(&again, WrittenForm::LeansigSsz)? == ssz && key.fillers().len() == fillers {
+        true => Ok(()),
+        false => Err("a secret key became another in JSON".to_owned()),
+    }
+}
+
 /// Whatever a trace tells, its sums agree with each other.
 fn memory_trace(bytes: &[u8]) -> Result<(), String> {
     let Ok(report) = MemoryReport::of(bytes, Path::new("trace")) else {
@@ -272,6 +302,8 @@ mod tests {
                 "verify" => (256 << 10, 300),
                 // The plan of the key that it names, and the room for its text.
                 "backup_text" => (128 << 10, 20_000),
+                // The buffer that the file is read through; and what is read is written again.
+                name if name.starts_with("secret_key") => (32 << 10, 3_000),
                 _ => (4 << 10, 20_000),
             };
             let per_byte = 32;

@@ -38,6 +38,10 @@ verify(scheme, &public_key, 17, &[7; 32], &signature)?;
 pub mod arena;
 #[cfg(feature = "keygen")]
 pub mod audit;
+#[cfg(any(feature = "capi", all(test, feature = "keygen")))]
+mod capi;
+#[doc(hidden)]
+pub mod cpu;
 pub mod exchange;
 pub mod failure;
 #[cfg(all(test, feature = "keygen"))]
@@ -73,6 +77,8 @@ mod migrations;
 pub mod plan;
 pub mod resources;
 pub mod scheme;
+#[cfg(feature = "keygen")]
+pub mod sets;
 pub mod signing;
 #[cfg(any(feature = "keygen", all(fuzzing, feature = "records")))]
 #[cfg_attr(
@@ -94,7 +100,7 @@ mod units;
 )]
 mod workers;
 
-pub use keydir::{KeyDir, KeyDirError, Manifest};
+pub use keydir::{FORMAT_VERSION, KeyDir, KeyDirError, Manifest};
 #[cfg(feature = "keygen")]
 pub use keygen::{
     CancelHandle, Event, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress, Phase, Progress,
@@ -111,3 +117,6 @@ pub use signing::{
 };
 #[cfg(feature = "keygen")]
 pub use state::{ArenaRecord, ProgressRecord, StateError};
+
+/// The version of RocksDB that is compiled in.
+pub const ROCKSDB_VERSION: Option<&str> = if cfg!(feature = "keygen") { Some("11.8.1") } else { None };

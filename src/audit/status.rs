@@ -1,6 +1,6 @@
 //! How far a key is; also while it is being made.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::failure::IoFailure;
 use crate::keydir::{KeyDir, KeyDirError, KeyState, Manifest};
@@ -21,6 +21,8 @@ pub struct KeyStatus {
     pub arena: Option<ArenaRecord>,
     /// Bytes that the directory's files occupy on disk.
     pub disk_bytes: u64,
+    /// Layer files below the trim, which a trim that did not end has left.
+    pub left_over: Vec<PathBuf>,
 }
 
 /// The status of a key directory cannot be told.
@@ -52,6 +54,7 @@ pub fn status(directory: &Path) -> Result<KeyStatus, StatusError> {
     };
     Ok(KeyStatus {
         writer: key.writer(),
+        left_over: key.paths().left_over_layers(manifest.plan().trim())?,
         manifest,
         batches_done,
         progress,

@@ -8,7 +8,8 @@ use keymill::audit::{CheckReport, Damage, check};
 use serde::Serialize;
 
 use super::failure::{self, Failure};
-use super::output::{print_json, print_lines, say};
+use super::messages::{say, say_left_over};
+use super::output::{print_json, print_lines};
 use crate::config::Settings;
 
 /// Flags of check.
@@ -36,12 +37,7 @@ pub fn run(arguments: &CheckArguments, settings: &Settings) -> Result<ExitCode, 
         let unlisted = (unlisted > 0).then(|| format!("damaged: {unlisted} more places, which are not listed"));
         print_lines(lines.chain(unlisted).chain([summary(&report)]))
     };
-    if let Some(file) = report.left_over.first() {
-        let (count, file) = (report.left_over.len(), file.display());
-        say(format_args!(
-            "keymill: {count} layer files are left over from a trim, '{file}' first; the same 'keymill trim' again removes them"
-        ));
-    }
+    say_left_over(&report.left_over);
     if !report.damage.is_empty() {
         let directory = arguments.directory.display();
         say(format_args!(

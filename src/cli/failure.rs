@@ -3,7 +3,8 @@
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
-use keymill::failure::IoFailure;
+use keymill::exchange::ExportError;
+use keymill::failure::{Classified, IoFailure};
 use keymill::interop::ssz::SszError;
 use keymill::keydir::KeyDirError;
 use keymill::layers::LayerError;
@@ -19,6 +20,24 @@ const DIRECTORY: u8 = 3;
 pub(super) const MACHINE: u8 = 4;
 #[cfg(feature = "keygen")]
 const INTERRUPTED: u8 = 130;
+
+/// What each exit code says, for the help and the manual pages.
+pub const EXIT_CODES: [(u8, &str); 6] = [
+    (0, "done, or the answer is yes"),
+    (
+        NO,
+        "the answer is no: verify: invalid; check: damage found; memory-report: something was left; sign: the epoch has \
+         signed another message or an unknown one; ledger show: the key cannot sign; ledger import: an epoch has signed \
+         two messages",
+    ),
+    (USAGE, "wrong usage or input"),
+    (DIRECTORY, "the directory is damaged, locked, or not what was asked for"),
+    (
+        MACHINE,
+        "the machine failed (disk, memory); run the same command again when the cause is gone",
+    ),
+    (130, "interrupted; run the same command again"),
+];
 
 /// Why a command ends with another exit code than 0.
 #[derive(Debug)]
@@ -55,7 +74,7 @@ impl Failure {
     /// Prints the message, if there is one, and gives the exit code.
     pub fn report(&self) -> ExitCode {
         if !self.message.is_empty() {
-            super::output::say(format_args!("keymill: {}", self.message));
+            super::messages::error(&self.message);
         }
         ExitCode::from(self.code)
     }
@@ -81,6 +100,21 @@ impl<E: Coded> From<E> for Failure {
     }
 }
 
+/// Errors whose kind the library knows, since others ask for it too.
+macro_rules! coded_by_their_kind {
+    ($($error:ty),*) => {$(
+        impl Coded for $error {
+            fn code(&self) -> u8 {
+                self.kind() as u8
+            }
+        }
+    )*};
+}
+
+coded_by_their_kind!(IoFailure, KeyDirError, LayerError, SigningError);
+#[cfg(feature = "keygen")]
+coded_by_their_kind!(keymill::StateError, keymill::ledger::LedgerError);
+
 impl Coded for ConfigError {
     fn code(&self) -> u8 {
         USAGE
@@ -105,61 +139,32 @@ impl Coded for BudgetTooSmall {
     }
 }
 
+/// What kind of failure it is that a file cannot be read which was named on the command line.
+fn of_input(error: &std::io::Error) -> u8 {
+    match error.kind() {
+        // The name of another file mends it.
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::PermissionDenied => USAGE,
+        _ => MACHINE,
+    }
+}
+
 impl Coded for ReportError {
     fn code(&self) -> u8 {
         match self {
-            ReportError::Io(error) => match error.source.kind() {
-                // The name of another file mends it.
-                ErrorKind::NotFound
-                | ErrorKind::NotADirectory
-                | ErrorKind::IsADirectory
-                | ErrorKind::PermissionDenied => USAGE,
-                _ => error.code(),
-            },
+            ReportError::Io(error) => of_input(&error.source),
             ReportError::NoTrace(_) | ReportError::Line { .. } => USAGE,
         }
     }
 }
 
-impl Coded for IoFailure {
-    fn code(&self) -> u8 {
-        MACHINE
-    }
-}
-
-impl Coded for KeyDirError {
+impl Coded for ExportError {
     fn code(&self) -> u8 {
         match self {
-            KeyDirError::Io(_) => MACHINE,
-            KeyDirError::NoParent(_) => USAGE,
-            _ => DIRECTORY,
-        }
-    }
-}
-
-impl Coded for LayerError {
-    fn code(&self) -> u8 {
-        match self {
-            LayerError::Io(_) => MACHINE,
-            _ => DIRECTORY,
-        }
-    }
-}
-
-impl Coded for SigningError {
-    fn code(&self) -> u8 {
-        match self {
-            SigningError::KeyDir(error) => error.code(),
-            SigningError::Layer(error) => error.code(),
-            SigningError::OutsideKey { .. } | SigningError::NoCodeword { .. } => USAGE,
-            SigningError::Spent { .. } => NO,
-            #[cfg(feature = "keygen")]
-            SigningError::Ledger(error) => error.code(),
-            SigningError::SecretNeeded { source, .. } => source.code(),
-            SigningError::Damaged { .. } | SigningError::DamagedBlock { .. } | SigningError::PublicKey { .. } => {
-                DIRECTORY
-            }
-            SigningError::Threads(_) | SigningError::Arena(_) | SigningError::Withheld { .. } => MACHINE,
+            ExportError::Key(error) => error.code(),
+            ExportError::Secret(error) => error.code(),
+            ExportError::OutsideKey { .. } => USAGE,
+            ExportError::Damaged { .. } => DIRECTORY,
+            ExportError::Write(_) => MACHINE,
         }
     }
 }
@@ -167,18 +172,36 @@ impl Coded for SigningError {
 #[cfg(feature = "keygen")]
 mod job {
     use keymill::audit::{CheckError, RepairError, StatusError};
+    use keymill::exchange::ImportError;
     use keymill::exchange::restore::RestoreError;
-    use keymill::ledger::LedgerError;
+    use keymill::interop::secret_key::{SecretKeyError, UnfitScheme};
+    use keymill::sets::SetError;
     use keymill::trim::TrimError;
-    use keymill::{KeygenError, MigrationError, StateError};
+    use keymill::{KeygenError, MigrationError};
 
-    use super::{Coded, DIRECTORY, INTERRUPTED, MACHINE, USAGE};
+    use super::{Coded, DIRECTORY, INTERRUPTED, MACHINE, USAGE, of_input};
 
-    impl Coded for StateError {
+    impl Coded for ImportError {
         fn code(&self) -> u8 {
             match self {
-                StateError::Io(_) | StateError::Failed { .. } => MACHINE,
-                StateError::Damaged { .. } | StateError::OtherKey { .. } => DIRECTORY,
+                ImportError::Unopened(error) => of_input(&error.source),
+                ImportError::File {
+                    source: SecretKeyError::Read(error),
+                    ..
+                } => of_input(error),
+                ImportError::File {
+                    source: SecretKeyError::OtherPublicKey { .. },
+                    ..
+                } => DIRECTORY,
+                ImportError::File { .. } => USAGE,
+                ImportError::Scheme { source, .. } => match source {
+                    UnfitScheme::Ambiguous(_) | UnfitScheme::OtherShape { .. } => USAGE,
+                    UnfitScheme::OtherLeaf { .. } => DIRECTORY,
+                    UnfitScheme::Arena(_) => MACHINE,
+                },
+                ImportError::WrongNode { .. } | ImportError::Differs { .. } => DIRECTORY,
+                ImportError::KeyDir(error) => error.code(),
+                ImportError::Layer(error) => error.code(),
             }
         }
     }
@@ -210,9 +233,10 @@ mod job {
                 | KeygenError::FillersWithoutPrfKey
                 | KeygenError::FillerBytes { .. }
                 | KeygenError::FillersNotCanonical(_) => USAGE,
-                KeygenError::Contradiction { .. } | KeygenError::OtherSecret { .. } | KeygenError::OtherFillers(_) => {
-                    DIRECTORY
-                }
+                KeygenError::Contradiction { .. }
+                | KeygenError::OtherSecret { .. }
+                | KeygenError::OtherFillers(_)
+                | KeygenError::OtherRoot { .. } => DIRECTORY,
                 KeygenError::NoRandomness(_)
                 | KeygenError::Threads(_)
                 | KeygenError::Arena(_)
@@ -228,25 +252,32 @@ mod job {
         fn code(&self) -> u8 {
             match self {
                 RestoreError::KeyDir(error) => error.code(),
-                RestoreError::Keygen(error) => error.code(),
-                RestoreError::OtherKey { .. } | RestoreError::OtherPublicKey { .. } => DIRECTORY,
+                RestoreError::OtherKey { .. } => DIRECTORY,
             }
         }
     }
 
-    impl Coded for LedgerError {
+    impl Coded for SetError {
         fn code(&self) -> u8 {
             match self {
-                LedgerError::KeyDir(error) => error.code(),
-                LedgerError::State(error) => error.code(),
-                LedgerError::PastKey { .. } | LedgerError::Json { .. } | LedgerError::OutsideKey { .. } => USAGE,
-                LedgerError::NoHistory { .. }
-                | LedgerError::BeforeHistory { .. }
-                | LedgerError::MarkMissing(_)
-                | LedgerError::Backwards { .. }
-                | LedgerError::TooLow { .. }
-                | LedgerError::OtherKey { .. } => DIRECTORY,
-                LedgerError::Unknown { .. } => MACHINE,
+                SetError::Io(error) => error.code(),
+                SetError::Request(_) => USAGE,
+                SetError::Key { source, .. } => source.code(),
+                SetError::KeyDir(error) => error.code(),
+                SetError::Export(error) => error.code(),
+                SetError::Budget { .. } | SetError::TooLittleDisk { .. } | SetError::Threads(_) => MACHINE,
+                SetError::Locked { .. }
+                | SetError::NotADirectory(_)
+                | SetError::Exists(_)
+                | SetError::Contradiction { .. }
+                | SetError::Missing(_)
+                | SetError::NoManifest(_)
+                | SetError::Foreign { .. }
+                | SetError::Record { .. }
+                | SetError::Mixed { .. }
+                | SetError::Duplicate { .. }
+                | SetError::Manifest { .. } => DIRECTORY,
+                SetError::Interrupted => INTERRUPTED,
             }
         }
     }

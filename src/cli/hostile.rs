@@ -4,10 +4,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use clap::Parser;
-
-use super::Arguments;
 use super::input::{parse_hex, parse_message};
+use super::tree;
 use crate::config::{Settings, parse_count, parse_memory};
 
 /// Takes any bytes; an error says which promise was broken.
@@ -61,7 +59,7 @@ fn config(bytes: &[u8]) -> Result<(), String> {
 /// Arguments, one a line. They are read and not followed.
 fn command_line(bytes: &[u8]) -> Result<(), String> {
     let lines = bytes.split(|&byte| byte == b'\n').map(OsStr::from_bytes);
-    match Arguments::try_parse_from(std::iter::once(OsStr::new("keymill")).chain(lines)) {
+    match tree::parse(std::iter::once(OsStr::new("keymill")).chain(lines)) {
         Err(error) if error.to_string().is_empty() => Err("a refusal without a word".to_owned()),
         _ => Ok(()),
     }

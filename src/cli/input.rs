@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::failure::Failure;
 #[cfg(feature = "keygen")]
-use super::output::say;
+use super::messages::{say, warn};
 
 /// Hex digits, with or without 0x.
 pub fn parse_hex(text: &str) -> Result<Vec<u8>, String> {
@@ -111,8 +111,8 @@ fn warn_if_exposed(flag: &str, path: &Path) {
     };
     let mode = metadata.permissions().mode() & 0o777;
     if metadata.is_file() && mode & 0o077 != 0 {
-        say(format_args!(
-            "keymill: warning: {flag} '{}' can be read by others (its mode is {mode:o}); whoever has read it can sign \
+        warn(format_args!(
+            "{flag} '{}' can be read by others (its mode is {mode:o}); whoever has read it can sign \
              with this key",
             path.display()
         ));

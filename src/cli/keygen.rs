@@ -8,13 +8,14 @@ use std::sync::atomic::AtomicBool;
 use clap::Args;
 use keymill::keydir::Secret;
 use keymill::memory::Limit;
-use keymill::{CancelHandle, KeyDefaults, KeyRequest, KeygenJob, Manifest, Progress, Summary};
+use keymill::{CancelHandle, KeyDefaults, KeyRequest, KeygenError, KeygenJob, Manifest, Summary};
 use serde_json::json;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::failure::Failure;
 use super::input::secret_file;
-use super::output::{human_bytes, print_json, print_lines, say};
+use super::messages::{self, say};
+use super::output::{human_bytes, print_json, print_lines};
 use super::process::keep_files_private;
 use super::progress::{Memory, Reporter};
 use super::request::RequestArguments;
@@ -37,55 +38,57 @@ pub struct KeygenArguments {
 pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     keep_files_private();
     let settings = arguments.request.settings(settings);
+    if settings.progress == ProgressStyle::Json {
+        messages::speak_json();
+    }
     let request = key_request(&arguments.request)?;
     let defaults = KeyDefaults {
         scheme: settings.scheme,
         epochs: settings.epochs,
         trim: settings.trim,
     };
+    let done = work(&arguments.directory, request, &defaults, &settings)??;
+    done.report(&arguments.directory, arguments.request.json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A job that has come to its end.
+pub(super) struct Done {
+    manifest: Manifest,
+    pub(super) summary: Summary,
+    memory: Memory,
+    budget: Option<Limit>,
+}
+
+/// Makes or finishes a key and shows how far it is, until it is done or a signal stops it.
+pub(super) fn work(
+    directory: &Path,
+    request: KeyRequest,
+    defaults: &KeyDefaults,
+    settings: &Settings,
+) -> Result<Result<Done, KeygenError>, Failure> {
     let cancel = CancelHandle::default();
     stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;
-    let job = KeygenJob::open(
-        &arguments.directory,
-        &request,
-        &defaults,
-        settings.job_options(),
-        cancel,
-    )?;
+    let job = match KeygenJob::open(directory, &request, defaults, settings.job_options(), cancel) {
+        Ok(job) => job,
+        Err(error) => return Ok(Err(error)),
+    };
     // It holds the secret, which the job reads from its directory.
     drop(request);
-    let job_at_hand = JobAtHand {
-        directory: &arguments.directory,
-        manifest: job.manifest().clone(),
-        budget: job.memory().and_then(|memory| memory.budget.clone()),
+    let manifest = job.manifest().clone();
+    let budget = job.memory().and_then(|memory| memory.budget.clone());
+    let style = match manifest.root() {
+        Some(_) => ProgressStyle::None,
+        None => settings.progress,
     };
-    job_at_hand.finish(settings.progress, arguments.request.json, |progress| job.run(progress))
-}
-
-/// A job that was opened: what is shown of it while it runs and when it is done.
-pub(super) struct JobAtHand<'a> {
-    pub(super) directory: &'a Path,
-    pub(super) manifest: Manifest,
-    pub(super) budget: Option<Limit>,
-}
-
-impl JobAtHand<'_> {
-    /// Runs it, shows how far it is, and prints what it did.
-    pub(super) fn finish<E: Into<Failure>>(
-        &self,
-        style: ProgressStyle,
-        json: bool,
-        run: impl FnOnce(&dyn Progress) -> Result<Summary, E>,
-    ) -> Result<ExitCode, Failure> {
-        let style = match self.manifest.root() {
-            Some(_) => ProgressStyle::None,
-            None => style,
-        };
-        let reporter = Reporter::new(style, self.manifest.plan());
-        let (outcome, memory) = reporter.watch(|progress| run(progress))?;
-        report(&outcome.map_err(Into::into)?, &memory, self, json)?;
-        Ok(ExitCode::SUCCESS)
-    }
+    let reporter = Reporter::new(style, manifest.plan());
+    let (outcome, memory) = reporter.watch(|progress| job.run(progress))?;
+    Ok(outcome.map(|summary| Done {
+        manifest,
+        summary,
+        memory,
+        budget,
+    }))
 }
 
 fn key_request(arguments: &RequestArguments) -> Result<KeyRequest, Failure> {
@@ -101,6 +104,7 @@ fn key_request(arguments: &RequestArguments) -> Result<KeyRequest, Failure> {
         secret,
         parameter: arguments.parameter.map(|parameter| parameter.0),
         fillers: None,
+        root: None,
         trim: arguments.trim,
         restored: None,
     })
@@ -119,47 +123,54 @@ pub(super) fn stop_on_signals(cancel: &CancelHandle) -> std::io::Result<()> {
     Ok(())
 }
 
-fn report(summary: &Summary, memory: &Memory, job: &JobAtHand<'_>, json: bool) -> Result<(), Failure> {
-    let JobAtHand { manifest, budget, .. } = job;
-    let budget = budget.as_ref();
-    let seconds = summary.elapsed.as_secs_f64();
-    let rate = summary.epochs_computed as f64 / seconds;
-    let public_key = hex::encode(&summary.public_key);
-    match &summary.arena {
-        None => say(format_args!(
-            "keymill: '{}' is already finished; nothing to do",
-            job.directory.display()
-        )),
-        Some(arena) => say(format_args!(
-            "keymill: sealed; {} epochs in {seconds:.1} s, {rate:.0} epochs a second; peak memory {}, anonymous {}{}; \
+impl Done {
+    /// Says how the job went, and prints the public key.
+    pub(super) fn report(&self, directory: &Path, as_json: bool) -> Result<(), Failure> {
+        let Self {
+            manifest,
+            summary,
+            memory,
+            budget,
+        } = self;
+        let seconds = summary.elapsed.as_secs_f64();
+        let rate = summary.epochs_computed as f64 / seconds;
+        let public_key = hex::encode(&summary.public_key);
+        match &summary.arena {
+            None => say(format_args!(
+                "keymill: '{}' is already finished; nothing to do",
+                directory.display()
+            )),
+            Some(arena) => say(format_args!(
+                "keymill: sealed; {} epochs in {seconds:.1} s, {rate:.0} epochs a second; peak memory {}, anonymous {}{}; \
              workers' arenas filled to {} of {} bytes",
-            summary.epochs_computed,
-            human_bytes(memory.now.peak_bytes),
-            human_bytes(memory.anonymous_bytes_max),
-            budget.map_or(String::new(), |limit| {
-                format!(" of a budget of {} ({})", human_bytes(limit.bytes), limit.source)
-            }),
-            arena.high_water_bytes,
-            arena.capacity_bytes
-        )),
+                summary.epochs_computed,
+                human_bytes(memory.now.peak_bytes),
+                human_bytes(memory.anonymous_bytes_max),
+                budget.as_ref().map_or(String::new(), |limit| {
+                    format!(" of a budget of {} ({})", human_bytes(limit.bytes), limit.source)
+                }),
+                arena.high_water_bytes,
+                arena.capacity_bytes
+            )),
+        }
+        if as_json {
+            return print_json(&json!({
+                "public_key": public_key,
+                "scheme": manifest.scheme().id(),
+                "key_id": manifest.key_id().to_string(),
+                "was_sealed": summary.was_sealed,
+                "epochs_computed": summary.epochs_computed,
+                "elapsed_ms": summary.elapsed.as_millis() as u64,
+                "peak_bytes": memory.now.peak_bytes,
+                "anonymous_bytes_max": memory.anonymous_bytes_max,
+                "budget_bytes": budget.as_ref().map(|limit| limit.bytes),
+                "budget_source": budget.as_ref().map(|limit| limit.source.to_string()),
+                "arena_high_water_bytes": summary.arena.map(|arena| arena.high_water_bytes),
+                "arena_capacity_bytes": summary.arena.map(|arena| arena.capacity_bytes),
+            }));
+        }
+        print_lines([public_key])
     }
-    if json {
-        return print_json(&json!({
-            "public_key": public_key,
-            "scheme": manifest.scheme().id(),
-            "key_id": manifest.key_id().to_string(),
-            "was_sealed": summary.was_sealed,
-            "epochs_computed": summary.epochs_computed,
-            "elapsed_ms": summary.elapsed.as_millis() as u64,
-            "peak_bytes": memory.now.peak_bytes,
-            "anonymous_bytes_max": memory.anonymous_bytes_max,
-            "budget_bytes": budget.map(|limit| limit.bytes),
-            "budget_source": budget.map(|limit| limit.source.to_string()),
-            "arena_high_water_bytes": summary.arena.map(|arena| arena.high_water_bytes),
-            "arena_capacity_bytes": summary.arena.map(|arena| arena.capacity_bytes),
-        }));
-    }
-    print_lines([public_key])
 }
 
 #[cfg(test)]

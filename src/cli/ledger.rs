@@ -8,12 +8,13 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use keymill::KeyDir;
-use keymill::ledger::{Export, LedgerCondition, LedgerStatus, import, init, show};
+use keymill::ledger::{Conflict, Export, ImportReport, LedgerCondition, LedgerStatus, import, init, show};
 use keymill::time::utc;
 use serde_json::json;
 
 use super::failure::{self, Failure};
-use super::output::{OutArguments, line, print_json, print_lines, say};
+use super::messages::say;
+use super::output::{OutArguments, line, print_json, print_lines};
 use super::process::keep_files_private;
 use crate::config::parse_count;
 
@@ -42,6 +43,9 @@ enum LedgerCommand {
         /// No epoch from this one on has ever signed, here or anywhere else, but for those that the ledger lists.
         #[arg(long, value_name = "N", value_parser = parse_count)]
         first_epoch: u64,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
     },
     /// Show what the ledger says; exit code 1 if the key cannot sign by it.
     Show {
@@ -71,6 +75,9 @@ enum LedgerCommand {
         /// The file that 'keymill ledger export' wrote.
         #[arg(value_name = "FILE")]
         file: PathBuf,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -78,14 +85,21 @@ enum LedgerCommand {
 pub fn run(arguments: &LedgerArguments) -> Result<ExitCode, Failure> {
     keep_files_private();
     match &arguments.command {
-        LedgerCommand::Init { directory, first_epoch } => {
+        LedgerCommand::Init {
+            directory,
+            first_epoch,
+            json,
+        } => {
             init(directory, *first_epoch)?;
-            print_lines([format!("epochs from {first_epoch} on may sign")])?;
+            match json {
+                true => print_json(&json!({ "first_epoch": first_epoch }))?,
+                false => print_lines([format!("epochs from {first_epoch} on may sign")])?,
+            }
             Ok(ExitCode::SUCCESS)
         }
         LedgerCommand::Show { directory, json } => run_show(directory, *json),
         LedgerCommand::Export { directory, out } => run_export(directory, out),
-        LedgerCommand::Import { directory, file } => run_import(directory, file),
+        LedgerCommand::Import { directory, file, json } => run_import(directory, file, *json),
     }
 }
 
@@ -109,7 +123,7 @@ fn run_export(directory: &Path, out: &OutArguments) -> Result<ExitCode, Failure>
     Ok(ExitCode::SUCCESS)
 }
 
-fn run_import(directory: &Path, file: &Path) -> Result<ExitCode, Failure> {
+fn run_import(directory: &Path, file: &Path, json: bool) -> Result<ExitCode, Failure> {
     let text = read_ledger(directory, file)?;
     let report = import(directory, file, &text)?;
     for conflict in &report.conflicts {
@@ -132,11 +146,31 @@ fn run_import(directory: &Path, file: &Path) -> Result<ExitCode, Failure> {
             directory.display()
         ));
     }
+    if json {
+        return failure::answer(report.conflicts.is_empty(), print_json(&import_as_json(&report)));
+    }
     let mut summary = format!("{} epochs added, {} known before", report.added, report.known);
     if !report.conflicts.is_empty() {
         summary += &format!(", {} signed twice", report.conflicts.len());
     }
     failure::answer(report.conflicts.is_empty(), print_lines([summary]))
+}
+
+fn import_as_json(report: &ImportReport) -> serde_json::Value {
+    let conflict = |conflict: &Conflict| {
+        json!({
+            "epoch": conflict.epoch.0,
+            "ours": hex::encode(conflict.ours),
+            "theirs": hex::encode(conflict.theirs),
+        })
+    };
+    json!({
+        "added": report.added,
+        "known": report.known,
+        "conflicts": report.conflicts.iter().map(conflict).collect::<Vec<_>>(),
+        "raised_to": report.raised_to,
+        "initialised": report.initialised,
+    })
 }
 
 /// The content of a ledger file, which is no larger than one of this key can need to be.

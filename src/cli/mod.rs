@@ -1,20 +1,30 @@
 //! The command line: the only place that prints. One file a command.
 
 mod cpu;
+mod examples;
+mod export;
 mod failure;
+mod forms;
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
 mod input;
+mod messages;
 mod output;
 
 mod backup;
 #[cfg(feature = "keygen")]
 mod check;
 #[cfg(feature = "keygen")]
+mod generate;
+#[cfg(feature = "keygen")]
+mod import;
+#[cfg(feature = "keygen")]
 mod keygen;
 #[cfg(feature = "keygen")]
 mod ledger;
 mod memory_report;
+#[cfg(feature = "keygen")]
+mod merge_sets;
 #[cfg(feature = "keygen")]
 mod migrate;
 mod path;
@@ -31,34 +41,33 @@ mod request;
 #[cfg(feature = "keygen")]
 mod restore;
 mod schemes;
+mod shell_files;
 #[cfg(feature = "keygen")]
 mod sign;
 #[cfg(feature = "keygen")]
 mod status;
 mod trace;
+mod tree;
 #[cfg(feature = "keygen")]
 mod trim;
 mod verify;
+#[cfg(feature = "keygen")]
+mod verify_set;
+mod version;
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{ArgAction, Parser, Subcommand};
+use tracing::Level;
 
-use crate::config::Settings;
+use crate::config::{ProgressStyle, Settings};
 use failure::Failure;
 
 /// Makes hash-based signature keys that are bigger than memory, and serves paths and signatures from disk.
 #[derive(Debug, Parser)]
-#[command(
-    version,
-    propagate_version = true,
-    after_help = "Exit codes: 0 done; 1 the answer is no (verify: invalid, check: damage found, memory-report: something was left, sign: the epoch has \
-                  signed another message or an unknown one, ledger show: the key cannot sign, ledger import: an \
-                  epoch has signed two messages); 2 wrong usage or input; 3 the directory is damaged, locked, or not \
-                  what was asked for; 4 the machine failed (disk, memory): resumable; 130 interrupted: resumable."
-)]
+#[command(version, propagate_version = true)]
 struct Arguments {
     /// Settings file; see config.toml in the repository for every setting.
     #[arg(long, global = true, value_name = "FILE")]
@@ -69,8 +78,40 @@ struct Arguments {
     #[arg(long, global = true, value_name = "FILE")]
     trace_memory: Option<PathBuf>,
 
+    /// Say more on standard error: -v what is done, -vv each commit as well, -vvv all there is. As KEYMILL_LOG with info,
+    /// debug and trace. With --version: how this program was built.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+
+    /// Say nothing but errors on standard error, and show no progress.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+
     #[command(subcommand)]
     command: Command,
+}
+
+impl Arguments {
+    /// The settings with the flags of all commands on top.
+    fn settings(&self, settings: &Settings) -> Settings {
+        let log = match (self.quiet, self.verbose) {
+            (true, _) => Level::ERROR,
+            (false, 0) => settings.log,
+            (false, 1) => Level::INFO,
+            (false, 2) => Level::DEBUG,
+            (false, _) => Level::TRACE,
+        };
+        let progress = if self.quiet {
+            ProgressStyle::None
+        } else {
+            settings.progress
+        };
+        Settings {
+            log,
+            progress,
+            ..settings.clone()
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -78,6 +119,20 @@ enum Command {
     /// Make a key, or go on with one that was interrupted.
     #[cfg(feature = "keygen")]
     Keygen(keygen::KeygenArguments),
+    /// Make the keys of a set of validators, or go on with a set that was interrupted; for users of hash-sig-cli.
+    #[cfg(feature = "keygen")]
+    Generate(generate::GenerateArguments),
+    /// Merge sets of validators that were made in parts; the parts stay as they are.
+    #[cfg(feature = "keygen")]
+    MergeSets(merge_sets::MergeSetsArguments),
+    /// Check every key of a set of validators; exit code 1 if anything is wrong.
+    #[cfg(feature = "keygen")]
+    VerifySet(verify_set::VerifySetArguments),
+    /// Make the key of another program's secret key, or go on with one that was interrupted.
+    #[cfg(feature = "keygen")]
+    Import(import::ImportArguments),
+    /// Write the secret key in the form of another program.
+    Export(export::ExportArguments),
     /// Show what keygen would write and need; write nothing.
     Plan(plan::PlanArguments),
     /// Show how far a key is; also while it is being made.
@@ -119,13 +174,19 @@ enum Command {
     Migrate(migrate::MigrateArguments),
     /// Tell from what --trace-memory wrote what was never given back; exit code 1 if there is anything.
     MemoryReport(memory_report::MemoryReportArguments),
+    /// Write manual pages and completions below a prefix, as tools/install does.
+    #[command(hide = true)]
+    ShellFiles(shell_files::ShellFilesArguments),
 }
 
 /// Runs the program.
 pub fn main() -> ExitCode {
     process::keep_memory_private();
-    let arguments = match Arguments::try_parse() {
+    let arguments = match tree::parse(std::env::args_os()) {
         Ok(arguments) => arguments,
+        Err(error) if error.kind() == ErrorKind::DisplayVersion && version::is_verbose(std::env::args_os().skip(1)) => {
+            return version::print_all();
+        }
         // Also --help and --version, which are no errors and exit with 0.
         Err(error) => error.exit(),
     };
@@ -141,15 +202,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
     });
     let settings = Settings::load(arguments.config.as_deref(), environment)?;
-    tracing_subscriber::fmt()
-        .with_max_level(settings.log)
-        .with_writer(std::io::stderr)
-        .without_time()
-        .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal())
-        // It would report a standard error that nobody reads on standard error, and panic.
-        .log_internal_errors(false)
-        .init();
+    let settings = arguments.settings(&settings);
+    messages::listen(settings.log);
     output::outlive_size_limits().map_err(|error| Failure::machine(format!("signals cannot be caught: {error}")))?;
     let command = || obey(&arguments.command, &settings);
     match &arguments.trace_memory {
@@ -162,6 +216,15 @@ fn obey(command: &Command, settings: &Settings) -> Result<ExitCode, Failure> {
     match command {
         #[cfg(feature = "keygen")]
         Command::Keygen(arguments) => keygen::run(arguments, settings),
+        #[cfg(feature = "keygen")]
+        Command::Generate(arguments) => generate::run(arguments, settings),
+        #[cfg(feature = "keygen")]
+        Command::MergeSets(arguments) => merge_sets::run(arguments),
+        #[cfg(feature = "keygen")]
+        Command::VerifySet(arguments) => verify_set::run(arguments, settings),
+        #[cfg(feature = "keygen")]
+        Command::Import(arguments) => import::run(arguments, settings),
+        Command::Export(arguments) => export::run(arguments),
         Command::Plan(arguments) => plan::run(arguments, settings),
         #[cfg(feature = "keygen")]
         Command::Status(arguments) => status::run(arguments),
@@ -187,5 +250,6 @@ fn obey(command: &Command, settings: &Settings) -> Result<ExitCode, Failure> {
         #[cfg(feature = "keygen")]
         Command::Migrate(arguments) => migrate::run(arguments),
         Command::MemoryReport(arguments) => memory_report::run(arguments),
+        Command::ShellFiles(arguments) => shell_files::run(arguments),
     }
 }

@@ -34,6 +34,19 @@ pub enum Format {
     Json,
 }
 
+/// How a public key or a signature is shown, which other programs take as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SharedFormat {
+    /// Hex digits, one line.
+    Hex,
+    /// The bytes themselves, as SSZ.
+    Ssz,
+    /// One JSON object.
+    Json,
+    /// JSON of leanSig, with field elements in Montgomery form.
+    LeansigJson,
+}
+
 /// Where results go.
 #[derive(Debug, Args)]
 pub struct OutArguments {
@@ -65,6 +78,54 @@ impl OutArguments {
         }
     }
 
+    /// Whether results go to standard output.
+    pub fn is_standard_output(&self) -> bool {
+        self.out.is_none()
+    }
+
+    /// As [`check`](Self::check), for a secret: nothing that is there is replaced unless that is asked for.
+    pub fn check_private(&self, replace: bool) -> Result<(), Failure> {
+        match &self.out {
+            Some(path) => match std::fs::symlink_metadata(path) {
+                // A draft that takes its name would replace the device or the link itself.
+                Ok(found) if !found.is_file() => Err(Failure::usage(format!(
+                    "--out '{}' is no regular file; choose another name",
+                    path.display()
+                ))),
+                Ok(_) if !replace => Err(in_the_way(path)),
+                _ => self.check(),
+            },
+            None => Ok(()),
+        }
+    }
+
+    /// As [`write`](Self::write), for a secret: a file is its owner's alone, whole, and in place of another one only if that
+    /// is asked for.
+    pub fn write_private(
+        &self,
+        replace: bool,
+        write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let Some(path) = &self.out else {
+            return self.write(write);
+        };
+        let draft = Builder::new()
+            .prefix(".keymill-")
+            .permissions(Permissions::from_mode(0o600))
+            .tempfile_in(parent_of(path))
+            .map_err(|error| failed(path, &error))?;
+        let (file, draft) = draft.into_parts();
+        write_noting(file, path, write)?;
+        let persisted = match replace {
+            true => draft.persist(path),
+            false => draft.persist_noclobber(path),
+        };
+        persisted.map_err(|error| match error.error.kind() {
+            std::io::ErrorKind::AlreadyExists => in_the_way(path),
+            _ => failed(path, &error.error),
+        })
+    }
+
     /// Opens the destination, hands it to `write`, and makes sure that everything arrived.
     pub fn write(&self, write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>) -> Result<(), Failure> {
         let Some(path) = &self.out else {
@@ -90,60 +151,11 @@ impl OutArguments {
     }
 }
 
-/// Where a secret goes.
-#[derive(Debug, Args)]
-pub struct SecretOutArguments {
-    /// Write to this new file, for its owner alone, instead of standard output.
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
-    /// Replace the file if it exists.
-    #[arg(long, requires = "out")]
-    force: bool,
-}
-
-impl SecretOutArguments {
-    /// Writes a secret, and makes sure that all of it is on the disk before it takes its name.
-    pub fn write(&self, content: &[u8]) -> Result<(), Failure> {
-        let Some(path) = &self.out else {
-            let mut output = std::io::stdout().lock();
-            return output
-                .write_all(content)
-                .and_then(|()| output.flush())
-                .map_err(|error| broken(&error));
-        };
-        let out = OutArguments { out: self.out.clone() };
-        out.check()?;
-        if let Ok(found) = std::fs::symlink_metadata(path) {
-            self.may_replace(path, &found)?;
-        }
-        let failed = |error: std::io::Error| failed(path, &error);
-        let builder = Builder::new()
-            .prefix(".keymill-")
-            .permissions(Permissions::from_mode(0o600))
-            .clone();
-        let mut draft = builder.tempfile_in(parent_of(path)).map_err(failed)?;
-        draft.write_all(content).map_err(failed)?;
-        draft.as_file().sync_all().map_err(failed)?;
-        match self.force {
-            true => draft.persist(path),
-            // Also if somebody else was quicker.
-            false => draft.persist_noclobber(path),
-        }
-        .map_err(|error| failed(error.error))?;
-        let parent = File::open(parent_of(path)).map_err(failed)?;
-        parent.sync_all().map_err(failed)
-    }
-
-    fn may_replace(&self, path: &Path, found: &std::fs::Metadata) -> Result<(), Failure> {
-        let path = path.display();
-        match (found.is_file(), self.force) {
-            (false, _) => Err(Failure::usage(format!(
-                "--out '{path}' exists and is no regular file; choose another"
-            ))),
-            (true, false) => Err(Failure::usage(format!("--out '{path}' exists; --force replaces it"))),
-            (true, true) => Ok(()),
-        }
-    }
+fn in_the_way(path: &Path) -> Failure {
+    Failure::usage(format!(
+        "--out '{}' is there already; --force replaces it, or choose another name",
+        path.display()
+    ))
 }
 
 fn parent_of(path: &Path) -> &Path {
@@ -213,6 +225,26 @@ pub fn formatted<T: Serialize>(
     written.map_err(|error| broken(&error))
 }
 
+/// The same for what has a JSON form of leanSig too; that has no end of line.
+pub fn shared<T: Serialize, L: Serialize>(
+    writer: &mut dyn Write,
+    format: SharedFormat,
+    result: &[u8],
+    json: impl FnOnce() -> T,
+    leansig_json: impl FnOnce() -> L,
+) -> Result<(), Failure> {
+    let format = match format {
+        SharedFormat::Hex => Format::Hex,
+        SharedFormat::Ssz => Format::Ssz,
+        SharedFormat::Json => Format::Json,
+        SharedFormat::LeansigJson => {
+            let written = serde_json::to_writer(writer, &leansig_json());
+            return written.map_err(|error| broken(&error.into()));
+        }
+    };
+    formatted(writer, format, result, json)
+}
+
 /// The hex digits of bytes, as `hex::encode` gives them, in a fraction of its time.
 pub fn hex_digits(bytes: &[u8]) -> String {
     const DIGITS: [char; 16] = [
@@ -249,11 +281,6 @@ pub fn print_lines<T: std::fmt::Display>(lines: impl IntoIterator<Item = T>) -> 
     writer.flush().map_err(|error| broken(&error))
 }
 
-/// Says something on standard error. That nobody listens is no reason to stop: a job outlives its terminal.
-pub fn say(text: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stderr(), "{text}");
-}
-
 /// A number of bytes for people.
 pub fn human_bytes(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
@@ -280,7 +307,8 @@ fn failed(path: &Path, error: &std::io::Error) -> Failure {
     ))
 }
 
-fn broken(error: &std::io::Error) -> Failure {
+/// That the output cannot be written, or that nobody reads it.
+pub fn broken(error: &std::io::Error) -> Failure {
     if error.kind() == std::io::ErrorKind::BrokenPipe {
         return Failure::reader_gone();
     }

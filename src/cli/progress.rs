@@ -1,5 +1,7 @@
 //! How a job shows itself on standard error: a bar, plain lines, or JSON lines.
 
+mod set;
+
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::thread::Thread;
@@ -12,7 +14,8 @@ use keymill::{Event, Phase, Plan, Progress};
 use serde_json::json;
 
 use super::failure::Failure;
-use super::output::{human_bytes, say};
+use super::messages::{self, say, warn};
+use super::output::human_bytes;
 use crate::config::ProgressStyle;
 
 const TICK_MS: u64 = 100;
@@ -57,7 +60,16 @@ pub struct Reporter {
     limit_bytes: AtomicU64,
     batches_in_flight_max: AtomicU64,
     phase: AtomicU8,
+    /// Of a set, its keys.
+    keys: Option<Keys>,
     finished: AtomicBool,
+}
+
+/// The keys of a set, all of them and those that are finished.
+#[derive(Default)]
+struct Keys {
+    all: AtomicU64,
+    finished: AtomicU64,
 }
 
 impl Progress for Reporter {
@@ -67,12 +79,13 @@ impl Progress for Reporter {
             Event::Phase(phase) => {
                 let index = PHASES.iter().position(|(known, _)| *known == phase);
                 self.phase.store(index.unwrap_or_default() as u8, Ordering::Relaxed);
+                tracing::info!("{}", PHASES[index.unwrap_or_default()].1);
             }
             Event::Resuming { epochs, epochs_done } => {
                 self.computed.store(0, Ordering::Relaxed);
                 self.committed.store(0, Ordering::Relaxed);
                 self.epochs_before.store(epochs_done, Ordering::Relaxed);
-                if epochs_done > 0 && !matches!(self.style, ProgressStyle::Json | ProgressStyle::None) {
+                if epochs_done > 0 && self.style != ProgressStyle::None {
                     say(format_args!(
                         "keymill: resuming: {epochs_done} of {epochs} epochs are done"
                     ));
@@ -80,9 +93,11 @@ impl Progress for Reporter {
                 self.epochs.store(epochs, Ordering::Relaxed);
             }
             Event::Computed { epochs } => {
+                tracing::trace!("{epochs} epochs are computed");
                 add(&self.computed, epochs);
             }
             Event::Committed { epochs } => {
+                tracing::debug!("{epochs} epochs are committed");
                 add(&self.committed, epochs);
             }
             Event::Governed {
@@ -106,7 +121,7 @@ impl Reporter {
     /// A reporter for a job with this plan; `auto` becomes a bar on a terminal and plain lines elsewhere.
     pub fn new(style: ProgressStyle, plan: &Plan) -> Self {
         let style = match style {
-            ProgressStyle::Auto if std::io::stderr().is_terminal() => ProgressStyle::Bar,
+            ProgressStyle::Auto if std::io::stderr().is_terminal() && !is_dumb() => ProgressStyle::Bar,
             ProgressStyle::Auto => ProgressStyle::Plain,
             style => style,
         };
@@ -122,6 +137,7 @@ impl Reporter {
             limit_bytes: AtomicU64::new(0),
             batches_in_flight_max: AtomicU64::new(0),
             phase: AtomicU8::new(0),
+            keys: None,
             finished: AtomicBool::new(false),
         }
     }
@@ -152,6 +168,8 @@ impl Reporter {
     fn show(&self) -> Memory {
         let mut memory = Memory::default();
         let bar = self.bar();
+        let is_drawn = self.style == ProgressStyle::Bar;
+        messages::make_room_for(is_drawn.then(|| bar.clone()));
         let mut meter = Meter::default();
         let mut tick = 0;
         while !self.finished.load(Ordering::Relaxed) {
@@ -160,10 +178,10 @@ impl Reporter {
             match self.style {
                 ProgressStyle::Bar => draw(&bar, &snapshot, &memory),
                 ProgressStyle::Plain if tick % TICKS_PER_PLAIN_LINE == 0 && tick > 0 => {
-                    say(snapshot.as_text(&memory));
+                    messages::progress(snapshot.as_text(&memory));
                 }
                 ProgressStyle::Json if tick % TICKS_PER_JSON_LINE == 0 => {
-                    say(snapshot.as_json(&memory));
+                    messages::progress(snapshot.as_json(&memory));
                 }
                 _ => {}
             }
@@ -173,14 +191,17 @@ impl Reporter {
         memory.sample();
         let snapshot = self.snapshot(&mut meter);
         match self.style {
-            ProgressStyle::Bar => bar.finish_and_clear(),
-            ProgressStyle::Json => say(snapshot.as_json(&memory)),
+            ProgressStyle::Bar => {
+                messages::make_room_for(None);
+                bar.finish_and_clear();
+            }
+            ProgressStyle::Json => messages::progress(snapshot.as_json(&memory)),
             _ => {}
         }
         let damaged = self.damaged.load(Ordering::Relaxed);
         if damaged > 0 {
-            say(format_args!(
-                "keymill: {damaged} committed batches did not match their checksums and were computed again"
+            warn(format_args!(
+                "{damaged} committed batches did not match their checksums and were computed again"
             ));
         }
         memory
@@ -212,8 +233,14 @@ impl Reporter {
             held_bytes: load(&self.held_bytes),
             limit_bytes: load(&self.limit_bytes),
             batches_in_flight_max: load(&self.batches_in_flight_max),
+            keys: self.keys.as_ref().map(|keys| (load(&keys.finished), load(&keys.all))),
         }
     }
+}
+
+/// Whether the terminal cannot move its cursor.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|name| name == "dumb")
 }
 
 /// Ends the watcher when it is dropped, also after a panic of the job: the scope would wait for ever.
@@ -269,6 +296,8 @@ struct Snapshot {
     held_bytes: u64,
     limit_bytes: u64,
     batches_in_flight_max: u64,
+    /// Of a set, the keys that are finished and all of them.
+    keys: Option<(u64, u64)>,
 }
 
 impl Snapshot {
@@ -279,10 +308,13 @@ impl Snapshot {
 
     fn rate_and_rest(&self, memory: &Memory) -> String {
         let left = self.seconds_left().map_or("?".to_owned(), human_seconds);
+        let there = match self.keys {
+            Some((finished, all)) => format!("{finished} of {all} keys"),
+            None => format!("{} on disk", human_bytes(self.disk_bytes)),
+        };
         format!(
-            "{:.0}/s  {left} left  {} on disk  {} resident",
+            "{:.0}/s  {left} left  {there}  {} resident",
             self.epochs_per_second,
-            human_bytes(self.disk_bytes),
             human_bytes(memory.now.resident_bytes)
         )
     }
@@ -299,6 +331,9 @@ impl Snapshot {
     }
 
     fn as_json(&self, memory: &Memory) -> serde_json::Value {
+        if let Some(keys) = self.keys {
+            return self.of_set_as_json(keys, memory);
+        }
         json!({
             "phase": self.phase,
             "epochs": self.epochs,

@@ -12,8 +12,10 @@ use serde_json::json;
 
 use super::failure::Failure;
 use super::keygen::stop_on_signals;
-use super::output::{print_json, print_lines, say};
+use super::messages::warn;
+use super::output::{print_json, print_lines};
 use super::process::keep_files_private;
+use super::request::MachineArguments;
 use crate::config::Settings;
 
 /// Flags of repair.
@@ -22,6 +24,8 @@ pub struct RepairArguments {
     /// The key directory.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
+    #[command(flatten)]
+    machine: MachineArguments,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -32,11 +36,15 @@ pub fn run(arguments: &RepairArguments, settings: &Settings) -> Result<ExitCode,
     keep_files_private();
     let cancel = CancelHandle::default();
     stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;
-    let report = repair(&arguments.directory, settings.job_options(), &cancel)?;
+    let report = repair(
+        &arguments.directory,
+        arguments.machine.settings(settings).job_options(),
+        &cancel,
+    )?;
     if report.store_replaced.is_some() {
         let directory = arguments.directory.display();
-        say(format_args!(
-            "keymill: WARNING: the ledger of signed epochs was in the checkpoint store that had to be replaced. \
+        warn(format_args!(
+            "the ledger of signed epochs was in the checkpoint store that had to be replaced. \
              Signing now needs 'keymill ledger init {directory} --first-epoch N' with an epoch from which on none has \
              signed; if there is an export of the ledger, 'keymill ledger import' it first"
         ));

@@ -37,18 +37,36 @@ pub struct RequestArguments {
     /// Lowest level to store, 0 to 10: a path of the key then takes 2^L leaves, which are computed from the secret.
     #[arg(long, value_name = "L", value_parser = parse_level)]
     pub trim: Option<Level>,
-    /// Worker threads; 0 is one a core.
-    #[arg(long, value_name = "N", value_parser = parse_threads)]
-    pub threads: Option<usize>,
-    /// Most memory, as 64M or 1G; auto is what cgroup, address space and machine allow, 0 is no limit.
-    #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
-    pub memory: Option<MemoryRequest>,
+    #[command(flatten)]
+    machine: MachineArguments,
     /// How to show progress: auto, bar, plain, json, none.
     #[arg(long, value_name = "STYLE", value_parser = parse_progress)]
     pub progress: Option<ProgressStyle>,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
+}
+
+/// How much of the machine a job may take.
+#[derive(Debug, Args)]
+pub struct MachineArguments {
+    /// Worker threads; 0 is one a core.
+    #[arg(long, value_name = "N", value_parser = parse_threads)]
+    threads: Option<usize>,
+    /// Most memory, as 64M or 1G; auto is what cgroup, address space and machine allow, 0 is no limit.
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
+    memory: Option<MemoryRequest>,
+}
+
+impl MachineArguments {
+    /// The settings with these flags on top.
+    pub fn settings(&self, settings: &Settings) -> Settings {
+        Settings {
+            threads: self.threads.unwrap_or(settings.threads),
+            memory: self.memory.unwrap_or(settings.memory),
+            ..settings.clone()
+        }
+    }
 }
 
 /// A public parameter, canonical.
@@ -73,10 +91,8 @@ impl RequestArguments {
     /// The settings with these flags on top.
     pub fn settings(&self, settings: &Settings) -> Settings {
         Settings {
-            threads: self.threads.unwrap_or(settings.threads),
-            memory: self.memory.unwrap_or(settings.memory),
             progress: self.progress.unwrap_or(settings.progress),
-            ..settings.clone()
+            ..self.machine.settings(settings)
         }
     }
 

@@ -4,15 +4,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use keymill::CancelHandle;
+use keymill::KeyDefaults;
 use keymill::exchange::backup::Backup;
-use keymill::exchange::restore::RestoreJob;
+use keymill::exchange::restore::request;
 use keymill::plan::MemoryRequest;
 
 use super::failure::Failure;
 use super::input::secret_text;
-use super::keygen::{JobAtHand, stop_on_signals};
-use super::output::say;
+use super::keygen::work;
+use super::messages::{self, say};
 use super::process::keep_files_private;
 use crate::config::{ProgressStyle, Settings, parse_memory, parse_progress, parse_threads};
 
@@ -48,27 +48,32 @@ pub fn run(arguments: &RestoreArguments, settings: &Settings) -> Result<ExitCode
     let settings = Settings {
         threads: arguments.threads.unwrap_or(settings.threads),
         memory: arguments.memory.unwrap_or(settings.memory),
+        progress: arguments.progress.unwrap_or(settings.progress),
         ..settings.clone()
     };
+    if settings.progress == ProgressStyle::Json {
+        messages::speak_json();
+    }
     let backup = read(arguments)?;
-    let cancel = CancelHandle::default();
-    stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;
-    let job = RestoreJob::open(&arguments.directory, &backup, settings.job_options(), cancel)?;
+    let directory = &arguments.directory;
+    let defaults = KeyDefaults {
+        scheme: backup.plan().scheme(),
+        epochs: backup.plan().active_epochs(),
+        trim: backup.plan().trim(),
+    };
+    let request = request(directory, &backup)?;
     // It holds the secret, which the job reads from its directory.
     drop(backup);
-    let job_at_hand = JobAtHand {
-        directory: &arguments.directory,
-        manifest: job.manifest().clone(),
-        budget: job.memory().and_then(|memory| memory.budget.clone()),
-    };
-    let style = arguments.progress.unwrap_or(settings.progress);
-    let code = job_at_hand.finish(style, arguments.json, |progress| job.run(progress))?;
-    let directory = arguments.directory.display();
-    say(format_args!(
-        "keymill: before '{directory}' signs: no other copy may sign any more; 'keymill ledger import' the newest export \
-         of its ledger, then name the first epoch that is surely unused with 'keymill ledger init {directory} --first-epoch N'"
-    ));
-    Ok(code)
+    let done = work(directory, request, &defaults, &settings)??;
+    if !done.summary.was_sealed {
+        say(format_args!(
+            "the key may have signed elsewhere: no other copy may sign any more; 'keymill ledger import' the newest export of \
+             its ledger, then name the first epoch that is surely unused with 'keymill ledger init {} --first-epoch N'",
+            directory.display()
+        ));
+    }
+    done.report(directory, arguments.json)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn read(arguments: &RestoreArguments) -> Result<Backup, Failure> {

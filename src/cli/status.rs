@@ -9,6 +9,7 @@ use keymill::keydir::KeyState;
 use serde_json::json;
 
 use super::failure::Failure;
+use super::messages::say_left_over;
 use super::output::{human_bytes, print_json, print_lines, trim_as_text};
 
 /// Flags of status.
@@ -30,6 +31,7 @@ pub fn run(arguments: &StatusArguments) -> Result<ExitCode, Failure> {
     } else {
         print_lines(as_text(&status))?;
     }
+    say_left_over(&status.left_over);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -67,6 +69,7 @@ fn as_json(status: &KeyStatus) -> serde_json::Value {
         "arena_high_water_bytes": status.arena.map(|arena| arena.high_water_bytes),
         "arena_capacity_bytes": status.arena.map(|arena| arena.capacity_bytes),
         "disk_bytes": status.disk_bytes,
+        "left_over": status.left_over.iter().map(|file| file.display().to_string()).collect::<Vec<_>>(),
         "writer": status.writer,
         "public_key": status.manifest.public_key().map(hex::encode),
     })

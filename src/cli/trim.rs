@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use clap::Args;
 use keymill::plan::Level;
 use keymill::trim::{TrimReport, trim};
+use serde_json::json;
 
 use super::failure::Failure;
-use super::output::print_lines;
+use super::output::{print_json, print_lines};
 use super::process::keep_files_private;
 use crate::config::parse_level;
 
@@ -21,14 +22,34 @@ pub struct TrimArguments {
     /// Lowest level to keep, at most 10. A path then computes 2^L leaves from the secret. No flag takes this back.
     #[arg(long, value_name = "L", value_parser = parse_level)]
     level: Level,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Trims, and prints what was compared and deleted.
 pub fn run(arguments: &TrimArguments) -> Result<ExitCode, Failure> {
     keep_files_private();
     let report = trim(&arguments.directory, arguments.level)?;
-    print_lines(as_text(&report))?;
+    match arguments.json {
+        true => print_json(&as_json(&report))?,
+        false => print_lines(as_text(&report))?,
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+fn as_json(report: &TrimReport) -> serde_json::Value {
+    let blocks = report
+        .blocks_compared
+        .iter()
+        .map(|block| json!({ "first": block.start, "end": block.end }));
+    let removed = report.files_removed.iter().map(|file| file.display().to_string());
+    json!({
+        "trim_before": report.before.0,
+        "trim": report.level.0,
+        "blocks_compared": blocks.collect::<Vec<_>>(),
+        "files_removed": removed.collect::<Vec<_>>(),
+    })
 }
 
 fn as_text(report: &TrimReport) -> Vec<String> {

@@ -1,5 +1,13 @@
-//! Keys come in from elsewhere, and go out: as text on paper, and back.
+//! Keys come in from other programs and from backups, and go out to them: `interop` has the forms of others, this has the
+//! directories.
 
 pub mod backup;
+mod export;
+#[cfg(feature = "keygen")]
+mod import;
 #[cfg(feature = "keygen")]
 pub mod restore;
+
+pub use export::{ExportError, Exporter, Window, write_leanspec};
+#[cfg(feature = "keygen")]
+pub use import::{Import, ImportError};

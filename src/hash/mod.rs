@@ -29,7 +29,7 @@ mod tests;
 mod walk;
 mod xmss;
 
-pub use bytes::{NonCanonical, check_canonical};
+pub use bytes::{NonCanonical, check_canonical, from_montgomery_form, to_montgomery_form};
 pub use draw::{DrawnKey, derive_fillers, draw_key};
 pub use kernel::{Codeword, Kernel, Revealed, kernel, scratch_bytes};
 pub use prf::PrfKey;

@@ -3,6 +3,8 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use tempfile::NamedTempFile;
+
 use crate::failure::{IoFailure, attempt, write_whole};
 use crate::files::{sync_directory, sync_file};
 
@@ -21,9 +23,8 @@ pub(crate) fn is_temporary(name: &str) -> bool {
     })
 }
 
-/// Writes `content` to a temporary file, makes it durable, renames it over `path` and makes the directory durable.
-pub(crate) fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), IoFailure> {
-    let directory = path.parent().unwrap_or(Path::new("."));
+/// A new temporary file in `directory` for what is to be called `path`. Dropped, it is gone.
+pub(crate) fn draft(directory: &Path, path: &Path, mode: u32) -> Result<NamedTempFile, IoFailure> {
     let mut builder = tempfile::Builder::new();
     builder
         .prefix(TEMPORARY_PREFIX)
@@ -31,7 +32,13 @@ pub(crate) fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), IoFa
         .rand_bytes(TEMPORARY_RANDOM_CHARACTERS)
         .permissions(std::fs::Permissions::from_mode(mode));
     // tempfile opens with O_EXCL: nothing that is there before, not even a link, is written through.
-    let temporary = attempt("open", path, || builder.tempfile_in(directory))?;
+    attempt("open", path, || builder.tempfile_in(directory))
+}
+
+/// Writes `content` to a temporary file, makes it durable, renames it over `path` and makes the directory durable.
+pub(crate) fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), IoFailure> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let temporary = draft(directory, path, mode)?;
     write_whole(temporary.as_file(), content, path)?;
     sync_file(temporary.as_file(), path)?;
     attempt("rename", path, || {

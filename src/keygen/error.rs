@@ -101,6 +101,16 @@ pub enum KeygenError {
         .0.display()
     )]
     OtherFillers(PathBuf),
+    /// The tree has another root than was asked for.
+    #[error("the root of '{}' is {found} and not {asked}, as it had to be", .directory.display())]
+    OtherRoot {
+        /// The key directory.
+        directory: PathBuf,
+        /// In hex, what it had to be.
+        asked: String,
+        /// In hex, what it is.
+        found: String,
+    },
     /// The disk is too small.
     #[error(
         "too little disk for '{}': {needed_bytes} bytes are needed and {available_bytes} are free; free some, or ask \

@@ -10,9 +10,9 @@ use super::governor::Governor;
 use super::history::History;
 use super::in_flight::InFlight;
 use super::pipeline;
-use super::prepare::{Prepared, prepare};
+use super::prepare::{PlanMemory, Prepared, prepare};
 use super::progress::{Event, Phase, Progress};
-use super::request::{KeyDefaults, KeyRequest};
+use super::request::{KeyDefaults, KeyRequest, check_root};
 use super::{KeygenError, crown, recovery};
 use crate::hash::{Kernel, kernel, scratch_bytes};
 use crate::keydir::{KeyDir, Manifest};
@@ -43,11 +43,17 @@ impl JobOptions {
     /// # Errors
     /// [`BudgetTooSmall`] if the least that works does not fit.
     pub fn memory_plan(&self, plan: &Plan) -> Result<MemoryPlan, BudgetTooSmall> {
+        self.memory_plan_beside(plan, 1)
+    }
+
+    /// As [`memory_plan`](Self::memory_plan), for each of `jobs` such jobs that run side by side in this process.
+    pub(crate) fn memory_plan_beside(&self, plan: &Plan, jobs: usize) -> Result<MemoryPlan, BudgetTooSmall> {
         let wishes = Wishes {
             threads: self.threads,
             group_batches: self.group_batches,
             arena_bytes: scratch_bytes(plan.scheme()),
             memory: self.memory,
+            jobs,
         };
         MemoryPlan::new(plan, &wishes, &Limits::detect())
     }
@@ -90,6 +96,8 @@ pub struct KeygenJob {
     medium: Box<dyn Medium>,
     cancel: CancelHandle,
     opened: Instant,
+    /// The root that was asked for.
+    root: Option<Vec<u8>>,
 }
 
 impl KeygenJob {
@@ -105,10 +113,24 @@ impl KeygenJob {
         options: JobOptions,
         cancel: CancelHandle,
     ) -> Result<Self, KeygenError> {
-        let medium = Disk::new(cancel.flag());
-        Self::open_on(Box::new(medium), directory, request, defaults, options, cancel)
+        Self::open_beside(directory, request, defaults, options, 1, cancel)
     }
 
+    /// As [`open`](Self::open), for one of `jobs` jobs with the same options that run side by side in this process.
+    pub(crate) fn open_beside(
+        directory: &Path,
+        request: &KeyRequest,
+        defaults: &KeyDefaults,
+        options: JobOptions,
+        jobs: usize,
+        cancel: CancelHandle,
+    ) -> Result<Self, KeygenError> {
+        let medium = Box::new(Disk::new(cancel.flag()));
+        let plan_memory = |plan: &Plan| options.memory_plan_beside(plan, jobs);
+        Self::open_planned(medium, directory, request, defaults, &plan_memory, cancel)
+    }
+
+    #[cfg(test)]
     pub(super) fn open_on(
         medium: Box<dyn Medium>,
         directory: &Path,
@@ -117,9 +139,20 @@ impl KeygenJob {
         options: JobOptions,
         cancel: CancelHandle,
     ) -> Result<Self, KeygenError> {
-        let opened = Instant::now();
         let plan_memory = |plan: &Plan| options.memory_plan(plan);
-        let prepared = prepare(directory, request, defaults, &plan_memory, medium.as_ref(), &cancel)
+        Self::open_planned(medium, directory, request, defaults, &plan_memory, cancel)
+    }
+
+    fn open_planned(
+        medium: Box<dyn Medium>,
+        directory: &Path,
+        request: &KeyRequest,
+        defaults: &KeyDefaults,
+        plan_memory: PlanMemory<'_>,
+        cancel: CancelHandle,
+    ) -> Result<Self, KeygenError> {
+        let opened = Instant::now();
+        let prepared = prepare(directory, request, defaults, plan_memory, medium.as_ref(), &cancel)
             .map_err(|error| error.or_interrupted(&cancel))?;
         Ok(Self {
             prepared,
@@ -127,6 +160,7 @@ impl KeygenJob {
             medium,
             cancel,
             opened,
+            root: request.root.clone(),
         })
     }
 
@@ -201,6 +235,7 @@ impl KeygenJob {
         let (epochs_computed, arena) = self.generate(computer, memory, writer, store, history)?;
         progress.event(Event::Phase(Phase::Folding));
         let root = crown::fold(manifest, kernel, writer, store, &self.cancel)?;
+        check_root(self.root.as_deref(), &root, &self.directory)?;
         progress.event(Event::Phase(Phase::Sealing));
         // Afterwards the store is not written to any more.
         history.end(store, RunEnd::Finished)?;

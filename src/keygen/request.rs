@@ -1,5 +1,7 @@
 //! What a key is asked to be, when it is made and when it is resumed.
 
+use std::path::Path;
+
 use super::KeygenError;
 use crate::hash::{PrfKey, check_canonical, draw_key};
 use crate::keydir::{KeyDirError, KeyPaths, Manifest, Origin, Secret, commitment};
@@ -24,6 +26,8 @@ pub struct KeyRequest {
     /// Filler digests in drawing order, of a key that another program drew; without them those of a PRF key are derived
     /// from it.
     pub fillers: Option<Vec<u8>>,
+    /// The root that the key has to have, as another program computed it. A key that comes to another one is not sealed.
+    pub root: Option<Vec<u8>>,
     /// The lowest level that is stored.
     pub trim: Option<Level>,
     /// Where the secret came from, of a key that existed before and is made again. It may have signed elsewhere, so it gets
@@ -137,6 +141,9 @@ impl KeyRequest {
         {
             return Err(KeygenError::OtherFillers(paths.manifest()));
         }
+        if let Some(root) = manifest.root() {
+            check_root(self.root.as_deref(), root, paths.root())?;
+        }
         let Some(secret) = &self.secret else {
             return Ok(());
         };
@@ -151,6 +158,18 @@ impl KeyRequest {
             flag,
             path: paths.manifest(),
         })
+    }
+}
+
+/// Refuses a root that is not the one asked for.
+pub(super) fn check_root(asked: Option<&[u8]>, root: &[u8], directory: &Path) -> Result<(), KeygenError> {
+    match asked {
+        Some(asked) if asked != root => Err(KeygenError::OtherRoot {
+            directory: directory.to_owned(),
+            asked: hex::encode(asked),
+            found: hex::encode(root),
+        }),
+        _ => Ok(()),
     }
 }
 

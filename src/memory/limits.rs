@@ -9,7 +9,7 @@ use super::read_bytes;
 /// What sets a limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LimitSource {
-    /// Whoever began the job: `--memory`.
+    /// Whoever began the job: `--memory`, `KEYMILL_MEMORY`, or `memory` in the settings file.
     Asked,
     /// A cgroup that the process is in, or one around that.
     Cgroup {
@@ -27,7 +27,7 @@ pub enum LimitSource {
 impl fmt::Display for LimitSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Asked => write!(f, "--memory"),
+            Self::Asked => write!(f, "the memory setting"),
             Self::Cgroup { directory, file } => write!(f, "cgroup '{}', {file}", directory.display()),
             Self::AddressSpace => write!(f, "RLIMIT_AS"),
             Self::PhysicalMemory => write!(f, "physical memory"),

@@ -70,6 +70,8 @@ pub struct Wishes {
     pub arena_bytes: usize,
     /// The budget.
     pub memory: MemoryRequest,
+    /// Jobs that run side by side in this process and have the budget together.
+    pub jobs: usize,
 }
 
 /// There is too little memory, or address space, for the least that works.
@@ -108,7 +110,7 @@ pub enum BudgetTooSmall {
 
 fn advice(source: &LimitSource, threads: usize) -> String {
     let raise = match source {
-        LimitSource::Asked => "raise --memory",
+        LimitSource::Asked => "raise it (--memory, KEYMILL_MEMORY, or memory in config.toml)",
         LimitSource::Cgroup { .. } => "raise the limit of the cgroup",
         LimitSource::AddressSpace => "raise the limit on address space (ulimit -v)",
         LimitSource::PhysicalMemory => "use a machine with more memory",
@@ -151,9 +153,11 @@ impl MemoryPlan {
             threads => (threads, threads),
         };
         let least = Self::of(plan, wishes, fewest, 1, StoreBuffers::SMALL);
-        least.check_address_space(plan, limits)?;
-        let budget = budget(plan, fewest, wishes.memory, limits);
-        let budget_bytes = budget.as_ref().map_or(u64::MAX, |limit| limit.bytes);
+        let jobs = wishes.jobs.max(1) as u64;
+        least.check_address_space(plan, jobs, limits)?;
+        let budget = budget(plan, fewest, jobs, wishes.memory, limits);
+        // Of one job. What is held is compared with the whole budget, since all of them hold it.
+        let budget_bytes = budget.as_ref().map_or(u64::MAX, |limit| limit.bytes / jobs);
         let fits = |planned: &Self| planned.budget_bytes() <= budget_bytes;
         let group_batches = (wishes.group_batches.max(1) as u64).min(plan.batches().count()) as usize;
         let choices = (fewest..=most).rev().flat_map(|threads| {
@@ -204,8 +208,8 @@ impl MemoryPlan {
         ((self.anonymous_bytes + self.file_bytes) * 100).div_ceil(PLANNED_PERCENT)
     }
 
-    fn check_address_space(&self, plan: &Plan, limits: &Limits) -> Result<(), BudgetTooSmall> {
-        let needed_bytes = mapped_bytes(plan, self.threads) + self.anonymous_bytes;
+    fn check_address_space(&self, plan: &Plan, jobs: u64, limits: &Limits) -> Result<(), BudgetTooSmall> {
+        let needed_bytes = mapped_bytes(plan, self.threads, jobs) + jobs * self.anonymous_bytes;
         match limits.address_bytes {
             Some(limit_bytes) if limit_bytes < needed_bytes => Err(BudgetTooSmall::AddressSpace {
                 limit_bytes,
@@ -218,7 +222,7 @@ impl MemoryPlan {
 }
 
 /// The lowest of all that bounds memory.
-fn budget(plan: &Plan, threads: usize, asked: MemoryRequest, limits: &Limits) -> Option<Limit> {
+fn budget(plan: &Plan, threads: usize, jobs: u64, asked: MemoryRequest, limits: &Limits) -> Option<Limit> {
     let asked = match asked {
         MemoryRequest::NoLimit => return None,
         MemoryRequest::Auto => None,
@@ -229,7 +233,7 @@ fn budget(plan: &Plan, threads: usize, asked: MemoryRequest, limits: &Limits) ->
     };
     // What is mapped leaves so much address space for memory.
     let left = limits.address_bytes.map(|bytes| Limit {
-        bytes: bytes.saturating_sub(mapped_bytes(plan, threads)),
+        bytes: bytes.saturating_sub(mapped_bytes(plan, threads, jobs)),
         source: LimitSource::AddressSpace,
     });
     let all = asked.into_iter().chain(limits.lowest().cloned()).chain(left);
@@ -237,8 +241,8 @@ fn budget(plan: &Plan, threads: usize, asked: MemoryRequest, limits: &Limits) ->
 }
 
 /// Address space that is taken, but by no memory.
-fn mapped_bytes(plan: &Plan, threads: usize) -> u64 {
-    plan.layer_bytes() + ADDRESS_BYTES_BASE + threads as u64 * ADDRESS_BYTES_WORKER
+fn mapped_bytes(plan: &Plan, threads: usize, jobs: u64) -> u64 {
+    ADDRESS_BYTES_BASE + jobs * (plan.layer_bytes() + threads as u64 * ADDRESS_BYTES_WORKER)
 }
 
 /// One bit a batch: at most half a megabyte, for 2^32 epochs.

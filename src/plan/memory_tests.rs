@@ -15,6 +15,7 @@ fn wishes(threads: usize, group_batches: usize, memory: MemoryRequest) -> Wishes
         group_batches,
         arena_bytes: 64 << 10,
         memory,
+        jobs: 1,
     }
 }
 
@@ -118,11 +119,11 @@ fn workers_become_fewer_only_if_their_number_was_not_asked_for_and_at_the_last()
 fn too_small_a_budget_names_both_figures_and_where_it_comes_from() {
     let error = planned(3, 8, 1000).unwrap_err().to_string();
     assert!(
-        error.starts_with("a memory budget of 1000 bytes (--memory) is too small: "),
+        error.starts_with("a memory budget of 1000 bytes (the memory setting) is too small: "),
         "{error}"
     );
     assert!(
-        error.contains("3 threads") && error.ends_with("raise --memory or lower --threads"),
+        error.contains("3 threads") && error.ends_with("or memory in config.toml) or lower --threads"),
         "{error}"
     );
     let auto = wishes(1, 8, MemoryRequest::Auto);

@@ -1,6 +1,7 @@
 //! Authentication paths from disk. The checkpoint store is not needed, and the secret only if the key is trimmed.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::trimmed::Trimmed;
 use super::{PathStream, SigningError};
@@ -9,6 +10,7 @@ use crate::keydir::{KeyDir, Manifest};
 use crate::layers::{LayerError, LayerReader};
 #[cfg(feature = "planted-leak")]
 use crate::resources::{ResourceKind, register};
+use crate::subtree::Subtree;
 use crate::units::{Epoch, Level, NodeIndex};
 
 /// A leaf and the siblings that lead from it to the root.
@@ -152,10 +154,7 @@ impl PathReader {
     pub(super) fn copy_path(&self, epoch: Epoch, path: &mut AuthenticationPath) -> Result<(), SigningError> {
         let plan = self.manifest().plan();
         self.epoch(epoch.0.into())?;
-        let block = match &self.trimmed {
-            Some(trimmed) => Some(trimmed.block(epoch, &self.key, self.kernel(), &self.layers)?),
-            None => None,
-        };
+        let block = self.block(epoch)?;
         let node = |level: Level, node: NodeIndex| {
             let computed = block.as_ref().and_then(|block| block.node(level, node));
             let node = computed.or_else(|| self.layers.node(level, node));
@@ -176,16 +175,21 @@ impl PathReader {
         Ok(())
     }
 
-    #[cfg(feature = "keygen")]
-    pub(super) fn key(&self) -> &KeyDir {
+    /// The nodes below the trim that stand above or beside an epoch of the key, computed; `None` if it is not trimmed.
+    pub(crate) fn block(&self, epoch: Epoch) -> Result<Option<Arc<Subtree>>, SigningError> {
+        let compute = |trimmed: &Trimmed| trimmed.block(epoch, &self.key, self.kernel(), &self.layers);
+        self.trimmed.as_ref().map(compute).transpose()
+    }
+
+    pub(crate) fn key(&self) -> &KeyDir {
         &self.key
     }
 
-    pub(super) fn kernel(&self) -> &dyn Kernel {
+    pub(crate) fn kernel(&self) -> &dyn Kernel {
         self.kernel.as_ref()
     }
 
-    pub(super) fn layers(&self) -> &LayerReader {
+    pub(crate) fn layers(&self) -> &LayerReader {
         &self.layers
     }
 

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use keymill::exchange::Exporter;
+use keymill::interop::secret_key::{SecretKeyFile, WrittenForm};
 use keymill::interop::ssz::Signature;
 use keymill::keydir::Secret;
 use keymill::plan::{Epoch, Level, MemoryRequest, NodeIndex, Plan};
@@ -32,6 +34,7 @@ fn make(directory: &Path, key: &Key, options: JobOptions) -> Vec<u8> {
         secret: Some(Secret::Seed(key.rng_seed)),
         parameter: None,
         fillers: None,
+        root: None,
         trim: None,
         restored: None,
     };
@@ -71,7 +74,30 @@ fn keys_made_on_disk_are_the_recorded_ones_and_sign_as_recorded() {
             assert_eq!(ssz, recorded.signature_ssz, "{} epoch {}", key.scheme, recorded.epoch);
         }
         layers_hold_the_secret_key_file(&key, &directory);
+        the_key_goes_out_as_the_recorded_secret_key(&key, &directory);
         paths_are_those_of_the_signatures(&key, &directory);
+    }
+}
+
+/// What is exported is what the other program wrote, and is read as the same in every form.
+fn the_key_goes_out_as_the_recorded_secret_key(key: &Key, directory: &Path) {
+    let Some(recorded) = key.secret_key_ssz() else { return };
+    let exporter = Exporter::open(directory).unwrap();
+    let window = exporter.window(None).unwrap();
+    for form in [
+        WrittenForm::LeansigSsz,
+        WrittenForm::LeansigJson { indented: false },
+        WrittenForm::LeansigJson { indented: true },
+    ] {
+        let mut exported = Vec::new();
+        window.write(form, &mut exported).unwrap();
+        if form == WrittenForm::LeansigSsz {
+            assert!(exported == recorded, "{}", key.scheme);
+        }
+        let read = SecretKeyFile::read(&mut &exported[..], None, None).unwrap();
+        let mut again = Vec::new();
+        read.write(WrittenForm::LeansigSsz, &mut again).unwrap();
+        assert!(again == recorded, "{} {form:?}", key.scheme);
     }
 }
 

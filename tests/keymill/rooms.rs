@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// The modules in the order in which they may import each other: only from lines above their own.
 const ORDER: [&[&str]; 18] = [
-    &["faults", "text", "time", "units"],
+    &["cpu", "faults", "text", "time", "units"],
     &["failure"],
     &["memory"],
     &["resources"],

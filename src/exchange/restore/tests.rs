@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{RestoreError, RestoreJob};
+use super::RestoreError;
 use crate::exchange::backup::Backup;
 use crate::faults::{Fate, Faults};
 use crate::keydir::{KeyDirError, KeyState, Origin, Secret};
@@ -32,9 +32,15 @@ fn make(directory: &Path, request: &KeyRequest) -> Result<(), KeygenError> {
     job.run(&NoProgress).map(|_| ())
 }
 
-fn restore(directory: &Path, backup: &Backup) -> Result<(), RestoreError> {
-    let job = RestoreJob::open(directory, backup, OPTIONS, CancelHandle::default())?;
-    job.run(&NoProgress).map(|_| ())
+#[derive(Debug)]
+enum Refusal {
+    Restore(RestoreError),
+    Keygen(KeygenError),
+}
+
+fn restore(directory: &Path, backup: &Backup) -> Result<(), Refusal> {
+    let request = super::request(directory, backup).map_err(Refusal::Restore)?;
+    make(directory, &request).map_err(Refusal::Keygen)
 }
 
 /// What has to be the same again: manifest, secret and layer files.
@@ -136,13 +142,16 @@ fn ends_at(original: &Path, backup: &Backup, n: usize, next: Next) -> bool {
         if !String::from_utf8(made).unwrap().contains(&backup.key_id().to_string()) {
             // It drew a secret of its own, since none was there.
             assert!(
-                matches!(restore(&key, backup), Err(RestoreError::OtherKey { .. })),
+                matches!(
+                    restore(&key, backup),
+                    Err(Refusal::Restore(RestoreError::OtherKey { .. }))
+                ),
                 "{case}"
             );
             return has_failed;
         }
     }
-    restore(&key, backup).unwrap_or_else(|error| panic!("{case}: {error}"));
+    restore(&key, backup).unwrap_or_else(|error| panic!("{case}: {error:?}"));
     assert!(files(original) == files(&key), "{case}: other bytes");
     signs_nothing(&key, &case);
     if n.is_multiple_of(16) {
@@ -203,14 +212,20 @@ fn another_key_or_another_public_key_is_refused() {
     let mut backup = Backup::of(&first).unwrap();
     let before = files(&second);
     let refused = restore(&second, &backup).unwrap_err();
-    assert!(matches!(refused, RestoreError::OtherKey { .. }), "{refused}");
+    assert!(
+        matches!(refused, Refusal::Restore(RestoreError::OtherKey { .. })),
+        "{refused:?}"
+    );
     assert!(files(&second) == before);
     let mut public_key = backup.public_key().unwrap().to_vec();
     public_key[0] ^= 1;
     backup.public_key = Some(public_key);
     for _ in 0..2 {
         let refused = restore(&third, &backup).unwrap_err();
-        assert!(matches!(refused, RestoreError::OtherPublicKey { .. }), "{refused}");
+        assert!(
+            matches!(refused, Refusal::Keygen(KeygenError::OtherRoot { .. })),
+            "{refused:?}"
+        );
     }
 }
 

@@ -167,7 +167,7 @@ fn auto_finds_the_limit_of_a_cgroup_around_its_own() {
     let (bytes, source, _) = plan("");
     assert_eq!((bytes, source.as_str()), (Some(32 * MIB), Some(&*of(&inner))));
     let (bytes, source, _) = plan("--memory 20M");
-    assert_eq!((bytes, source.as_str()), (Some(20 * MIB), Some("--memory")));
+    assert_eq!((bytes, source.as_str()), (Some(20 * MIB), Some("the memory setting")));
     let (bytes, source, text) = plan("--memory 0");
     assert!(
         bytes.is_none() && source.is_null() && text.contains("memory budget   none"),
@@ -241,7 +241,10 @@ fn a_neighbour_that_takes_memory_makes_groups_smaller_until_it_is_gone() {
         .unwrap()
         .to_owned();
     let of_cgroup = format!("of 104857600 bytes (cgroup '{}'", cgroup.at.display());
-    assert!(warning.contains("WARN") && warning.contains(&of_cgroup), "{warning}");
+    assert!(
+        warning.contains("\"level\":\"warn\"") && warning.contains(&of_cgroup),
+        "{warning}"
+    );
     // It works all the time.
     assert!(job.0.try_wait().unwrap().is_none(), "{}", text());
     let id = rustix::process::Pid::from_child(&job.0);

@@ -205,7 +205,7 @@ fn a_missing_store_is_made_again_without_a_ledger_and_says_so() {
         }
         key.serves_nothing_wrong();
         let outcome = key.place.run("repair key --json").exits(0);
-        let outcome = outcome.says(&["WARNING", "ledger import", "ledger init key --first-epoch N"]);
+        let outcome = outcome.says(&["warning: ", "ledger import", "ledger init key --first-epoch N"]);
         let report = outcome.json();
         let recomputed = if damage_too { json!([1]) } else { json!([]) };
         assert_eq!(report["batches_recomputed"], recomputed);

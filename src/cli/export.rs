@@ -1,0 +1,110 @@
+//! `keymill export`.
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use keymill::exchange::{ExportError, Exporter, Window, write_leanspec};
+use keymill::interop::secret_key::{Role, WrittenForm};
+
+use super::failure::Failure;
+use super::forms::{KeyForm, KeyRole};
+use super::messages::{say, warn};
+use super::output::{OutArguments, broken};
+use crate::config::parse_count;
+
+/// Flags of export.
+#[derive(Debug, Args)]
+pub struct ExportArguments {
+    /// The key directory.
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// The form of the other program.
+    #[arg(long, value_enum)]
+    format: KeyForm,
+    /// An epoch that the other program has to be able to sign for at once [default: the first one].
+    #[arg(long, value_name = "N", value_parser = parse_count)]
+    epoch: Option<u64>,
+    /// Which key of a leanSpec key file DIR is [default: attestation].
+    #[arg(long, value_enum)]
+    role: Option<KeyRole>,
+    /// The key directory of the other key of a leanSpec key file.
+    #[arg(long, value_name = "DIR2")]
+    with: Option<PathBuf>,
+    #[command(flatten)]
+    out: OutArguments,
+    /// Replace the file of --out if there is one.
+    #[arg(long, requires = "out")]
+    force: bool,
+}
+
+/// Writes the secret key.
+pub fn run(arguments: &ExportArguments) -> Result<ExitCode, Failure> {
+    let is_leanspec = arguments.format == KeyForm::LeanspecJson;
+    if !is_leanspec && (arguments.role.is_some() || arguments.with.is_some()) {
+        return Err(Failure::usage("--role and --with go with --format leanspec-json only"));
+    }
+    if arguments.out.is_standard_output() && std::io::stdout().is_terminal() {
+        return Err(Failure::usage(
+            "a secret key is not written to a terminal, which may remember it; name a file with --out, or send it to a \
+             program",
+        ));
+    }
+    arguments.out.check_private(arguments.force)?;
+    let role = arguments.role.map_or(Role::Attestation, Role::from);
+    let exporter = Exporter::open(&arguments.directory)?;
+    let other = arguments.with.as_deref().map(Exporter::open).transpose()?;
+    let window = exporter.window(arguments.epoch)?;
+    // Its epochs can be others.
+    let other = other.as_ref().map(|other| other.window(None)).transpose()?;
+    let write = |writer: &mut dyn Write| written(arguments.format, role, &window, other.as_ref(), writer);
+    arguments.out.write_private(arguments.force, write)?;
+    say_what_was_written(&arguments.directory, &window, arguments.format);
+    if is_leanspec && other.is_none() {
+        say(format_args!(
+            "the file holds the {role} key alone; --with DIR2 adds the other one"
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn written(
+    format: KeyForm,
+    role: Role,
+    window: &Window<'_>,
+    other: Option<&Window<'_>>,
+    writer: &mut dyn Write,
+) -> Result<(), Failure> {
+    let outcome = match (format, other) {
+        (KeyForm::LeansigSsz, _) => window.write(WrittenForm::LeansigSsz, writer),
+        (KeyForm::LeansigJson, _) => window.write(WrittenForm::LeansigJson { indented: false }, writer),
+        (KeyForm::LeanspecJson, None) => write_leanspec(&[(role, window)], writer),
+        (KeyForm::LeanspecJson, Some(other)) => match role {
+            Role::Attestation => write_leanspec(&[(role, window), (Role::Proposal, other)], writer),
+            Role::Proposal => write_leanspec(&[(Role::Attestation, other), (role, window)], writer),
+        },
+    };
+    outcome.map_err(|error| match error {
+        ExportError::Write(error) => broken(&error),
+        error => error.into(),
+    })
+}
+
+/// The other program knows nothing of the ledger, and what both sign with one epoch gives the key away.
+fn say_what_was_written(directory: &Path, window: &Window<'_>, format: KeyForm) {
+    let epochs = window.shape().window();
+    let name = match format {
+        KeyForm::LeansigSsz => "SSZ",
+        KeyForm::LeansigJson | KeyForm::LeanspecJson => "JSON",
+    };
+    say(format_args!(
+        "wrote the secret key in {name}, with the window {epochs}: these epochs can sign at once"
+    ));
+    warn(format_args!(
+        "the program that takes it does not know which epochs the ledger of '{}' has spent. One epoch that signs two messages \
+         gives the key away: sign with one of the two from now on, and beyond what 'keymill ledger show {}' says",
+        directory.display(),
+        directory.display()
+    ));
+}

@@ -1,0 +1,177 @@
+//! `keymill generate`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{ArgAction, Args, ValueEnum};
+use keymill::plan::{Level, MemoryRequest};
+use keymill::sets::{Role, SetJob, SetRequest};
+use keymill::{CancelHandle, Scheme};
+use serde_json::json;
+
+use super::failure::Failure;
+use super::input::secret_file;
+use super::keygen::stop_on_signals;
+use super::messages::say;
+use super::output::{human_bytes, print_json, print_lines};
+use super::process::keep_files_private;
+use super::progress::Reporter;
+use crate::config::{ProgressStyle, Settings, parse_level, parse_memory, parse_progress, parse_scheme, parse_threads};
+
+/// The forms in which keys are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ExportFormat {
+    /// SSZ files.
+    Ssz,
+    /// SSZ files, and JSON files beside them.
+    Both,
+}
+
+/// Flags of generate. The first six are those of hash-sig-cli.
+#[derive(Debug, Args)]
+pub struct GenerateArguments {
+    /// Number of validators.
+    #[arg(long, value_name = "N")]
+    num_validators: u64,
+    /// Each key is for 2^K epochs, from epoch 0 on.
+    #[arg(long, value_name = "K")]
+    log_num_active_epochs: u8,
+    /// Directory of the set: absent, or one that an earlier run began; other files in it are left alone.
+    #[arg(long, value_name = "DIR")]
+    output_dir: PathBuf,
+    /// Form of the key files.
+    #[arg(long, value_enum, default_value_t = ExportFormat::Both)]
+    export_format: ExportFormat,
+    /// Whether to write validator-keys-manifest.yaml when all keys are finished.
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, default_value_t = true,
+          default_missing_value = "true")]
+    create_manifest: bool,
+    /// Name files by the first and last three bytes of the proposer's public key instead of the index.
+    #[arg(long)]
+    distributed: bool,
+
+    /// Scheme of the keys; `keymill schemes` lists them.
+    #[arg(long, value_name = "ID", value_parser = parse_scheme)]
+    scheme: Option<&'static Scheme>,
+    /// Index of the first validator, so that parts of a set can be made on several machines; see merge-sets.
+    #[arg(long, value_name = "I", default_value_t = 0)]
+    start_index: u64,
+    /// Keys that each validator has.
+    #[arg(long, value_name = "ROLES", value_delimiter = ',', value_parser = parse_role,
+          default_value = "proposer,attester")]
+    roles: Vec<Role>,
+    /// Validators whose keys are made side by side; they share threads and memory.
+    #[arg(long, value_name = "J", value_parser = parse_jobs, default_value = "1")]
+    jobs: usize,
+    /// Keep the key directories, beside the key files.
+    #[arg(long)]
+    keep_dirs: bool,
+    /// Lowest level that kept key directories store, 0 to 10.
+    #[arg(long, value_name = "L", value_parser = parse_level, requires = "keep_dirs")]
+    trim: Option<Level>,
+    /// Derive the seed of every key from the one in this file (32 bytes, or 64 hex digits) instead of fresh ones.
+    #[arg(long, value_name = "FILE")]
+    seed_file: Option<PathBuf>,
+    /// Overwrite key files and a manifest that are there.
+    #[arg(long)]
+    force: bool,
+    /// Worker threads; 0 is one a core.
+    #[arg(long, value_name = "N", value_parser = parse_threads)]
+    threads: Option<usize>,
+    /// Most memory, as 64M or 1G; auto is what cgroup, address space and machine allow, 0 is no limit.
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
+    memory: Option<MemoryRequest>,
+    /// How to show progress: auto, bar, plain, json, none.
+    #[arg(long, value_name = "STYLE", value_parser = parse_progress)]
+    progress: Option<ProgressStyle>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+fn parse_role(text: &str) -> Result<Role, String> {
+    Role::by_name(text).ok_or_else(|| "expected proposer, attester, or both with a comma between".to_owned())
+}
+
+fn parse_jobs(text: &str) -> Result<usize, String> {
+    let jobs = text.parse().ok().filter(|jobs| (1..=256).contains(jobs));
+    jobs.ok_or_else(|| "expected a number of validators from 1 to 256".to_owned())
+}
+
+/// Makes or finishes the set, and prints where its manifest is.
+pub fn run(arguments: &GenerateArguments, settings: &Settings) -> Result<ExitCode, Failure> {
+    let public_mode = keep_files_private();
+    let settings = Settings {
+        threads: arguments.threads.unwrap_or(settings.threads),
+        memory: arguments.memory.unwrap_or(settings.memory),
+        progress: arguments.progress.unwrap_or(settings.progress),
+        ..settings.clone()
+    };
+    let request = request(arguments, &settings, public_mode)?;
+    let cancel = CancelHandle::default();
+    stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;
+    let scheme = request.scheme;
+    let directory = &arguments.output_dir;
+    let job = SetJob::open(directory, request, settings.job_options(), arguments.jobs, cancel)?;
+    let reporter = Reporter::for_set(settings.progress, job.plan());
+    let (outcome, memory) = reporter.watch(|progress| job.run(progress))?;
+    let summary = outcome?;
+    let manifest = directory.join("validator-keys-manifest.yaml");
+    match summary.keys_made {
+        0 => say(format_args!(
+            "keymill: all {} keys of '{}' are already finished; none was made",
+            summary.keys_found,
+            directory.display()
+        )),
+        made => say(format_args!(
+            "keymill: {made} keys made, {} were there; {:.1} s; peak memory {}",
+            summary.keys_found,
+            summary.elapsed.as_secs_f64(),
+            human_bytes(memory.now.peak_bytes)
+        )),
+    }
+    if arguments.json {
+        print_json(&json!({
+            "directory": directory.display().to_string(),
+            "manifest": arguments.create_manifest.then(|| manifest.display().to_string()),
+            "scheme": scheme.id(),
+            "log_num_active_epochs": arguments.log_num_active_epochs,
+            "start_index": arguments.start_index,
+            "num_validators": arguments.num_validators,
+            "keys_made": summary.keys_made,
+            "keys_found": summary.keys_found,
+            "elapsed_ms": summary.elapsed.as_millis() as u64,
+            "peak_bytes": memory.now.peak_bytes,
+        }))?;
+    } else if arguments.create_manifest {
+        print_lines([manifest.display()])?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn request(arguments: &GenerateArguments, settings: &Settings, public_mode: u32) -> Result<SetRequest, Failure> {
+    let seed = arguments
+        .seed_file
+        .as_ref()
+        .map(|path| secret_file("--seed-file", path));
+    let is_asked = |role: &Role| arguments.roles.contains(role);
+    Ok(SetRequest {
+        scheme: arguments.scheme.unwrap_or(settings.scheme),
+        log_epochs: arguments.log_num_active_epochs,
+        start_index: arguments.start_index,
+        validators: arguments.num_validators,
+        roles: Role::ALL.into_iter().filter(is_asked).collect(),
+        is_distributed: arguments.distributed,
+        with_json: arguments.export_format == ExportFormat::Both,
+        with_manifest: arguments.create_manifest,
+        keeps_directories: arguments.keep_dirs,
+        trim: match arguments.keep_dirs {
+            true => arguments.trim.unwrap_or(settings.trim),
+            // It goes as soon as its files are written.
+            false => Level(0),
+        },
+        seed: seed.transpose()?,
+        overwrites: arguments.force,
+        public_mode,
+    })
+}

@@ -1,0 +1,97 @@
+//! `keymill import`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use keymill::exchange::Import;
+use keymill::interop::secret_key::{Role, SecretKeyForm};
+use keymill::plan::{Level, MemoryRequest};
+use keymill::{KeyDefaults, KeygenError, Scheme};
+
+use super::failure::Failure;
+use super::forms::{KeyForm, KeyRole};
+use super::keygen::work;
+use super::messages::{self, say};
+use super::process::keep_files_private;
+use crate::config::{ProgressStyle, Settings, parse_level, parse_memory, parse_progress, parse_scheme, parse_threads};
+
+/// Flags of import.
+#[derive(Debug, Args)]
+pub struct ImportArguments {
+    /// The key directory to make: absent, empty, or one that an earlier import of the same file began.
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// The secret key of the other program.
+    #[arg(long, value_name = "FILE")]
+    from: PathBuf,
+    /// Its form; recognised when left out.
+    #[arg(long, value_enum)]
+    format: Option<KeyForm>,
+    /// Which key of a leanSpec key file is meant.
+    #[arg(long, value_enum)]
+    role: Option<KeyRole>,
+    /// Its scheme; recognised when left out, where only one fits.
+    #[arg(long, value_name = "ID", value_parser = parse_scheme)]
+    scheme: Option<&'static Scheme>,
+    /// Lowest level to store, 0 to 10: a path of the key then takes 2^L leaves, which are computed from the secret.
+    #[arg(long, value_name = "L", value_parser = parse_level)]
+    trim: Option<Level>,
+    /// Worker threads; 0 is one a core.
+    #[arg(long, value_name = "N", value_parser = parse_threads)]
+    threads: Option<usize>,
+    /// Most memory, as 64M or 1G; auto is what cgroup, address space and machine allow, 0 is no limit.
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
+    memory: Option<MemoryRequest>,
+    /// How to show progress: auto, bar, plain, json, none.
+    #[arg(long, value_name = "STYLE", value_parser = parse_progress)]
+    progress: Option<ProgressStyle>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Makes the key of the file, compares both, and prints the public key.
+pub fn run(arguments: &ImportArguments, settings: &Settings) -> Result<ExitCode, Failure> {
+    keep_files_private();
+    let settings = Settings {
+        threads: arguments.threads.unwrap_or(settings.threads),
+        memory: arguments.memory.unwrap_or(settings.memory),
+        progress: arguments.progress.unwrap_or(settings.progress),
+        ..settings.clone()
+    };
+    if settings.progress == ProgressStyle::Json {
+        messages::speak_json();
+    }
+    let form = arguments.format.map(SecretKeyForm::from);
+    let role = arguments.role.map(Role::from);
+    let import = Import::read(&arguments.from, form, role, arguments.scheme)?;
+    let defaults = KeyDefaults {
+        scheme: import.scheme(),
+        epochs: import.file().head().shape.stored().count(),
+        trim: settings.trim,
+    };
+    let directory = &arguments.directory;
+    let done = work(directory, import.request(arguments.trim), &defaults, &settings)?;
+    let done = done.map_err(|error| named(error, &import, directory))?;
+    import.compare(directory)?;
+    let path = arguments.from.display();
+    say(format_args!("root, top tree and window are those of '{path}'"));
+    if !done.summary.was_sealed {
+        say(format_args!(
+            "the key may have signed elsewhere, so it signs here only when it is known which epochs are unused: \
+             'keymill ledger init {} --first-epoch N', or 'keymill ledger import'",
+            directory.display()
+        ));
+    }
+    done.report(directory, arguments.json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Of a tree with another root, the first node that differs.
+fn named(error: KeygenError, import: &Import, directory: &Path) -> Failure {
+    match error {
+        KeygenError::OtherRoot { .. } => import.compare(directory).err().map_or(error.into(), Failure::from),
+        error => error.into(),
+    }
+}

@@ -1,0 +1,52 @@
+//! `keymill merge-sets`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use keymill::sets::merge_sets;
+use serde_json::json;
+
+use super::failure::Failure;
+use super::messages::say;
+use super::output::{print_json, print_lines};
+use super::process::keep_files_private;
+
+/// Flags of merge-sets.
+#[derive(Debug, Args)]
+pub struct MergeSetsArguments {
+    /// The sets; each has to have its manifest.
+    #[arg(value_name = "SET", required = true, num_args = 1..)]
+    sets: Vec<PathBuf>,
+    /// Directory of the merged set: absent, or one that an interrupted merge of the same sets began.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Merges, and prints where the manifest is.
+pub fn run(arguments: &MergeSetsArguments) -> Result<ExitCode, Failure> {
+    let public_mode = keep_files_private();
+    let report = merge_sets(&arguments.sets, &arguments.out, public_mode)?;
+    for directory in &report.directories_left {
+        say(format_args!(
+            "keymill: '{}' was not copied: move it yourself if the key is to sign from it, since of two copies only one \
+             may ever sign",
+            directory.display()
+        ));
+    }
+    if arguments.json {
+        print_json(&json!({
+            "directory": arguments.out.display().to_string(),
+            "manifest": report.manifest.display().to_string(),
+            "num_validators": report.validators,
+            "files": report.files,
+            "directories_left": report.directories_left.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
+        }))?;
+    } else {
+        print_lines([report.manifest.display()])?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

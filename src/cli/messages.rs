@@ -1,0 +1,166 @@
+//! What is said on standard error: as text, or as JSON lines beside `--progress json`; always between the frames of the
+//! bar. That nobody listens is no reason to stop: a job outlives its terminal.
+
+use std::fmt::Debug;
+use std::io::Write;
+#[cfg(feature = "keygen")]
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use anstream::{AutoStream, ColorChoice};
+use clap::builder::styling::{AnsiColor, Style};
+use indicatif::ProgressBar;
+use serde_json::json;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+static SPEAKER: Mutex<Speaker> = Mutex::new(Speaker {
+    log: Level::WARN,
+    is_json: false,
+    bar: None,
+});
+
+struct Speaker {
+    /// What is less urgent is not said.
+    log: Level,
+    is_json: bool,
+    /// The bar that is drawn on standard error now.
+    bar: Option<ProgressBar>,
+}
+
+fn speaker<T>(action: impl FnOnce(&mut Speaker) -> T) -> T {
+    action(&mut SPEAKER.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// From here on, what the library has to say is said too, and nothing that is less urgent than `log`.
+pub fn listen(log: Level) {
+    speaker(|speaker| speaker.log = log);
+    // There is one only if this was called before, with the same effect.
+    let _ = tracing::subscriber::set_global_default(Listener);
+}
+
+/// From here on, every line on standard error is a JSON object.
+pub fn speak_json() {
+    speaker(|speaker| speaker.is_json = true);
+}
+
+/// Lets messages go between the frames of this bar, until it is taken away again.
+pub fn make_room_for(bar: Option<ProgressBar>) {
+    speaker(|speaker| speaker.bar = bar);
+}
+
+/// What a command has to say about its result.
+pub fn say(text: impl std::fmt::Display) {
+    let text = text.to_string();
+    let text = text.strip_prefix("keymill: ").unwrap_or(&text);
+    speaker(|speaker| {
+        if speaker.log >= Level::WARN {
+            speaker.message("info", None, text);
+        }
+    });
+}
+
+/// Says that a trim did not end, if it has left layer files.
+#[cfg(feature = "keygen")]
+pub fn say_left_over(files: &[PathBuf]) {
+    if let Some(file) = files.first() {
+        let (count, file) = (files.len(), file.display());
+        say(format_args!(
+            "{count} layer files are left over from a trim, '{file}' first; the same 'keymill trim' again removes them"
+        ));
+    }
+}
+
+/// What somebody ought to know.
+pub fn warn(text: impl std::fmt::Display) {
+    speaker(|speaker| speaker.log_message(Level::WARN, &text.to_string()));
+}
+
+/// Why a command fails.
+pub fn error(text: impl std::fmt::Display) {
+    let style = AnsiColor::Red.on_default().bold();
+    speaker(|speaker| speaker.message("error", Some(style), &text.to_string()));
+}
+
+/// A line that shows progress.
+pub fn progress(line: impl std::fmt::Display) {
+    speaker(|speaker| speaker.line(&line.to_string()));
+}
+
+impl Speaker {
+    fn log_message(&mut self, level: Level, text: &str) {
+        if level > self.log {
+            return;
+        }
+        let yellow = AnsiColor::Yellow.on_default().bold();
+        match level {
+            Level::ERROR => self.message("error", Some(AnsiColor::Red.on_default().bold()), text),
+            Level::WARN if self.is_json => self.message("warn", None, text),
+            Level::WARN => self.message("warn", Some(yellow), &format!("warning: {text}")),
+            Level::INFO => self.message("info", None, text),
+            Level::DEBUG => self.message("debug", None, text),
+            _ => self.message("trace", None, text),
+        }
+    }
+
+    fn message(&mut self, level: &str, style: Option<Style>, text: &str) {
+        if self.is_json {
+            return self.line(&json!({ "level": level, "message": text }).to_string());
+        }
+        let is_coloured = AutoStream::choice(&std::io::stderr()) != ColorChoice::Never;
+        match style.filter(|_| is_coloured) {
+            Some(style) => self.line(&format!("{style}keymill:{style:#} {text}")),
+            None => self.line(&format!("keymill: {text}")),
+        }
+    }
+
+    fn line(&mut self, text: &str) {
+        // In one call, so that lines of several processes do not mix.
+        let write = || {
+            let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
+        };
+        match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+}
+
+/// Hears what the library says through `tracing`. It has no spans.
+struct Listener;
+
+impl Subscriber for Listener {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= speaker(|speaker| speaker.log)
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut text = Text(String::new());
+        event.record(&mut text);
+        speaker(|speaker| speaker.log_message(*event.metadata().level(), &text.0));
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// The message of an event.
+struct Text(String);
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name() == "message" {
+            self.0 = format!("{value:?}");
+        }
+    }
+}

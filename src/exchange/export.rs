@@ -1,0 +1,246 @@
+//! From a sealed key directory to a secret key of another program.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::hash::check_canonical;
+use crate::interop::secret_key::{KeyShape, PairWriter, Role, SecretKeyHead, Tree, WrittenForm, first_wrong_node};
+use crate::keydir::{KeyDirError, Manifest};
+use crate::plan::Batches;
+use crate::signing::{PathReader, SigningError};
+use crate::units::{Epoch, EpochRange, Level, NodeIndex, Slice};
+
+/// A secret key cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The key directory cannot be read.
+    #[error(transparent)]
+    Key(#[from] SigningError),
+    /// The secret cannot be had.
+    #[error(transparent)]
+    Secret(#[from] KeyDirError),
+    /// The window cannot hold an epoch that the key has not.
+    #[error("epoch {epoch} is outside of this key, which stores {stored}")]
+    OutsideKey {
+        /// The epoch asked for.
+        epoch: u64,
+        /// The epochs of the key.
+        stored: EpochRange,
+    },
+    /// The stored tree contradicts itself.
+    #[error(
+        "'{}' is damaged: node {node} of level {level} is not what the nodes below it lead to; 'keymill repair {}' mends it",
+        .directory.display(), .directory.display()
+    )]
+    Damaged {
+        /// Level of the node.
+        level: Level,
+        /// Its index.
+        node: NodeIndex,
+        /// The key directory.
+        directory: PathBuf,
+    },
+    /// A write failed.
+    #[error("writing the secret key failed: {0}")]
+    Write(#[from] io::Error),
+}
+
+/// Writes the key of a sealed directory in the forms of other programs. What a trimmed key does not store is computed.
+pub struct Exporter {
+    paths: PathReader,
+    head: SecretKeyHead,
+}
+
+impl Exporter {
+    /// Opens a key directory with its secret. Takes no lock and writes nothing.
+    ///
+    /// # Errors
+    /// [`ExportError`] if it is not a sealed key, or if its files or its secret cannot be used.
+    pub fn open(directory: &Path) -> Result<Self, ExportError> {
+        let paths = PathReader::open(directory)?;
+        let manifest = paths.manifest();
+        let stored = manifest.plan().stored();
+        let head = SecretKeyHead {
+            prf_key: paths.key().prf_key()?,
+            parameter: *manifest.parameter(),
+            shape: KeyShape::of_key(manifest.scheme(), stored, stored.start),
+        };
+        Ok(Self { paths, head })
+    }
+
+    /// Everything public about the key.
+    pub fn manifest(&self) -> &Manifest {
+        self.paths.manifest()
+    }
+
+    /// The two bottom trees of which the first one holds `epoch`, or of the last two if it is the last; without an epoch
+    /// the first two. Every node of them and of the top tree is held against the hash of its children up to the root, so
+    /// that nothing damaged is written. Of a trimmed key, what is not stored is computed and kept, some megabytes.
+    ///
+    /// # Errors
+    /// [`ExportError`] names the first node that is wrong.
+    pub fn window(&self, epoch: Option<u64>) -> Result<Window<'_>, ExportError> {
+        let stored = self.manifest().plan().stored();
+        let epoch = epoch.unwrap_or(stored.start);
+        if !stored.as_range().contains(&epoch) {
+            return Err(ExportError::OutsideKey { epoch, stored });
+        }
+        let head = SecretKeyHead {
+            shape: KeyShape::of_key(self.manifest().scheme(), stored, epoch),
+            ..self.head.clone()
+        };
+        let mut window = Window {
+            paths: &self.paths,
+            head,
+            computed: Vec::new(),
+        };
+        window.compute()?;
+        window.check()?;
+        Ok(window)
+    }
+}
+
+/// A run of nodes that was computed because the key does not store it.
+struct Computed {
+    slice: Slice,
+    digests: Vec<u8>,
+}
+
+/// A secret key that is ready to be written.
+pub struct Window<'a> {
+    paths: &'a PathReader,
+    head: SecretKeyHead,
+    computed: Vec<Computed>,
+}
+
+impl Window<'_> {
+    /// Which nodes it holds.
+    pub fn shape(&self) -> &KeyShape {
+        &self.head.shape
+    }
+
+    /// Writes the secret key, a few nodes at a time.
+    ///
+    /// # Errors
+    /// [`ExportError::Write`], or that a layer file is damaged meanwhile.
+    pub fn write(&self, form: WrittenForm, writer: &mut dyn Write) -> Result<(), ExportError> {
+        self.head
+            .write(form, writer, &mut |slice, digests| self.nodes(slice, digests))
+    }
+
+    /// Computes what is not stored of its trees. The lowest levels of a bottom tree are kept as a whole, since every form
+    /// has them level by level.
+    fn compute(&mut self) -> Result<(), ExportError> {
+        let plan = self.paths.manifest().plan();
+        let (trim, shape) = (plan.trim(), &self.head.shape);
+        let is_missing = |slice: &Slice| slice.level < trim;
+        let slices = Tree::ALL.into_iter().flat_map(|tree| shape.slices(tree));
+        let mut missing: Vec<Slice> = slices.filter(is_missing).collect();
+        // The roots of the bottom trees stand in the top tree as well.
+        missing.retain(|slice| slice.level != shape.bottom_level() || slice.nodes.end - slice.nodes.start > 1);
+        let blocks = Batches::with_roots_at(trim, plan.geometry().clone());
+        let digest_bytes = shape.digest_bytes();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let mut computed: Vec<Computed> = missing.into_iter().map(Computed::empty).collect();
+        for block in blocks.all() {
+            let of_block = |level: Level| blocks.slice(block, level);
+            let touches = |of: &Computed| {
+                let nodes = of_block(of.slice.level);
+                nodes.start < of.slice.nodes.end && of.slice.nodes.start < nodes.end
+            };
+            if !computed.iter().any(touches) {
+                continue;
+            }
+            let epoch = Epoch(blocks.epochs(block).start as u32);
+            let Some(subtree) = self.paths.block(epoch)? else {
+                continue;
+            };
+            for of in computed.iter_mut().filter(|of| touches(of)) {
+                let nodes = of_block(of.slice.level);
+                for node in nodes.start.max(of.slice.nodes.start)..nodes.end.min(of.slice.nodes.end) {
+                    let digest = subtree.node(of.slice.level, NodeIndex(node));
+                    of.digests.extend(digest.unwrap_or(&vec![0; digest_bytes]));
+                }
+            }
+        }
+        self.computed = computed;
+        Ok(())
+    }
+
+    /// Holds every node against its children, and the root against that of the manifest.
+    fn check(&self) -> Result<(), ExportError> {
+        let mut nodes = |slice: &Slice, digests: &mut Vec<u8>| self.nodes(slice, digests);
+        if let Some((level, node)) = first_wrong_node(&self.head.shape, self.paths.kernel(), &mut nodes)? {
+            return Err(self.damaged(level, node));
+        }
+        let level = Level(self.head.shape.log_lifetime());
+        let mut root = Vec::new();
+        self.nodes(&Slice { level, nodes: 0..1 }, &mut root)?;
+        match self.paths.manifest().root() == Some(&root[..]) {
+            true => Ok(()),
+            false => Err(self.damaged(level, NodeIndex(0))),
+        }
+    }
+
+    /// The digests of a slice, canonical and with the key's fillers in their places.
+    fn nodes(&self, slice: &Slice, digests: &mut Vec<u8>) -> Result<(), ExportError> {
+        let first = NodeIndex(slice.nodes.start);
+        let computed = self.computed.iter().find_map(|computed| computed.part(slice));
+        let found = computed.or_else(|| self.paths.layers().slice(slice));
+        digests.clear();
+        digests.extend_from_slice(found.ok_or_else(|| self.damaged(slice.level, first))?);
+        if let Err(error) = check_canonical(digests) {
+            let elements = self.head.shape.digest_bytes() / 4;
+            return Err(self.damaged(slice.level, NodeIndex(first.0 + (error.element / elements) as u64)));
+        }
+        match self.paths.manifest().fillers().are_in(slice, digests) {
+            true => Ok(()),
+            false => Err(self.damaged(slice.level, first)),
+        }
+    }
+
+    fn damaged(&self, level: Level, node: NodeIndex) -> ExportError {
+        ExportError::Damaged {
+            level,
+            node,
+            directory: self.paths.key().path().to_owned(),
+        }
+    }
+}
+
+impl Computed {
+    fn empty(slice: Slice) -> Self {
+        Self {
+            slice,
+            digests: Vec::new(),
+        }
+    }
+
+    /// The digests of a part of it; `None` if it is not a part.
+    fn part(&self, slice: &Slice) -> Option<&[u8]> {
+        let (own, nodes) = (&self.slice.nodes, &slice.nodes);
+        if slice.level != self.slice.level || nodes.start < own.start || nodes.end > own.end {
+            return None;
+        }
+        let digest_bytes = self.digests.len() / (own.end - own.start) as usize;
+        let offset = |node: u64| (node - own.start) as usize * digest_bytes;
+        self.digests.get(offset(nodes.start)..offset(nodes.end))
+    }
+}
+
+/// Writes a key file of leanSpec: one pair of keys for each of these.
+///
+/// # Errors
+/// As [`Window::write`].
+pub fn write_leanspec(windows: &[(Role, &Window<'_>)], writer: &mut dyn Write) -> Result<(), ExportError> {
+    let mut file = PairWriter::new(writer);
+    for (role, window) in windows {
+        let public_key = window.paths.manifest().public_key().unwrap_or_default();
+        file.pair(*role, &public_key, &window.head, &mut |slice, digests| {
+            window.nodes(slice, digests)
+        })?;
+    }
+    Ok(file.finish()?)
+}

@@ -1,0 +1,166 @@
+//! From a secret key of another program to a key directory: what the key is to be, and whether it came to be that.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use crate::failure::{IoFailure, attempt};
+use crate::interop::secret_key::{Role, SecretKeyError, SecretKeyFile, SecretKeyForm, UnfitScheme};
+use crate::keydir::{KeyDir, KeyDirError, Secret};
+use crate::keygen::KeyRequest;
+use crate::layers::LayerError;
+use crate::scheme::Scheme;
+use crate::units::{Level, NodeIndex};
+
+/// A secret key is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The file cannot be opened.
+    #[error(transparent)]
+    Unopened(#[from] IoFailure),
+    /// The file holds no sound secret key.
+    #[error("'{}' cannot be imported: {source}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: SecretKeyError,
+    },
+    /// Its scheme is another one, or cannot be told.
+    #[error("'{}' cannot be imported: {source}", .path.display())]
+    Scheme {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: UnfitScheme,
+    },
+    /// Its nodes do not lead to its root.
+    #[error(
+        "'{}' cannot be imported: node {node} of level {level} is not the hash of its children; the file is damaged",
+        .path.display()
+    )]
+    WrongNode {
+        /// The file.
+        path: PathBuf,
+        /// Level of the node.
+        level: Level,
+        /// Its index.
+        node: NodeIndex,
+    },
+    /// The key that was made is another one.
+    #[error(
+        "'{}' is not the key in '{}': node {node} of level {level} differs in the tree that its PRF key and parameter make; \
+         the file is damaged, or put together from two keys. Do not sign with this directory in its place: delete it, and \
+         import a sound file",
+        .path.display(), .directory.display()
+    )]
+    Differs {
+        /// The file.
+        path: PathBuf,
+        /// The key directory.
+        directory: PathBuf,
+        /// Level of the node.
+        level: Level,
+        /// Its index.
+        node: NodeIndex,
+    },
+    /// The key directory cannot be read.
+    #[error(transparent)]
+    KeyDir(#[from] KeyDirError),
+    /// A layer file cannot be read.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+}
+
+/// A secret key of another program whose own trees are sound, as far as that can be seen before its leaves are computed.
+#[derive(Debug)]
+pub struct Import {
+    path: PathBuf,
+    file: SecretKeyFile,
+    scheme: &'static Scheme,
+}
+
+impl Import {
+    /// Reads a secret key. `form` and `scheme` are recognised where they are left out; `role` says which key of a file of
+    /// two is meant. The first leaves of both bottom trees are held against the PRF key, and all other nodes against their
+    /// children.
+    ///
+    /// # Errors
+    /// [`ImportError`] says what is wrong with the file, and where.
+    pub fn read(
+        path: &Path,
+        form: Option<SecretKeyForm>,
+        role: Option<Role>,
+        scheme: Option<&'static Scheme>,
+    ) -> Result<Self, ImportError> {
+        let path = path.to_owned();
+        let mut opened = attempt("open", &path, || File::open(&path))?;
+        let file = match SecretKeyFile::read(&mut opened, form, role) {
+            Ok(file) => file,
+            Err(source) => return Err(ImportError::File { path, source }),
+        };
+        let scheme = match file.scheme(scheme) {
+            Ok(scheme) => scheme,
+            Err(source) => return Err(ImportError::Scheme { path, source }),
+        };
+        let kernel = crate::hash::kernel(scheme, &file.head().parameter);
+        match file.first_wrong_node(kernel.as_ref()) {
+            Some((level, node)) => Err(ImportError::WrongNode { path, level, node }),
+            None => Ok(Self { path, file, scheme }),
+        }
+    }
+
+    /// The secret key.
+    pub fn file(&self) -> &SecretKeyFile {
+        &self.file
+    }
+
+    /// Its scheme.
+    pub fn scheme(&self) -> &'static Scheme {
+        self.scheme
+    }
+
+    /// The same key, to be made in a directory.
+    pub fn request(&self, trim: Option<Level>) -> KeyRequest {
+        let head = self.file.head();
+        let stored = head.shape.stored();
+        KeyRequest {
+            scheme: Some(self.scheme),
+            activation_epoch: Some(stored.start),
+            epochs: Some(stored.count()),
+            secret: Some(Secret::PrfKey(*head.prf_key.expose())),
+            parameter: Some(head.parameter),
+            fillers: Some(self.file.fillers()),
+            root: Some(self.file.root().to_vec()),
+            trim,
+            restored: None,
+        }
+    }
+
+    /// Holds every node of the file against the layer files that were made of it, all but those of levels that are trimmed.
+    ///
+    /// # Errors
+    /// [`ImportError::Differs`] names the first node that is not the same, from the lowest level upward.
+    pub fn compare(&self, directory: &Path) -> Result<(), ImportError> {
+        let key = KeyDir::open(directory)?;
+        let layers = key.layers()?;
+        let digest_bytes = self.scheme.digest_bytes();
+        let mut slices: Vec<_> = self.file.slices().collect();
+        slices.sort_by_key(|(slice, _)| (slice.level, slice.nodes.start));
+        slices.retain(|(slice, _)| slice.level >= key.manifest().plan().trim());
+        for (slice, recorded) in slices {
+            let made = layers.slice(slice).unwrap_or_default();
+            if made == recorded {
+                continue;
+            }
+            let pairs = made.chunks(digest_bytes).zip(recorded.chunks(digest_bytes));
+            let equal = pairs.take_while(|(made, recorded)| made == recorded).count();
+            return Err(ImportError::Differs {
+                path: self.path.clone(),
+                directory: directory.to_owned(),
+                level: slice.level,
+                node: NodeIndex(slice.nodes.start + equal as u64),
+            });
+        }
+        Ok(())
+    }
+}

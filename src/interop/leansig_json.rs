@@ -1,0 +1,61 @@
+//! Public keys and signatures as serde writes leanSig's types: field elements in Montgomery form (docs/FORMAT.md, "JSON of
+//! leanSig").
+
+use serde::Serialize;
+use serde::ser::{SerializeTuple, Serializer};
+
+use super::ssz::{PublicKey, Signature};
+use crate::hash::to_montgomery_form;
+use crate::scheme::Scheme;
+
+/// Canonical elements, written as a list of their Montgomery forms.
+pub(super) struct Elements<'a>(pub(super) &'a [u8]);
+
+impl Serialize for Elements<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (words, _) = self.0.as_chunks::<4>();
+        let mut list = serializer.serialize_tuple(words.len())?;
+        for word in words {
+            list.serialize_element(&to_montgomery_form(u32::from_le_bytes(*word)))?;
+        }
+        list.end()
+    }
+}
+
+#[derive(Serialize)]
+struct PublicKeyText<'a> {
+    root: Elements<'a>,
+    parameter: Elements<'a>,
+}
+
+#[derive(Serialize)]
+struct SignatureText<'a> {
+    path: PathText<'a>,
+    rho: Elements<'a>,
+    hashes: Vec<Elements<'a>>,
+}
+
+#[derive(Serialize)]
+struct PathText<'a> {
+    co_path: Vec<Elements<'a>>,
+}
+
+/// A public key.
+pub fn public_key(key: &PublicKey) -> impl Serialize {
+    PublicKeyText {
+        root: Elements(key.root()),
+        parameter: Elements(key.parameter()),
+    }
+}
+
+/// A signature of this scheme.
+pub fn signature<'a>(scheme: &Scheme, signature: &'a Signature) -> impl Serialize + 'a {
+    let digests = |bytes: &'a [u8]| bytes.chunks_exact(scheme.digest_bytes()).map(Elements).collect();
+    SignatureText {
+        path: PathText {
+            co_path: digests(&signature.siblings),
+        },
+        rho: Elements(&signature.rho),
+        hashes: digests(&signature.hashes),
+    }
+}

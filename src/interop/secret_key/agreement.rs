@@ -1,0 +1,71 @@
+//! Whether the nodes of a secret key are the hashes of each other.
+
+use super::{GiveNodes, KeyShape, Level, NodeIndex, SecretKeyFile, Slice, Tree};
+use crate::hash::Kernel;
+use crate::plan::pieces;
+
+/// The first node that is not the hash of its children: of the left bottom tree, the right one, and then of the top tree,
+/// each from below. `nodes` gives what is recorded.
+pub(crate) fn first_wrong_node<E>(
+    shape: &KeyShape,
+    kernel: &dyn Kernel,
+    nodes: &mut GiveNodes<'_, E>,
+) -> Result<Option<(Level, NodeIndex)>, E> {
+    let (mut children, mut recorded, mut hashed) = (Vec::new(), Vec::new(), Vec::new());
+    for tree in [Tree::Left, Tree::Right, Tree::Top] {
+        for below in shape.slices(tree) {
+            let level = below.level.up();
+            if below.level.0 == shape.log_lifetime() || (tree != Tree::Top && level > shape.bottom_level()) {
+                continue;
+            }
+            for slice in pieces(level, below.nodes.start / 2..below.nodes.end / 2) {
+                let nodes_below = 2 * slice.nodes.start..2 * slice.nodes.end;
+                let below = Slice {
+                    level: below.level,
+                    nodes: nodes_below,
+                };
+                nodes(&below, &mut children)?;
+                nodes(&slice, &mut recorded)?;
+                hashed.resize(recorded.len(), 0);
+                kernel.parents(level, NodeIndex(slice.nodes.start), &children, &mut hashed);
+                if let Some(position) = first_difference(&hashed, &recorded, shape.digest_bytes()) {
+                    return Ok(Some((level, NodeIndex(slice.nodes.start + position))));
+                }
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn first_difference(some: &[u8], others: &[u8], digest_bytes: usize) -> Option<u64> {
+    let pairs = some.chunks_exact(digest_bytes).zip(others.chunks_exact(digest_bytes));
+    pairs
+        .into_iter()
+        .position(|(some, other)| some != other)
+        .map(|at| at as u64)
+}
+
+impl SecretKeyFile {
+    /// The first node of the file that is not the hash of its children. Takes a hash a node.
+    pub fn first_wrong_node(&self, kernel: &dyn Kernel) -> Option<(Level, NodeIndex)> {
+        let mut nodes = |slice: &Slice, digests: &mut Vec<u8>| {
+            self.nodes(slice, digests);
+            Ok::<(), std::convert::Infallible>(())
+        };
+        let Ok(wrong) = first_wrong_node(&self.head.shape, kernel, &mut nodes);
+        wrong.or_else(|| self.other_bottom_root())
+    }
+
+    /// The root of a bottom tree that is not the same in the top tree.
+    fn other_bottom_root(&self) -> Option<(Level, NodeIndex)> {
+        let roots = [Tree::Left, Tree::Right]
+            .into_iter()
+            .filter_map(|tree| self.layers_of(tree).last());
+        let mut differing = roots.filter(|root| {
+            let node = NodeIndex(root.slice.nodes.start);
+            self.node(root.slice.level, node) != Some(&root.digests[..])
+        });
+        let root = differing.next()?;
+        Some((root.slice.level, NodeIndex(root.slice.nodes.start)))
+    }
+}

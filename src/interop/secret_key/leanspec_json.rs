@@ -1,0 +1,231 @@
+//! The key files of leanSpec's test validators: two pairs of keys, all in SSZ, in hex (docs/FORMAT.md, "Secret keys of other
+//! programs").
+
+use std::io::{self, ErrorKind, Read, Write};
+
+use super::json::Json;
+use super::source::Source;
+use super::{GiveNodes, SecretKeyError, SecretKeyFile, SecretKeyHead, ssz};
+use crate::scheme::Scheme;
+
+/// What a key of a validator signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Attestations.
+    Attestation,
+    /// Block proposals.
+    Proposal,
+}
+
+impl Role {
+    pub(super) const ALL: [Self; 2] = [Self::Attestation, Self::Proposal];
+
+    /// The field of its pair.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Attestation => "attestation_keypair",
+            Self::Proposal => "proposal_keypair",
+        }
+    }
+}
+
+impl std::fmt::Display for Role {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Attestation => "attestation",
+            Self::Proposal => "proposal",
+        })
+    }
+}
+
+/// Bytes whose hex digits stand between quotation marks.
+struct Hex<'a, 'b> {
+    source: &'a mut Source<'b>,
+    /// Why no more came.
+    refused: Option<SecretKeyError>,
+}
+
+impl Hex<'_, '_> {
+    fn nibble(&mut self) -> Result<Option<u8>, SecretKeyError> {
+        let nibble = match self.source.peek()? {
+            Some(b'"') => return Ok(None),
+            Some(digit @ b'0'..=b'9') => digit - b'0',
+            Some(digit @ b'a'..=b'f') => digit - b'a' + 10,
+            Some(digit @ b'A'..=b'F') => digit - b'A' + 10,
+            _ => {
+                let at = self.source.offset();
+                return Err(SecretKeyError::malformed(at, "there has to be a hex digit"));
+            }
+        };
+        self.source.skip();
+        Ok(Some(nibble))
+    }
+
+    fn byte(&mut self) -> Result<Option<u8>, SecretKeyError> {
+        let Some(high) = self.nibble()? else {
+            return Ok(None);
+        };
+        match self.nibble()? {
+            Some(low) => Ok(Some(high << 4 | low)),
+            None => Err(SecretKeyError::malformed(
+                self.source.offset(),
+                "the number of hex digits is odd",
+            )),
+        }
+    }
+}
+
+impl Read for Hex<'_, '_> {
+    fn read(&mut self, place: &mut [u8]) -> io::Result<usize> {
+        for (count, byte) in place.iter_mut().enumerate() {
+            match self.byte() {
+                Ok(Some(value)) => *byte = value,
+                Ok(None) => return Ok(count),
+                Err(error) => {
+                    self.refused = Some(error);
+                    return Err(io::Error::from(ErrorKind::InvalidData));
+                }
+            }
+        }
+        Ok(place.len())
+    }
+}
+
+/// Reads a string of hex digits with `read`; places within the bytes become places in the text.
+fn hex<T>(
+    json: &mut Json<'_>,
+    read: impl FnOnce(&mut dyn Read) -> Result<T, SecretKeyError>,
+) -> Result<T, SecretKeyError> {
+    json.take(b'"')?;
+    let begin = json.source.offset();
+    let mut hex = Hex {
+        source: &mut json.source,
+        refused: None,
+    };
+    let outcome = read(&mut hex);
+    if let Some(refused) = hex.refused {
+        return Err(refused);
+    }
+    let value = outcome.map_err(|error| match error {
+        SecretKeyError::Malformed { at, what } => SecretKeyError::malformed(begin + 2 * at, what),
+        other => other,
+    })?;
+    json.take(b'"')?;
+    Ok(value)
+}
+
+/// A public key, as long as that of any scheme at most.
+fn public_key(reader: &mut dyn Read) -> Result<Vec<u8>, SecretKeyError> {
+    let longest = Scheme::all().iter().map(Scheme::public_key_bytes).max();
+    let mut bytes = Vec::new();
+    reader
+        .take(longest.unwrap_or_default() as u64)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn pair(json: &mut Json<'_>) -> Result<SecretKeyFile, SecretKeyError> {
+    let at = json.place()?;
+    let (mut public, mut secret) = (None, None);
+    json.whole_object(["public_key", "secret_key"], |json, field| {
+        match field {
+            "public_key" => public = Some(hex(json, public_key)?),
+            _ => secret = Some(hex(json, ssz::read)?),
+        }
+        Ok(())
+    })?;
+    let (Some(public), Some(secret)) = (public, secret) else {
+        return Err(SecretKeyError::malformed(at, "a key is missing"));
+    };
+    let expected = secret.public_key();
+    match public == expected {
+        true => Ok(secret),
+        false => Err(SecretKeyError::OtherPublicKey {
+            public_key: hex::encode(public),
+            of_secret_key: hex::encode(expected),
+        }),
+    }
+}
+
+/// Reads the key of this role. The other one is read as well, and has to be as sound.
+pub(super) fn read(source: Source<'_>, role: Option<Role>) -> Result<SecretKeyFile, SecretKeyError> {
+    let mut json = Json { source };
+    let mut chosen = None;
+    let found = json.object(Role::ALL.map(Role::name), |json, field| {
+        let key = pair(json)?;
+        if role.is_none_or(|role| role.name() == field) {
+            chosen = Some(key);
+        }
+        Ok(())
+    })?;
+    json.end()?;
+    match (role, chosen) {
+        (None, _) if found == [true; 2] => Err(SecretKeyError::RoleNeeded),
+        (_, Some(key)) => Ok(key),
+        (role, None) => Err(SecretKeyError::NoSuchRole(role.unwrap_or(Role::Attestation))),
+    }
+}
+
+/// Writes one pair of keys after the other.
+pub struct PairWriter<'a> {
+    writer: &'a mut dyn Write,
+    pairs: usize,
+}
+
+impl<'a> PairWriter<'a> {
+    /// A file that is to be written here.
+    pub fn new(writer: &'a mut dyn Write) -> Self {
+        Self { writer, pairs: 0 }
+    }
+
+    /// Writes a pair. The attestation key comes first, where there are both.
+    ///
+    /// # Errors
+    /// What `nodes` or a write says.
+    pub fn pair<E: From<io::Error>>(
+        &mut self,
+        role: Role,
+        public_key: &[u8],
+        head: &SecretKeyHead,
+        nodes: &mut GiveNodes<'_, E>,
+    ) -> Result<(), E> {
+        let begin = if self.pairs == 0 { "{\n" } else { ",\n" };
+        self.pairs += 1;
+        let public_key = hex::encode(public_key);
+        let name = role.name();
+        write!(
+            self.writer,
+            "{begin}  \"{name}\": {{\n    \"public_key\": \"{public_key}\",\n    \"secret_key\": \""
+        )?;
+        ssz::write(&mut InHex(self.writer), head, nodes)?;
+        Ok(write!(self.writer, "\"\n  }}")?)
+    }
+
+    /// Ends the file.
+    ///
+    /// # Errors
+    /// That of a write.
+    pub fn finish(self) -> io::Result<()> {
+        self.writer.write_all(b"\n}")
+    }
+}
+
+/// Writes the hex digits of what is written to it.
+struct InHex<'a>(&'a mut dyn Write);
+
+impl Write for InHex<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        const DIGITS: [u8; 16] = *b"0123456789abcdef";
+        let mut digits = zeroize::Zeroizing::new([0; 512]);
+        let bytes = &bytes[..bytes.len().min(digits.len() / 2)];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
+        self.0.write_all(&digits[..2 * bytes.len()])?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}

@@ -1,0 +1,276 @@
+//! Secret keys as other programs keep them: the PRF key, the top of the tree, and two bottom trees that can sign at once
+//! (docs/FORMAT.md, "Secret keys of other programs").
+
+mod agreement;
+mod json;
+mod leansig_json;
+mod leanspec_json;
+mod recognition;
+mod shape;
+mod source;
+mod ssz;
+
+use std::io::{self, Read, Write};
+
+pub use leanspec_json::{PairWriter, Role};
+pub use recognition::UnfitScheme;
+pub use shape::{KeyShape, Tree};
+
+pub(crate) use agreement::first_wrong_node;
+
+use crate::hash::PrfKey;
+use crate::scheme::PARAMETER_BYTES;
+use crate::units::{Epoch, Level, NodeIndex, Slice};
+use source::Source;
+
+/// A form in which a program keeps secret keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretKeyForm {
+    /// SSZ, as leanSig writes it.
+    LeansigSsz,
+    /// JSON, as serde writes leanSig's types.
+    LeansigJson,
+    /// The key file of leanSpec's test validators: two pairs of keys, each in SSZ, in hex.
+    LeanspecJson,
+}
+
+/// A secret key cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretKeyError {
+    /// A read failed.
+    #[error("reading it failed: {0}")]
+    Read(#[from] io::Error),
+    /// It is not in the form that it has to be in.
+    #[error("at byte {at}, {what}")]
+    Malformed {
+        /// Offset of the first byte that is wrong.
+        at: u64,
+        /// What is wrong.
+        what: String,
+    },
+    /// It is in none of the known forms.
+    #[error(
+        "it is no secret key of a known form: neither SSZ nor JSON of leanSig, nor a key file of leanSpec; --format says \
+         which it should be"
+    )]
+    UnknownForm,
+    /// Which of two keys is meant.
+    #[error("it holds an attestation key and a proposal key; --role says which one is meant")]
+    RoleNeeded,
+    /// The key that is meant is not there.
+    #[error("it holds no {0} key")]
+    NoSuchRole(Role),
+    /// A file of one key has no roles.
+    #[error("--role goes with leanSpec's key files only: this file holds one key")]
+    RoleWithoutPairs,
+    /// The public key beside it is another one's.
+    #[error("its public key {public_key} is not that of its secret key, {of_secret_key}")]
+    OtherPublicKey {
+        /// In hex, as the file has it.
+        public_key: String,
+        /// In hex, root and parameter of the secret key.
+        of_secret_key: String,
+    },
+}
+
+impl SecretKeyError {
+    fn malformed(at: u64, what: impl Into<String>) -> Self {
+        Self::Malformed { at, what: what.into() }
+    }
+}
+
+/// Numbers of which one has to be it.
+struct Digits<'a>(&'a [u32]);
+
+impl std::fmt::Display for Digits<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let numbers: Vec<String> = self.0.iter().map(u32::to_string).collect();
+        f.write_str(&numbers.join(" or "))
+    }
+}
+
+/// What a secret key is, but for the nodes.
+#[derive(Clone, Debug)]
+pub struct SecretKeyHead {
+    /// The secret.
+    pub prf_key: PrfKey,
+    /// Public parameter, canonical bytes.
+    pub parameter: [u8; PARAMETER_BYTES],
+    /// Which nodes there are.
+    pub shape: KeyShape,
+}
+
+/// Puts the digests of a slice into a vector, in place of what was there.
+pub type GiveNodes<'a, E> = dyn FnMut(&Slice, &mut Vec<u8>) -> Result<(), E> + 'a;
+
+/// How a secret key is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WrittenForm {
+    /// SSZ, as leanSig writes it.
+    LeansigSsz,
+    /// JSON, as serde writes leanSig's types: on one line, or indented.
+    LeansigJson {
+        /// With a line for every element, as hash-sig-cli writes it.
+        indented: bool,
+    },
+}
+
+impl SecretKeyHead {
+    /// Writes a secret key whose nodes are asked for a few at a time, in the order of the form.
+    ///
+    /// # Errors
+    /// What `nodes` or a write says.
+    pub fn write<E: From<io::Error>>(
+        &self,
+        form: WrittenForm,
+        writer: &mut dyn Write,
+        nodes: &mut GiveNodes<'_, E>,
+    ) -> Result<(), E> {
+        match form {
+            WrittenForm::LeansigSsz => ssz::write(writer, self, nodes),
+            WrittenForm::LeansigJson { indented } => leansig_json::write(writer, self, indented, nodes),
+        }
+    }
+}
+
+/// A run of nodes that a file holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Layer {
+    slice: Slice,
+    digests: Vec<u8>,
+}
+
+/// A secret key that another program wrote: its numbers agree with each other, its elements are canonical. Whether its
+/// trees grow from its PRF key is another question: [`scheme`](Self::scheme), [`first_wrong_node`](Self::first_wrong_node).
+#[derive(Clone, Debug)]
+pub struct SecretKeyFile {
+    head: SecretKeyHead,
+    /// Those of the top tree, of the left and of the right bottom tree, each from its lowest level upward.
+    layers: Vec<Layer>,
+}
+
+impl SecretKeyFile {
+    /// Reads a secret key; without a form, in the one that its beginning shows. `role` says which key of a file of two is
+    /// meant. What is kept is at most 13 MB, whatever the file claims.
+    ///
+    /// # Errors
+    /// [`SecretKeyError`] says what is wrong, and where.
+    pub fn read(
+        reader: &mut dyn Read,
+        form: Option<SecretKeyForm>,
+        role: Option<Role>,
+    ) -> Result<Self, SecretKeyError> {
+        let mut source = Source::new(reader);
+        let form = match form {
+            Some(form) => form,
+            None => form_of(source.ahead()?).ok_or(SecretKeyError::UnknownForm)?,
+        };
+        if form == SecretKeyForm::LeanspecJson {
+            return leanspec_json::read(source, role);
+        }
+        if role.is_some() {
+            return Err(SecretKeyError::RoleWithoutPairs);
+        }
+        match form {
+            SecretKeyForm::LeansigJson => leansig_json::read(source),
+            _ => {
+                let key = ssz::read(&mut source)?;
+                source.end()?;
+                Ok(key)
+            }
+        }
+    }
+
+    /// PRF key, parameter and shape.
+    pub fn head(&self) -> &SecretKeyHead {
+        &self.head
+    }
+
+    /// The root digest.
+    pub fn root(&self) -> &[u8] {
+        let root = Level(self.head.shape.log_lifetime());
+        self.node(root, NodeIndex(0)).unwrap_or_default()
+    }
+
+    /// The public key: root, then parameter.
+    pub fn public_key(&self) -> Vec<u8> {
+        [self.root(), &self.head.parameter].concat()
+    }
+
+    /// The digests that stand in for missing siblings, in drawing order. They are all in the top tree, since the interval
+    /// is whole bottom trees.
+    pub fn fillers(&self) -> Vec<u8> {
+        let geometry = self.head.shape.geometry();
+        let digests = geometry.fillers().filter_map(|(level, node)| self.node(level, node));
+        digests.flatten().copied().collect()
+    }
+
+    /// The digest of a node; `None` if the file does not hold it.
+    pub fn node(&self, level: Level, node: NodeIndex) -> Option<&[u8]> {
+        let tree = self.head.shape.tree_of(level, node)?;
+        let layer = self.layers_of(tree).iter().find(|layer| layer.slice.level == level)?;
+        let position = usize::try_from(node.0.checked_sub(layer.slice.nodes.start)?).ok()?;
+        layer.digests.chunks_exact(self.head.shape.digest_bytes()).nth(position)
+    }
+
+    /// Writes the same secret key.
+    ///
+    /// # Errors
+    /// That of a write.
+    pub fn write(&self, form: WrittenForm, writer: &mut dyn Write) -> io::Result<()> {
+        self.head.write(form, writer, &mut |slice, digests| {
+            self.nodes(slice, digests);
+            Ok(())
+        })
+    }
+
+    /// Every run of nodes that it holds, tree by tree, each from its lowest level upward.
+    pub(crate) fn slices(&self) -> impl Iterator<Item = (&Slice, &[u8])> {
+        self.layers.iter().map(|layer| (&layer.slice, &layer.digests[..]))
+    }
+
+    /// The leaf of an epoch in the window, and the siblings that lead from it to the root, from level 0 upward.
+    pub fn path(&self, epoch: Epoch) -> Option<(&[u8], Vec<u8>)> {
+        let leaf = self.node(Level(0), NodeIndex(epoch.0.into()))?;
+        let mut siblings = Vec::new();
+        for (level, sibling) in self.head.shape.geometry().path(epoch) {
+            siblings.extend(self.node(level, sibling)?);
+        }
+        Some((leaf, siblings))
+    }
+
+    /// The digests of a slice of one of its trees.
+    fn nodes(&self, slice: &Slice, digests: &mut Vec<u8>) {
+        digests.clear();
+        for node in slice.nodes.clone() {
+            digests.extend(self.node(slice.level, NodeIndex(node)).unwrap_or_default());
+        }
+    }
+
+    fn layers_of(&self, tree: Tree) -> &[Layer] {
+        let bottom = usize::from(self.head.shape.bottom_level().0) + 1;
+        let top = self.layers.len() - 2 * bottom;
+        match tree {
+            Tree::Top => &self.layers[..top],
+            Tree::Left => &self.layers[top..top + bottom],
+            Tree::Right => &self.layers[top + bottom..],
+        }
+    }
+}
+
+/// The form that a file has, as its beginning shows it.
+fn form_of(beginning: &[u8]) -> Option<SecretKeyForm> {
+    // A PRF key can look like anything. The offset behind it has two zero bytes, which no JSON has.
+    let offset = beginning.get(ssz::TOP_OFFSET_AT..ssz::TOP_OFFSET_AT + 4);
+    if offset.is_some_and(|offset| offset.contains(&0)) {
+        return Some(SecretKeyForm::LeansigSsz);
+    }
+    let name = beginning.trim_ascii_start().strip_prefix(b"{")?.trim_ascii_start();
+    match Role::ALL.iter().any(|role| {
+        name.strip_prefix(b"\"")
+            .is_some_and(|name| name.starts_with(role.name().as_bytes()))
+    }) {
+        true => Some(SecretKeyForm::LeanspecJson),
+        false => Some(SecretKeyForm::LeansigJson),
+    }
+}

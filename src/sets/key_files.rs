@@ -1,0 +1,112 @@
+//! The files of one key: written from its directory, and known again by what stands at a few places in them.
+
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use super::error::SetError;
+use super::names::{Form, Half};
+use crate::exchange::{ExportError, Window};
+use crate::failure::attempt;
+use crate::files::open_to_read;
+use crate::interop::leansig_json;
+use crate::interop::secret_key::WrittenForm;
+use crate::interop::ssz::PublicKey;
+use crate::plan::{LevelSpan, Plan};
+use crate::scheme::{PARAMETER_BYTES, Scheme};
+use crate::units::Level;
+
+/// Where things stand in a secret key in SSZ (docs/FORMAT.md).
+const PARAMETER_AT: u64 = 32;
+const LEFT_TREE_OFFSET_AT: u64 = 80;
+const FIXED_BYTES: u64 = 88;
+/// A tree's depth, its lowest level, and the offset of its layers.
+const TREE_BYTES: u64 = 20;
+/// A layer's place in the list of offsets, its first index, and the offset of its digests.
+const LAYER_BYTES: u64 = 16;
+/// JSON spends a line on each element, indented by up to 14 spaces, where SSZ spends four bytes.
+const JSON_TO_SSZ: u64 = 8;
+
+/// Writes one file of a finished key.
+pub(super) fn write(
+    window: &Window<'_>,
+    public_key: &PublicKey,
+    half: Half,
+    form: Form,
+    to: &mut dyn Write,
+) -> Result<(), SetError> {
+    match (half, form) {
+        // The writer names what fails.
+        (Half::Public, Form::Ssz) => to.write_all(&public_key.to_ssz()).map_err(ExportError::Write)?,
+        (Half::Public, Form::Json) => serde_json::to_writer_pretty(to, &leansig_json::public_key(public_key))
+            .map_err(|error| ExportError::Write(error.into()))?,
+        (Half::Secret, Form::Ssz) => window.write(WrittenForm::LeansigSsz, to)?,
+        (Half::Secret, Form::Json) => window.write(WrittenForm::LeansigJson { indented: true }, to)?,
+    }
+    Ok(())
+}
+
+/// Bytes of all files of a key, JSON rounded up.
+pub(super) fn bytes(plan: &Plan, with_json: bool) -> u64 {
+    let scheme = plan.scheme();
+    let ssz = scheme.public_key_bytes() as u64 + secret_bytes(plan);
+    if with_json { (1 + JSON_TO_SSZ) * ssz } else { ssz }
+}
+
+/// Bytes of a secret key in SSZ.
+pub(super) fn secret_bytes(plan: &Plan) -> u64 {
+    let (height, digest_bytes) = (plan.scheme().log_lifetime(), plan.scheme().digest_bytes() as u64);
+    let middle = height / 2;
+    let layers = |levels: u64, digests: u64| TREE_BYTES + levels * LAYER_BYTES + digests * digest_bytes;
+    let top = plan
+        .geometry()
+        .levels()
+        .iter()
+        .filter(|span| span.level >= Level(middle));
+    let top = top.map(LevelSpan::stored_count).sum();
+    let bottom = (2u64 << middle) - 1;
+    FIXED_BYTES + layers(u64::from(height - middle) + 1, top) + 2 * layers(u64::from(middle) + 1, bottom)
+}
+
+/// Refuses a public key file that holds another key.
+pub(super) fn check_public(path: &Path, public_key: &[u8]) -> Result<(), SetError> {
+    let found = attempt("read", path, || std::fs::read(path))?;
+    if found == public_key {
+        return Ok(());
+    }
+    Err(SetError::Foreign {
+        path: path.to_owned(),
+        what: "it holds another public key than the one that was finished".to_owned(),
+    })
+}
+
+/// Refuses a secret key file whose parameter or root is another key's. Reads these and nothing else of it.
+pub(super) fn check_secret_head(path: &Path, scheme: &Scheme, public_key: &[u8]) -> Result<(), SetError> {
+    let foreign = |what: &str| SetError::Foreign {
+        path: path.to_owned(),
+        what: what.to_owned(),
+    };
+    let file = open_to_read(path)?;
+    let length = attempt("stat", path, || file.metadata())?.len();
+    let digest_bytes = scheme.digest_bytes();
+    let (root, expected) = public_key.split_at(digest_bytes);
+    let mut parameter = [0; PARAMETER_BYTES];
+    let mut offset = [0; 4];
+    if length < FIXED_BYTES {
+        return Err(foreign("it is too short for a secret key"));
+    }
+    attempt("pread", path, || file.read_exact_at(&mut parameter, PARAMETER_AT))?;
+    attempt("pread", path, || file.read_exact_at(&mut offset, LEFT_TREE_OFFSET_AT))?;
+    // The top tree ends where the left one begins, and its last layer is the root with its filler.
+    let top_end = u64::from(u32::from_le_bytes(offset));
+    let root_at = top_end.checked_sub(2 * digest_bytes as u64);
+    let Some(root_at) = root_at.filter(|_| top_end <= length) else {
+        return Err(foreign("it is cut short, or no secret key of this scheme"));
+    };
+    let mut found = vec![0; digest_bytes];
+    attempt("pread", path, || file.read_exact_at(&mut found, root_at))?;
+    match parameter == *expected && found == root {
+        true => Ok(()),
+        false => Err(foreign("it holds another key than the public key beside it")),
+    }
+}

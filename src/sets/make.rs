@@ -1,0 +1,298 @@
+//! Making a set: several keys side by side, each in a key directory of its own until its files are on disk.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::derive::key_seed;
+use super::error::SetError;
+use super::key_files;
+use super::names::{self, Half, Prefix, Role};
+use super::prepare::{Prepared, prefix, prepare};
+use super::progress::{OfKey, SetEvent, SetProgress};
+use super::publish::Publisher;
+use super::request::SetRequest;
+use crate::exchange::{ExportError, Exporter};
+use crate::failure::attempt;
+use crate::files::{exists, sync_directory};
+use crate::interop::ssz::PublicKey;
+use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob};
+use crate::plan::Plan;
+use crate::resources::{ResourceKind, THREAD_STACK_BYTES, register};
+use crate::signing::SigningError;
+use crate::units::Level;
+use crate::workers::spawn_scoped;
+
+/// What was done for a set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetSummary {
+    /// Keys that this run finished.
+    pub keys_made: u64,
+    /// Keys that were finished before.
+    pub keys_found: u64,
+    /// Time that it took.
+    pub elapsed: Duration,
+}
+
+/// A set that is being made. Holds the lock of its directory as long as it lives.
+pub struct SetJob {
+    request: SetRequest,
+    plan: Plan,
+    prepared: Prepared,
+    /// How each of the keys that are made side by side may use the machine.
+    options: JobOptions,
+    jobs: usize,
+    cancel: CancelHandle,
+    opened: Instant,
+}
+
+impl SetJob {
+    /// Looks at everything that stands in the directory, and makes the directory if there is none. `jobs` keys are then made
+    /// side by side, which share the threads and the memory of `options`.
+    ///
+    /// # Errors
+    /// [`SetError`] if the request is unsound, contradicts what was begun there or would overwrite something, or if there is
+    /// too little disk or memory. No key has then been begun.
+    pub fn open(
+        directory: &Path,
+        request: SetRequest,
+        options: JobOptions,
+        jobs: usize,
+        cancel: CancelHandle,
+    ) -> Result<Self, SetError> {
+        let opened = Instant::now();
+        let plan = request.plan()?;
+        let validators = usize::try_from(request.validators).unwrap_or(usize::MAX);
+        let jobs = jobs.clamp(1, validators);
+        let options = share(options, jobs);
+        options
+            .memory_plan_beside(&plan, jobs)
+            .map_err(|source| SetError::Budget { jobs, source })?;
+        let prepared = prepare(directory, &request, &plan, jobs)?;
+        Ok(Self {
+            request,
+            plan,
+            prepared,
+            options,
+            jobs,
+            cancel,
+            opened,
+        })
+    }
+
+    /// The plan of each key.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Makes the keys that are not finished, and then writes the manifest.
+    ///
+    /// # Errors
+    /// [`SetError`]; finished keys stay, of the others everything that was committed, and the same request goes on from there.
+    pub fn run(&self, progress: &dyn SetProgress) -> Result<SetSummary, SetError> {
+        let keys = self.request.keys();
+        let keys_found = self.settle_finished()?;
+        progress.event(SetEvent::Begun {
+            keys,
+            keys_finished: keys_found,
+            epochs_a_key: self.plan.stored().count(),
+        });
+        self.make_all(progress)?;
+        if self.request.with_manifest {
+            self.write_manifest()?;
+        }
+        Ok(SetSummary {
+            keys_made: keys - keys_found,
+            keys_found,
+            elapsed: self.opened.elapsed(),
+        })
+    }
+
+    /// Puts away the directories of keys whose process died after it had finished them. Gives the number of finished keys.
+    fn settle_finished(&self) -> Result<u64, SetError> {
+        let mut found = 0;
+        for index in self.request.indices() {
+            for &role in &self.request.roles {
+                if self.prepared.finished.public_key(index, role).is_some() {
+                    let prefix = self.prefix(index)?;
+                    self.settle(index, role, &prefix)?;
+                    found += 1;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Makes keys on several threads, until there are none left or one fails, which ends the others too.
+    fn make_all(&self, progress: &dyn SetProgress) -> Result<(), SetError> {
+        let next = AtomicU64::new(self.request.start_index);
+        let failure: Mutex<Option<SetError>> = Mutex::new(None);
+        let fail = |error: SetError| {
+            self.cancel.cancel();
+            let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
+            // That the others were stopped for it is not the reason.
+            if failure.as_ref().is_none_or(SetError::is_interruption) {
+                *failure = Some(error);
+            }
+        };
+        let work = || {
+            while !self.cancel.is_cancelled() {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                if !self.request.indices().contains(&index) {
+                    return;
+                }
+                if let Err(error) = self.make_validator(index, progress) {
+                    fail(error);
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..self.jobs {
+                let thread = register(ResourceKind::Thread, THREAD_STACK_BYTES);
+                let work = &work;
+                let worker = spawn_scoped(scope, move || {
+                    let _thread = thread;
+                    work();
+                });
+                if let Err(error) = worker {
+                    fail(error.into());
+                }
+            }
+            work();
+        });
+        match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) if error.is_interruption() => Err(SetError::Interrupted),
+            Some(error) => Err(error),
+            None if self.cancel.is_cancelled() => Err(SetError::Interrupted),
+            None => Ok(()),
+        }
+    }
+
+    fn make_validator(&self, index: u64, progress: &dyn SetProgress) -> Result<(), SetError> {
+        for &role in &self.request.roles {
+            if self.prepared.finished.public_key(index, role).is_none() {
+                self.make_key(index, role, progress)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a key and its files. Only when all of them are on disk is it noted as finished, and only then does its directory
+    /// go: before, a run that died finds it again.
+    fn make_key(&self, index: u64, role: Role, progress: &dyn SetProgress) -> Result<(), SetError> {
+        let Prepared { paths, finished, .. } = &self.prepared;
+        let directory = paths.unfinished(index, role);
+        let key_progress = OfKey::new(progress, self.plan.stored().count());
+        let public_key = self
+            .grow(index, role, &directory, &key_progress)
+            .map_err(|source| SetError::Key { index, role, source })?;
+        key_progress.sealed();
+        let prefix = match role {
+            Role::Proposer => prefix(&self.request, index, Some(&public_key))?,
+            Role::Attester => self.prefix(index)?,
+        };
+        self.write_files(&directory, &prefix, role, &public_key)?;
+        finished.add(paths, index, role, &public_key)?;
+        self.settle(index, role, &prefix)?;
+        progress.event(SetEvent::KeyFinished);
+        Ok(())
+    }
+
+    fn grow(&self, index: u64, role: Role, directory: &Path, progress: &OfKey<'_>) -> Result<Vec<u8>, KeygenError> {
+        let request = &self.request;
+        let key = KeyRequest {
+            scheme: Some(request.scheme),
+            activation_epoch: Some(0),
+            epochs: Some(1 << request.log_epochs),
+            secret: request.seed.as_ref().map(|seed| key_seed(seed, index, role)),
+            trim: Some(request.trim),
+            ..KeyRequest::default()
+        };
+        let defaults = KeyDefaults {
+            scheme: request.scheme,
+            epochs: 1 << request.log_epochs,
+            trim: Level(0),
+        };
+        let job = KeygenJob::open_beside(directory, &key, &defaults, self.options, self.jobs, self.cancel.clone())?;
+        // It holds the secret, which the job reads from its directory.
+        drop(key);
+        Ok(job.run(progress)?.public_key)
+    }
+
+    fn write_files(&self, directory: &Path, prefix: &Prefix, role: Role, public_key: &[u8]) -> Result<(), SetError> {
+        let Prepared { paths, .. } = &self.prepared;
+        let work = paths.work();
+        let publisher = self.publisher(&work);
+        let public_key = PublicKey::from_ssz(self.request.scheme, public_key).map_err(|source| {
+            let directory = directory.to_owned();
+            ExportError::Key(SigningError::PublicKey { directory, source })
+        })?;
+        let exporter = Exporter::open(directory)?;
+        // Holds all of its nodes against each other.
+        let window = exporter.window(None)?;
+        for &(half, form) in names::key_files(self.request.with_json) {
+            let target = paths.entry(&prefix.file(role, half, form));
+            publisher.publish(&target, half == Half::Secret, |to| {
+                key_files::write(&window, &public_key, half, form, to)
+            })?;
+        }
+        Ok(sync_directory(paths.root())?)
+    }
+
+    /// The directory of a finished key goes, or goes where it is kept.
+    fn settle(&self, index: u64, role: Role, prefix: &Prefix) -> Result<(), SetError> {
+        let Prepared { paths, .. } = &self.prepared;
+        let directory = paths.unfinished(index, role);
+        if !exists(&directory)? {
+            return Ok(());
+        }
+        if self.request.keeps_directories {
+            let kept = paths.entry(&prefix.directory(role));
+            attempt("rename", &kept, || std::fs::rename(&directory, &kept))?;
+            return Ok(sync_directory(paths.root())?);
+        }
+        Ok(attempt("rmdir", &directory, || std::fs::remove_dir_all(&directory))?)
+    }
+
+    fn prefix(&self, index: u64) -> Result<Prefix, SetError> {
+        let proposer = self.prepared.finished.public_key(index, Role::Proposer);
+        prefix(&self.request, index, proposer.as_ref())
+    }
+
+    fn publisher<'a>(&self, drafts: &'a Path) -> Publisher<'a> {
+        Publisher {
+            drafts,
+            public_mode: self.request.public_mode,
+            overwrites: self.request.overwrites,
+        }
+    }
+
+    /// Replaces the manifest by that of all validators.
+    fn write_manifest(&self) -> Result<(), SetError> {
+        let Prepared { paths, finished, .. } = &self.prepared;
+        let manifest = finished.manifest(&self.request);
+        let work = paths.work();
+        let publisher = Publisher {
+            // One of fewer validators of this set may be there; anything else was refused before.
+            overwrites: true,
+            ..self.publisher(&work)
+        };
+        // The writer names what fails.
+        publisher.publish(&paths.manifest(), false, |to| {
+            manifest.write(to).map_err(|_| SetError::Interrupted)
+        })?;
+        Ok(sync_directory(paths.root())?)
+    }
+}
+
+/// What each of so many jobs may have.
+fn share(options: JobOptions, jobs: usize) -> JobOptions {
+    let threads = match (options.threads, jobs) {
+        // One job has as many as its budget lets it have.
+        (threads, 1) => threads,
+        (0, jobs) => (std::thread::available_parallelism().map_or(1, usize::from) / jobs).max(1),
+        (threads, jobs) => (threads / jobs).max(1),
+    };
+    JobOptions { threads, ..options }
+}

@@ -1,0 +1,29 @@
+//! Key sets: the keys of many validators in one directory, with the file names and the manifest of hash-sig-cli 0.4
+//! (docs/KEYSETS.md).
+
+mod derive;
+mod error;
+mod key_files;
+mod make;
+mod manifest;
+mod merge;
+mod names;
+mod prepare;
+mod probe;
+mod progress;
+mod publish;
+mod record;
+mod request;
+#[cfg(test)]
+mod tests;
+mod verify;
+mod words;
+
+pub use error::SetError;
+pub use make::{SetJob, SetSummary};
+pub use manifest::ManifestError;
+pub use merge::{MergeReport, merge_sets};
+pub use names::Role;
+pub use progress::{NoSetProgress, SetEvent, SetProgress};
+pub use request::SetRequest;
+pub use verify::{SetFinding, SetReport, verify_set};

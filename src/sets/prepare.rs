@@ -1,0 +1,303 @@
+//! From a request and a directory to a set that can be worked on. Everything is looked at before the first key is made.
+
+use std::collections::HashSet;
+use std::fs::{DirBuilder, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::error::SetError;
+use super::key_files;
+use super::manifest::SetManifest;
+use super::names::{Form, Half, MANIFEST, Named, Prefix, Role, SetPaths};
+use super::record::{Finished, FinishedKeys, Record, manifest_of};
+use super::request::SetRequest;
+use crate::failure::{IoFailure, attempt};
+use crate::files::{exists, make_directory, sync_directory};
+use crate::keydir::durable::is_temporary;
+use crate::keydir::{DirectoryLock, KeyDir, KeyDirError};
+use crate::plan::Plan;
+
+/// A set under its lock.
+pub(super) struct Prepared {
+    pub(super) paths: SetPaths,
+    pub(super) finished: Finished,
+    pub(super) _lock: DirectoryLock,
+}
+
+/// Looks at the directory, makes what is missing of it, and takes its lock.
+pub(super) fn prepare(directory: &Path, request: &SetRequest, plan: &Plan, jobs: usize) -> Result<Prepared, SetError> {
+    let paths = SetPaths::new(directory);
+    let is_there = is_directory(directory)?;
+    // Before anything is written. Where there is a set already, its lock has to be had first: somebody may be at work.
+    if is_there && !exists(&paths.work())? {
+        look(&paths, request)?;
+    }
+    check_room(&paths, request, plan, jobs)?;
+    make_public_directory(directory, request.public_mode)?;
+    make_directory(&paths.work())?;
+    let lock = take_lock(&paths)?;
+    remove_temporaries(&paths)?;
+    if look(&paths, request)? == Found::Another {
+        discard(&paths)?;
+    }
+    Record::of(request).write(&paths.request())?;
+    let finished = Finished::open(&paths, request.scheme)?;
+    sync_directory(directory)?;
+    Ok(Prepared {
+        paths,
+        finished,
+        _lock: lock,
+    })
+}
+
+/// Whether there is such a directory; anything else of its name is refused.
+fn is_directory(directory: &Path) -> Result<bool, SetError> {
+    match attempt("stat", directory, || std::fs::metadata(directory)) {
+        Err(failure) if failure.is_missing() => Ok(false),
+        Ok(metadata) if !metadata.is_dir() => Err(SetError::NotADirectory(directory.to_owned())),
+        metadata => Ok(metadata.map(|_| true)?),
+    }
+}
+
+pub(super) fn take_lock(paths: &SetPaths) -> Result<DirectoryLock, SetError> {
+    DirectoryLock::take(&paths.lock()).map_err(|error| match error {
+        KeyDirError::Locked { path, holder } => SetError::Locked { path, holder },
+        error => error.into(),
+    })
+}
+
+/// What there is in the place of the set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    /// Nothing, or a part of this set.
+    ThisOrNothing,
+    /// Another set, which may be overwritten.
+    Another,
+}
+
+/// Refuses to begin where something would be overwritten or does not belong to the rest.
+fn look(paths: &SetPaths, request: &SetRequest) -> Result<Found, SetError> {
+    match look_for_this(paths, request) {
+        Ok(()) => Ok(Found::ThisOrNothing),
+        Err(SetError::Contradiction { .. } | SetError::Record { .. } | SetError::Exists(_)) if request.overwrites => {
+            Ok(Found::Another)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn look_for_this(paths: &SetPaths, request: &SetRequest) -> Result<(), SetError> {
+    let finished = match Record::read(&paths.request())? {
+        Some(record) => {
+            record.agrees_with(request, &paths.request())?;
+            Finished::read(paths, request.scheme)?
+        }
+        None if exists(&paths.finished())? => {
+            return Err(SetError::Record {
+                path: paths.request(),
+                what: "it is missing, but there are finished keys".to_owned(),
+            });
+        }
+        None => FinishedKeys::new(),
+    };
+    for (&(index, role), public_key) in &finished {
+        let prefix = prefix(request, index, finished.get(&(index, Role::Proposer)))?;
+        check_finished(paths, request, &prefix, role, public_key)?;
+    }
+    check_entries(paths, request, &finished)
+}
+
+/// How the files of a validator begin.
+pub(super) fn prefix(request: &SetRequest, index: u64, proposer: Option<&Vec<u8>>) -> Result<Prefix, SetError> {
+    match (request.is_distributed, proposer) {
+        (false, _) => Ok(Prefix::of_index(index)),
+        (true, Some(proposer)) => Ok(Prefix::of_public_key(proposer)),
+        (true, None) => Err(SetError::Request(format!(
+            "validator {index} has no proposer key to be named by"
+        ))),
+    }
+}
+
+/// A finished key has all of its files, and they belong together.
+fn check_finished(
+    paths: &SetPaths,
+    request: &SetRequest,
+    prefix: &Prefix,
+    role: Role,
+    public_key: &[u8],
+) -> Result<(), SetError> {
+    for &(half, form) in super::names::key_files(request.with_json) {
+        let path = paths.entry(&prefix.file(role, half, form));
+        if !exists(&path)? {
+            return Err(SetError::Missing(path));
+        }
+        if form == Form::Ssz {
+            match half {
+                Half::Public => key_files::check_public(&path, public_key)?,
+                Half::Secret => key_files::check_secret_head(&path, request.scheme, public_key)?,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Nothing that has the name of a key, or of the manifest, is there but what this set has put there.
+fn check_entries(paths: &SetPaths, request: &SetRequest, finished: &FinishedKeys) -> Result<(), SetError> {
+    let ours = own_keys(paths, request, finished)?;
+    let root = paths.root();
+    for entry in attempt("readdir", root, || std::fs::read_dir(root))? {
+        let name = attempt("readdir", root, || entry)?.file_name();
+        let Some(name) = name.to_str() else { continue };
+        let is_ours = match Named::parse(name) {
+            Some(Named::File(prefix, role, ..) | Named::Directory(prefix, role)) => ours.contains(&(prefix, role)),
+            None if name == MANIFEST => is_own_manifest(paths, request, finished)?,
+            None => true,
+        };
+        if !is_ours {
+            return Err(SetError::Exists(root.join(name)));
+        }
+    }
+    Ok(())
+}
+
+/// The keys whose files may be there: the finished ones, and those of which a process that died had written some.
+fn own_keys(
+    paths: &SetPaths,
+    request: &SetRequest,
+    finished: &FinishedKeys,
+) -> Result<HashSet<(Prefix, Role)>, SetError> {
+    let mut ours = HashSet::new();
+    for index in request.indices() {
+        let mut proposer = None;
+        for &role in &request.roles {
+            let public_key = match finished.get(&(index, role)) {
+                Some(public_key) => Some(public_key.clone()),
+                // Only a sealed key has files.
+                None => sealed_public_key(&paths.unfinished(index, role))?,
+            };
+            let Some(public_key) = public_key else { continue };
+            if role == Role::Proposer {
+                proposer = Some(public_key);
+            }
+            if let Ok(prefix) = prefix(request, index, proposer.as_ref()) {
+                ours.insert((prefix, role));
+            }
+        }
+    }
+    Ok(ours)
+}
+
+fn sealed_public_key(directory: &Path) -> Result<Option<Vec<u8>>, SetError> {
+    if !exists(directory)? {
+        return Ok(None);
+    }
+    match KeyDir::open_sealed(directory) {
+        Ok(key) => Ok(key.manifest().public_key()),
+        // What is wrong with it, its job will say.
+        Err(_) => Ok(None),
+    }
+}
+
+/// Whether a manifest is one of this set, perhaps of fewer validators.
+fn is_own_manifest(paths: &SetPaths, request: &SetRequest, finished: &FinishedKeys) -> Result<bool, SetError> {
+    let found = match SetManifest::of_set(paths) {
+        Err(SetError::Manifest { .. }) => return Ok(false),
+        found => found?,
+    };
+    let ours = manifest_of(finished, request);
+    Ok(found.kind == ours.kind && ours.validators.starts_with(&found.validators))
+}
+
+/// Removes what is noted about another set, and its unfinished keys.
+fn discard(paths: &SetPaths) -> Result<(), SetError> {
+    // First, so that nobody takes what is left for a set.
+    for path in [paths.manifest(), paths.finished(), paths.request()] {
+        if exists(&path)? {
+            attempt("unlink", &path, || std::fs::remove_file(&path))?;
+        }
+    }
+    for path in entries(&paths.work(), |name| {
+        matches!(Named::parse(name), Some(Named::Directory(..)))
+    })? {
+        attempt("rmdir", &path, || std::fs::remove_dir_all(&path))?;
+    }
+    Ok(())
+}
+
+/// Removes what a process that died was writing.
+pub(super) fn remove_temporaries(paths: &SetPaths) -> Result<(), IoFailure> {
+    for path in entries(&paths.work(), is_temporary)? {
+        attempt("unlink", &path, || std::fs::remove_file(&path))?;
+    }
+    Ok(())
+}
+
+fn entries(directory: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<std::path::PathBuf>, IoFailure> {
+    let mut found = Vec::new();
+    for entry in attempt("readdir", directory, || std::fs::read_dir(directory))? {
+        let entry = attempt("readdir", directory, || entry)?;
+        if wanted(&entry.file_name().to_string_lossy()) {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
+/// Makes a directory that others may read as far as the caller's umask lets them, with those above it.
+pub(super) fn make_public_directory(directory: &Path, public_mode: u32) -> Result<(), IoFailure> {
+    if exists(directory)? {
+        return Ok(());
+    }
+    let parent = match directory.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    make_public_directory(parent, public_mode)?;
+    match attempt("mkdir", directory, || DirBuilder::new().create(directory)) {
+        Err(failure) if failure.source.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
+        made => made?,
+    }
+    // Whoever may read may also enter; the umask of this process is narrower.
+    let mode = 0o700 | public_mode | ((public_mode & 0o444) >> 2);
+    attempt("chmod", directory, || {
+        std::fs::set_permissions(directory, Permissions::from_mode(mode))
+    })?;
+    sync_directory(parent)
+}
+
+/// Compares what the rest of the set takes, while it is made and afterwards, with the space on the file system.
+fn check_room(paths: &SetPaths, request: &SetRequest, plan: &Plan, jobs: usize) -> Result<(), SetError> {
+    let finished = match exists(&paths.work())? && Record::read(&paths.request()).is_ok_and(|record| record.is_some()) {
+        // What cannot be read is refused later, under the lock.
+        true => Finished::read(paths, request.scheme).map_or(0, |keys| keys.len() as u64),
+        false => 0,
+    };
+    let keys_left = request.keys().saturating_sub(finished);
+    let directories = match request.keeps_directories {
+        true => keys_left,
+        false => keys_left.min(jobs as u64),
+    };
+    let files_bytes = key_files::bytes(plan, request.with_json);
+    let needed_bytes = keys_left
+        .saturating_mul(files_bytes)
+        .saturating_add(directories.saturating_mul(plan.disk_bytes()));
+    refuse_too_little_room(paths.root(), needed_bytes)
+}
+
+/// Compares what a directory is to take with the space on the file system.
+pub(super) fn refuse_too_little_room(directory: &Path, needed_bytes: u64) -> Result<(), SetError> {
+    let on = directory
+        .ancestors()
+        .find(|path| path.is_dir())
+        .unwrap_or(Path::new("."));
+    let stat = attempt("statvfs", on, || rustix::fs::statvfs(on))?;
+    let available_bytes = stat.f_bavail.saturating_mul(stat.f_frsize);
+    if available_bytes >= needed_bytes {
+        return Ok(());
+    }
+    Err(SetError::TooLittleDisk {
+        directory: directory.to_owned(),
+        needed_bytes,
+        available_bytes,
+    })
+}

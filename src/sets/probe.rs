@@ -1,0 +1,35 @@
+//! A signature that nobody sees: whether a secret key file can sign for its public key.
+
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::hash::Kernel;
+use crate::interop::secret_key::SecretKeyFile;
+use crate::interop::ssz::{PublicKey, Signature};
+use crate::scheme::{MESSAGE_BYTES, Scheme};
+use crate::signing::Verifier;
+use crate::units::Epoch;
+
+/// Always the same one, so that however often a key is looked at, its epoch has signed one message in memory
+/// (docs/SECURITY.md).
+const MESSAGE: &[u8; MESSAGE_BYTES] = b"keymill verify-set probe message";
+
+/// Signs in memory with the first epoch of the window, verifies, and wipes the signature. Says what is wrong.
+pub(super) fn probe(key: &SecretKeyFile, scheme: &'static Scheme, kernel: &dyn Kernel) -> Result<(), String> {
+    let window = key.head().shape.window();
+    let epoch = Epoch(window.start as u32);
+    let wrong = |what: &str| format!("a probe signature at epoch {epoch} {what}");
+    let (_, siblings) = key.path(epoch).ok_or_else(|| wrong("has no path in the file"))?;
+    let codeword = kernel.find_codeword(&key.head().prf_key, epoch, MESSAGE);
+    let codeword = codeword.ok_or_else(|| wrong("found no codeword"))?;
+    let mut hashes = Zeroizing::new(vec![0; scheme.chains() * scheme.digest_bytes()]);
+    kernel.reveal(&key.head().prf_key, epoch, &codeword.positions, &mut hashes);
+    let public_key = PublicKey::from_ssz(scheme, &key.public_key()).map_err(|error| wrong(&error.to_string()))?;
+    let mut signature = Signature {
+        rho: codeword.rho,
+        siblings,
+        hashes: std::mem::take(&mut *hashes),
+    };
+    let verified = Verifier::new(scheme, &public_key).verify(window.start, MESSAGE, &signature);
+    signature.hashes.zeroize();
+    verified.map_err(|error| wrong(&format!("does not verify: {error}")))
+}

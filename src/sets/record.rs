@@ -1,0 +1,250 @@
+//! What is noted about a set beside its files: what was asked for, and which keys are finished.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use rustix::fs::OFlags;
+use serde::{Deserialize, Serialize};
+
+use super::derive::commitment;
+use super::error::SetError;
+use super::manifest::{SetKind, SetManifest, Validator};
+use super::names::{Role, SetPaths, parse_index};
+use super::request::SetRequest;
+use crate::failure::{attempt, write_whole};
+use crate::files::{open_regular, open_to_read, sync_directory, sync_file};
+use crate::keydir::durable;
+use crate::scheme::Scheme;
+
+const MODE: u32 = 0o600;
+const VERSION: u32 = 1;
+/// Far more than it has.
+const REQUEST_BYTES_MAX: u64 = 1 << 16;
+
+/// What was asked for, as `set.toml` has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Record {
+    version: u32,
+    scheme: String,
+    log_num_active_epochs: u8,
+    start_index: u64,
+    pub(super) num_validators: u64,
+    roles: Vec<String>,
+    distributed: bool,
+    json: bool,
+    keep_dirs: bool,
+    trim: u8,
+    /// None if each key has a fresh seed.
+    seed_commitment: Option<String>,
+}
+
+impl Record {
+    pub(super) fn of(request: &SetRequest) -> Self {
+        Self {
+            version: VERSION,
+            scheme: request.scheme.id().to_owned(),
+            log_num_active_epochs: request.log_epochs,
+            start_index: request.start_index,
+            num_validators: request.validators,
+            roles: request.roles.iter().map(|role| role.name().to_owned()).collect(),
+            distributed: request.is_distributed,
+            json: request.with_json,
+            keep_dirs: request.keeps_directories,
+            trim: request.trim.0,
+            seed_commitment: request.seed.as_ref().map(|seed| hex::encode(commitment(seed))),
+        }
+    }
+
+    /// Reads the record; none if there is none.
+    pub(super) fn read(path: &Path) -> Result<Option<Self>, SetError> {
+        let file = match open_to_read(path) {
+            Err(failure) if failure.is_missing() => return Ok(None),
+            file => file?,
+        };
+        let mut text = String::new();
+        attempt("read", path, || file.take(REQUEST_BYTES_MAX).read_to_string(&mut text))?;
+        let record: Self = toml::from_str(&text).map_err(|error| damaged(path, error.message().to_owned()))?;
+        match record.version {
+            VERSION => Ok(Some(record)),
+            version => Err(damaged(
+                path,
+                format!("its version is {version}, this program knows {VERSION}"),
+            )),
+        }
+    }
+
+    pub(super) fn write(&self, path: &Path) -> Result<(), SetError> {
+        let text = toml::to_string(self).map_err(|error| damaged(path, error.to_string()))?;
+        Ok(durable::replace(path, text.as_bytes(), MODE)?)
+    }
+
+    /// Refuses a request for another set than this one. More validators are no other set.
+    pub(super) fn agrees_with(&self, request: &SetRequest, path: &Path) -> Result<(), SetError> {
+        let asked = Self::of(request);
+        let seed = |record: &Self| match &record.seed_commitment {
+            None => "fresh seeds".to_owned(),
+            Some(commitment) => format!("a seed with the commitment {commitment}"),
+        };
+        let compared = [
+            ("--scheme", asked.scheme.clone(), self.scheme.clone()),
+            (
+                "--log-num-active-epochs",
+                asked.log_num_active_epochs.to_string(),
+                self.log_num_active_epochs.to_string(),
+            ),
+            (
+                "--start-index",
+                asked.start_index.to_string(),
+                self.start_index.to_string(),
+            ),
+            ("--roles", asked.roles.join(","), self.roles.join(",")),
+            (
+                "--distributed",
+                asked.distributed.to_string(),
+                self.distributed.to_string(),
+            ),
+            ("--export-format", format_name(asked.json), format_name(self.json)),
+            ("--keep-dirs", asked.keep_dirs.to_string(), self.keep_dirs.to_string()),
+            ("--trim", asked.trim.to_string(), self.trim.to_string()),
+            ("--seed-file", seed(&asked), seed(self)),
+        ];
+        if let Some((flag, asked, found)) = compared.into_iter().find(|(_, asked, found)| asked != found) {
+            return Err(contradiction(flag, asked, found, path));
+        }
+        let (asked, found) = (asked.num_validators, self.num_validators);
+        if asked < found {
+            return Err(contradiction(
+                "--num-validators",
+                asked.to_string(),
+                found.to_string(),
+                path,
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn format_name(with_json: bool) -> String {
+    if with_json { "both" } else { "ssz" }.to_owned()
+}
+
+fn contradiction(flag: &'static str, asked: String, found: String, path: &Path) -> SetError {
+    SetError::Contradiction {
+        flag,
+        asked,
+        found,
+        path: path.to_owned(),
+    }
+}
+
+fn damaged(path: &Path, what: String) -> SetError {
+    SetError::Record {
+        path: path.to_owned(),
+        what,
+    }
+}
+
+/// The public keys of the finished keys. All of their files are on disk.
+pub(super) type FinishedKeys = BTreeMap<(u64, Role), Vec<u8>>;
+
+/// The list of finished keys: a line for each, added when all of its files are on disk.
+pub(super) struct Finished {
+    keys: Mutex<FinishedKeys>,
+    file: File,
+}
+
+impl Finished {
+    /// Reads the list without changing anything. A line without its end was being written when a process died.
+    pub(super) fn read(paths: &SetPaths, scheme: &Scheme) -> Result<FinishedKeys, SetError> {
+        let path = paths.finished();
+        let file = match open_to_read(&path) {
+            Err(failure) if failure.is_missing() => return Ok(FinishedKeys::new()),
+            file => file?,
+        };
+        let mut text = String::new();
+        attempt("read", &path, || (&file).read_to_string(&mut text))?;
+        let mut keys = FinishedKeys::new();
+        let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
+        for (number, line) in whole.lines().enumerate() {
+            let (key, public_key) = parse_line(line, scheme)
+                .ok_or_else(|| damaged(&path, format!("line {} is not that of a finished key", number + 1)))?;
+            keys.insert(key, public_key);
+        }
+        Ok(keys)
+    }
+
+    /// Opens the list to add to it. Needs the lock.
+    pub(super) fn open(paths: &SetPaths, scheme: &Scheme) -> Result<Self, SetError> {
+        let keys = Self::read(paths, scheme)?;
+        let path = paths.finished();
+        let mut options = OpenOptions::new();
+        options.append(true).create(true).mode(MODE);
+        let file = open_regular(&path, &mut options, OFlags::NOFOLLOW)?;
+        let whole_bytes: usize = keys.iter().map(|(key, public_key)| line(*key, public_key).len()).sum();
+        let found_bytes = attempt("stat", &path, || file.metadata())?.len();
+        if found_bytes != whole_bytes as u64 {
+            attempt("ftruncate", &path, || file.set_len(whole_bytes as u64))?;
+        }
+        sync_file(&file, &path)?;
+        sync_directory(&paths.work())?;
+        let keys = Mutex::new(keys);
+        Ok(Self { keys, file })
+    }
+
+    /// Adds a key whose files are durable.
+    pub(super) fn add(&self, paths: &SetPaths, index: u64, role: Role, public_key: &[u8]) -> Result<(), SetError> {
+        let path = paths.finished();
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        write_whole(&self.file, line((index, role), public_key).as_bytes(), &path)?;
+        sync_file(&self.file, &path)?;
+        keys.insert((index, role), public_key.to_vec());
+        Ok(())
+    }
+
+    pub(super) fn public_key(&self, index: u64, role: Role) -> Option<Vec<u8>> {
+        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.get(&(index, role)).cloned()
+    }
+
+    /// The manifest of the validators that are finished.
+    pub(super) fn manifest(&self, request: &SetRequest) -> SetManifest {
+        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        manifest_of(&keys, request)
+    }
+}
+
+/// The manifest of those validators of a request that have all of their keys.
+pub(super) fn manifest_of(keys: &FinishedKeys, request: &SetRequest) -> SetManifest {
+    let kind = SetKind {
+        scheme: request.scheme,
+        log_epochs: request.log_epochs,
+        roles: request.roles.clone(),
+        is_distributed: request.is_distributed,
+    };
+    let validator = |index| {
+        let public_keys = kind.roles.iter().map(|&role| keys.get(&(index, role)).cloned());
+        Some(Validator {
+            index: (!kind.is_distributed).then_some(index),
+            public_keys: public_keys.collect::<Option<_>>()?,
+        })
+    };
+    let validators = request.indices().filter_map(validator).collect();
+    SetManifest { kind, validators }
+}
+
+fn line((index, role): (u64, Role), public_key: &[u8]) -> String {
+    format!("{index} {role} {}\n", hex::encode(public_key))
+}
+
+fn parse_line(line: &str, scheme: &Scheme) -> Option<((u64, Role), Vec<u8>)> {
+    let mut words = line.split(' ');
+    let (index, role, digits) = (words.next()?, words.next()?, words.next()?);
+    let public_key = hex::decode(digits).ok()?;
+    let is_whole = words.next().is_none() && public_key.len() == scheme.public_key_bytes();
+    is_whole.then_some(((parse_index(index)?, Role::by_name(role)?), public_key))
+}

@@ -1,0 +1,224 @@
+//! Sets of which any call fails, and manifests that are changed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use zeroize::Zeroizing;
+
+use super::manifest::SetManifest;
+use super::{NoSetProgress, Role, SetError, SetJob, SetRequest, merge_sets, verify_set};
+use crate::faults::{Fate, Faults};
+use crate::keygen::{CancelHandle, JobOptions};
+use crate::plan::MemoryRequest;
+use crate::scheme::Scheme;
+use crate::units::Level;
+
+const EIO: i32 = 5;
+const OPTIONS: JobOptions = JobOptions {
+    threads: 1,
+    group_batches: 1,
+    memory: MemoryRequest::NoLimit,
+};
+
+fn request() -> SetRequest {
+    SetRequest {
+        scheme: Scheme::by_id("leansig-p1-l8-abort-v4-w8").unwrap(),
+        log_epochs: 8,
+        start_index: 0,
+        validators: 1,
+        roles: vec![Role::Proposer],
+        is_distributed: true,
+        with_json: true,
+        with_manifest: true,
+        keeps_directories: false,
+        trim: Level(0),
+        seed: Some(Zeroizing::new([7; 32])),
+        overwrites: false,
+        public_mode: 0o644,
+    }
+}
+
+fn open(directory: &Path) -> Result<SetJob, SetError> {
+    SetJob::open(directory, request(), OPTIONS, 1, CancelHandle::default())
+}
+
+fn make(directory: &Path) -> Result<(), SetError> {
+    open(directory)?.run(&NoSetProgress).map(drop)
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &target),
+            false => drop(fs::copy(entry.path(), target).unwrap()),
+        }
+    }
+}
+
+/// The files of a set, without what is noted about it.
+fn files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let files = entries.filter(|path| path.is_file());
+    files
+        .map(|path| (path.file_name().unwrap().into(), fs::read(&path).unwrap()))
+        .collect()
+}
+
+/// Lets one call after the other fail, each in a directory of its own, before or after it is made, until there are no more.
+/// Gives the number of calls.
+fn at_every_call(
+    root: &Path,
+    prepare: &dyn Fn(&Path),
+    run: &dyn Fn(&Path) -> Result<(), SetError>,
+    look: &dyn Fn(&Path, &str),
+) -> usize {
+    for number in 0.. {
+        let mut is_reached = false;
+        for fate in [Fate::Fail(EIO), Fate::FailAfterwards(EIO)] {
+            let directory = root.join("set");
+            prepare(&directory);
+            let calls = Arc::new(AtomicUsize::new(0));
+            let counted = Arc::clone(&calls);
+            let faults = Faults::below(&directory, move |_, _| {
+                match counted.fetch_add(1, Ordering::Relaxed) == number {
+                    true => fate,
+                    false => Fate::Pass,
+                }
+            });
+            let outcome = run(&directory);
+            drop(faults);
+            is_reached = calls.load(Ordering::Relaxed) > number;
+            let case = format!(
+                "call {number}, {fate:?}: {:?}",
+                outcome.as_ref().err().map(ToString::to_string)
+            );
+            assert_eq!(outcome.is_err(), is_reached, "{case}");
+            look(&directory, &case);
+            fs::remove_dir_all(&directory).unwrap();
+        }
+        if !is_reached {
+            return number;
+        }
+    }
+    unreachable!("the calls end");
+}
+
+/// A set whose only key is sealed, and of whose files none is written.
+fn with_a_sealed_key(directory: &Path) {
+    let drafts = directory.join(".keymill-set");
+    let faults = Faults::below(directory, move |call, path| {
+        let is_draft = call == "open" && path.extension().is_some_and(|extension| extension == "ssz");
+        match is_draft && !path.starts_with(&drafts) {
+            true => Fate::Fail(EIO),
+            false => Fate::Pass,
+        }
+    });
+    make(directory).unwrap_err();
+    drop(faults);
+    assert_eq!(files(directory).len(), 0);
+}
+
+#[test]
+fn a_set_of_which_any_call_fails_is_finished_by_the_same_request() {
+    let place = tempfile::tempdir().unwrap();
+    let (undisturbed, sealed) = (place.path().join("undisturbed"), place.path().join("sealed"));
+    make(&undisturbed).unwrap();
+    with_a_sealed_key(&sealed);
+    let finished = |directory: &Path, case: &str| {
+        let found = files(directory);
+        for (name, content) in &found {
+            let whole = files(&undisturbed);
+            assert!(
+                whole.get(name) == Some(content),
+                "{case}: {} is not whole",
+                name.display()
+            );
+        }
+        make(directory).unwrap_or_else(|error| panic!("{case}: {error}"));
+        assert!(files(directory) == files(&undisturbed), "{case}");
+    };
+    let calls = at_every_call(place.path(), &|directory| copy(&sealed, directory), &make, &finished);
+    assert!(calls > 60, "{calls}");
+}
+
+#[test]
+fn a_directory_whose_making_fails_at_any_call_is_made_by_the_same_request() {
+    let place = tempfile::tempdir().unwrap();
+    let prepare = |directory: &Path| fs::create_dir(directory).unwrap();
+    let open_once = |directory: &Path| open(directory).map(drop);
+    let opens = |directory: &Path, case: &str| open_once(directory).unwrap_or_else(|error| panic!("{case}: {error}"));
+    let calls = at_every_call(place.path(), &prepare, &open_once, &opens);
+    assert!(calls > 20, "{calls}");
+}
+
+#[test]
+fn a_merge_of_which_any_call_fails_is_finished_by_the_same_request() {
+    let place = tempfile::tempdir().unwrap();
+    let part = place.path().join("part");
+    make(&part).unwrap();
+    let prepare = |directory: &Path| fs::create_dir(directory).unwrap();
+    let merge = |directory: &Path| merge_sets(std::slice::from_ref(&part), directory, 0o644).map(drop);
+    let finished = |directory: &Path, case: &str| {
+        merge(directory).unwrap_or_else(|error| panic!("{case}: {error}"));
+        assert!(files(directory) == files(&part), "{case}");
+    };
+    let calls = at_every_call(place.path(), &prepare, &merge, &finished);
+    assert!(calls > 40, "{calls}");
+}
+
+#[test]
+fn a_call_that_fails_is_no_fault_of_the_set() {
+    let place = tempfile::tempdir().unwrap();
+    let set = place.path().join("part");
+    make(&set).unwrap();
+    let verify = |directory: &Path| verify_set(directory, 1).map(|report| assert_eq!(report.faults, []));
+    at_every_call(place.path(), &|directory| copy(&set, directory), &verify, &|_, _| {});
+}
+
+/// SplitMix64.
+fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[test]
+fn a_manifest_that_is_read_is_written_as_it_was_and_no_other_is_read() {
+    let place = tempfile::tempdir().unwrap();
+    let set = place.path().join("set");
+    make(&set).unwrap();
+    let text = fs::read(set.join("validator-keys-manifest.yaml")).unwrap();
+    let written = |manifest: &SetManifest| {
+        let mut written = Vec::new();
+        manifest.write(&mut written).unwrap();
+        written
+    };
+    assert_eq!(written(&SetManifest::read(&text[..]).unwrap()), text);
+    let meaning = |text: &[u8]| {
+        let text = String::from_utf8_lossy(text).into_owned();
+        let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    for seed in 0..20_000 {
+        let mut state = seed;
+        let mut changed = text.clone();
+        let at = next(&mut state) as usize % changed.len();
+        match next(&mut state) % 4 {
+            0 => changed[at] = next(&mut state) as u8,
+            1 => drop(changed.remove(at)),
+            2 => changed.insert(at, next(&mut state) as u8),
+            _ => changed.truncate(at),
+        }
+        if let Ok(manifest) = SetManifest::read(&changed[..]) {
+            assert_eq!(meaning(&written(&manifest)), meaning(&changed), "seed {seed}");
+        }
+    }
+}

@@ -1,0 +1,466 @@
+//! Looking at a set without changing it: every file, public against secret, and the manifest against both.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::error::SetError;
+use super::manifest::{SetKind, SetManifest, Validator};
+use super::names::{Form, Half, MANIFEST, Named, Role, SetPaths, WORK, key_files};
+use super::probe::probe;
+use super::record::Record;
+use crate::failure::{IoFailure, attempt};
+use crate::files::open_to_read;
+use crate::hash::kernel;
+use crate::interop::leansig_json;
+use crate::interop::secret_key::{SecretKeyError, SecretKeyFile, SecretKeyForm, WrittenForm};
+use crate::interop::ssz::PublicKey;
+use crate::keydir::KeyDir;
+use crate::plan::stored_interval;
+use crate::resources::{ResourceKind, THREAD_STACK_BYTES, register};
+use crate::units::{EpochRange, NodeIndex};
+use crate::workers::spawn_scoped;
+
+/// Something about a file of a set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetFinding {
+    /// The file.
+    pub path: PathBuf,
+    /// What is to be said of it.
+    pub what: String,
+}
+
+/// What was found in a set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SetReport {
+    /// Validators that the manifest names.
+    pub validators: u64,
+    /// Keys whose files were looked at.
+    pub keys_checked: u64,
+    /// What is wrong.
+    pub faults: Vec<SetFinding>,
+    /// What is not wrong, but should be known.
+    pub warnings: Vec<SetFinding>,
+}
+
+impl SetReport {
+    fn fault(&mut self, path: &Path, what: impl Into<String>) {
+        self.faults.push(SetFinding {
+            path: path.to_owned(),
+            what: what.into(),
+        });
+    }
+
+    fn add(&mut self, other: Self) {
+        self.keys_checked += other.keys_checked;
+        self.faults.extend(other.faults);
+        self.warnings.extend(other.warnings);
+    }
+}
+
+/// Looks at every file of a set, on so many threads (0: one a core), each with one key in memory at a time. A manifest that
+/// cannot be understood is the only finding then: it says what the files have to be.
+///
+/// # Errors
+/// [`SetError`] if the machine fails, or if there is no such directory.
+pub fn verify_set(directory: &Path, threads: usize) -> Result<SetReport, SetError> {
+    let paths = SetPaths::new(directory);
+    let entries = entries(directory)?;
+    let mut report = SetReport::default();
+    let manifest = match SetManifest::of_set(&paths) {
+        Ok(manifest) => manifest,
+        Err(SetError::NoManifest(path)) => {
+            report.fault(&path, "it is missing");
+            return Ok(report);
+        }
+        Err(SetError::Manifest { path, source }) => {
+            report.fault(&path, source.to_string());
+            return Ok(report);
+        }
+        Err(error) => return Err(error),
+    };
+    report.validators = manifest.validators.len() as u64;
+    let set = Set {
+        stored: stored_of(&manifest.kind, &paths)?,
+        with_json: has_json(&manifest, &entries),
+        entries: &entries,
+        paths: &paths,
+        manifest: &manifest,
+    };
+    set.check_keys_once(&mut report);
+    set.check_foreign(&mut report)?;
+    report.add(set.check_all(threads)?);
+    Ok(report)
+}
+
+/// The names of everything in a directory.
+fn entries(directory: &Path) -> Result<HashSet<String>, SetError> {
+    let listed = match attempt("readdir", directory, || std::fs::read_dir(directory)) {
+        Err(failure) if matches!(failure.source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Err(SetError::NotADirectory(directory.to_owned()));
+        }
+        listed => listed?,
+    };
+    let mut names = HashSet::new();
+    for entry in listed {
+        let entry = attempt("readdir", directory, || entry)?;
+        names.insert(entry.file_name().to_string_lossy().into_owned());
+    }
+    Ok(names)
+}
+
+/// Whether the keys of a set have JSON files: if one has, all have.
+fn has_json(manifest: &SetManifest, entries: &HashSet<String>) -> bool {
+    let is_named = |name: &String| match Named::parse(name) {
+        Some(Named::File(prefix, _, _, Form::Json)) => Some(prefix),
+        _ => None,
+    };
+    let with_json: HashSet<_> = entries.iter().filter_map(is_named).collect();
+    let mut validators = manifest.validators.iter();
+    validators.any(|validator| with_json.contains(&manifest.kind.prefix(validator)))
+}
+
+/// The epochs that each key of the set stores.
+fn stored_of(kind: &SetKind, paths: &SetPaths) -> Result<EpochRange, SetError> {
+    stored_interval(kind.scheme, 0, 1 << kind.log_epochs)
+        .map_err(|error| SetError::Request(format!("'{}': {error}", paths.manifest().display())))
+}
+
+/// A set whose manifest was understood.
+struct Set<'a> {
+    paths: &'a SetPaths,
+    manifest: &'a SetManifest,
+    entries: &'a HashSet<String>,
+    stored: EpochRange,
+    with_json: bool,
+}
+
+/// What the files of one key have to agree with.
+struct Key<'a> {
+    validator: &'a Validator,
+    role: Role,
+    public_key: &'a [u8],
+}
+
+impl<'a> Set<'a> {
+    fn keys(&self) -> impl Iterator<Item = Key<'_>> {
+        let kind = &self.manifest.kind;
+        let of_validator = |validator: &'a Validator| {
+            let keys = kind.roles.iter().zip(&validator.public_keys);
+            keys.map(move |(&role, public_key)| Key {
+                validator,
+                role,
+                public_key,
+            })
+        };
+        self.manifest.validators.iter().flat_map(of_validator)
+    }
+
+    fn name(&self, key: &Key<'_>, half: Half, form: Form) -> String {
+        self.manifest.kind.prefix(key.validator).file(key.role, half, form)
+    }
+
+    /// No key may stand in the manifest twice.
+    fn check_keys_once(&self, report: &mut SetReport) {
+        let mut seen: HashMap<&[u8], String> = HashMap::new();
+        for key in self.keys() {
+            let name = self.name(&key, Half::Public, Form::Ssz);
+            if let Some(first) = seen.insert(key.public_key, name.clone()) {
+                report.fault(
+                    &self.paths.manifest(),
+                    format!("'{name}' and '{first}' have the same public key"),
+                );
+            }
+        }
+    }
+
+    /// Whatever is in the directory belongs to a key, and nothing in it is unfinished.
+    fn check_foreign(&self, report: &mut SetReport) -> Result<(), SetError> {
+        let mut known: HashSet<String> = HashSet::from([MANIFEST.to_owned(), WORK.to_owned()]);
+        for key in self.keys() {
+            let files = key_files(self.with_json).iter();
+            known.extend(files.map(|&(half, form)| self.name(&key, half, form)));
+            known.insert(self.manifest.kind.prefix(key.validator).directory(key.role));
+        }
+        let mut foreign: Vec<_> = self.entries.difference(&known).collect();
+        foreign.sort();
+        for name in foreign {
+            report.fault(&self.paths.entry(name), "it belongs to no key that the manifest names");
+        }
+        if !self.entries.contains(WORK) {
+            return Ok(());
+        }
+        let again = "; the same 'keymill generate' finishes the set";
+        let work = self.paths.work();
+        for name in entries(&work)? {
+            if matches!(Named::parse(&name), Some(Named::Directory(..))) {
+                report.fault(&work.join(name), format!("it is a key that was not finished{again}"));
+            }
+        }
+        if let Some(record) = Record::read(&self.paths.request())? {
+            let (wanted, found) = (record.num_validators, report.validators);
+            if wanted != found {
+                let what = format!("it names {found} validators, the set was to have {wanted}{again}");
+                report.fault(&self.paths.manifest(), what);
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at the files of every key.
+    fn check_all(&self, threads: usize) -> Result<SetReport, SetError> {
+        let keys: Vec<_> = self.keys().collect();
+        let threads = match threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        };
+        let next = AtomicUsize::new(0);
+        let reports: Mutex<Vec<(usize, Result<SetReport, SetError>)>> = Mutex::new(Vec::new());
+        let work = || {
+            while let Some((place, key)) = next_of(&keys, &next) {
+                let outcome = self.check_key(key);
+                let is_whole = matches!(&outcome, Ok(report) if report.faults.is_empty() && report.warnings.is_empty());
+                if !is_whole {
+                    reports
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push((place, outcome));
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..threads.min(keys.len()) {
+                let thread = register(ResourceKind::Thread, THREAD_STACK_BYTES);
+                let work = &work;
+                spawn_scoped(scope, move || {
+                    let _thread = thread;
+                    work();
+                })?;
+            }
+            work();
+            Ok::<(), SetError>(())
+        })?;
+        let mut reports = reports.into_inner().unwrap_or_else(PoisonError::into_inner);
+        reports.sort_by_key(|(place, _)| *place);
+        let mut all = SetReport::default();
+        for (_, report) in reports {
+            all.add(report?);
+        }
+        all.keys_checked = keys.len() as u64;
+        Ok(all)
+    }
+
+    fn check_key(&self, key: &Key<'_>) -> Result<SetReport, SetError> {
+        let mut report = SetReport::default();
+        let present = |form, half| {
+            let name = self.name(key, half, form);
+            (self.paths.entry(&name), self.entries.contains(&name))
+        };
+        for &(half, form) in key_files(self.with_json) {
+            let (path, is_there) = present(form, half);
+            if !is_there {
+                report.fault(&path, "it is missing");
+            }
+        }
+        self.check_public_files(key, &mut report)?;
+        let (path, is_there) = present(Form::Ssz, Half::Secret);
+        let secret = match is_there {
+            true => self.read_secret(key, &path, &mut report)?,
+            false => None,
+        };
+        let (path, is_there) = present(Form::Json, Half::Secret);
+        if let (Some(secret), true, true) = (&secret, self.with_json, is_there) {
+            check_mode(&path, &mut report)?;
+            if let Some(at) = first_difference(secret, &path)? {
+                let what = format!("from byte {at} on it is not what the key in the SSZ file is in JSON");
+                report.fault(&path, what);
+            }
+        }
+        self.check_kept_directory(key, &mut report);
+        Ok(report)
+    }
+
+    fn check_public_files(&self, key: &Key<'_>, report: &mut SetReport) -> Result<(), SetError> {
+        let public_key = match PublicKey::from_ssz(self.manifest.kind.scheme, key.public_key) {
+            Ok(public_key) => public_key,
+            Err(error) => {
+                report.fault(&self.paths.manifest(), format!("the {} public key: {error}", key.role));
+                return Ok(());
+            }
+        };
+        for &(half, form) in key_files(self.with_json) {
+            let name = self.name(key, half, form);
+            if half != Half::Public || !self.entries.contains(&name) {
+                continue;
+            }
+            let expected = match form {
+                Form::Ssz => key.public_key.to_vec(),
+                Form::Json => serde_json::to_vec_pretty(&leansig_json::public_key(&public_key)).unwrap_or_default(),
+            };
+            let path = self.paths.entry(&name);
+            let mut found = Vec::new();
+            let file = open_to_read(&path)?;
+            // One more than there may be.
+            let most = expected.len() as u64 + 1;
+            attempt("read", &path, || file.take(most).read_to_end(&mut found))?;
+            if found != expected {
+                report.fault(&path, "it does not hold the public key that the manifest has");
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a secret key and checks it by itself and against the manifest.
+    fn read_secret(
+        &self,
+        key: &Key<'_>,
+        path: &Path,
+        report: &mut SetReport,
+    ) -> Result<Option<SecretKeyFile>, SetError> {
+        check_mode(path, report)?;
+        let mut file = open_to_read(path)?;
+        let secret = match SecretKeyFile::read(&mut file, Some(SecretKeyForm::LeansigSsz), None) {
+            Ok(secret) => secret,
+            Err(SecretKeyError::Read(source)) => return Err(read_failed(path, source).into()),
+            Err(error) => {
+                report.fault(path, error.to_string());
+                return Ok(None);
+            }
+        };
+        if let Err(what) = self.check_secret(key, &secret) {
+            report.fault(path, what);
+        }
+        Ok(Some(secret))
+    }
+
+    fn check_secret(&self, key: &Key<'_>, secret: &SecretKeyFile) -> Result<(), String> {
+        let scheme = self.manifest.kind.scheme;
+        secret.scheme(Some(scheme)).map_err(|error| error.to_string())?;
+        let (stored, expected) = (secret.head().shape.stored(), self.stored);
+        if stored != expected {
+            return Err(format!(
+                "its epochs are {} to {}, those of the set {} to {}",
+                stored.start,
+                stored.end - 1,
+                expected.start,
+                expected.end - 1
+            ));
+        }
+        let kernel = kernel(scheme, &secret.head().parameter);
+        if let Some((level, NodeIndex(node))) = secret.first_wrong_node(kernel.as_ref()) {
+            return Err(format!("node {node} of level {level} is not the hash of its children"));
+        }
+        if secret.public_key() != key.public_key {
+            let found = hex::encode(secret.public_key());
+            return Err(format!("its public key is 0x{found}, another than the manifest's"));
+        }
+        probe(secret, scheme, kernel.as_ref())
+    }
+
+    /// A key directory beside the files is of the same key.
+    fn check_kept_directory(&self, key: &Key<'_>, report: &mut SetReport) {
+        let name = self.manifest.kind.prefix(key.validator).directory(key.role);
+        if !self.entries.contains(&name) {
+            return;
+        }
+        let path = self.paths.entry(&name);
+        match KeyDir::open_sealed(&path) {
+            Err(error) => report.fault(&path, error.to_string()),
+            Ok(kept) if kept.manifest().public_key().as_deref() != Some(key.public_key) => {
+                report.fault(&path, "it is the directory of another key");
+            }
+            Ok(_) => {}
+        }
+    }
+}
+
+fn next_of<'a, T>(items: &'a [T], next: &AtomicUsize) -> Option<(usize, &'a T)> {
+    let place = next.fetch_add(1, Ordering::Relaxed);
+    Some((place, items.get(place)?))
+}
+
+/// A secret that others can read is known to nobody knows whom.
+fn check_mode(path: &Path, report: &mut SetReport) -> Result<(), SetError> {
+    let mode = attempt("stat", path, || std::fs::metadata(path))?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        report.warnings.push(SetFinding {
+            path: path.to_owned(),
+            what: format!("it can be read by others (its mode is {mode:o}); 'chmod 600' it"),
+        });
+    }
+    Ok(())
+}
+
+fn read_failed(path: &Path, source: std::io::Error) -> IoFailure {
+    IoFailure {
+        call: "read",
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// The first byte at which a file differs from the key in the JSON form that hash-sig-cli writes.
+fn first_difference(secret: &SecretKeyFile, path: &Path) -> Result<Option<u64>, SetError> {
+    let mut comparing = Comparing {
+        file: open_to_read(path)?,
+        at: 0,
+        differs: None,
+    };
+    let mut writer = std::io::BufWriter::with_capacity(64 << 10, &mut comparing);
+    let form = WrittenForm::LeansigJson { indented: true };
+    let written = secret
+        .head()
+        .write::<std::io::Error>(form, &mut writer, &mut |slice, digests| {
+            digests.clear();
+            for node in slice.nodes.clone() {
+                digests.extend(secret.node(slice.level, NodeIndex(node)).unwrap_or_default());
+            }
+            Ok(())
+        });
+    let written = written.and_then(|()| writer.flush());
+    if let (_, Ok(mut buffer)) = writer.into_parts() {
+        // The PRF key was in it.
+        zeroize::Zeroize::zeroize(&mut buffer);
+    }
+    match (comparing.differs, written) {
+        (Some(at), _) => Ok(Some(at)),
+        (None, Err(error)) => Err(read_failed(path, error).into()),
+        (None, Ok(())) => match attempt("read", path, || comparing.file.read(&mut [0]))? {
+            0 => Ok(None),
+            _ => Ok(Some(comparing.at)),
+        },
+    }
+}
+
+/// Takes what a file should hold.
+struct Comparing {
+    file: File,
+    at: u64,
+    differs: Option<u64>,
+}
+
+impl Write for Comparing {
+    fn write(&mut self, expected: &[u8]) -> std::io::Result<usize> {
+        let mut found = zeroize::Zeroizing::new(vec![0; expected.len()]);
+        let count = super::publish::fill(&mut self.file, &mut found)?;
+        let same = expected
+            .iter()
+            .zip(&found[..count])
+            .take_while(|(one, other)| one == other);
+        let same = same.count();
+        self.at += same as u64;
+        if same == expected.len() {
+            return Ok(same);
+        }
+        self.differs = Some(self.at);
+        Err(ErrorKind::InvalidData.into())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,78 @@
+//! The words with which the manifest of a key set says what its keys are.
+
+use crate::scheme::{Encoding, PermutationLayout, Scheme};
+
+/// What hash-sig-cli calls a scheme, and says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SchemeWords {
+    pub(crate) key_scheme: &'static str,
+    pub(crate) hash_function: &'static str,
+    pub(crate) encoding: &'static str,
+}
+
+/// hash-sig-cli 0.4 makes keys of this scheme, for which the leanSig that it is built with has a name of its own. It writes
+/// Poseidon2 although these keys are hashed with Poseidon1, and consumers know that word.
+const OF_HASH_SIG_CLI: (&str, SchemeWords) = (
+    "leansig-p1-l32-abort-v46-w8",
+    SchemeWords {
+        key_scheme: "SchemeAbortingTargetSumLifetime32Dim46Base8",
+        hash_function: "Poseidon2",
+        encoding: "TargetSum",
+    },
+);
+
+/// The words for a scheme.
+pub(crate) fn words(scheme: &Scheme) -> SchemeWords {
+    if scheme.id() == OF_HASH_SIG_CLI.0 {
+        return OF_HASH_SIG_CLI.1;
+    }
+    SchemeWords {
+        key_scheme: scheme.upstream_name(),
+        hash_function: match scheme.layout() {
+            PermutationLayout::Poseidon2Classic => "Poseidon2",
+            PermutationLayout::Poseidon1Devnet4 => "Poseidon1",
+        },
+        encoding: match scheme.encoding() {
+            Encoding::Checksum { .. } => "Winternitz",
+            Encoding::Plain { .. } | Encoding::TopLevel { .. } | Encoding::Aborting { .. } => "TargetSum",
+        },
+    }
+}
+
+/// The scheme that goes by this word.
+pub(crate) fn scheme_of(key_scheme: &str) -> Option<&'static Scheme> {
+    Scheme::all()
+        .iter()
+        .find(|scheme| words(scheme).key_scheme == key_scheme)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the two releases of hash-sig-cli write that make keys of these schemes.
+    #[test]
+    fn schemes_that_hash_sig_cli_makes_go_by_its_words() {
+        for (id, key_scheme) in [
+            (
+                "leansig-p1-l32-abort-v46-w8",
+                "SchemeAbortingTargetSumLifetime32Dim46Base8",
+            ),
+            ("leansig-p2-l32-top-v64-w8", "SIGTopLevelTargetSumLifetime32Dim64Base8"),
+        ] {
+            let expected = SchemeWords {
+                key_scheme,
+                hash_function: "Poseidon2",
+                encoding: "TargetSum",
+            };
+            assert_eq!(words(Scheme::by_id(id).unwrap()), expected);
+        }
+    }
+
+    #[test]
+    fn every_scheme_has_a_word_of_its_own() {
+        for scheme in Scheme::all() {
+            assert_eq!(scheme_of(words(scheme).key_scheme), Some(scheme), "{}", scheme.id());
+        }
+    }
+}

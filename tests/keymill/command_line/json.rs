@@ -1,0 +1,347 @@
+//! docs/JSON.md against what the commands print, both ways.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::process::Command;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::fixtures::{
+    LONG, MESSAGE, SMALL_GROUPS, TINY, finished_key, flip_byte, set_back_to_version_0, unfinished_key,
+};
+use super::help::commands;
+use super::program::Place;
+
+/// Where the first node is in a layer file.
+const HEADER_BYTES: u64 = 4096;
+
+/// Documented, and not brought about here.
+const NOT_SHOWN: [(&str, &str); 1] = [
+    // src/cli/report/tests.rs has it.
+    ("report --json", "history_damage"),
+];
+
+/// What the objects of a command may hold: the types of each field, by its path.
+type Fields = BTreeMap<String, BTreeSet<String>>;
+
+/// The tables of docs/JSON.md, by what is typed.
+fn documented() -> BTreeMap<String, Fields> {
+    let text = include_str!("../../../docs/JSON.md");
+    let mut sections = BTreeMap::new();
+    let mut name = String::new();
+    for line in text.lines() {
+        if let Some(title) = line.strip_prefix("## ") {
+            name = match title.strip_prefix("`keymill ") {
+                Some(command) => command.trim_end_matches('`').to_owned(),
+                None => title.to_owned(),
+            };
+        }
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [_, field, types, _, _] = cells[..] else {
+            continue;
+        };
+        if let Some(field) = field.strip_prefix('`') {
+            let fields: &mut Fields = sections.entry(name.clone()).or_default();
+            note(fields, field.trim_end_matches('`'), types);
+        }
+    }
+    // The tables that say how to read the others.
+    sections.retain(|name, _| name != "JSON" && !name.is_empty());
+    sections
+}
+
+fn note(fields: &mut Fields, field: &str, types: &str) {
+    for one in types.split(" or ") {
+        let kinds = fields.entry(field.to_owned()).or_default();
+        match one.strip_prefix("array of ") {
+            Some(element) => {
+                kinds.insert("array".to_owned());
+                note(fields, &format!("{field}[]"), element.trim_end_matches('s'));
+            }
+            None => {
+                kinds.insert(one.to_owned());
+            }
+        }
+    }
+    // What it stands in.
+    let above = match field.strip_suffix("[]") {
+        Some(array) => (array, "array"),
+        None => match field.rsplit_once('.') {
+            Some((object, _)) => (object, "object"),
+            None => return,
+        },
+    };
+    if !fields.contains_key(above.0) {
+        note(fields, above.0, above.1);
+    }
+}
+
+/// Holds a value against what is documented, and remembers what was seen of it.
+fn compare(name: &str, fields: &Fields, path: &str, value: &Value, seen: &mut BTreeSet<(String, String)>) {
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_u64() => "integer",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    let is_hex = |text: &str| text.len().is_multiple_of(2) && text.chars().all(|digit| digit.is_ascii_hexdigit());
+    if !path.is_empty() {
+        let types = fields.get(path).unwrap_or_else(|| {
+            panic!("'keymill {name}' printed {path} ({kind}), which has no line in its table in docs/JSON.md: {value}")
+        });
+        let fits = |a_type: &&String| match a_type.as_str() {
+            "hex" => value.as_str().is_some_and(is_hex),
+            "number" => value.is_number(),
+            other => other == kind,
+        };
+        let fitting = types.iter().find(fits).unwrap_or_else(|| {
+            panic!("'keymill {name}' printed {path} as {kind}, and docs/JSON.md says {types:?}: {value}")
+        });
+        seen.insert((path.to_owned(), fitting.clone()));
+    }
+    let below = |key: &str| {
+        if path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{path}.{key}")
+        }
+    };
+    match value {
+        Value::Array(elements) => {
+            for element in elements {
+                compare(name, fields, &format!("{path}[]"), element, seen);
+            }
+        }
+        Value::Object(object) => {
+            let has_free_keys = fields.contains_key(&below("*"));
+            for (key, value) in object {
+                compare(name, fields, &below(if has_free_keys { "*" } else { key }), value, seen);
+            }
+            let own = fields.keys().filter_map(|field| match path {
+                "" => Some(field.as_str()),
+                _ => field.strip_prefix(path)?.strip_prefix('.'),
+            });
+            for key in own.filter(|key| !key.contains(['.', '[', '*'])) {
+                assert!(
+                    object.contains_key(key),
+                    "'keymill {name}': docs/JSON.md has {}, and it is not in {value}",
+                    below(key)
+                );
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Objects that commands printed, by what was typed.
+#[derive(Default)]
+struct Shown(BTreeMap<String, Vec<Value>>);
+
+impl Shown {
+    fn note(&mut self, name: &str, value: Value) {
+        self.0.entry(name.to_owned()).or_default().push(value);
+    }
+
+    /// Runs `keymill` with a command, its operands, and the flag that stands in the command's title.
+    fn run(&mut self, place: &Place, name: &str, operands: &str, code: i32) -> Value {
+        let (command, flag) = name.split_once(" --").unwrap();
+        let outcome = place.run(&format!("{command} {operands} --{flag}")).exits(code);
+        let value = outcome.json();
+        assert_eq!(outcome.line(), value.to_string(), "one line, with its keys sorted");
+        self.note(name, value.clone());
+        value
+    }
+
+    /// Notes the lines of standard error of a job.
+    fn note_progress(&mut self, lines: &str) {
+        for line in lines.lines() {
+            let value: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("no object: {line}"));
+            let name = match value.get("phase") {
+                Some(_) => "keygen --progress json",
+                None => "Messages beside progress",
+            };
+            self.note(name, value);
+        }
+    }
+}
+
+fn a_key_of_one_batch(shown: &mut Shown) {
+    let place = Place::new();
+    let public_key = finished_key(&place, TINY);
+    shown.run(&place, "keygen --json", "key", 0);
+    shown.run(&place, "keygen --json", &format!("other --scheme {TINY} --memory 0"), 0);
+    shown.run(
+        &place,
+        "keygen --json",
+        &format!("third --scheme {TINY} --memory 64M"),
+        0,
+    );
+    shown.run(&place, "plan --json", "--memory 64M", 0);
+    shown.run(&place, "plan --json", "--memory 0", 0);
+    shown.run(&place, "schemes --json", "", 0);
+    shown.run(&place, "status --json", "key", 0);
+    shown.run(&place, "public-key --format json", "key", 0);
+    shown.run(&place, "path --format json", "key --epoch 3", 0);
+    shown.run(&place, "migrate --json", "key", 0);
+    let sign = format!("key --epoch 3 --message {MESSAGE}");
+    let signature = shown.run(&place, "sign --format json", &sign, 0);
+    let signature = signature["signature"].as_str().unwrap();
+    for (epoch, code) in [(3, 0), (4, 1)] {
+        let what = format!("--scheme {TINY} --public-key {public_key} --message {MESSAGE} --signature {signature}");
+        shown.run(&place, "verify --json", &format!("{what} --epoch {epoch}"), code);
+    }
+    place.run("status key --trace-memory trace").exits(0);
+    shown.run(&place, "memory-report --json", "trace", 0);
+    let trace = fs::read_to_string(place.path("trace")).unwrap();
+    let allocated = trace.lines().find(|line| line.contains("ALLOCATE")).unwrap();
+    place.file(
+        "trace",
+        format!("{allocated}\n{allocated}\n{}", &allocated[..allocated.len() - 9]),
+    );
+    shown.run(&place, "memory-report --json", "trace", 1);
+}
+
+fn ledgers(shown: &mut Shown) {
+    let place = Place::new();
+    place.file("seed", super::fixtures::SEED);
+    place
+        .run(&format!("keygen key --scheme {TINY} --seed-file seed"))
+        .exits(0);
+    shown.run(&place, "ledger show --json", "key", 1);
+    let copied = Command::new("cp")
+        .arg("-a")
+        .args([place.path("key"), place.path("copy")])
+        .status();
+    assert!(copied.unwrap().success());
+    shown.run(&place, "ledger init --json", "key --first-epoch 0", 0);
+    place.run("ledger init copy --first-epoch 50").exits(0);
+    place.run(&format!("sign key --epoch 60 --message {MESSAGE}")).exits(0);
+    place
+        .run(&format!("sign copy --epoch 60 --message {}", "00".repeat(32)))
+        .exits(0);
+    place.run("ledger export copy --out copy.json").exits(0);
+    shown.run(&place, "ledger import --json", "key copy.json", 1);
+    shown.run(&place, "ledger import --json", "copy copy.json", 0);
+    shown.run(&place, "ledger show --json", "key", 0);
+    // Nobody opens it for reading: the signer waits, and holds the key.
+    assert!(
+        Command::new("mkfifo")
+            .arg(place.path("pipe"))
+            .status()
+            .unwrap()
+            .success()
+    );
+    let signer = place.start(&[], &format!("sign key --epoch 61 --message {MESSAGE} --out pipe"));
+    let has_writer = |value: &Value| !value["writer"].is_null();
+    while !has_writer(&shown.run(&place, "ledger show --json", "key", 0)) {}
+    fs::read(place.path("pipe")).unwrap();
+    signer.end().0.exits(0);
+    fs::remove_file(place.path("key/ledger.mark")).unwrap();
+    shown.run(&place, "ledger show --json", "key", 1);
+}
+
+fn damage(shown: &mut Shown) {
+    let place = Place::new();
+    place
+        .run(&format!("keygen key --scheme {LONG} --epochs 2048 --threads 1"))
+        .exits(0);
+    shown.run(&place, "check --json", "key", 0);
+    shown.run(&place, "repair --json", "key", 0);
+    flip_byte(&place.path("key/layers/00.nodes"), HEADER_BYTES);
+    flip_byte(&place.path("key/layers/11.nodes"), HEADER_BYTES);
+    fs::remove_file(place.path("key/layers/05.nodes")).unwrap();
+    shown.run(&place, "check --json", "key", 1);
+    fs::remove_dir_all(place.path("key/state")).unwrap();
+    shown.run(&place, "repair --json", "key", 0);
+    fs::write(place.path("key/state/CURRENT"), "no such file\n").unwrap();
+    shown.run(&place, "repair --json", "key", 0);
+    let level = fs::read(place.path("key/layers/00.nodes")).unwrap();
+    shown.run(&place, "trim --json", "key --level 1", 0);
+    place.file("key/layers/00.nodes", level);
+    shown.run(&place, "check --json", "key", 0);
+    shown.run(&place, "status --json", "key", 0);
+    shown.run(&place, "trim --json", "key --level 1", 0);
+}
+
+fn a_key_that_is_interrupted(shown: &mut Shown) {
+    let place = Place::new();
+    unfinished_key(&place, "2^14");
+    shown.run(&place, "status --json", "key", 0);
+    shown.run(&place, "report --json", "key", 0);
+    flip_byte(&place.path("key/layers/00.nodes"), HEADER_BYTES);
+    let running = place.start(&SMALL_GROUPS, "keygen key --threads 1 --progress json");
+    place.wait_for_batches("key", 3);
+    shown.run(&place, "status --json", "key", 0);
+    shown.run(&place, "report --json", "key", 0);
+    running.signal(Signal::TERM);
+    shown.note_progress(&running.end().0.stderr);
+    let line = "keygen key --progress json --seed-file seed";
+    shown.note_progress(&place.run(line).exits(0).stderr);
+    shown.run(&place, "report --json", "key", 0);
+}
+
+fn a_key_of_an_older_format(shown: &mut Shown) {
+    let place = Place::new();
+    unfinished_key(&place, "4096");
+    set_back_to_version_0(&place, "key");
+    shown.run(&place, "migrate --json", "key --dry-run", 0);
+    shown.run(&place, "migrate --json", "key", 0);
+}
+
+#[test]
+fn what_is_documented_is_what_comes_out_and_the_other_way_round() {
+    let documented = documented();
+    let mut shown = Shown::default();
+    a_key_of_one_batch(&mut shown);
+    ledgers(&mut shown);
+    damage(&mut shown);
+    a_key_that_is_interrupted(&mut shown);
+    a_key_of_an_older_format(&mut shown);
+    for (name, values) in &shown.0 {
+        let fields = documented.get(name);
+        let fields = fields.unwrap_or_else(|| panic!("docs/JSON.md has no '## `keymill {name}`'"));
+        let mut seen = BTreeSet::new();
+        for value in values {
+            compare(name, fields, "", value, &mut seen);
+        }
+        for (field, types) in fields {
+            for a_type in types.iter().filter(|a_type| *a_type != "null") {
+                let is_seen = seen.contains(&(field.clone(), a_type.clone()));
+                let is_excused = NOT_SHOWN.contains(&(name.as_str(), field.as_str()));
+                assert!(
+                    is_seen || is_excused,
+                    "docs/JSON.md, 'keymill {name}': {field} never came out as {a_type}; if it can, add a case to \
+                     tests/keymill/command_line/json.rs, else mend the table"
+                );
+            }
+        }
+    }
+    let shown: BTreeSet<&String> = shown.0.keys().collect();
+    let documented: BTreeSet<&String> = documented.keys().collect();
+    assert_eq!(
+        shown, documented,
+        "every table of docs/JSON.md has cases in tests/keymill/command_line/json.rs: add some"
+    );
+}
+
+#[test]
+fn every_command_that_answers_in_json_has_a_table() {
+    let documented = documented();
+    for (command, help) in commands(&Place::new()) {
+        let name = match () {
+            () if help.contains("\nCommands:\n") || command == "ledger export" => continue,
+            () if help.contains("      --json") => format!("{command} --json"),
+            () if help.contains("- json") || help.contains(", json") => format!("{command} --format json"),
+            () => panic!("'keymill {command}' has no --json"),
+        };
+        assert!(
+            documented.contains_key(&name),
+            "docs/JSON.md has no '## `keymill {name}`' with a table of its fields: add it, and cases to \
+             tests/keymill/command_line/json.rs"
+        );
+    }
+}

@@ -1,0 +1,152 @@
+//! Key sets that are killed, stopped, run twice at once, or short of disk.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::program::{Place, Running};
+use super::sets::{assert_same_sets, made, names, small};
+use crate::support::Numbers;
+
+/// Waits until a set that is being made has a file, or has ended.
+fn wait_for_entry(place: &Place, running: &mut Running, directory: &str) {
+    while running.is_running() && !place.path(directory).exists() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_set_killed_at_many_moments_is_in_the_end_that_of_an_undisturbed_run() {
+    let place = Place::new();
+    let begun = Instant::now();
+    made(&place, "undisturbed", 2, "");
+    let undisturbed = begun.elapsed();
+    for (seed, more) in [(1, ""), (2, "--jobs 2"), (3, "--distributed"), (4, "--keep-dirs")] {
+        let directory = format!("set-{seed}");
+        let line = small(&place, &directory, 2, more);
+        let mut numbers = Numbers(seed);
+        let mut kills = 0;
+        for _ in 0..8 {
+            let mut running = place.start(&[], &line);
+            let moment = undisturbed.mul_f64(0.5 * numbers.below(1000) as f64 / 1000.0);
+            std::thread::sleep(moment);
+            if running.is_running() {
+                running.signal(Signal::KILL);
+                kills += 1;
+            }
+            running.end();
+        }
+        assert!(kills > 0, "seed {seed}: nothing was killed");
+        place.run(&line).exits(0);
+        let report = place.run(&format!("verify-set {directory}"));
+        assert_eq!(report.code, Some(0), "seed {seed}: {}", report.all());
+        let left: Vec<_> = names(&place, &format!("{directory}/.keymill-set"))
+            .into_iter()
+            .collect();
+        assert_eq!(left, ["LOCK", "finished", "set.toml"], "seed {seed}");
+        if more != "--distributed" && more != "--keep-dirs" {
+            assert_same_sets(&place, &directory, "undisturbed");
+        }
+    }
+    made(&place, "distributed", 2, "--distributed");
+    assert_same_sets(&place, "set-3", "distributed");
+}
+
+#[test]
+fn a_set_that_is_stopped_says_so_and_goes_on() {
+    let place = Place::new();
+    made(&place, "undisturbed", 6, "--export-format ssz");
+    let line = small(&place, "set", 6, "--export-format ssz --jobs 2");
+    let mut running = place.start(&[], &line);
+    wait_for_entry(&place, &mut running, "set/validator_0_proposer_key_pk.ssz");
+    running.signal(Signal::TERM);
+    let (outcome, took) = running.end();
+    outcome
+        .exits(130)
+        .prints_nothing()
+        .says(&["interrupted; run the same command again"]);
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert!(!place.path("set/validator-keys-manifest.yaml").exists());
+    place
+        .run("verify-set set")
+        .exits(1)
+        .prints(&["validator-keys-manifest.yaml: it is missing"]);
+    let outcome = place.run(&format!("{line} --json")).exits(0).json();
+    assert!(outcome["keys_found"].as_u64().unwrap() >= 1, "{outcome}");
+    assert_same_sets(&place, "set", "undisturbed");
+}
+
+#[test]
+fn of_two_at_once_one_makes_the_set_and_the_other_is_refused() {
+    let place = Place::new();
+    let line = small(&place, "set", 6, "--export-format ssz");
+    let mut first = place.start(&[], &line);
+    wait_for_entry(&place, &mut first, "set/.keymill-set/set.toml");
+    let holder = format!("process {}", first.id());
+    let second = place.run(&line);
+    assert!(first.is_running());
+    second
+        .exits(3)
+        .prints_nothing()
+        .says(&["'set/.keymill-set/LOCK'", &holder]);
+    first.end().0.exits(0);
+    place.run("verify-set set").exits(0);
+}
+
+#[test]
+fn one_display_counts_the_keys_of_the_whole_set() {
+    let place = Place::new();
+    let line = small(&place, "set", 2, "--export-format ssz").replace("--progress none", "--progress json");
+    let outcome = place.run(&line).exits(0);
+    let last = outcome.stderr.lines().rfind(|line| line.starts_with('{')).unwrap();
+    let last: serde_json::Value = serde_json::from_str(last).unwrap();
+    for (field, expected) in [
+        ("keys", 4),
+        ("keys_finished", 4),
+        ("epochs", 1024),
+        ("epochs_done", 1024),
+    ] {
+        assert_eq!(last[field], expected, "{field} in {last}");
+    }
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_named() {
+    let place = Place::new();
+    fs::create_dir(place.path("locked")).unwrap();
+    fs::set_permissions(place.path("locked"), fs::Permissions::from_mode(0o500)).unwrap();
+    let may_anything = fs::write(place.path("locked/test"), "").is_ok();
+    if may_anything {
+        return crate::skip::skip("this user may write anywhere, so no directory is read-only");
+    }
+    let line = small(&place, "locked/set", 1, "");
+    place
+        .run(&line)
+        .exits(4)
+        .prints_nothing()
+        .says(&["mkdir on 'locked/set'"]);
+}
+
+#[test]
+fn a_file_in_the_place_of_the_directory_is_named() {
+    let place = Place::new();
+    place.file("set", "mine");
+    place
+        .run(&small(&place, "set", 1, ""))
+        .exits(3)
+        .prints_nothing()
+        .says(&["'set' is not a directory"]);
+}
+
+#[test]
+fn too_little_disk_is_refused_before_the_first_key_with_both_figures() {
+    let place = Place::new();
+    // No disk holds so many.
+    let line = small(&place, "set", 4_000_000_000, "");
+    let outcome = place.run(&line).exits(4).prints_nothing();
+    let outcome = outcome.says(&["too little disk for 'set'", "bytes are needed", "are free"]);
+    assert!(outcome.figures().len() >= 2);
+    assert!(!place.path("set").exists());
+}

@@ -1,0 +1,181 @@
+//! Key sets that were made in parts.
+
+use std::fs;
+
+use rustix::process::Signal;
+
+use super::fixtures::{OTHER_TINY, TINY, changing_nothing, snapshot};
+use super::program::Place;
+use super::sets::{assert_same_sets, made, names, small};
+
+#[test]
+fn parts_that_are_merged_are_the_whole() {
+    let place = Place::new();
+    made(&place, "whole", 4, "");
+    // Not in order, and one of them alone.
+    made(&place, "last", 1, "--start-index 3");
+    made(&place, "first", 2, "");
+    made(&place, "middle", 1, "--start-index 2");
+    let parts = snapshot(&place.path("first"));
+    let merged = place
+        .run("merge-sets last first middle --out merged --json")
+        .exits(0)
+        .json();
+    assert_eq!((&merged["num_validators"], &merged["files"]), (&4.into(), &32.into()));
+    assert_same_sets(&place, "merged", "whole");
+    assert_eq!(snapshot(&place.path("first")), parts);
+    place.run("verify-set merged").exits(0);
+    // The same again finds everything done.
+    place.run("merge-sets last first middle --out merged").exits(0);
+    assert_same_sets(&place, "merged", "whole");
+}
+
+#[test]
+fn distributed_parts_are_merged_in_the_order_in_which_they_are_named() {
+    let place = Place::new();
+    let flags = "--distributed --export-format ssz";
+    made(&place, "whole", 2, flags);
+    made(&place, "first", 1, flags);
+    made(&place, "second", 1, &format!("{flags} --start-index 1"));
+    place.run("merge-sets first second --out merged").exits(0);
+    assert_same_sets(&place, "merged", "whole");
+}
+
+#[test]
+fn a_merge_that_was_killed_is_finished_by_the_same_command() {
+    let place = Place::new();
+    made(&place, "whole", 2, "");
+    made(&place, "first", 1, "");
+    made(&place, "second", 1, "--start-index 1");
+    for files_before in [0, 1, 5, 12] {
+        let mut running = place.start(&[], "merge-sets first second --out merged");
+        let copied = || match place.path("merged").exists() {
+            true => names(&place, "merged").len(),
+            false => 0,
+        };
+        while running.is_running() && copied() <= files_before {}
+        if running.is_running() {
+            running.signal(Signal::KILL);
+        }
+        running.end();
+        place.run("merge-sets first second --out merged").exits(0);
+        assert_same_sets(&place, "merged", "whole");
+        assert_eq!(
+            names(&place, "merged/.keymill-set").into_iter().collect::<Vec<_>>(),
+            ["LOCK"]
+        );
+        fs::remove_dir_all(place.path("merged")).unwrap();
+    }
+}
+
+#[test]
+fn sets_that_do_not_go_together_are_refused_before_anything_is_copied() {
+    let place = Place::new();
+    let ssz = "--export-format ssz";
+    made(&place, "a", 2, ssz);
+    made(&place, "again", 1, &format!("{ssz} --start-index 1"));
+    made(&place, "json", 1, "--start-index 5");
+    place
+        .run(&small(&place, "shorter", 1, &format!("{ssz} --start-index 5")).replace("epochs 8", "epochs 7"))
+        .exits(0);
+    place
+        .run(&small(&place, "scheme", 1, &format!("{ssz} --start-index 5")).replace(TINY, OTHER_TINY))
+        .exits(0);
+    made(&place, "roles", 1, &format!("{ssz} --start-index 5 --roles proposer"));
+    made(&place, "named", 1, &format!("{ssz} --start-index 5 --distributed"));
+    // The same key under another index.
+    made(&place, "moved", 1, ssz);
+    let renamed = fs::read_to_string(place.path("moved/validator-keys-manifest.yaml")).unwrap();
+    fs::write(
+        place.path("moved/validator-keys-manifest.yaml"),
+        renamed
+            .replace("validator_0", "validator_9")
+            .replace("index: 0", "index: 9"),
+    )
+    .unwrap();
+    for name in names(&place, "moved") {
+        fs::rename(
+            place.path("moved").join(&name),
+            place.path("moved").join(name.replace("_0_", "_9_")),
+        )
+        .unwrap();
+    }
+    made(&place, "torn", 1, &format!("{ssz} --start-index 5"));
+    fs::remove_file(place.path("torn/validator_5_attester_key_sk.ssz")).unwrap();
+    made(&place, "swapped", 2, &format!("{ssz} --start-index 5"));
+    let file = |name: &str| place.path("swapped").join(name);
+    fs::copy(
+        file("validator_5_attester_key_pk.ssz"),
+        file("validator_6_attester_key_pk.ssz"),
+    )
+    .unwrap();
+    made(
+        &place,
+        "unnamed",
+        1,
+        &format!("{ssz} --start-index 5 --create-manifest false"),
+    );
+    for (set, fragments) in [
+        ("again", &["the public key 0x", "'a'", "'again'"][..]),
+        ("json", &["the form of its files"][..]),
+        ("shorter", &["log_num_active_epochs", "8", "7"][..]),
+        ("scheme", &["key_scheme", TINY, OTHER_TINY][..]),
+        ("roles", &["proposer,attester"][..]),
+        ("named", &["the naming"][..]),
+        ("moved", &["the public key 0x", "'a'", "'moved'"][..]),
+        ("torn", &["'torn/validator_5_attester_key_sk.ssz' is missing"][..]),
+        (
+            "swapped",
+            &["'swapped/validator_6_attester_key_pk.ssz' does not belong"][..],
+        ),
+        ("unnamed", &["'unnamed/validator-keys-manifest.yaml' is missing"][..]),
+    ] {
+        let outcome = changing_nothing(&place, || place.run(&format!("merge-sets a {set} --out merged")));
+        outcome.exits(3).prints_nothing().says(fragments);
+    }
+    let line = "merge-sets a --out a";
+    changing_nothing(&place, || place.run(line))
+        .exits(2)
+        .says(&["--out 'a' is one of the sets"]);
+}
+
+#[test]
+fn an_index_is_refused_twice_also_with_other_keys() {
+    let place = Place::new();
+    made(&place, "a", 1, "--export-format ssz");
+    let line = small(&place, "b", 1, "--export-format ssz").replace("--seed-file seed", "");
+    place.run(&line).exits(0);
+    let outcome = changing_nothing(&place, || place.run("merge-sets a b --out merged"));
+    outcome.exits(3).says(&["index 0 is in 'a' and in 'b'"]);
+}
+
+#[test]
+fn a_merge_overwrites_nothing() {
+    let place = Place::new();
+    made(&place, "a", 1, "--export-format ssz");
+    for name in [
+        "validator_0_proposer_key_sk.ssz",
+        "validator_3_proposer_key_sk.ssz",
+        "validator-keys-manifest.yaml",
+    ] {
+        fs::create_dir(place.path("merged")).unwrap();
+        fs::write(place.path("merged").join(name), "mine").unwrap();
+        let outcome = place.run("merge-sets a --out merged").exits(3).prints_nothing();
+        outcome.says(&[&format!("'merged/{name}'")]);
+        assert_eq!(fs::read(place.path("merged").join(name)).unwrap(), b"mine");
+        fs::remove_dir_all(place.path("merged")).unwrap();
+    }
+    // Nor does it go into a set that generate makes.
+    made(&place, "other", 1, "--export-format ssz");
+    changing_nothing(&place, || place.run("merge-sets a --out other")).exits(3);
+}
+
+#[test]
+fn key_directories_are_not_copied_and_named() {
+    let place = Place::new();
+    made(&place, "a", 1, "--export-format ssz --keep-dirs");
+    let outcome = place.run("merge-sets a --out merged").exits(0);
+    outcome.says(&["'a/validator_0_proposer_key' was not copied"]);
+    assert!(!place.path("merged/validator_0_proposer_key").exists());
+    place.run("verify-set merged").exits(0);
+}
