@@ -140,6 +140,26 @@ pub fn of(command: &str) -> &'static [Example] {
             "Compute again what check finds damaged",
             "keymill repair key --threads 1",
         )],
+        "backup" => &[
+            (
+                "Print what must be kept of a key, on paper",
+                "keymill backup key >paper",
+            ),
+            (
+                "Write it to a file of your own",
+                "keymill backup key --out other-backup.txt",
+            ),
+        ],
+        "restore" => &[
+            (
+                "Make a key again, or go on with that after an interruption",
+                "keymill restore restored --from backup.txt",
+            ),
+            (
+                "Read what is typed in, to its end",
+                "cat backup.txt | keymill restore restored --from -",
+            ),
+        ],
         "report" => &[
             ("Draw how a key came to be", "keymill report key --out key.html"),
             ("The same as JSON", "keymill report key --json"),

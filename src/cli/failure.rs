@@ -173,6 +173,7 @@ impl Coded for ExportError {
 mod job {
     use keymill::audit::{CheckError, RepairError, StatusError};
     use keymill::exchange::ImportError;
+    use keymill::exchange::restore::RestoreError;
     use keymill::interop::secret_key::{SecretKeyError, UnfitScheme};
     use keymill::sets::SetError;
     use keymill::trim::TrimError;
@@ -243,6 +244,15 @@ mod job {
                 | KeygenError::TooLittleDisk { .. }
                 | KeygenError::DiskUnreliable { .. } => MACHINE,
                 KeygenError::Interrupted => INTERRUPTED,
+            }
+        }
+    }
+
+    impl Coded for RestoreError {
+        fn code(&self) -> u8 {
+            match self {
+                RestoreError::KeyDir(error) => error.code(),
+                RestoreError::OtherKey { .. } => DIRECTORY,
             }
         }
     }

@@ -103,6 +103,7 @@ fn key_request(arguments: &RequestArguments) -> Result<KeyRequest, Failure> {
         fillers: None,
         root: None,
         trim: arguments.trim,
+        restored: None,
     })
 }
 

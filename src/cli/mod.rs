@@ -11,6 +11,7 @@ mod input;
 mod messages;
 mod output;
 
+mod backup;
 #[cfg(feature = "keygen")]
 mod check;
 #[cfg(feature = "keygen")]
@@ -37,6 +38,8 @@ mod repair;
 #[cfg(feature = "keygen")]
 mod report;
 mod request;
+#[cfg(feature = "keygen")]
+mod restore;
 mod schemes;
 mod shell_files;
 #[cfg(feature = "keygen")]
@@ -156,6 +159,11 @@ enum Command {
     /// Compute what is damaged of a key again from its secret.
     #[cfg(feature = "keygen")]
     Repair(repair::RepairArguments),
+    /// Print what must be kept of a key, as text that can be typed in: whoever has it can sign.
+    Backup(backup::BackupArguments),
+    /// Make a key again from what backup printed, or go on with one that was interrupted.
+    #[cfg(feature = "keygen")]
+    Restore(restore::RestoreArguments),
     /// Draw how a key came to be, as a page for a browser; also while it is being made.
     #[cfg(feature = "keygen")]
     Report(report::ReportArguments),
@@ -237,6 +245,9 @@ fn obey(command: &Command, settings: &Settings) -> Result<ExitCode, Failure> {
         Command::Check(arguments) => check::run(arguments, settings),
         #[cfg(feature = "keygen")]
         Command::Repair(arguments) => repair::run(arguments, settings),
+        Command::Backup(arguments) => backup::run(arguments),
+        #[cfg(feature = "keygen")]
+        Command::Restore(arguments) => restore::run(arguments, settings),
         #[cfg(feature = "keygen")]
         Command::Report(arguments) => report::run(arguments),
         #[cfg(feature = "keygen")]

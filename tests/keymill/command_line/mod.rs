@@ -3,6 +3,7 @@
 mod fixtures;
 mod program;
 
+mod backup;
 mod bad_requests;
 mod bad_secrets;
 mod damage;
