@@ -170,7 +170,11 @@ fn json_that_is_not_quite_right_is_refused_with_its_place() {
             "\"num_active_epochs\":18446744073709551616",
             "larger",
         ),
-        ("\"num_active_epochs\":48", "\"num_active_epochs\":48.5", "','"),
+        (
+            "\"num_active_epochs\":48",
+            "\"num_active_epochs\":48.5",
+            "something else",
+        ),
         ("\"num_active_epochs\":48", "\"num_active_epochs\":-48", "digits alone"),
         ("\"num_active_epochs\":48", "\"num_active_epochs\":048", "begins with 0"),
         (
