@@ -22,6 +22,31 @@ impl IoFailure {
     }
 }
 
+/// What kind of failure an error is. The numbers are those of the program's exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// Nothing failed: the answer is no.
+    No = 1,
+    /// Wrong usage or input.
+    Usage = 2,
+    /// The directory is damaged, locked, or not what was asked for.
+    Directory = 3,
+    /// The machine failed.
+    Machine = 4,
+}
+
+/// An error of which the library knows what kind of failure it is, for the program and for the C interface.
+pub trait Classified {
+    /// The kind.
+    fn kind(&self) -> FailureKind;
+}
+
+impl Classified for IoFailure {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Machine
+    }
+}
+
 /// What a person can do about a failed call, to be put behind its message; nothing where only the message helps.
 pub fn advice(kind: ErrorKind) -> &'static str {
     match kind {

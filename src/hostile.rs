@@ -6,8 +6,10 @@
 
 use std::path::Path;
 
+use crate::exchange::backup::Backup;
 use crate::hash::PrfKey;
 use crate::interop::ledger_json;
+use crate::interop::secret_key::{Role, SecretKeyFile, SecretKeyForm, WrittenForm};
 use crate::interop::ssz::{PublicKey, Signature};
 #[cfg(feature = "records")]
 use crate::keydir::LedgerMark;
@@ -56,10 +58,16 @@ pub const ENTRIES: &[(&str, Entry)] = &[
     #[cfg(feature = "records")]
     ("ledger_mark_body", ledger_mark_body),
     ("ledger_json", ledger),
+    ("backup_text", backup),
     ("public_key", public_key),
     ("signature", signature),
     ("verify", verifying),
     ("memory_trace", memory_trace),
+    ("secret_key_ssz", |bytes| secret_key(bytes, SecretKeyForm::LeansigSsz)),
+    ("secret_key_json", |bytes| secret_key(bytes, SecretKeyForm::LeansigJson)),
+    ("secret_key_pair", |bytes| {
+        secret_key(bytes, SecretKeyForm::LeanspecJson)
+    }),
 ];
 
 fn manifest(bytes: &[u8]) -> Result<(), String> {
@@ -141,6 +149,23 @@ fn ledger_mark_body(body: &[u8]) -> Result<(), String> {
     }
 }
 
+/// Whatever is typed: what is taken for a backup is the one that would be printed. Digits in an error would be secret.
+fn backup(bytes: &[u8]) -> Result<(), String> {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return Ok(());
+    };
+    let backup = match Backup::parse(text) {
+        Ok(backup) => backup,
+        Err(error) if error.to_string().contains("a7a2") => return Err("a secret was shown".to_owned()),
+        Err(_) => return Ok(()),
+    };
+    let printed = backup.to_text();
+    match Backup::parse(&printed) {
+        Ok(again) if *again.to_text() == *printed => Ok(()),
+        _ => Err("a backup became another when it was printed".to_owned()),
+    }
+}
+
 /// Each history of a ledger, written as `ledger export` writes it, is the same history.
 fn ledger(bytes: &[u8]) -> Result<(), String> {
     let Ok(histories) = ledger_json::parse(bytes) else {
@@ -217,6 +242,30 @@ fn verifying(bytes: &[u8]) -> Result<(), String> {
     }
 }
 
+/// A secret key that is read is written as the same one in every form, and each of its fillers is there.
+fn secret_key(bytes: &[u8], form: SecretKeyForm) -> Result<(), String> {
+    let role = (form == SecretKeyForm::LeanspecJson).then_some(Role::Proposal);
+    let Ok(key) = SecretKeyFile::read(&mut &bytes[..], Some(form), role) else {
+        return Ok(());
+    };
+    let written = |key: &SecretKeyFile, form| {
+        let mut text = Vec::new();
+        let outcome = key.write(form, &mut text);
+        outcome.map(|()| text).map_err(|error| error.to_string())
+    };
+    let ssz = written(&key, WrittenForm::LeansigSsz)?;
+    if form == SecretKeyForm::LeansigSsz && ssz != bytes {
+        return Err("a secret key became another when it was written".to_owned());
+    }
+    let json = written(&key, WrittenForm::LeansigJson { indented: false })?;
+    let again = SecretKeyFile::read(&mut &json[..], None, None).map_err(|error| error.to_string())?;
+    let fillers = key.head().shape.geometry().fillers().count() * key.head().shape.digest_bytes();
+    match written(&again, WrittenForm::LeansigSsz)? == ssz && key.fillers().len() == fillers {
+        true => Ok(()),
+        false => Err("a secret key became another in JSON".to_owned()),
+    }
+}
+
 /// Whatever a trace tells, its sums agree with each other.
 fn memory_trace(bytes: &[u8]) -> Result<(), String> {
     let Ok(report) = MemoryReport::of(bytes, Path::new("trace")) else {
@@ -251,6 +300,10 @@ mod tests {
             // Verifying sets up the permutations of the scheme first.
             let (base_bytes, cases) = match entry.0 {
                 "verify" => (256 << 10, 300),
+                // The plan of the key that it names, and the room for its text.
+                "backup_text" => (128 << 10, 20_000),
+                // The buffer that the file is read through; and what is read is written again.
+                name if name.starts_with("secret_key") => (32 << 10, 3_000),
                 _ => (4 << 10, 20_000),
             };
             let per_byte = 32;

@@ -38,6 +38,8 @@ verify(scheme, &public_key, 17, &[7; 32], &signature)?;
 pub mod arena;
 #[cfg(feature = "keygen")]
 pub mod audit;
+#[cfg(any(feature = "capi", all(test, feature = "keygen")))]
+mod capi;
 pub mod exchange;
 pub mod failure;
 #[cfg(all(test, feature = "keygen"))]
@@ -96,7 +98,7 @@ mod units;
 )]
 mod workers;
 
-pub use keydir::{KeyDir, KeyDirError, Manifest};
+pub use keydir::{FORMAT_VERSION, KeyDir, KeyDirError, Manifest};
 #[cfg(feature = "keygen")]
 pub use keygen::{
     CancelHandle, Event, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress, Phase, Progress,
@@ -113,3 +115,6 @@ pub use signing::{
 };
 #[cfg(feature = "keygen")]
 pub use state::{ArenaRecord, ProgressRecord, StateError};
+
+/// The version of RocksDB that is compiled in.
+pub const ROCKSDB_VERSION: Option<&str> = if cfg!(feature = "keygen") { Some("11.8.1") } else { None };

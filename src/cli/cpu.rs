@@ -1,9 +1,8 @@
-//! Refusing to start on a CPU that lacks what was compiled in.
+//! The instruction sets that were compiled in, and refusing to start on a CPU that lacks one of them.
 //!
 //! The standard library's own detection answers "yes" without looking for every feature that was compiled in, so the
 //! CPUID instruction is asked instead. RocksDB is compiled for the same CPU and has static constructors, which run before
-//! `main`; so the check runs before them. It is compiled for the newer CPU itself, and is therefore kept to calls and
-//! branches, in which the compiler finds nothing to vectorise.
+//! `main`; so the check runs before them.
 
 /// Ends the program with exit code 4 if this CPU cannot run it.
 ///
@@ -12,7 +11,7 @@
 #[cfg(target_arch = "x86_64")]
 #[ctor::ctor(unsafe, priority = early)]
 fn refuse_a_cpu_that_lacks_what_was_compiled_in() {
-    if let Some(feature) = missing_feature() {
+    if let Some(feature) = x86_64::missing_feature() {
         super::messages::say(format_args!(
             "keymill: this program was built for a CPU with {feature}, which this one lacks; build it on this machine, or \
              for target-cpu=x86-64"
@@ -21,52 +20,84 @@ fn refuse_a_cpu_that_lacks_what_was_compiled_in() {
     }
 }
 
-/// The first feature that is missing; `None` if the program can run here.
 #[cfg(target_arch = "x86_64")]
-#[inline(never)]
-fn missing_feature() -> Option<&'static str> {
-    use raw_cpuid::{ExtendedFeatures, ExtendedProcessorFeatureIdentifiers, FeatureInfo};
+mod x86_64 {
+    use raw_cpuid::{CpuId, ExtendedFeatures, ExtendedProcessorFeatureIdentifiers, FeatureInfo};
 
-    let cpuid = raw_cpuid::CpuId::new();
-    let basic = cpuid.get_feature_info();
-    let extended = cpuid.get_extended_feature_info();
-    let more = cpuid.get_extended_processor_and_feature_identifiers();
-    macro_rules! require {
-        ($info:ident, $name:literal, $has:path) => {
-            if cfg!(target_feature = $name) && !$info.as_ref().is_some_and($has) {
-                return Some($name);
+    /// What the CPU says of itself, in the three parts in which it does.
+    struct Cpu {
+        basic: Option<FeatureInfo>,
+        extended: Option<ExtendedFeatures>,
+        more: Option<ExtendedProcessorFeatureIdentifiers>,
+    }
+
+    macro_rules! features {
+        ($($part:ident $name:literal $has:ident;)*) => {
+            /// The first feature that was compiled in and is missing; `None` if the code can run here.
+            ///
+            /// It is compiled for the newer CPU itself, and is therefore kept to calls and branches, in which the compiler
+            /// finds nothing to vectorise.
+            #[inline(never)]
+            pub fn missing_feature() -> Option<&'static str> {
+                let cpuid = CpuId::new();
+                let cpu = Cpu {
+                    basic: cpuid.get_feature_info(),
+                    extended: cpuid.get_extended_feature_info(),
+                    more: cpuid.get_extended_processor_and_feature_identifiers(),
+                };
+                $(if cfg!(target_feature = $name) && !cpu.$part.as_ref().is_some_and(|part| part.$has()) {
+                    return Some($name);
+                })*
+                None
+            }
+
+            /// The features that were compiled in beyond those of every x86-64.
+            pub fn compiled_features() -> Vec<&'static str> {
+                let features = [$(cfg!(target_feature = $name).then_some($name)),*];
+                features.into_iter().flatten().collect()
             }
         };
     }
-    require!(basic, "ssse3", FeatureInfo::has_ssse3);
-    require!(basic, "sse4.1", FeatureInfo::has_sse41);
-    require!(basic, "sse4.2", FeatureInfo::has_sse42);
-    require!(basic, "avx", FeatureInfo::has_avx);
-    require!(basic, "fma", FeatureInfo::has_fma);
-    require!(basic, "popcnt", FeatureInfo::has_popcnt);
-    require!(basic, "movbe", FeatureInfo::has_movbe);
-    require!(basic, "aes", FeatureInfo::has_aesni);
-    require!(basic, "pclmulqdq", FeatureInfo::has_pclmulqdq);
-    require!(basic, "f16c", FeatureInfo::has_f16c);
-    require!(more, "lzcnt", ExtendedProcessorFeatureIdentifiers::has_lzcnt);
-    require!(extended, "bmi1", ExtendedFeatures::has_bmi1);
-    require!(extended, "bmi2", ExtendedFeatures::has_bmi2);
-    require!(extended, "avx2", ExtendedFeatures::has_avx2);
-    require!(extended, "avx512f", ExtendedFeatures::has_avx512f);
-    require!(extended, "avx512bw", ExtendedFeatures::has_avx512bw);
-    require!(extended, "avx512cd", ExtendedFeatures::has_avx512cd);
-    require!(extended, "avx512dq", ExtendedFeatures::has_avx512dq);
-    require!(extended, "avx512vl", ExtendedFeatures::has_avx512vl);
-    require!(extended, "avx512ifma", ExtendedFeatures::has_avx512_ifma);
-    require!(extended, "avx512vbmi", ExtendedFeatures::has_avx512vbmi);
-    require!(extended, "avx512vbmi2", ExtendedFeatures::has_avx512vbmi2);
-    require!(extended, "avx512vnni", ExtendedFeatures::has_avx512vnni);
-    require!(extended, "avx512bitalg", ExtendedFeatures::has_avx512bitalg);
-    require!(extended, "avx512vpopcntdq", ExtendedFeatures::has_avx512vpopcntdq);
-    require!(extended, "vpclmulqdq", ExtendedFeatures::has_vpclmulqdq);
-    require!(extended, "sha", ExtendedFeatures::has_sha);
-    require!(extended, "adx", ExtendedFeatures::has_adx);
-    require!(extended, "gfni", ExtendedFeatures::has_gfni);
-    require!(extended, "vaes", ExtendedFeatures::has_vaes);
-    None
+
+    features! {
+        basic "ssse3" has_ssse3;
+        basic "sse4.1" has_sse41;
+        basic "sse4.2" has_sse42;
+        basic "avx" has_avx;
+        basic "fma" has_fma;
+        basic "popcnt" has_popcnt;
+        basic "movbe" has_movbe;
+        basic "aes" has_aesni;
+        basic "pclmulqdq" has_pclmulqdq;
+        basic "f16c" has_f16c;
+        more "lzcnt" has_lzcnt;
+        extended "bmi1" has_bmi1;
+        extended "bmi2" has_bmi2;
+        extended "avx2" has_avx2;
+        extended "avx512f" has_avx512f;
+        extended "avx512bw" has_avx512bw;
+        extended "avx512cd" has_avx512cd;
+        extended "avx512dq" has_avx512dq;
+        extended "avx512vl" has_avx512vl;
+        extended "avx512ifma" has_avx512_ifma;
+        extended "avx512vbmi" has_avx512vbmi;
+        extended "avx512vbmi2" has_avx512vbmi2;
+        extended "avx512vnni" has_avx512vnni;
+        extended "avx512bitalg" has_avx512bitalg;
+        extended "avx512vpopcntdq" has_avx512vpopcntdq;
+        extended "vpclmulqdq" has_vpclmulqdq;
+        extended "sha" has_sha;
+        extended "adx" has_adx;
+        extended "gfni" has_gfni;
+        extended "vaes" has_vaes;
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub use x86_64::compiled_features;
+
+/// Other CPUs are not told apart.
+#[cfg(not(target_arch = "x86_64"))]
+pub fn compiled_features() -> Vec<&'static str> {
+    Vec::new()
 }

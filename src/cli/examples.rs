@@ -30,6 +30,26 @@ pub fn of(command: &str) -> &'static [Example] {
                 "keymill keygen small-key --trim 4 --memory 64M",
             ),
         ],
+        "import" => &[
+            (
+                "Make the key of a secret key that leanSig wrote",
+                "keymill import imported --from validator.ssz",
+            ),
+            (
+                "Say which scheme it is of, where its trees are those of several",
+                "keymill import imported --from validator.ssz --scheme leansig-p2-l32-top-v64-w8",
+            ),
+        ],
+        "export" => &[
+            (
+                "Write the secret key as leanSig does",
+                "keymill export key --format leansig-ssz --out key.ssz",
+            ),
+            (
+                "With epoch 200 among those that leanSig can sign at once",
+                "keymill export key --format leansig-json --epoch 200 --out key.json",
+            ),
+        ],
         "generate" => &[
             (
                 "Make the keys of 4 validators for 2^18 epochs, or go on with them after an interruption",
@@ -120,6 +140,26 @@ pub fn of(command: &str) -> &'static [Example] {
             "Compute again what check finds damaged",
             "keymill repair key --threads 1",
         )],
+        "backup" => &[
+            (
+                "Print what must be kept of a key, on paper",
+                "keymill backup key >paper",
+            ),
+            (
+                "Write it to a file of your own",
+                "keymill backup key --out other-backup.txt",
+            ),
+        ],
+        "restore" => &[
+            (
+                "Make a key again, or go on with that after an interruption",
+                "keymill restore restored --from backup.txt",
+            ),
+            (
+                "Read what is typed in, to its end",
+                "cat backup.txt | keymill restore restored --from -",
+            ),
+        ],
         "report" => &[
             ("Draw how a key came to be", "keymill report key --out key.html"),
             ("The same as JSON", "keymill report key --json"),

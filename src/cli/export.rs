@@ -10,7 +10,7 @@ use keymill::interop::secret_key::{Role, WrittenForm};
 
 use super::failure::Failure;
 use super::forms::{KeyForm, KeyRole};
-use super::messages::say;
+use super::messages::{say, warn};
 use super::output::{OutArguments, broken};
 use crate::config::parse_count;
 
@@ -63,7 +63,7 @@ pub fn run(arguments: &ExportArguments) -> Result<ExitCode, Failure> {
     say_what_was_written(&arguments.directory, &window, arguments.format);
     if is_leanspec && other.is_none() {
         say(format_args!(
-            "keymill: the file holds the {role} key alone; --with DIR2 adds the other one"
+            "the file holds the {role} key alone; --with DIR2 adds the other one"
         ));
     }
     Ok(ExitCode::SUCCESS)
@@ -99,9 +99,11 @@ fn say_what_was_written(directory: &Path, window: &Window<'_>, format: KeyForm) 
         KeyForm::LeansigJson | KeyForm::LeanspecJson => "JSON",
     };
     say(format_args!(
-        "keymill: wrote the secret key in {name}, with the window {epochs}: these epochs can sign at once. Warning: the \
-         program that takes it does not know which epochs the ledger of '{}' has spent. One epoch that signs two messages \
-         gives the key away: sign with one of the two from now on, and beyond 'keymill ledger show {}'",
+        "wrote the secret key in {name}, with the window {epochs}: these epochs can sign at once"
+    ));
+    warn(format_args!(
+        "the program that takes it does not know which epochs the ledger of '{}' has spent. One epoch that signs two messages \
+         gives the key away: sign with one of the two from now on, and beyond what 'keymill ledger show {}' says",
         directory.display(),
         directory.display()
     ));

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use keymill::exchange::ExportError;
-use keymill::failure::IoFailure;
+use keymill::failure::{Classified, IoFailure};
 use keymill::interop::ssz::SszError;
 use keymill::keydir::KeyDirError;
 use keymill::layers::LayerError;
@@ -100,6 +100,21 @@ impl<E: Coded> From<E> for Failure {
     }
 }
 
+/// Errors whose kind the library knows, since others ask for it too.
+macro_rules! coded_by_their_kind {
+    ($($error:ty),*) => {$(
+        impl Coded for $error {
+            fn code(&self) -> u8 {
+                self.kind() as u8
+            }
+        }
+    )*};
+}
+
+coded_by_their_kind!(IoFailure, KeyDirError, LayerError, SigningError);
+#[cfg(feature = "keygen")]
+coded_by_their_kind!(keymill::StateError, keymill::ledger::LedgerError);
+
 impl Coded for ConfigError {
     fn code(&self) -> u8 {
         USAGE
@@ -142,31 +157,6 @@ impl Coded for ReportError {
     }
 }
 
-impl Coded for IoFailure {
-    fn code(&self) -> u8 {
-        MACHINE
-    }
-}
-
-impl Coded for KeyDirError {
-    fn code(&self) -> u8 {
-        match self {
-            KeyDirError::Io(_) => MACHINE,
-            KeyDirError::NoParent(_) => USAGE,
-            _ => DIRECTORY,
-        }
-    }
-}
-
-impl Coded for LayerError {
-    fn code(&self) -> u8 {
-        match self {
-            LayerError::Io(_) => MACHINE,
-            _ => DIRECTORY,
-        }
-    }
-}
-
 impl Coded for ExportError {
     fn code(&self) -> u8 {
         match self {
@@ -179,33 +169,15 @@ impl Coded for ExportError {
     }
 }
 
-impl Coded for SigningError {
-    fn code(&self) -> u8 {
-        match self {
-            SigningError::KeyDir(error) => error.code(),
-            SigningError::Layer(error) => error.code(),
-            SigningError::OutsideKey { .. } | SigningError::NoCodeword { .. } => USAGE,
-            SigningError::Spent { .. } => NO,
-            #[cfg(feature = "keygen")]
-            SigningError::Ledger(error) => error.code(),
-            SigningError::SecretNeeded { source, .. } => source.code(),
-            SigningError::Damaged { .. } | SigningError::DamagedBlock { .. } | SigningError::PublicKey { .. } => {
-                DIRECTORY
-            }
-            SigningError::Threads(_) | SigningError::Arena(_) | SigningError::Withheld { .. } => MACHINE,
-        }
-    }
-}
-
 #[cfg(feature = "keygen")]
 mod job {
     use keymill::audit::{CheckError, RepairError, StatusError};
     use keymill::exchange::ImportError;
+    use keymill::exchange::restore::RestoreError;
     use keymill::interop::secret_key::{SecretKeyError, UnfitScheme};
-    use keymill::ledger::LedgerError;
     use keymill::sets::SetError;
     use keymill::trim::TrimError;
-    use keymill::{KeygenError, MigrationError, StateError};
+    use keymill::{KeygenError, MigrationError};
 
     use super::{Coded, DIRECTORY, INTERRUPTED, MACHINE, USAGE, of_input};
 
@@ -218,7 +190,7 @@ mod job {
                     ..
                 } => of_input(error),
                 ImportError::File {
-                    source: SecretKeyError::OtherPublicKey { .. },
+                    source: SecretKeyError::OtherPublicKey { .. } | SecretKeyError::OtherBottomRoot { .. },
                     ..
                 } => DIRECTORY,
                 ImportError::File { .. } => USAGE,
@@ -230,15 +202,6 @@ mod job {
                 ImportError::WrongNode { .. } | ImportError::Differs { .. } => DIRECTORY,
                 ImportError::KeyDir(error) => error.code(),
                 ImportError::Layer(error) => error.code(),
-            }
-        }
-    }
-
-    impl Coded for StateError {
-        fn code(&self) -> u8 {
-            match self {
-                StateError::Io(_) | StateError::Failed { .. } => MACHINE,
-                StateError::Damaged { .. } | StateError::OtherKey { .. } => DIRECTORY,
             }
         }
     }
@@ -285,6 +248,15 @@ mod job {
         }
     }
 
+    impl Coded for RestoreError {
+        fn code(&self) -> u8 {
+            match self {
+                RestoreError::KeyDir(error) => error.code(),
+                RestoreError::OtherKey { .. } => DIRECTORY,
+            }
+        }
+    }
+
     impl Coded for SetError {
         fn code(&self) -> u8 {
             match self {
@@ -306,23 +278,6 @@ mod job {
                 | SetError::Duplicate { .. }
                 | SetError::Manifest { .. } => DIRECTORY,
                 SetError::Interrupted => INTERRUPTED,
-            }
-        }
-    }
-
-    impl Coded for LedgerError {
-        fn code(&self) -> u8 {
-            match self {
-                LedgerError::KeyDir(error) => error.code(),
-                LedgerError::State(error) => error.code(),
-                LedgerError::PastKey { .. } | LedgerError::Json { .. } | LedgerError::OutsideKey { .. } => USAGE,
-                LedgerError::NoHistory { .. }
-                | LedgerError::BeforeHistory { .. }
-                | LedgerError::MarkMissing(_)
-                | LedgerError::Backwards { .. }
-                | LedgerError::TooLow { .. }
-                | LedgerError::OtherKey { .. } => DIRECTORY,
-                LedgerError::Unknown { .. } => MACHINE,
             }
         }
     }

@@ -11,8 +11,9 @@ use keymill::{KeyDefaults, KeygenError, Scheme};
 
 use super::failure::Failure;
 use super::forms::{KeyForm, KeyRole};
+use super::input::warn_if_exposed;
 use super::keygen::work;
-use super::messages::say;
+use super::messages::{self, say};
 use super::process::keep_files_private;
 use crate::config::{ProgressStyle, Settings, parse_level, parse_memory, parse_progress, parse_scheme, parse_threads};
 
@@ -60,8 +61,12 @@ pub fn run(arguments: &ImportArguments, settings: &Settings) -> Result<ExitCode,
         progress: arguments.progress.unwrap_or(settings.progress),
         ..settings.clone()
     };
+    if settings.progress == ProgressStyle::Json {
+        messages::speak_json();
+    }
     let form = arguments.format.map(SecretKeyForm::from);
     let role = arguments.role.map(Role::from);
+    warn_if_exposed("--from", &arguments.from);
     let import = Import::read(&arguments.from, form, role, arguments.scheme)?;
     let defaults = KeyDefaults {
         scheme: import.scheme(),
@@ -73,10 +78,10 @@ pub fn run(arguments: &ImportArguments, settings: &Settings) -> Result<ExitCode,
     let done = done.map_err(|error| named(error, &import, directory))?;
     import.compare(directory)?;
     let path = arguments.from.display();
-    say(format_args!("keymill: root, top tree and window are those of '{path}'"));
+    say(format_args!("root, top tree and window are those of '{path}'"));
     if !done.summary.was_sealed {
         say(format_args!(
-            "keymill: the key may have signed elsewhere, so it signs here only when it is known which epochs are unused: \
+            "the key may have signed elsewhere, so it signs here only when it is known which epochs are unused: \
              'keymill ledger init {} --first-epoch N', or 'keymill ledger import'",
             directory.display()
         ));

@@ -34,6 +34,19 @@ pub enum Format {
     Json,
 }
 
+/// How a public key or a signature is shown, which other programs take as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SharedFormat {
+    /// Hex digits, one line.
+    Hex,
+    /// The bytes themselves, as SSZ.
+    Ssz,
+    /// One JSON object.
+    Json,
+    /// JSON of leanSig, with field elements in Montgomery form.
+    LeansigJson,
+}
+
 /// Where results go.
 #[derive(Debug, Args)]
 pub struct OutArguments {
@@ -73,8 +86,16 @@ impl OutArguments {
     /// As [`check`](Self::check), for a secret: nothing that is there is replaced unless that is asked for.
     pub fn check_private(&self, replace: bool) -> Result<(), Failure> {
         match &self.out {
-            Some(path) if !replace && std::fs::symlink_metadata(path).is_ok() => Err(in_the_way(path)),
-            _ => self.check(),
+            Some(path) => match std::fs::symlink_metadata(path) {
+                // A draft that takes its name would replace the device or the link itself.
+                Ok(found) if !found.is_file() => Err(Failure::usage(format!(
+                    "--out '{}' is no regular file; choose another name",
+                    path.display()
+                ))),
+                Ok(_) if !replace => Err(in_the_way(path)),
+                _ => self.check(),
+            },
+            None => Ok(()),
         }
     }
 
@@ -202,6 +223,26 @@ pub fn formatted<T: Serialize>(
         }),
     };
     written.map_err(|error| broken(&error))
+}
+
+/// The same for what has a JSON form of leanSig too; that has no end of line.
+pub fn shared<T: Serialize, L: Serialize>(
+    writer: &mut dyn Write,
+    format: SharedFormat,
+    result: &[u8],
+    json: impl FnOnce() -> T,
+    leansig_json: impl FnOnce() -> L,
+) -> Result<(), Failure> {
+    let format = match format {
+        SharedFormat::Hex => Format::Hex,
+        SharedFormat::Ssz => Format::Ssz,
+        SharedFormat::Json => Format::Json,
+        SharedFormat::LeansigJson => {
+            let written = serde_json::to_writer(writer, &leansig_json());
+            return written.map_err(|error| broken(&error.into()));
+        }
+    };
+    formatted(writer, format, result, json)
 }
 
 /// The hex digits of bytes, as `hex::encode` gives them, in a fraction of its time.

@@ -5,10 +5,12 @@ use std::process::ExitCode;
 
 use clap::Args;
 use keymill::KeyDir;
+use keymill::interop::leansig_json;
+use keymill::interop::ssz::PublicKey;
 use serde_json::json;
 
 use super::failure::Failure;
-use super::output::{Format, OutArguments, formatted};
+use super::output::{OutArguments, SharedFormat, shared};
 
 /// Flags of public-key.
 #[derive(Debug, Args)]
@@ -18,7 +20,7 @@ pub struct PublicKeyArguments {
     directory: PathBuf,
     /// How to print it.
     #[arg(long, value_enum, default_value = "hex")]
-    format: Format,
+    format: SharedFormat,
     #[command(flatten)]
     out: OutArguments,
 }
@@ -28,6 +30,7 @@ pub fn run(arguments: &PublicKeyArguments) -> Result<ExitCode, Failure> {
     let key = KeyDir::open_sealed(&arguments.directory)?;
     let manifest = key.manifest();
     let public_key = manifest.public_key().unwrap_or_default();
+    let parsed = PublicKey::from_ssz(manifest.scheme(), &public_key)?;
     let as_json = || {
         json!({
             "scheme": manifest.scheme().id(),
@@ -36,8 +39,10 @@ pub fn run(arguments: &PublicKeyArguments) -> Result<ExitCode, Failure> {
             "parameter": hex::encode(manifest.parameter()),
         })
     };
-    arguments
-        .out
-        .write(|writer| formatted(writer, arguments.format, &public_key, as_json))?;
+    arguments.out.write(|writer| {
+        shared(writer, arguments.format, &public_key, as_json, || {
+            leansig_json::public_key(&parsed)
+        })
+    })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -5,11 +5,12 @@ use std::process::ExitCode;
 
 use clap::Args;
 use keymill::Signer;
+use keymill::interop::leansig_json;
 use serde_json::json;
 
 use super::failure::Failure;
 use super::input::parse_message;
-use super::output::{Format, OutArguments, formatted};
+use super::output::{OutArguments, SharedFormat, shared};
 use super::process::keep_files_private;
 use crate::config::parse_count;
 
@@ -27,7 +28,7 @@ pub struct SignArguments {
     message: [u8; 32],
     /// How to print the signature.
     #[arg(long, value_enum, default_value = "hex")]
-    format: Format,
+    format: SharedFormat,
     #[command(flatten)]
     out: OutArguments,
 }
@@ -49,9 +50,11 @@ pub fn run(arguments: &SignArguments) -> Result<ExitCode, Failure> {
             "signature": hex::encode(&ssz),
         })
     };
-    let written = arguments
-        .out
-        .write(|writer| formatted(writer, arguments.format, &ssz, as_json));
+    let written = arguments.out.write(|writer| {
+        shared(writer, arguments.format, &ssz, as_json, || {
+            leansig_json::signature(scheme, &signature)
+        })
+    });
     // Elsewhere a reader that has gone away has seen enough. Here the epoch is spent, and nobody has the signature.
     written.map_err(|failure| match failure.is_reader_gone() {
         true => Failure::machine("the signature was not taken; ask for the same message again to get it"),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::failure::IoFailure;
+use crate::failure::{Classified, FailureKind, IoFailure};
 
 /// A key directory cannot be used as asked.
 #[derive(Debug, thiserror::Error)]
@@ -115,4 +115,14 @@ pub enum KeyDirError {
         /// Commitment of the secret that was found.
         found: String,
     },
+}
+
+impl Classified for KeyDirError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Io(_) => FailureKind::Machine,
+            Self::NoParent(_) => FailureKind::Usage,
+            _ => FailureKind::Directory,
+        }
+    }
 }

@@ -17,7 +17,7 @@ use crate::scheme::{PARAMETER_BYTES, Scheme};
 use crate::units::{KeyId, Level};
 
 /// The newest format of a key directory. Version 0 is a directory whose creation has begun.
-pub(crate) const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 2;
 const BINDING_DOMAIN: &[u8] = b"keymill/1 binding";
 const CHECKSUM_LINE: &str = "checksum = ";
 const MANIFEST_MODE: u32 = 0o600;

@@ -19,8 +19,7 @@ pub use fillers::Fillers;
 #[cfg(any(feature = "keygen", all(fuzzing, feature = "records")))]
 pub(crate) use ledger_mark::LedgerMark;
 pub(crate) use lock::DirectoryLock;
-pub(crate) use manifest::FORMAT_VERSION;
-pub use manifest::{KeyState, Manifest, Origin};
+pub use manifest::{FORMAT_VERSION, KeyState, Manifest, Origin};
 pub(crate) use names::KeyPaths;
 pub use secret::Secret;
 pub(crate) use secret::commitment;

@@ -28,7 +28,7 @@ pub(crate) use touched::Touched;
 #[cfg(feature = "keygen")]
 pub(crate) use writer::LayerWriter;
 
-use crate::failure::IoFailure;
+use crate::failure::{Classified, FailureKind, IoFailure};
 use crate::units::Level;
 
 /// A layer file cannot be used.
@@ -65,6 +65,15 @@ pub enum LayerError {
     /// The file does not exist.
     #[error("the layer file '{}' is missing; {}", .0.display(), repair_hint(.0))]
     Missing(PathBuf),
+}
+
+impl Classified for LayerError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Io(_) => FailureKind::Machine,
+            _ => FailureKind::Directory,
+        }
+    }
 }
 
 /// Which command mends a layer file.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::failure::{Classified, FailureKind};
 use crate::interop::ledger_json::LedgerJsonError;
 use crate::keydir::KeyDirError;
 use crate::state::StateError;
@@ -119,4 +120,21 @@ pub enum LedgerError {
         /// What the key stores.
         stored: EpochRange,
     },
+}
+
+impl Classified for LedgerError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::KeyDir(error) => error.kind(),
+            Self::State(error) => error.kind(),
+            Self::PastKey { .. } | Self::Json { .. } | Self::OutsideKey { .. } => FailureKind::Usage,
+            Self::NoHistory { .. }
+            | Self::BeforeHistory { .. }
+            | Self::MarkMissing(_)
+            | Self::Backwards { .. }
+            | Self::TooLow { .. }
+            | Self::OtherKey { .. } => FailureKind::Directory,
+            Self::Unknown { .. } => FailureKind::Machine,
+        }
+    }
 }

@@ -38,6 +38,8 @@ pub enum ResourceKind {
     Buffer,
     /// A thread; its bytes are its stack, most of which is never touched.
     Thread,
+    /// A key that is open for a program in C; what it holds is registered beside it.
+    Handle,
 }
 
 /// Where the bytes of a resource show up when the process is looked at from outside.
@@ -55,7 +57,7 @@ pub enum Backing {
 
 impl ResourceKind {
     /// Every kind, in the order in which they are shown.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Mapping,
         Self::File,
         Self::Database,
@@ -63,6 +65,7 @@ impl ResourceKind {
         Self::Arena,
         Self::Buffer,
         Self::Thread,
+        Self::Handle,
     ];
 
     /// The word that stands for it in a trace.
@@ -75,6 +78,7 @@ impl ResourceKind {
             Self::Arena => "arena",
             Self::Buffer => "buffer",
             Self::Thread => "thread",
+            Self::Handle => "handle",
         }
     }
 
@@ -82,7 +86,7 @@ impl ResourceKind {
     pub fn backing(self) -> Backing {
         match self {
             Self::Mapping => Backing::FilePages,
-            Self::File => Backing::None,
+            Self::File | Self::Handle => Backing::None,
             Self::Database | Self::Cache | Self::Arena | Self::Buffer => Backing::Anonymous,
             Self::Thread => Backing::Reserved,
         }

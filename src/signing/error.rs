@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::arena::ArenaOverflow;
+use crate::failure::{Classified, FailureKind};
 use crate::keydir::KeyDirError;
 use crate::layers::LayerError;
 use crate::time::utc;
@@ -114,6 +115,22 @@ pub enum SigningError {
         /// Why it does not verify.
         source: super::Rejection,
     },
+}
+
+impl Classified for SigningError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::KeyDir(error) => error.kind(),
+            Self::Layer(error) => error.kind(),
+            Self::OutsideKey { .. } | Self::NoCodeword { .. } => FailureKind::Usage,
+            Self::Spent { .. } => FailureKind::No,
+            #[cfg(feature = "keygen")]
+            Self::Ledger(error) => error.kind(),
+            Self::SecretNeeded { source, .. } => source.kind(),
+            Self::Damaged { .. } | Self::DamagedBlock { .. } | Self::PublicKey { .. } => FailureKind::Directory,
+            Self::Threads(_) | Self::Arena(_) | Self::Withheld { .. } => FailureKind::Machine,
+        }
+    }
 }
 
 fn when(unix_ms: u64) -> String {

@@ -20,7 +20,7 @@ mod store;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use crate::failure::{IoFailure, advice};
+use crate::failure::{Classified, FailureKind, IoFailure, advice};
 
 #[cfg(feature = "keygen")]
 pub(crate) use history::HistoryChange;
@@ -74,6 +74,15 @@ pub enum StateError {
         /// Binding in the store, in hex.
         found: String,
     },
+}
+
+impl Classified for StateError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Io(_) | Self::Failed { .. } => FailureKind::Machine,
+            Self::Damaged { .. } | Self::OtherKey { .. } => FailureKind::Directory,
+        }
+    }
 }
 
 impl StateError {

@@ -15,7 +15,7 @@ use crate::skip::skip;
 const SCHEME: &str = "leansig-p1-l8-abort-v4-w8";
 const KEYS: usize = 16;
 
-fn folder() -> PathBuf {
+pub fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors/leanspec-test-keys")
 }
 

@@ -12,6 +12,7 @@ mod reference_is_right;
 mod support;
 mod vectors;
 
+mod c_header;
 mod geometry;
 mod known_answers;
 mod leanspec_keys;
@@ -19,6 +20,7 @@ mod leanspec_keys;
 mod other_cpu;
 mod rooms;
 mod secret_key_file;
+mod secret_keys;
 mod signatures;
 mod skip;
 

@@ -69,6 +69,10 @@ fn prepared() -> Place {
         super::sets::made(&place, part, 1, &format!("--export-format ssz --start-index {index}"));
     }
     place
+        .run("export key --format leansig-ssz --out validator.ssz")
+        .exits(0);
+    place.run("backup key --out backup.txt").exits(0);
+    place
 }
 
 /// A run of an example in a copy of what is prepared.

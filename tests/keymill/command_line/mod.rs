@@ -3,13 +3,16 @@
 mod fixtures;
 mod program;
 
+mod backup;
 mod bad_requests;
 mod bad_secrets;
 mod damage;
 mod disk_room;
+mod exporting;
 mod governed;
 mod guidance;
 mod help;
+mod importing;
 mod injected;
 mod interrupted;
 mod json;
@@ -32,7 +35,9 @@ mod settings;
 mod shell_files;
 mod signals;
 mod streams;
+mod terminals;
 mod trimming;
 mod two_processes;
 mod unready_directories;
 mod verifying;
+mod version;

@@ -1,0 +1,118 @@
+# Sourced by `tools/capi --test`: builds the programs beside this file and runs them.
+
+place_of_all=$(mktemp -d)
+trap 'rm -rf "$place_of_all"' EXIT
+for variable in $(compgen -e | grep '^KEYMILL_' || true); do unset "$variable"; done
+
+cargo build --release --locked --bin keymill >&2
+keymill=$CARGO_TARGET_DIR/release/keymill
+cp "$keymill" "$place_of_all/keymill"
+keymill=$place_of_all/keymill
+
+# A recorded key of 256 epochs, and its first signature.
+recorded=$(grep -m1 '"activation_epoch": 0, .*"scheme": "leansig-p1-l8-abort-v4-w8"' tests/vectors/keys.jsonl)
+field() { sed "s/.*\"$1\": \"\\?\\([0-9a-z-]*\\).*/\\1/" <<<"${2:-$recorded}"; }
+signature_fields=$(sed 's/.*"signatures": \[{\([^}]*\)}.*/\1/' <<<"$recorded")
+scheme=$(field scheme) public_key=$(field public_key_ssz)
+epoch=$(field epoch "$signature_fields") message=$(field message "$signature_fields")
+signature=$(field signature_ssz "$signature_fields")
+
+# A key directory that may sign and has not yet.
+new_key() {
+    rm -rf "$place_of_all/key"
+    cp -r "$place_of_all/made" "$place_of_all/key"
+}
+(
+    umask 077
+    field rng_seed > "$place_of_all/seed"
+)
+"$keymill" keygen "$place_of_all/made" --scheme "$scheme" --epochs 256 --seed-file "$place_of_all/seed" --progress none \
+    > "$place_of_all/public-key"
+[ "$(cat "$place_of_all/public-key")" = "$public_key" ]
+"$keymill" ledger init "$place_of_all/made" --first-epoch 0 > /dev/null
+
+# Runs all programs, each behind the words given: life, threads, leak.
+run_programs() {
+    local programs=$1
+    shift
+    new_key
+    "$@" "$programs/life" "$place_of_all/key" "$scheme" "$public_key" "$epoch" "$message" "$signature"
+    # What a program in C has signed, the command line knows: the same again, and nothing else.
+    [ "$("$keymill" sign "$place_of_all/key" --epoch "$epoch" --message "$message")" = "$signature" ]
+    ! "$keymill" sign "$place_of_all/key" --epoch "$epoch" --message "${message//9/0}" 2> /dev/null
+    "$@" "$programs/threads" "$place_of_all/key"
+    "$keymill" ledger show "$place_of_all/key" > /dev/null
+    rm -f "$place_of_all/trace"
+    "$@" "$programs/leak" "$place_of_all/key" "$place_of_all/trace"
+    # Two were opened and one was closed: the other one is named, with the place at which it came to be.
+    local told
+    told=$("$keymill" memory-report "$place_of_all/trace") && return 1
+    grep -q '^left: 1 handle of src/capi/exports.rs:[0-9]*' <<<"$told" || {
+        printf '%s\n' "$told" >&2
+        return 1
+    }
+}
+
+warnings=(-Wall -Wextra -Wpedantic -Werror -O1 -g "-DVERSION=\"$version\"")
+
+# Compiles all programs, in C or C++, against the libraries in $1, into $2; the rest says how.
+compile() {
+    local installed=$1 programs=$2
+    shift 2
+    mkdir -p "$programs"
+    for program in life threads leak; do
+        # shellcheck disable=SC2046
+        "$@" "${warnings[@]}" -x "$language" "tests/capi/$program.c" -x none -o "$programs/$program" $(flags "$installed") \
+            -pthread
+    done
+}
+
+pkg() { PKG_CONFIG_PATH=$1/lib/pkgconfig pkg-config "${@:2}" keymill; }
+shared_flags() { pkg "$1" --cflags --libs; }
+# What pkg-config says for static linking would take the shared library, which lies beside it.
+static_flags() { pkg "$1" --static --cflags --libs | sed "s|-lkeymill|$1/lib/libkeymill.a|"; }
+
+step() { say "$*"; }
+
+build
+installed=$place_of_all/installed
+install_libraries '' "$installed"
+
+step 'in C, with the shared library'
+language=c
+flags() { shared_flags "$1"; }
+compile "$installed" "$place_of_all/c-shared" cc -std=c11 -D_POSIX_C_SOURCE=200809L
+readelf -d "$place_of_all/c-shared/life" | grep -q "NEEDED.*\[libkeymill.so.$major\]"
+readelf -V "$place_of_all/c-shared/life" | grep -q "Name: $symbol_version"
+run_programs "$place_of_all/c-shared" env LD_LIBRARY_PATH="$installed/lib"
+
+step 'in C, with the static library'
+flags() { static_flags "$1"; }
+compile "$installed" "$place_of_all/c-static" cc -std=c11 -D_POSIX_C_SOURCE=200809L
+! readelf -d "$place_of_all/c-static/life" | grep -q libkeymill
+run_programs "$place_of_all/c-static"
+
+step 'in C++, with the shared library'
+language=c++
+flags() { shared_flags "$1"; }
+compile "$installed" "$place_of_all/c++-shared" c++ -std=c++17
+run_programs "$place_of_all/c++-shared" env LD_LIBRARY_PATH="$installed/lib"
+
+[ -n "$with_valgrind" ] || return 0
+if [ "$(uname -m)" != x86_64 ] || ! command -v valgrind > /dev/null; then
+    say 'not tested: under valgrind, which is missing here, or is tried on x86-64 only'
+    return 0
+fi
+step 'under valgrind'
+# It knows no AVX-512, so the library is another one; RocksDB is compiled once more, the first time.
+CARGO_TARGET_DIR=$native_target
+choose_cpu x86-64-v3
+build
+installed=$place_of_all/installed-for-valgrind
+install_libraries '' "$installed"
+language=c
+flags() { shared_flags "$1"; }
+compile "$installed" "$place_of_all/valgrind" cc -std=c11 -D_POSIX_C_SOURCE=200809L
+run_programs "$place_of_all/valgrind" env LD_LIBRARY_PATH="$installed/lib" \
+    valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite
+say 'all passed'

@@ -1,0 +1,287 @@
+//! `keymill import`: another program's key, made again on disk.
+
+use keymill::Scheme;
+use keymill::hash::kernel;
+use keymill::plan::{Level, NodeIndex};
+use rustix::process::Signal;
+
+use super::fixtures::{LONG, MESSAGE, SMALL_GROUPS, TINY, changing_nothing, nothing_was_made};
+use super::program::Place;
+use crate::leanspec_keys;
+use crate::skip::skip;
+use crate::vectors::{self, Key};
+
+/// The recorded keys whose secret keys are here, with their files.
+fn recorded() -> impl Iterator<Item = (Key, Vec<u8>)> {
+    vectors::keys().into_iter().filter_map(|key| {
+        let ssz = key.secret_key_ssz()?;
+        Some((key, ssz))
+    })
+}
+
+/// A recorded key of the tiny scheme that stores [80, 128).
+fn with_fillers() -> (Key, Vec<u8>) {
+    recorded()
+        .find(|(key, _)| key.scheme == TINY && key.stored() == (80, 128))
+        .unwrap()
+}
+
+/// The secret key of a directory in SSZ.
+#[track_caller]
+fn exported(place: &Place, directory: &str) -> Vec<u8> {
+    place
+        .run(&format!("export {directory} --format leansig-ssz"))
+        .exits(0)
+        .stdout
+}
+
+#[test]
+fn every_recorded_secret_key_becomes_a_key_that_goes_out_byte_for_byte() {
+    let mut seen = 0;
+    for (key, ssz) in recorded() {
+        let place = Place::new();
+        place.file("validator.ssz", &ssz);
+        let line = "import key --from validator.ssz --progress none";
+        let is_ambiguous = key.scheme.ends_with("-off10") || key.scheme.starts_with("hashsig");
+        let line = match is_ambiguous {
+            true => {
+                let refused = place.run(line).exits(2).says(&[&key.scheme, "--scheme"]);
+                assert!(refused.stderr.contains("-off10"), "{}", refused.all());
+                nothing_was_made(&place);
+                format!("{line} --scheme {}", key.scheme)
+            }
+            false => line.to_owned(),
+        };
+        let imported = place
+            .run(&line)
+            .exits(0)
+            .says(&["root, top tree and window", "ledger init key"]);
+        assert_eq!(imported.line(), hex::encode(&key.public_key_ssz));
+        assert!(exported(&place, "key") == ssz, "{}", key.scheme);
+        place.run("check key").exits(0);
+        seen += 1;
+    }
+    assert_eq!(seen, 18);
+}
+
+#[test]
+fn an_imported_key_signs_only_when_its_ledger_was_begun_and_then_as_recorded() {
+    let (key, ssz) = with_fillers();
+    let place = Place::new();
+    place.file("validator.ssz", ssz);
+    let imported = place
+        .run("import key --from validator.ssz --format leansig-ssz --json")
+        .exits(0);
+    assert_eq!(imported.json()["scheme"], TINY);
+    place
+        .run(&format!("sign key --epoch 81 --message {MESSAGE}"))
+        .exits(3)
+        .says(&["ledger init key"]);
+    place.run("ledger init key --first-epoch 80").exits(0);
+    for recorded in &key.signatures {
+        let message = hex::encode(recorded.message);
+        let line = format!("sign key --epoch {} --message {message}", recorded.epoch);
+        assert_eq!(place.run(&line).exits(0).line(), hex::encode(&recorded.signature_ssz));
+    }
+    // It is finished, and is what the file holds.
+    place
+        .run("import key --from validator.ssz")
+        .exits(0)
+        .says(&["already finished", "root, top tree and window"]);
+}
+
+#[test]
+fn an_import_that_was_killed_goes_on_with_the_same_command_and_with_keygen() {
+    let name = format!("{LONG}_0442_100000_5000.ssz");
+    let (_, ssz) = recorded()
+        .find(|(key, _)| key.secret_key_file.as_ref().is_some_and(|file| file.ends_with(&name)))
+        .unwrap();
+    for resume in [
+        "import key --from validator.ssz --progress none",
+        "keygen key --progress none",
+    ] {
+        let place = Place::new();
+        place.file("validator.ssz", &ssz);
+        let line = "import key --from validator.ssz --threads 1 --progress none";
+        let running = place.start(&SMALL_GROUPS, line);
+        place.wait_for_batches("key", 1);
+        running.signal(Signal::KILL);
+        running.end();
+        assert_eq!(place.status("key").unwrap()["state"], "interrupted");
+        place.run(resume).exits(0);
+        assert!(exported(&place, "key") == ssz, "{resume}");
+    }
+}
+
+/// Replaces a node of the lowest level of the top tree, and hashes up to the root again.
+fn with_other_bottom_root(ssz: &[u8], node: u64) -> Vec<u8> {
+    let scheme = Scheme::by_id(TINY).unwrap();
+    let bytes = scheme.digest_bytes();
+    let kernel = kernel(scheme, ssz[32..52].try_into().unwrap());
+    let mut changed = ssz.to_vec();
+    let mut node = NodeIndex(node);
+    // Behind the fixed part and the head of the tree: the offsets of five layers, and then these.
+    let (tree, mut layer) = (88 + 20, 4 * 5);
+    for level in 4..=8 {
+        let at = tree + layer;
+        let first = u64::from_le_bytes(ssz[at..at + 8].try_into().unwrap());
+        let place = |node: u64| at + 12 + (node - first) as usize * bytes;
+        if level == 4 {
+            changed[place(node.0)] ^= 1;
+        } else {
+            let mut parent = vec![0; bytes];
+            let below = tree + u32::from_le_bytes(ssz[tree + 4 * (level - 5)..][..4].try_into().unwrap()) as usize;
+            let first_below = u64::from_le_bytes(ssz[below..below + 8].try_into().unwrap());
+            node = NodeIndex(node.0 / 2);
+            let children = below + 12 + (2 * node.0 - first_below) as usize * bytes;
+            kernel.parents(Level(level as u8), node, &changed[children..][..2 * bytes], &mut parent);
+            changed[place(node.0)..][..bytes].copy_from_slice(&parent);
+        }
+        let next = tree + 4 * (level - 3);
+        layer = match level {
+            8 => 0,
+            _ => u32::from_le_bytes(ssz[next..next + 4].try_into().unwrap()) as usize,
+        };
+    }
+    changed
+}
+
+#[test]
+fn a_top_tree_that_does_not_grow_from_its_prf_key_is_refused_before_the_key_is_sealed() {
+    let (_, ssz) = with_fillers();
+    let place = Place::new();
+    // Of the bottom trees 5, 6 and 7 the last one is not in the window, so nothing but the whole tree shows it.
+    place.file("false.ssz", with_other_bottom_root(&ssz, 7));
+    place
+        .run("import key --from false.ssz")
+        .exits(3)
+        .prints_nothing()
+        .says(&["node 7 of level 4", "Do not sign"]);
+    assert_eq!(place.status("key").unwrap()["state"], "interrupted");
+    place.run("public-key key").exits(3);
+    place.run(&format!("sign key --epoch 81 --message {MESSAGE}")).exits(3);
+    // Also when the key was sealed meanwhile.
+    place.run("keygen key").exits(0);
+    place
+        .run("import key --from false.ssz")
+        .exits(3)
+        .prints_nothing()
+        .says(&["node 7 of level 4"]);
+    // What the PRF key makes is the sound file's key.
+    place.file("sound.ssz", &ssz);
+    place.run("import key --from sound.ssz").exits(0);
+}
+
+#[test]
+fn a_file_that_cannot_be_imported_makes_no_directory() {
+    let (_, ssz) = with_fillers();
+    let place = Place::new();
+    place.file("validator.ssz", &ssz);
+    place.file("cut.ssz", &ssz[..1000]);
+    place.file("longer.ssz", [&ssz[..], b"!"].concat());
+    place.file("nothing", "");
+    place.file("text", "something else");
+    let mut other_secret = ssz.clone();
+    other_secret[0] ^= 1;
+    place.file("other-secret.ssz", other_secret);
+    for (arguments, code, fragments) in [
+        ("--from absent", 2, &["'absent'"][..]),
+        ("--from .", 2, &["'.'"]),
+        ("--from cut.ssz", 2, &["'cut.ssz'", "at byte 1000", "cut short"]),
+        ("--from longer.ssz", 2, &["at byte 2756", "goes on"]),
+        ("--from nothing", 2, &["no secret key of a known form"]),
+        ("--from text", 2, &["no secret key of a known form"]),
+        ("--from other-secret.ssz", 3, &["node 80 of level 0"]),
+        ("--from validator.ssz --format leansig-json", 2, &["at byte 0"]),
+        ("--from validator.ssz --role proposal", 2, &["--role"]),
+        (
+            "--from validator.ssz --scheme leansig-p2-l8-top-v64-w8",
+            3,
+            &["node 80 of level 0"],
+        ),
+        (
+            "--from validator.ssz --scheme leansig-p2-l32-top-v64-w8",
+            2,
+            &["2^8", TINY],
+        ),
+    ] {
+        changing_nothing(&place, || {
+            place
+                .run(&format!("import key {arguments}"))
+                .exits(code)
+                .prints_nothing()
+                .says(fragments);
+        });
+        nothing_was_made(&place);
+    }
+}
+
+#[test]
+fn another_file_does_not_go_on_with_a_directory() {
+    let (_, ssz) = with_fillers();
+    let (_, other) = recorded()
+        .find(|(key, _)| key.scheme == TINY && key.stored() == (0, 256))
+        .unwrap();
+    let place = Place::new();
+    place.file("validator.ssz", ssz);
+    place.file("other.ssz", other);
+    place.run("import key --from validator.ssz").exits(0);
+    changing_nothing(&place, || {
+        place.run("import key --from other.ssz").exits(3).prints_nothing();
+    });
+}
+
+#[test]
+fn leanspecs_published_keys_come_in_and_go_out_as_the_very_files() {
+    if !leanspec_keys::folder().exists() {
+        skip("leanSpec's published keys are not beside this clone");
+        return;
+    }
+    let mut seen = 0;
+    for entry in std::fs::read_dir(leanspec_keys::folder()).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        let pairs: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let place = Place::new();
+        place.file("validator.json", &text);
+        place.run("import key --from validator.json").exits(2).says(&["--role"]);
+        for role in ["attestation", "proposal"] {
+            let line = format!("import {role} --from validator.json --role {role}");
+            let public_key = place.run(&line).exits(0).line();
+            assert_eq!(pairs[format!("{role}_keypair")]["public_key"], public_key);
+            seen += 1;
+        }
+        for line in [
+            "export attestation --format leanspec-json --with proposal",
+            "export proposal --role proposal --format leanspec-json --with attestation",
+        ] {
+            assert!(place.run(line).exits(0).text() == text, "{line}");
+        }
+    }
+    assert_eq!(seen, 16);
+}
+
+#[test]
+fn a_pair_whose_public_key_is_another_ones_is_refused() {
+    let (key, ssz) = with_fillers();
+    let place = Place::new();
+    place.file("validator.ssz", ssz);
+    place.run("import key --from validator.ssz").exits(0);
+    let text = place.run("export key --format leanspec-json --role proposal").exits(0);
+    let text = text.says(&["proposal key alone", "--with"]).text().to_owned();
+    let public_key = hex::encode(&key.public_key_ssz);
+    assert!(text.starts_with(&format!(
+        "{{\n  \"proposal_keypair\": {{\n    \"public_key\": \"{public_key}\""
+    )));
+    place.file("validator.json", &text);
+    place.run("import again --from validator.json").exits(0);
+    let other = format!("{}{}", "00000000", &public_key[8..]);
+    place.file("other.json", text.replace(&public_key, &other));
+    place
+        .run("import other --from other.json")
+        .exits(3)
+        .says(&[&other, &public_key]);
+    place
+        .run("import other --from validator.json --role attestation")
+        .exits(2)
+        .says(&["no attestation key"]);
+}
