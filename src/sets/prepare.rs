@@ -268,10 +268,10 @@ pub(super) fn make_public_directory(directory: &Path, public_mode: u32) -> Resul
 
 /// Compares what the rest of the set takes, while it is made and afterwards, with the space on the file system.
 fn check_room(paths: &SetPaths, request: &SetRequest, plan: &Plan, jobs: usize) -> Result<(), SetError> {
-    let finished = match exists(&paths.work())? && Record::read(&paths.request()).is_ok_and(|record| record.is_some()) {
-        // What cannot be read is refused later, under the lock.
-        true => Finished::read(paths, request.scheme).map_or(0, |keys| keys.len() as u64),
-        false => 0,
+    let finished = match Finished::read(paths, request.scheme) {
+        // It is of another set, and refused or discarded later.
+        Err(SetError::Record { .. }) => 0,
+        finished => finished?.len() as u64,
     };
     let keys_left = request.keys().saturating_sub(finished);
     let directories = match request.keeps_directories {

@@ -225,3 +225,15 @@ fn a_manifest_that_is_read_is_written_as_it_was_and_no_other_is_read() {
         }
     }
 }
+
+#[test]
+fn room_is_asked_for_as_many_bytes_as_a_secret_key_takes() {
+    let place = tempfile::tempdir().unwrap();
+    let set = place.path().join("set");
+    make(&set).unwrap();
+    let found = files(&set)
+        .into_iter()
+        .find(|(name, _)| name.to_string_lossy().ends_with("_sk.ssz"));
+    let expected = super::key_files::secret_bytes(&request().plan().unwrap());
+    assert_eq!(found.unwrap().1.len() as u64, expected);
+}

@@ -196,7 +196,9 @@ impl<'a> Set<'a> {
         }
         let again = "; the same 'keymill generate' finishes the set";
         let work = self.paths.work();
-        for name in entries(&work)? {
+        let mut inside: Vec<_> = entries(&work)?.into_iter().collect();
+        inside.sort();
+        for name in inside {
             if matches!(Named::parse(&name), Some(Named::Directory(..))) {
                 report.fault(&work.join(name), format!("it is a key that was not finished{again}"));
             }
