@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use crate::exchange::backup::Backup;
 use crate::hash::PrfKey;
 use crate::interop::ledger_json;
 use crate::interop::secret_key::{Role, SecretKeyFile, SecretKeyForm, WrittenForm};
@@ -57,6 +58,7 @@ pub const ENTRIES: &[(&str, Entry)] = &[
     #[cfg(feature = "records")]
     ("ledger_mark_body", ledger_mark_body),
     ("ledger_json", ledger),
+    ("backup_text", backup),
     ("public_key", public_key),
     ("signature", signature),
     ("verify", verifying),
@@ -144,6 +146,23 @@ fn ledger_mark_body(body: &[u8]) -> Result<(), String> {
     match std::str::from_utf8(body) {
         Ok(body) => ledger_mark(LedgerMark::with_checksum(body).as_bytes()),
         Err(_) => Ok(()),
+    }
+}
+
+/// Whatever is typed: what is taken for a backup is the one that would be printed. Digits in an error would be secret.
+fn backup(bytes: &[u8]) -> Result<(), String> {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return Ok(());
+    };
+    let backup = match Backup::parse(text) {
+        Ok(backup) => backup,
+        Err(error) if error.to_string().contains("a7a2") => return Err("a secret was shown".to_owned()),
+        Err(_) => return Ok(()),
+    };
+    let printed = backup.to_text();
+    match Backup::parse(&printed) {
+        Ok(again) if *again.to_text() == *printed => Ok(()),
+        _ => Err("a backup became another when it was printed".to_owned()),
     }
 }
 
@@ -281,6 +300,8 @@ mod tests {
             // Verifying sets up the permutations of the scheme first.
             let (base_bytes, cases) = match entry.0 {
                 "verify" => (256 << 10, 300),
+                // The plan of the key that it names, and the room for its text.
+                "backup_text" => (128 << 10, 20_000),
                 // The buffer that the file is read through; and what is read is written again.
                 name if name.starts_with("secret_key") => (32 << 10, 3_000),
                 _ => (4 << 10, 20_000),

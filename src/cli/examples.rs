@@ -50,6 +50,25 @@ pub fn of(command: &str) -> &'static [Example] {
                 "keymill export key --format leansig-json --epoch 200 --out key.json",
             ),
         ],
+        "generate" => &[
+            (
+                "Make the keys of 4 validators for 2^18 epochs, or go on with them after an interruption",
+                "keymill generate --num-validators 4 --log-num-active-epochs 18 --output-dir new-keys",
+            ),
+            (
+                "The second half of a set, of one seed, two validators at a time, in SSZ alone",
+                "keymill generate --num-validators 2 --start-index 2 --log-num-active-epochs 18 \\\n    \
+                 --seed-file seed --jobs 2 --export-format ssz --output-dir second-half",
+            ),
+        ],
+        "merge-sets" => &[(
+            "Put two parts of a set together",
+            "keymill merge-sets part-a part-b --out merged",
+        )],
+        "verify-set" => &[
+            ("Check every file of a set", "keymill verify-set part-a"),
+            ("The same for a program", "keymill verify-set part-a --json"),
+        ],
         "plan" => &[
             (
                 "Say what a key of 2^26 epochs takes",
@@ -121,6 +140,26 @@ pub fn of(command: &str) -> &'static [Example] {
             "Compute again what check finds damaged",
             "keymill repair key --threads 1",
         )],
+        "backup" => &[
+            (
+                "Print what must be kept of a key, on paper",
+                "keymill backup key >paper",
+            ),
+            (
+                "Write it to a file of your own",
+                "keymill backup key --out other-backup.txt",
+            ),
+        ],
+        "restore" => &[
+            (
+                "Make a key again, or go on with that after an interruption",
+                "keymill restore restored --from backup.txt",
+            ),
+            (
+                "Read what is typed in, to its end",
+                "cat backup.txt | keymill restore restored --from -",
+            ),
+        ],
         "report" => &[
             ("Draw how a key came to be", "keymill report key --out key.html"),
             ("The same as JSON", "keymill report key --json"),

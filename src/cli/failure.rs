@@ -26,7 +26,7 @@ pub const EXIT_CODES: [(u8, &str); 6] = [
     (0, "done, or the answer is yes"),
     (
         NO,
-        "the answer is no: verify: invalid; check: damage found; memory-report: something was left; sign: the epoch has \
+        "the answer is no: verify: invalid; check, verify-set: damage found; memory-report: something was left; sign: the epoch has \
          signed another message or an unknown one; ledger show: the key cannot sign; ledger import: an epoch has signed \
          two messages",
     ),
@@ -173,6 +173,7 @@ impl Coded for ExportError {
 mod job {
     use keymill::audit::{CheckError, RepairError, StatusError};
     use keymill::exchange::ImportError;
+    use keymill::exchange::restore::RestoreError;
     use keymill::interop::secret_key::{SecretKeyError, UnfitScheme};
     use keymill::sets::SetError;
     use keymill::trim::TrimError;
@@ -189,7 +190,7 @@ mod job {
                     ..
                 } => of_input(error),
                 ImportError::File {
-                    source: SecretKeyError::OtherPublicKey { .. },
+                    source: SecretKeyError::OtherPublicKey { .. } | SecretKeyError::OtherBottomRoot { .. },
                     ..
                 } => DIRECTORY,
                 ImportError::File { .. } => USAGE,
@@ -243,6 +244,15 @@ mod job {
                 | KeygenError::TooLittleDisk { .. }
                 | KeygenError::DiskUnreliable { .. } => MACHINE,
                 KeygenError::Interrupted => INTERRUPTED,
+            }
+        }
+    }
+
+    impl Coded for RestoreError {
+        fn code(&self) -> u8 {
+            match self {
+                RestoreError::KeyDir(error) => error.code(),
+                RestoreError::OtherKey { .. } => DIRECTORY,
             }
         }
     }

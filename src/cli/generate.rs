@@ -12,7 +12,7 @@ use serde_json::json;
 use super::failure::Failure;
 use super::input::secret_file;
 use super::keygen::stop_on_signals;
-use super::messages::say;
+use super::messages::{self, say};
 use super::output::{human_bytes, print_json, print_lines};
 use super::process::keep_files_private;
 use super::progress::Reporter;
@@ -107,6 +107,9 @@ pub fn run(arguments: &GenerateArguments, settings: &Settings) -> Result<ExitCod
         progress: arguments.progress.unwrap_or(settings.progress),
         ..settings.clone()
     };
+    if settings.progress == ProgressStyle::Json {
+        messages::speak_json();
+    }
     let request = request(arguments, &settings, public_mode)?;
     let cancel = CancelHandle::default();
     stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;

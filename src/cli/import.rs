@@ -11,6 +11,7 @@ use keymill::{KeyDefaults, KeygenError, Scheme};
 
 use super::failure::Failure;
 use super::forms::{KeyForm, KeyRole};
+use super::input::warn_if_exposed;
 use super::keygen::work;
 use super::messages::{self, say};
 use super::process::keep_files_private;
@@ -65,6 +66,7 @@ pub fn run(arguments: &ImportArguments, settings: &Settings) -> Result<ExitCode,
     }
     let form = arguments.format.map(SecretKeyForm::from);
     let role = arguments.role.map(Role::from);
+    warn_if_exposed("--from", &arguments.from);
     let import = Import::read(&arguments.from, form, role, arguments.scheme)?;
     let defaults = KeyDefaults {
         scheme: import.scheme(),

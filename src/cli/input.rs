@@ -79,9 +79,33 @@ pub fn secret_file(flag: &str, path: &Path) -> Result<Zeroizing<[u8; 32]>, Failu
     }
 }
 
+/// A text that holds a secret, from a file, or from standard input for `-`.
+#[cfg(feature = "keygen")]
+pub fn secret_text(flag: &str, path: &Path, bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    use std::io::Read;
+    // Room for all of it, so that no copy is left behind by growing.
+    let mut content = Zeroizing::new(Vec::with_capacity(bytes_max + 1));
+    let limit = bytes_max as u64 + 1;
+    let read = match path == Path::new("-") {
+        true => std::io::stdin().lock().take(limit).read_to_end(&mut content),
+        false => {
+            warn_if_exposed(flag, path);
+            std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut content))
+        }
+    };
+    read.map_err(|error| unreadable(flag, path, &error))?;
+    match content.len() > bytes_max {
+        true => Err(Failure::usage(format!(
+            "{flag} '{}' has more than {bytes_max} bytes, and no such text has so many",
+            path.display()
+        ))),
+        false => Ok(content),
+    }
+}
+
 /// Says so if others can read the file, since whoever has it has the key. Pipes and devices have modes of their own.
 #[cfg(feature = "keygen")]
-fn warn_if_exposed(flag: &str, path: &Path) {
+pub fn warn_if_exposed(flag: &str, path: &Path) {
     let Ok(metadata) = std::fs::metadata(path) else {
         return;
     };
@@ -112,14 +136,16 @@ fn read_small(flag: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut content = Zeroizing::new(Vec::with_capacity(4096));
     let file = std::fs::File::open(path);
     file.and_then(|file| file.take(BYTES_MAX as u64).read_to_end(&mut content))
-        .map_err(|error| {
-            let message = format!("{flag} '{}' cannot be read: {error}", path.display());
-            match error.kind() {
-                ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::IsADirectory => Failure::usage(message),
-                _ => Failure::machine(message),
-            }
-        })?;
+        .map_err(|error| unreadable(flag, path, &error))?;
     Ok(content)
+}
+
+fn unreadable(flag: &str, path: &Path, error: &std::io::Error) -> Failure {
+    let message = format!("{flag} '{}' cannot be read: {error}", path.display());
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::IsADirectory => Failure::usage(message),
+        _ => Failure::machine(message),
+    }
 }
 
 /// The epochs `[first, first + count)` of a request; the end is checked where they are read.

@@ -14,7 +14,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::failure::Failure;
 use super::input::secret_file;
-use super::messages::{self, say};
+use super::messages::say;
 use super::output::{human_bytes, print_json, print_lines};
 use super::process::keep_files_private;
 use super::progress::{Memory, Reporter};
@@ -38,9 +38,6 @@ pub struct KeygenArguments {
 pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     keep_files_private();
     let settings = arguments.request.settings(settings);
-    if settings.progress == ProgressStyle::Json {
-        messages::speak_json();
-    }
     let request = key_request(&arguments.request)?;
     let defaults = KeyDefaults {
         scheme: settings.scheme,
@@ -106,6 +103,7 @@ fn key_request(arguments: &RequestArguments) -> Result<KeyRequest, Failure> {
         fillers: None,
         root: None,
         trim: arguments.trim,
+        restored: None,
     })
 }
 

@@ -16,7 +16,7 @@ use super::process::keep_files_private;
 #[derive(Debug, Args)]
 pub struct MergeSetsArguments {
     /// The sets; each has to have its manifest.
-    #[arg(value_name = "SET", required = true, num_args = 1..)]
+    #[arg(value_name = "DIR", required = true, num_args = 1..)]
     sets: Vec<PathBuf>,
     /// Directory of the merged set: absent, or one that an interrupted merge of the same sets began.
     #[arg(long, value_name = "DIR")]

@@ -11,6 +11,7 @@ mod input;
 mod messages;
 mod output;
 
+mod backup;
 #[cfg(feature = "keygen")]
 mod check;
 #[cfg(feature = "keygen")]
@@ -37,6 +38,8 @@ mod repair;
 #[cfg(feature = "keygen")]
 mod report;
 mod request;
+#[cfg(feature = "keygen")]
+mod restore;
 mod schemes;
 mod shell_files;
 #[cfg(feature = "keygen")]
@@ -86,6 +89,10 @@ struct Arguments {
 
     #[command(subcommand)]
     command: Command,
+
+    /// Of a command that shows progress, how it is told to.
+    #[arg(skip)]
+    progress: Option<Option<ProgressStyle>>,
 }
 
 impl Arguments {
@@ -98,10 +105,9 @@ impl Arguments {
             (false, 2) => Level::DEBUG,
             (false, _) => Level::TRACE,
         };
-        let progress = if self.quiet {
-            ProgressStyle::None
-        } else {
-            settings.progress
+        let progress = match self.quiet {
+            true => ProgressStyle::None,
+            false => settings.progress,
         };
         Settings {
             log,
@@ -153,6 +159,11 @@ enum Command {
     /// Compute what is damaged of a key again from its secret.
     #[cfg(feature = "keygen")]
     Repair(repair::RepairArguments),
+    /// Print what must be kept of a key, as text that can be typed in: whoever has it can sign.
+    Backup(backup::BackupArguments),
+    /// Make a key again from what backup printed, or go on with one that was interrupted.
+    #[cfg(feature = "keygen")]
+    Restore(restore::RestoreArguments),
     /// Draw how a key came to be, as a page for a browser; also while it is being made.
     #[cfg(feature = "keygen")]
     Report(report::ReportArguments),
@@ -196,6 +207,9 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let settings = Settings::load(arguments.config.as_deref(), environment)?;
     let settings = arguments.settings(&settings);
     messages::listen(settings.log);
+    if arguments.progress.map(|style| style.unwrap_or(settings.progress)) == Some(ProgressStyle::Json) {
+        messages::speak_json();
+    }
     output::outlive_size_limits().map_err(|error| Failure::machine(format!("signals cannot be caught: {error}")))?;
     let command = || obey(&arguments.command, &settings);
     match &arguments.trace_memory {
@@ -231,6 +245,9 @@ fn obey(command: &Command, settings: &Settings) -> Result<ExitCode, Failure> {
         Command::Check(arguments) => check::run(arguments, settings),
         #[cfg(feature = "keygen")]
         Command::Repair(arguments) => repair::run(arguments, settings),
+        Command::Backup(arguments) => backup::run(arguments),
+        #[cfg(feature = "keygen")]
+        Command::Restore(arguments) => restore::run(arguments, settings),
         #[cfg(feature = "keygen")]
         Command::Report(arguments) => report::run(arguments),
         #[cfg(feature = "keygen")]

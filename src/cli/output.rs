@@ -86,8 +86,16 @@ impl OutArguments {
     /// As [`check`](Self::check), for a secret: nothing that is there is replaced unless that is asked for.
     pub fn check_private(&self, replace: bool) -> Result<(), Failure> {
         match &self.out {
-            Some(path) if !replace && std::fs::symlink_metadata(path).is_ok() => Err(in_the_way(path)),
-            _ => self.check(),
+            Some(path) => match std::fs::symlink_metadata(path) {
+                // A draft that takes its name would replace the device or the link itself.
+                Ok(found) if !found.is_file() => Err(Failure::usage(format!(
+                    "--out '{}' is no regular file; choose another name",
+                    path.display()
+                ))),
+                Ok(_) if !replace => Err(in_the_way(path)),
+                _ => self.check(),
+            },
+            None => Ok(()),
         }
     }
 

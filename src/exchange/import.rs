@@ -132,6 +132,7 @@ impl Import {
             fillers: Some(self.file.fillers()),
             root: Some(self.file.root().to_vec()),
             trim,
+            restored: None,
         }
     }
 

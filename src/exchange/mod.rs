@@ -1,8 +1,12 @@
-//! Keys come in from other programs and go out to them: `interop` has the forms, this has the directories.
+//! Keys come in from other programs and from backups, and go out to them: `interop` has the forms of others, this has the
+//! directories.
 
+pub mod backup;
 mod export;
 #[cfg(feature = "keygen")]
 mod import;
+#[cfg(feature = "keygen")]
+pub mod restore;
 
 pub use export::{ExportError, Exporter, Window, write_leanspec};
 #[cfg(feature = "keygen")]

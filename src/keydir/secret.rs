@@ -62,7 +62,7 @@ impl Secret {
         }
     }
 
-    fn bytes(&self) -> &[u8; 32] {
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
         match self {
             Self::Seed(bytes) | Self::PrfKey(bytes) => bytes,
         }

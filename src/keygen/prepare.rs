@@ -53,7 +53,7 @@ pub(super) fn prepare(
     let memory = match known {
         Some(manifest) => {
             request.agrees_with(&manifest, &paths)?;
-            if manifest.state() == KeyState::Sealed {
+            if manifest.state() == KeyState::Sealed && lost_secret(&paths, request)?.is_none() {
                 return Ok(Prepared::sealed(paths, manifest));
             }
             plan_memory(manifest.plan())?
@@ -66,6 +66,9 @@ pub(super) fn prepare(
     let manifest = match Manifest::read(&paths.manifest())? {
         Some(manifest) => {
             request.agrees_with(&manifest, &paths)?;
+            if let Some((secret, origin)) = lost_secret(&paths, request)? {
+                secret.write(&paths.secret(), origin)?;
+            }
             manifest
         }
         None => begin(&paths, request, defaults)?,
@@ -127,6 +130,9 @@ fn begin(paths: &KeyPaths, request: &KeyRequest, defaults: &KeyDefaults) -> Resu
     }
     let (secret, origin) = request.secret(left, paths)?;
     let plan = request.plan(defaults)?;
+    if let Some(origin) = request.restored {
+        return begin_again(paths, request.begin(plan, &secret, origin), &secret);
+    }
     let key_id = request.begin(plan.clone(), &secret, origin).key_id();
     // A fresh secret that is found was drawn by a creation that was interrupted, if that left its mark; else it was put
     // here by hand, and may have signed elsewhere.
@@ -148,6 +154,32 @@ fn begin(paths: &KeyPaths, request: &KeyRequest, defaults: &KeyDefaults) -> Resu
     secret.write(&paths.secret(), origin)?;
     manifest.write(&paths.manifest())?;
     Ok(manifest)
+}
+
+/// As [`begin`], of a key that existed before. Its manifest comes before its secret: if this ends in between, nobody takes
+/// the secret for that of another key, and a manifest without its secret is one that the backup finishes. A mark that says
+/// that nobody has signed does not stand beside them at any moment.
+fn begin_again(paths: &KeyPaths, manifest: Manifest, secret: &Secret) -> Result<Manifest, KeygenError> {
+    let mark = paths.ledger_mark();
+    if exists(&mark)? {
+        attempt("unlink", &mark, || std::fs::remove_file(&mark))?;
+        sync_directory(paths.root())?;
+    }
+    manifest.write(&paths.manifest())?;
+    secret.write(&paths.secret(), manifest.origin())?;
+    Ok(manifest)
+}
+
+/// The secret that a key which is made again does not have yet, or not any more.
+fn lost_secret<'a>(paths: &KeyPaths, request: &'a KeyRequest) -> Result<Option<(&'a Secret, Origin)>, KeygenError> {
+    let (Some(origin), Some(secret)) = (request.restored, &request.secret) else {
+        return Ok(None);
+    };
+    match Secret::read(&paths.secret())? {
+        None => Ok(Some((secret, origin))),
+        Some((found, _)) if found.is_same_as(secret) => Ok(None),
+        Some(_) => Err(KeyDirError::Foreign(paths.secret()).into()),
+    }
 }
 
 /// The mark that an interrupted creation left. One that knows of spent epochs has lost its manifest.

@@ -30,6 +30,9 @@ pub struct KeyRequest {
     pub root: Option<Vec<u8>>,
     /// The lowest level that is stored.
     pub trim: Option<Level>,
+    /// Where the secret came from, of a key that existed before and is made again. It may have signed elsewhere, so it gets
+    /// no mark that vouches for the contrary, not even if its secret was drawn fresh.
+    pub restored: Option<Origin>,
 }
 
 /// What a new key is where the request is silent.

@@ -72,9 +72,14 @@ impl Ledger {
 
     /// Compares the ledger with the mark beside it, and brings up one that is a step behind.
     fn settle(&mut self) -> Result<(), LedgerError> {
-        let mark = LedgerMark::read(&self.mark_path, self.key_id)?;
-        let mark = mark.ok_or_else(|| LedgerError::MarkMissing(self.mark_path.clone()))?;
-        match fit(&self.head, self.store.ledger_entry_count()?, &mark) {
+        let entries = self.store.ledger_entry_count()?;
+        let mark = match LedgerMark::read(&self.mark_path, self.key_id)? {
+            Some(mark) => mark,
+            // There is nothing that could have been lost.
+            None if entries == 0 && self.head.knows_nothing() => return Ok(()),
+            None => return Err(LedgerError::MarkMissing(self.mark_path.clone())),
+        };
+        match fit(&self.head, entries, &mark) {
             Fit::Same => Ok(()),
             // The process ended between the two writes.
             Fit::Ahead => Ok(self.mark()?),
@@ -162,6 +167,10 @@ impl Ledger {
     }
 
     fn mark(&mut self) -> Result<(), KeyDirError> {
+        // The mark of no spent epoch would say that nobody has signed.
+        if self.head.knows_nothing() {
+            return Ok(());
+        }
         mark_of(&self.head, self.key_id).write(&self.mark_path)?;
         self.marked = self.head.extent;
         Ok(())

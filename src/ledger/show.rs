@@ -114,6 +114,13 @@ fn look_once(key: &KeyDir) -> Result<Seen, LedgerError> {
     let (head, counted) = Store::read_beside_a_writer(&paths.state(), &manifest.binding(), read)?;
     let (mark, problem) = match mark {
         Err(error) => (None, Some((LedgerCondition::MarkDamaged, error.into()))),
+        Ok(None) if head.knows_nothing() && counted.extent.spent == 0 => {
+            let directory = directory();
+            (
+                None,
+                Some((LedgerCondition::NoHistory, LedgerError::NoHistory { directory })),
+            )
+        }
         Ok(None) => {
             let missing = LedgerError::MarkMissing(paths.ledger_mark());
             (None, Some((LedgerCondition::MarkMissing, missing)))

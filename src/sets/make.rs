@@ -278,9 +278,8 @@ impl SetJob {
             overwrites: true,
             ..self.publisher(&work)
         };
-        // The writer names what fails.
         publisher.publish(&paths.manifest(), false, |to| {
-            manifest.write(to).map_err(|_| SetError::Interrupted)
+            Ok(manifest.write(to).map_err(ExportError::Write)?)
         })?;
         Ok(sync_directory(paths.root())?)
     }

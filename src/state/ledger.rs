@@ -57,6 +57,11 @@ impl LedgerHead {
         extent.digest = std::array::from_fn(|i| extent.digest[i] ^ hash[i]);
     }
 
+    /// Whether no epoch is spent, and none known to be unused: then nothing of it can be lost.
+    pub(crate) fn knows_nothing(&self) -> bool {
+        !self.initialised && self.extent == LedgerExtent::default()
+    }
+
     /// Whether both were made from the same entries.
     pub(crate) fn has_entries_of(&self, other: &Self) -> bool {
         let entries = |extent: &LedgerExtent| (extent.spent, extent.highest, extent.digest);

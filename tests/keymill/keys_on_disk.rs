@@ -36,6 +36,7 @@ fn make(directory: &Path, key: &Key, options: JobOptions) -> Vec<u8> {
         fillers: None,
         root: None,
         trim: None,
+        restored: None,
     };
     let defaults = KeyDefaults {
         scheme,

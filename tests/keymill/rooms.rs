@@ -141,6 +141,29 @@ fn nothing_but_tests_panics_on_purpose() {
 }
 
 #[test]
+fn every_tool_is_listed_and_says_what_it_does() {
+    let folder = root().join("tools");
+    let list = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if name == "README.md" || name.starts_with(['.', '_']) {
+            continue;
+        }
+        assert!(
+            list.contains(&format!("| [{name}]({name}) |")),
+            "tools/README.md does not list {name}"
+        );
+        if path.is_file() {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let first = text.lines().find(|line| !line.starts_with("#!")).unwrap_or_default();
+            let says = first.starts_with("# ") || first.starts_with("\"\"\"") || first.starts_with("r\"\"\"");
+            assert!(says, "tools/{name} does not begin by saying what it does: {first}");
+        }
+    }
+}
+
+#[test]
 fn files_stay_short() {
     for (name, text) in program() {
         let lines = text.lines().count();

@@ -53,19 +53,6 @@ impl SecretKeyFile {
             Ok::<(), std::convert::Infallible>(())
         };
         let Ok(wrong) = first_wrong_node(&self.head.shape, kernel, &mut nodes);
-        wrong.or_else(|| self.other_bottom_root())
-    }
-
-    /// The root of a bottom tree that is not the same in the top tree.
-    fn other_bottom_root(&self) -> Option<(Level, NodeIndex)> {
-        let roots = [Tree::Left, Tree::Right]
-            .into_iter()
-            .filter_map(|tree| self.layers_of(tree).last());
-        let mut differing = roots.filter(|root| {
-            let node = NodeIndex(root.slice.nodes.start);
-            self.node(root.slice.level, node) != Some(&root.digests[..])
-        });
-        let root = differing.next()?;
-        Some((root.slice.level, NodeIndex(root.slice.nodes.start)))
+        wrong
     }
 }

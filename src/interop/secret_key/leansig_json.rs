@@ -83,7 +83,7 @@ pub(super) fn read(source: Source<'_>) -> Result<SecretKeyFile, SecretKeyError> 
         parameter,
         shape,
     };
-    Ok(SecretKeyFile { head, layers })
+    SecretKeyFile::of(head, layers)
 }
 
 /// The fields, in the order in which they are written.

@@ -48,6 +48,16 @@ pub enum SecretKeyError {
         /// What is wrong.
         what: String,
     },
+    /// The root of a bottom tree stands in the top tree as well.
+    #[error(
+        "node {node} of level {level} is another one in its top tree than as the root of a bottom tree; it is damaged"
+    )]
+    OtherBottomRoot {
+        /// Level of the node.
+        level: Level,
+        /// Its index.
+        node: NodeIndex,
+    },
     /// It is in none of the known forms.
     #[error(
         "it is no secret key of a known form: neither SSZ nor JSON of leanSig, nor a key file of leanSpec; --format says \
@@ -181,6 +191,19 @@ impl SecretKeyFile {
         }
     }
 
+    /// The secret key of these layers, if the roots of its bottom trees are the same ones in its top tree.
+    fn of(head: SecretKeyHead, layers: Vec<Layer>) -> Result<Self, SecretKeyError> {
+        let key = Self { head, layers };
+        let roots = [Tree::Left, Tree::Right].into_iter();
+        for root in roots.filter_map(|tree| key.layers_of(tree).last()) {
+            let (level, node) = (root.slice.level, NodeIndex(root.slice.nodes.start));
+            if key.node(level, node) != Some(&root.digests[..]) {
+                return Err(SecretKeyError::OtherBottomRoot { level, node });
+            }
+        }
+        Ok(key)
+    }
+
     /// PRF key, parameter and shape.
     pub fn head(&self) -> &SecretKeyHead {
         &self.head
@@ -225,6 +248,7 @@ impl SecretKeyFile {
     }
 
     /// Every run of nodes that it holds, tree by tree, each from its lowest level upward.
+    #[cfg(feature = "keygen")]
     pub(crate) fn slices(&self) -> impl Iterator<Item = (&Slice, &[u8])> {
         self.layers.iter().map(|layer| (&layer.slice, &layer.digests[..]))
     }

@@ -205,7 +205,7 @@ pub(super) fn read(reader: &mut dyn Read) -> Result<SecretKeyFile, SecretKeyErro
         parameter,
         shape,
     };
-    Ok(SecretKeyFile { head, layers })
+    SecretKeyFile::of(head, layers)
 }
 
 /// The only shape that these numbers can belong to: first epoch, number of epochs, offset of the top tree, index of the

@@ -65,9 +65,13 @@ fn prepared() -> Place {
         .run(&format!("sign key --epoch 7 --message {MESSAGE} --out 7.sig"))
         .exits(0);
     place.run("ledger export key --out ledger.json").exits(0);
+    for (index, part) in ["part-a", "part-b"].into_iter().enumerate() {
+        super::sets::made(&place, part, 1, &format!("--export-format ssz --start-index {index}"));
+    }
     place
         .run("export key --format leansig-ssz --out validator.ssz")
         .exits(0);
+    place.run("backup key --out backup.txt").exits(0);
     place
 }
 
@@ -81,6 +85,7 @@ fn example(prepared: &Place, script: &str) -> (Place, Command) {
         .unwrap();
     assert!(copied.success());
     let script = with_value(&with_value(script, "--scheme", TINY), "--epochs", "256");
+    let script = with_value(&script, "--log-num-active-epochs", "8");
     let folder = Path::new(env!("CARGO_BIN_EXE_keymill")).parent().unwrap();
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::iter::once(PathBuf::from(folder)).chain(std::env::split_paths(&path));

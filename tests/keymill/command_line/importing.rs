@@ -107,7 +107,7 @@ fn an_import_that_was_killed_goes_on_with_the_same_command_and_with_keygen() {
         place.wait_for_batches("key", 1);
         running.signal(Signal::KILL);
         running.end();
-        assert_eq!(place.status("key").unwrap()["state"], "generating");
+        assert_eq!(place.status("key").unwrap()["state"], "interrupted");
         place.run(resume).exits(0);
         assert!(exported(&place, "key") == ssz, "{resume}");
     }
@@ -157,7 +157,7 @@ fn a_top_tree_that_does_not_grow_from_its_prf_key_is_refused_before_the_key_is_s
         .exits(3)
         .prints_nothing()
         .says(&["node 7 of level 4", "Do not sign"]);
-    assert_eq!(place.status("key").unwrap()["state"], "generating");
+    assert_eq!(place.status("key").unwrap()["state"], "interrupted");
     place.run("public-key key").exits(3);
     place.run(&format!("sign key --epoch 81 --message {MESSAGE}")).exits(3);
     // Also when the key was sealed meanwhile.

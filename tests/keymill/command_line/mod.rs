@@ -3,6 +3,7 @@
 mod fixtures;
 mod program;
 
+mod backup;
 mod bad_requests;
 mod bad_secrets;
 mod damage;
@@ -34,6 +35,7 @@ mod settings;
 mod shell_files;
 mod signals;
 mod streams;
+mod terminals;
 mod trimming;
 mod two_processes;
 mod unready_directories;

@@ -1,0 +1,33 @@
+//! `keymill backup`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use keymill::exchange::backup::Backup;
+
+use super::failure::Failure;
+use super::output::{OutArguments, broken};
+
+/// Flags of backup.
+#[derive(Debug, Args)]
+pub struct BackupArguments {
+    /// The key directory, finished or not; only its manifest and its secret are read.
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    #[command(flatten)]
+    out: OutArguments,
+    /// Replace the file of --out if there is one.
+    #[arg(long, requires = "out")]
+    force: bool,
+}
+
+/// Prints the text.
+pub fn run(arguments: &BackupArguments) -> Result<ExitCode, Failure> {
+    arguments.out.check_private(arguments.force)?;
+    let text = Backup::of(&arguments.directory)?.to_text();
+    arguments.out.write_private(arguments.force, |writer| {
+        writer.write_all(text.as_bytes()).map_err(|error| broken(&error))
+    })?;
+    Ok(ExitCode::SUCCESS)
+}

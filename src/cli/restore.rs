@@ -1,0 +1,93 @@
+//! `keymill restore`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use keymill::KeyDefaults;
+use keymill::exchange::backup::Backup;
+use keymill::exchange::restore::request;
+use keymill::plan::MemoryRequest;
+
+use super::failure::Failure;
+use super::input::secret_text;
+use super::keygen::work;
+use super::messages::{self, say};
+use super::process::keep_files_private;
+use crate::config::{ProgressStyle, Settings, parse_memory, parse_progress, parse_threads};
+
+/// Far more than the longest text has, also where every character is typed with blanks around it.
+const TEXT_BYTES_MAX: usize = 128 << 10;
+
+/// Flags of restore.
+#[derive(Debug, Args)]
+pub struct RestoreArguments {
+    /// The key directory: absent, empty, or one in which the same key was begun.
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// What `keymill backup` printed; - for standard input.
+    #[arg(long, value_name = "FILE")]
+    from: PathBuf,
+    /// Worker threads; 0 is one a core.
+    #[arg(long, value_name = "N", value_parser = parse_threads)]
+    threads: Option<usize>,
+    /// Most memory, as 64M or 1G; auto is what cgroup, address space and machine allow, 0 is no limit.
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
+    memory: Option<MemoryRequest>,
+    /// How to show progress: auto, bar, plain, json, none.
+    #[arg(long, value_name = "STYLE", value_parser = parse_progress)]
+    progress: Option<ProgressStyle>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Makes or finishes the key and prints its public key.
+pub fn run(arguments: &RestoreArguments, settings: &Settings) -> Result<ExitCode, Failure> {
+    keep_files_private();
+    let settings = Settings {
+        threads: arguments.threads.unwrap_or(settings.threads),
+        memory: arguments.memory.unwrap_or(settings.memory),
+        progress: arguments.progress.unwrap_or(settings.progress),
+        ..settings.clone()
+    };
+    if settings.progress == ProgressStyle::Json {
+        messages::speak_json();
+    }
+    let backup = read(arguments)?;
+    let directory = &arguments.directory;
+    let defaults = KeyDefaults {
+        scheme: backup.plan().scheme(),
+        epochs: backup.plan().active_epochs(),
+        trim: backup.plan().trim(),
+    };
+    let request = request(directory, &backup)?;
+    // It holds the secret, which the job reads from its directory.
+    drop(backup);
+    let done = work(directory, request, &defaults, &settings)??;
+    if !done.summary.was_sealed {
+        say(format_args!(
+            "the key may have signed elsewhere: no other copy may sign any more; 'keymill ledger import' the newest export of \
+             its ledger, then name the first epoch that is surely unused with 'keymill ledger init {} --first-epoch N'",
+            directory.display()
+        ));
+    }
+    done.report(directory, arguments.json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read(arguments: &RestoreArguments) -> Result<Backup, Failure> {
+    let path = &arguments.from;
+    let content = secret_text("--from", path, TEXT_BYTES_MAX)?;
+    let text = std::str::from_utf8(&content).map_err(|error| {
+        let place = error.valid_up_to();
+        Failure::usage(format!(
+            "--from '{}' is no text: byte {place} is not UTF-8",
+            path.display()
+        ))
+    })?;
+    Backup::parse(text).map_err(|error| {
+        let path = path.display();
+        Failure::usage(format!("--from '{path}' is not a backup as it was printed: {error}"))
+    })
+}

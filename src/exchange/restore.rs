@@ -1,0 +1,71 @@
+//! A key directory from a backup: the same manifest, secret and layer files, byte for byte.
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use super::backup::Backup;
+use crate::keydir::{KeyDir, KeyDirError};
+use crate::keygen::KeyRequest;
+use crate::units::KeyId;
+
+/// A key cannot be made again there.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The directory cannot be used.
+    #[error(transparent)]
+    KeyDir(#[from] KeyDirError),
+    /// The directory has another key.
+    #[error(
+        "'{}' holds the key {found}, and the backup is of the key {expected}; choose another directory",
+        .directory.display()
+    )]
+    OtherKey {
+        /// The key directory.
+        directory: PathBuf,
+        /// The key in it.
+        found: KeyId,
+        /// The key of the backup.
+        expected: KeyId,
+    },
+}
+
+/// The key of a backup, to be made in a directory in which there is no key yet, or the same one. It may have signed
+/// elsewhere, so its ledger begins without a known history. A tree with another root than the backup has is not sealed.
+///
+/// # Errors
+/// [`RestoreError`] if the directory has another key, or its manifest cannot be read.
+pub fn request(directory: &Path, backup: &Backup) -> Result<KeyRequest, RestoreError> {
+    let found = found_key(directory)?;
+    if let Some(found) = found.filter(|&found| found != backup.key_id()) {
+        return Err(RestoreError::OtherKey {
+            directory: directory.to_owned(),
+            found,
+            expected: backup.key_id(),
+        });
+    }
+    let plan = backup.plan();
+    let root = |public_key: &[u8]| public_key[..plan.scheme().digest_bytes()].to_vec();
+    Ok(KeyRequest {
+        scheme: Some(plan.scheme()),
+        activation_epoch: Some(plan.activation_epoch()),
+        epochs: Some(plan.active_epochs()),
+        secret: Some(backup.secret().clone()),
+        parameter: backup.parameter(),
+        fillers: backup.fillers().map(<[u8]>::to_vec),
+        root: backup.public_key().map(root),
+        // The same key may have been trimmed since.
+        trim: found.is_none().then(|| plan.trim()),
+        restored: Some(backup.origin()),
+    })
+}
+
+/// The key that is in a directory already.
+fn found_key(directory: &Path) -> Result<Option<KeyId>, KeyDirError> {
+    match KeyDir::open_any_version(directory) {
+        Ok(key) => Ok(Some(key.manifest().key_id())),
+        Err(KeyDirError::NoDirectory(_) | KeyDirError::NoManifest(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
