@@ -3,6 +3,7 @@
 
 mod derive;
 mod error;
+mod json_twin;
 mod key_files;
 mod make;
 mod manifest;

@@ -100,7 +100,7 @@ fn one_display_counts_the_keys_of_the_whole_set() {
     let place = Place::new();
     let line = small(&place, "set", 2, "--export-format ssz").replace("--progress none", "--progress json");
     let outcome = place.run(&line).exits(0);
-    let last = outcome.stderr.lines().rfind(|line| line.starts_with('{')).unwrap();
+    let last = outcome.stderr.lines().rfind(|line| line.contains("\"keys\"")).unwrap();
     let last: serde_json::Value = serde_json::from_str(last).unwrap();
     for (field, expected) in [
         ("keys", 4),
