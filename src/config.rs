@@ -1,5 +1,7 @@
 //! Where settings come from: built-in defaults < config.toml < KEYMILL_* environment < flags, resolved once.
 
+use std::fs::File;
+use std::io::{Error, Read};
 use std::path::{Path, PathBuf};
 
 use keymill::Scheme;
@@ -230,8 +232,20 @@ impl Settings {
     }
 }
 
+/// Many times what all settings take.
+const SETTINGS_BYTES_MAX: u64 = 64 << 10;
+
 fn read(path: &Path) -> Result<String, ConfigError> {
-    std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+    let mut text = String::new();
+    let file = File::open(path);
+    let length = file.and_then(|file| file.take(SETTINGS_BYTES_MAX + 1).read_to_string(&mut text));
+    let length = length.and_then(|length| match length as u64 > SETTINGS_BYTES_MAX {
+        true => Err(Error::other(format!(
+            "it has more than {SETTINGS_BYTES_MAX} bytes, as no settings file has"
+        ))),
+        false => Ok(length),
+    });
+    length.map(|_| text).map_err(|source| ConfigError::Unreadable {
         path: path.to_owned(),
         source,
     })

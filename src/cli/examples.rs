@@ -43,11 +43,11 @@ pub fn of(command: &str) -> &'static [Example] {
         "export" => &[
             (
                 "Write the secret key as leanSig does",
-                "keymill export key --format leansig-ssz --out key.ssz",
+                "keymill export key --format leansig-ssz --out secret-key.ssz",
             ),
             (
                 "With epoch 200 among those that leanSig can sign at once",
-                "keymill export key --format leansig-json --epoch 200 --out key.json",
+                "keymill export key --format leansig-json --epoch 200 --out secret-key.json",
             ),
         ],
         "generate" => &[
@@ -87,7 +87,7 @@ pub fn of(command: &str) -> &'static [Example] {
             ("Print the public key in hex", "keymill public-key key"),
             (
                 "Write its bytes into a file",
-                "keymill public-key key --format ssz --out key.ssz",
+                "keymill public-key key --format ssz --out public-key.ssz",
             ),
         ],
         "path" => &[

@@ -74,12 +74,13 @@ pub fn run(arguments: &ImportArguments, settings: &Settings) -> Result<ExitCode,
         trim: settings.trim,
     };
     let directory = &arguments.directory;
+    let had_secret = directory.join("secret").exists();
     let done = work(directory, import.request(arguments.trim), &defaults, &settings)?;
     let done = done.map_err(|error| named(error, &import, directory))?;
     import.compare(directory)?;
     let path = arguments.from.display();
     say(format_args!("root, top tree and window are those of '{path}'"));
-    if !done.summary.was_sealed {
+    if !done.summary.was_sealed || !had_secret {
         say(format_args!(
             "the key may have signed elsewhere, so it signs here only when it is known which epochs are unused: \
              'keymill ledger init {} --first-epoch N', or 'keymill ledger import'",

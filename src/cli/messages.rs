@@ -46,6 +46,7 @@ pub fn speak_json() {
 }
 
 /// Lets messages go between the frames of this bar, until it is taken away again.
+#[cfg(feature = "keygen")]
 pub fn make_room_for(bar: Option<ProgressBar>) {
     speaker(|speaker| speaker.bar = bar);
 }
@@ -84,6 +85,7 @@ pub fn error(text: impl std::fmt::Display) {
 }
 
 /// A line that shows progress.
+#[cfg(feature = "keygen")]
 pub fn progress(line: impl std::fmt::Display) {
     speaker(|speaker| speaker.line(&line.to_string()));
 }

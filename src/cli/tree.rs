@@ -76,6 +76,8 @@ fn hinted(arg: Arg) -> Arg {
     if !arg.get_action().takes_values() {
         return arg;
     }
+    // So that a number that is negative is told what a number may be, and is not taken for a flag.
+    let arg = arg.allow_negative_numbers(true);
     let type_of_value = arg.get_value_parser().type_id();
     if type_of_value == TypeId::of::<&'static Scheme>() {
         // There are many, and a command that lists them.

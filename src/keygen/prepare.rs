@@ -12,6 +12,7 @@ use crate::layers::Medium;
 use crate::ledger::is_unused;
 use crate::migrations::{self, MigrationError};
 use crate::plan::{BudgetTooSmall, MemoryPlan, Plan};
+use crate::state::{LedgerHead, Store};
 
 /// A key in the present format, under its lock if there is work left.
 pub(super) struct Prepared {
@@ -55,7 +56,7 @@ pub(super) fn prepare(
         Some(manifest) => {
             request.agrees_with(&manifest, &paths)?;
             refuse_vouched_for(&paths, request, &manifest)?;
-            if manifest.state() == KeyState::Sealed && lost_secret(&paths, request)?.is_none() {
+            if manifest.state() == KeyState::Sealed && lost_secret(&paths, request, &manifest)?.is_none() {
                 return Ok(Prepared::sealed(paths, manifest));
             }
             plan_memory(manifest.plan())?
@@ -69,7 +70,8 @@ pub(super) fn prepare(
         Some(manifest) => {
             request.agrees_with(&manifest, &paths)?;
             refuse_vouched_for(&paths, request, &manifest)?;
-            if let Some((secret, origin)) = lost_secret(&paths, request)? {
+            if let Some((secret, origin)) = lost_secret(&paths, request, &manifest)? {
+                forget_history(&paths, &manifest)?;
                 secret.write(&paths.secret(), origin)?;
             }
             manifest
@@ -181,16 +183,42 @@ fn begin_again(paths: &KeyPaths, manifest: Manifest, secret: &Secret) -> Result<
     Ok(manifest)
 }
 
-/// The secret that a key which is made again does not have yet, or not any more.
-fn lost_secret<'a>(paths: &KeyPaths, request: &'a KeyRequest) -> Result<Option<(&'a Secret, Origin)>, KeygenError> {
-    let (Some(origin), Some(secret)) = (request.restored, &request.secret) else {
+/// The secret that a key which existed before does not have yet, or not any more.
+fn lost_secret<'a>(
+    paths: &KeyPaths,
+    request: &'a KeyRequest,
+    manifest: &Manifest,
+) -> Result<Option<(&'a Secret, Origin)>, KeygenError> {
+    let Some(secret) = request.secret.as_ref().filter(|_| request.has_a_past()) else {
         return Ok(None);
     };
+    let origin = manifest.origin();
     match Secret::read(&paths.secret())? {
-        None => Ok(Some((secret, origin))),
         Some((found, _)) if found.is_same_as(secret) => Ok(None),
+        // A PRF key does not tell the seed that it was drawn from.
+        _ if matches!(secret, Secret::PrfKey(_)) != (origin == Origin::PrfKey) => Ok(None),
+        None => Ok(Some((secret, origin))),
         Some(_) => Err(KeyDirError::Foreign(paths.secret()).into()),
     }
+}
+
+/// What a directory without a secret knows of spent epochs may be long out of date: from here on nothing is signed before a
+/// new beginning. What it knows it keeps.
+fn forget_history(paths: &KeyPaths, manifest: &Manifest) -> Result<(), KeygenError> {
+    // Of a copy that only serves paths there may be no store, and so no ledger.
+    if manifest.state() != KeyState::Sealed || !exists(&paths.state())? {
+        return Ok(());
+    }
+    let store = Store::open(&paths.state(), &manifest.binding())?;
+    let head = store.ledger_head()?.unwrap_or_default();
+    if head.initialised {
+        let head = LedgerHead {
+            initialised: false,
+            ..head
+        };
+        store.commit_ledger([], &head)?;
+    }
+    Ok(())
 }
 
 /// The mark that an interrupted creation left. One that knows of spent epochs has lost its manifest.

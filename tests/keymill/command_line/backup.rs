@@ -89,6 +89,41 @@ fn a_restored_key_signs_nothing_before_its_ledger_is_imported_and_begun() {
     place.run("check again").exits(0);
 }
 
+/// As in a copy that has served paths, while the original went on signing.
+#[test]
+fn a_secret_that_is_put_back_signs_nothing_before_a_beginning() {
+    let place = Place::new();
+    finished_key(&place, TINY);
+    place.run("backup key --out text").exits(0);
+    place.run("export key --format leansig-ssz --out key.ssz").exits(0);
+    place
+        .run(&format!("import imported --from key.ssz --scheme {TINY}"))
+        .exits(0);
+    place.run("ledger init imported --first-epoch 0").exits(0);
+    for (directory, again) in [
+        ("key", "restore key --from text".to_owned()),
+        ("imported", format!("import imported --from key.ssz --scheme {TINY}")),
+    ] {
+        sign(&place, directory, 7).exits(0);
+        fs::remove_file(place.path(directory).join("secret")).unwrap();
+        sign(&place, directory, 7).exits(3);
+        place.run(&again).exits(0).says(&["ledger init"]);
+        sign(&place, directory, 8)
+            .exits(3)
+            .says(&["ledger init"])
+            .prints_nothing();
+        // What the ledger knows it still knows.
+        sign(&place, directory, 7).exits(0);
+        place.run(&format!("ledger init {directory} --first-epoch 7")).exits(3);
+        place.run(&format!("ledger init {directory} --first-epoch 8")).exits(0);
+        sign(&place, directory, 8).exits(0);
+        place.run(&format!("check {directory}")).exits(0);
+        // Once more it is there, and nothing is forgotten.
+        place.run(&again).exits(0);
+        sign(&place, directory, 9).exits(0);
+    }
+}
+
 #[test]
 fn a_backup_needs_the_manifest_and_the_secret_and_nothing_else() {
     let place = Place::new();

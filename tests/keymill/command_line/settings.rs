@@ -81,6 +81,7 @@ fn a_wrong_file_is_refused_by_its_name() {
         ("broken.toml", &["'broken.toml'", "not TOML", "line 1"]),
         ("missing.toml", &["'missing.toml'", "cannot be read"]),
         (".", &["'.'", "cannot be read"]),
+        ("/dev/zero", &["'/dev/zero'", "more than 65536 bytes"]),
     ];
     changing_nothing(&place, || {
         for (file, message) in wrong {
