@@ -162,7 +162,7 @@ impl Coded for ExportError {
         match self {
             ExportError::Key(error) => error.code(),
             ExportError::Secret(error) => error.code(),
-            ExportError::OutsideKey { .. } => USAGE,
+            ExportError::OutsideKey { .. } | ExportError::SameKey { .. } | ExportError::OtherScheme { .. } => USAGE,
             ExportError::Damaged { .. } => DIRECTORY,
             ExportError::Write(_) => MACHINE,
         }

@@ -5,7 +5,7 @@ use keymill::hash::kernel;
 use keymill::plan::{Level, NodeIndex};
 use rustix::process::Signal;
 
-use super::fixtures::{LONG, MESSAGE, SMALL_GROUPS, TINY, changing_nothing, nothing_was_made};
+use super::fixtures::{LONG, MESSAGE, PARAMETER, SEED, SMALL_GROUPS, TINY, changing_nothing, nothing_was_made};
 use super::program::Place;
 use crate::leanspec_keys;
 use crate::skip::skip;
@@ -292,4 +292,39 @@ fn a_pair_whose_public_key_is_another_ones_is_refused() {
         .run("import other --from validator.json --role attestation")
         .exits(2)
         .says(&["no attestation key"]);
+}
+
+/// A key file with the attestation key of one directory and the proposal key of another one.
+fn both_roles(place: &Place, attestation: &str, proposal: &str) -> String {
+    let alone = |directory: &str, role: &str| {
+        let line = format!("export {directory} --format leanspec-json --role {role}");
+        place.run(&line).exits(0).text().to_owned()
+    };
+    let (first, second) = (alone(attestation, "attestation"), alone(proposal, "proposal"));
+    let first = first.strip_suffix("\n}").unwrap();
+    let second = second.strip_prefix("{\n").unwrap();
+    format!("{first},\n{second}")
+}
+
+#[test]
+fn a_file_of_one_key_in_both_roles_is_refused() {
+    let place = Place::new();
+    place.file("prf-key", SEED);
+    let other = PARAMETER.replacen("01", "02", 1);
+    for (directory, parameter) in [("one", PARAMETER), ("other", &other)] {
+        let line = format!("keygen {directory} --scheme {TINY} --prf-key-file prf-key --parameter {parameter}");
+        place.run(&line).exits(0);
+    }
+    place.run(&format!("keygen second --scheme {TINY}")).exits(0);
+    for (proposal, code) in [("one", 2), ("other", 2), ("second", 0)] {
+        place.file("validator.json", both_roles(&place, "one", proposal));
+        for role in ["attestation", "proposal"] {
+            let line = format!("import {proposal}-{role} --from validator.json --role {role}");
+            let outcome = place.run(&line).exits(code);
+            if code == 2 {
+                outcome.prints_nothing().says(&["are the same", "gives the key away"]);
+                assert!(!place.path(&format!("{proposal}-{role}")).exists());
+            }
+        }
+    }
 }
