@@ -23,13 +23,13 @@ pub struct ExportArguments {
     /// The form of the other program.
     #[arg(long, value_enum)]
     format: KeyForm,
-    /// An epoch that the other program has to be able to sign for at once [default: the first one].
+    /// An epoch that the other program has to be able to sign for at once, with each of the keys [default: the first one].
     #[arg(long, value_name = "N", value_parser = parse_count)]
     epoch: Option<u64>,
     /// Which key of a leanSpec key file DIR is [default: attestation].
     #[arg(long, value_enum)]
     role: Option<KeyRole>,
-    /// The key directory of the other key of a leanSpec key file.
+    /// The key directory of the other key of a leanSpec key file: another key of the same scheme.
     #[arg(long, value_name = "DIR2")]
     with: Option<PathBuf>,
     #[command(flatten)]
@@ -56,15 +56,16 @@ pub fn run(arguments: &ExportArguments) -> Result<ExitCode, Failure> {
     let exporter = Exporter::open(&arguments.directory)?;
     let other = arguments.with.as_deref().map(Exporter::open).transpose()?;
     let window = exporter.window(arguments.epoch)?;
-    // Its epochs can be others.
-    let other = other.as_ref().map(|other| other.window(None)).transpose()?;
+    let other = other.as_ref().map(|other| other.window(arguments.epoch)).transpose()?;
     let write = |writer: &mut dyn Write| written(arguments.format, role, &window, other.as_ref(), writer);
     arguments.out.write_private(arguments.force, write)?;
     say_what_was_written(&arguments.directory, &window, arguments.format);
-    if is_leanspec && other.is_none() {
-        say(format_args!(
+    match (&arguments.with, &other) {
+        (Some(directory), Some(other)) => say_what_was_written(directory, other, arguments.format),
+        _ if is_leanspec => say(format_args!(
             "the file holds the {role} key alone; --with DIR2 adds the other one"
-        ));
+        )),
+        _ => {}
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -99,7 +100,8 @@ fn say_what_was_written(directory: &Path, window: &Window<'_>, format: KeyForm) 
         KeyForm::LeansigJson | KeyForm::LeanspecJson => "JSON",
     };
     say(format_args!(
-        "wrote the secret key in {name}, with the window {epochs}: these epochs can sign at once"
+        "wrote the secret key of '{}' in {name}, with the window {epochs}: these epochs can sign at once",
+        directory.display()
     ));
     warn(format_args!(
         "the program that takes it does not know which epochs the ledger of '{}' has spent. One epoch that signs two messages \

@@ -162,7 +162,7 @@ impl Coded for ExportError {
         match self {
             ExportError::Key(error) => error.code(),
             ExportError::Secret(error) => error.code(),
-            ExportError::OutsideKey { .. } => USAGE,
+            ExportError::OutsideKey { .. } | ExportError::SameKey { .. } | ExportError::OtherScheme { .. } => USAGE,
             ExportError::Damaged { .. } => DIRECTORY,
             ExportError::Write(_) => MACHINE,
         }
@@ -189,17 +189,13 @@ mod job {
                     source: SecretKeyError::Read(error),
                     ..
                 } => of_input(error),
-                ImportError::File {
-                    source: SecretKeyError::OtherPublicKey { .. } | SecretKeyError::OtherBottomRoot { .. },
+                ImportError::Scheme {
+                    source: UnfitScheme::Arena(_),
                     ..
-                } => DIRECTORY,
-                ImportError::File { .. } => USAGE,
-                ImportError::Scheme { source, .. } => match source {
-                    UnfitScheme::Ambiguous(_) | UnfitScheme::OtherShape { .. } => USAGE,
-                    UnfitScheme::OtherLeaf { .. } => DIRECTORY,
-                    UnfitScheme::Arena(_) => MACHINE,
-                },
-                ImportError::WrongNode { .. } | ImportError::Differs { .. } => DIRECTORY,
+                } => MACHINE,
+                // A sound file mends it.
+                ImportError::File { .. } | ImportError::Scheme { .. } | ImportError::WrongNode { .. } => USAGE,
+                ImportError::Differs { .. } => DIRECTORY,
                 ImportError::KeyDir(error) => error.code(),
                 ImportError::Layer(error) => error.code(),
             }

@@ -1,8 +1,10 @@
 //! Writing results: to standard output, or to a file.
 
-use std::fs::{File, Permissions};
-use std::io::{BufWriter, Write};
-use std::os::unix::fs::PermissionsExt;
+mod private;
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufWriter, Error, ErrorKind, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -12,7 +14,8 @@ use keymill::failure::advice;
 use keymill::resources::{ResourceKind, register};
 use serde::Serialize;
 use signal_hook::consts::SIGXFSZ;
-use tempfile::Builder;
+use tempfile::{Builder, NamedTempFile};
+use zeroize::Zeroize;
 
 use super::failure::Failure;
 
@@ -83,49 +86,6 @@ impl OutArguments {
         self.out.is_none()
     }
 
-    /// As [`check`](Self::check), for a secret: nothing that is there is replaced unless that is asked for.
-    pub fn check_private(&self, replace: bool) -> Result<(), Failure> {
-        match &self.out {
-            Some(path) => match std::fs::symlink_metadata(path) {
-                // A draft that takes its name would replace the device or the link itself.
-                Ok(found) if !found.is_file() => Err(Failure::usage(format!(
-                    "--out '{}' is no regular file; choose another name",
-                    path.display()
-                ))),
-                Ok(_) if !replace => Err(in_the_way(path)),
-                _ => self.check(),
-            },
-            None => Ok(()),
-        }
-    }
-
-    /// As [`write`](Self::write), for a secret: a file is its owner's alone, whole, and in place of another one only if that
-    /// is asked for.
-    pub fn write_private(
-        &self,
-        replace: bool,
-        write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        let Some(path) = &self.out else {
-            return self.write(write);
-        };
-        let draft = Builder::new()
-            .prefix(".keymill-")
-            .permissions(Permissions::from_mode(0o600))
-            .tempfile_in(parent_of(path))
-            .map_err(|error| failed(path, &error))?;
-        let (file, draft) = draft.into_parts();
-        write_noting(file, path, write)?;
-        let persisted = match replace {
-            true => draft.persist(path),
-            false => draft.persist_noclobber(path),
-        };
-        persisted.map_err(|error| match error.error.kind() {
-            std::io::ErrorKind::AlreadyExists => in_the_way(path),
-            _ => failed(path, &error.error),
-        })
-    }
-
     /// Opens the destination, hands it to `write`, and makes sure that everything arrived.
     pub fn write(&self, write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>) -> Result<(), Failure> {
         let Some(path) = &self.out else {
@@ -137,25 +97,18 @@ impl OutArguments {
         if found.as_ref().is_some_and(|found| !found.is_file()) {
             // A device or a pipe is written to; a link leads to what is written.
             let file = File::create(path).map_err(|error| failed(path, &error))?;
-            return write_noting(file, path, write);
+            return write_noting(&file, path, write);
         }
         // The old file stays what it is until the new one is complete.
-        let draft = Builder::new()
-            .prefix(".keymill-")
-            .permissions(found.map_or(Permissions::from_mode(0o666), |found| found.permissions()))
-            .tempfile_in(parent_of(path))
-            .map_err(|error| failed(path, &error))?;
-        let (file, draft) = draft.into_parts();
-        write_noting(file, path, write)?;
-        draft.persist(path).map_err(|error| failed(path, &error.error))
+        let mode = found.map_or(0o666, |found| found.permissions().mode());
+        let open = |name: &Path| OpenOptions::new().write(true).create_new(true).mode(mode).open(name);
+        let draft = draft(path, open).map_err(|error| failed(path, &error))?;
+        write_noting(draft.as_file(), path, write)?;
+        draft
+            .persist(path)
+            .map(drop)
+            .map_err(|error| failed(path, &error.error))
     }
-}
-
-fn in_the_way(path: &Path) -> Failure {
-    Failure::usage(format!(
-        "--out '{}' is there already; --force replaces it, or choose another name",
-        path.display()
-    ))
 }
 
 fn parent_of(path: &Path) -> &Path {
@@ -164,23 +117,35 @@ fn parent_of(path: &Path) -> &Path {
         .unwrap_or(Path::new("."))
 }
 
+/// A file beside `path` under a name of its own, gone when it is dropped. Its errors do not name it: it is nobody's concern.
+fn draft<T>(path: &Path, make: impl FnMut(&Path) -> std::io::Result<T>) -> std::io::Result<NamedTempFile<T>> {
+    Builder::new().prefix(".keymill-").make_in(parent_of(path), make)
+}
+
 /// Writes to an open file; an error of a write names it.
 fn write_noting(
-    file: File,
+    file: &File,
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     // A stream of paths can hold it for hours.
     let _registration = register(ResourceKind::File, 0);
-    let mut writer = Noting {
-        writer: BufWriter::new(file),
-        error: None,
-    };
-    let written = write(&mut writer);
-    match writer.error.take().or_else(|| writer.writer.flush().err()) {
+    let mut noting = Noting { file, error: None };
+    let written = wiping(&mut noting, write);
+    match noting.error {
         Some(error) => Err(failed(path, &error)),
         None => written,
     }
+}
+
+/// Writes through a buffer that is wiped, for what was in it may be a secret.
+fn wiping(output: impl Write, write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>) -> Result<(), Failure> {
+    let mut writer = BufWriter::new(output);
+    let written = write(&mut writer).and_then(|()| writer.flush().map_err(|error| broken(&error)));
+    if let (_, Ok(mut buffer)) = writer.into_parts() {
+        buffer.zeroize();
+    }
+    written
 }
 
 fn is_key(directory: &Path) -> bool {
@@ -189,20 +154,25 @@ fn is_key(directory: &Path) -> bool {
 }
 
 /// Remembers the error of a write, so that the file it happened on can be named.
-struct Noting {
-    writer: BufWriter<File>,
-    error: Option<std::io::Error>,
+struct Noting<'a> {
+    file: &'a File,
+    error: Option<Error>,
 }
 
-impl Write for Noting {
+impl Write for Noting<'_> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.writer.write(bytes).inspect_err(|error| {
-            self.error = Some(std::io::Error::new(error.kind(), error.to_string()));
+        self.file.write(bytes).map_err(|error| {
+            let kind = error.kind();
+            // A write that was interrupted is made again by the caller.
+            if kind != ErrorKind::Interrupted {
+                self.error = Some(error);
+            }
+            kind.into()
         })
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        self.writer.flush()
+        Ok(())
     }
 }
 
@@ -299,17 +269,22 @@ pub fn trim_as_text(trim: keymill::plan::Level) -> String {
     }
 }
 
-fn failed(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::machine(format!(
+fn failed(path: &Path, error: &Error) -> Failure {
+    let message = format!(
         "'{}' cannot be written: {error}{}",
         path.display(),
         advice(error.kind())
-    ))
+    );
+    match error.kind() {
+        // The name of another directory mends it.
+        ErrorKind::NotFound | ErrorKind::NotADirectory => Failure::usage(message),
+        _ => Failure::machine(message),
+    }
 }
 
 /// That the output cannot be written, or that nobody reads it.
-pub fn broken(error: &std::io::Error) -> Failure {
-    if error.kind() == std::io::ErrorKind::BrokenPipe {
+pub fn broken(error: &Error) -> Failure {
+    if error.kind() == ErrorKind::BrokenPipe {
         return Failure::reader_gone();
     }
     Failure::machine(format!("the output cannot be written: {error}{}", advice(error.kind())))

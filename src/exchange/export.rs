@@ -20,12 +20,41 @@ pub enum ExportError {
     #[error(transparent)]
     Secret(#[from] KeyDirError),
     /// The window cannot hold an epoch that the key has not.
-    #[error("epoch {epoch} is outside of this key, which stores {stored}")]
+    #[error("epoch {epoch} is outside of the key in '{}', which stores {stored}", .directory.display())]
     OutsideKey {
         /// The epoch asked for.
         epoch: u64,
         /// The epochs of the key.
         stored: EpochRange,
+        /// The key directory.
+        directory: PathBuf,
+    },
+    /// A program that takes one key for two would sign two messages with one epoch.
+    #[error(
+        "'{}' and '{}' hold the same secret: with both roles, it would sign two messages with one epoch, which gives the key \
+         away; make another key with 'keymill keygen'",
+        .first.display(), .second.display()
+    )]
+    SameKey {
+        /// The key directory of one role.
+        first: PathBuf,
+        /// That of the other.
+        second: PathBuf,
+    },
+    /// The keys of a file have one scheme.
+    #[error(
+        "'{}' holds a key of {first_scheme} and '{}' one of {second_scheme}: the two keys of a file have the same scheme",
+        .first.display(), .second.display()
+    )]
+    OtherScheme {
+        /// The key directory of one role.
+        first: PathBuf,
+        /// Its scheme.
+        first_scheme: &'static str,
+        /// The key directory of the other role.
+        second: PathBuf,
+        /// Its scheme.
+        second_scheme: &'static str,
     },
     /// The stored tree contradicts itself.
     #[error(
@@ -83,7 +112,12 @@ impl Exporter {
         let stored = self.manifest().plan().stored();
         let epoch = epoch.unwrap_or(stored.start);
         if !stored.as_range().contains(&epoch) {
-            return Err(ExportError::OutsideKey { epoch, stored });
+            let directory = self.paths.key().path().to_owned();
+            return Err(ExportError::OutsideKey {
+                epoch,
+                stored,
+                directory,
+            });
         }
         let head = SecretKeyHead {
             shape: KeyShape::of_key(self.manifest().scheme(), stored, epoch),
@@ -126,6 +160,29 @@ impl Window<'_> {
     pub fn write(&self, form: WrittenForm, writer: &mut dyn Write) -> Result<(), ExportError> {
         self.head
             .write(form, writer, &mut |slice, digests| self.nodes(slice, digests))
+    }
+
+    /// Refuses what cannot stand beside it in one file.
+    fn fits_beside(&self, other: &Self) -> Result<(), ExportError> {
+        let directory = |window: &Self| window.paths.key().path().to_owned();
+        let (own, others) = (self.paths.manifest(), other.paths.manifest());
+        // The same chain starts are no better under another parameter.
+        let is_same = self.head.prf_key.expose() == other.head.prf_key.expose();
+        if is_same || own.public_key() == others.public_key() {
+            return Err(ExportError::SameKey {
+                first: directory(self),
+                second: directory(other),
+            });
+        }
+        match own.scheme() == others.scheme() {
+            true => Ok(()),
+            false => Err(ExportError::OtherScheme {
+                first: directory(self),
+                first_scheme: own.scheme().id(),
+                second: directory(other),
+                second_scheme: others.scheme().id(),
+            }),
+        }
     }
 
     /// Computes what is not stored of its trees. The lowest levels of a bottom tree are kept as a whole, since every form
@@ -230,11 +287,16 @@ impl Computed {
     }
 }
 
-/// Writes a key file of leanSpec: one pair of keys for each of these.
+/// Writes a key file of leanSpec: one pair of keys for each of these, which are different keys of one scheme.
 ///
 /// # Errors
-/// As [`Window::write`].
+/// As [`Window::write`]; [`ExportError::SameKey`] or [`ExportError::OtherScheme`] before anything is written.
 pub fn write_leanspec(windows: &[(Role, &Window<'_>)], writer: &mut dyn Write) -> Result<(), ExportError> {
+    for (at, (_, window)) in windows.iter().enumerate() {
+        for (_, other) in &windows[at + 1..] {
+            window.fits_beside(other)?;
+        }
+    }
     let mut file = PairWriter::new(writer);
     for (role, window) in windows {
         let public_key = window.paths.manifest().public_key().unwrap_or_default();

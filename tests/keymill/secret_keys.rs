@@ -241,3 +241,22 @@ fn a_node_that_was_changed_is_named_by_its_level_and_index() {
         );
     }
 }
+
+#[test]
+fn what_is_said_of_a_file_in_another_form_shows_nothing_of_its_prf_key() {
+    let json = recorded(&format!("{SMALL}.json"));
+    // Read as SSZ, the digits of the PRF key stand where the offset of the top tree would, or the parameter.
+    let mut shifted = [&[0; 16], &small_ssz()[..]].concat();
+    shifted[16..48].fill(0xff);
+    let mut shifted_far = [&[0; 40], &small_ssz()[..]].concat();
+    shifted_far[40..72].fill(0xab);
+    for file in [&json, &shifted, &shifted_far] {
+        let refused = SecretKeyFile::read(&mut &file[..], Some(SecretKeyForm::LeansigSsz), None).unwrap_err();
+        let said = refused.to_string();
+        let numbers = said.split(|character: char| !character.is_ascii_digit());
+        let numbers: Vec<&str> = numbers.filter(|digits| !digits.is_empty()).collect();
+        // Where it is, and what it should be.
+        assert_eq!(numbers, ["68", "88"], "{said}");
+        assert!(said.contains("another form, such as JSON"), "{said}");
+    }
+}

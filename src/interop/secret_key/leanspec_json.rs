@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use super::json::Json;
 use super::source::Source;
 use super::{GiveNodes, SecretKeyError, SecretKeyFile, SecretKeyHead, ssz};
+use crate::hash::PrfKey;
 use crate::scheme::Scheme;
 
 /// What a key of a validator signs.
@@ -151,8 +152,16 @@ fn pair(json: &mut Json<'_>) -> Result<SecretKeyFile, SecretKeyError> {
 pub(super) fn read(source: Source<'_>, role: Option<Role>) -> Result<SecretKeyFile, SecretKeyError> {
     let mut json = Json { source };
     let mut chosen = None;
+    // What keys are told apart by: the nodes of one that is not chosen are not kept.
+    let mut first = None;
     let found = json.object(Role::ALL.map(Role::name), |json, field| {
         let key = pair(json)?;
+        let (prf_key, public_key) = (key.head().prf_key.clone(), key.public_key());
+        let same = |(other, others): &(PrfKey, Vec<u8>)| other.expose() == prf_key.expose() || *others == public_key;
+        if first.as_ref().is_some_and(same) {
+            return Err(SecretKeyError::SameKeys);
+        }
+        first = Some((prf_key, public_key));
         if role.is_none_or(|role| role.name() == field) {
             chosen = Some(key);
         }

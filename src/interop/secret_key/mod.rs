@@ -73,6 +73,12 @@ pub enum SecretKeyError {
     /// A file of one key has no roles.
     #[error("--role goes with leanSpec's key files only: this file holds one key")]
     RoleWithoutPairs,
+    /// Whoever takes one key for two signs two messages with one epoch.
+    #[error(
+        "its attestation key and its proposal key are the same: with both roles, it would sign two messages with one epoch, \
+         which gives the key away"
+    )]
+    SameKeys,
     /// The public key beside it is another one's.
     #[error("its public key {public_key} is not that of its secret key, {of_secret_key}")]
     OtherPublicKey {

@@ -168,10 +168,11 @@ pub(super) fn read(reader: &mut dyn Read) -> Result<SecretKeyFile, SecretKeyErro
     let mut prf_key = Zeroizing::new([0; 32]);
     counted.fill(&mut *prf_key, "PRF key")?;
     let parameter: [u8; PARAMETER_BYTES] = counted.array("parameter")?;
-    canonical(&parameter, PARAMETER_AT, "parameter")?;
     // What the shape follows from: the numbers of the fixed part, and the depth, which stands behind it.
     let numbers: [u8; 44] = counted.array("fixed part")?;
     let shape = shape_of(&numbers)?;
+    // Not before the offset is right: of another file it may be a part of the PRF key, and the message shows it.
+    canonical(&parameter, PARAMETER_AT, "parameter")?;
     let mut layers = Vec::new();
     let mut unread = &numbers[..];
     let mut numbers_at = INTERVAL_AT;
@@ -216,13 +217,16 @@ fn shape_of(numbers: &[u8; 44]) -> Result<KeyShape, SecretKeyError> {
         digits.fold(0, |number, &byte| number << 8 | u64::from(byte))
     };
     let at_place = |at: u64| move |what: String| SecretKeyError::malformed(at, what);
-    // With another offset, what is read as the depth is something else.
-    check_given(
-        "offset of the top tree",
-        TOP_OFFSET_AT as u64,
-        &numbers[16..20],
-        &FIXED_BYTES.to_le_bytes(),
-    )?;
+    // With another offset, what is read as the depth is something else; and what stands in its place can be secret.
+    if numbers[16..20] != FIXED_BYTES.to_le_bytes() {
+        return Err(SecretKeyError::malformed(
+            TOP_OFFSET_AT as u64,
+            format!(
+                "the offset of the top tree is not {FIXED_BYTES}, as it has to be; the file is in another form, such as JSON, \
+                 or something else stands before its key"
+            ),
+        ));
+    }
     let log_lifetime = checked_depth(number(36, 8)).map_err(at_place(FIXED_BYTES.into()))?;
     let stored = checked_interval(log_lifetime, number(0, 8), number(8, 8)).map_err(at_place(INTERVAL_AT))?;
     let left_offset = number(28, 4);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use super::fixtures::{MESSAGE, TINY, changing_nothing, flip_byte, recorded_tiny_key};
+use super::fixtures::{MESSAGE, OTHER_TINY, PARAMETER, SEED, TINY, changing_nothing, flip_byte, recorded_tiny_key};
 use super::program::Place;
 use crate::vectors;
 
@@ -144,4 +144,59 @@ fn public_keys_and_signatures_go_out_as_leansig_gives_them() {
     place
         .run(&format!("sign key --epoch 5 --message {MESSAGE} --format leansig-json"))
         .exits(1);
+}
+
+#[test]
+fn two_roles_are_two_keys_of_one_scheme() {
+    let place = Place::new();
+    place.file("prf-key", SEED);
+    let other = PARAMETER.replacen("01", "02", 1);
+    for (directory, asked) in [
+        ("key", format!("{TINY} --prf-key-file prf-key --parameter {PARAMETER}")),
+        // The same one-time keys under another name.
+        ("again", format!("{TINY} --prf-key-file prf-key --parameter {other}")),
+        ("foreign", OTHER_TINY.to_owned()),
+    ] {
+        place.run(&format!("keygen {directory} --scheme {asked}")).exits(0);
+    }
+    let line = "export key --format leanspec-json --out out.json --with";
+    changing_nothing(&place, || {
+        for same in ["key", "./key", "again"] {
+            let refused = place.run(&format!("{line} {same}")).exits(2);
+            refused.says(&["'key'", &format!("'{same}'"), "gives the key away"]);
+        }
+        let refused = place.run(&format!("{line} foreign")).exits(2);
+        refused.says(&["'foreign'", TINY, OTHER_TINY]);
+    });
+}
+
+#[test]
+fn both_keys_of_a_file_have_the_window_that_is_asked_for_and_a_ledger_to_be_minded() {
+    let place = imported(0);
+    place.run(&format!("keygen other --scheme {TINY}")).exits(0);
+    let outcome = place
+        .run("export key --format leanspec-json --with other --epoch 100")
+        .exits(0)
+        .says(&["[96, 128)", "'key'", "'other'", "ledger show key", "ledger show other"]);
+    let pairs = outcome.json();
+    for (role, directory) in [("attestation", "key"), ("proposal", "other")] {
+        let line = format!("export {directory} --format leansig-ssz --epoch 100");
+        let alone = hex::encode(place.run(&line).exits(0).stdout);
+        assert!(
+            pairs[format!("{role}_keypair")]["secret_key"] == alone,
+            "{role} key of '{directory}'"
+        );
+    }
+    for line in ["export key --with other", "export other --with key"] {
+        place
+            .run(&format!("{line} --format leanspec-json --epoch 20"))
+            .exits(2)
+            .prints_nothing()
+            .says(&["epoch 20", "'key'", "[80, 128)"]);
+    }
+    // Each has its own first epochs where none is asked for.
+    place
+        .run("export key --format leanspec-json --with other")
+        .exits(0)
+        .says(&["[80, 112)", "[0, 32)"]);
 }

@@ -5,7 +5,7 @@ use keymill::hash::kernel;
 use keymill::plan::{Level, NodeIndex};
 use rustix::process::Signal;
 
-use super::fixtures::{LONG, MESSAGE, SMALL_GROUPS, TINY, changing_nothing, nothing_was_made};
+use super::fixtures::{LONG, MESSAGE, PARAMETER, SEED, SMALL_GROUPS, TINY, changing_nothing, nothing_was_made};
 use super::program::Place;
 use crate::leanspec_keys;
 use crate::skip::skip;
@@ -184,6 +184,12 @@ fn a_file_that_cannot_be_imported_makes_no_directory() {
     let mut other_secret = ssz.clone();
     other_secret[0] ^= 1;
     place.file("other-secret.ssz", other_secret);
+    place.file("other-top-node.ssz", with_other_bottom_root(&ssz, 5));
+    let mut other_root = ssz.clone();
+    // The last layer of the top tree is the root and its filler.
+    let root = u32::from_le_bytes(ssz[80..84].try_into().unwrap()) as usize - 64;
+    other_root[root] ^= 1;
+    place.file("other-root.ssz", other_root);
     for (arguments, code, fragments) in [
         ("--from absent", 2, &["'absent'"][..]),
         ("--from .", 2, &["'.'"]),
@@ -191,12 +197,14 @@ fn a_file_that_cannot_be_imported_makes_no_directory() {
         ("--from longer.ssz", 2, &["at byte 2756", "goes on"]),
         ("--from nothing", 2, &["no secret key of a known form"]),
         ("--from text", 2, &["no secret key of a known form"]),
-        ("--from other-secret.ssz", 3, &["node 80 of level 0"]),
+        ("--from other-secret.ssz", 2, &["node 80 of level 0"]),
+        ("--from other-top-node.ssz", 2, &["node 5 of level 4"]),
+        ("--from other-root.ssz", 2, &["node 0 of level 8"]),
         ("--from validator.ssz --format leansig-json", 2, &["at byte 0"]),
         ("--from validator.ssz --role proposal", 2, &["--role"]),
         (
             "--from validator.ssz --scheme leansig-p2-l8-top-v64-w8",
-            3,
+            2,
             &["node 80 of level 0"],
         ),
         (
@@ -278,10 +286,45 @@ fn a_pair_whose_public_key_is_another_ones_is_refused() {
     place.file("other.json", text.replace(&public_key, &other));
     place
         .run("import other --from other.json")
-        .exits(3)
+        .exits(2)
         .says(&[&other, &public_key]);
     place
         .run("import other --from validator.json --role attestation")
         .exits(2)
         .says(&["no attestation key"]);
+}
+
+/// A key file with the attestation key of one directory and the proposal key of another one.
+fn both_roles(place: &Place, attestation: &str, proposal: &str) -> String {
+    let alone = |directory: &str, role: &str| {
+        let line = format!("export {directory} --format leanspec-json --role {role}");
+        place.run(&line).exits(0).text().to_owned()
+    };
+    let (first, second) = (alone(attestation, "attestation"), alone(proposal, "proposal"));
+    let first = first.strip_suffix("\n}").unwrap();
+    let second = second.strip_prefix("{\n").unwrap();
+    format!("{first},\n{second}")
+}
+
+#[test]
+fn a_file_of_one_key_in_both_roles_is_refused() {
+    let place = Place::new();
+    place.file("prf-key", SEED);
+    let other = PARAMETER.replacen("01", "02", 1);
+    for (directory, parameter) in [("one", PARAMETER), ("other", &other)] {
+        let line = format!("keygen {directory} --scheme {TINY} --prf-key-file prf-key --parameter {parameter}");
+        place.run(&line).exits(0);
+    }
+    place.run(&format!("keygen second --scheme {TINY}")).exits(0);
+    for (proposal, code) in [("one", 2), ("other", 2), ("second", 0)] {
+        place.file("validator.json", both_roles(&place, "one", proposal));
+        for role in ["attestation", "proposal"] {
+            let line = format!("import {proposal}-{role} --from validator.json --role {role}");
+            let outcome = place.run(&line).exits(code);
+            if code == 2 {
+                outcome.prints_nothing().says(&["are the same", "gives the key away"]);
+                assert!(!place.path(&format!("{proposal}-{role}")).exists());
+            }
+        }
+    }
 }

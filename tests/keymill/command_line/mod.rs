@@ -27,6 +27,7 @@ mod privacy;
 mod repairing;
 mod reporting;
 mod secrecy;
+mod secret_outputs;
 mod sets;
 mod sets_interrupted;
 mod sets_merged;
