@@ -73,7 +73,7 @@ fn a_wrong_file_is_refused_by_its_name() {
     place.file("value.toml", "threads = \"some\"\n");
     place.file("size.toml", "memory = \"lots\"\n");
     place.file("broken.toml", "threads = [\n");
-    let wrong: [(&str, &[&str]); 7] = [
+    let wrong: [(&str, &[&str]); 8] = [
         ("unknown.toml", &["'unknown.toml'", "'treads'", "'threads'"]),
         ("far.toml", &["'far.toml'", "'zzz'", "group_batches"]),
         ("value.toml", &["'value.toml'", "threads", "'some'", "0 to 1024"]),
