@@ -77,34 +77,40 @@ enum Found {
 
 /// Refuses to begin where something would be overwritten or does not belong to the rest.
 fn look(paths: &SetPaths, request: &SetRequest) -> Result<Found, SetError> {
-    match look_for_this(paths, request) {
-        Ok(()) => Ok(Found::ThisOrNothing),
-        Err(SetError::Contradiction { .. } | SetError::Record { .. } | SetError::Exists(_)) if request.overwrites => {
-            Ok(Found::Another)
+    let begun = match begun(paths, request) {
+        Err(SetError::Contradiction { .. } | SetError::Record { .. }) if request.overwrites => {
+            return Ok(Found::Another);
         }
-        Err(error) => Err(error),
-    }
-}
-
-fn look_for_this(paths: &SetPaths, request: &SetRequest) -> Result<(), SetError> {
-    let finished = match Record::read(&paths.request())? {
-        Some(record) => {
-            record.agrees_with(request, &paths.request())?;
-            Finished::read(paths, request.scheme)?
-        }
-        None if exists(&paths.finished())? => {
-            return Err(SetError::Record {
-                path: paths.request(),
-                what: "it is missing, but there are finished keys".to_owned(),
-            });
-        }
-        None => FinishedKeys::new(),
+        begun => begun?,
     };
+    let finished = begun.clone().unwrap_or_default();
     for (&(index, role), public_key) in &finished {
         let prefix = prefix(request, index, finished.get(&(index, Role::Proposer)))?;
         check_finished(paths, request, &prefix, role, public_key)?;
     }
-    check_entries(paths, request, &finished)
+    match check_entries(paths, request, &finished) {
+        // What this set has finished stays, whatever else is overwritten.
+        Err(SetError::Exists(_)) if request.overwrites => Ok(match begun {
+            Some(_) => Found::ThisOrNothing,
+            None => Found::Another,
+        }),
+        checked => checked.map(|()| Found::ThisOrNothing),
+    }
+}
+
+/// The finished keys of this set; none if it was not begun.
+fn begun(paths: &SetPaths, request: &SetRequest) -> Result<Option<FinishedKeys>, SetError> {
+    match Record::read(&paths.request())? {
+        Some(record) => {
+            record.agrees_with(request, &paths.request())?;
+            Ok(Some(Finished::read(paths, request.scheme)?))
+        }
+        None if exists(&paths.finished())? => Err(SetError::Record {
+            path: paths.request(),
+            what: "it is missing, but there are finished keys".to_owned(),
+        }),
+        None => Ok(None),
+    }
 }
 
 /// How the files of a validator begin.
