@@ -8,7 +8,7 @@ use rustix::process::Signal;
 
 use super::fixtures::edit;
 use super::program::{Place, Running};
-use super::sets::{assert_same_sets, made, names, small};
+use super::sets::{assert_same_sets, changing_nothing_but_the_lock, made, names, small};
 use crate::support::Numbers;
 
 /// Waits until a set that is being made has a file, or has ended.
@@ -201,4 +201,34 @@ fn a_set_made_with_force_goes_on_where_it_was_killed() {
     let outcome = place.run(&format!("{line} --json")).exits(0).json();
     assert_eq!(outcome["keys_found"], finished);
     assert_same_sets(&place, "set", "undisturbed");
+}
+
+#[test]
+fn a_directory_in_the_way_is_refused_before_the_first_key_also_with_force() {
+    let place = Place::new();
+    let flags = "--export-format ssz --keep-dirs";
+    made(&place, "set", 1, flags);
+    fs::write(place.path("other-seed"), [1; 32]).unwrap();
+    let other = small(&place, "set", 1, flags).replace("seed-file seed", "seed-file other-seed");
+    let refused = |line: &str, directory: &str| {
+        let outcome = changing_nothing_but_the_lock(&place, || place.run(line))
+            .exits(3)
+            .prints_nothing();
+        outcome.says(&[
+            &format!("'set/{directory}"),
+            "is in the way of this set",
+            "move it away",
+        ]);
+    };
+    // The other set's.
+    refused(&format!("{other} --force"), "validator_0_");
+    made(&place, "set", 1, &format!("{flags} --force"));
+    // Those of keys that are not finished, and what no file can replace.
+    for name in ["validator_1_attester_key", "validator_1_proposer_key_sk.ssz"] {
+        fs::create_dir(place.path("set").join(name)).unwrap();
+        refused(&small(&place, "set", 2, &format!("{flags} --force")), name);
+        fs::remove_dir(place.path("set").join(name)).unwrap();
+    }
+    made(&place, "set", 2, &format!("{flags} --force"));
+    place.run("verify-set set").exits(0);
 }
