@@ -7,6 +7,7 @@ use clap::Args;
 use keymill::exchange::backup::Backup;
 
 use super::failure::Failure;
+use super::messages::warn;
 use super::output::{OutArguments, broken};
 
 /// Flags of backup.
@@ -25,7 +26,15 @@ pub struct BackupArguments {
 /// Prints the text.
 pub fn run(arguments: &BackupArguments) -> Result<ExitCode, Failure> {
     arguments.out.check_private(arguments.force)?;
-    let text = Backup::of(&arguments.directory)?.to_text();
+    let backup = Backup::of(&arguments.directory)?;
+    if backup.public_key().is_none() {
+        warn(format_args!(
+            "the key in '{}' is not finished: finish one copy of it alone, there or from the backup, since two that are \
+             finished do not know what the other one has signed",
+            arguments.directory.display()
+        ));
+    }
+    let text = backup.to_text();
     arguments.out.write_private(arguments.force, |writer| {
         writer.write_all(text.as_bytes()).map_err(|error| broken(&error))
     })?;

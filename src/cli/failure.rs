@@ -236,6 +236,7 @@ mod job {
                 KeygenError::Contradiction { .. }
                 | KeygenError::OtherSecret { .. }
                 | KeygenError::OtherFillers(_)
+                | KeygenError::VouchedFor(_)
                 | KeygenError::OtherRoot { .. } => DIRECTORY,
                 KeygenError::NoRandomness(_)
                 | KeygenError::Threads(_)

@@ -12,7 +12,7 @@ use keymill::plan::MemoryRequest;
 use super::failure::Failure;
 use super::input::secret_text;
 use super::keygen::work;
-use super::messages::{self, say};
+use super::messages::{self, say, warn};
 use super::process::keep_files_private;
 use crate::config::{ProgressStyle, Settings, parse_memory, parse_progress, parse_threads};
 
@@ -64,7 +64,15 @@ pub fn run(arguments: &RestoreArguments, settings: &Settings) -> Result<ExitCode
     let request = request(directory, &backup)?;
     // It holds the secret, which the job reads from its directory.
     drop(backup);
+    let had_secret = directory.join("secret").exists();
     let done = work(directory, request, &defaults, &settings)??;
+    if done.summary.was_sealed && !had_secret {
+        warn(format_args!(
+            "the secret was put back, and the ledger of '{}' is as it was: it does not know what another copy of the key has \
+             signed meanwhile. If one has, 'keymill ledger import' its export before this one signs",
+            directory.display()
+        ));
+    }
     if !done.summary.was_sealed {
         say(format_args!(
             "the key may have signed elsewhere: no other copy may sign any more; 'keymill ledger import' the newest export of \

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::{IoFailure, attempt};
 use crate::interop::secret_key::{Role, SecretKeyError, SecretKeyFile, SecretKeyForm, UnfitScheme};
-use crate::keydir::{KeyDir, KeyDirError, Secret};
+use crate::keydir::{KeyDir, KeyDirError, KeyState, Secret};
 use crate::keygen::KeyRequest;
 use crate::layers::LayerError;
 use crate::scheme::Scheme;
@@ -49,9 +49,13 @@ pub enum ImportError {
     /// The key that was made is another one.
     #[error(
         "'{}' is not the key in '{}': node {node} of level {level} differs in the tree that its PRF key and parameter make; \
-         the file is damaged, or put together from two keys. Do not sign with this directory in its place: delete it, and \
-         import a sound file",
-        .path.display(), .directory.display()
+         the file is damaged, or put together from two keys. {}",
+        .path.display(), .directory.display(),
+        if *.is_sealed {
+            "The directory is as it was"
+        } else {
+            "Do not sign with the directory, which is not finished: delete it, and import a sound file"
+        }
     )]
     Differs {
         /// The file.
@@ -62,6 +66,8 @@ pub enum ImportError {
         level: Level,
         /// Its index.
         node: NodeIndex,
+        /// Whether the key in the directory was finished before.
+        is_sealed: bool,
     },
     /// The key directory cannot be read.
     #[error(transparent)]
@@ -159,6 +165,7 @@ impl Import {
                 directory: directory.to_owned(),
                 level: slice.level,
                 node: NodeIndex(slice.nodes.start + equal as u64),
+                is_sealed: key.manifest().state() == KeyState::Sealed,
             });
         }
         Ok(())

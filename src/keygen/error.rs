@@ -101,8 +101,21 @@ pub enum KeygenError {
         .0.display()
     )]
     OtherFillers(PathBuf),
+    /// The directory vouches that nobody has signed with the key, and the key may have signed elsewhere.
+    #[error(
+        "'{}' holds this key as it was begun there, and says that nobody has signed with it, which is not known of a key that \
+         comes from elsewhere: make it in another directory; or, if no other copy was ever finished, go on with 'keymill \
+         keygen'",
+        .0.display()
+    )]
+    VouchedFor(PathBuf),
     /// The tree has another root than was asked for.
-    #[error("the root of '{}' is {found} and not {asked}, as it had to be", .directory.display())]
+    #[error(
+        "the root of '{}' is {found} and not {asked}, as it had to be: what it was made from is put together from two keys, or \
+         this machine computes wrongly. Compare it with its source, or try another machine; the directory is not finished, \
+         and can be deleted",
+        .directory.display()
+    )]
     OtherRoot {
         /// The key directory.
         directory: PathBuf,

@@ -9,6 +9,7 @@ use crate::failure::{IoFailure, attempt};
 use crate::files::{exists, make_directory, sync_directory};
 use crate::keydir::{DirectoryLock, KeyDirError, KeyPaths, KeyState, LedgerMark, Manifest, Origin, Secret};
 use crate::layers::Medium;
+use crate::ledger::is_unused;
 use crate::migrations::{self, MigrationError};
 use crate::plan::{BudgetTooSmall, MemoryPlan, Plan};
 
@@ -53,6 +54,7 @@ pub(super) fn prepare(
     let memory = match known {
         Some(manifest) => {
             request.agrees_with(&manifest, &paths)?;
+            refuse_vouched_for(&paths, request, &manifest)?;
             if manifest.state() == KeyState::Sealed && lost_secret(&paths, request)?.is_none() {
                 return Ok(Prepared::sealed(paths, manifest));
             }
@@ -66,6 +68,7 @@ pub(super) fn prepare(
     let manifest = match Manifest::read(&paths.manifest())? {
         Some(manifest) => {
             request.agrees_with(&manifest, &paths)?;
+            refuse_vouched_for(&paths, request, &manifest)?;
             if let Some((secret, origin)) = lost_secret(&paths, request)? {
                 secret.write(&paths.secret(), origin)?;
             }
@@ -82,6 +85,14 @@ pub(super) fn prepare(
         manifest,
         work: Some((memory, lock)),
     })
+}
+
+/// A key that may have signed elsewhere does not go on where its ledger would begin with the word that it has not.
+fn refuse_vouched_for(paths: &KeyPaths, request: &KeyRequest, manifest: &Manifest) -> Result<(), KeygenError> {
+    match request.has_a_past() && is_unused(paths, manifest)? {
+        true => Err(KeygenError::VouchedFor(paths.root().to_owned())),
+        false => Ok(()),
+    }
 }
 
 fn is_directory(directory: &Path) -> Result<bool, KeygenError> {

@@ -26,7 +26,8 @@ pub struct KeyRequest {
     /// Filler digests in drawing order, of a key that another program drew; without them those of a PRF key are derived
     /// from it.
     pub fillers: Option<Vec<u8>>,
-    /// The root that the key has to have, as another program computed it. A key that comes to another one is not sealed.
+    /// The root that the key has to have, since it existed before: as another program computed it, or as a backup says. A key
+    /// that comes to another one is not sealed.
     pub root: Option<Vec<u8>>,
     /// The lowest level that is stored.
     pub trim: Option<Level>,
@@ -56,6 +57,11 @@ impl KeyRequest {
         let activation = self.activation_epoch.unwrap_or(0);
         let plan = Plan::or_default(scheme, activation, self.epochs, defaults.epochs)?;
         plan.trimmed(self.trim.unwrap_or(defaults.trim))
+    }
+
+    /// Whether the key existed before, and may have signed wherever that was.
+    pub(super) fn has_a_past(&self) -> bool {
+        self.restored.is_some() || self.root.is_some()
     }
 
     /// Refuses a PRF key without its parameter, and a parameter without a PRF key.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::RestoreError;
 use crate::exchange::backup::Backup;
 use crate::faults::{Fate, Faults};
-use crate::keydir::{KeyDirError, KeyState, Origin, Secret};
+use crate::keydir::{KeyDir, KeyDirError, KeyState, Origin, Secret};
 use crate::keygen::tests::in_memory;
 use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress};
 use crate::ledger::{LedgerCondition, init, show};
@@ -274,4 +274,38 @@ fn a_repair_of_a_key_that_is_being_made_again_does_not_vouch_for_it() {
     make(&key, &KeyRequest::default()).unwrap();
     assert!(files(&whole) == files(&key));
     signs_nothing(&key, "repaired");
+}
+
+/// `keygen` has left its word there that nobody has signed, and the first copy to be finished would be the second to sign.
+#[test]
+fn what_keygen_began_is_not_gone_on_with_as_a_key_that_existed_before() {
+    let parent = in_memory();
+    let (begun, finished) = (parent.path().join("begun"), parent.path().join("finished"));
+    let defaults = KeyDefaults {
+        scheme: Scheme::by_id("leansig-p1-l8-abort-v4-w8").unwrap(),
+        epochs: 256,
+        trim: Level(0),
+    };
+    let fresh = KeyRequest::default();
+    drop(KeygenJob::open(&begun, &fresh, &defaults, OPTIONS, CancelHandle::default()).unwrap());
+    let backup = Backup::of(&begun).unwrap();
+    restore(&finished, &backup).unwrap();
+    init(&finished, 0).unwrap();
+    let refused = restore(&begun, &backup).unwrap_err();
+    assert!(
+        matches!(&refused, Refusal::Keygen(KeygenError::VouchedFor(path)) if *path == begun),
+        "{refused:?}"
+    );
+    // An import knows the root and not where the secret came from.
+    let root = KeyDir::open(&finished).unwrap().manifest().root().unwrap().to_vec();
+    let imported = KeyRequest {
+        root: Some(root),
+        restored: None,
+        ..super::request(&begun, &backup).unwrap()
+    };
+    let refused = make(&begun, &imported).unwrap_err();
+    assert!(matches!(refused, KeygenError::VouchedFor(_)), "{refused}");
+    // Finished by both ways before, it is finished.
+    make(&begun, &fresh).unwrap();
+    restore(&begun, &backup).unwrap();
 }

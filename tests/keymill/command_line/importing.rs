@@ -156,7 +156,7 @@ fn a_top_tree_that_does_not_grow_from_its_prf_key_is_refused_before_the_key_is_s
         .run("import key --from false.ssz")
         .exits(3)
         .prints_nothing()
-        .says(&["node 7 of level 4", "Do not sign"]);
+        .says(&["node 7 of level 4", "Do not sign", "delete it"]);
     assert_eq!(place.status("key").unwrap()["state"], "interrupted");
     place.run("public-key key").exits(3);
     place.run(&format!("sign key --epoch 81 --message {MESSAGE}")).exits(3);
@@ -166,7 +166,7 @@ fn a_top_tree_that_does_not_grow_from_its_prf_key_is_refused_before_the_key_is_s
         .run("import key --from false.ssz")
         .exits(3)
         .prints_nothing()
-        .says(&["node 7 of level 4"]);
+        .says(&["node 7 of level 4", "The directory is as it was"]);
     // What the PRF key makes is the sound file's key.
     place.file("sound.ssz", &ssz);
     place.run("import key --from sound.ssz").exits(0);

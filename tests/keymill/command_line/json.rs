@@ -31,25 +31,27 @@ type Fields = BTreeMap<String, BTreeSet<String>>;
 fn documented() -> BTreeMap<String, Fields> {
     let text = include_str!("../../../docs/JSON.md");
     let mut sections = BTreeMap::new();
-    let mut name = String::new();
+    let mut names: Vec<String> = Vec::new();
     for line in text.lines() {
         if let Some(title) = line.strip_prefix("## ") {
-            name = match title.strip_prefix("`keymill ") {
-                Some(command) => command.trim_end_matches('`').to_owned(),
-                None => title.to_owned(),
-            };
+            // Several commands can print the same.
+            let commands = title.split(", ");
+            let name = |command: &str| command.trim_matches('`').trim_start_matches("keymill ").to_owned();
+            names = commands.map(name).collect();
         }
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
         let [_, field, types, _, _] = cells[..] else {
             continue;
         };
         if let Some(field) = field.strip_prefix('`') {
-            let fields: &mut Fields = sections.entry(name.clone()).or_default();
-            note(fields, field.trim_end_matches('`'), types);
+            for name in &names {
+                let fields: &mut Fields = sections.entry(name.clone()).or_default();
+                note(fields, field.trim_end_matches('`'), types);
+            }
         }
     }
     // The tables that say how to read the others.
-    sections.retain(|name, _| name != "JSON" && !name.is_empty());
+    sections.retain(|name, _| name != "JSON");
     sections
 }
 
@@ -322,7 +324,8 @@ fn a_key_that_is_interrupted(shown: &mut Shown) {
     place.wait_for_batches("key", 3);
     shown.run(&place, "status --json", "key", 0);
     shown.run(&place, "report --json", "key", 0);
-    running.signal(Signal::TERM);
+    // Killed, so that what was in flight is done again.
+    running.signal(Signal::KILL);
     shown.note_progress("keygen", &running.end().0.stderr);
     let line = "keygen key --progress json --seed-file seed";
     shown.note_progress("keygen", &place.run(line).exits(0).stderr);
@@ -363,22 +366,16 @@ fn a_key_of_an_older_format(shown: &mut Shown) {
     shown.run(&place, "migrate --json", "key", 0);
 }
 
-fn other_programs(shown: &mut Shown) {
+fn keys_from_elsewhere(shown: &mut Shown) {
     let place = Place::new();
     place.run(&format!("keygen key --scheme {TINY} --memory 64M")).exits(0);
     place.run("export key --format leansig-ssz --out key.ssz").exits(0);
-    shown.run(
-        &place,
-        "import --json",
-        &format!("imported --from key.ssz --scheme {TINY}"),
-        0,
-    );
-    shown.run(
-        &place,
-        "import --json",
-        &format!("imported --from key.ssz --scheme {TINY}"),
-        0,
-    );
+    place.run("backup key --out text").exits(0);
+    for _ in 0..2 {
+        let operands = format!("imported --from key.ssz --scheme {TINY}");
+        shown.run(&place, "import --json", &operands, 0);
+        shown.run(&place, "restore --json", "restored --from text", 0);
+    }
 }
 
 #[test]
@@ -391,7 +388,7 @@ fn what_is_documented_is_what_comes_out_and_the_other_way_round() {
     a_key_that_is_interrupted(&mut shown);
     a_key_of_an_older_format(&mut shown);
     sets(&mut shown);
-    other_programs(&mut shown);
+    keys_from_elsewhere(&mut shown);
     let mut problems = Vec::new();
     for (name, values) in &shown.0 {
         let Some(fields) = documented.get(name) else {
@@ -428,7 +425,11 @@ fn every_command_that_answers_in_json_has_a_table() {
     let documented = documented();
     for (command, help) in commands(&Place::new()) {
         let name = match () {
-            () if help.contains("\nCommands:\n") || ["ledger export", "export"].contains(&command.as_str()) => continue,
+            () if help.contains("\nCommands:\n")
+                || ["ledger export", "export", "backup"].contains(&command.as_str()) =>
+            {
+                continue;
+            }
             () if help.contains("      --json") => format!("{command} --json"),
             () if help.contains("- json") || help.contains(", json") => format!("{command} --format json"),
             () => panic!("'keymill {command}' has no --json"),
