@@ -2,6 +2,8 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Error, ErrorKind};
+#[cfg(feature = "keygen")]
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -98,6 +100,29 @@ pub(crate) fn is_directory(path: &Path) -> Result<bool, IoFailure> {
         Err(failure) if failure.is_missing() => Ok(false),
         metadata => Ok(metadata?.is_dir()),
     }
+}
+
+/// Bytes on disk of a file, or of everything in a directory. What vanishes meanwhile does not count.
+#[cfg(feature = "keygen")]
+pub(crate) fn allocated_bytes(path: &Path) -> Result<u64, IoFailure> {
+    /// Of `st_blocks`, whatever the block size of the file system is (stat(3type)).
+    const BLOCK_BYTES: u64 = 512;
+    let metadata = match attempt("lstat", path, || std::fs::symlink_metadata(path)) {
+        Err(failure) if failure.is_missing() => return Ok(0),
+        metadata => metadata?,
+    };
+    let mut bytes = metadata.blocks().saturating_mul(BLOCK_BYTES);
+    if metadata.is_dir() {
+        let entries = match attempt("readdir", path, || std::fs::read_dir(path)) {
+            Err(failure) if failure.is_missing() => return Ok(bytes),
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = attempt("readdir", path, || entry)?;
+            bytes = bytes.saturating_add(allocated_bytes(&entry.path())?);
+        }
+    }
+    Ok(bytes)
 }
 
 /// Whether there is anything of this name, be it a link that leads nowhere; that it cannot be told is an error, not a no.

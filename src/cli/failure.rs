@@ -266,6 +266,8 @@ mod job {
                 SetError::Locked { .. }
                 | SetError::NotADirectory(_)
                 | SetError::Exists(_)
+                | SetError::KeptDirectory(_)
+                | SetError::InTheWay(_)
                 | SetError::Contradiction { .. }
                 | SetError::Missing(_)
                 | SetError::NoManifest(_)

@@ -33,15 +33,30 @@ pub fn run(arguments: &VerifySetArguments, settings: &Settings) -> Result<ExitCo
         print_json(&json!({
             "faults": report.faults.iter().map(as_json).collect::<Vec<_>>(),
             "keys_checked": report.keys_checked,
-            "sound": report.faults.is_empty(),
+            "sound": report.faults.is_empty() && report.unread.is_empty(),
+            "unread": report.unread.iter().map(as_json).collect::<Vec<_>>(),
             "validators": report.validators,
             "warnings": report.warnings.iter().map(as_json).collect::<Vec<_>>(),
         }))
     } else {
         let faults = report.faults.iter().map(|finding| as_text("wrong", finding));
         let warnings = report.warnings.iter().map(|finding| as_text("warning", finding));
-        print_lines(faults.chain(warnings).chain([summary(&report)]))
+        let unread = report.unread.iter().map(|finding| as_text("not read", finding));
+        print_lines(faults.chain(unread).chain(warnings).chain([summary(&report)]))
     };
+    let unread = report.unread.len();
+    if unread > 0 {
+        printed?;
+        let files = if unread == 1 {
+            "1 file".to_owned()
+        } else {
+            format!("{unread} files")
+        };
+        return Err(Failure::machine(format!(
+            "{files} could not be read, so nothing is known of what is in them; run the same command again when the cause \
+             is gone"
+        )));
+    }
     failure::answer(report.faults.is_empty(), printed)
 }
 
@@ -55,7 +70,8 @@ fn as_json(finding: &SetFinding) -> Value {
 
 fn summary(report: &SetReport) -> String {
     let verdict = match report.faults.len() {
-        0 => "sound".to_owned(),
+        0 if report.unread.is_empty() => "sound".to_owned(),
+        0 => "no fault in what was read".to_owned(),
         1 => "1 fault".to_owned(),
         count => format!("{count} faults"),
     };

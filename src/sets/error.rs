@@ -60,6 +60,19 @@ pub enum SetError {
         .0.display()
     )]
     Exists(PathBuf),
+    /// A directory is in the way, which --force does not overwrite either.
+    #[error(
+        "'{}' is in the way of this set and is not overwritten, also not with --force: move it away if the key in it is still \
+         to be used, or delete it",
+        .0.display()
+    )]
+    KeptDirectory(PathBuf),
+    /// Something is in the way of a merged set.
+    #[error(
+        "'{}' is there already and is no part of the merged set; choose another --out, or move it away",
+        .0.display()
+    )]
+    InTheWay(PathBuf),
     /// The set was begun as another one.
     #[error(
         "{flag} {asked} contradicts '{}', where the set was begun with {found}; ask for the same, or choose another \

@@ -9,8 +9,8 @@ use zeroize::{Zeroize, Zeroizing};
 use super::error::SetError;
 use super::publish::fill;
 use crate::failure::{IoFailure, attempt};
-use crate::files::open_to_read;
-use crate::interop::secret_key::{SecretKeyFile, WrittenForm};
+use crate::files::{not_regular, open_to_read};
+use crate::interop::secret_key::{SecretKeyError, SecretKeyFile, SecretKeyForm, WrittenForm};
 use crate::units::NodeIndex;
 
 pub(super) fn read_failed(path: &Path, source: std::io::Error) -> IoFailure {
@@ -22,7 +22,7 @@ pub(super) fn read_failed(path: &Path, source: std::io::Error) -> IoFailure {
 }
 
 /// The first byte at which a file differs from the key in the JSON form that hash-sig-cli writes.
-pub(super) fn first_difference(secret: &SecretKeyFile, path: &Path) -> Result<Option<u64>, SetError> {
+pub(super) fn first_difference(secret: &SecretKeyFile, path: &Path) -> Result<Option<u64>, IoFailure> {
     let mut comparing = Comparing {
         file: open_to_read(path)?,
         at: 0,
@@ -46,12 +46,39 @@ pub(super) fn first_difference(secret: &SecretKeyFile, path: &Path) -> Result<Op
     }
     match (comparing.differs, written) {
         (Some(at), _) => Ok(Some(at)),
-        (None, Err(error)) => Err(read_failed(path, error).into()),
+        (None, Err(error)) => Err(read_failed(path, error)),
         (None, Ok(())) => match attempt("read", path, || comparing.file.read(&mut [0]))? {
             0 => Ok(None),
             _ => Ok(Some(comparing.at)),
         },
     }
+}
+
+/// Refuses a JSON file that is not the secret key in the SSZ file beside it.
+pub(super) fn check_secret_json(path: &Path) -> Result<(), SetError> {
+    let foreign = |path: &Path, what: String| SetError::Foreign {
+        path: path.to_owned(),
+        what,
+    };
+    let ssz = path.with_extension("ssz");
+    let read = SecretKeyFile::read(&mut open_to_read(&ssz)?, Some(SecretKeyForm::LeansigSsz), None);
+    let secret = read.map_err(|error| match error {
+        SecretKeyError::Read(source) => read_failed(&ssz, source).into(),
+        error => foreign(&ssz, error.to_string()),
+    })?;
+    match first_difference(&secret, path) {
+        Ok(None) => Ok(()),
+        Ok(Some(at)) => Err(foreign(path, differs(at))),
+        Err(failure) => Err(match not_regular(&failure) {
+            Some(what) => foreign(path, what.to_owned()),
+            None => failure.into(),
+        }),
+    }
+}
+
+/// What is to be said of a JSON file that differs.
+pub(super) fn differs(at: u64) -> String {
+    format!("from byte {at} on it is not what the key in the SSZ file is in JSON")
 }
 
 /// Takes what a file should hold.

@@ -1,14 +1,15 @@
 //! The files of one key: written from its directory, and known again by what stands at a few places in them.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::error::SetError;
 use super::names::{Form, Half};
 use crate::exchange::{ExportError, Window};
-use crate::failure::attempt;
-use crate::files::open_to_read;
+use crate::failure::{IoFailure, attempt};
+use crate::files::{not_regular, open_to_read};
 use crate::interop::leansig_json;
 use crate::interop::secret_key::WrittenForm;
 use crate::interop::ssz::PublicKey;
@@ -68,16 +69,41 @@ pub(super) fn secret_bytes(plan: &Plan) -> u64 {
     FIXED_BYTES + layers(u64::from(height - middle) + 1, top) + 2 * layers(u64::from(middle) + 1, bottom)
 }
 
-/// Refuses a public key file that holds another key.
-pub(super) fn check_public(path: &Path, public_key: &[u8]) -> Result<(), SetError> {
-    let found = attempt("read", path, || std::fs::read(path))?;
-    if found == public_key {
-        return Ok(());
+/// Refuses a public key file that holds something else than the key in its form.
+pub(super) fn check_public(path: &Path, expected: &[u8]) -> Result<(), SetError> {
+    match holds(open_own(path)?, expected, path)? {
+        true => Ok(()),
+        false => Err(SetError::Foreign {
+            path: path.to_owned(),
+            what: "it holds another public key than the one that was finished".to_owned(),
+        }),
     }
-    Err(SetError::Foreign {
-        path: path.to_owned(),
-        what: "it holds another public key than the one that was finished".to_owned(),
+}
+
+/// Opens a file that has to be one of a key.
+fn open_own(path: &Path) -> Result<File, SetError> {
+    open_to_read(path).map_err(|failure| match not_regular(&failure) {
+        Some(what) => SetError::Foreign {
+            path: path.to_owned(),
+            what: what.to_owned(),
+        },
+        None => failure.into(),
     })
+}
+
+/// Whether a file holds these bytes and no more.
+pub(super) fn holds(file: File, expected: &[u8], path: &Path) -> Result<bool, IoFailure> {
+    let mut found = Vec::new();
+    // One more than there may be.
+    let most = expected.len() as u64 + 1;
+    attempt("read", path, || file.take(most).read_to_end(&mut found))?;
+    Ok(found == expected)
+}
+
+/// A public key as its JSON file has it.
+pub(super) fn public_json(public_key: &PublicKey) -> Vec<u8> {
+    // Numbers in memory have a form in JSON.
+    serde_json::to_vec_pretty(&leansig_json::public_key(public_key)).unwrap_or_default()
 }
 
 /// Refuses a secret key file whose parameter or root is another key's. Reads these and nothing else of it.
@@ -86,7 +112,7 @@ pub(super) fn check_secret_head(path: &Path, scheme: &Scheme, public_key: &[u8])
         path: path.to_owned(),
         what: what.to_owned(),
     };
-    let file = open_to_read(path)?;
+    let file = open_own(path)?;
     let length = attempt("stat", path, || file.metadata())?.len();
     let digest_bytes = scheme.digest_bytes();
     let (root, expected) = public_key.split_at(digest_bytes);

@@ -205,7 +205,10 @@ impl SetJob {
             scheme: Some(request.scheme),
             activation_epoch: Some(0),
             epochs: Some(1 << request.log_epochs),
-            secret: request.seed.as_ref().map(|seed| key_seed(seed, index, role)),
+            secret: request
+                .seed
+                .as_ref()
+                .map(|seed| key_seed(seed, request.scheme, request.log_epochs, index, role)),
             trim: Some(request.trim),
             ..KeyRequest::default()
         };

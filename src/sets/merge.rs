@@ -5,14 +5,17 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::error::SetError;
-use super::key_files::{check_public, check_secret_head};
+use super::json_twin::check_secret_json;
+use super::key_files::{check_public, check_secret_head, holds, public_json};
 use super::manifest::{SetManifest, Validator};
 use super::names::{Form, Half, Named, SetPaths, key_files};
-use super::prepare::{make_public_directory, refuse_too_little_room, remove_temporaries, take_lock};
-use super::publish::{Publisher, copy};
+use super::prepare::{is_directory, make_public_directory, refuse_too_little_room, remove_temporaries, take_lock};
+use super::publish::{Publisher, copy, holds_the_same};
+use super::verify::{entries, has_json};
 use crate::exchange::ExportError;
 use crate::failure::attempt;
-use crate::files::{exists, make_directory, sync_directory};
+use crate::files::{exists, make_directory, not_regular, open_to_read, sync_directory};
+use crate::interop::ssz::PublicKey;
 
 /// What a merge did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,14 +31,14 @@ pub struct MergeReport {
 }
 
 /// A set that is to become a part.
-struct Part {
+pub(super) struct Part {
     paths: SetPaths,
     manifest: SetManifest,
     with_json: bool,
 }
 
 /// A validator of one of the parts.
-struct Member<'a> {
+pub(super) struct Member<'a> {
     part: &'a Part,
     validator: &'a Validator,
 }
@@ -63,12 +66,16 @@ pub fn merge_sets(sets: &[PathBuf], out: &Path, public_mode: u32) -> Result<Merg
         kind: first.manifest.kind.clone(),
         validators: members.iter().map(|member| member.validator.clone()).collect(),
     };
+    let mut text = Vec::new();
+    manifest.write(&mut text).map_err(ExportError::Write)?;
+    is_directory(out)?;
+    let paths = SetPaths::new(out);
+    refuse_foreign(&paths, &members, &text)?;
     let mut bytes = 0;
     for member in &members {
-        bytes += check_files(member)?;
+        check_files(member, &member.part.paths)?;
+        bytes += bytes_left(member, &paths)?;
     }
-    let paths = SetPaths::new(out);
-    refuse_foreign(&paths, &members)?;
     refuse_too_little_room(out, bytes)?;
 
     make_public_directory(out, public_mode)?;
@@ -76,7 +83,7 @@ pub fn merge_sets(sets: &[PathBuf], out: &Path, public_mode: u32) -> Result<Merg
     let _lock = take_lock(&paths)?;
     remove_temporaries(&paths)?;
     // Once more, now that nobody else can be writing.
-    refuse_foreign(&paths, &members)?;
+    refuse_foreign(&paths, &members, &text)?;
     let work = paths.work();
     let publisher = Publisher {
         drafts: &work,
@@ -87,9 +94,13 @@ pub fn merge_sets(sets: &[PathBuf], out: &Path, public_mode: u32) -> Result<Merg
     for member in &members {
         files += copy_files(member, &paths, publisher)?;
     }
+    // Nobody had to leave the sets alone while they were copied.
+    for member in &members {
+        check_files(member, &paths)?;
+    }
     sync_directory(out)?;
     publisher.publish(&paths.manifest(), false, |to| {
-        Ok(manifest.write(to).map_err(ExportError::Write)?)
+        Ok(to.write_all(&text).map_err(ExportError::Write)?)
     })?;
     sync_directory(out)?;
     Ok(MergeReport {
@@ -101,14 +112,10 @@ pub fn merge_sets(sets: &[PathBuf], out: &Path, public_mode: u32) -> Result<Merg
 }
 
 impl Part {
-    fn open(directory: &Path) -> Result<Self, SetError> {
+    pub(super) fn open(directory: &Path) -> Result<Self, SetError> {
         let paths = SetPaths::new(directory);
         let manifest = SetManifest::of_set(&paths)?;
-        let json = manifest.validators.first().map(|first| {
-            let prefix = manifest.kind.prefix(first);
-            paths.entry(&prefix.file(manifest.kind.roles[0], Half::Public, Form::Json))
-        });
-        let with_json = json.map_or(Ok(false), |path| exists(&path))?;
+        let with_json = has_json(&manifest, &entries(directory)?);
         Ok(Self {
             paths,
             manifest,
@@ -116,7 +123,7 @@ impl Part {
         })
     }
 
-    fn members(&self) -> impl Iterator<Item = Member<'_>> {
+    pub(super) fn members(&self) -> impl Iterator<Item = Member<'_>> {
         let validators = self.manifest.validators.iter();
         validators.map(|validator| Member { part: self, validator })
     }
@@ -217,26 +224,57 @@ fn files_of<'a>(member: &'a Member<'_>) -> impl Iterator<Item = (&'a [u8], Half,
     })
 }
 
-/// All files are there, and those in SSZ are of the keys that the manifest names. Gives their bytes.
-fn check_files(member: &Member<'_>) -> Result<u64, SetError> {
-    let mut bytes = 0;
+/// All files are there, and are of the keys that the manifest names.
+fn check_files(member: &Member<'_>, paths: &SetPaths) -> Result<(), SetError> {
+    let scheme = member.part.manifest.kind.scheme;
     for (public_key, half, form, name) in files_of(member) {
-        let path = member.part.paths.entry(&name);
+        let path = paths.entry(&name);
         if !exists(&path)? {
             return Err(SetError::Missing(path));
         }
-        bytes += attempt("stat", &path, || std::fs::metadata(&path))?.size();
         match (form, half) {
             (Form::Ssz, Half::Public) => check_public(&path, public_key)?,
-            (Form::Ssz, Half::Secret) => check_secret_head(&path, member.part.manifest.kind.scheme, public_key)?,
-            (Form::Json, _) => {}
+            (Form::Ssz, Half::Secret) => check_secret_head(&path, scheme, public_key)?,
+            (Form::Json, Half::Public) => {
+                let public_key = PublicKey::from_ssz(scheme, public_key).map_err(|error| SetError::Foreign {
+                    path: path.clone(),
+                    what: error.to_string(),
+                })?;
+                check_public(&path, &public_json(&public_key))?;
+            }
+            (Form::Json, Half::Secret) => check_secret_json(&path)?,
+        }
+    }
+    Ok(())
+}
+
+/// Bytes of those files that are not copied yet.
+pub(super) fn bytes_left(member: &Member<'_>, to: &SetPaths) -> Result<u64, SetError> {
+    let mut bytes = 0;
+    for (.., name) in files_of(member) {
+        let from = member.part.paths.entry(&name);
+        if !is_copied(&from, &to.entry(&name))? {
+            bytes += attempt("stat", &from, || std::fs::metadata(&from))?.size();
         }
     }
     Ok(bytes)
 }
 
+/// Whether an earlier run has copied a file. Another one of its name is in the way.
+fn is_copied(from: &Path, to: &Path) -> Result<bool, SetError> {
+    if !exists(to)? {
+        return Ok(false);
+    }
+    match holds_the_same(from, to) {
+        Ok(true) => Ok(true),
+        Ok(false) => Err(SetError::InTheWay(to.to_owned())),
+        Err(failure) if not_regular(&failure).is_some() => Err(SetError::InTheWay(failure.path)),
+        Err(failure) => Err(failure.into()),
+    }
+}
+
 /// Nothing is in the way but what an earlier run has copied.
-fn refuse_foreign(paths: &SetPaths, members: &[Member<'_>]) -> Result<(), SetError> {
+fn refuse_foreign(paths: &SetPaths, members: &[Member<'_>], manifest: &[u8]) -> Result<(), SetError> {
     let root = paths.root();
     if !exists(root)? {
         return Ok(());
@@ -244,7 +282,17 @@ fn refuse_foreign(paths: &SetPaths, members: &[Member<'_>]) -> Result<(), SetErr
     // A set that generate makes there is another one.
     for path in [paths.request(), paths.finished()] {
         if exists(&path)? {
-            return Err(SetError::Exists(path));
+            return Err(SetError::InTheWay(path));
+        }
+    }
+    let path = paths.manifest();
+    if exists(&path)? {
+        let found = open_to_read(&path).and_then(|file| holds(file, manifest, &path));
+        match found {
+            Ok(true) => {}
+            Ok(false) => return Err(SetError::InTheWay(path)),
+            Err(failure) if not_regular(&failure).is_some() => return Err(SetError::InTheWay(path)),
+            Err(failure) => return Err(failure.into()),
         }
     }
     let names = members
@@ -254,9 +302,8 @@ fn refuse_foreign(paths: &SetPaths, members: &[Member<'_>]) -> Result<(), SetErr
     for entry in attempt("readdir", root, || std::fs::read_dir(root))? {
         let name = attempt("readdir", root, || entry)?.file_name();
         let name = name.to_string_lossy();
-        // The manifest is compared with ours when it is written.
         if Named::parse(&name).is_some() && !ours.contains(&*name) {
-            return Err(SetError::Exists(root.join(&*name)));
+            return Err(SetError::InTheWay(root.join(&*name)));
         }
     }
     Ok(())
@@ -266,7 +313,10 @@ fn copy_files(member: &Member<'_>, to: &SetPaths, publisher: Publisher<'_>) -> R
     let mut files = 0;
     for (_, half, _, name) in files_of(member) {
         let from = member.part.paths.entry(&name);
-        publisher.publish(&to.entry(&name), half == Half::Secret, |draft| copy(&from, draft))?;
+        let target = to.entry(&name);
+        if !is_copied(&from, &target)? {
+            publisher.publish(&target, half == Half::Secret, |draft| copy(&from, draft))?;
+        }
         files += 1;
     }
     Ok(files)

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fs::{DirBuilder, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::error::SetError;
 use super::key_files;
@@ -12,7 +12,7 @@ use super::names::{Form, Half, MANIFEST, Named, Prefix, Role, SetPaths};
 use super::record::{Finished, FinishedKeys, Record, manifest_of};
 use super::request::SetRequest;
 use crate::failure::{IoFailure, attempt};
-use crate::files::{exists, make_directory, sync_directory};
+use crate::files::{self, exists, make_directory, sync_directory};
 use crate::keydir::durable::is_temporary;
 use crate::keydir::{DirectoryLock, KeyDir, KeyDirError};
 use crate::plan::Plan;
@@ -32,7 +32,7 @@ pub(super) fn prepare(directory: &Path, request: &SetRequest, plan: &Plan, jobs:
     if is_there && !exists(&paths.work())? {
         look(&paths, request)?;
     }
-    check_room(&paths, request, plan, jobs)?;
+    refuse_too_little_room(directory, needed_bytes(&paths, request, plan, jobs)?)?;
     make_public_directory(directory, request.public_mode)?;
     make_directory(&paths.work())?;
     let lock = take_lock(&paths)?;
@@ -51,7 +51,7 @@ pub(super) fn prepare(directory: &Path, request: &SetRequest, plan: &Plan, jobs:
 }
 
 /// Whether there is such a directory; anything else of its name is refused.
-fn is_directory(directory: &Path) -> Result<bool, SetError> {
+pub(super) fn is_directory(directory: &Path) -> Result<bool, SetError> {
     match attempt("stat", directory, || std::fs::metadata(directory)) {
         Err(failure) if failure.is_missing() => Ok(false),
         Ok(metadata) if !metadata.is_dir() => Err(SetError::NotADirectory(directory.to_owned())),
@@ -77,34 +77,42 @@ enum Found {
 
 /// Refuses to begin where something would be overwritten or does not belong to the rest.
 fn look(paths: &SetPaths, request: &SetRequest) -> Result<Found, SetError> {
-    match look_for_this(paths, request) {
-        Ok(()) => Ok(Found::ThisOrNothing),
-        Err(SetError::Contradiction { .. } | SetError::Record { .. } | SetError::Exists(_)) if request.overwrites => {
-            Ok(Found::Another)
+    let begun = match begun(paths, request) {
+        Err(SetError::Contradiction { .. } | SetError::Record { .. }) if request.overwrites => {
+            refuse_directories(paths, request, &FinishedKeys::new())?;
+            return Ok(Found::Another);
         }
-        Err(error) => Err(error),
-    }
-}
-
-fn look_for_this(paths: &SetPaths, request: &SetRequest) -> Result<(), SetError> {
-    let finished = match Record::read(&paths.request())? {
-        Some(record) => {
-            record.agrees_with(request, &paths.request())?;
-            Finished::read(paths, request.scheme)?
-        }
-        None if exists(&paths.finished())? => {
-            return Err(SetError::Record {
-                path: paths.request(),
-                what: "it is missing, but there are finished keys".to_owned(),
-            });
-        }
-        None => FinishedKeys::new(),
+        begun => begun?,
     };
+    let finished = begun.clone().unwrap_or_default();
     for (&(index, role), public_key) in &finished {
         let prefix = prefix(request, index, finished.get(&(index, Role::Proposer)))?;
         check_finished(paths, request, &prefix, role, public_key)?;
     }
-    check_entries(paths, request, &finished)
+    refuse_directories(paths, request, &finished)?;
+    match check_entries(paths, request, &finished) {
+        // What this set has finished stays, whatever else is overwritten.
+        Err(SetError::Exists(_)) if request.overwrites => Ok(match begun {
+            Some(_) => Found::ThisOrNothing,
+            None => Found::Another,
+        }),
+        checked => checked.map(|()| Found::ThisOrNothing),
+    }
+}
+
+/// The finished keys of this set; none if it was not begun.
+fn begun(paths: &SetPaths, request: &SetRequest) -> Result<Option<FinishedKeys>, SetError> {
+    match Record::read(&paths.request())? {
+        Some(record) => {
+            record.agrees_with(request, &paths.request())?;
+            Ok(Some(Finished::read(paths, request.scheme)?))
+        }
+        None if exists(&paths.finished())? => Err(SetError::Record {
+            path: paths.request(),
+            what: "it is missing, but there are finished keys".to_owned(),
+        }),
+        None => Ok(None),
+    }
 }
 
 /// How the files of a validator begin.
@@ -139,6 +147,30 @@ fn check_finished(
         }
     }
     Ok(())
+}
+
+/// No directory has the name of a key but those that this set keeps. No file can be put in the place of another one, and it may
+/// hold a ledger.
+fn refuse_directories(paths: &SetPaths, request: &SetRequest, finished: &FinishedKeys) -> Result<(), SetError> {
+    let ours = finished_names(request, finished)?;
+    for path in entries(paths.root(), |name| Named::parse(name).is_some() || name == MANIFEST)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let is_refused = match Named::parse(&name) {
+            Some(Named::Directory(prefix, role)) => !ours.contains(&(prefix, role)),
+            _ => files::is_directory(&path)?,
+        };
+        if is_refused {
+            return Err(SetError::KeptDirectory(path));
+        }
+    }
+    Ok(())
+}
+
+/// The names of finished keys.
+fn finished_names(request: &SetRequest, finished: &FinishedKeys) -> Result<HashSet<(Prefix, Role)>, SetError> {
+    let keys = finished.keys();
+    keys.map(|&(index, role)| Ok((prefix(request, index, finished.get(&(index, Role::Proposer)))?, role)))
+        .collect()
 }
 
 /// Nothing that has the name of a key, or of the manifest, is there but what this set has put there.
@@ -217,9 +249,7 @@ fn discard(paths: &SetPaths) -> Result<(), SetError> {
             attempt("unlink", &path, || std::fs::remove_file(&path))?;
         }
     }
-    for path in entries(&paths.work(), |name| {
-        matches!(Named::parse(name), Some(Named::Directory(..)))
-    })? {
+    for path in unfinished(paths)? {
         attempt("rmdir", &path, || std::fs::remove_dir_all(&path))?;
     }
     Ok(())
@@ -233,7 +263,7 @@ pub(super) fn remove_temporaries(paths: &SetPaths) -> Result<(), IoFailure> {
     Ok(())
 }
 
-fn entries(directory: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<std::path::PathBuf>, IoFailure> {
+fn entries(directory: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, IoFailure> {
     let mut found = Vec::new();
     for entry in attempt("readdir", directory, || std::fs::read_dir(directory))? {
         let entry = attempt("readdir", directory, || entry)?;
@@ -266,23 +296,65 @@ pub(super) fn make_public_directory(directory: &Path, public_mode: u32) -> Resul
     sync_directory(parent)
 }
 
-/// Compares what the rest of the set takes, while it is made and afterwards, with the space on the file system.
-fn check_room(paths: &SetPaths, request: &SetRequest, plan: &Plan, jobs: usize) -> Result<(), SetError> {
-    let finished = match Finished::read(paths, request.scheme) {
+/// What the rest of the set takes, while it is made and afterwards, beside what it has taken.
+pub(super) fn needed_bytes(paths: &SetPaths, request: &SetRequest, plan: &Plan, jobs: usize) -> Result<u64, SetError> {
+    let finished = match begun(paths, request) {
         // It is of another set, and refused or discarded later.
-        Err(SetError::Record { .. }) => 0,
-        finished => finished?.len() as u64,
+        Err(SetError::Contradiction { .. } | SetError::Record { .. }) => None,
+        begun => begun?,
     };
-    let keys_left = request.keys().saturating_sub(finished);
-    let directories = match request.keeps_directories {
-        true => keys_left,
-        false => keys_left.min(jobs as u64),
+    let begun_bytes = match &finished {
+        Some(finished) => begun_bytes(paths, request, finished)?,
+        None => BegunBytes::default(),
     };
+    let keys_left = request
+        .keys()
+        .saturating_sub(finished.map_or(0, |finished| finished.len() as u64));
+    let at_once = keys_left.min(jobs as u64);
+    let directories = if request.keeps_directories { keys_left } else { at_once };
     let files_bytes = key_files::bytes(plan, request.with_json);
-    let needed_bytes = keys_left
-        .saturating_mul(files_bytes)
-        .saturating_add(directories.saturating_mul(plan.disk_bytes()));
-    refuse_too_little_room(paths.root(), needed_bytes)
+    // A file that a process that died had written is written once more, and compared.
+    let files_bytes = keys_left.saturating_add(at_once).saturating_mul(files_bytes);
+    let directories_bytes = directories.saturating_mul(plan.disk_bytes());
+    Ok(files_bytes
+        .saturating_sub(begun_bytes.files)
+        .saturating_add(directories_bytes.saturating_sub(begun_bytes.directories)))
+}
+
+/// Bytes on disk of the keys that a process that died had begun.
+#[derive(Default)]
+struct BegunBytes {
+    directories: u64,
+    files: u64,
+}
+
+fn begun_bytes(paths: &SetPaths, request: &SetRequest, finished: &FinishedKeys) -> Result<BegunBytes, SetError> {
+    let keys = finished.keys();
+    let settled: HashSet<_> = keys.map(|&(index, role)| paths.unfinished(index, role)).collect();
+    let mut bytes = BegunBytes::default();
+    for directory in unfinished(paths)? {
+        if !settled.contains(&directory) {
+            bytes.directories += files::allocated_bytes(&directory)?;
+        }
+    }
+    // Of files that are in the way, nobody knows yet whether they are replaced.
+    if request.overwrites {
+        return Ok(bytes);
+    }
+    let ours = finished_names(request, finished)?;
+    for file in entries(paths.root(), |name| match Named::parse(name) {
+        Some(Named::File(prefix, role, ..)) => !ours.contains(&(prefix, role)),
+        _ => false,
+    })? {
+        bytes.files += files::allocated_bytes(&file)?;
+    }
+    Ok(bytes)
+}
+
+/// The directories of keys that are not finished.
+fn unfinished(paths: &SetPaths) -> Result<Vec<PathBuf>, IoFailure> {
+    let is_of_a_key = |name: &str| matches!(Named::parse(name), Some(Named::Directory(..)));
+    entries(&paths.work(), is_of_a_key)
 }
 
 /// Compares what a directory is to take with the space on the file system.

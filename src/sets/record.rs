@@ -154,8 +154,15 @@ pub(super) type FinishedKeys = BTreeMap<(u64, Role), Vec<u8>>;
 
 /// The list of finished keys: a line for each, added when all of its files are on disk.
 pub(super) struct Finished {
-    keys: Mutex<FinishedKeys>,
+    list: Mutex<List>,
     file: File,
+}
+
+struct List {
+    keys: FinishedKeys,
+    /// A line could not be added. Part of it may be there: whatever came behind it would belong to it, and only what stands at
+    /// the end is cut off. Nor is a sync repeated that failed (docs/DURABILITY.md).
+    has_failed: bool,
 }
 
 impl Finished {
@@ -192,29 +199,35 @@ impl Finished {
         }
         sync_file(&file, &path)?;
         sync_directory(&paths.work())?;
-        let keys = Mutex::new(keys);
-        Ok(Self { keys, file })
+        let has_failed = false;
+        let list = Mutex::new(List { keys, has_failed });
+        Ok(Self { list, file })
     }
 
-    /// Adds a key whose files are durable.
+    /// Adds a key whose files are durable. After one that failed there are no more: it ends the run.
     pub(super) fn add(&self, paths: &SetPaths, index: u64, role: Role, public_key: &[u8]) -> Result<(), SetError> {
         let path = paths.finished();
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        write_whole(&self.file, line((index, role), public_key).as_bytes(), &path)?;
-        sync_file(&self.file, &path)?;
-        keys.insert((index, role), public_key.to_vec());
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        if list.has_failed {
+            return Err(SetError::Interrupted);
+        }
+        let line = line((index, role), public_key);
+        let added = write_whole(&self.file, line.as_bytes(), &path).and_then(|()| sync_file(&self.file, &path));
+        list.has_failed = added.is_err();
+        added?;
+        list.keys.insert((index, role), public_key.to_vec());
         Ok(())
     }
 
     pub(super) fn public_key(&self, index: u64, role: Role) -> Option<Vec<u8>> {
-        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.get(&(index, role)).cloned()
+        let list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        list.keys.get(&(index, role)).cloned()
     }
 
     /// The manifest of the validators that are finished.
     pub(super) fn manifest(&self, request: &SetRequest) -> SetManifest {
-        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        manifest_of(&keys, request)
+        let list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        manifest_of(&list.keys, request)
     }
 }
 

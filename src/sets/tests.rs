@@ -9,6 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use zeroize::Zeroizing;
 
 use super::manifest::SetManifest;
+use super::merge::{Part, bytes_left};
+use super::names::SetPaths;
+use super::prepare::needed_bytes;
+use super::record::Finished;
 use super::{NoSetProgress, Role, SetError, SetJob, SetRequest, merge_sets, verify_set};
 use crate::faults::{Fate, Faults};
 use crate::keygen::{CancelHandle, JobOptions};
@@ -180,7 +184,14 @@ fn a_call_that_fails_is_no_fault_of_the_set() {
     let place = tempfile::tempdir().unwrap();
     let set = place.path().join("part");
     make(&set).unwrap();
-    let verify = |directory: &Path| verify_set(directory, 1).map(|report| assert_eq!(report.faults, []));
+    let verify = |directory: &Path| {
+        let report = verify_set(directory, 1)?;
+        assert_eq!(report.faults, []);
+        match report.unread.first() {
+            None => Ok(()),
+            Some(finding) => Err(SetError::Request(finding.what.clone())),
+        }
+    };
     at_every_call(place.path(), &|directory| copy(&set, directory), &verify, &|_, _| {});
 }
 
@@ -236,4 +247,129 @@ fn room_is_asked_for_as_many_bytes_as_a_secret_key_takes() {
         .find(|(name, _)| name.to_string_lossy().ends_with("_sk.ssz"));
     let expected = super::key_files::secret_bytes(&request().plan().unwrap());
     assert_eq!(found.unwrap().1.len() as u64, expected);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_hides_no_fault() {
+    let place = tempfile::tempdir().unwrap();
+    let set = place.path().join("set");
+    make(&set).unwrap();
+    let json = files(&set)
+        .into_keys()
+        .find(|name| name.to_string_lossy().ends_with("_pk.json"));
+    fs::write(set.join(json.unwrap()), "mine").unwrap();
+    let faults = Faults::below(&set, |call, path| match (call, path.extension()) {
+        ("read" | "pread", Some(extension)) if extension == "ssz" => Fate::Fail(EIO),
+        _ => Fate::Pass,
+    });
+    let report = verify_set(&set, 1).unwrap();
+    drop(faults);
+    assert_eq!((report.faults.len(), report.unread.len()), (1, 1), "{report:?}");
+}
+
+#[test]
+fn a_key_that_was_begun_is_charged_for_what_it_has_not_taken_yet() {
+    let place = tempfile::tempdir().unwrap();
+    let (fresh, sealed) = (place.path().join("fresh"), place.path().join("sealed"));
+    with_a_sealed_key(&sealed);
+    let plan = request().plan().unwrap();
+    let needed =
+        |directory: &Path, request: &SetRequest| needed_bytes(&SetPaths::new(directory), request, &plan, 1).unwrap();
+    let directories = fs::read_dir(sealed.join(".keymill-set"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let begun = directories
+        .filter(|path| path.is_dir())
+        .map(|path| crate::files::allocated_bytes(&path).unwrap());
+    let taken = begun.sum::<u64>().min(plan.disk_bytes());
+    assert!(taken > 0);
+    assert_eq!(needed(&sealed, &request()), needed(&fresh, &request()) - taken);
+    // Another set's keys are none of this one's.
+    let other = SetRequest {
+        seed: Some(Zeroizing::new([8; 32])),
+        ..request()
+    };
+    assert_eq!(needed(&sealed, &other), needed(&fresh, &other));
+    make(&sealed).unwrap();
+    assert_eq!(needed(&sealed, &request()), 0);
+    assert_eq!(needed(&sealed, &other), needed(&fresh, &other));
+}
+
+#[test]
+fn nothing_is_added_behind_half_a_line() {
+    let place = tempfile::tempdir().unwrap();
+    let paths = SetPaths::new(place.path());
+    fs::create_dir(paths.work()).unwrap();
+    let scheme = request().scheme;
+    let public_key = vec![7; scheme.public_key_bytes()];
+    for (failing, kept) in [("write", 0), ("fsync", 1)] {
+        let finished = Finished::open(&paths, scheme).unwrap();
+        let calls = AtomicUsize::new(0);
+        // Half of a line is written before the second write.
+        let number = usize::from(failing == "write");
+        let faults = Faults::below(place.path(), move |call, path| {
+            let is_it = call == failing && path.ends_with("finished");
+            match is_it && calls.fetch_add(1, Ordering::Relaxed) == number {
+                true => Fate::Fail(EIO),
+                false => Fate::Pass,
+            }
+        });
+        finished.add(&paths, 0, Role::Proposer, &public_key).unwrap_err();
+        finished.add(&paths, 1, Role::Proposer, &public_key).unwrap_err();
+        drop(faults);
+        let found = Finished::read(&paths, scheme).unwrap_or_else(|error| panic!("{failing}: {error}"));
+        assert_eq!(found.len(), kept, "{failing}");
+    }
+}
+
+#[test]
+fn a_set_that_changes_while_it_is_merged_gets_no_manifest() {
+    let place = tempfile::tempdir().unwrap();
+    let (part, out) = (place.path().join("part"), place.path().join("out"));
+    make(&part).unwrap();
+    for ending in ["_pk.ssz", "_sk.ssz", "_pk.json", "_sk.json"] {
+        let name = files(&part)
+            .into_keys()
+            .find(|name| name.to_string_lossy().ends_with(ending))
+            .unwrap();
+        let whole = fs::read(part.join(&name)).unwrap();
+        let changed = part.join(&name);
+        let faults = Faults::below(&out, move |call, path| {
+            // All files of the part were looked at by then.
+            if call == "mkdir" && path.ends_with(".keymill-set") {
+                fs::write(&changed, "mine").unwrap();
+            }
+            Fate::Pass
+        });
+        let outcome = merge_sets(std::slice::from_ref(&part), &out, 0o644);
+        drop(faults);
+        assert!(
+            matches!(outcome, Err(SetError::Foreign { .. })),
+            "{ending}: {outcome:?}"
+        );
+        assert!(!out.join("validator-keys-manifest.yaml").exists(), "{ending}");
+        fs::write(part.join(&name), whole).unwrap();
+        fs::remove_dir_all(&out).unwrap();
+    }
+}
+
+#[test]
+fn room_for_a_merge_is_asked_for_what_is_not_copied_yet() {
+    let place = tempfile::tempdir().unwrap();
+    let (part, out) = (place.path().join("part"), place.path().join("out"));
+    make(&part).unwrap();
+    let left = || {
+        let part = Part::open(&part).unwrap();
+        let members = part.members();
+        members
+            .map(|member| bytes_left(&member, &SetPaths::new(&out)).unwrap())
+            .sum::<u64>()
+    };
+    let found = files(&part)
+        .into_iter()
+        .filter(|(name, _)| name.extension().unwrap() != "yaml");
+    let bytes: usize = found.map(|(_, content)| content.len()).sum();
+    assert_eq!(left(), bytes as u64);
+    merge_sets(std::slice::from_ref(&part), &out, 0o644).unwrap();
+    assert_eq!(left(), 0);
 }

@@ -1,22 +1,22 @@
 //! Looking at a set without changing it: every file, public against secret, and the manifest against both.
 
 use std::collections::{HashMap, HashSet};
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::error::SetError;
-use super::json_twin::{first_difference, read_failed};
+use super::json_twin::{differs, first_difference, read_failed};
+use super::key_files::{holds, public_json};
 use super::manifest::{SetKind, SetManifest, Validator};
 use super::names::{Form, Half, MANIFEST, Named, Role, SetPaths, WORK, key_files};
 use super::probe::probe;
 use super::record::Record;
-use crate::failure::attempt;
-use crate::files::open_to_read;
+use crate::failure::{IoFailure, attempt};
+use crate::files::{not_regular, open_to_read};
 use crate::hash::kernel;
-use crate::interop::leansig_json;
 use crate::interop::secret_key::{SecretKeyError, SecretKeyFile, SecretKeyForm};
 use crate::interop::ssz::PublicKey;
 use crate::keydir::KeyDir;
@@ -45,6 +45,8 @@ pub struct SetReport {
     pub faults: Vec<SetFinding>,
     /// What is not wrong, but should be known.
     pub warnings: Vec<SetFinding>,
+    /// Files that could not be read, because the machine failed: nothing is known of them.
+    pub unread: Vec<SetFinding>,
 }
 
 impl SetReport {
@@ -55,10 +57,26 @@ impl SetReport {
         });
     }
 
+    /// A file could not be opened or read. That is a fault if there is no file to read, else the machine's failure.
+    fn failed(&mut self, failure: &IoFailure) {
+        let what = match not_regular(failure) {
+            None if failure.is_missing() => Some("it is missing, or a link that leads nowhere"),
+            what => what,
+        };
+        match what {
+            Some(what) => self.fault(&failure.path, what),
+            None => self.unread.push(SetFinding {
+                path: failure.path.clone(),
+                what: format!("{} failed: {}", failure.call, failure.source),
+            }),
+        }
+    }
+
     fn add(&mut self, other: Self) {
         self.keys_checked += other.keys_checked;
         self.faults.extend(other.faults);
         self.warnings.extend(other.warnings);
+        self.unread.extend(other.unread);
     }
 }
 
@@ -66,7 +84,7 @@ impl SetReport {
 /// cannot be understood is the only finding then: it says what the files have to be.
 ///
 /// # Errors
-/// [`SetError`] if the machine fails, or if there is no such directory.
+/// [`SetError`] if there is no such directory, or if the machine fails at something else than the file of one key.
 pub fn verify_set(directory: &Path, threads: usize) -> Result<SetReport, SetError> {
     let paths = SetPaths::new(directory);
     let entries = entries(directory)?;
@@ -98,7 +116,7 @@ pub fn verify_set(directory: &Path, threads: usize) -> Result<SetReport, SetErro
 }
 
 /// The names of everything in a directory.
-fn entries(directory: &Path) -> Result<HashSet<String>, SetError> {
+pub(super) fn entries(directory: &Path) -> Result<HashSet<String>, SetError> {
     let listed = match attempt("readdir", directory, || std::fs::read_dir(directory)) {
         Err(failure) if matches!(failure.source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Err(SetError::NotADirectory(directory.to_owned()));
@@ -114,7 +132,7 @@ fn entries(directory: &Path) -> Result<HashSet<String>, SetError> {
 }
 
 /// Whether the keys of a set have JSON files: if one has, all have.
-fn has_json(manifest: &SetManifest, entries: &HashSet<String>) -> bool {
+pub(super) fn has_json(manifest: &SetManifest, entries: &HashSet<String>) -> bool {
     let is_named = |name: &String| match Named::parse(name) {
         Some(Named::File(prefix, _, _, Form::Json)) => Some(prefix),
         _ => None,
@@ -221,16 +239,15 @@ impl<'a> Set<'a> {
             threads => threads,
         };
         let next = AtomicUsize::new(0);
-        let reports: Mutex<Vec<(usize, Result<SetReport, SetError>)>> = Mutex::new(Vec::new());
+        let reports: Mutex<Vec<(usize, SetReport)>> = Mutex::new(Vec::new());
         let work = || {
             while let Some((place, key)) = next_of(&keys, &next) {
-                let outcome = self.check_key(key);
-                let is_whole = matches!(&outcome, Ok(report) if report.faults.is_empty() && report.warnings.is_empty());
-                if !is_whole {
+                let report = self.check_key(key);
+                if report != SetReport::default() {
                     reports
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
-                        .push((place, outcome));
+                        .push((place, report));
                 }
             }
         };
@@ -250,13 +267,13 @@ impl<'a> Set<'a> {
         reports.sort_by_key(|(place, _)| *place);
         let mut all = SetReport::default();
         for (_, report) in reports {
-            all.add(report?);
+            all.add(report);
         }
         all.keys_checked = keys.len() as u64;
         Ok(all)
     }
 
-    fn check_key(&self, key: &Key<'_>) -> Result<SetReport, SetError> {
+    fn check_key(&self, key: &Key<'_>) -> SetReport {
         let mut report = SetReport::default();
         let present = |form, half| {
             let name = self.name(key, half, form);
@@ -268,30 +285,37 @@ impl<'a> Set<'a> {
                 report.fault(&path, "it is missing");
             }
         }
-        self.check_public_files(key, &mut report)?;
+        self.check_public_files(key, &mut report);
         let (path, is_there) = present(Form::Ssz, Half::Secret);
-        let secret = match is_there {
-            true => self.read_secret(key, &path, &mut report)?,
-            false => None,
-        };
+        let mut secret = None;
+        if is_there {
+            match self.read_secret(key, &path, &mut report) {
+                Ok(read) => secret = read,
+                Err(failure) => report.failed(&failure),
+            }
+        }
         let (path, is_there) = present(Form::Json, Half::Secret);
-        if let (Some(secret), true, true) = (&secret, self.with_json, is_there) {
-            check_mode(&path, &mut report)?;
-            if let Some(at) = first_difference(secret, &path)? {
-                let what = format!("from byte {at} on it is not what the key in the SSZ file is in JSON");
-                report.fault(&path, what);
+        if self.with_json && is_there {
+            let compared = check_mode(&path, &mut report).and_then(|()| match &secret {
+                Some(secret) => first_difference(secret, &path),
+                None => Ok(None),
+            });
+            match compared {
+                Ok(None) => {}
+                Ok(Some(at)) => report.fault(&path, differs(at)),
+                Err(failure) => report.failed(&failure),
             }
         }
         self.check_kept_directory(key, &mut report);
-        Ok(report)
+        report
     }
 
-    fn check_public_files(&self, key: &Key<'_>, report: &mut SetReport) -> Result<(), SetError> {
+    fn check_public_files(&self, key: &Key<'_>, report: &mut SetReport) {
         let public_key = match PublicKey::from_ssz(self.manifest.kind.scheme, key.public_key) {
             Ok(public_key) => public_key,
             Err(error) => {
                 report.fault(&self.paths.manifest(), format!("the {} public key: {error}", key.role));
-                return Ok(());
+                return;
             }
         };
         for &(half, form) in key_files(self.with_json) {
@@ -301,19 +325,15 @@ impl<'a> Set<'a> {
             }
             let expected = match form {
                 Form::Ssz => key.public_key.to_vec(),
-                Form::Json => serde_json::to_vec_pretty(&leansig_json::public_key(&public_key)).unwrap_or_default(),
+                Form::Json => public_json(&public_key),
             };
             let path = self.paths.entry(&name);
-            let mut found = Vec::new();
-            let file = open_to_read(&path)?;
-            // One more than there may be.
-            let most = expected.len() as u64 + 1;
-            attempt("read", &path, || file.take(most).read_to_end(&mut found))?;
-            if found != expected {
-                report.fault(&path, "it does not hold the public key that the manifest has");
+            match open_to_read(&path).and_then(|file| holds(file, &expected, &path)) {
+                Ok(true) => {}
+                Ok(false) => report.fault(&path, "it does not hold the public key that the manifest has"),
+                Err(failure) => report.failed(&failure),
             }
         }
-        Ok(())
     }
 
     /// Reads a secret key and checks it by itself and against the manifest.
@@ -322,12 +342,12 @@ impl<'a> Set<'a> {
         key: &Key<'_>,
         path: &Path,
         report: &mut SetReport,
-    ) -> Result<Option<SecretKeyFile>, SetError> {
+    ) -> Result<Option<SecretKeyFile>, IoFailure> {
         check_mode(path, report)?;
         let mut file = open_to_read(path)?;
         let secret = match SecretKeyFile::read(&mut file, Some(SecretKeyForm::LeansigSsz), None) {
             Ok(secret) => secret,
-            Err(SecretKeyError::Read(source)) => return Err(read_failed(path, source).into()),
+            Err(SecretKeyError::Read(source)) => return Err(read_failed(path, source)),
             Err(error) => {
                 report.fault(path, error.to_string());
                 return Ok(None);
@@ -386,7 +406,7 @@ fn next_of<'a, T>(items: &'a [T], next: &AtomicUsize) -> Option<(usize, &'a T)> 
 }
 
 /// A secret that others can read is known to nobody knows whom.
-fn check_mode(path: &Path, report: &mut SetReport) -> Result<(), SetError> {
+fn check_mode(path: &Path, report: &mut SetReport) -> Result<(), IoFailure> {
     let mode = attempt("stat", path, || std::fs::metadata(path))?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         report.warnings.push(SetFinding {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 
 use rustix::process::Signal;
@@ -351,6 +351,11 @@ fn sets(shown: &mut Shown) {
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o644)).unwrap();
     flip_byte(&secret, 0);
     shown.run(&place, "verify-set --json", "merged", 1);
+    let public = place.path("merged/validator_0_proposer_key_pk.ssz");
+    fs::remove_file(&public).unwrap();
+    // A link to itself cannot be followed, whoever tries.
+    symlink("validator_0_proposer_key_pk.ssz", &public).unwrap();
+    shown.run(&place, "verify-set --json", "merged", 4);
 }
 
 fn a_key_of_an_older_format(shown: &mut Shown) {

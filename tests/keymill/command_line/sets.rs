@@ -144,6 +144,9 @@ fn the_seed_of_a_key_follows_from_that_of_the_set_as_documented() {
         let seed = Sha3_256::new()
             .chain_update("keymill/1 set key seed")
             .chain_update(SEED)
+            .chain_update((TINY.len() as u64).to_le_bytes())
+            .chain_update(TINY)
+            .chain_update([8])
             .chain_update(258u64.to_le_bytes())
             .chain_update(role)
             .finalize();
@@ -226,7 +229,7 @@ fn a_finished_set_is_recognised_and_grows() {
     assert_same_sets(&place, "set", "whole");
 }
 
-fn changing_nothing_but_the_lock<T>(place: &Place, action: impl FnOnce() -> T) -> T {
+pub fn changing_nothing_but_the_lock<T>(place: &Place, action: impl FnOnce() -> T) -> T {
     let unlocked = |snapshot: super::fixtures::Snapshot| {
         let entries = snapshot.into_iter().filter(|(path, _)| !path.ends_with("LOCK"));
         entries.collect::<Vec<_>>()

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use super::fixtures::edit;
 use super::program::{Place, Running};
-use super::sets::{assert_same_sets, made, names, small};
+use super::sets::{assert_same_sets, changing_nothing_but_the_lock, made, names, small};
 use crate::support::Numbers;
 
 /// Waits until a set that is being made has a file, or has ended.
@@ -149,4 +150,85 @@ fn too_little_disk_is_refused_before_the_first_key_with_both_figures() {
     let outcome = outcome.says(&["too little disk for 'set'", "bytes are needed", "are free"]);
     assert!(outcome.figures().len() >= 2);
     assert!(!place.path("set").exists());
+}
+
+#[test]
+fn force_keeps_what_is_finished_of_the_same_set() {
+    let place = Place::new();
+    // Fresh seeds: a key that is made again is another one.
+    let line =
+        |validators| small(&place, "set", validators, "--export-format ssz --json").replace("--seed-file seed", "");
+    place.run(&line(1)).exits(0);
+    let secret = || fs::read(place.path("set/validator_0_proposer_key_sk.ssz")).unwrap();
+    let before = secret();
+    edit(
+        &place.path("set/validator-keys-manifest.yaml"),
+        "num_validators: 1",
+        "num_validators: 2",
+    );
+    place.run(&line(1)).exits(3).says(&["--force"]);
+    let again = place.run(&format!("{} --force", line(1))).exits(0).json();
+    assert_eq!((&again["keys_made"], &again["keys_found"]), (&0.into(), &2.into()));
+    // A file in the way of a new key is overwritten, and nothing else.
+    place.file("set/validator_1_attester_key_pk.ssz", "mine");
+    place.run(&line(2)).exits(3).says(&["--force"]);
+    let more = place.run(&format!("{} --force", line(2))).exits(0).json();
+    assert_eq!((&more["keys_made"], &more["keys_found"]), (&2.into(), &2.into()));
+    assert!(secret() == before, "a finished key was made again");
+    place.run("verify-set set").exits(0);
+}
+
+#[test]
+fn a_set_made_with_force_goes_on_where_it_was_killed() {
+    let place = Place::new();
+    let flags = "--export-format ssz";
+    fs::write(place.path("old-seed"), [1; 32]).unwrap();
+    let old = small(&place, "set", 4, flags).replace("seed-file seed", "seed-file old-seed");
+    place.run(&old).exits(0);
+    made(&place, "undisturbed", 4, flags);
+    let line = small(&place, "set", 4, &format!("{flags} --force"));
+    let old_secret = fs::read(place.path("set/validator_0_attester_key_sk.ssz")).unwrap();
+    let mut running = place.start(&[], &line);
+    let finished = || fs::read_to_string(place.path("set/.keymill-set/finished")).unwrap_or_default();
+    let secret = || fs::read(place.path("set/validator_0_attester_key_sk.ssz")).unwrap();
+    while running.is_running() && secret() == old_secret {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    running.signal(Signal::KILL);
+    running.end();
+    let finished = finished().lines().count() as u64;
+    assert!((1..8).contains(&finished), "{finished}");
+    let outcome = place.run(&format!("{line} --json")).exits(0).json();
+    assert_eq!(outcome["keys_found"], finished);
+    assert_same_sets(&place, "set", "undisturbed");
+}
+
+#[test]
+fn a_directory_in_the_way_is_refused_before_the_first_key_also_with_force() {
+    let place = Place::new();
+    let flags = "--export-format ssz --keep-dirs";
+    made(&place, "set", 1, flags);
+    fs::write(place.path("other-seed"), [1; 32]).unwrap();
+    let other = small(&place, "set", 1, flags).replace("seed-file seed", "seed-file other-seed");
+    let refused = |line: &str, directory: &str| {
+        let outcome = changing_nothing_but_the_lock(&place, || place.run(line))
+            .exits(3)
+            .prints_nothing();
+        outcome.says(&[
+            &format!("'set/{directory}"),
+            "is in the way of this set",
+            "move it away",
+        ]);
+    };
+    // The other set's.
+    refused(&format!("{other} --force"), "validator_0_");
+    made(&place, "set", 1, &format!("{flags} --force"));
+    // Those of keys that are not finished, and what no file can replace.
+    for name in ["validator_1_attester_key", "validator_1_proposer_key_sk.ssz"] {
+        fs::create_dir(place.path("set").join(name)).unwrap();
+        refused(&small(&place, "set", 2, &format!("{flags} --force")), name);
+        fs::remove_dir(place.path("set").join(name)).unwrap();
+    }
+    made(&place, "set", 2, &format!("{flags} --force"));
+    place.run("verify-set set").exits(0);
 }

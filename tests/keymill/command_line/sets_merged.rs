@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use rustix::fs::{CWD, Mode, mkfifoat};
 use rustix::process::Signal;
 
 use super::fixtures::{OTHER_TINY, TINY, changing_nothing, snapshot};
@@ -165,6 +166,16 @@ fn a_merge_overwrites_nothing() {
         assert_eq!(fs::read(place.path("merged").join(name)).unwrap(), b"mine");
         fs::remove_dir_all(place.path("merged")).unwrap();
     }
+    // A merge of more sets finds the manifest of one of fewer before it copies anything.
+    made(&place, "b", 1, "--export-format ssz --start-index 1");
+    place.run("merge-sets a --out merged").exits(0);
+    let outcome = changing_nothing(&place, || place.run("merge-sets a b --out merged")).exits(3);
+    let outcome = outcome.says(&["'merged/validator-keys-manifest.yaml' is there already", "--out"]);
+    assert!(!outcome.all().contains("--force"), "{}", outcome.all());
+    // And a file whose place is taken.
+    fs::create_dir(place.path("taken")).unwrap();
+    place.file("taken/validator_1_attester_key_sk.ssz", "mine");
+    changing_nothing(&place, || place.run("merge-sets a b --out taken")).exits(3);
     // Nor does it go into a set that generate makes.
     made(&place, "other", 1, "--export-format ssz");
     changing_nothing(&place, || place.run("merge-sets a --out other")).exits(3);
@@ -178,4 +189,43 @@ fn key_directories_are_not_copied_and_named() {
     outcome.says(&["'a/validator_0_proposer_key' was not copied"]);
     assert!(!place.path("merged/validator_0_proposer_key").exists());
     place.run("verify-set merged").exits(0);
+}
+
+#[test]
+fn json_files_have_to_be_there_and_those_of_the_keys() {
+    let place = Place::new();
+    made(&place, "sound", 2, "");
+    for ending in ["pk.json", "sk.json"] {
+        let [one, other] =
+            ["0_proposer", "1_proposer"].map(|key| place.path(&format!("sound/validator_{key}_key_{ending}")));
+        let whole = fs::read(&one).unwrap();
+        for change in ["missing", "swapped"] {
+            match change {
+                "missing" => fs::remove_file(&one).unwrap(),
+                _ => drop(fs::copy(&other, &one).unwrap()),
+            }
+            let outcome = changing_nothing(&place, || place.run("merge-sets sound --out merged"));
+            outcome
+                .exits(3)
+                .prints_nothing()
+                .says(&[&format!("'sound/validator_0_proposer_key_{ending}'")]);
+            fs::write(&one, &whole).unwrap();
+        }
+    }
+    place.run("merge-sets sound --out merged").exits(0);
+}
+
+#[test]
+fn what_is_no_file_or_no_directory_is_refused() {
+    let place = Place::new();
+    made(&place, "a", 1, "--export-format ssz");
+    place.file("out", "mine");
+    let outcome = changing_nothing(&place, || place.run("merge-sets a --out out"));
+    outcome.exits(3).says(&["'out' is not a directory"]);
+    let public = place.path("a/validator_0_proposer_key_pk.ssz");
+    fs::remove_file(&public).unwrap();
+    mkfifoat(CWD, &public, Mode::from_raw_mode(0o644)).unwrap();
+    let outcome = place.run("merge-sets a --out merged").exits(3);
+    outcome.says(&["'a/validator_0_proposer_key_pk.ssz'", "not a regular file"]);
+    assert!(!place.path("merged").exists());
 }

@@ -1,8 +1,10 @@
 //! What verify-set finds.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+
+use rustix::fs::{CWD, Mode, mkfifoat};
 
 use super::fixtures::{changing_nothing, edit, flip_byte};
 use super::program::Place;
@@ -264,4 +266,40 @@ fn what_is_no_set_is_said_to_be_none() {
         .run("verify-set empty")
         .exits(1)
         .prints(&["validator-keys-manifest.yaml: it is missing"]);
+}
+
+#[test]
+fn what_cannot_be_opened_hides_no_fault() {
+    let place = Sets::of_two().place;
+    let (first, last) = ("validator_0_proposer_key_pk.ssz", "validator_1_attester_key_sk.ssz");
+    for (kind, code, found) in [
+        (
+            "FIFO",
+            1,
+            "wrong: set/validator_0_proposer_key_pk.ssz: it is not a regular file",
+        ),
+        (
+            "link to nowhere",
+            1,
+            "wrong: set/validator_0_proposer_key_pk.ssz: it is missing",
+        ),
+        (
+            "link to itself",
+            4,
+            "not read: set/validator_0_proposer_key_pk.ssz: open failed",
+        ),
+    ] {
+        copy_directory(&place.path("sound"), &place.path("set"));
+        let file = place.path("set").join(first);
+        fs::remove_file(&file).unwrap();
+        match kind {
+            "FIFO" => mkfifoat(CWD, &file, Mode::from_raw_mode(0o644)).unwrap(),
+            "link to nowhere" => symlink("nowhere", &file).unwrap(),
+            _ => symlink(first, &file).unwrap(),
+        }
+        flip_byte(&place.path("set").join(last), 100);
+        let outcome = place.run("verify-set set").exits(code);
+        outcome.prints(&[found, &format!("wrong: set/{last}")]);
+        fs::remove_dir_all(place.path("set")).unwrap();
+    }
 }
