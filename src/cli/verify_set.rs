@@ -61,7 +61,13 @@ pub fn run(arguments: &VerifySetArguments, settings: &Settings) -> Result<ExitCo
 }
 
 fn as_text(kind: &str, finding: &SetFinding) -> String {
-    format!("{kind}: {}: {}", finding.path.display(), finding.what)
+    let text = format!("{kind}: {}: {}", finding.path.display(), finding.what);
+    // Names and lines of a set that somebody else made must not look like lines of this report, nor steer a terminal.
+    let shown = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    text.chars().map(shown).collect()
 }
 
 fn as_json(finding: &SetFinding) -> Value {

@@ -316,7 +316,7 @@ fn damage(shown: &mut Shown) {
 
 fn a_key_that_is_interrupted(shown: &mut Shown) {
     let place = Place::new();
-    unfinished_key(&place, "2^14");
+    unfinished_key(&place, "2^16");
     shown.run(&place, "status --json", "key", 0);
     shown.run(&place, "report --json", "key", 0);
     flip_byte(&place.path("key/layers/00.nodes"), HEADER_BYTES);

@@ -121,6 +121,9 @@ fn files_that_are_missing_swapped_foreign_or_cut_are_found() {
         let found = format!("set/{name}: it belongs to no key");
         sets.finds(|file| fs::write(file(name), "").unwrap(), &[&found]);
     }
+    // A name does not make a line of its own.
+    let found = "set/a\\nsound: 2 validators: it belongs to no key";
+    sets.finds(|file| fs::write(file("a\nsound: 2 validators"), "").unwrap(), &[found]);
 }
 
 #[test]
