@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Args, ValueEnum};
-use keymill::plan::{Level, MemoryRequest};
+use keymill::plan::Level;
 use keymill::sets::{Role, SetJob, SetRequest};
 use keymill::{CancelHandle, Scheme};
 use serde_json::json;
@@ -16,7 +16,8 @@ use super::messages::{self, say};
 use super::output::{human_bytes, print_json, print_lines};
 use super::process::keep_files_private;
 use super::progress::Reporter;
-use crate::config::{ProgressStyle, Settings, parse_level, parse_memory, parse_progress, parse_scheme, parse_threads};
+use super::request::JobArguments;
+use crate::config::{ProgressStyle, Settings, parse_level, parse_scheme};
 
 /// The forms in which keys are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -75,15 +76,8 @@ pub struct GenerateArguments {
     /// Overwrite key files and a manifest that are there.
     #[arg(long)]
     force: bool,
-    /// Worker threads; 0 is one a core.
-    #[arg(long, value_name = "N", value_parser = parse_threads)]
-    threads: Option<usize>,
-    /// Most memory, as 64M or 1G; auto is what cgroup, address space and machine allow, 0 is no limit.
-    #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
-    memory: Option<MemoryRequest>,
-    /// How to show progress: auto, bar, plain, json, none.
-    #[arg(long, value_name = "STYLE", value_parser = parse_progress)]
-    progress: Option<ProgressStyle>,
+    #[command(flatten)]
+    job: JobArguments,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -101,12 +95,7 @@ fn parse_jobs(text: &str) -> Result<usize, String> {
 /// Makes or finishes the set, and prints where its manifest is.
 pub fn run(arguments: &GenerateArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     let public_mode = keep_files_private();
-    let settings = Settings {
-        threads: arguments.threads.unwrap_or(settings.threads),
-        memory: arguments.memory.unwrap_or(settings.memory),
-        progress: arguments.progress.unwrap_or(settings.progress),
-        ..settings.clone()
-    };
+    let settings = arguments.job.settings(settings);
     if settings.progress == ProgressStyle::Json {
         messages::speak_json();
     }

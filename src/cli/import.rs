@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use keymill::exchange::Import;
 use keymill::interop::secret_key::{Role, SecretKeyForm};
-use keymill::plan::{Level, MemoryRequest};
+use keymill::plan::Level;
 use keymill::{KeyDefaults, KeygenError, Scheme};
 
 use super::failure::Failure;
@@ -15,7 +15,8 @@ use super::input::warn_if_exposed;
 use super::keygen::work;
 use super::messages::{self, say};
 use super::process::keep_files_private;
-use crate::config::{ProgressStyle, Settings, parse_level, parse_memory, parse_progress, parse_scheme, parse_threads};
+use super::request::JobArguments;
+use crate::config::{ProgressStyle, Settings, parse_level, parse_scheme};
 
 /// Flags of import.
 #[derive(Debug, Args)]
@@ -38,15 +39,8 @@ pub struct ImportArguments {
     /// Lowest level to store, 0 to 10: a path of the key then takes 2^L leaves, which are computed from the secret.
     #[arg(long, value_name = "L", value_parser = parse_level)]
     trim: Option<Level>,
-    /// Worker threads; 0 is one a core.
-    #[arg(long, value_name = "N", value_parser = parse_threads)]
-    threads: Option<usize>,
-    /// Most memory, as 64M or 1G; auto is what cgroup, address space and machine allow, 0 is no limit.
-    #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
-    memory: Option<MemoryRequest>,
-    /// How to show progress: auto, bar, plain, json, none.
-    #[arg(long, value_name = "STYLE", value_parser = parse_progress)]
-    progress: Option<ProgressStyle>,
+    #[command(flatten)]
+    job: JobArguments,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -55,12 +49,7 @@ pub struct ImportArguments {
 /// Makes the key of the file, compares both, and prints the public key.
 pub fn run(arguments: &ImportArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     keep_files_private();
-    let settings = Settings {
-        threads: arguments.threads.unwrap_or(settings.threads),
-        memory: arguments.memory.unwrap_or(settings.memory),
-        progress: arguments.progress.unwrap_or(settings.progress),
-        ..settings.clone()
-    };
+    let settings = arguments.job.settings(settings);
     if settings.progress == ProgressStyle::Json {
         messages::speak_json();
     }

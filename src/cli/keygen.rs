@@ -37,7 +37,7 @@ pub struct KeygenArguments {
 /// Makes or finishes the key and prints its public key.
 pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     keep_files_private();
-    let settings = arguments.request.settings(settings);
+    let settings = arguments.request.job.settings(settings);
     let request = key_request(&arguments.request)?;
     let defaults = KeyDefaults {
         scheme: settings.scheme,

@@ -25,7 +25,7 @@ pub struct PlanArguments {
 
 /// Prints the plan.
 pub fn run(arguments: &PlanArguments, settings: &Settings) -> Result<ExitCode, Failure> {
-    let settings = arguments.request.settings(settings);
+    let settings = arguments.request.job.settings(settings);
     let plan = arguments.request.plan(&settings)?;
     let wishes = Wishes {
         threads: settings.threads,

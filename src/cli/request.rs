@@ -38,10 +38,7 @@ pub struct RequestArguments {
     #[arg(long, value_name = "L", value_parser = parse_level)]
     pub trim: Option<Level>,
     #[command(flatten)]
-    machine: MachineArguments,
-    /// How to show progress: auto, bar, plain, json, none.
-    #[arg(long, value_name = "STYLE", value_parser = parse_progress)]
-    pub progress: Option<ProgressStyle>,
+    pub job: JobArguments,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
@@ -69,6 +66,26 @@ impl MachineArguments {
     }
 }
 
+/// How a job runs: how much of the machine it may take, and how it shows itself.
+#[derive(Debug, Args)]
+pub struct JobArguments {
+    #[command(flatten)]
+    machine: MachineArguments,
+    /// How to show progress: auto, bar, plain, json, none.
+    #[arg(long, value_name = "STYLE", value_parser = parse_progress)]
+    progress: Option<ProgressStyle>,
+}
+
+impl JobArguments {
+    /// The settings with these flags on top.
+    pub fn settings(&self, settings: &Settings) -> Settings {
+        Settings {
+            progress: self.progress.unwrap_or(settings.progress),
+            ..self.machine.settings(settings)
+        }
+    }
+}
+
 /// A public parameter, canonical.
 #[cfg_attr(
     not(feature = "keygen"),
@@ -88,14 +105,6 @@ fn parse_parameter(text: &str) -> Result<Parameter, String> {
 }
 
 impl RequestArguments {
-    /// The settings with these flags on top.
-    pub fn settings(&self, settings: &Settings) -> Settings {
-        Settings {
-            progress: self.progress.unwrap_or(settings.progress),
-            ..self.machine.settings(settings)
-        }
-    }
-
     /// The plan of a new key.
     pub fn plan(&self, settings: &Settings) -> Result<keymill::Plan, Failure> {
         let scheme = self.scheme.unwrap_or(settings.scheme);

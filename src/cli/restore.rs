@@ -7,14 +7,14 @@ use clap::Args;
 use keymill::KeyDefaults;
 use keymill::exchange::backup::Backup;
 use keymill::exchange::restore::request;
-use keymill::plan::MemoryRequest;
 
 use super::failure::Failure;
 use super::input::secret_text;
 use super::keygen::work;
 use super::messages::{self, say};
 use super::process::keep_files_private;
-use crate::config::{ProgressStyle, Settings, parse_memory, parse_progress, parse_threads};
+use super::request::JobArguments;
+use crate::config::{ProgressStyle, Settings};
 
 /// Far more than the longest text has, also where every character is typed with blanks around it.
 const TEXT_BYTES_MAX: usize = 128 << 10;
@@ -28,15 +28,8 @@ pub struct RestoreArguments {
     /// What `keymill backup` printed; - for standard input.
     #[arg(long, value_name = "FILE")]
     from: PathBuf,
-    /// Worker threads; 0 is one a core.
-    #[arg(long, value_name = "N", value_parser = parse_threads)]
-    threads: Option<usize>,
-    /// Most memory, as 64M or 1G; auto is what cgroup, address space and machine allow, 0 is no limit.
-    #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
-    memory: Option<MemoryRequest>,
-    /// How to show progress: auto, bar, plain, json, none.
-    #[arg(long, value_name = "STYLE", value_parser = parse_progress)]
-    progress: Option<ProgressStyle>,
+    #[command(flatten)]
+    job: JobArguments,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -45,12 +38,7 @@ pub struct RestoreArguments {
 /// Makes or finishes the key and prints its public key.
 pub fn run(arguments: &RestoreArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     keep_files_private();
-    let settings = Settings {
-        threads: arguments.threads.unwrap_or(settings.threads),
-        memory: arguments.memory.unwrap_or(settings.memory),
-        progress: arguments.progress.unwrap_or(settings.progress),
-        ..settings.clone()
-    };
+    let settings = arguments.job.settings(settings);
     if settings.progress == ProgressStyle::Json {
         messages::speak_json();
     }
