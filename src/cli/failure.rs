@@ -195,7 +195,7 @@ mod job {
                 } => MACHINE,
                 // A sound file mends it.
                 ImportError::File { .. } | ImportError::Scheme { .. } | ImportError::WrongNode { .. } => USAGE,
-                ImportError::Differs { .. } => DIRECTORY,
+                ImportError::Differs { .. } | ImportError::OtherKey { .. } => DIRECTORY,
                 ImportError::KeyDir(error) => error.code(),
                 ImportError::Layer(error) => error.code(),
             }

@@ -80,9 +80,14 @@ pub fn run(arguments: &ImportArguments, settings: &Settings) -> Result<ExitCode,
     Ok(ExitCode::SUCCESS)
 }
 
-/// Of a tree with another root, the first node that differs.
+/// What the job says in the words of `keygen`, in those of an import; of a tree with another root, the first node that differs.
 fn named(error: KeygenError, import: &Import, directory: &Path) -> Failure {
     match error {
+        // These are flags of import too.
+        KeygenError::Contradiction { flag, .. } if ["--scheme", "--trim"].contains(&flag) => error.into(),
+        KeygenError::Contradiction { .. } | KeygenError::OtherSecret { .. } | KeygenError::OtherFillers(_) => {
+            import.other_key(directory).into()
+        }
         KeygenError::OtherRoot { .. } => import.compare(directory).err().map_or(error.into(), Failure::from),
         error => error.into(),
     }

@@ -69,6 +69,17 @@ pub enum ImportError {
         /// Whether the key in the directory was finished before.
         is_sealed: bool,
     },
+    /// The directory has another key.
+    #[error(
+        "'{}' holds another key than '{}'; choose another directory",
+        .directory.display(), .path.display()
+    )]
+    OtherKey {
+        /// The file.
+        path: PathBuf,
+        /// The key directory.
+        directory: PathBuf,
+    },
     /// The key directory cannot be read.
     #[error(transparent)]
     KeyDir(#[from] KeyDirError),
@@ -139,6 +150,14 @@ impl Import {
             root: Some(self.file.root().to_vec()),
             trim,
             restored: None,
+        }
+    }
+
+    /// What is wrong with a directory whose key is not that of [`request`](Self::request).
+    pub fn other_key(&self, directory: &Path) -> ImportError {
+        ImportError::OtherKey {
+            path: self.path.clone(),
+            directory: directory.to_owned(),
         }
     }
 

@@ -71,7 +71,7 @@ pub enum KeyDirError {
         newest: u32,
     },
     /// The directory was still being created when the process ended.
-    #[error("'{}' was not created completely, or was begun by an earlier version; run the same 'keymill keygen' again", .0.display())]
+    #[error("'{}' was not created completely, or was begun by an earlier version; run the command that makes it again", .0.display())]
     BeingCreated(PathBuf),
     /// The key is not finished.
     #[error("the key in '{}' is not finished; unless a keygen is running, 'keymill keygen' with the same directory finishes it", .0.display())]

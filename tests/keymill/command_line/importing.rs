@@ -235,7 +235,11 @@ fn another_file_does_not_go_on_with_a_directory() {
     place.file("other.ssz", other);
     place.run("import key --from validator.ssz").exits(0);
     changing_nothing(&place, || {
-        place.run("import key --from other.ssz").exits(3).prints_nothing();
+        place
+            .run("import key --from other.ssz")
+            .exits(3)
+            .prints_nothing()
+            .says(&["holds another key", "other.ssz"]);
     });
 }
 
