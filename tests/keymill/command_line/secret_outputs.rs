@@ -44,7 +44,8 @@ fn traced(place: &Place, flags: &[&str], line: &str) -> Option<(Outcome, String)
 fn an_export_or_a_backup_that_is_killed_leaves_nothing_of_the_secret() {
     let Some(place) = traceable_key() else { return };
     for line in LINES {
-        for signal in ["KILL", "INT", "TERM"] {
+        // Not SIGINT: whoever runs the tests in the background of a shell has it ignored.
+        for signal in ["KILL", "TERM"] {
             for call in ["write", "fsync"] {
                 // The first of each is on the file.
                 let inject = format!("inject={call}:signal={signal}:when=1");
