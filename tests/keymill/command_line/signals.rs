@@ -43,9 +43,9 @@ fn a_signal_at_any_moment_is_answered_and_the_key_can_be_finished() {
     place.file("seed", SEED);
     let line = format!("keygen key --scheme {LONG} --epochs 2^14 --seed-file seed --threads 1");
     let mut interrupted = 0;
-    for delay_ms in [0, 1, 2, 4, 6, 8, 10, 12, 14, 16, 20, 30, 40, 60, 80, 120, 200, 300] {
+    for delay_ms in [0, 1, 2, 4, 6, 8, 10, 12, 14, 16, 20, 30, 40, 60, 80, 120, 130, 210, 300] {
         // In the background of a shell SIGINT is ignored until the program listens, which it does soon.
-        let signal = if delay_ms % 4 == 0 || delay_ms < 30 {
+        let signal = if delay_ms % 4 == 0 || delay_ms < 100 {
             Signal::TERM
         } else {
             Signal::INT
