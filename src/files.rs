@@ -102,7 +102,7 @@ pub(crate) fn is_directory(path: &Path) -> Result<bool, IoFailure> {
     }
 }
 
-/// Bytes on disk of a file, or of everything in a directory. What vanishes meanwhile does not count.
+/// Bytes on disk of a file, or of all files below a directory. What vanishes meanwhile does not count.
 #[cfg(feature = "keygen")]
 pub(crate) fn allocated_bytes(path: &Path) -> Result<u64, IoFailure> {
     /// Of `st_blocks`, whatever the block size of the file system is (stat(3type)).
@@ -111,18 +111,35 @@ pub(crate) fn allocated_bytes(path: &Path) -> Result<u64, IoFailure> {
         Err(failure) if failure.is_missing() => return Ok(0),
         metadata => metadata?,
     };
-    let mut bytes = metadata.blocks().saturating_mul(BLOCK_BYTES);
-    if metadata.is_dir() {
-        let entries = match attempt("readdir", path, || std::fs::read_dir(path)) {
-            Err(failure) if failure.is_missing() => return Ok(bytes),
-            entries => entries?,
-        };
-        for entry in entries {
-            let entry = attempt("readdir", path, || entry)?;
-            bytes = bytes.saturating_add(allocated_bytes(&entry.path())?);
-        }
+    if !metadata.is_dir() {
+        return Ok(metadata.blocks().saturating_mul(BLOCK_BYTES));
+    }
+    let entries = match attempt("readdir", path, || std::fs::read_dir(path)) {
+        Err(failure) if failure.is_missing() => return Ok(0),
+        entries => entries?,
+    };
+    let mut bytes: u64 = 0;
+    for entry in entries {
+        let entry = attempt("readdir", path, || entry)?;
+        bytes = bytes.saturating_add(allocated_bytes(&entry.path())?);
     }
     Ok(bytes)
+}
+
+/// Bytes that an ordinary user may still write on the file system that holds `path`.
+#[cfg(feature = "keygen")]
+pub(crate) fn available_bytes(path: &Path) -> Result<u64, IoFailure> {
+    let stat = attempt("statvfs", path, || rustix::fs::statvfs(path))?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// The directory that holds `path`, which for a bare name is the current one.
+#[cfg(feature = "keygen")]
+pub(crate) fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// Whether there is anything of this name, be it a link that leads nowhere; that it cannot be told is an error, not a no.

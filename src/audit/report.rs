@@ -3,7 +3,8 @@
 use std::ops::Range;
 use std::path::Path;
 
-use super::status::{StatusError, occupied_bytes};
+use super::status::StatusError;
+use crate::files::allocated_bytes;
 use crate::keydir::{KeyDir, KeyState};
 use crate::plan::Plan;
 use crate::state::{KeyHistory, RunCommand, StateError, Store};
@@ -185,7 +186,7 @@ pub fn report(directory: &Path) -> Result<KeyReport, StatusError> {
         state: manifest.state(),
         public_key: manifest.public_key(),
         writer,
-        disk_bytes: occupied_bytes(directory),
+        disk_bytes: allocated_bytes(directory)?,
         history,
         history_damage,
         map,

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::failure::IoFailure;
+use crate::files::allocated_bytes;
 use crate::keydir::{KeyDir, KeyDirError, KeyState, Manifest};
 use crate::state::{ArenaRecord, ProgressRecord, StateError, Store};
 
@@ -59,25 +60,6 @@ pub fn status(directory: &Path) -> Result<KeyStatus, StatusError> {
         batches_done,
         progress,
         arena,
-        disk_bytes: occupied_bytes(directory),
+        disk_bytes: allocated_bytes(directory)?,
     })
-}
-
-/// Bytes of all blocks below a directory. Files that vanish while we look do not count.
-pub(super) fn occupied_bytes(directory: &Path) -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    let Ok(entries) = std::fs::read_dir(directory) else {
-        return 0;
-    };
-    entries
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            let metadata = entry.metadata().ok()?;
-            Some(if metadata.is_dir() {
-                occupied_bytes(&entry.path())
-            } else {
-                metadata.blocks() * 512
-            })
-        })
-        .sum()
 }

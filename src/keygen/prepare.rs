@@ -1,12 +1,12 @@
 //! From a directory and a request to a key that can be worked on: created, or found half done.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::KeygenError;
 use super::cancel::CancelHandle;
 use super::request::{KeyDefaults, KeyRequest};
-use crate::failure::{IoFailure, attempt};
-use crate::files::{exists, make_directory, sync_directory};
+use crate::failure::attempt;
+use crate::files::{available_bytes, exists, make_directory, parent_of, sync_directory};
 use crate::keydir::{DirectoryLock, KeyDirError, KeyPaths, KeyState, LedgerMark, Manifest, Origin, Secret};
 use crate::layers::Medium;
 use crate::ledger::is_unused;
@@ -276,18 +276,4 @@ fn check_room(directory: &Path, exists: bool, plan: &Plan) -> Result<(), KeygenE
         needed_bytes,
         available_bytes,
     })
-}
-
-/// Bytes that an ordinary user may still write on the file system that holds `path`.
-fn available_bytes(path: &Path) -> Result<u64, IoFailure> {
-    let stat = attempt("statvfs", path, || rustix::fs::statvfs(path))?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
-}
-
-/// The directory that holds `directory`, which for a bare name is the current one.
-fn parent_of(directory: &Path) -> &Path {
-    match directory.parent() {
-        Some(parent) if parent != PathBuf::new() => parent,
-        _ => Path::new("."),
-    }
 }

@@ -39,8 +39,7 @@ pub(super) fn write(
     match (half, form) {
         // The writer names what fails.
         (Half::Public, Form::Ssz) => to.write_all(&public_key.to_ssz()).map_err(ExportError::Write)?,
-        (Half::Public, Form::Json) => serde_json::to_writer_pretty(to, &leansig_json::public_key(public_key))
-            .map_err(|error| ExportError::Write(error.into()))?,
+        (Half::Public, Form::Json) => to.write_all(&public_json(public_key)).map_err(ExportError::Write)?,
         (Half::Secret, Form::Ssz) => window.write(WrittenForm::LeansigSsz, to)?,
         (Half::Secret, Form::Json) => window.write(WrittenForm::LeansigJson { indented: true }, to)?,
     }

@@ -12,7 +12,7 @@ use super::names::{Form, Half, MANIFEST, Named, Prefix, Role, SetPaths};
 use super::record::{Finished, FinishedKeys, Record, manifest_of};
 use super::request::SetRequest;
 use crate::failure::{IoFailure, attempt};
-use crate::files::{self, exists, make_directory, sync_directory};
+use crate::files::{self, available_bytes, exists, make_directory, parent_of, sync_directory};
 use crate::keydir::durable::is_temporary;
 use crate::keydir::{DirectoryLock, KeyDir, KeyDirError};
 use crate::plan::Plan;
@@ -279,10 +279,7 @@ pub(super) fn make_public_directory(directory: &Path, public_mode: u32) -> Resul
     if exists(directory)? {
         return Ok(());
     }
-    let parent = match directory.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
+    let parent = parent_of(directory);
     make_public_directory(parent, public_mode)?;
     match attempt("mkdir", directory, || DirBuilder::new().create(directory)) {
         Err(failure) if failure.source.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
@@ -363,8 +360,7 @@ pub(super) fn refuse_too_little_room(directory: &Path, needed_bytes: u64) -> Res
         .ancestors()
         .find(|path| path.is_dir())
         .unwrap_or(Path::new("."));
-    let stat = attempt("statvfs", on, || rustix::fs::statvfs(on))?;
-    let available_bytes = stat.f_bavail.saturating_mul(stat.f_frsize);
+    let available_bytes = available_bytes(on)?;
     if available_bytes >= needed_bytes {
         return Ok(());
     }

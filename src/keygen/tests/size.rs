@@ -1,29 +1,15 @@
 //! What a large trimmed key takes on disk: while it is made, and for good.
 
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{LARGE_QUICK, in_memory, open_large};
+use crate::files::allocated_bytes;
 use crate::keygen::{Event, JobOptions, Progress};
 use crate::plan::MemoryRequest;
 
 /// Groups between two looks at the directory.
 const GROUPS_UNSEEN: u64 = 8;
-
-/// Bytes of all blocks below a directory.
-fn occupied_bytes(directory: &Path) -> u64 {
-    let entries = std::fs::read_dir(directory).unwrap().flatten();
-    let bytes = entries.filter_map(|entry| {
-        // RocksDB may have deleted it meanwhile.
-        let metadata = entry.metadata().ok()?;
-        Some(match metadata.is_dir() {
-            true => occupied_bytes(&entry.path()),
-            false => metadata.blocks() * 512,
-        })
-    });
-    bytes.sum()
-}
 
 /// Looks at the directory now and then.
 struct Watch {
@@ -44,7 +30,7 @@ impl Progress for Watch {
         };
         if is_time {
             self.bytes_max
-                .fetch_max(occupied_bytes(&self.directory), Ordering::Relaxed);
+                .fetch_max(allocated_bytes(&self.directory).unwrap(), Ordering::Relaxed);
         }
     }
 }
@@ -67,7 +53,7 @@ fn a_key_of_2_to_the_26_epochs_trimmed_to_level_8_fits_20_megabytes() {
         bytes_max: AtomicU64::new(0),
     };
     job.run_with(&LARGE_QUICK, &watch).unwrap();
-    let (bytes, bytes_max) = (occupied_bytes(&directory), watch.bytes_max.into_inner());
+    let (bytes, bytes_max) = (allocated_bytes(&directory).unwrap(), watch.bytes_max.into_inner());
     assert!(bytes < 20_000_000, "{bytes} bytes");
     // What `plan` says is enough while it is made, and not far from the truth.
     assert!(bytes_max <= needed_bytes, "{bytes_max} of {needed_bytes} bytes");
