@@ -11,6 +11,9 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(5);
 
+/// What decides on colours besides the terminal; CI counts as a terminal that has them, whatever TERM says.
+const COLOUR_VARIABLES: [&str; 4] = ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "CI"];
+
 /// An empty directory that is home and working directory of the programs that a test runs. Names are relative to it.
 pub struct Place {
     root: TempDir,
@@ -38,6 +41,9 @@ impl Place {
         let mut command = Command::new(env!("CARGO_BIN_EXE_keymill"));
         let names = std::env::vars_os().map(|(name, _)| name);
         for name in names.filter(|name| name.to_string_lossy().starts_with("KEYMILL_")) {
+            command.env_remove(name);
+        }
+        for name in COLOUR_VARIABLES {
             command.env_remove(name);
         }
         command

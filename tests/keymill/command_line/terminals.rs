@@ -17,9 +17,6 @@ fn on_terminal(place: &Place, environment: &[(&str, &str)], line: &str) -> Optio
             None => script.env_remove(name),
         };
     }
-    for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
-        script.env_remove(name);
-    }
     script.env("TERM", "xterm").envs(environment.iter().copied());
     let output = script
         .current_dir(place.path("."))
@@ -43,9 +40,6 @@ fn is_coloured(text: &str) -> bool {
 
 fn in_pipe(place: &Place, environment: &[(&str, &str)], line: &str) -> Outcome {
     let mut command = place.command(line);
-    for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
-        command.env_remove(name);
-    }
     let output = command.env("TERM", "xterm").envs(environment.iter().copied()).output();
     Outcome::new(line, output.unwrap())
 }
