@@ -15,7 +15,7 @@ use super::names::{Form, Half, MANIFEST, Named, Role, SetPaths, WORK, key_files}
 use super::probe::probe;
 use super::record::Record;
 use crate::failure::{IoFailure, attempt};
-use crate::files::{not_regular, open_to_read};
+use crate::files::{NotRegular, not_regular, open_to_read};
 use crate::hash::kernel;
 use crate::interop::secret_key::{SecretKeyError, SecretKeyFile, SecretKeyForm};
 use crate::interop::ssz::PublicKey;
@@ -61,7 +61,7 @@ impl SetReport {
     fn failed(&mut self, failure: &IoFailure) {
         let what = match not_regular(failure) {
             None if failure.is_missing() => Some("it is missing, or a link that leads nowhere"),
-            what => what,
+            found => found.map(NotRegular::words),
         };
         match what {
             Some(what) => self.fault(&failure.path, what),
