@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 
 use super::error::SetError;
+use super::json_twin::read_failed;
 use super::names::{Form, Half, Prefix, Role, SetPaths, parse_index};
 use super::words::{scheme_of, words};
 use crate::files::open_to_read;
@@ -108,7 +109,10 @@ impl SetManifest {
             Err(failure) if failure.is_missing() => return Err(SetError::NoManifest(path)),
             file => file?,
         };
-        Self::read(BufReader::new(file)).map_err(|source| SetError::Manifest { path, source })
+        Self::read(BufReader::new(file)).map_err(|source| match source {
+            ManifestError::Io(source) => read_failed(&path, source).into(),
+            source => SetError::Manifest { path, source },
+        })
     }
 
     /// Reads one strictly: fields in order, one a line, each with the value that follows from the others where there is only

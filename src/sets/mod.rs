@@ -14,6 +14,7 @@ mod probe;
 mod progress;
 mod publish;
 mod record;
+mod report;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -26,5 +27,6 @@ pub use manifest::ManifestError;
 pub use merge::{MergeReport, merge_sets};
 pub use names::Role;
 pub use progress::{NoSetProgress, SetEvent, SetProgress};
+pub use report::{SetFinding, SetReport};
 pub use request::SetRequest;
-pub use verify::{SetFinding, SetReport, verify_set};
+pub use verify::verify_set;

@@ -66,20 +66,27 @@ impl Record {
             Err(failure) if failure.is_missing() => return Ok(None),
             file => file?,
         };
-        let mut text = String::new();
-        attempt("read", path, || file.take(REQUEST_BYTES_MAX).read_to_string(&mut text))?;
-        let record: Self = toml::from_str(&text).map_err(|error| damaged(path, error.message().to_owned()))?;
+        let mut bytes = Vec::new();
+        attempt("read", path, || file.take(REQUEST_BYTES_MAX).read_to_end(&mut bytes))?;
+        Self::parse(&bytes).map(Some).map_err(|what| damaged(path, what))
+    }
+
+    /// Reads the text of a record, or says what is wrong with it.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let text = std::str::from_utf8(bytes).map_err(|_| "it is not text".to_owned())?;
+        let record: Self = toml::from_str(text).map_err(|error| error.message().to_owned())?;
         match record.version {
-            VERSION => Ok(Some(record)),
-            version => Err(damaged(
-                path,
-                format!("its version is {version}, this program knows {VERSION}"),
-            )),
+            VERSION => Ok(record),
+            version => Err(format!("its version is {version}, this program knows {VERSION}")),
         }
     }
 
+    pub(crate) fn to_text(&self) -> Result<String, String> {
+        toml::to_string(self).map_err(|error| error.to_string())
+    }
+
     pub(super) fn write(&self, path: &Path) -> Result<(), SetError> {
-        let text = toml::to_string(self).map_err(|error| damaged(path, error.to_string()))?;
+        let text = self.to_text().map_err(|what| damaged(path, what))?;
         Ok(durable::replace(path, text.as_bytes(), MODE)?)
     }
 
@@ -173,16 +180,9 @@ impl Finished {
             Err(failure) if failure.is_missing() => return Ok(FinishedKeys::new()),
             file => file?,
         };
-        let mut text = String::new();
-        attempt("read", &path, || (&file).read_to_string(&mut text))?;
-        let mut keys = FinishedKeys::new();
-        let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
-        for (number, line) in whole.lines().enumerate() {
-            let (key, public_key) = parse_line(line, scheme)
-                .ok_or_else(|| damaged(&path, format!("line {} is not that of a finished key", number + 1)))?;
-            keys.insert(key, public_key);
-        }
-        Ok(keys)
+        let mut bytes = Vec::new();
+        attempt("read", &path, || (&file).read_to_end(&mut bytes))?;
+        parse_lines(&bytes, scheme).map_err(|what| damaged(&path, what))
     }
 
     /// Opens the list to add to it. Needs the lock.
@@ -252,6 +252,18 @@ pub(super) fn manifest_of(keys: &FinishedKeys, request: &SetRequest) -> SetManif
 
 fn line((index, role): (u64, Role), public_key: &[u8]) -> String {
     format!("{index} {role} {}\n", hex::encode(public_key))
+}
+
+/// The lines that have an end; of the last one, the process that wrote it may have died.
+fn parse_lines(bytes: &[u8], scheme: &Scheme) -> Result<FinishedKeys, String> {
+    let mut keys = FinishedKeys::new();
+    for (number, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
+        let Some(line) = line.strip_suffix(b"\n") else { break };
+        let parsed = std::str::from_utf8(line).ok().and_then(|line| parse_line(line, scheme));
+        let (key, public_key) = parsed.ok_or_else(|| format!("line {} is not that of a finished key", number + 1))?;
+        keys.insert(key, public_key);
+    }
+    Ok(keys)
 }
 
 fn parse_line(line: &str, scheme: &Scheme) -> Option<((u64, Role), Vec<u8>)> {
