@@ -7,6 +7,7 @@ mod json_twin;
 mod key_files;
 mod make;
 mod manifest;
+mod mend;
 mod merge;
 mod names;
 mod prepare;

@@ -220,14 +220,17 @@ impl Finished {
     }
 
     pub(super) fn public_key(&self, index: u64, role: Role) -> Option<Vec<u8>> {
-        let list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
-        list.keys.get(&(index, role)).cloned()
+        self.with(|keys| keys.get(&(index, role)).cloned())
+    }
+
+    /// What is so of the finished keys, at this moment.
+    pub(super) fn with<T>(&self, what: impl FnOnce(&FinishedKeys) -> T) -> T {
+        what(&self.list.lock().unwrap_or_else(PoisonError::into_inner).keys)
     }
 
     /// The manifest of the validators that are finished.
     pub(super) fn manifest(&self, request: &SetRequest) -> SetManifest {
-        let list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
-        manifest_of(&list.keys, request)
+        self.with(|keys| manifest_of(keys, request))
     }
 }
 

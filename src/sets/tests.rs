@@ -1,5 +1,7 @@
 //! Sets of which any call fails, and manifests that are changed.
 
+mod mended;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -12,18 +12,17 @@ use super::json_twin::{differs, first_difference, read_failed};
 use super::key_files::{holds, public_json};
 use super::manifest::{SetKind, SetManifest, Validator};
 use super::names::{Form, Half, MANIFEST, Named, Role, SetPaths, WORK, key_files};
-use super::probe::probe;
+use super::probe::check_secret;
 use super::record::Record;
 use super::report::{SetFinding, SetReport};
 use crate::failure::{IoFailure, attempt};
 use crate::files::open_to_read;
-use crate::hash::kernel;
 use crate::interop::secret_key::{SecretKeyError, SecretKeyFile, SecretKeyForm};
 use crate::interop::ssz::PublicKey;
 use crate::keydir::KeyDir;
 use crate::plan::stored_interval;
 use crate::resources::{ResourceKind, THREAD_STACK_BYTES, register};
-use crate::units::{EpochRange, NodeIndex};
+use crate::units::EpochRange;
 use crate::workers::spawn_scoped;
 
 /// Looks at every file of a set, on so many threads (0: one a core), each with one key in memory at a time. A manifest that
@@ -309,34 +308,10 @@ impl<'a> Set<'a> {
                 return Ok(None);
             }
         };
-        if let Err(what) = self.check_secret(key, &secret) {
+        if let Err(what) = check_secret(&secret, self.manifest.kind.scheme, self.stored, key.public_key) {
             report.fault(path, what);
         }
         Ok(Some(secret))
-    }
-
-    fn check_secret(&self, key: &Key<'_>, secret: &SecretKeyFile) -> Result<(), String> {
-        let scheme = self.manifest.kind.scheme;
-        secret.scheme(Some(scheme)).map_err(|error| error.to_string())?;
-        let (stored, expected) = (secret.head().shape.stored(), self.stored);
-        if stored != expected {
-            return Err(format!(
-                "its epochs are {} to {}, those of the set {} to {}",
-                stored.start,
-                stored.end - 1,
-                expected.start,
-                expected.end - 1
-            ));
-        }
-        let kernel = kernel(scheme, &secret.head().parameter);
-        if let Some((level, NodeIndex(node))) = secret.first_wrong_node(kernel.as_ref()) {
-            return Err(format!("node {node} of level {level} is not the hash of its children"));
-        }
-        if secret.public_key() != key.public_key {
-            let found = hex::encode(secret.public_key());
-            return Err(format!("its public key is 0x{found}, another than the manifest's"));
-        }
-        probe(secret, scheme, kernel.as_ref())
     }
 
     /// A key directory beside the files is of the same key.

@@ -31,6 +31,7 @@ mod secrecy;
 mod secret_outputs;
 mod sets;
 mod sets_interrupted;
+mod sets_mended;
 mod sets_merged;
 mod sets_verified;
 mod settings;
