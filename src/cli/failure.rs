@@ -228,12 +228,14 @@ mod job {
                 | KeygenError::ParameterWithoutPrfKey
                 | KeygenError::FillersWithoutPrfKey
                 | KeygenError::FillerBytes { .. }
-                | KeygenError::FillersNotCanonical(_) => USAGE,
+                | KeygenError::FillersNotCanonical(_)
+                | KeygenError::UnsoundRoot(_) => USAGE,
                 KeygenError::Contradiction { .. }
                 | KeygenError::OtherSecret { .. }
                 | KeygenError::OtherFillers(_)
                 | KeygenError::VouchedFor(_)
-                | KeygenError::OtherRoot { .. } => DIRECTORY,
+                | KeygenError::OtherRoot { .. }
+                | KeygenError::OtherExpectedRoot { .. } => DIRECTORY,
                 KeygenError::NoRandomness(_)
                 | KeygenError::Threads(_)
                 | KeygenError::Arena(_)

@@ -1,5 +1,8 @@
 //! From a secret key of another program to a key directory: what the key is to be, and whether it came to be that.
 
+#[cfg(test)]
+mod tests;
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 

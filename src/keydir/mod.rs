@@ -19,8 +19,12 @@ pub use fillers::Fillers;
 #[cfg(any(feature = "keygen", all(fuzzing, feature = "records")))]
 pub(crate) use ledger_mark::LedgerMark;
 pub(crate) use lock::DirectoryLock;
+#[cfg(feature = "keygen")]
+pub(crate) use manifest::check_digest;
 pub use manifest::{FORMAT_VERSION, KeyState, Manifest, Origin};
 pub(crate) use names::KeyPaths;
+#[cfg(feature = "keygen")]
+pub(crate) use names::names_aside;
 pub use secret::Secret;
 pub(crate) use secret::commitment;
 

@@ -96,8 +96,6 @@ pub struct KeygenJob {
     medium: Box<dyn Medium>,
     cancel: CancelHandle,
     opened: Instant,
-    /// The root that was asked for.
-    root: Option<Vec<u8>>,
 }
 
 impl KeygenJob {
@@ -160,7 +158,6 @@ impl KeygenJob {
             medium,
             cancel,
             opened,
-            root: request.root.clone(),
         })
     }
 
@@ -235,7 +232,7 @@ impl KeygenJob {
         let (epochs_computed, arena) = self.generate(computer, memory, writer, store, history)?;
         progress.event(Event::Phase(Phase::Folding));
         let root = crown::fold(manifest, kernel, writer, store, &self.cancel)?;
-        check_root(self.root.as_deref(), &root, &self.directory)?;
+        check_root(manifest.expected_root(), &root, manifest.state(), &self.directory)?;
         progress.event(Event::Phase(Phase::Sealing));
         // Afterwards the store is not written to any more.
         history.end(store, RunEnd::Finished)?;

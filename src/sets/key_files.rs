@@ -82,9 +82,9 @@ pub(super) fn check_public(path: &Path, expected: &[u8]) -> Result<(), SetError>
 /// Opens a file that has to be one of a key.
 pub(super) fn open_own(path: &Path) -> Result<File, SetError> {
     open_to_read(path).map_err(|failure| match not_regular(&failure) {
-        Some(what) => SetError::Foreign {
+        Some(found) => SetError::Foreign {
             path: path.to_owned(),
-            what: what.to_owned(),
+            what: found.words().to_owned(),
         },
         None => failure.into(),
     })

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::SetError;
 use crate::failure::IoFailure;
-use crate::files::not_regular;
+use crate::files::{NotRegular, not_regular};
 
 /// Something about a file of a set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl SetReport {
     pub(super) fn failed(&mut self, failure: &IoFailure) {
         let what = match not_regular(failure) {
             None if failure.is_missing() => Some("it is missing, or a link that leads nowhere"),
-            what => what,
+            found => found.map(NotRegular::words),
         };
         match what {
             Some(what) => self.fault(&failure.path, what),

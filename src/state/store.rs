@@ -13,7 +13,7 @@ use super::StateError;
 use super::history::HistoryChange;
 use super::options::{descriptors, options};
 use super::records::{self, ArenaRecord, BatchRecord, CrownRecord, Encoded, ProgressRecord};
-use crate::files::{exists, is_directory, make_directory, open_each_file};
+use crate::files::{exists, is_directory, make_directory, not_regular, open_each_file};
 use crate::plan::StoreBuffers;
 use crate::resources::{Registration, ResourceKind, register};
 use crate::units::{BatchIndex, Level};
@@ -373,7 +373,13 @@ fn existing_families(path: &Path) -> Result<Vec<String>, StateError> {
         });
     }
     // RocksDB takes files that it may not read for damage. They are not: what can be read tomorrow must not be moved aside.
-    open_each_file(path)?;
+    open_each_file(path).map_err(|failure| match not_regular(&failure) {
+        Some(found) => StateError::Damaged {
+            path: path.to_owned(),
+            message: format!("'{}': {found}", failure.path.display()),
+        },
+        None => failure.into(),
+    })?;
     attempt("opening", path, || DB::list_cf(&options(StoreBuffers::FULL), path))
 }
 
@@ -398,7 +404,8 @@ pub(super) fn attempt<T>(
 fn classified(call: &'static str, path: &Path, error: &rocksdb::Error) -> StateError {
     let path = path.to_owned();
     let message = error.to_string();
-    let missing = error.kind() == ErrorKind::IOError && message.contains("No such file or directory");
+    let not_there = ["No such file or directory", "Is a directory"];
+    let missing = error.kind() == ErrorKind::IOError && not_there.iter().any(|words| message.contains(words));
     // A store that is being made holds nothing yet that could be damaged.
     let nothing_to_lose = [REMOVAL, CREATION].contains(&call);
     // RocksDB's words for an open(2) of CURRENT that failed: once if the next one went well, twice if not.
@@ -406,7 +413,7 @@ fn classified(call: &'static str, path: &Path, error: &rocksdb::Error) -> StateE
     let is_damage = match error.kind() {
         _ if failed_to_open.iter().any(|words| message.contains(words)) => false,
         ErrorKind::Corruption | ErrorKind::NotFound | ErrorKind::InvalidArgument => true,
-        // A file of the store that is gone does not come back by trying again.
+        // A file of the store that is gone, or a directory, does not come back by trying again.
         _ => missing,
     };
     if is_damage && !nothing_to_lose {

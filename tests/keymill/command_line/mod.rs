@@ -22,6 +22,7 @@ mod ledger_rollback;
 mod life_of_a_key;
 mod lookup;
 mod memory_trace;
+mod out_of_place;
 mod outputs;
 mod privacy;
 mod repairing;
