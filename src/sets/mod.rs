@@ -6,10 +6,8 @@ mod error;
 mod json_twin;
 mod key_files;
 mod make;
-mod manifest;
 mod mend;
 mod merge;
-mod names;
 mod prepare;
 mod probe;
 mod progress;
@@ -20,7 +18,8 @@ mod request;
 #[cfg(test)]
 mod tests;
 mod verify;
-mod words;
+
+use crate::interop::key_set::{manifest, names, notes};
 
 pub use error::SetError;
 pub use make::{SetJob, SetSummary};

@@ -1,19 +1,19 @@
 //! What is noted about a set beside its files: what was asked for, and which keys are finished.
 
-use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{BufReader, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::OFlags;
-use serde::{Deserialize, Serialize};
 
 use super::derive::commitment;
 use super::error::SetError;
-use super::manifest::{SetKind, SetManifest, Validator};
-use super::names::{Role, SetPaths, parse_index};
+use super::json_twin::read_failed;
+use super::manifest::{ManifestError, SetKind, SetManifest, Validator};
+use super::names::{Role, SetPaths};
+use super::notes::{self, FinishedKeys, RECORD_VERSION, Record, finished_line};
 use super::request::SetRequest;
 use crate::failure::{attempt, write_whole};
 use crate::files::{open_regular, open_to_read, sync_directory, sync_file};
@@ -21,32 +21,13 @@ use crate::keydir::durable;
 use crate::scheme::Scheme;
 
 const MODE: u32 = 0o600;
-const VERSION: u32 = 1;
 /// Far more than it has.
 const REQUEST_BYTES_MAX: u64 = 1 << 16;
-
-/// What was asked for, as `set.toml` has it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Record {
-    version: u32,
-    scheme: String,
-    log_num_active_epochs: u8,
-    start_index: u64,
-    pub(super) num_validators: u64,
-    roles: Vec<String>,
-    distributed: bool,
-    json: bool,
-    keep_dirs: bool,
-    trim: u8,
-    /// None if each key has a fresh seed.
-    seed_commitment: Option<String>,
-}
 
 impl Record {
     pub(super) fn of(request: &SetRequest) -> Self {
         Self {
-            version: VERSION,
+            version: RECORD_VERSION,
             scheme: request.scheme.id().to_owned(),
             log_num_active_epochs: request.log_epochs,
             start_index: request.start_index,
@@ -69,20 +50,6 @@ impl Record {
         let mut bytes = Vec::new();
         attempt("read", path, || file.take(REQUEST_BYTES_MAX).read_to_end(&mut bytes))?;
         Self::parse(&bytes).map(Some).map_err(|what| damaged(path, what))
-    }
-
-    /// Reads the text of a record, or says what is wrong with it.
-    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let text = std::str::from_utf8(bytes).map_err(|_| "it is not text".to_owned())?;
-        let record: Self = toml::from_str(text).map_err(|error| error.message().to_owned())?;
-        match record.version {
-            VERSION => Ok(record),
-            version => Err(format!("its version is {version}, this program knows {VERSION}")),
-        }
-    }
-
-    pub(crate) fn to_text(&self) -> Result<String, String> {
-        toml::to_string(self).map_err(|error| error.to_string())
     }
 
     pub(super) fn write(&self, path: &Path) -> Result<(), SetError> {
@@ -156,9 +123,6 @@ fn damaged(path: &Path, what: String) -> SetError {
     }
 }
 
-/// The public keys of the finished keys. All of their files are on disk.
-pub(super) type FinishedKeys = BTreeMap<(u64, Role), Vec<u8>>;
-
 /// The list of finished keys: a line for each, added when all of its files are on disk.
 pub(super) struct Finished {
     list: Mutex<List>,
@@ -182,7 +146,7 @@ impl Finished {
         };
         let mut bytes = Vec::new();
         attempt("read", &path, || (&file).read_to_end(&mut bytes))?;
-        parse_lines(&bytes, scheme).map_err(|what| damaged(&path, what))
+        notes::parse_finished(&bytes, scheme).map_err(|what| damaged(&path, what))
     }
 
     /// Opens the list to add to it. Needs the lock.
@@ -192,7 +156,10 @@ impl Finished {
         let mut options = OpenOptions::new();
         options.append(true).create(true).mode(MODE);
         let file = open_regular(&path, &mut options, OFlags::NOFOLLOW)?;
-        let whole_bytes: usize = keys.iter().map(|(key, public_key)| line(*key, public_key).len()).sum();
+        let whole_bytes: usize = keys
+            .iter()
+            .map(|(key, public_key)| finished_line(*key, public_key).len())
+            .sum();
         let found_bytes = attempt("stat", &path, || file.metadata())?.len();
         if found_bytes != whole_bytes as u64 {
             attempt("ftruncate", &path, || file.set_len(whole_bytes as u64))?;
@@ -211,7 +178,7 @@ impl Finished {
         if list.has_failed {
             return Err(SetError::Interrupted);
         }
-        let line = line((index, role), public_key);
+        let line = finished_line((index, role), public_key);
         let added = write_whole(&self.file, line.as_bytes(), &path).and_then(|()| sync_file(&self.file, &path));
         list.has_failed = added.is_err();
         added?;
@@ -234,6 +201,21 @@ impl Finished {
     }
 }
 
+impl SetManifest {
+    /// Reads the manifest of a set.
+    pub(super) fn of_set(paths: &SetPaths) -> Result<Self, SetError> {
+        let path = paths.manifest();
+        let file = match open_to_read(&path) {
+            Err(failure) if failure.is_missing() => return Err(SetError::NoManifest(path)),
+            file => file?,
+        };
+        Self::read(BufReader::new(file)).map_err(|source| match source {
+            ManifestError::Io(source) => read_failed(&path, source).into(),
+            source => SetError::Manifest { path, source },
+        })
+    }
+}
+
 /// The manifest of those validators of a request that have all of their keys.
 pub(super) fn manifest_of(keys: &FinishedKeys, request: &SetRequest) -> SetManifest {
     let kind = SetKind {
@@ -251,28 +233,4 @@ pub(super) fn manifest_of(keys: &FinishedKeys, request: &SetRequest) -> SetManif
     };
     let validators = request.indices().filter_map(validator).collect();
     SetManifest { kind, validators }
-}
-
-fn line((index, role): (u64, Role), public_key: &[u8]) -> String {
-    format!("{index} {role} {}\n", hex::encode(public_key))
-}
-
-/// The lines that have an end; of the last one, the process that wrote it may have died.
-fn parse_lines(bytes: &[u8], scheme: &Scheme) -> Result<FinishedKeys, String> {
-    let mut keys = FinishedKeys::new();
-    for (number, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
-        let Some(line) = line.strip_suffix(b"\n") else { break };
-        let parsed = std::str::from_utf8(line).ok().and_then(|line| parse_line(line, scheme));
-        let (key, public_key) = parsed.ok_or_else(|| format!("line {} is not that of a finished key", number + 1))?;
-        keys.insert(key, public_key);
-    }
-    Ok(keys)
-}
-
-fn parse_line(line: &str, scheme: &Scheme) -> Option<((u64, Role), Vec<u8>)> {
-    let mut words = line.split(' ');
-    let (index, role, digits) = (words.next()?, words.next()?, words.next()?);
-    let public_key = hex::decode(digits).ok()?;
-    let is_whole = words.next().is_none() && public_key.len() == scheme.public_key_bytes();
-    is_whole.then_some(((parse_index(index)?, Role::by_name(role)?), public_key))
 }
