@@ -4,7 +4,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Error, ErrorKind};
 #[cfg(feature = "keygen")]
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;
@@ -27,12 +27,49 @@ pub(crate) fn make_directory(directory: &Path) -> Result<(), IoFailure> {
     }
 }
 
-const NOT_REGULAR: &str = "it is not a regular file";
+/// Why a file was not opened: something else has its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.words())]
+pub(crate) enum NotRegular {
+    Link,
+    Directory,
+    Fifo,
+    Socket,
+    Device,
+}
+
+impl NotRegular {
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Link => "it is a symbolic link and not a regular file",
+            Self::Directory => "it is a directory and not a regular file",
+            Self::Fifo => "it is a FIFO and not a regular file",
+            Self::Socket => "it is a socket and not a regular file",
+            Self::Device => "it is a device and not a regular file",
+        }
+    }
+}
 
 /// What is wrong with a file, if that is why it was not opened: not the machine's failure, but damage.
-pub(crate) fn not_regular(failure: &IoFailure) -> Option<&'static str> {
-    let is_that = failure.source.kind() == ErrorKind::InvalidInput && failure.source.raw_os_error().is_none();
-    is_that.then_some(NOT_REGULAR)
+pub(crate) fn not_regular(failure: &IoFailure) -> Option<NotRegular> {
+    failure.source.get_ref()?.downcast_ref().copied()
+}
+
+/// What has this name and is no regular file, seen through links unless `flags` forbid it.
+fn what_else(path: &Path, flags: OFlags) -> Option<NotRegular> {
+    let found = match flags.contains(OFlags::NOFOLLOW) {
+        true => std::fs::symlink_metadata(path),
+        false => std::fs::metadata(path),
+    };
+    let kind = found.ok()?.file_type();
+    match kind {
+        _ if kind.is_file() => None,
+        _ if kind.is_symlink() => Some(NotRegular::Link),
+        _ if kind.is_dir() => Some(NotRegular::Directory),
+        _ if kind.is_fifo() => Some(NotRegular::Fifo),
+        _ if kind.is_socket() => Some(NotRegular::Socket),
+        _ => Some(NotRegular::Device),
+    }
 }
 
 /// Opens a file that has to be a regular one, with these flags beside those in `options`.
@@ -42,11 +79,15 @@ pub(crate) fn not_regular(failure: &IoFailure) -> Option<&'static str> {
 pub(crate) fn open_regular(path: &Path, options: &mut OpenOptions, flags: OFlags) -> Result<File, IoFailure> {
     options.custom_flags((flags | OFlags::NONBLOCK).bits() as i32);
     attempt("open", path, || {
-        let file = options.open(path)?;
-        match file.metadata()?.is_file() {
+        // Some of them cannot be opened: a socket (ENXIO), a directory for writing (EISDIR), a link with O_NOFOLLOW (ELOOP).
+        let opened = options.open(path).and_then(|file| match file.metadata()?.is_file() {
             true => Ok(file),
-            false => Err(Error::new(ErrorKind::InvalidInput, NOT_REGULAR)),
-        }
+            false => Err(Error::from(ErrorKind::InvalidInput)),
+        });
+        opened.map_err(|error| match what_else(path, flags) {
+            Some(found) => Error::new(ErrorKind::InvalidInput, found),
+            None => error,
+        })
     })
 }
 

@@ -111,6 +111,7 @@ fn secret(key: &KeyDir, report: &mut CheckReport) -> Result<Option<PrfKey>, Chec
         Err(KeyDirError::SecretMissing(_)) if !report.deep && !is_trimmed => None,
         Err(
             error @ (KeyDirError::SecretMissing(_)
+            | KeyDirError::NotAFile { .. }
             | KeyDirError::SecretUnreadable(_)
             | KeyDirError::SecretMismatch { .. }),
         ) if !report.deep => {
@@ -134,12 +135,14 @@ fn layers(key: &KeyDir, report: &mut CheckReport) -> Result<LayerReader, CheckEr
         manifest.key_id(),
     );
     for (level, error) in unusable {
-        let (LayerError::Header { path, .. } | LayerError::Length { path, .. } | LayerError::Missing(path)) = &error
-        else {
-            return Err(error.into());
-        };
-        let damage = Damage::of_file(path.clone(), Some(level), error.to_string());
-        report.add(damage);
+        match error {
+            LayerError::Io(failure) => return Err(failure.into()),
+            error => report.add(Damage::of_file(
+                key.paths().layer(level),
+                Some(level),
+                error.to_string(),
+            )),
+        }
     }
     Ok(layers)
 }

@@ -130,20 +130,26 @@ impl TestKey {
 
     /// The layer files by name.
     pub(crate) fn layers(&self) -> BTreeMap<String, Vec<u8>> {
-        let entries = fs::read_dir(self.path().join("layers")).unwrap();
         let read = |path: PathBuf| {
             (
                 path.file_name().unwrap().to_string_lossy().into(),
                 fs::read(&path).unwrap(),
             )
         };
-        entries.map(|entry| read(entry.unwrap().path())).collect()
+        self.layer_paths().map(read).collect()
+    }
+
+    /// Without what was moved aside.
+    fn layer_paths(&self) -> impl Iterator<Item = PathBuf> {
+        let entries = fs::read_dir(self.path().join("layers")).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        paths.filter(|path| path.extension().is_some_and(|extension| extension == "nodes"))
     }
 
     /// Whether nobody may write the layer files.
     pub(crate) fn are_protected(&self) -> bool {
-        let mut entries = fs::read_dir(self.path().join("layers")).unwrap();
-        entries.all(|entry| entry.unwrap().metadata().unwrap().permissions().mode() & 0o222 == 0)
+        self.layer_paths()
+            .all(|path| path.metadata().unwrap().permissions().mode() & 0o222 == 0)
     }
 
     /// Changes the content of a layer file.

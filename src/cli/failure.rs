@@ -271,6 +271,7 @@ mod job {
                 | SetError::KeptDirectory(_)
                 | SetError::InTheWay(_)
                 | SetError::Contradiction { .. }
+                | SetError::Lost(_)
                 | SetError::Missing(_)
                 | SetError::NoManifest(_)
                 | SetError::Foreign { .. }

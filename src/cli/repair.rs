@@ -59,16 +59,18 @@ pub fn run(arguments: &RepairArguments, settings: &Settings) -> Result<ExitCode,
 
 fn as_text(report: &RepairReport) -> Vec<String> {
     let mut lines = Vec::new();
+    let moved = |what: &str, to: &Option<PathBuf>| match to {
+        Some(path) => format!("; {what} is '{}' now", path.display()),
+        None => String::new(),
+    };
     if let Some(replaced) = &report.store_replaced {
-        let old = match &replaced.moved_to {
-            Some(path) => format!("; the old one is '{}' now", path.display()),
-            None => String::new(),
-        };
+        let old = moved("the old one", &replaced.moved_to);
         lines.push(format!("made anew: the checkpoint store: {}{old}", replaced.what));
     }
     for restored in &report.files_restored {
-        let file = restored.file.display();
-        lines.push(format!("restored: {file}, level {}: {}", restored.level, restored.what));
+        let (file, level, what) = (restored.file.display(), restored.level, &restored.what);
+        let old = moved("what stood there", &restored.moved_to);
+        lines.push(format!("restored: {file}, level {level}: {what}{old}"));
     }
     if !report.batches_recomputed.is_empty() {
         let mut line = "computed again: batches ".to_owned();
@@ -143,6 +145,7 @@ fn as_json(report: &RepairReport) -> ReportObject<'_> {
         json!({
             "file": restored.file.display().to_string(),
             "level": restored.level.0,
+            "moved_to": restored.moved_to.as_ref().map(|path| path.display().to_string()),
             "what": restored.what,
         })
     });

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::failure::{Classified, FailureKind, IoFailure};
+use crate::files::not_regular;
 
 /// A key directory cannot be used as asked.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +85,16 @@ pub enum KeyDirError {
         /// What is wrong.
         what: &'static str,
     },
+    /// Something else stands in the place of a file.
+    #[error("'{}' is damaged: {what}; {remedy}", .path.display())]
+    NotAFile {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        what: &'static str,
+        /// What a person can do.
+        remedy: &'static str,
+    },
     /// There is no secret file.
     #[error("'{}' is missing; restore that file from a backup, or repeat the import or the restore that was interrupted", .0.display())]
     SecretMissing(PathBuf),
@@ -115,6 +126,20 @@ pub enum KeyDirError {
         /// Commitment of the secret that was found.
         found: String,
     },
+}
+
+impl KeyDirError {
+    /// Why a file was not opened, and what can be done if something else stands in its place.
+    pub(super) fn unopened(failure: IoFailure, remedy: &'static str) -> Self {
+        match not_regular(&failure) {
+            Some(found) => Self::NotAFile {
+                path: failure.path,
+                what: found.words(),
+                remedy,
+            },
+            None => failure.into(),
+        }
+    }
 }
 
 impl Classified for KeyDirError {

@@ -9,7 +9,7 @@ use sha3::{Digest, Sha3_256};
 use super::durable;
 use super::error::KeyDirError;
 use crate::failure::{IoFailure, attempt};
-use crate::files::{not_regular, open_to_read};
+use crate::files::{NotRegular, not_regular, open_to_read};
 use crate::state::LedgerExtent;
 use crate::units::KeyId;
 
@@ -132,11 +132,12 @@ impl LedgerMark {
 
 fn unopened(failure: IoFailure) -> KeyDirError {
     match not_regular(&failure) {
-        Some(what) => KeyDirError::LedgerMark {
+        // No mark can be renamed over it.
+        Some(NotRegular::Directory) | None => KeyDirError::unopened(failure, "move it away"),
+        Some(found) => KeyDirError::LedgerMark {
             path: failure.path,
-            what,
+            what: found.words(),
         },
-        None => failure.into(),
     }
 }
 

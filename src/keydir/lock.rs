@@ -32,7 +32,8 @@ impl DirectoryLock {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         options.mode(LOCK_MODE);
-        let mut file = open_regular(path, &mut options, OFlags::NOFOLLOW)?;
+        let opened = open_regular(path, &mut options, OFlags::NOFOLLOW);
+        let mut file = opened.map_err(|failure| KeyDirError::unopened(failure, "move it away"))?;
         for number in 1..=ATTEMPTS {
             match file.try_lock() {
                 Ok(()) => break,

@@ -355,9 +355,9 @@ impl ManifestText {
 
 fn unopened(failure: IoFailure) -> KeyDirError {
     match not_regular(&failure) {
-        Some(what) => KeyDirError::Manifest {
+        Some(found) => KeyDirError::Manifest {
             path: failure.path,
-            what: what.to_owned(),
+            what: found.words().to_owned(),
         },
         None => failure.into(),
     }

@@ -23,6 +23,8 @@ pub(crate) use lock::DirectoryLock;
 pub(crate) use manifest::check_digest;
 pub use manifest::{FORMAT_VERSION, KeyState, Manifest, Origin};
 pub(crate) use names::KeyPaths;
+#[cfg(feature = "keygen")]
+pub(crate) use names::names_aside;
 pub use secret::Secret;
 pub(crate) use secret::commitment;
 

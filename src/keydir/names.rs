@@ -16,8 +16,8 @@ pub(crate) const LOCK: &str = "LOCK";
 pub(crate) const LEDGER_MARK: &str = "ledger.mark";
 /// A checkpoint store that is being made in place of a damaged one.
 const STATE_DRAFT: &str = "state.draft";
-/// A damaged checkpoint store that was moved aside; further ones are numbered from 2, behind another dot.
-const STATE_DAMAGED: &str = "state.damaged";
+/// Ends the name of what was damaged and moved aside; further ones are numbered from 2, behind another dot.
+const DAMAGED: &str = ".damaged";
 
 /// Everything that may stand at the top of a key directory.
 const TOP: [&str; 7] = [MANIFEST, SECRET, LAYERS, STATE, LOCK, LEDGER_MARK, STATE_DRAFT];
@@ -61,12 +61,6 @@ impl KeyPaths {
         self.root.join(STATE_DRAFT)
     }
 
-    /// Names for checkpoint stores that were moved aside, in the order in which they are taken.
-    pub(crate) fn states_damaged(&self) -> impl Iterator<Item = PathBuf> {
-        let numbered = (2u32..).map(|number| self.root.join(format!("{STATE_DAMAGED}.{number}")));
-        std::iter::once(self.root.join(STATE_DAMAGED)).chain(numbered)
-    }
-
     pub(crate) fn layers(&self) -> PathBuf {
         self.root.join(LAYERS)
     }
@@ -89,7 +83,7 @@ impl KeyPaths {
 
     /// An entry of the directory that a key directory does not have, if there is one.
     pub(crate) fn foreign_entry(&self) -> std::io::Result<Option<PathBuf>> {
-        let foreign = self.entries(|name| !TOP.contains(&name) && !is_temporary(name) && !is_damaged_state(name))?;
+        let foreign = self.entries(|name| !TOP.contains(&name) && !is_temporary(name) && !was_moved_aside(name))?;
         Ok(foreign.into_iter().next())
     }
 
@@ -113,12 +107,24 @@ impl KeyPaths {
     }
 }
 
-/// Whether a name is that of a checkpoint store that was moved aside.
-fn is_damaged_state(name: &str) -> bool {
-    let number = name.strip_prefix(STATE_DAMAGED).map(|rest| rest.strip_prefix('.'));
-    match number {
-        Some(Some(number)) => number.parse::<u32>().is_ok(),
-        Some(None) => name == STATE_DAMAGED,
-        None => false,
-    }
+/// Names for what is moved aside from `path`, in the order in which they are taken.
+#[cfg(feature = "keygen")]
+pub(crate) fn names_aside(path: &Path) -> impl Iterator<Item = PathBuf> {
+    let name = |end: String| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(DAMAGED);
+        name.push(end);
+        PathBuf::from(name)
+    };
+    (1_u32..).map(move |number| match number {
+        1 => name(String::new()),
+        _ => name(format!(".{number}")),
+    })
+}
+
+/// Whether a name is that of a checkpoint store, or a directory of layer files, that was moved aside.
+fn was_moved_aside(name: &str) -> bool {
+    let rest = name.strip_prefix(STATE).or_else(|| name.strip_prefix(LAYERS));
+    let number = rest.and_then(|rest| rest.strip_prefix(DAMAGED)?.strip_prefix('.'));
+    rest == Some(DAMAGED) || number.is_some_and(|number| number.parse::<u32>().is_ok())
 }

@@ -93,7 +93,7 @@ impl Secret {
     pub(crate) fn read(path: &Path) -> Result<Option<(Self, Origin)>, KeyDirError> {
         let file = match open_to_read(path) {
             Err(failure) if failure.is_missing() => return Ok(None),
-            file => file?,
+            file => file.map_err(|failure| KeyDirError::unopened(failure, "restore that file from a backup"))?,
         };
         let mode = attempt("stat", path, || file.metadata())?.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {

@@ -5,7 +5,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 
 use super::medium::{WRITABLE_MODE, open_layer, set_mode};
-use super::{Disk, Header, Medium};
+use super::{Disk, Header, LayerError, Medium, present};
 use crate::failure::{IoFailure, attempt};
 use crate::files::{drop_cached, sync_file};
 use crate::plan::LAYER_HEADER_BYTES;
@@ -21,9 +21,9 @@ pub(crate) fn mend(
     disk: &Disk,
     path: &Path,
     header: &Header,
-) -> Result<Option<String>, IoFailure> {
-    let file = match open_to_read(path) {
-        Err(failure) if failure.is_missing() => {
+) -> Result<Option<String>, LayerError> {
+    let file = match present(open_to_read(path)) {
+        Err(LayerError::Missing(_)) => {
             medium.create(path, header.file_bytes(), &header.to_page())?;
             return Ok(Some("it was missing".to_owned()));
         }

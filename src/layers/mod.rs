@@ -17,6 +17,8 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 pub(crate) use header::Header;
 #[cfg(feature = "keygen")]
 pub(crate) use medium::{Disk, LayerFile, Medium};
@@ -29,6 +31,7 @@ pub(crate) use touched::Touched;
 pub(crate) use writer::LayerWriter;
 
 use crate::failure::{Classified, FailureKind, IoFailure};
+use crate::files::{NotRegular, exists, not_regular};
 use crate::units::Level;
 
 /// A layer file cannot be used.
@@ -65,6 +68,21 @@ pub enum LayerError {
     /// The file does not exist.
     #[error("the layer file '{}' is missing; {}", .0.display(), repair_hint(.0))]
     Missing(PathBuf),
+    /// Something else stands in the place of the file.
+    #[error("'{}' is damaged: {what}; {}", .path.display(), repair_hint(.path))]
+    NotAFile {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        what: &'static str,
+    },
+    /// A symbolic link through which something had to be written, or that leads nowhere.
+    #[error(
+        "'{}' is a symbolic link. A file behind one is read, but nothing is written through a link: put what it leads to \
+         in its place, or delete the link and run 'keymill repair'",
+        .0.display()
+    )]
+    Link(PathBuf),
 }
 
 impl Classified for LayerError {
@@ -94,12 +112,29 @@ pub(crate) fn check_length(path: &Path, found_bytes: u64, expected_bytes: u64) -
     })
 }
 
-/// An existing file, or the error that says it is missing.
+/// Answers of open(2) to a name behind which there is nothing.
+const NOT_THERE: [Errno; 3] = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP];
+
+/// A file that was opened, or the error that says that it is missing, or what stands in its place.
 pub(crate) fn present<T>(opened: Result<T, IoFailure>) -> Result<T, LayerError> {
-    opened.map_err(|failure| match failure.is_missing() {
-        true => LayerError::Missing(failure.path),
-        false => failure.into(),
-    })
+    let failure = match opened {
+        Ok(file) => return Ok(file),
+        Err(failure) => failure,
+    };
+    match not_regular(&failure) {
+        Some(NotRegular::Link) => Err(LayerError::Link(failure.path)),
+        Some(found) => Err(LayerError::NotAFile {
+            path: failure.path,
+            what: found.words(),
+        }),
+        // Also where a link that leads nowhere, or something else, is in the place of the directory.
+        None if NOT_THERE.map(Some).contains(&Errno::from_io_error(&failure.source)) => match exists(&failure.path) {
+            // By its own name it is.
+            Ok(true) => Err(LayerError::Link(failure.path)),
+            _ => Err(LayerError::Missing(failure.path)),
+        },
+        None => Err(failure.into()),
+    }
 }
 
 /// The file of a level within the directory of layer files.

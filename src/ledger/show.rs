@@ -107,7 +107,7 @@ fn look_once(key: &KeyDir) -> Result<Seen, LedgerError> {
         ))
     };
     let mark = match LedgerMark::read(&paths.ledger_mark(), manifest.key_id()) {
-        Err(error @ KeyDirError::LedgerMark { .. }) => Err(error),
+        Err(error @ (KeyDirError::LedgerMark { .. } | KeyDirError::NotAFile { .. })) => Err(error),
         mark => Ok(mark?),
     };
     let read = |store: Store| Ok((store.ledger_head()?.unwrap_or_default(), count(&store)?));

@@ -70,7 +70,7 @@ pub(super) fn check_secret_json(path: &Path) -> Result<(), SetError> {
         Ok(None) => Ok(()),
         Ok(Some(at)) => Err(foreign(path, differs(at))),
         Err(failure) => Err(match not_regular(&failure) {
-            Some(what) => foreign(path, what.to_owned()),
+            Some(found) => foreign(path, found.words().to_owned()),
             None => failure.into(),
         }),
     }

@@ -10,10 +10,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StateError;
+use super::before_opening::look_at_files;
 use super::history::HistoryChange;
 use super::options::{descriptors, options};
 use super::records::{self, ArenaRecord, BatchRecord, CrownRecord, Encoded, ProgressRecord};
-use crate::files::{exists, is_directory, make_directory, open_each_file};
+use crate::files::make_directory;
 use crate::plan::StoreBuffers;
 use crate::resources::{Registration, ResourceKind, register};
 use crate::units::{BatchIndex, Level};
@@ -365,15 +366,7 @@ impl Store {
 }
 
 fn existing_families(path: &Path) -> Result<Vec<String>, StateError> {
-    // A link is not followed. Without this file RocksDB would answer with a bare I/O error.
-    if !is_directory(path)? || !exists(&path.join("CURRENT"))? {
-        return Err(StateError::Damaged {
-            path: path.to_owned(),
-            message: "it is missing, is a link or a file, or has no CURRENT file".to_owned(),
-        });
-    }
-    // RocksDB takes files that it may not read for damage. They are not: what can be read tomorrow must not be moved aside.
-    open_each_file(path)?;
+    look_at_files(path)?;
     attempt("opening", path, || DB::list_cf(&options(StoreBuffers::FULL), path))
 }
 
@@ -398,7 +391,8 @@ pub(super) fn attempt<T>(
 fn classified(call: &'static str, path: &Path, error: &rocksdb::Error) -> StateError {
     let path = path.to_owned();
     let message = error.to_string();
-    let missing = error.kind() == ErrorKind::IOError && message.contains("No such file or directory");
+    let not_there = ["No such file or directory", "Is a directory"];
+    let missing = error.kind() == ErrorKind::IOError && not_there.iter().any(|words| message.contains(words));
     // A store that is being made holds nothing yet that could be damaged.
     let nothing_to_lose = [REMOVAL, CREATION].contains(&call);
     // RocksDB's words for an open(2) of CURRENT that failed: once if the next one went well, twice if not.
@@ -406,7 +400,7 @@ fn classified(call: &'static str, path: &Path, error: &rocksdb::Error) -> StateE
     let is_damage = match error.kind() {
         _ if failed_to_open.iter().any(|words| message.contains(words)) => false,
         ErrorKind::Corruption | ErrorKind::NotFound | ErrorKind::InvalidArgument => true,
-        // A file of the store that is gone does not come back by trying again.
+        // A file of the store that is gone, or a directory, does not come back by trying again.
         _ => missing,
     };
     if is_damage && !nothing_to_lose {

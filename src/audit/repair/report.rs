@@ -44,6 +44,8 @@ pub struct RestoredFile {
     pub level: Level,
     /// What was wrong.
     pub what: String,
+    /// Where that is which stood in its place and was no file, or in the place of the directory.
+    pub moved_to: Option<PathBuf>,
 }
 
 /// A level above the batches that was wrong in part.

@@ -1,10 +1,9 @@
 //! The checkpoint store of a key that is repaired: the one that is there, or a new one in its place.
 
-use std::path::PathBuf;
-
+use super::files::move_aside;
 use super::{RepairError, StoreReplaced};
 use crate::failure::attempt;
-use crate::files::{exists, sync_directory};
+use crate::files::sync_directory;
 use crate::keydir::{KeyPaths, Manifest};
 use crate::ledger::is_unused;
 use crate::migrations::COLUMN_FAMILIES;
@@ -25,7 +24,7 @@ pub(super) fn open(
         Err(StateError::Damaged { message, .. }) => message,
         Err(error) => return Err(error.into()),
     };
-    let moved_to = move_aside(paths)?;
+    let moved_to = move_aside(&state)?;
     // Under another name until it is whole, so that a kill leaves no store that would have to be moved aside as well.
     let draft = paths.state_draft();
     Store::create(&draft, &COLUMN_FAMILIES, binding)?;
@@ -38,22 +37,4 @@ pub(super) fn open(
     sync_directory(paths.root())?;
     let store = Store::open_recording(&state, binding, buffers)?;
     Ok((store, Some(StoreReplaced { what, moved_to })))
-}
-
-fn move_aside(paths: &KeyPaths) -> Result<Option<PathBuf>, RepairError> {
-    let state = paths.state();
-    for target in paths.states_damaged() {
-        if exists(&target)? {
-            continue;
-        }
-        return match attempt("rename", &state, || std::fs::rename(&state, &target)) {
-            Ok(()) => {
-                sync_directory(paths.root())?;
-                Ok(Some(target))
-            }
-            Err(failure) if failure.is_missing() => Ok(None),
-            Err(failure) => Err(failure.into()),
-        };
-    }
-    Ok(None)
 }

@@ -44,11 +44,13 @@ fn is_restored(key: &TestKey, truth: &BTreeMap<String, Vec<u8>>, context: &str) 
     assert!(key.are_protected(), "{context}: a layer file is writable");
 }
 
-/// A key that lacks a file, and has a wrong header, a wrong leaf, and a wrong filler.
+/// A key that lacks a file, has a directory in the place of another, and has a wrong header, a wrong leaf, and a wrong filler.
 pub(super) fn damaged_in_many_ways() -> (TestKey, BTreeMap<String, Vec<u8>>) {
     let key = TestKey::new(TINY, 256, 11);
     let truth = key.layers();
     std::fs::remove_file(key.layer(3)).unwrap();
+    std::fs::remove_file(key.layer(2)).unwrap();
+    std::fs::create_dir(key.layer(2)).unwrap();
     key.edit(5, |bytes| bytes[17] ^= 4);
     key.edit(0, |bytes| bytes[HEADER_BYTES + 3000] ^= 1);
     key.edit(6, |bytes| bytes.truncate(HEADER_BYTES + 31));
