@@ -55,16 +55,13 @@ pub(crate) fn not_regular(failure: &IoFailure) -> Option<NotRegular> {
     failure.source.get_ref()?.downcast_ref().copied()
 }
 
-/// What has this name and is no regular file. Seen through links unless `flags` forbid it, or they lead in a circle.
+/// What has this name and is no regular file, seen through links unless `flags` forbid it.
 fn what_else(path: &Path, flags: OFlags) -> Option<NotRegular> {
-    let followed = match flags.contains(OFlags::NOFOLLOW) {
+    let found = match flags.contains(OFlags::NOFOLLOW) {
         true => std::fs::symlink_metadata(path),
-        false => std::fs::metadata(path).or_else(|error| match error.kind() {
-            ErrorKind::NotFound => Err(error),
-            _ => std::fs::symlink_metadata(path),
-        }),
+        false => std::fs::metadata(path),
     };
-    let kind = followed.ok()?.file_type();
+    let kind = found.ok()?.file_type();
     match kind {
         _ if kind.is_file() => None,
         _ if kind.is_symlink() => Some(NotRegular::Link),

@@ -11,6 +11,7 @@ use crate::interop::secret_key::{Role, SecretKeyError, SecretKeyFile, SecretKeyF
 use crate::keydir::{KeyDir, KeyDirError, KeyState, Secret};
 use crate::keygen::KeyRequest;
 use crate::layers::LayerError;
+use crate::resources::{Registration, ResourceKind, register};
 use crate::scheme::Scheme;
 use crate::units::{Level, NodeIndex};
 
@@ -97,6 +98,7 @@ pub struct Import {
     path: PathBuf,
     file: SecretKeyFile,
     scheme: &'static Scheme,
+    _registration: Registration,
 }
 
 impl Import {
@@ -125,7 +127,12 @@ impl Import {
         let kernel = crate::hash::kernel(scheme, &file.head().parameter);
         match file.first_wrong_node(kernel.as_ref()) {
             Some((level, node)) => Err(ImportError::WrongNode { path, level, node }),
-            None => Ok(Self { path, file, scheme }),
+            None => Ok(Self {
+                path,
+                scheme,
+                _registration: register(ResourceKind::Cache, file.held_bytes()),
+                file,
+            }),
         }
     }
 

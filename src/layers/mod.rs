@@ -112,6 +112,9 @@ pub(crate) fn check_length(path: &Path, found_bytes: u64, expected_bytes: u64) -
     })
 }
 
+/// Answers of open(2) to a name behind which there is nothing.
+const NOT_THERE: [Errno; 3] = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP];
+
 /// A file that was opened, or the error that says that it is missing, or what stands in its place.
 pub(crate) fn present<T>(opened: Result<T, IoFailure>) -> Result<T, LayerError> {
     let failure = match opened {
@@ -124,15 +127,12 @@ pub(crate) fn present<T>(opened: Result<T, IoFailure>) -> Result<T, LayerError> 
             path: failure.path,
             what: found.words(),
         }),
-        None if failure.is_missing() => match exists(&failure.path)? {
-            // It leads nowhere.
-            true => Err(LayerError::Link(failure.path)),
-            false => Err(LayerError::Missing(failure.path)),
+        // Also where a link that leads nowhere, or something else, is in the place of the directory.
+        None if NOT_THERE.map(Some).contains(&Errno::from_io_error(&failure.source)) => match exists(&failure.path) {
+            // By its own name it is.
+            Ok(true) => Err(LayerError::Link(failure.path)),
+            _ => Err(LayerError::Missing(failure.path)),
         },
-        // What should be the directory is something else.
-        None if [Some(Errno::NOTDIR), Some(Errno::LOOP)].contains(&Errno::from_io_error(&failure.source)) => {
-            Err(LayerError::Missing(failure.path))
-        }
         None => Err(failure.into()),
     }
 }

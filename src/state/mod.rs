@@ -2,6 +2,8 @@
 //! names RocksDB.
 
 #[cfg(feature = "keygen")]
+mod before_opening;
+#[cfg(feature = "keygen")]
 mod compaction;
 #[cfg(test)]
 pub(crate) mod damage_tests;

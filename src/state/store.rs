@@ -10,10 +10,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StateError;
+use super::before_opening::look_at_files;
 use super::history::HistoryChange;
 use super::options::{descriptors, options};
 use super::records::{self, ArenaRecord, BatchRecord, CrownRecord, Encoded, ProgressRecord};
-use crate::files::{exists, is_directory, make_directory, not_regular, open_each_file};
+use crate::files::make_directory;
 use crate::plan::StoreBuffers;
 use crate::resources::{Registration, ResourceKind, register};
 use crate::units::{BatchIndex, Level};
@@ -365,21 +366,7 @@ impl Store {
 }
 
 fn existing_families(path: &Path) -> Result<Vec<String>, StateError> {
-    // A link is not followed. Without this file RocksDB would answer with a bare I/O error.
-    if !is_directory(path)? || !exists(&path.join("CURRENT"))? {
-        return Err(StateError::Damaged {
-            path: path.to_owned(),
-            message: "it is missing, is a link or a file, or has no CURRENT file".to_owned(),
-        });
-    }
-    // RocksDB takes files that it may not read for damage. They are not: what can be read tomorrow must not be moved aside.
-    open_each_file(path).map_err(|failure| match not_regular(&failure) {
-        Some(found) => StateError::Damaged {
-            path: path.to_owned(),
-            message: format!("'{}': {found}", failure.path.display()),
-        },
-        None => failure.into(),
-    })?;
+    look_at_files(path)?;
     attempt("opening", path, || DB::list_cf(&options(StoreBuffers::FULL), path))
 }
 

@@ -302,6 +302,8 @@ fn damage(shown: &mut Shown) {
     flip_byte(&place.path("key/layers/11.nodes"), HEADER_BYTES);
     fs::remove_file(place.path("key/layers/05.nodes")).unwrap();
     shown.run(&place, "check --json", "key", 1);
+    fs::remove_file(place.path("key/layers/06.nodes")).unwrap();
+    fs::create_dir(place.path("key/layers/06.nodes")).unwrap();
     fs::remove_dir_all(place.path("key/state")).unwrap();
     shown.run(&place, "repair --json", "key", 0);
     fs::write(place.path("key/state/CURRENT"), "no such file\n").unwrap();

@@ -16,6 +16,7 @@ mod importing;
 mod injected;
 mod interrupted;
 mod json;
+mod large_keys;
 mod ledger;
 mod ledger_exchange;
 mod ledger_rollback;

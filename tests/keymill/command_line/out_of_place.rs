@@ -8,7 +8,7 @@ use std::path::Path;
 
 use rustix::fs::{CWD, FileType, Mode, makedev, mkfifoat, mknodat};
 
-use super::fixtures::{MESSAGE, TINY, changing_nothing, finished_key};
+use super::fixtures::{MESSAGE, TINY, changes, finished_key, snapshot};
 use super::program::{Outcome, Place};
 use crate::layers_on_disk::layer_files;
 
@@ -63,6 +63,17 @@ fn is_of_kind(path: &Path, kind: &str) -> bool {
 /// Runs a command that must not wait for anybody, whatever it meets.
 fn run(place: &Place, line: &str) -> Outcome {
     place.start(&[], line).end().0
+}
+
+/// As [`run`], and fails if anything else was changed than the lock and what RocksDB does whenever it is opened.
+#[track_caller]
+fn run_in_vain(place: &Place, line: &str) -> Outcome {
+    let before = snapshot(&place.path("."));
+    let outcome = run(place, line);
+    let mut changed = changes(&before, &snapshot(&place.path(".")));
+    changed.retain(|path| !path.ends_with("key/LOCK") && !path.to_string_lossy().contains("/key/state"));
+    assert!(changed.is_empty(), "{changed:?} changed: {}", outcome.all());
+    outcome
 }
 
 fn sign() -> String {
@@ -149,7 +160,7 @@ fn what_cannot_be_made_again_is_refused_by_name() {
                 continue;
             }
             for line in lines {
-                let outcome = changing_nothing(&place, || run(&place, line)).exits(code);
+                let outcome = run_in_vain(&place, line).exits(code);
                 let said = outcome.all();
                 assert!(
                     said.contains(name) && said.contains(&format!("it is a {kind}")),
@@ -170,7 +181,9 @@ fn a_new_beginning_replaces_a_mark_that_is_no_file_but_not_a_directory_of_somebo
         }
         let init = "ledger init key --first-epoch 9";
         if kind == "directory" {
-            changing_nothing(&place, || run(&place, init).exits(3)).says(&["key/ledger.mark", "move it away"]);
+            run_in_vain(&place, init)
+                .exits(3)
+                .says(&["key/ledger.mark", "move it away"]);
             fs::rename(place.path("key/ledger.mark"), place.path("away")).unwrap();
         }
         run(&place, init).exits(0);
@@ -193,7 +206,7 @@ fn what_stands_in_the_place_of_a_file_of_the_store_makes_it_a_damaged_one() {
                 .says(&["key/state/CURRENT", "'keymill repair key'"]);
         }
         run(&place, "repair key").exits(0).prints(&["key/state.damaged"]);
-        place.run("check key").exits(1).prints(&["ledger"]);
+        place.run("check key").exits(0);
     }
 }
 
@@ -207,8 +220,8 @@ fn layer_files_are_read_through_links_and_never_mended_behind_one() {
         for line in ["check key", "status key", "path key --epoch 3", &sign()] {
             run(&place, line).exits(0);
         }
-        let repair = || run(&place, "repair key").exits(3);
-        changing_nothing(&place, repair).says(&[name, "symbolic link", "delete the link"]);
+        let refused = run_in_vain(&place, "repair key").exits(3);
+        refused.says(&[name, "symbolic link", "delete the link"]);
         // To a disk that is not mounted, say; then in a circle.
         for target in ["nowhere", "."] {
             fs::remove_file(place.path(name)).unwrap();
@@ -221,7 +234,9 @@ fn layer_files_are_read_through_links_and_never_mended_behind_one() {
             let checked = run(&place, "check key").exits(1);
             assert!(checked.text().contains(name), "{}", checked.all());
             run(&place, &sign()).exits(3).says(&[name]);
-            changing_nothing(&place, repair).says(&[name, "symbolic link"]);
+            run_in_vain(&place, "repair key")
+                .exits(3)
+                .says(&[name, "symbolic link"]);
         }
         fs::remove_file(place.path(name)).unwrap();
         run(&place, "repair key").exits(0);

@@ -279,7 +279,7 @@ fn what_cannot_be_opened_hides_no_fault() {
         (
             "FIFO",
             1,
-            "wrong: set/validator_0_proposer_key_pk.ssz: it is not a regular file",
+            "wrong: set/validator_0_proposer_key_pk.ssz: it is a FIFO and not a regular file",
         ),
         (
             "link to nowhere",
