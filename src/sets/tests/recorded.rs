@@ -12,7 +12,7 @@ use crate::interop::ssz::PublicKey;
 #[test]
 fn sets_of_hash_sig_cli_have_the_names_the_manifest_and_the_public_keys_that_are_written_here() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/hash-sig-cli");
-    for (set, with_json) in [("indexed", true), ("distributed", false)] {
+    for (set, with_json) in [("indexed", true), ("distributed", false), ("before-0.4", true)] {
         let directory = root.join(set);
         let text = fs::read_to_string(directory.join(MANIFEST)).unwrap();
         let manifest = SetManifest::read(text.as_bytes()).unwrap_or_else(|error| panic!("{set}: {error}"));
