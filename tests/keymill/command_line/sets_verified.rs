@@ -317,7 +317,10 @@ fn damaged_notes_of_keymill_are_one_fault_and_hide_no_other() {
             "not text",
             "wrong: set/.keymill-set/set.toml: it is damaged: it is not text",
         ),
-        ("FIFO", "wrong: set/.keymill-set/set.toml: it is not a regular file"),
+        (
+            "FIFO",
+            "wrong: set/.keymill-set/set.toml: it is a FIFO and not a regular file",
+        ),
         ("no directory", "wrong: set/.keymill-set: it is not a directory"),
     ] {
         copy_directory(&place.path("sound"), &place.path("set"));
