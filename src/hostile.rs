@@ -8,6 +8,11 @@ use std::path::Path;
 
 use crate::exchange::backup::Backup;
 use crate::hash::PrfKey;
+#[cfg(feature = "records")]
+use crate::interop::key_set::{
+    manifest::SetManifest,
+    notes::{Record, finished_line, parse_finished},
+};
 use crate::interop::ledger_json;
 use crate::interop::secret_key::{Role, SecretKeyFile, SecretKeyForm, WrittenForm};
 use crate::interop::ssz::{PublicKey, Signature};
@@ -57,6 +62,12 @@ pub const ENTRIES: &[(&str, Entry)] = &[
     ("ledger_mark", ledger_mark),
     #[cfg(feature = "records")]
     ("ledger_mark_body", ledger_mark_body),
+    #[cfg(feature = "records")]
+    ("set_manifest", set_manifest),
+    #[cfg(feature = "records")]
+    ("set_record", set_record),
+    #[cfg(feature = "records")]
+    ("set_finished", set_finished),
     ("ledger_json", ledger),
     ("backup_text", backup),
     ("public_key", public_key),
@@ -146,6 +157,59 @@ fn ledger_mark_body(body: &[u8]) -> Result<(), String> {
     match std::str::from_utf8(body) {
         Ok(body) => ledger_mark(LedgerMark::with_checksum(body).as_bytes()),
         Err(_) => Ok(()),
+    }
+}
+
+/// A manifest that is read is written with the same lines, but for those that say nothing.
+#[cfg(feature = "records")]
+fn set_manifest(bytes: &[u8]) -> Result<(), String> {
+    let Ok(manifest) = SetManifest::read(bytes) else {
+        return Ok(());
+    };
+    let mut written = Vec::new();
+    manifest.write(&mut written).map_err(|error| error.to_string())?;
+    let lines = |text: &[u8]| -> Vec<Vec<u8>> {
+        let lines = text.split(|&byte| byte == b'\n');
+        let telling = lines.filter(|line| !line.is_empty() && line[0] != b'#');
+        telling.map(<[u8]>::to_vec).collect()
+    };
+    match lines(&written) == lines(bytes) {
+        true => Ok(()),
+        false => Err("the manifest of a set became another when it was written".to_owned()),
+    }
+}
+
+#[cfg(feature = "records")]
+fn set_record(bytes: &[u8]) -> Result<(), String> {
+    let Ok(record) = Record::parse(bytes) else {
+        return Ok(());
+    };
+    match Record::parse(record.to_text()?.as_bytes()) {
+        Ok(again) if again == record => Ok(()),
+        other => Err(format!(
+            "the record of a set became another when it was written: {other:?}"
+        )),
+    }
+}
+
+/// The keys of a list, written as they are added to it, are the same keys.
+#[cfg(feature = "records")]
+fn set_finished(bytes: &[u8]) -> Result<(), String> {
+    let Some((scheme, bytes)) = with_scheme(bytes) else {
+        return Ok(());
+    };
+    let Ok(keys) = parse_finished(bytes, scheme) else {
+        return Ok(());
+    };
+    let text: String = keys
+        .iter()
+        .map(|(key, public_key)| finished_line(*key, public_key))
+        .collect();
+    match parse_finished(text.as_bytes(), scheme) {
+        Ok(again) if again == keys => Ok(()),
+        other => Err(format!(
+            "a list of finished keys became another when it was written: {other:?}"
+        )),
     }
 }
 

@@ -40,7 +40,7 @@ FORMAT_VERSIONS = (1, 2)
 BATCH_ROOTS_LEVEL = 10
 FIELDS = frozenset(
     "format_version key_id scheme activation_epoch active_epochs stored_start stored_end parameter secret_commitment"
-    " origin trim state root public_key fillers checksum".split()
+    " origin trim state expected_root root public_key fillers checksum".split()
 )
 LONG_DIGESTS = (
     re.compile(r"leansig-.*-l(32|8)-.*"),
@@ -241,6 +241,11 @@ class Manifest:
         if state not in ("generating", "sealed"):
             raise self.wrong("state", "is neither generating nor sealed")
         self.sealed = state == "sealed"
+        for key in ("expected_root",) if self.sealed else ("root", "public_key"):
+            if key in self.fields:
+                raise self.wrong(key, f"is of a key that is not {state}")
+        if "expected_root" in self.fields:
+            self.elements("expected_root", self.fields["expected_root"], self.digest_bytes)
         if self.sealed:
             self.root = self.elements("root", self.fields.get("root"), self.digest_bytes)
             public_key = self.digits("public_key", self.fields.get("public_key"), self.digest_bytes + PARAMETER_BYTES)

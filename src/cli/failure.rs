@@ -228,12 +228,14 @@ mod job {
                 | KeygenError::ParameterWithoutPrfKey
                 | KeygenError::FillersWithoutPrfKey
                 | KeygenError::FillerBytes { .. }
-                | KeygenError::FillersNotCanonical(_) => USAGE,
+                | KeygenError::FillersNotCanonical(_)
+                | KeygenError::UnsoundRoot(_) => USAGE,
                 KeygenError::Contradiction { .. }
                 | KeygenError::OtherSecret { .. }
                 | KeygenError::OtherFillers(_)
                 | KeygenError::VouchedFor(_)
-                | KeygenError::OtherRoot { .. } => DIRECTORY,
+                | KeygenError::OtherRoot { .. }
+                | KeygenError::OtherExpectedRoot { .. } => DIRECTORY,
                 KeygenError::NoRandomness(_)
                 | KeygenError::Threads(_)
                 | KeygenError::Arena(_)
@@ -269,6 +271,7 @@ mod job {
                 | SetError::KeptDirectory(_)
                 | SetError::InTheWay(_)
                 | SetError::Contradiction { .. }
+                | SetError::Lost(_)
                 | SetError::Missing(_)
                 | SetError::NoManifest(_)
                 | SetError::Foreign { .. }

@@ -69,7 +69,14 @@ pub fn run(arguments: &ImportArguments, settings: &Settings) -> Result<ExitCode,
     };
     let directory = &arguments.directory;
     let had_secret = directory.join("secret").exists();
-    let done = work(directory, import.request(arguments.trim), &defaults, &settings)?;
+    let held_bytes = import.file().held_bytes();
+    let done = work(
+        directory,
+        import.request(arguments.trim),
+        &defaults,
+        &settings,
+        held_bytes,
+    )?;
     let done = done.map_err(|error| named(error, &import, directory))?;
     import.compare(directory)?;
     let path = arguments.from.display();

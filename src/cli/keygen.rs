@@ -44,7 +44,7 @@ pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode,
         epochs: settings.epochs,
         trim: settings.trim,
     };
-    let done = work(&arguments.directory, request, &defaults, &settings)??;
+    let done = work(&arguments.directory, request, &defaults, &settings, 0)??;
     done.report(&arguments.directory, arguments.request.json)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -57,16 +57,19 @@ pub(super) struct Done {
     budget: Option<Limit>,
 }
 
-/// Makes or finishes a key and shows how far it is, until it is done or a signal stops it.
+/// Makes or finishes a key and shows how far it is, until it is done or a signal stops it. The caller holds so many bytes
+/// meanwhile.
 pub(super) fn work(
     directory: &Path,
     request: KeyRequest,
     defaults: &KeyDefaults,
     settings: &Settings,
+    held_bytes: u64,
 ) -> Result<Result<Done, KeygenError>, Failure> {
     let cancel = CancelHandle::default();
     stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;
-    let job = match KeygenJob::open(directory, &request, defaults, settings.job_options(), cancel) {
+    let options = settings.job_options();
+    let job = match KeygenJob::open_holding(directory, &request, defaults, options, held_bytes, cancel) {
         Ok(job) => job,
         Err(error) => return Ok(Err(error)),
     };

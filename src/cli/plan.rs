@@ -32,6 +32,7 @@ pub fn run(arguments: &PlanArguments, settings: &Settings) -> Result<ExitCode, F
         group_batches: settings.group_batches,
         arena_bytes: keymill::hash::scratch_bytes(plan.scheme()),
         memory: settings.memory,
+        held_bytes: 0,
         jobs: 1,
     };
     let memory = MemoryPlan::new(&plan, &wishes, &Limits::detect())?;

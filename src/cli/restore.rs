@@ -53,7 +53,7 @@ pub fn run(arguments: &RestoreArguments, settings: &Settings) -> Result<ExitCode
     // It holds the secret, which the job reads from its directory.
     drop(backup);
     let had_secret = directory.join("secret").exists();
-    let done = work(directory, request, &defaults, &settings)??;
+    let done = work(directory, request, &defaults, &settings, 0)??;
     if !done.summary.was_sealed || !had_secret {
         say(format_args!(
             "the key may have signed elsewhere: no other copy may sign any more; 'keymill ledger import' the newest export of \

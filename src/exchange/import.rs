@@ -1,5 +1,8 @@
 //! From a secret key of another program to a key directory: what the key is to be, and whether it came to be that.
 
+#[cfg(test)]
+mod tests;
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +11,7 @@ use crate::interop::secret_key::{Role, SecretKeyError, SecretKeyFile, SecretKeyF
 use crate::keydir::{KeyDir, KeyDirError, KeyState, Secret};
 use crate::keygen::KeyRequest;
 use crate::layers::LayerError;
+use crate::resources::{Registration, ResourceKind, register};
 use crate::scheme::Scheme;
 use crate::units::{Level, NodeIndex};
 
@@ -94,6 +98,7 @@ pub struct Import {
     path: PathBuf,
     file: SecretKeyFile,
     scheme: &'static Scheme,
+    _registration: Registration,
 }
 
 impl Import {
@@ -122,7 +127,12 @@ impl Import {
         let kernel = crate::hash::kernel(scheme, &file.head().parameter);
         match file.first_wrong_node(kernel.as_ref()) {
             Some((level, node)) => Err(ImportError::WrongNode { path, level, node }),
-            None => Ok(Self { path, file, scheme }),
+            None => Ok(Self {
+                path,
+                scheme,
+                _registration: register(ResourceKind::Cache, file.held_bytes()),
+                file,
+            }),
         }
     }
 

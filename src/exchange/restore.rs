@@ -1,7 +1,7 @@
 //! A key directory from a backup: the same manifest, secret and layer files, byte for byte.
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::path::{Path, PathBuf};
 

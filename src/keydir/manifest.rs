@@ -83,6 +83,7 @@ struct ManifestText {
     origin: Origin,
     trim: u8,
     state: KeyState,
+    expected_root: Option<String>,
     root: Option<String>,
     public_key: Option<String>,
     fillers: Vec<String>,
@@ -97,6 +98,7 @@ pub struct Manifest {
     secret_commitment: [u8; 32],
     origin: Origin,
     fillers: Fillers,
+    expected_root: Option<Vec<u8>>,
     root: Option<Vec<u8>>,
 }
 
@@ -117,7 +119,16 @@ impl Manifest {
             secret_commitment,
             origin,
             fillers,
+            expected_root: None,
             root: None,
+        }
+    }
+
+    /// The same key, not finished, with the root that it has to have, a sound digest.
+    pub(crate) fn expecting(self, root: Option<Vec<u8>>) -> Self {
+        Self {
+            expected_root: root,
+            ..self
         }
     }
 
@@ -159,6 +170,11 @@ impl Manifest {
         }
     }
 
+    /// The root that the key has to have before it is sealed: that of a key which existed before.
+    pub fn expected_root(&self) -> Option<&[u8]> {
+        self.expected_root.as_deref()
+    }
+
     /// The root digest, once the key is sealed.
     pub fn root(&self) -> Option<&[u8]> {
         self.root.as_deref()
@@ -171,6 +187,7 @@ impl Manifest {
 
     pub(crate) fn sealed(self, root: Vec<u8>) -> Self {
         Self {
+            expected_root: None,
             root: Some(root),
             ..self
         }
@@ -244,6 +261,7 @@ impl Manifest {
             origin: self.origin,
             trim: self.plan.trim().0,
             state: self.state(),
+            expected_root: self.expected_root().map(hex::encode),
             root: self.root().map(hex::encode),
             public_key: self.public_key().map(hex::encode),
             fillers: self.fillers.iter().map(hex::encode).collect(),
@@ -308,7 +326,13 @@ impl ManifestText {
         if self.fillers.len() != plan.filler_count() {
             return Err(format!("fillers: {} are needed", plan.filler_count()));
         }
-        let root = self.root.as_deref().map(|root| digest("root", root)).transpose()?;
+        let optional =
+            |name: &str, digits: &Option<String>| digits.as_deref().map(|root| digest(name, root)).transpose();
+        let expected_root = optional("expected_root", &self.expected_root)?;
+        let root = optional("root", &self.root)?;
+        if root.is_some() && expected_root.is_some() {
+            return Err("expected_root is of a key that is not sealed".to_owned());
+        }
         let manifest = Manifest {
             format_version: self.format_version,
             fillers: Fillers::new(&plan, fillers),
@@ -316,6 +340,7 @@ impl ManifestText {
             parameter,
             secret_commitment,
             origin: self.origin,
+            expected_root,
             root,
         };
         if manifest.state() != self.state {
@@ -340,11 +365,16 @@ fn unopened(failure: IoFailure) -> KeyDirError {
 
 fn digest_from_hex(scheme: &Scheme, digits: &str) -> Result<Vec<u8>, String> {
     let bytes = hex::decode(digits).map_err(|error| error.to_string())?;
+    check_digest(scheme, &bytes)?;
+    Ok(bytes)
+}
+
+/// Refuses what is no digest of this scheme.
+pub(crate) fn check_digest(scheme: &Scheme, bytes: &[u8]) -> Result<(), String> {
     if bytes.len() != scheme.digest_bytes() {
         return Err(format!("{} bytes instead of {}", bytes.len(), scheme.digest_bytes()));
     }
-    check_canonical(&bytes).map_err(|error| error.to_string())?;
-    Ok(bytes)
+    check_canonical(bytes).map_err(|error| error.to_string())
 }
 
 /// The version on the first line, which every version of the manifest begins with.

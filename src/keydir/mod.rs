@@ -19,6 +19,8 @@ pub use fillers::Fillers;
 #[cfg(any(feature = "keygen", all(fuzzing, feature = "records")))]
 pub(crate) use ledger_mark::LedgerMark;
 pub(crate) use lock::DirectoryLock;
+#[cfg(feature = "keygen")]
+pub(crate) use manifest::check_digest;
 pub use manifest::{FORMAT_VERSION, KeyState, Manifest, Origin};
 pub(crate) use names::KeyPaths;
 #[cfg(feature = "keygen")]

@@ -6,7 +6,7 @@ use super::cancel::CancelHandle;
 use crate::arena::ArenaOverflow;
 use crate::failure::IoFailure;
 use crate::hash::NonCanonical;
-use crate::keydir::KeyDirError;
+use crate::keydir::{KeyDirError, KeyState};
 use crate::layers::LayerError;
 use crate::memory::LimitSource;
 use crate::migrations::MigrationError;
@@ -112,18 +112,41 @@ pub enum KeygenError {
     /// The tree has another root than was asked for.
     #[error(
         "the root of '{}' is {found} and not {asked}, as it had to be: what it was made from is put together from two keys, or \
-         this machine computes wrongly. Compare it with its source, or try another machine; the directory is not finished, \
-         and can be deleted",
-        .directory.display()
+         this machine computes wrongly. Compare it with its source, or try another machine; {}",
+        .directory.display(),
+        match .state {
+            KeyState::Sealed => "the directory is as it was",
+            KeyState::Generating => "the directory is not finished, and can be deleted",
+        }
     )]
     OtherRoot {
         /// The key directory.
         directory: PathBuf,
+        /// Whether the key was finished before.
+        state: KeyState,
         /// In hex, what it had to be.
         asked: String,
         /// In hex, what it is.
         found: String,
     },
+    /// The key was begun with another root that it has to have.
+    #[error(
+        "'{}' was begun as a key that has to have the root {expected}, and now it would be {asked}: one of the two sources is \
+         damaged. Find out which one; the directory is not finished: go on with the other source in another directory, or \
+         delete this one and begin anew",
+        .directory.display()
+    )]
+    OtherExpectedRoot {
+        /// The key directory.
+        directory: PathBuf,
+        /// In hex, what it has to be now.
+        asked: String,
+        /// In hex, what it had to be when it was begun.
+        expected: String,
+    },
+    /// A root that cannot be one.
+    #[error("the root that the key is to have is no digest of its scheme: {0}")]
+    UnsoundRoot(String),
     /// The disk is too small.
     #[error(
         "too little disk for '{}': {needed_bytes} bytes are needed and {available_bytes} are free; free some, or ask \

@@ -48,11 +48,16 @@ impl JobOptions {
 
     /// As [`memory_plan`](Self::memory_plan), for each of `jobs` such jobs that run side by side in this process.
     pub(crate) fn memory_plan_beside(&self, plan: &Plan, jobs: usize) -> Result<MemoryPlan, BudgetTooSmall> {
+        self.memory_plan_holding(plan, jobs, 0)
+    }
+
+    fn memory_plan_holding(&self, plan: &Plan, jobs: usize, held_bytes: u64) -> Result<MemoryPlan, BudgetTooSmall> {
         let wishes = Wishes {
             threads: self.threads,
             group_batches: self.group_batches,
             arena_bytes: scratch_bytes(plan.scheme()),
             memory: self.memory,
+            held_bytes,
             jobs,
         };
         MemoryPlan::new(plan, &wishes, &Limits::detect())
@@ -96,8 +101,6 @@ pub struct KeygenJob {
     medium: Box<dyn Medium>,
     cancel: CancelHandle,
     opened: Instant,
-    /// The root that was asked for.
-    root: Option<Vec<u8>>,
 }
 
 impl KeygenJob {
@@ -113,7 +116,24 @@ impl KeygenJob {
         options: JobOptions,
         cancel: CancelHandle,
     ) -> Result<Self, KeygenError> {
-        Self::open_beside(directory, request, defaults, options, 1, cancel)
+        Self::open_holding(directory, request, defaults, options, 0, cancel)
+    }
+
+    /// As [`open`](Self::open), by somebody who holds so many bytes for as long as the job runs: they are a part of what is
+    /// planned into its memory.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_holding(
+        directory: &Path,
+        request: &KeyRequest,
+        defaults: &KeyDefaults,
+        options: JobOptions,
+        held_bytes: u64,
+        cancel: CancelHandle,
+    ) -> Result<Self, KeygenError> {
+        let plan_memory = |plan: &Plan| options.memory_plan_holding(plan, 1, held_bytes);
+        Self::open_on_disk(directory, request, defaults, &plan_memory, cancel)
     }
 
     /// As [`open`](Self::open), for one of `jobs` jobs with the same options that run side by side in this process.
@@ -125,9 +145,19 @@ impl KeygenJob {
         jobs: usize,
         cancel: CancelHandle,
     ) -> Result<Self, KeygenError> {
-        let medium = Box::new(Disk::new(cancel.flag()));
         let plan_memory = |plan: &Plan| options.memory_plan_beside(plan, jobs);
-        Self::open_planned(medium, directory, request, defaults, &plan_memory, cancel)
+        Self::open_on_disk(directory, request, defaults, &plan_memory, cancel)
+    }
+
+    fn open_on_disk(
+        directory: &Path,
+        request: &KeyRequest,
+        defaults: &KeyDefaults,
+        plan_memory: PlanMemory<'_>,
+        cancel: CancelHandle,
+    ) -> Result<Self, KeygenError> {
+        let medium = Box::new(Disk::new(cancel.flag()));
+        Self::open_planned(medium, directory, request, defaults, plan_memory, cancel)
     }
 
     #[cfg(test)]
@@ -160,7 +190,6 @@ impl KeygenJob {
             medium,
             cancel,
             opened,
-            root: request.root.clone(),
         })
     }
 
@@ -235,7 +264,7 @@ impl KeygenJob {
         let (epochs_computed, arena) = self.generate(computer, memory, writer, store, history)?;
         progress.event(Event::Phase(Phase::Folding));
         let root = crown::fold(manifest, kernel, writer, store, &self.cancel)?;
-        check_root(self.root.as_deref(), &root, &self.directory)?;
+        check_root(manifest.expected_root(), &root, manifest.state(), &self.directory)?;
         progress.event(Event::Phase(Phase::Sealing));
         // Afterwards the store is not written to any more.
         history.end(store, RunEnd::Finished)?;

@@ -70,6 +70,7 @@ pub(super) fn prepare(
         Some(manifest) => {
             request.agrees_with(&manifest, &paths)?;
             refuse_vouched_for(&paths, request, &manifest)?;
+            let manifest = expect_root(&paths, request, manifest)?;
             if let Some((secret, origin)) = lost_secret(&paths, request, &manifest)? {
                 forget_history(&paths, &manifest)?;
                 secret.write(&paths.secret(), origin)?;
@@ -118,6 +119,7 @@ fn ready_for_new(
     request.check_parameter()?;
     let plan = request.plan(defaults)?;
     request.check_fillers(&plan)?;
+    request.check_root_form(plan.scheme())?;
     let memory = plan_memory(&plan)?;
     check_room(directory, exists, &plan)?;
     if exists {
@@ -143,7 +145,8 @@ fn begin(paths: &KeyPaths, request: &KeyRequest, defaults: &KeyDefaults) -> Resu
     }
     let (secret, origin) = request.secret(left, paths)?;
     let plan = request.plan(defaults)?;
-    if let Some(origin) = request.restored {
+    if request.has_a_past() {
+        let origin = request.restored.unwrap_or(origin);
         return begin_again(paths, request.begin(plan, &secret, origin), &secret);
     }
     let key_id = request.begin(plan.clone(), &secret, origin).key_id();
@@ -170,8 +173,8 @@ fn begin(paths: &KeyPaths, request: &KeyRequest, defaults: &KeyDefaults) -> Resu
 }
 
 /// As [`begin`], of a key that existed before. Its manifest comes before its secret: if this ends in between, nobody takes
-/// the secret for that of another key, and a manifest without its secret is one that the backup finishes. A mark that says
-/// that nobody has signed does not stand beside them at any moment.
+/// the secret for that of another key, or makes a key of it whatever its root, and a manifest without its secret is one that
+/// the same request finishes. A mark that says that nobody has signed does not stand beside them at any moment.
 fn begin_again(paths: &KeyPaths, manifest: Manifest, secret: &Secret) -> Result<Manifest, KeygenError> {
     let mark = paths.ledger_mark();
     if exists(&mark)? {
@@ -180,6 +183,17 @@ fn begin_again(paths: &KeyPaths, manifest: Manifest, secret: &Secret) -> Result<
     }
     manifest.write(&paths.manifest())?;
     secret.write(&paths.secret(), manifest.origin())?;
+    Ok(manifest)
+}
+
+/// Keeps the root of a key that existed before where others began it, so that whoever goes on with it knows that too.
+fn expect_root(paths: &KeyPaths, request: &KeyRequest, manifest: Manifest) -> Result<Manifest, KeygenError> {
+    let is_known = manifest.expected_root().is_some() || manifest.state() == KeyState::Sealed;
+    if is_known || request.root.is_none() {
+        return Ok(manifest);
+    }
+    let manifest = manifest.expecting(request.root.clone());
+    manifest.write(&paths.manifest())?;
     Ok(manifest)
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::KeygenError;
 use crate::hash::{PrfKey, check_canonical, draw_key};
-use crate::keydir::{KeyDirError, KeyPaths, Manifest, Origin, Secret, commitment};
+use crate::keydir::{KeyDirError, KeyPaths, KeyState, Manifest, Origin, Secret, check_digest, commitment};
 use crate::plan::{Plan, PlanError};
 use crate::scheme::{PARAMETER_BYTES, Scheme};
 use crate::units::Level;
@@ -26,8 +26,8 @@ pub struct KeyRequest {
     /// Filler digests in drawing order, of a key that another program drew; without them those of a PRF key are derived
     /// from it.
     pub fillers: Option<Vec<u8>>,
-    /// The root that the key has to have, since it existed before: as another program computed it, or as a backup says. A key
-    /// that comes to another one is not sealed.
+    /// The root that the key has to have, since it existed before: as another program computed it, or as a backup says. The
+    /// directory keeps it until the key is sealed, and a key that comes to another one is not, whoever goes on with it.
     pub root: Option<Vec<u8>>,
     /// The lowest level that is stored.
     pub trim: Option<Level>,
@@ -91,6 +91,12 @@ impl KeyRequest {
         Ok(check_canonical(fillers)?)
     }
 
+    /// Refuses a root that no key of this scheme can have.
+    pub(super) fn check_root_form(&self, scheme: &Scheme) -> Result<(), KeygenError> {
+        let root = self.root.as_deref().map(|root| check_digest(scheme, root));
+        root.transpose().map(drop).map_err(KeygenError::UnsoundRoot)
+    }
+
     /// The secret of a new key. `left` is the one that an interrupted creation left in the directory.
     pub(super) fn secret(
         &self,
@@ -114,7 +120,7 @@ impl KeyRequest {
         let drawn = secret.draw(&plan, &parameter);
         let commitment = commitment(&drawn.prf_key);
         let fillers = self.fillers.clone().unwrap_or(drawn.fillers);
-        Manifest::begin(plan, drawn.parameter, commitment, origin, fillers)
+        Manifest::begin(plan, drawn.parameter, commitment, origin, fillers).expecting(self.root.clone())
     }
 
     /// Refuses a request that contradicts the manifest of the key that is to be resumed.
@@ -147,14 +153,27 @@ impl KeyRequest {
         {
             return Err(KeygenError::OtherFillers(paths.manifest()));
         }
+        self.check_root_form(plan.scheme())?;
         if let Some(root) = manifest.root() {
-            check_root(self.root.as_deref(), root, paths.root())?;
+            check_root(self.root.as_deref(), root, manifest.state(), paths.root())?;
         }
+        self.agrees_with_secret(manifest, paths)?;
+        match (&self.root, manifest.expected_root()) {
+            (Some(asked), Some(expected)) if asked != expected => Err(KeygenError::OtherExpectedRoot {
+                directory: paths.root().to_owned(),
+                asked: hex::encode(asked),
+                expected: hex::encode(expected),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn agrees_with_secret(&self, manifest: &Manifest, paths: &KeyPaths) -> Result<(), KeygenError> {
         let Some(secret) = &self.secret else {
             return Ok(());
         };
         let (flag, prf_key) = match secret {
-            Secret::Seed(seed) => ("--seed-file", draw_key(plan.scheme(), seed, 0).prf_key),
+            Secret::Seed(seed) => ("--seed-file", draw_key(manifest.scheme(), seed, 0).prf_key),
             Secret::PrfKey(bytes) => ("--prf-key-file", PrfKey::new(*bytes)),
         };
         if commitment(&prf_key) == *manifest.secret_commitment() {
@@ -168,10 +187,16 @@ impl KeyRequest {
 }
 
 /// Refuses a root that is not the one asked for.
-pub(super) fn check_root(asked: Option<&[u8]>, root: &[u8], directory: &Path) -> Result<(), KeygenError> {
+pub(super) fn check_root(
+    asked: Option<&[u8]>,
+    root: &[u8],
+    state: KeyState,
+    directory: &Path,
+) -> Result<(), KeygenError> {
     match asked {
         Some(asked) if asked != root => Err(KeygenError::OtherRoot {
             directory: directory.to_owned(),
+            state,
             asked: hex::encode(asked),
             found: hex::encode(root),
         }),

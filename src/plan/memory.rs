@@ -70,6 +70,8 @@ pub struct Wishes {
     pub arena_bytes: usize,
     /// The budget.
     pub memory: MemoryRequest,
+    /// Bytes that whoever runs the job holds beside it.
+    pub held_bytes: u64,
     /// Jobs that run side by side in this process and have the budget together.
     pub jobs: usize,
 }
@@ -184,6 +186,7 @@ impl MemoryPlan {
     fn of(plan: &Plan, wishes: &Wishes, threads: usize, group_batches: usize, store: StoreBuffers) -> Self {
         let in_flight = GROUPS_IN_FLIGHT * group_batches as u64;
         let fixed_bytes = BASE_BYTES
+            + wishes.held_bytes
             + threads as u64 * (WORKER_BYTES + wishes.arena_bytes as u64)
             + store.bytes()
             + done_set_bytes(plan);

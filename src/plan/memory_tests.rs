@@ -15,6 +15,7 @@ fn wishes(threads: usize, group_batches: usize, memory: MemoryRequest) -> Wishes
         group_batches,
         arena_bytes: 64 << 10,
         memory,
+        held_bytes: 0,
         jobs: 1,
     }
 }

@@ -16,6 +16,8 @@ const CHECKSUM_BYTES: u64 = 5;
 const RECORD_COPIES: u64 = 3;
 /// Bytes of the checkpoint store beside its records: logs, options files, and some to spare.
 const STATE_BYTES_BASE: u64 = 8 << 20;
+/// The same when the key is finished and its logs are emptied into tables.
+const KEPT_STATE_BYTES_BASE: u64 = 1 << 20;
 /// Manifest, secret and lock.
 const SMALL_FILES_BYTES: u64 = 64 << 10;
 
@@ -141,10 +143,19 @@ impl Plan {
         levels.iter().map(|span| self.layer_file_bytes(span)).sum()
     }
 
-    /// Bytes of everything, with an allowance for the checkpoint store.
+    /// Bytes of everything while it is made, with an allowance for the checkpoint store.
     pub fn disk_bytes(&self) -> u64 {
+        self.bytes_beside(STATE_BYTES_BASE)
+    }
+
+    /// Bytes of everything that is left of it when it is finished.
+    pub fn kept_bytes(&self) -> u64 {
+        self.bytes_beside(KEPT_STATE_BYTES_BASE)
+    }
+
+    fn bytes_beside(&self, state_bytes_base: u64) -> u64 {
         let record_bytes = RECORD_BYTES + self.batches.stored_levels().len() as u64 * CHECKSUM_BYTES;
-        let state_bytes = STATE_BYTES_BASE + RECORD_COPIES * self.batches.count() * record_bytes;
+        let state_bytes = state_bytes_base + RECORD_COPIES * self.batches.count() * record_bytes;
         self.layer_bytes() + SMALL_FILES_BYTES + state_bytes
     }
 

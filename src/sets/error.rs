@@ -89,9 +89,16 @@ pub enum SetError {
         /// Where that is noted.
         path: PathBuf,
     },
-    /// A finished key lacks a file.
+    /// A finished key lacks a file, which cannot be made again.
     #[error(
-        "'{}' is missing, but belongs to a key that was finished; put it back, or make the set in another directory",
+        "'{}' is missing, and nothing is there to make it of again: no file of that secret key, no directory of that key, and \
+         no seed; put it back, or make the set in another directory",
+        .0.display()
+    )]
+    Lost(PathBuf),
+    /// A set lacks a file.
+    #[error(
+        "'{}' is missing, but the manifest names its key; put it back, or run the 'keymill generate' again that made the set",
         .0.display()
     )]
     Missing(PathBuf),

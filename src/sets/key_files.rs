@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::error::SetError;
 use super::names::{Form, Half};
-use crate::exchange::{ExportError, Window};
+use crate::exchange::ExportError;
 use crate::failure::{IoFailure, attempt};
 use crate::files::{not_regular, open_to_read};
 use crate::interop::leansig_json;
@@ -28,20 +28,20 @@ const LAYER_BYTES: u64 = 16;
 /// JSON spends a line on each element, indented by up to 14 spaces, where SSZ spends four bytes.
 const JSON_TO_SSZ: u64 = 8;
 
-/// Writes one file of a finished key.
+/// Writes one file of a finished key, whose secret `write_secret` knows.
 pub(super) fn write(
-    window: &Window<'_>,
     public_key: &PublicKey,
     half: Half,
     form: Form,
     to: &mut dyn Write,
+    write_secret: impl FnOnce(WrittenForm, &mut dyn Write) -> Result<(), ExportError>,
 ) -> Result<(), SetError> {
     match (half, form) {
         // The writer names what fails.
         (Half::Public, Form::Ssz) => to.write_all(&public_key.to_ssz()).map_err(ExportError::Write)?,
         (Half::Public, Form::Json) => to.write_all(&public_json(public_key)).map_err(ExportError::Write)?,
-        (Half::Secret, Form::Ssz) => window.write(WrittenForm::LeansigSsz, to)?,
-        (Half::Secret, Form::Json) => window.write(WrittenForm::LeansigJson { indented: true }, to)?,
+        (Half::Secret, Form::Ssz) => write_secret(WrittenForm::LeansigSsz, to)?,
+        (Half::Secret, Form::Json) => write_secret(WrittenForm::LeansigJson { indented: true }, to)?,
     }
     Ok(())
 }
@@ -80,7 +80,7 @@ pub(super) fn check_public(path: &Path, expected: &[u8]) -> Result<(), SetError>
 }
 
 /// Opens a file that has to be one of a key.
-fn open_own(path: &Path) -> Result<File, SetError> {
+pub(super) fn open_own(path: &Path) -> Result<File, SetError> {
     open_to_read(path).map_err(|failure| match not_regular(&failure) {
         Some(found) => SetError::Foreign {
             path: path.to_owned(),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::derive::key_seed;
 use super::error::SetError;
 use super::key_files;
+use super::mend::{self, Source};
 use super::names::{self, Half, Prefix, Role};
 use super::prepare::{Prepared, prefix, prepare};
 use super::progress::{OfKey, SetEvent, SetProgress};
@@ -114,7 +115,8 @@ impl SetJob {
         let mut found = 0;
         for index in self.request.indices() {
             for &role in &self.request.roles {
-                if self.prepared.finished.public_key(index, role).is_some() {
+                let is_broken = self.prepared.broken.contains_key(&(index, role));
+                if !is_broken && self.prepared.finished.public_key(index, role).is_some() {
                     let prefix = self.prefix(index)?;
                     self.settle(index, role, &prefix)?;
                     found += 1;
@@ -171,8 +173,13 @@ impl SetJob {
 
     fn make_validator(&self, index: u64, progress: &dyn SetProgress) -> Result<(), SetError> {
         for &role in &self.request.roles {
-            if self.prepared.finished.public_key(index, role).is_none() {
-                self.make_key(index, role, progress)?;
+            match (
+                self.prepared.broken.get(&(index, role)),
+                self.prepared.finished.public_key(index, role),
+            ) {
+                (Some(source), Some(public_key)) => self.mend_key(index, role, source, &public_key, progress)?,
+                (_, None) => self.make_key(index, role, progress)?,
+                (None, Some(_)) => {}
             }
         }
         Ok(())
@@ -227,20 +234,73 @@ impl SetJob {
         let Prepared { paths, .. } = &self.prepared;
         let work = paths.work();
         let publisher = self.publisher(&work);
-        let public_key = PublicKey::from_ssz(self.request.scheme, public_key).map_err(|source| {
-            let directory = directory.to_owned();
-            ExportError::Key(SigningError::PublicKey { directory, source })
-        })?;
+        let public_key = self.parsed(public_key, directory)?;
         let exporter = Exporter::open(directory)?;
         // Holds all of its nodes against each other.
         let window = exporter.window(None)?;
         for &(half, form) in names::key_files(self.request.with_json) {
             let target = paths.entry(&prefix.file(role, half, form));
             publisher.publish(&target, half == Half::Secret, |to| {
-                key_files::write(&window, &public_key, half, form, to)
+                key_files::write(&public_key, half, form, to, |form, to| window.write(form, to))
             })?;
         }
         Ok(sync_directory(paths.root())?)
+    }
+
+    /// Makes the missing files of a finished key again.
+    fn mend_key(
+        &self,
+        index: u64,
+        role: Role,
+        source: &Source,
+        public_key: &[u8],
+        progress: &dyn SetProgress,
+    ) -> Result<(), SetError> {
+        let Prepared { paths, .. } = &self.prepared;
+        let prefix = self.prefix(index)?;
+        let key_progress = OfKey::new(progress, self.plan.stored().count());
+        match source {
+            Source::Secret(path, form) => {
+                let secret = mend::read_secret(path, *form, &self.plan, public_key)?;
+                let work = paths.work();
+                let file = |half, form| paths.entry(&prefix.file(role, half, form));
+                let with_json = self.request.with_json;
+                mend::write_missing(
+                    self.publisher(&work),
+                    file,
+                    with_json,
+                    &self.parsed(public_key, path)?,
+                    &secret,
+                )?;
+                sync_directory(paths.root())?;
+            }
+            Source::Directory(directory) => self.write_files(directory, &prefix, role, public_key)?,
+            Source::Seed => {
+                let directory = paths.unfinished(index, role);
+                let found = self
+                    .grow(index, role, &directory, &key_progress)
+                    .map_err(|source| SetError::Key { index, role, source })?;
+                if found != public_key {
+                    return Err(SetError::Foreign {
+                        path: directory,
+                        what: "it is the directory of another key than the one that was finished".to_owned(),
+                    });
+                }
+                self.write_files(&directory, &prefix, role, public_key)?;
+            }
+        }
+        key_progress.sealed();
+        self.settle(index, role, &prefix)?;
+        progress.event(SetEvent::KeyFinished);
+        Ok(())
+    }
+
+    /// The public key of what is at `path`.
+    fn parsed(&self, public_key: &[u8], path: &Path) -> Result<PublicKey, ExportError> {
+        PublicKey::from_ssz(self.request.scheme, public_key).map_err(|source| {
+            let directory = path.to_owned();
+            ExportError::Key(SigningError::PublicKey { directory, source })
+        })
     }
 
     /// The directory of a finished key goes, or goes where it is kept.
@@ -250,8 +310,9 @@ impl SetJob {
         if !exists(&directory)? {
             return Ok(());
         }
-        if self.request.keeps_directories {
-            let kept = paths.entry(&prefix.directory(role));
+        let kept = paths.entry(&prefix.directory(role));
+        // Of a key that was made again, the directory may be there.
+        if self.request.keeps_directories && !exists(&kept)? {
             attempt("rename", &kept, || std::fs::rename(&directory, &kept))?;
             return Ok(sync_directory(paths.root())?);
         }

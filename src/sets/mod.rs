@@ -6,19 +6,20 @@ mod error;
 mod json_twin;
 mod key_files;
 mod make;
-mod manifest;
+mod mend;
 mod merge;
-mod names;
 mod prepare;
 mod probe;
 mod progress;
 mod publish;
 mod record;
+mod report;
 mod request;
 #[cfg(test)]
 mod tests;
 mod verify;
-mod words;
+
+use crate::interop::key_set::{manifest, names, notes};
 
 pub use error::SetError;
 pub use make::{SetJob, SetSummary};
@@ -26,5 +27,6 @@ pub use manifest::ManifestError;
 pub use merge::{MergeReport, merge_sets};
 pub use names::Role;
 pub use progress::{NoSetProgress, SetEvent, SetProgress};
+pub use report::{SetFinding, SetReport};
 pub use request::SetRequest;
-pub use verify::{SetFinding, SetReport, verify_set};
+pub use verify::verify_set;

@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use super::error::SetError;
 use super::key_files;
 use super::manifest::SetManifest;
+use super::mend::{Broken, Source, broken};
 use super::names::{Form, Half, MANIFEST, Named, Prefix, Role, SetPaths};
-use super::record::{Finished, FinishedKeys, Record, manifest_of};
+use super::notes::{FinishedKeys, Record};
+use super::record::{Finished, manifest_of};
 use super::request::SetRequest;
 use crate::failure::{IoFailure, attempt};
 use crate::files::{self, available_bytes, exists, make_directory, parent_of, sync_directory};
@@ -21,6 +23,8 @@ use crate::plan::Plan;
 pub(super) struct Prepared {
     pub(super) paths: SetPaths,
     pub(super) finished: Finished,
+    /// Finished keys that lack a file.
+    pub(super) broken: Broken,
     pub(super) _lock: DirectoryLock,
 }
 
@@ -43,9 +47,11 @@ pub(super) fn prepare(directory: &Path, request: &SetRequest, plan: &Plan, jobs:
     Record::of(request).write(&paths.request())?;
     let finished = Finished::open(&paths, request.scheme)?;
     sync_directory(directory)?;
+    let broken = finished.with(|keys| broken(&paths, request, keys))?;
     Ok(Prepared {
         paths,
         finished,
+        broken,
         _lock: lock,
     })
 }
@@ -89,6 +95,7 @@ fn look(paths: &SetPaths, request: &SetRequest) -> Result<Found, SetError> {
         let prefix = prefix(request, index, finished.get(&(index, Role::Proposer)))?;
         check_finished(paths, request, &prefix, role, public_key)?;
     }
+    broken(paths, request, &finished)?;
     refuse_directories(paths, request, &finished)?;
     match check_entries(paths, request, &finished) {
         // What this set has finished stays, whatever else is overwritten.
@@ -126,7 +133,7 @@ pub(super) fn prefix(request: &SetRequest, index: u64, proposer: Option<&Vec<u8>
     }
 }
 
-/// A finished key has all of its files, and they belong together.
+/// The files of a finished key that are there belong together.
 fn check_finished(
     paths: &SetPaths,
     request: &SetRequest,
@@ -136,10 +143,7 @@ fn check_finished(
 ) -> Result<(), SetError> {
     for &(half, form) in super::names::key_files(request.with_json) {
         let path = paths.entry(&prefix.file(role, half, form));
-        if !exists(&path)? {
-            return Err(SetError::Missing(path));
-        }
-        if form == Form::Ssz {
+        if form == Form::Ssz && exists(&path)? {
             match half {
                 Half::Public => key_files::check_public(&path, public_key)?,
                 Half::Secret => key_files::check_secret_head(&path, request.scheme, public_key)?,
@@ -219,7 +223,8 @@ fn own_keys(
     Ok(ours)
 }
 
-fn sealed_public_key(directory: &Path) -> Result<Option<Vec<u8>>, SetError> {
+/// The public key of a directory, if there is one of a sealed key.
+pub(super) fn sealed_public_key(directory: &Path) -> Result<Option<Vec<u8>>, SetError> {
     if !exists(directory)? {
         return Ok(None);
     }
@@ -300,19 +305,33 @@ pub(super) fn needed_bytes(paths: &SetPaths, request: &SetRequest, plan: &Plan, 
         Err(SetError::Contradiction { .. } | SetError::Record { .. }) => None,
         begun => begun?,
     };
-    let begun_bytes = match &finished {
-        Some(finished) => begun_bytes(paths, request, finished)?,
-        None => BegunBytes::default(),
+    let (broken, begun_bytes) = match &finished {
+        Some(finished) => (
+            broken(paths, request, finished)?,
+            begun_bytes(paths, request, finished)?,
+        ),
+        None => <_>::default(),
     };
+    let grown_again = broken.values().filter(|&source| *source == Source::Seed).count() as u64;
     let keys_left = request
         .keys()
-        .saturating_sub(finished.map_or(0, |finished| finished.len() as u64));
+        .saturating_sub(finished.map_or(0, |finished| finished.len() as u64))
+        .saturating_add(grown_again);
     let at_once = keys_left.min(jobs as u64);
-    let directories = if request.keeps_directories { keys_left } else { at_once };
+    let kept = if request.keeps_directories {
+        keys_left - at_once
+    } else {
+        0
+    };
     let files_bytes = key_files::bytes(plan, request.with_json);
     // A file that a process that died had written is written once more, and compared.
-    let files_bytes = keys_left.saturating_add(at_once).saturating_mul(files_bytes);
-    let directories_bytes = directories.saturating_mul(plan.disk_bytes());
+    let keys_written = keys_left
+        .saturating_add(at_once)
+        .saturating_add(broken.len() as u64 - grown_again);
+    let files_bytes = keys_written.saturating_mul(files_bytes);
+    let directories_bytes = at_once
+        .saturating_mul(plan.disk_bytes())
+        .saturating_add(kept.saturating_mul(plan.kept_bytes()));
     Ok(files_bytes
         .saturating_sub(begun_bytes.files)
         .saturating_add(directories_bytes.saturating_sub(begun_bytes.directories)))

@@ -1,20 +1,50 @@
-//! A signature that nobody sees: whether a secret key file can sign for its public key.
+//! Whether a secret key file is sound, and can sign for its public key: with a signature that nobody sees.
 
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::hash::Kernel;
+use crate::hash::{Kernel, kernel};
 use crate::interop::secret_key::SecretKeyFile;
 use crate::interop::ssz::{PublicKey, Signature};
 use crate::scheme::{MESSAGE_BYTES, Scheme};
 use crate::signing::Verifier;
-use crate::units::Epoch;
+use crate::units::{Epoch, EpochRange, NodeIndex};
 
 /// Always the same one, so that however often a key is looked at, its epoch has signed one message in memory
 /// (docs/SECURITY.md).
 const MESSAGE: &[u8; MESSAGE_BYTES] = b"keymill verify-set probe message";
 
+/// Holds a secret key against the scheme, the epochs and the public key that it has to have, and against itself. Says what is
+/// wrong.
+pub(super) fn check_secret(
+    key: &SecretKeyFile,
+    scheme: &'static Scheme,
+    expected: EpochRange,
+    public_key: &[u8],
+) -> Result<(), String> {
+    key.scheme(Some(scheme)).map_err(|error| error.to_string())?;
+    let stored = key.head().shape.stored();
+    if stored != expected {
+        return Err(format!(
+            "its epochs are {} to {}, those of the set {} to {}",
+            stored.start,
+            stored.end - 1,
+            expected.start,
+            expected.end - 1
+        ));
+    }
+    let kernel = kernel(scheme, &key.head().parameter);
+    if let Some((level, NodeIndex(node))) = key.first_wrong_node(kernel.as_ref()) {
+        return Err(format!("node {node} of level {level} is not the hash of its children"));
+    }
+    if key.public_key() != public_key {
+        let (found, expected) = (hex::encode(key.public_key()), hex::encode(public_key));
+        return Err(format!("its public key is 0x{found}, it has to be 0x{expected}"));
+    }
+    probe(key, scheme, kernel.as_ref())
+}
+
 /// Signs in memory with the first epoch of the window, verifies, and wipes the signature. Says what is wrong.
-pub(super) fn probe(key: &SecretKeyFile, scheme: &'static Scheme, kernel: &dyn Kernel) -> Result<(), String> {
+fn probe(key: &SecretKeyFile, scheme: &'static Scheme, kernel: &dyn Kernel) -> Result<(), String> {
     let window = key.head().shape.window();
     let epoch = Epoch(window.start as u32);
     let wrong = |what: &str| format!("a probe signature at epoch {epoch} {what}");

@@ -1,19 +1,19 @@
 //! What is noted about a set beside its files: what was asked for, and which keys are finished.
 
-use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{BufReader, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::OFlags;
-use serde::{Deserialize, Serialize};
 
 use super::derive::commitment;
 use super::error::SetError;
-use super::manifest::{SetKind, SetManifest, Validator};
-use super::names::{Role, SetPaths, parse_index};
+use super::json_twin::read_failed;
+use super::manifest::{ManifestError, SetKind, SetManifest, Validator};
+use super::names::{Role, SetPaths};
+use super::notes::{self, FinishedKeys, RECORD_VERSION, Record, finished_line};
 use super::request::SetRequest;
 use crate::failure::{attempt, write_whole};
 use crate::files::{open_regular, open_to_read, sync_directory, sync_file};
@@ -21,32 +21,13 @@ use crate::keydir::durable;
 use crate::scheme::Scheme;
 
 const MODE: u32 = 0o600;
-const VERSION: u32 = 1;
 /// Far more than it has.
 const REQUEST_BYTES_MAX: u64 = 1 << 16;
-
-/// What was asked for, as `set.toml` has it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Record {
-    version: u32,
-    scheme: String,
-    log_num_active_epochs: u8,
-    start_index: u64,
-    pub(super) num_validators: u64,
-    roles: Vec<String>,
-    distributed: bool,
-    json: bool,
-    keep_dirs: bool,
-    trim: u8,
-    /// None if each key has a fresh seed.
-    seed_commitment: Option<String>,
-}
 
 impl Record {
     pub(super) fn of(request: &SetRequest) -> Self {
         Self {
-            version: VERSION,
+            version: RECORD_VERSION,
             scheme: request.scheme.id().to_owned(),
             log_num_active_epochs: request.log_epochs,
             start_index: request.start_index,
@@ -66,20 +47,13 @@ impl Record {
             Err(failure) if failure.is_missing() => return Ok(None),
             file => file?,
         };
-        let mut text = String::new();
-        attempt("read", path, || file.take(REQUEST_BYTES_MAX).read_to_string(&mut text))?;
-        let record: Self = toml::from_str(&text).map_err(|error| damaged(path, error.message().to_owned()))?;
-        match record.version {
-            VERSION => Ok(Some(record)),
-            version => Err(damaged(
-                path,
-                format!("its version is {version}, this program knows {VERSION}"),
-            )),
-        }
+        let mut bytes = Vec::new();
+        attempt("read", path, || file.take(REQUEST_BYTES_MAX).read_to_end(&mut bytes))?;
+        Self::parse(&bytes).map(Some).map_err(|what| damaged(path, what))
     }
 
     pub(super) fn write(&self, path: &Path) -> Result<(), SetError> {
-        let text = toml::to_string(self).map_err(|error| damaged(path, error.to_string()))?;
+        let text = self.to_text().map_err(|what| damaged(path, what))?;
         Ok(durable::replace(path, text.as_bytes(), MODE)?)
     }
 
@@ -149,9 +123,6 @@ fn damaged(path: &Path, what: String) -> SetError {
     }
 }
 
-/// The public keys of the finished keys. All of their files are on disk.
-pub(super) type FinishedKeys = BTreeMap<(u64, Role), Vec<u8>>;
-
 /// The list of finished keys: a line for each, added when all of its files are on disk.
 pub(super) struct Finished {
     list: Mutex<List>,
@@ -173,16 +144,9 @@ impl Finished {
             Err(failure) if failure.is_missing() => return Ok(FinishedKeys::new()),
             file => file?,
         };
-        let mut text = String::new();
-        attempt("read", &path, || (&file).read_to_string(&mut text))?;
-        let mut keys = FinishedKeys::new();
-        let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
-        for (number, line) in whole.lines().enumerate() {
-            let (key, public_key) = parse_line(line, scheme)
-                .ok_or_else(|| damaged(&path, format!("line {} is not that of a finished key", number + 1)))?;
-            keys.insert(key, public_key);
-        }
-        Ok(keys)
+        let mut bytes = Vec::new();
+        attempt("read", &path, || (&file).read_to_end(&mut bytes))?;
+        notes::parse_finished(&bytes, scheme).map_err(|what| damaged(&path, what))
     }
 
     /// Opens the list to add to it. Needs the lock.
@@ -192,7 +156,10 @@ impl Finished {
         let mut options = OpenOptions::new();
         options.append(true).create(true).mode(MODE);
         let file = open_regular(&path, &mut options, OFlags::NOFOLLOW)?;
-        let whole_bytes: usize = keys.iter().map(|(key, public_key)| line(*key, public_key).len()).sum();
+        let whole_bytes: usize = keys
+            .iter()
+            .map(|(key, public_key)| finished_line(*key, public_key).len())
+            .sum();
         let found_bytes = attempt("stat", &path, || file.metadata())?.len();
         if found_bytes != whole_bytes as u64 {
             attempt("ftruncate", &path, || file.set_len(whole_bytes as u64))?;
@@ -211,7 +178,7 @@ impl Finished {
         if list.has_failed {
             return Err(SetError::Interrupted);
         }
-        let line = line((index, role), public_key);
+        let line = finished_line((index, role), public_key);
         let added = write_whole(&self.file, line.as_bytes(), &path).and_then(|()| sync_file(&self.file, &path));
         list.has_failed = added.is_err();
         added?;
@@ -220,14 +187,32 @@ impl Finished {
     }
 
     pub(super) fn public_key(&self, index: u64, role: Role) -> Option<Vec<u8>> {
-        let list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
-        list.keys.get(&(index, role)).cloned()
+        self.with(|keys| keys.get(&(index, role)).cloned())
+    }
+
+    /// What is so of the finished keys, at this moment.
+    pub(super) fn with<T>(&self, what: impl FnOnce(&FinishedKeys) -> T) -> T {
+        what(&self.list.lock().unwrap_or_else(PoisonError::into_inner).keys)
     }
 
     /// The manifest of the validators that are finished.
     pub(super) fn manifest(&self, request: &SetRequest) -> SetManifest {
-        let list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
-        manifest_of(&list.keys, request)
+        self.with(|keys| manifest_of(keys, request))
+    }
+}
+
+impl SetManifest {
+    /// Reads the manifest of a set.
+    pub(super) fn of_set(paths: &SetPaths) -> Result<Self, SetError> {
+        let path = paths.manifest();
+        let file = match open_to_read(&path) {
+            Err(failure) if failure.is_missing() => return Err(SetError::NoManifest(path)),
+            file => file?,
+        };
+        Self::read(BufReader::new(file)).map_err(|source| match source {
+            ManifestError::Io(source) => read_failed(&path, source).into(),
+            source => SetError::Manifest { path, source },
+        })
     }
 }
 
@@ -248,16 +233,4 @@ pub(super) fn manifest_of(keys: &FinishedKeys, request: &SetRequest) -> SetManif
     };
     let validators = request.indices().filter_map(validator).collect();
     SetManifest { kind, validators }
-}
-
-fn line((index, role): (u64, Role), public_key: &[u8]) -> String {
-    format!("{index} {role} {}\n", hex::encode(public_key))
-}
-
-fn parse_line(line: &str, scheme: &Scheme) -> Option<((u64, Role), Vec<u8>)> {
-    let mut words = line.split(' ');
-    let (index, role, digits) = (words.next()?, words.next()?, words.next()?);
-    let public_key = hex::decode(digits).ok()?;
-    let is_whole = words.next().is_none() && public_key.len() == scheme.public_key_bytes();
-    is_whole.then_some(((parse_index(index)?, Role::by_name(role)?), public_key))
 }

@@ -1,5 +1,8 @@
 //! Sets of which any call fails, and manifests that are changed.
 
+mod mended;
+mod recorded;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -265,6 +268,26 @@ fn a_file_that_cannot_be_read_hides_no_fault() {
     let report = verify_set(&set, 1).unwrap();
     drop(faults);
     assert_eq!((report.faults.len(), report.unread.len()), (1, 1), "{report:?}");
+}
+
+#[test]
+fn notes_that_cannot_be_read_are_one_finding_and_hide_no_fault() {
+    const EACCES: i32 = 13;
+    let place = tempfile::tempdir().unwrap();
+    let set = place.path().join("set");
+    make(&set).unwrap();
+    fs::write(set.join("notes.txt"), "mine").unwrap();
+    for (failing, name) in [("readdir", ".keymill-set"), ("open", "set.toml")] {
+        let faults = Faults::below(&set, move |call, path| match call == failing && path.ends_with(name) {
+            true => Fate::Fail(EACCES),
+            false => Fate::Pass,
+        });
+        let report = verify_set(&set, 1).unwrap_or_else(|error| panic!("{name}: {error}"));
+        drop(faults);
+        assert_eq!((report.faults.len(), report.keys_checked), (1, 1), "{report:?}");
+        let unread: Vec<_> = report.unread.iter().map(|finding| &finding.path).collect();
+        assert!(unread.len() == 1 && unread[0].ends_with(name), "{report:?}");
+    }
 }
 
 #[test]

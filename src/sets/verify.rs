@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -12,73 +12,18 @@ use super::json_twin::{differs, first_difference, read_failed};
 use super::key_files::{holds, public_json};
 use super::manifest::{SetKind, SetManifest, Validator};
 use super::names::{Form, Half, MANIFEST, Named, Role, SetPaths, WORK, key_files};
-use super::probe::probe;
-use super::record::Record;
+use super::notes::Record;
+use super::probe::check_secret;
+use super::report::{SetFinding, SetReport};
 use crate::failure::{IoFailure, attempt};
-use crate::files::{NotRegular, not_regular, open_to_read};
-use crate::hash::kernel;
+use crate::files::open_to_read;
 use crate::interop::secret_key::{SecretKeyError, SecretKeyFile, SecretKeyForm};
 use crate::interop::ssz::PublicKey;
 use crate::keydir::KeyDir;
 use crate::plan::stored_interval;
 use crate::resources::{ResourceKind, THREAD_STACK_BYTES, register};
-use crate::units::{EpochRange, NodeIndex};
+use crate::units::EpochRange;
 use crate::workers::spawn_scoped;
-
-/// Something about a file of a set.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SetFinding {
-    /// The file.
-    pub path: PathBuf,
-    /// What is to be said of it.
-    pub what: String,
-}
-
-/// What was found in a set.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SetReport {
-    /// Validators that the manifest names.
-    pub validators: u64,
-    /// Keys whose files were looked at.
-    pub keys_checked: u64,
-    /// What is wrong.
-    pub faults: Vec<SetFinding>,
-    /// What is not wrong, but should be known.
-    pub warnings: Vec<SetFinding>,
-    /// Files that could not be read, because the machine failed: nothing is known of them.
-    pub unread: Vec<SetFinding>,
-}
-
-impl SetReport {
-    fn fault(&mut self, path: &Path, what: impl Into<String>) {
-        self.faults.push(SetFinding {
-            path: path.to_owned(),
-            what: what.into(),
-        });
-    }
-
-    /// A file could not be opened or read. That is a fault if there is no file to read, else the machine's failure.
-    fn failed(&mut self, failure: &IoFailure) {
-        let what = match not_regular(failure) {
-            None if failure.is_missing() => Some("it is missing, or a link that leads nowhere"),
-            found => found.map(NotRegular::words),
-        };
-        match what {
-            Some(what) => self.fault(&failure.path, what),
-            None => self.unread.push(SetFinding {
-                path: failure.path.clone(),
-                what: format!("{} failed: {}", failure.call, failure.source),
-            }),
-        }
-    }
-
-    fn add(&mut self, other: Self) {
-        self.keys_checked += other.keys_checked;
-        self.faults.extend(other.faults);
-        self.warnings.extend(other.warnings);
-        self.unread.extend(other.unread);
-    }
-}
 
 /// Looks at every file of a set, on so many threads (0: one a core), each with one key in memory at a time. A manifest that
 /// cannot be understood is the only finding then: it says what the files have to be.
@@ -110,7 +55,8 @@ pub fn verify_set(directory: &Path, threads: usize) -> Result<SetReport, SetErro
         manifest: &manifest,
     };
     set.check_keys_once(&mut report);
-    set.check_foreign(&mut report)?;
+    set.check_foreign(&mut report);
+    set.check_notes(&mut report);
     report.add(set.check_all(threads)?);
     Ok(report)
 }
@@ -196,8 +142,8 @@ impl<'a> Set<'a> {
         }
     }
 
-    /// Whatever is in the directory belongs to a key, and nothing in it is unfinished.
-    fn check_foreign(&self, report: &mut SetReport) -> Result<(), SetError> {
+    /// Whatever is in the directory belongs to a key.
+    fn check_foreign(&self, report: &mut SetReport) {
         let mut known: HashSet<String> = HashSet::from([MANIFEST.to_owned(), WORK.to_owned()]);
         for key in self.keys() {
             let files = key_files(self.with_json).iter();
@@ -209,26 +155,35 @@ impl<'a> Set<'a> {
         for name in foreign {
             report.fault(&self.paths.entry(name), "it belongs to no key that the manifest names");
         }
+    }
+
+    /// What keymill notes about a set agrees with it. Nothing else rests on that: where it cannot be read, the files are looked
+    /// at all the same.
+    fn check_notes(&self, report: &mut SetReport) {
         if !self.entries.contains(WORK) {
-            return Ok(());
+            return;
         }
         let again = "; the same 'keymill generate' finishes the set";
         let work = self.paths.work();
-        let mut inside: Vec<_> = entries(&work)?.into_iter().collect();
+        let mut inside: Vec<_> = match entries(&work) {
+            Ok(names) => names.into_iter().collect(),
+            Err(error) => return report.failed_notes(&work, error),
+        };
         inside.sort();
         for name in inside {
             if matches!(Named::parse(&name), Some(Named::Directory(..))) {
                 report.fault(&work.join(name), format!("it is a key that was not finished{again}"));
             }
         }
-        if let Some(record) = Record::read(&self.paths.request())? {
-            let (wanted, found) = (record.num_validators, report.validators);
-            if wanted != found {
+        match Record::read(&self.paths.request()) {
+            Ok(Some(record)) if record.num_validators != report.validators => {
+                let (wanted, found) = (record.num_validators, report.validators);
                 let what = format!("it names {found} validators, the set was to have {wanted}{again}");
                 report.fault(&self.paths.manifest(), what);
             }
+            Ok(_) => {}
+            Err(error) => report.failed_notes(&self.paths.request(), error),
         }
-        Ok(())
     }
 
     /// Looks at the files of every key.
@@ -353,34 +308,10 @@ impl<'a> Set<'a> {
                 return Ok(None);
             }
         };
-        if let Err(what) = self.check_secret(key, &secret) {
+        if let Err(what) = check_secret(&secret, self.manifest.kind.scheme, self.stored, key.public_key) {
             report.fault(path, what);
         }
         Ok(Some(secret))
-    }
-
-    fn check_secret(&self, key: &Key<'_>, secret: &SecretKeyFile) -> Result<(), String> {
-        let scheme = self.manifest.kind.scheme;
-        secret.scheme(Some(scheme)).map_err(|error| error.to_string())?;
-        let (stored, expected) = (secret.head().shape.stored(), self.stored);
-        if stored != expected {
-            return Err(format!(
-                "its epochs are {} to {}, those of the set {} to {}",
-                stored.start,
-                stored.end - 1,
-                expected.start,
-                expected.end - 1
-            ));
-        }
-        let kernel = kernel(scheme, &secret.head().parameter);
-        if let Some((level, NodeIndex(node))) = secret.first_wrong_node(kernel.as_ref()) {
-            return Err(format!("node {node} of level {level} is not the hash of its children"));
-        }
-        if secret.public_key() != key.public_key {
-            let found = hex::encode(secret.public_key());
-            return Err(format!("its public key is 0x{found}, another than the manifest's"));
-        }
-        probe(secret, scheme, kernel.as_ref())
     }
 
     /// A key directory beside the files is of the same key.

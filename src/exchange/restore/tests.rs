@@ -22,7 +22,7 @@ const OPTIONS: JobOptions = JobOptions {
     memory: MemoryRequest::NoLimit,
 };
 
-fn make(directory: &Path, request: &KeyRequest) -> Result<(), KeygenError> {
+pub(in crate::exchange) fn make(directory: &Path, request: &KeyRequest) -> Result<(), KeygenError> {
     let defaults = KeyDefaults {
         scheme: Scheme::by_id("leansig-p1-l8-abort-v4-w8").unwrap(),
         epochs: 256,
@@ -44,7 +44,7 @@ fn restore(directory: &Path, backup: &Backup) -> Result<(), Refusal> {
 }
 
 /// What has to be the same again: manifest, secret and layer files.
-fn files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(in crate::exchange) fn files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let layers = std::fs::read_dir(directory.join("layers")).unwrap();
     let mut names: Vec<PathBuf> = layers.map(|entry| entry.unwrap().path()).collect();
     names.extend(["manifest.toml", "secret"].map(|name| directory.join(name)));
@@ -226,6 +226,29 @@ fn another_key_or_another_public_key_is_refused() {
             matches!(refused, Refusal::Keygen(KeygenError::OtherRoot { .. })),
             "{refused:?}"
         );
+    }
+    // Nor by a keygen, which knows the root from the directory alone; nor is the true one taken beside it.
+    let refused = make(&third, &KeyRequest::default()).unwrap_err();
+    assert!(matches!(refused, KeygenError::OtherRoot { .. }), "{refused}");
+    let refused = restore(&third, &Backup::of(&first).unwrap()).unwrap_err();
+    assert!(
+        matches!(refused, Refusal::Keygen(KeygenError::OtherExpectedRoot { .. })),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_root_that_no_key_of_the_scheme_can_have_is_refused_before_anything_is_made() {
+    let place = in_memory();
+    let key = place.path().join("key");
+    for root in [vec![0; 31], vec![0; 33], vec![0xff; 32]] {
+        let request = KeyRequest {
+            root: Some(root),
+            ..KeyRequest::default()
+        };
+        let refused = make(&key, &request).unwrap_err();
+        assert!(matches!(refused, KeygenError::UnsoundRoot(_)), "{refused}");
+        assert!(!key.exists());
     }
 }
 

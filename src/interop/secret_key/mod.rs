@@ -198,7 +198,9 @@ impl SecretKeyFile {
     }
 
     /// The secret key of these layers, if the roots of its bottom trees are the same ones in its top tree.
-    fn of(head: SecretKeyHead, layers: Vec<Layer>) -> Result<Self, SecretKeyError> {
+    fn of(head: SecretKeyHead, mut layers: Vec<Layer>) -> Result<Self, SecretKeyError> {
+        // They have grown with what came, and are kept for as long as a job runs.
+        layers.iter_mut().for_each(|layer| layer.digests.shrink_to_fit());
         let key = Self { head, layers };
         let roots = [Tree::Left, Tree::Right].into_iter();
         for root in roots.filter_map(|tree| key.layers_of(tree).last()) {
@@ -232,6 +234,11 @@ impl SecretKeyFile {
         let geometry = self.head.shape.geometry();
         let digests = geometry.fillers().filter_map(|(level, node)| self.node(level, node));
         digests.flatten().copied().collect()
+    }
+
+    /// Bytes of memory that its nodes take.
+    pub fn held_bytes(&self) -> u64 {
+        self.layers.iter().map(|layer| layer.digests.capacity() as u64).sum()
     }
 
     /// The digest of a node; `None` if the file does not hold it.

@@ -52,6 +52,7 @@ fn least_bytes() -> u64 {
         group_batches: 1,
         arena_bytes: crate::hash::scratch_bytes(scheme),
         memory: MemoryRequest::AtMost(1),
+        held_bytes: 0,
         jobs: 1,
     };
     match MemoryPlan::new(&plan, &wishes, &Limits::default()) {

@@ -46,7 +46,10 @@ fn a_key_of_2_to_the_26_epochs_trimmed_to_level_8_fits_20_megabytes() {
         memory: MemoryRequest::NoLimit,
     };
     let job = open_large(&directory, 1 << 26, 8, options);
-    let needed_bytes = job.manifest().plan().disk_bytes();
+    let (needed_bytes, kept_bytes) = {
+        let plan = job.manifest().plan();
+        (plan.disk_bytes(), plan.kept_bytes())
+    };
     let watch = Watch {
         directory: directory.clone(),
         groups: AtomicU64::new(0),
@@ -55,6 +58,7 @@ fn a_key_of_2_to_the_26_epochs_trimmed_to_level_8_fits_20_megabytes() {
     job.run_with(&LARGE_QUICK, &watch).unwrap();
     let (bytes, bytes_max) = (allocated_bytes(&directory).unwrap(), watch.bytes_max.into_inner());
     assert!(bytes < 20_000_000, "{bytes} bytes");
+    assert!(bytes <= kept_bytes, "{bytes} of {kept_bytes} bytes");
     // What `plan` says is enough while it is made, and not far from the truth.
     assert!(bytes_max <= needed_bytes, "{bytes_max} of {needed_bytes} bytes");
     assert!(needed_bytes <= 2 * bytes, "{needed_bytes} bytes for {bytes}");

@@ -90,58 +90,73 @@ fn an_imported_key_signs_only_when_its_ledger_was_begun_and_then_as_recorded() {
         .says(&["already finished", "root, top tree and window"]);
 }
 
+/// A recorded key of the long scheme that stores a part of its lifetime.
+fn long_with_fillers() -> (Key, Vec<u8>) {
+    let name = format!("{LONG}_0442_100000_5000.ssz");
+    recorded()
+        .find(|(key, _)| key.secret_key_file.as_ref().is_some_and(|file| file.ends_with(&name)))
+        .unwrap()
+}
+
+/// An import that is killed after the first batches.
+#[track_caller]
+fn begin_and_kill(place: &Place, directory: &str, file: &str) {
+    let line = format!("import {directory} --from {file} --threads 1 --progress none");
+    let running = place.start(&SMALL_GROUPS, &line);
+    place.wait_for_batches(directory, 1);
+    running.signal(Signal::KILL);
+    running.end();
+    assert_eq!(place.status(directory).unwrap()["state"], "interrupted");
+}
+
 #[test]
 fn an_import_that_was_killed_goes_on_with_the_same_command_and_with_keygen() {
-    let name = format!("{LONG}_0442_100000_5000.ssz");
-    let (_, ssz) = recorded()
-        .find(|(key, _)| key.secret_key_file.as_ref().is_some_and(|file| file.ends_with(&name)))
-        .unwrap();
+    let (_, ssz) = long_with_fillers();
     for resume in [
         "import key --from validator.ssz --progress none",
         "keygen key --progress none",
     ] {
         let place = Place::new();
         place.file("validator.ssz", &ssz);
-        let line = "import key --from validator.ssz --threads 1 --progress none";
-        let running = place.start(&SMALL_GROUPS, line);
-        place.wait_for_batches("key", 1);
-        running.signal(Signal::KILL);
-        running.end();
-        assert_eq!(place.status("key").unwrap()["state"], "interrupted");
+        begin_and_kill(&place, "key", "validator.ssz");
         place.run(resume).exits(0);
         assert!(exported(&place, "key") == ssz, "{resume}");
     }
 }
 
 /// Replaces a node of the lowest level of the top tree, and hashes up to the root again.
-fn with_other_bottom_root(ssz: &[u8], node: u64) -> Vec<u8> {
-    let scheme = Scheme::by_id(TINY).unwrap();
+fn with_other_bottom_root(scheme: &str, ssz: &[u8], node: u64) -> Vec<u8> {
+    let scheme = Scheme::by_id(scheme).unwrap();
     let bytes = scheme.digest_bytes();
+    let (lowest, root) = (
+        usize::from(scheme.log_lifetime()) / 2,
+        usize::from(scheme.log_lifetime()),
+    );
     let kernel = kernel(scheme, ssz[32..52].try_into().unwrap());
     let mut changed = ssz.to_vec();
     let mut node = NodeIndex(node);
-    // Behind the fixed part and the head of the tree: the offsets of five layers, and then these.
-    let (tree, mut layer) = (88 + 20, 4 * 5);
-    for level in 4..=8 {
+    // Behind the fixed part and the head of the tree: the offsets of its layers, and then these.
+    let (tree, mut layer) = (88 + 20, 4 * (root - lowest + 1));
+    for level in lowest..=root {
         let at = tree + layer;
         let first = u64::from_le_bytes(ssz[at..at + 8].try_into().unwrap());
         let place = |node: u64| at + 12 + (node - first) as usize * bytes;
-        if level == 4 {
+        if level == lowest {
             changed[place(node.0)] ^= 1;
         } else {
             let mut parent = vec![0; bytes];
-            let below = tree + u32::from_le_bytes(ssz[tree + 4 * (level - 5)..][..4].try_into().unwrap()) as usize;
+            let below =
+                tree + u32::from_le_bytes(ssz[tree + 4 * (level - 1 - lowest)..][..4].try_into().unwrap()) as usize;
             let first_below = u64::from_le_bytes(ssz[below..below + 8].try_into().unwrap());
             node = NodeIndex(node.0 / 2);
             let children = below + 12 + (2 * node.0 - first_below) as usize * bytes;
             kernel.parents(Level(level as u8), node, &changed[children..][..2 * bytes], &mut parent);
             changed[place(node.0)..][..bytes].copy_from_slice(&parent);
         }
-        let next = tree + 4 * (level - 3);
-        layer = match level {
-            8 => 0,
-            _ => u32::from_le_bytes(ssz[next..next + 4].try_into().unwrap()) as usize,
-        };
+        if level < root {
+            let next = tree + 4 * (level + 1 - lowest);
+            layer = u32::from_le_bytes(ssz[next..next + 4].try_into().unwrap()) as usize;
+        }
     }
     changed
 }
@@ -151,7 +166,7 @@ fn a_top_tree_that_does_not_grow_from_its_prf_key_is_refused_before_the_key_is_s
     let (_, ssz) = with_fillers();
     let place = Place::new();
     // Of the bottom trees 5, 6 and 7 the last one is not in the window, so nothing but the whole tree shows it.
-    place.file("false.ssz", with_other_bottom_root(&ssz, 7));
+    place.file("false.ssz", with_other_bottom_root(TINY, &ssz, 7));
     place
         .run("import key --from false.ssz")
         .exits(3)
@@ -160,16 +175,56 @@ fn a_top_tree_that_does_not_grow_from_its_prf_key_is_refused_before_the_key_is_s
     assert_eq!(place.status("key").unwrap()["state"], "interrupted");
     place.run("public-key key").exits(3);
     place.run(&format!("sign key --epoch 81 --message {MESSAGE}")).exits(3);
-    // Also when the key was sealed meanwhile.
-    place.run("keygen key").exits(0);
+    // Nor does the sound file go on with what the false one began, whose root the directory keeps.
+    place.file("sound.ssz", &ssz);
+    place
+        .run("import key --from sound.ssz")
+        .exits(3)
+        .prints_nothing()
+        .says(&["was begun", "one of the two sources is damaged", "in another directory"]);
+    std::fs::remove_dir_all(place.path("key")).unwrap();
+    // Also when the key was sealed before.
+    place.run("import key --from sound.ssz").exits(0);
     place
         .run("import key --from false.ssz")
         .exits(3)
         .prints_nothing()
         .says(&["node 7 of level 4", "The directory is as it was"]);
-    // What the PRF key makes is the sound file's key.
+}
+
+#[test]
+fn a_killed_import_is_sealed_by_keygen_with_the_root_of_its_file_and_with_no_other() {
+    let (key, ssz) = long_with_fillers();
+    let place = Place::new();
+    // Of the bottom trees from 195 on, 199 is in no window that comes first.
+    let damaged = with_other_bottom_root(LONG, &ssz, 199);
+    let root = u32::from_le_bytes(damaged[80..84].try_into().unwrap()) as usize - 2 * 28;
+    let false_root = hex::encode(&damaged[root..][..28]);
+    let true_root = hex::encode(&key.public_key_ssz[..28]);
+    assert_ne!(false_root, true_root);
+    place.file("false.ssz", &damaged);
+    begin_and_kill(&place, "key", "false.ssz");
+    for _ in 0..2 {
+        place
+            .run("keygen key --progress none")
+            .exits(3)
+            .prints_nothing()
+            .says(&[&false_root, &true_root, "is not finished", "can be deleted"]);
+        assert_eq!(place.status("key").unwrap()["state"], "interrupted");
+        place.run("public-key key").exits(3);
+        // Nothing is damaged, and a repair does not change what the key has to be.
+        place.run("repair key").exits(0);
+    }
     place.file("sound.ssz", &ssz);
-    place.run("import key --from sound.ssz").exits(0);
+    begin_and_kill(&place, "sound", "sound.ssz");
+    let unfinished = std::fs::read_to_string(place.path("sound/manifest.toml")).unwrap();
+    assert!(unfinished.contains(&format!("\nexpected_root = \"{true_root}\"\n")));
+    place.run("keygen sound --progress none").exits(0);
+    // In the end nothing tells that it was imported: as one whose secret, parameter and fillers were given.
+    place.run("import whole --from sound.ssz --progress none").exits(0);
+    let [finished, whole] = ["sound", "whole"].map(|key| std::fs::read(place.path(key).join("manifest.toml")).unwrap());
+    assert!(finished == whole);
+    assert!(!String::from_utf8(finished).unwrap().contains("expected_root"));
 }
 
 #[test]
@@ -184,7 +239,7 @@ fn a_file_that_cannot_be_imported_makes_no_directory() {
     let mut other_secret = ssz.clone();
     other_secret[0] ^= 1;
     place.file("other-secret.ssz", other_secret);
-    place.file("other-top-node.ssz", with_other_bottom_root(&ssz, 5));
+    place.file("other-top-node.ssz", with_other_bottom_root(TINY, &ssz, 5));
     let mut other_root = ssz.clone();
     // The last layer of the top tree is the root and its filler.
     let root = u32::from_le_bytes(ssz[80..84].try_into().unwrap()) as usize - 64;

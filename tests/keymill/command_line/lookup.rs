@@ -292,6 +292,16 @@ fn lookup_refuses_a_manifest_whose_fields_do_not_follow_from_each_other_behind_a
         ("trim = 0", "trim = 11", "trim is 11"),
         ("state = \"sealed\"", "state = \"open\"", "state is neither"),
         ("root = \"", "root = \"ffffffff", "root should be"),
+        (
+            "trim = 0",
+            "trim = 0\nexpected_root = \"00\"",
+            "expected_root is of a key that is not sealed",
+        ),
+        (
+            "state = \"sealed\"",
+            "state = \"generating\"",
+            "root is of a key that is not generating",
+        ),
         ("fillers = [", "fillers = [1, ", "fillers are 10, and should be 9"),
         ("fillers = [\"", "fillers = [7, \"", "fillers are 10"),
         ("fillers = ", "fillers = {} # ", "fillers should be an array"),

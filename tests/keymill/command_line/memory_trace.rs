@@ -5,11 +5,17 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 
+use keymill::Scheme;
+use keymill::hash::kernel;
+use keymill::plan::{Level, NodeIndex};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::fixtures::{LONG, MESSAGE, SEED, SMALL_GROUPS, TINY, finished_key, set_back_to_version_0};
+use super::fixtures::{LONG, MESSAGE, SEED, SMALL_GROUPS, TINY, finished_key, nothing_was_made, set_back_to_version_0};
 use super::program::{Outcome, Place};
+use crate::reference::hash::Reference;
+use crate::reference::secret_key::secret_key_ssz;
+use crate::reference::tree::Tree;
 use crate::skip::skip;
 
 /// Runs a command with a trace of this name.
@@ -134,6 +140,60 @@ fn a_keygen_that_was_interrupted_has_given_back_everything_and_a_killed_one_tell
         "left: 19 mapping of src/layers/medium.rs:",
         "the process was killed, or still runs",
     ]);
+}
+
+/// A secret key of the longest lifetime of which only the first leaves of both bottom trees are those of its PRF key: all
+/// that is looked at before the key is made.
+fn large_secret_key() -> Vec<u8> {
+    const EPOCHS: usize = 1 << 17;
+    const BYTES: usize = 32;
+    let id = "leansig-p2-l32-top-v64-w8";
+    let (prf_key, parameter) = (SEED, [0; 20]);
+    let scheme = Scheme::by_id(id).unwrap();
+    let (reference, kernel) = (Reference::new(id, &parameter), kernel(scheme, &parameter));
+    let mut nodes = vec![0; EPOCHS * BYTES];
+    for epoch in [0, EPOCHS / 2] {
+        nodes[epoch * BYTES..][..BYTES].copy_from_slice(&reference.leaf(&prf_key, epoch as u32));
+    }
+    let mut layers = Vec::new();
+    for level in 0..=scheme.log_lifetime() {
+        nodes.resize(nodes.len().max(2 * BYTES), 0);
+        layers.push((0, nodes.chunks(BYTES).map(<[u8]>::to_vec).collect()));
+        let mut parents = vec![0; nodes.len() / 2];
+        if level < scheme.log_lifetime() {
+            kernel.parents(Level(level + 1), NodeIndex(0), &nodes, &mut parents);
+        }
+        nodes = parents;
+    }
+    let tree = Tree {
+        lowest_level: 0,
+        layers,
+    };
+    secret_key_ssz(&reference, &prf_key, (0, EPOCHS as u64), &tree)
+}
+
+#[test]
+fn the_nodes_of_an_imported_file_are_registered_and_are_planned_into_the_budget() {
+    let place = Place::new();
+    let ssz = large_secret_key();
+    place.file("large.ssz", &ssz);
+    let least = |line: &str| {
+        let line = format!("{line} --threads 1 --memory 1M --trace-memory trace");
+        let refused = place.run(&line).exits(4).prints_nothing();
+        let refused = refused.says(&["a memory budget of 1048576 bytes", "bytes are the least that works"]);
+        nothing_was_made(&place);
+        let report = report(&place, "trace");
+        fs::remove_file(place.path("trace")).unwrap();
+        (refused.figures().into_iter().max().unwrap(), report)
+    };
+    let (of_keygen, _) = least("keygen key --scheme leansig-p2-l32-top-v64-w8 --epochs 2^17");
+    let (of_import, report) = least("import key --from large.ssz");
+    // Three quarters of a budget are planned with; the file has a few numbers beside its nodes.
+    let held_bytes = (of_import - of_keygen) * 3 / 4;
+    assert!(held_bytes.abs_diff(ssz.len() as u64) < 4096, "{held_bytes}");
+    assert_eq!(report["clean"], true, "{report:#}");
+    let registered_bytes = report["types"]["cache"]["peak_bytes"].as_u64().unwrap();
+    assert!(registered_bytes.abs_diff(held_bytes) < 2, "{report:#}");
 }
 
 /// A real trace of some lines.

@@ -1,7 +1,8 @@
 //! Files with a secret, as `export` and `backup` write them: whole and durable, or nowhere.
 
+use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::process::Command;
 
 use rustix::fs::OFlags;
@@ -85,6 +86,118 @@ fn a_file_with_a_secret_is_durable_before_it_has_its_name_and_its_name_is_then()
             assert_eq!(made, calls, "{line} {force}: {log}");
             let directory = log.lines().rfind(|line| line.contains("fsync(")).unwrap();
             assert!(directory.contains(&format!("<{root}>")), "{line} {force}: {directory}");
+        }
+        fs::remove_file(place.path("out")).unwrap();
+    }
+}
+
+/// The calls in a log of strace that are on files of a place, each with its number among those of its name in its thread.
+fn calls_on(place: &Place, log: &str) -> Vec<(String, usize)> {
+    let root = place.path("").display().to_string();
+    let root = root.trim_end_matches('/');
+    let working_directory = format!("AT_FDCWD<{root}>");
+    let mut numbers = BTreeMap::<(&str, &str), usize>::new();
+    let mut calls = Vec::new();
+    for line in log.lines() {
+        let Some((thread, rest)) = line.split_once(' ') else {
+            continue;
+        };
+        let Some((call, arguments)) = rest.trim_start().split_once('(') else {
+            continue;
+        };
+        let number = numbers.entry((thread, call)).or_default();
+        *number += 1;
+        // What is opened by a relative name is within the place as well, unlike what is opened by an absolute one.
+        let is_relative = arguments.starts_with(&working_directory) && !arguments.contains(", \"/");
+        if is_relative || arguments.replace(&working_directory, "").contains(root) {
+            calls.push((call.to_owned(), *number));
+        }
+    }
+    calls
+}
+
+/// One way to a file with a secret: with the file that is there before, and without nameless files if `refused` says which
+/// opening of one is refused.
+struct Output<'a> {
+    place: &'a Place,
+    line: String,
+    old: Option<&'a [u8]>,
+    new: &'a [u8],
+    refused: Option<usize>,
+}
+
+impl Output<'_> {
+    /// Writes the file under strace, with this call failing.
+    fn traced(&self, failing: Option<&(String, usize)>) -> (Outcome, String) {
+        let out = self.place.path("out");
+        let _ = fs::remove_file(&out);
+        if let Some(old) = self.old {
+            fs::write(&out, old).unwrap();
+        }
+        let refused = self
+            .refused
+            .map(|number| format!("inject=openat:error=EOPNOTSUPP:when={number}"));
+        let failing = failing.map(|(call, number)| format!("inject={call}:error=EIO:when={number}"));
+        let trace = Some("trace=openat,read,write,fsync,linkat,mmap,statx,/rename,/unlink".to_owned());
+        let flags: Vec<String> = [trace, refused, failing].into_iter().flatten().collect();
+        let flags: Vec<&str> = flags.iter().flat_map(|flag| ["-e", flag]).collect();
+        traced(self.place, &flags, &self.line).unwrap()
+    }
+
+    /// Lets each call fail once, and looks at what is there then. Gives how many of them
+    /// ended the command.
+    fn sweep(&self) -> usize {
+        let (outcome, log) = self.traced(None);
+        outcome.exits(0);
+        let mut calls = calls_on(self.place, &log);
+        // The refusal is of that call.
+        calls.retain(|(call, _)| self.refused.is_none() || call != "openat");
+        let mut ended = 0;
+        for failing in &calls {
+            let (outcome, _) = self.traced(Some(failing));
+            let case = format!("{failing:?}, refused {:?}: {}", self.refused, outcome.all());
+            assert!([Some(0), Some(4)].contains(&outcome.code), "{case}");
+            assert!(!outcome.stderr.contains("panicked"), "{case}");
+            ended += usize::from(outcome.code == Some(4));
+            let out = self.place.path("out");
+            let found = fs::read(&out).ok();
+            let is_new = found.as_deref() == Some(self.new);
+            assert!(is_new || found.as_deref() == self.old, "{case}");
+            // When it has its name, its name may not be durable.
+            assert!(is_new == (outcome.code == Some(0)) || failing.0 == "fsync", "{case}");
+            let mode = fs::metadata(&out).map_or(0o600, |found| found.permissions().mode() & 0o777);
+            assert!(!is_new || mode == 0o600, "{mode:o}: {case}");
+            let entries = fs::read_dir(self.place.path("")).unwrap();
+            let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            let drafts: Vec<_> = names.filter(|name| name.starts_with(".keymill-")).collect();
+            assert!(drafts.is_empty(), "{drafts:?}: {case}");
+        }
+        ended
+    }
+}
+
+#[test]
+fn a_secret_of_which_any_call_fails_leaves_the_old_file_the_new_one_or_none_and_no_draft() {
+    let Some(place) = traceable_key() else { return };
+    for line in LINES {
+        place.run(line).exits(0);
+        let new = fs::read(place.path("out")).unwrap();
+        for (force, old) in [("", None), (" --force", Some(&b"what was there before"[..]))] {
+            let mut output = Output {
+                place: &place,
+                line: format!("{line}{force}"),
+                old,
+                new: &new,
+                refused: None,
+            };
+            let seen = output.sweep();
+            assert!(seen > 10, "{line}{force}: {seen}");
+            let (_, log) = output.traced(None);
+            let opened: Vec<&str> = log.lines().filter(|line| line.contains("openat(")).collect();
+            let nameless = opened.iter().position(|line| line.contains("O_TMPFILE")).unwrap();
+            output.refused = Some(nameless + 1);
+            let seen = output.sweep();
+            assert!(seen > 10, "{line}{force}, without nameless files: {seen}");
         }
         fs::remove_file(place.path("out")).unwrap();
     }

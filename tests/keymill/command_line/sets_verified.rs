@@ -306,3 +306,44 @@ fn what_cannot_be_opened_hides_no_fault() {
         fs::remove_dir_all(place.path("set")).unwrap();
     }
 }
+
+#[test]
+fn damaged_notes_of_keymill_are_one_fault_and_hide_no_other() {
+    let place = Sets::of_two().place;
+    let last = "validator_1_attester_key_sk.ssz";
+    for (kind, found) in [
+        ("cut", "wrong: set/.keymill-set/set.toml: it is damaged: "),
+        (
+            "not text",
+            "wrong: set/.keymill-set/set.toml: it is damaged: it is not text",
+        ),
+        (
+            "FIFO",
+            "wrong: set/.keymill-set/set.toml: it is a FIFO and not a regular file",
+        ),
+        ("no directory", "wrong: set/.keymill-set: it is not a directory"),
+    ] {
+        copy_directory(&place.path("sound"), &place.path("set"));
+        let (work, record) = (place.path("set/.keymill-set"), place.path("set/.keymill-set/set.toml"));
+        match kind {
+            "cut" => edit(&record, "num_validators = 2", "num_validators ="),
+            "not text" => fs::write(&record, [0xff]).unwrap(),
+            "FIFO" => {
+                fs::remove_file(&record).unwrap();
+                mkfifoat(CWD, &record, Mode::from_raw_mode(0o600)).unwrap();
+            }
+            _ => {
+                fs::remove_dir_all(&work).unwrap();
+                fs::write(&work, "").unwrap();
+            }
+        }
+        flip_byte(&place.path("set").join(last), 100);
+        let outcome = changing_nothing(&place, || place.run("verify-set set")).exits(1);
+        outcome.prints(&[
+            found,
+            &format!("wrong: set/{last}"),
+            "2 faults: 2 validators, 4 keys checked",
+        ]);
+        fs::remove_dir_all(place.path("set")).unwrap();
+    }
+}

@@ -1,11 +1,9 @@
 //! The manifest of a key set: written and read line by line, in the one form that hash-sig-cli 0.4 gives it.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, Write};
 
-use super::error::SetError;
-use super::names::{Form, Half, Prefix, Role, SetPaths, parse_index};
+use super::names::{Form, Half, Prefix, Role, parse_index};
 use super::words::{scheme_of, words};
-use crate::files::open_to_read;
 use crate::scheme::Scheme;
 
 /// Longer than any line of a manifest. What is longer is read no further.
@@ -99,16 +97,6 @@ impl SetManifest {
             }
         }
         Ok(())
-    }
-
-    /// Reads the manifest of a set.
-    pub(crate) fn of_set(paths: &SetPaths) -> Result<Self, SetError> {
-        let path = paths.manifest();
-        let file = match open_to_read(&path) {
-            Err(failure) if failure.is_missing() => return Err(SetError::NoManifest(path)),
-            file => file?,
-        };
-        Self::read(BufReader::new(file)).map_err(|source| SetError::Manifest { path, source })
     }
 
     /// Reads one strictly: fields in order, one a line, each with the value that follows from the others where there is only

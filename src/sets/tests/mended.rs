@@ -1,0 +1,180 @@
+//! Sets whose finished key lost files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{
+    CancelHandle, NoSetProgress, OPTIONS, SetError, SetJob, SetPaths, SetRequest, at_every_call, copy, files, make,
+    needed_bytes, request, with_a_sealed_key,
+};
+
+const ENDINGS: [&str; 4] = ["_pk.ssz", "_pk.json", "_sk.ssz", "_sk.json"];
+
+fn run(directory: &Path, request: SetRequest) -> Result<(), SetError> {
+    let job = SetJob::open(directory, request, OPTIONS, 1, CancelHandle::default())?;
+    job.run(&NoSetProgress).map(drop)
+}
+
+fn unseeded() -> SetRequest {
+    SetRequest {
+        seed: None,
+        ..request()
+    }
+}
+
+fn keeping() -> SetRequest {
+    SetRequest {
+        keeps_directories: true,
+        ..unseeded()
+    }
+}
+
+fn file(directory: &Path, ending: &str) -> PathBuf {
+    let names = files(directory).into_keys();
+    let name = names.into_iter().find(|name| name.to_string_lossy().ends_with(ending));
+    directory.join(name.unwrap())
+}
+
+/// What is noted beside the files, and the directories of keys.
+fn beside(directory: &Path) -> Vec<String> {
+    let mut names: Vec<_> = [directory.to_owned(), directory.join(".keymill-set")]
+        .iter()
+        .flat_map(|directory| fs::read_dir(directory).unwrap())
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.file_type().unwrap().is_dir() || entry.path().parent().unwrap() != directory)
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn whatever_files_a_finished_key_lost_are_made_again_of_what_is_left() {
+    let place = tempfile::tempdir().unwrap();
+    for (kind, request) in [("seed", request()), ("fresh", unseeded()), ("kept", keeping())] {
+        let whole = place.path().join(kind);
+        run(&whole, request.clone()).unwrap();
+        for lost in 1..16 {
+            let set = place.path().join("set");
+            copy(&whole, &set);
+            let is_lost = |place: usize| lost & (1 << place) != 0;
+            for place in (0..4).filter(|&place| is_lost(place)) {
+                fs::remove_file(file(&set, ENDINGS[place])).unwrap();
+            }
+            let before = files(&set);
+            let outcome = run(&set, request.clone());
+            let case = format!("{kind}, lost {lost:04b}");
+            if kind == "fresh" && is_lost(2) && is_lost(3) {
+                assert!(matches!(outcome, Err(SetError::Lost(_))), "{case}: {outcome:?}");
+                assert!(files(&set) == before, "{case}");
+            } else {
+                outcome.unwrap_or_else(|error| panic!("{case}: {error}"));
+                assert!(files(&set) == files(&whole), "{case}");
+            }
+            assert_eq!(beside(&set), beside(&whole), "{case}");
+            fs::remove_dir_all(&set).unwrap();
+        }
+    }
+}
+
+/// The whole set, and one like it that lost files, whose directory is still where it was made.
+fn with_a_directory_left(place: &Path) -> (PathBuf, PathBuf) {
+    let (whole, broken) = (place.join("whole"), place.join("broken"));
+    make(&whole).unwrap();
+    with_a_sealed_key(&broken);
+    let finished = ".keymill-set/finished";
+    fs::copy(whole.join(finished), broken.join(finished)).unwrap();
+    fs::copy(file(&whole, "yaml"), broken.join("validator-keys-manifest.yaml")).unwrap();
+    (whole, broken)
+}
+
+#[test]
+fn mending_of_which_any_call_fails_is_finished_by_the_same_request() {
+    let place = tempfile::tempdir().unwrap();
+    let (whole, of_directory) = with_a_directory_left(place.path());
+    let of_secret = |lost: &'static [&'static str]| {
+        let whole = whole.clone();
+        move |directory: &Path| {
+            copy(&whole, directory);
+            for ending in lost {
+                fs::remove_file(file(directory, ending)).unwrap();
+            }
+        }
+    };
+    let finished = |directory: &Path, case: &str| {
+        for (name, content) in &files(directory) {
+            let expected = &files(&whole)[name];
+            assert!(expected == content, "{case}: {} is not whole", name.display());
+        }
+        make(directory).unwrap_or_else(|error| panic!("{case}: {error}"));
+        assert!(files(directory) == files(&whole), "{case}");
+        assert_eq!(beside(directory), beside(&whole), "{case}");
+    };
+    let prepared: [&dyn Fn(&Path); 3] = [
+        &of_secret(&["_pk.ssz", "_pk.json", "_sk.json"]),
+        &of_secret(&["_pk.ssz", "_sk.ssz"]),
+        &|directory| copy(&of_directory, directory),
+    ];
+    for prepare in prepared {
+        let calls = at_every_call(place.path(), prepare, &make, &finished);
+        assert!(calls > 60, "{calls}");
+    }
+}
+
+#[test]
+fn a_secret_that_is_another_keys_or_damaged_is_nothing_to_mend_with() {
+    let place = tempfile::tempdir().unwrap();
+    let (set, other) = (place.path().join("set"), place.path().join("other"));
+    run(&other, unseeded()).unwrap();
+    make(&set).unwrap();
+    let whole = fs::read(file(&set, "_sk.json")).unwrap();
+    let others = fs::read(file(&other, "_sk.json")).unwrap();
+    let damaged = String::from_utf8(whole).unwrap().replacen('1', "2", 1).into_bytes();
+    let json = file(&set, "_sk.json");
+    fs::remove_file(file(&set, "_sk.ssz")).unwrap();
+    for content in [others, damaged] {
+        fs::write(&json, content).unwrap();
+        let before = files(&set);
+        let outcome = make(&set);
+        assert!(
+            matches!(&outcome, Err(SetError::Foreign { path, .. }) if *path == json),
+            "{outcome:?}"
+        );
+        assert!(files(&set) == before);
+    }
+    // The seed is left.
+    fs::remove_file(&json).unwrap();
+    make(&set).unwrap();
+}
+
+#[test]
+fn a_key_that_is_made_again_of_the_seed_asks_for_the_room_of_a_key() {
+    let place = tempfile::tempdir().unwrap();
+    let (fresh, set) = (place.path().join("fresh"), place.path().join("set"));
+    make(&set).unwrap();
+    let plan = request().plan().unwrap();
+    let needed = |directory: &Path| needed_bytes(&SetPaths::new(directory), &request(), &plan, 1).unwrap();
+    let files_bytes = super::super::key_files::bytes(&plan, true);
+    fs::remove_file(file(&set, "_sk.ssz")).unwrap();
+    assert_eq!(needed(&set), files_bytes);
+    fs::remove_file(file(&set, "_sk.json")).unwrap();
+    assert_eq!(needed(&set), needed(&fresh));
+}
+
+#[test]
+fn directories_that_are_kept_are_asked_room_for_without_what_only_their_making_takes() {
+    let place = tempfile::tempdir().unwrap();
+    let set = place.path().join("set");
+    let plan = keeping().plan().unwrap();
+    let needed = |validators| {
+        let request = SetRequest {
+            validators,
+            ..keeping()
+        };
+        needed_bytes(&SetPaths::new(&set), &request, &plan, 1).unwrap()
+    };
+    let each = needed(101) - needed(100);
+    run(&set, keeping()).unwrap();
+    let taken = crate::files::allocated_bytes(&set).unwrap();
+    assert!((taken..taken + (2 << 20)).contains(&each), "{each} for {taken}");
+}

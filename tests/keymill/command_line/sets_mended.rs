@@ -1,0 +1,108 @@
+//! Key sets that lost files of finished keys.
+
+use std::fs;
+use std::time::Instant;
+
+use rustix::process::Signal;
+
+use super::fixtures::edit;
+use super::program::Place;
+use super::sets::{assert_same_sets, changing_nothing_but_the_lock, made, names, small};
+use crate::support::Numbers;
+
+/// Removes the files whose names end so.
+fn lose(place: &Place, directory: &str, endings: &[&str]) {
+    for name in names(place, directory) {
+        if endings.iter().any(|ending| name.ends_with(ending)) {
+            fs::remove_file(place.path(directory).join(name)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_set_of_a_seed_that_lost_every_key_file_is_made_again_by_the_same_command() {
+    let place = Place::new();
+    for more in ["", "--distributed", "--export-format ssz --keep-dirs"] {
+        made(&place, "whole", 2, more);
+        made(&place, "set", 2, more);
+        lose(&place, "set", &[".ssz", ".json"]);
+        let outcome = made(&place, "set", 2, &format!("{more} --json")).json();
+        assert_eq!((&outcome["keys_made"], &outcome["keys_found"]), (&4.into(), &0.into()));
+        if more.contains("keep-dirs") {
+            // Checkpoints differ.
+            place.run("verify-set set").exits(0);
+        } else {
+            assert_same_sets(&place, "set", "whole");
+        }
+        for set in ["set", "whole"] {
+            fs::remove_dir_all(place.path(set)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn mending_that_is_killed_goes_on_to_the_same_set() {
+    let place = Place::new();
+    let begun = Instant::now();
+    made(&place, "undisturbed", 2, "");
+    let undisturbed = begun.elapsed();
+    for (seed, more) in [(1, ""), (2, "--jobs 2")] {
+        let directory = format!("set-{seed}");
+        made(&place, &directory, 2, more);
+        lose(&place, &directory, &["_pk.json", "_sk.ssz", "_sk.json"]);
+        let line = small(&place, &directory, 2, more);
+        let mut numbers = Numbers(seed);
+        let mut kills = 0;
+        for _ in 0..8 {
+            let mut running = place.start(&[], &line);
+            std::thread::sleep(undisturbed.mul_f64(0.5 * numbers.below(1000) as f64 / 1000.0));
+            if running.is_running() {
+                running.signal(Signal::KILL);
+                kills += 1;
+            }
+            running.end();
+        }
+        assert!(kills > 0, "seed {seed}: nothing was killed");
+        place.run(&line).exits(0);
+        assert_same_sets(&place, &directory, "undisturbed");
+        let left: Vec<_> = names(&place, &format!("{directory}/.keymill-set"))
+            .into_iter()
+            .collect();
+        assert_eq!(left, ["LOCK", "finished", "set.toml"], "seed {seed}");
+    }
+}
+
+#[test]
+fn a_secret_of_which_nothing_is_left_is_refused_and_nothing_is_changed() {
+    let place = Place::new();
+    let line = small(&place, "set", 1, "").replace("--seed-file seed", "");
+    place.run(&line).exits(0);
+    let lost = "validator_0_proposer_key_sk";
+    lose(&place, "set", &["proposer_key_sk.ssz", "attester_key_sk.json"]);
+    place.run(&line).exits(0);
+    place.run("verify-set set").exits(0);
+    lose(&place, "set", &["proposer_key_sk.ssz", "proposer_key_sk.json"]);
+    for line in [line.clone(), format!("{line} --force")] {
+        let outcome = changing_nothing_but_the_lock(&place, || place.run(&line))
+            .exits(3)
+            .prints_nothing();
+        outcome.says(&[&format!(
+            "'set/{lost}.ssz' is missing, and nothing is there to make it of again"
+        )]);
+    }
+}
+
+#[test]
+fn what_is_there_is_never_overwritten_by_what_is_mended() {
+    let place = Place::new();
+    made(&place, "set", 1, "");
+    lose(&place, "set", &["proposer_key_sk.ssz", "proposer_key_sk.json"]);
+    let public = place.path("set/validator_0_proposer_key_pk.json");
+    edit(&public, "[", "[ ");
+    let before = fs::read(&public).unwrap();
+    place
+        .run(&small(&place, "set", 1, ""))
+        .exits(3)
+        .says(&["'set/validator_0_proposer_key_pk.json' is there already"]);
+    assert!(fs::read(&public).unwrap() == before);
+}
