@@ -117,6 +117,12 @@ if command -v python3 > /dev/null; then
     grep -q "^RuntimeError: .*epoch $epoch" "$place_of_all/said"
     refused from_python 256 "$message" 2> "$place_of_all/said"
     grep -q "^RuntimeError: .*256" "$place_of_all/said"
+    # Where RocksDB would abort the process of whoever calls.
+    if command -v prlimit > /dev/null; then
+        refused env LD_LIBRARY_PATH="$place_of_all/installed/lib" prlimit --as=$((256 << 20)) \
+            python3 "$place_of_all/program.py" "$place_of_all/key" "$epoch" "$message" 2> "$place_of_all/said"
+        grep -q '^RuntimeError: .*RLIMIT_AS' "$place_of_all/said"
+    fi
 else
     say 'not tested: from Python, which is missing here'
 fi
