@@ -104,7 +104,7 @@ fn serve(key: &Path) -> Result<(), Box<dyn Error>> {
         black_box(signer.sign(epoch, &[7; 32])?);
     }
     drop(signer);
-    let report = check(key, false, OPTIONS.threads)?;
+    let report = check(key, false, OPTIONS)?;
     match report.damage.first() {
         None => Ok(()),
         Some(damage) => Err(damage.what.clone().into()),

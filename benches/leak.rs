@@ -100,7 +100,7 @@ fn live(directory: &Path) -> Result<(), Box<dyn Error>> {
     let signature = signer.sign(epoch, &[7; 32])?.to_ssz(scheme);
     drop(signer);
     verify(scheme, &public_key, SIGNED_EPOCH, &[7; 32], &signature)?;
-    let found = check(directory, true, THREADS)?;
+    let found = check(directory, true, options)?;
     if !found.damage.is_empty() {
         return Err(format!("the key is damaged: {:?}", found.damage).into());
     }

@@ -23,6 +23,8 @@ pub struct Settings {
     pub memory: MemoryRequest,
     pub progress: ProgressStyle,
     pub log: tracing::Level,
+    /// -q was given: no flag of a command shows progress.
+    pub quiet: bool,
 }
 
 /// How a job shows itself.
@@ -150,6 +152,7 @@ impl Default for Settings {
             memory: MemoryRequest::Auto,
             progress: ProgressStyle::Auto,
             log: tracing::Level::WARN,
+            quiet: false,
         }
     }
 }

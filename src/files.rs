@@ -175,8 +175,7 @@ pub(crate) fn available_bytes(path: &Path) -> Result<u64, IoFailure> {
 }
 
 /// The directory that holds `path`, which for a bare name is the current one.
-#[cfg(feature = "keygen")]
-pub(crate) fn parent_of(path: &Path) -> &Path {
+pub fn parent_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),

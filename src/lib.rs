@@ -48,7 +48,7 @@ mod faults;
     not(feature = "keygen"),
     expect(dead_code, reason = "the side that writes belongs to the job")
 )]
-mod files;
+pub mod files;
 pub mod hash;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

@@ -9,10 +9,12 @@ use super::damage::{CheckReport, Damage};
 use super::tree::Tree;
 use crate::arena::ArenaOverflow;
 use crate::failure::IoFailure;
-use crate::hash::{Kernel, PrfKey, scratch_bytes};
+use crate::hash::{Kernel, PrfKey};
 use crate::keydir::{DirectoryLock, KeyDir, KeyDirError, KeyState};
+use crate::keygen::JobOptions;
 use crate::layers::{LayerError, LayerReader};
 use crate::ledger::LedgerError;
+use crate::plan::BudgetTooSmall;
 use crate::state::{BatchRecord, StateError, Store};
 use crate::units::{BatchIndex, Level};
 use crate::workers::{ThreadsFailed, Workers};
@@ -32,6 +34,9 @@ pub enum CheckError {
     /// A layer file could not be read.
     #[error(transparent)]
     Layer(#[from] LayerError),
+    /// The memory budget is too small.
+    #[error(transparent)]
+    Budget(#[from] BudgetTooSmall),
     /// The worker threads could not be started.
     #[error(transparent)]
     Threads(#[from] ThreadsFailed),
@@ -44,14 +49,15 @@ pub enum CheckError {
 }
 
 /// Checks the key in a directory: headers and lengths, the checksums of every batch and of the levels above, and that
-/// every stored node is the hash of its children. With `deep`, also computes every leaf again from the secret. Takes so
-/// many worker threads; 0 for one a core.
+/// every stored node is the hash of its children. With `deep`, also computes every leaf again from the secret. Takes as many
+/// worker threads as `options` ask for and its memory allows.
 ///
 /// # Errors
 /// [`CheckError`] if the check cannot be made. Damage is no error but part of the report.
-pub fn check(directory: &Path, deep: bool, threads: usize) -> Result<CheckReport, CheckError> {
+pub fn check(directory: &Path, deep: bool, options: JobOptions) -> Result<CheckReport, CheckError> {
     let mut key = KeyDir::open(directory)?;
-    let workers = Workers::start(threads, scratch_bytes(key.manifest().scheme()))?;
+    let memory = options.memory_plan(key.manifest().plan())?;
+    let workers = Workers::start(memory.threads, memory.arena_bytes)?;
     loop {
         let report = check_key(&key, key.kernel().as_ref(), deep, &workers)?;
         let now = KeyDir::open(directory)?;

@@ -162,7 +162,7 @@ impl TestKey {
     }
 
     pub(crate) fn check(&self) -> CheckReport {
-        check(&self.path(), false, 2).unwrap()
+        check(&self.path(), false, OPTIONS).unwrap()
     }
 }
 

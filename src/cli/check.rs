@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::failure::{self, Failure};
 use super::messages::{say, say_left_over};
 use super::output::{print_json, print_lines};
+use super::request::MachineArguments;
 use crate::config::Settings;
 
 /// Flags of check.
@@ -21,6 +22,8 @@ pub struct CheckArguments {
     /// Also compute every leaf again from the secret; takes as long as keygen.
     #[arg(long)]
     deep: bool,
+    #[command(flatten)]
+    machine: MachineArguments,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -28,7 +31,8 @@ pub struct CheckArguments {
 
 /// Checks, and prints what is damaged.
 pub fn run(arguments: &CheckArguments, settings: &Settings) -> Result<ExitCode, Failure> {
-    let report = check(&arguments.directory, arguments.deep, settings.threads)?;
+    let options = arguments.machine.settings(settings).job_options();
+    let report = check(&arguments.directory, arguments.deep, options)?;
     let printed = if arguments.json {
         print_json(&as_json(&report))
     } else {

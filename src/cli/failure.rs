@@ -301,6 +301,7 @@ mod job {
                 CheckError::State(error) => error.code(),
                 CheckError::Ledger(error) => error.code(),
                 CheckError::Layer(error) => error.code(),
+                CheckError::Budget(error) => error.code(),
                 CheckError::Threads(_) | CheckError::Arena(_) => MACHINE,
                 CheckError::Io(error) => error.code(),
             }

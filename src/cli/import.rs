@@ -49,6 +49,11 @@ pub struct ImportArguments {
 /// Makes the key of the file, compares both, and prints the public key.
 pub fn run(arguments: &ImportArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     keep_files_private();
+    if arguments.from == Path::new("-") {
+        return Err(Failure::usage(
+            "--from has to name a file: '-' is not taken for standard input (a file of that name is './-')",
+        ));
+    }
     let settings = arguments.job.settings(settings);
     if settings.progress == ProgressStyle::Json {
         messages::speak_json();

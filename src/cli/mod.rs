@@ -83,7 +83,7 @@ struct Arguments {
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
 
-    /// Say nothing but errors on standard error, and show no progress.
+    /// Say nothing but errors on standard error, and show no progress, whatever --progress says.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
 
@@ -105,13 +105,9 @@ impl Arguments {
             (false, 2) => Level::DEBUG,
             (false, _) => Level::TRACE,
         };
-        let progress = match self.quiet {
-            true => ProgressStyle::None,
-            false => settings.progress,
-        };
         Settings {
             log,
-            progress,
+            quiet: self.quiet,
             ..settings.clone()
         }
     }
@@ -191,7 +187,7 @@ pub fn main() -> ExitCode {
             return version::print_all();
         }
         // Also --help and --version, which are no errors and exit with 0.
-        Err(error) => error.exit(),
+        Err(error) => return output::print_told(&error),
     };
     match run(&arguments) {
         Ok(code) => code,
@@ -207,7 +203,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let settings = Settings::load(arguments.config.as_deref(), environment)?;
     let settings = arguments.settings(&settings);
     messages::listen(settings.log);
-    if arguments.progress.map(|style| style.unwrap_or(settings.progress)) == Some(ProgressStyle::Json) {
+    if arguments.progress.map(|style| request::progress(&settings, style)) == Some(ProgressStyle::Json) {
         messages::speak_json();
     }
     output::outlive_size_limits().map_err(|error| Failure::machine(format!("signals cannot be caught: {error}")))?;

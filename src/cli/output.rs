@@ -6,11 +6,13 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Error, ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use clap::{Args, ValueEnum};
 use keymill::failure::advice;
+use keymill::files::parent_of;
 use keymill::resources::{ResourceKind, register};
 use serde::Serialize;
 use signal_hook::consts::SIGXFSZ;
@@ -109,12 +111,6 @@ impl OutArguments {
             .map(drop)
             .map_err(|error| failed(path, &error.error))
     }
-}
-
-fn parent_of(path: &Path) -> &Path {
-    path.parent()
-        .filter(|parent| *parent != Path::new(""))
-        .unwrap_or(Path::new("."))
 }
 
 /// A file beside `path` under a name of its own, gone when it is dropped. Its errors do not name it: it is nobody's concern.
@@ -249,6 +245,15 @@ pub fn print_lines<T: std::fmt::Display>(lines: impl IntoIterator<Item = T>) -> 
         line(&mut writer, text)?;
     }
     writer.flush().map_err(|error| broken(&error))
+}
+
+/// Prints what clap has to tell: what is wrong with the command line, or a help or version that was asked for.
+pub fn print_told(told: &clap::Error) -> ExitCode {
+    let printed = told.print().and_then(|()| std::io::stdout().flush());
+    match printed {
+        Err(error) if !told.use_stderr() => broken(&error).report(),
+        _ => ExitCode::from(told.exit_code() as u8),
+    }
 }
 
 /// A number of bytes for people.

@@ -80,9 +80,17 @@ impl JobArguments {
     /// The settings with these flags on top.
     pub fn settings(&self, settings: &Settings) -> Settings {
         Settings {
-            progress: self.progress.unwrap_or(settings.progress),
+            progress: progress(settings, self.progress),
             ..self.machine.settings(settings)
         }
+    }
+}
+
+/// How to show progress where a command was told so, or was not.
+pub fn progress(settings: &Settings, told: Option<ProgressStyle>) -> ProgressStyle {
+    match settings.quiet {
+        true => ProgressStyle::None,
+        false => told.unwrap_or(settings.progress),
     }
 }
 

@@ -1,9 +1,40 @@
-//! What can be known before RocksDB is asked, which tells less.
+//! What can be known before RocksDB is asked, which tells less, or ends the process.
 
+use std::hint::black_box;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, mpsc};
+use std::thread::Builder;
+
+use rustix::process::{Resource, getrlimit};
 
 use super::StateError;
+use crate::failure::attempt;
 use crate::files::{exists, is_directory, not_regular, open_each_file};
+use crate::memory::ProcessMemory;
+
+/// Threads that RocksDB starts with the first store of a process and never ends, for background jobs. It ends the process if it
+/// cannot.
+const BACKGROUND_THREADS: usize = 2;
+/// One that keeps time while a store can be written to.
+const TIMER_THREADS: usize = 1;
+/// The stack of a thread that is started to see whether it can be.
+const STACK_BYTES: usize = 64 << 10;
+/// That of RocksDB's, where RLIMIT_STACK sets none (pthread_create(3), on x86-64).
+const DEFAULT_STACK_BYTES: u64 = 2 << 20;
+/// What glibc reserves for the heap of a thread.
+const HEAP_BYTES: u64 = 64 << 20;
+/// Address space that RocksDB takes beside its threads: 45 MiB at most were seen, for a default cache of each column family
+/// that is exchanged for ours. RocksDB ends the process if one cannot be reserved.
+const ADDRESS_BYTES: u64 = 96 << 20;
+
+/// Whether RocksDB has its threads for background jobs.
+static IS_RUNNING: AtomicBool = AtomicBool::new(false);
+
+/// Takes note that a store was opened in this process.
+pub(super) fn note_opened() {
+    IS_RUNNING.store(true, Ordering::Relaxed);
+}
 
 /// Looks whether there are files of a store, and whether all of them can be read.
 pub(super) fn look_at_files(path: &Path) -> Result<(), StateError> {
@@ -22,4 +53,66 @@ pub(super) fn look_at_files(path: &Path) -> Result<(), StateError> {
         Some(found) => damaged(format!("'{}': {found}", failure.path.display())),
         None => failure.into(),
     })
+}
+
+/// Refuses a machine that has too few threads or too little address space left for RocksDB.
+pub(super) fn look_at_machine(path: &Path) -> Result<(), StateError> {
+    let threads = match IS_RUNNING.load(Ordering::Relaxed) {
+        true => TIMER_THREADS,
+        false => BACKGROUND_THREADS + TIMER_THREADS,
+    };
+    check_address_space(path, threads)?;
+    start_threads(path, threads)
+}
+
+/// Starts as many threads as RocksDB will, so that all are there at once, and has each take something from the heap. What glibc
+/// reserves for that, for a moment twice as much, is there for the next threads: RocksDB's do not take the last address space
+/// while it reserves its caches.
+fn start_threads(path: &Path, threads: usize) -> Result<(), StateError> {
+    let gate = &Mutex::new(());
+    let (arrived, arrivals) = mpsc::channel();
+    std::thread::scope(|scope| {
+        let _closed = gate.lock();
+        for found in 0..threads {
+            let arrived = arrived.clone();
+            let wait = move || {
+                drop(black_box(Box::new(0_u8)));
+                let _ = arrived.send(());
+                drop(gate.lock());
+            };
+            let spawn = || Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, wait);
+            if let Err(failure) = attempt("pthread_create", path, spawn) {
+                return Err(StateError::Threads {
+                    path: failure.path,
+                    found,
+                    needed: threads,
+                    source: failure.source,
+                });
+            }
+            let _ = arrivals.recv();
+        }
+        Ok(())
+    })
+}
+
+fn check_address_space(path: &Path, threads: usize) -> Result<(), StateError> {
+    let Some(limit_bytes) = getrlimit(Resource::As).current else {
+        return Ok(());
+    };
+    // Without /proc it is not known.
+    let used_bytes = ProcessMemory::read().map_or(0, |memory| memory.address_bytes);
+    let stack_bytes = getrlimit(Resource::Stack).current.unwrap_or(DEFAULT_STACK_BYTES);
+    let thread_bytes = stack_bytes.saturating_add(HEAP_BYTES);
+    let needed_bytes = thread_bytes
+        .saturating_mul(threads as u64)
+        .saturating_add(ADDRESS_BYTES);
+    match used_bytes.saturating_add(needed_bytes) <= limit_bytes {
+        true => Ok(()),
+        false => Err(StateError::AddressSpace {
+            path: path.to_owned(),
+            limit_bytes,
+            used_bytes,
+            needed_bytes,
+        }),
+    }
 }

@@ -41,6 +41,38 @@ pub enum StateError {
     /// A call failed.
     #[error(transparent)]
     Io(#[from] IoFailure),
+    /// There are too few threads for RocksDB, which would end the process.
+    #[error(
+        "the checkpoint store '{}' cannot be opened: RocksDB needs {needed} more threads, and only {found} can be started \
+         ({source}); raise the limit on threads (ulimit -u, or pids.max of the cgroup)",
+        .path.display()
+    )]
+    Threads {
+        /// The store.
+        path: PathBuf,
+        /// How many could be started.
+        found: usize,
+        /// How many have to be.
+        needed: usize,
+        /// Why no more.
+        source: std::io::Error,
+    },
+    /// There is too little address space for RocksDB, which would end the process.
+    #[error(
+        "the checkpoint store '{}' cannot be opened: the limit on address space (RLIMIT_AS) is {limit_bytes} bytes, of \
+         which {used_bytes} are taken, and RocksDB needs another {needed_bytes}; raise it (ulimit -v)",
+        .path.display()
+    )]
+    AddressSpace {
+        /// The store.
+        path: PathBuf,
+        /// RLIMIT_AS.
+        limit_bytes: u64,
+        /// What the process has of it.
+        used_bytes: u64,
+        /// What has to be left.
+        needed_bytes: u64,
+    },
     /// RocksDB failed in a way that says nothing about what is stored: I/O, locks, resources.
     #[error("{call} of the checkpoint store '{}' failed: {message}", .path.display())]
     Failed {
@@ -81,7 +113,9 @@ pub enum StateError {
 impl Classified for StateError {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::Io(_) | Self::Failed { .. } => FailureKind::Machine,
+            Self::Io(_) | Self::Threads { .. } | Self::AddressSpace { .. } | Self::Failed { .. } => {
+                FailureKind::Machine
+            }
             Self::Damaged { .. } | Self::OtherKey { .. } => FailureKind::Directory,
         }
     }

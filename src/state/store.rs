@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StateError;
-use super::before_opening::look_at_files;
+use super::before_opening::{look_at_files, look_at_machine, note_opened};
 use super::history::HistoryChange;
 use super::options::{descriptors, options};
 use super::records::{self, ArenaRecord, BatchRecord, CrownRecord, Encoded, ProgressRecord};
@@ -48,6 +48,7 @@ impl Store {
     /// Creates an empty store with these column families, bound to a key. What was there before is removed.
     #[track_caller]
     pub(crate) fn create(path: &Path, column_families: &[&str], binding: &[u8; 32]) -> Result<(), StateError> {
+        look_at_machine(path)?;
         let mut options = options(StoreBuffers::FULL);
         // First: RocksDB would remove its files behind a link as well.
         make_directory(path)?;
@@ -125,6 +126,7 @@ impl Store {
 
     #[track_caller]
     fn of(db: DB, path: &Path, buffers: StoreBuffers) -> Self {
+        note_opened();
         let path = path.to_owned();
         let write_buffers = register(ResourceKind::Database, buffers.write_bytes as u64);
         let cache = register(ResourceKind::Cache, buffers.cache_bytes as u64);
@@ -341,7 +343,7 @@ impl Store {
     /// All column families but the history: nothing that is for people alone makes a store a damaged one.
     pub(super) fn families(&self) -> Result<Vec<&ColumnFamily>, StateError> {
         let handle = |name: &String| self.db.cf_handle(name).ok_or_else(|| self.damaged_record(name));
-        let names = existing_families(&self.path)?;
+        let names = listed_families(&self.path)?;
         names.iter().filter(|name| *name != HISTORY).map(handle).collect()
     }
 
@@ -365,8 +367,14 @@ impl Store {
     }
 }
 
+/// The column families of a store that is about to be opened, if it can be.
 fn existing_families(path: &Path) -> Result<Vec<String>, StateError> {
     look_at_files(path)?;
+    look_at_machine(path)?;
+    listed_families(path)
+}
+
+fn listed_families(path: &Path) -> Result<Vec<String>, StateError> {
     attempt("opening", path, || DB::list_cf(&options(StoreBuffers::FULL), path))
 }
 

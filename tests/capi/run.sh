@@ -106,6 +106,27 @@ flags() { shared_flags "$1"; }
 compile "$installed" "$place_of_all/c++-shared" c++ -std=c++17
 run_programs "$place_of_all/c++-shared" env LD_LIBRARY_PATH="$installed/lib"
 
+if command -v python3 > /dev/null; then
+    step 'from Python, as docs/C.md has it'
+    sed -n '/^```python$/,/^```$/{/^```/!p}' docs/C.md > "$place_of_all/program.py"
+    from_python() { LD_LIBRARY_PATH="$place_of_all/installed/lib" python3 "$place_of_all/program.py" "$place_of_all/key" "$@"; }
+    new_key
+    [ "$(from_python "$epoch" "$message")" = "$public_key $signature" ]
+    # What was refused is told in the library's words.
+    refused from_python "$epoch" "${message//9/0}" 2> "$place_of_all/said"
+    grep -q "^RuntimeError: .*epoch $epoch" "$place_of_all/said"
+    refused from_python 256 "$message" 2> "$place_of_all/said"
+    grep -q "^RuntimeError: .*256" "$place_of_all/said"
+    # Where RocksDB would abort the process of whoever calls.
+    if command -v prlimit > /dev/null; then
+        refused env LD_LIBRARY_PATH="$place_of_all/installed/lib" prlimit --as=$((256 << 20)) \
+            python3 "$place_of_all/program.py" "$place_of_all/key" "$epoch" "$message" 2> "$place_of_all/said"
+        grep -q '^RuntimeError: .*RLIMIT_AS' "$place_of_all/said"
+    fi
+else
+    say 'not tested: from Python, which is missing here'
+fi
+
 [ -n "$with_valgrind" ] || return 0
 if [ "$(uname -m)" != x86_64 ] || ! command -v valgrind > /dev/null; then
     say 'not tested: under valgrind, which is missing here, or is tried on x86-64 only'

@@ -175,7 +175,7 @@ fn a_forged_batch_is_found_by_the_root_and_computed_again_from_the_secret() {
         if !recorded {
             std::fs::remove_dir_all(key.path().join("state")).unwrap();
         }
-        let deep = check(&key.path(), true, 2).unwrap().damage;
+        let deep = check(&key.path(), true, OPTIONS).unwrap().damage;
         let leaves = deep.iter().find(|damage| damage.level == Some(Level(0)));
         assert_eq!(leaves.unwrap().batch, Some(BatchIndex(2)));
         let report = mend(&key).unwrap();

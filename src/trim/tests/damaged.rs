@@ -153,7 +153,7 @@ fn a_wrong_node_of_the_lowest_level_that_agrees_with_all_above_is_found_by_a_dee
     store.commit_batches(&records, &store.progress().unwrap()).unwrap();
     drop(store);
     let at_the_lowest = |deep| {
-        let damage = check(&key.path(), deep, 2).unwrap().damage;
+        let damage = check(&key.path(), deep, OPTIONS).unwrap().damage;
         damage.iter().filter(|damage| damage.level == Some(Level(9))).count()
     };
     assert_eq!((at_the_lowest(false), at_the_lowest(true)), (0, 1));

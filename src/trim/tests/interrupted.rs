@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::{batch_records, flip, from_level, is_whole, paths};
 use crate::audit::check;
-use crate::audit::fixture_tests::{LONG, TINY, TestKey, open_request, seeded};
+use crate::audit::fixture_tests::{LONG, OPTIONS, TINY, TestKey, open_request, seeded};
 use crate::faults::{Fate, Faults};
 use crate::keydir::{KeyDir, KeyDirError};
 use crate::keygen::{CancelHandle, Event, KeyRequest, KeygenError, NoProgress, Progress};
@@ -97,7 +97,7 @@ fn files_that_a_trim_left_are_named_and_in_nobodys_way() {
     // What they hold does not matter any more.
     flip(&key, 2, 1);
     assert!(paths(&key.path(), 64) == truth);
-    let report = check(&key.path(), true, 2).unwrap();
+    let report = check(&key.path(), true, OPTIONS).unwrap();
     assert_eq!((&report.left_over[..], &report.damage[..]), (&left[..], &[][..]));
     let again = trim(&key.path(), Level(4)).unwrap();
     let expected = TrimReport {
@@ -236,6 +236,6 @@ fn meets_a_trim<T>(look: impl FnOnce(&Path) -> T) -> (T, Vec<AuthenticationPath>
 fn who_opens_a_key_while_it_is_trimmed_sees_it_trimmed() {
     let (seen, truth) = meets_a_trim(|directory| paths(directory, 16));
     assert!(seen == truth);
-    let (report, _) = meets_a_trim(|directory| check(directory, true, 2).unwrap());
+    let (report, _) = meets_a_trim(|directory| check(directory, true, OPTIONS).unwrap());
     assert_eq!((&report.damage[..], report.batches_checked), (&[][..], 1));
 }

@@ -51,7 +51,7 @@ fn is_whole(key: &TestKey, layers: &BTreeMap<String, Vec<u8>>, truth: &[Authenti
     assert!(key.layers() == from_level(layers, trim), "{case}: layer files differ");
     assert!(key.are_protected(), "{case}: a layer file is writable");
     assert!(paths(&key.path(), truth.len()) == truth, "{case}: a path differs");
-    let report = check(&key.path(), true, 2).unwrap();
+    let report = check(&key.path(), true, OPTIONS).unwrap();
     assert_eq!(
         (&report.damage[..], &report.left_over[..]),
         (&[][..], &[][..]),

@@ -210,3 +210,16 @@ fn plan_refuses_what_keygen_refuses() {
         .exits(2)
         .says(&["524288", "262144"]);
 }
+
+#[test]
+fn an_import_from_standard_input_is_refused_in_words_also_if_there_is_a_file_of_that_name() {
+    let place = Place::new();
+    for _ in 0..2 {
+        let outcome = changing_nothing(&place, || place.run("import key --from -"));
+        outcome
+            .exits(2)
+            .prints_nothing()
+            .says(&["--from", "standard input", "'./-'"]);
+        place.file("-", "no key");
+    }
+}

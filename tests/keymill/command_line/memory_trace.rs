@@ -301,3 +301,26 @@ fn a_trace_that_cannot_be_written_to_its_end_is_a_failure_of_the_machine() {
         fs::remove_file(place.path("trace")).unwrap();
     }
 }
+
+#[test]
+fn a_check_takes_the_threads_and_the_memory_that_it_is_told() {
+    let place = Place::new();
+    finished_key(&place, LONG);
+    let arenas = |line: &str, trace: &str| {
+        traced(&place, line, trace).exits(0);
+        let text = fs::read_to_string(place.path(trace)).unwrap();
+        let is_arena = |line: &&str| line.contains("\"ALLOCATE\"") && line.contains("\"arena\"");
+        text.lines().filter(is_arena).count()
+    };
+    assert_eq!(arenas("check key --deep --threads 3", "three"), 3);
+    assert_eq!(arenas("check key --deep --threads 1 --memory 64M", "one"), 1);
+    place
+        .run("check key --deep --memory 1M")
+        .exits(4)
+        .says(&["--memory", "1048576"]);
+    // Like any other command, from the settings too.
+    place
+        .run_with(&[("KEYMILL_MEMORY", "1M")], "check key")
+        .exits(4)
+        .says(&["1048576"]);
+}

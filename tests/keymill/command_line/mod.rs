@@ -28,6 +28,7 @@ mod outputs;
 mod privacy;
 mod repairing;
 mod reporting;
+mod room_for_rocksdb;
 mod secrecy;
 mod secret_outputs;
 mod sets;

@@ -101,7 +101,19 @@ fn a_full_disk_under_the_output_is_reported() {
     let place = Place::new();
     finished_key(&place, TINY);
     let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
-    for line in ["public-key key", "schemes", "path key --epoch 0"] {
+    let told = [
+        "--help",
+        "help keygen",
+        "sign --help",
+        "help",
+        "--version",
+        "--version --verbose",
+        "keygen --version",
+    ];
+    for line in ["public-key key", "schemes", "path key --epoch 0"]
+        .into_iter()
+        .chain(told)
+    {
         let output = place.command(line).stdout(full()).output().unwrap();
         let message = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(4), "{line}: {message}");
@@ -109,4 +121,22 @@ fn a_full_disk_under_the_output_is_reported() {
     }
     let line = "path key --epoch 0 --out /dev/full";
     place.run(line).exits(4).says(&["'/dev/full'", "cannot be written"]);
+}
+
+#[test]
+fn a_help_that_nobody_reads_is_no_failure_and_a_wrong_flag_is_one() {
+    let place = Place::new();
+    for line in ["--help", "help sign", "--version"] {
+        let output = place.command(line).stdout(nobody()).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{line}");
+        assert!(
+            output.stderr.is_empty(),
+            "{line}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    for stderr in [Stdio::piped(), nobody()] {
+        let output = place.command("sign --nothing").stderr(stderr).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+    }
 }

@@ -150,3 +150,18 @@ fn a_quiet_command_still_says_why_it_fails() {
         "error, warn, info, debug, trace",
     ]);
 }
+
+#[test]
+fn a_quiet_command_shows_no_progress_whatever_else_it_is_told() {
+    for style in ["bar", "plain", "json"] {
+        for (before, behind) in [("-q ", ""), ("", " -q")] {
+            let place = Place::new();
+            let line = format!("{before}keygen key --scheme {TINY} --progress {style}{behind}");
+            let outcome = place.run_with(&[("KEYMILL_PROGRESS", style)], &line).exits(0);
+            assert!(outcome.stderr.is_empty(), "{}", outcome.all());
+            // An error is text, as of any quiet command.
+            let failed = place.run(&line.replace(TINY, LONG)).exits(3);
+            assert!(failed.stderr.starts_with("keymill: "), "{}", failed.all());
+        }
+    }
+}
