@@ -55,6 +55,12 @@ pub(crate) fn not_regular(failure: &IoFailure) -> Option<NotRegular> {
     failure.source.get_ref()?.downcast_ref().copied()
 }
 
+/// What has this name and is no regular file; a link is none.
+#[cfg(feature = "keygen")]
+pub(crate) fn standing_for_file(path: &Path) -> Option<NotRegular> {
+    what_else(path, OFlags::NOFOLLOW)
+}
+
 /// What has this name and is no regular file, seen through links unless `flags` forbid it.
 fn what_else(path: &Path, flags: OFlags) -> Option<NotRegular> {
     let found = match flags.contains(OFlags::NOFOLLOW) {
@@ -118,8 +124,9 @@ pub(crate) fn sync_directory(directory: &Path) -> Result<(), IoFailure> {
     sync_file(&opened, directory)
 }
 
-/// Opens every file in a directory for reading, and names the first that cannot be. Those that vanish meanwhile do not count.
-pub(crate) fn open_each_file(directory: &Path) -> Result<(), IoFailure> {
+/// Opens every file in a directory for reading, and names the first that cannot be, unless it `is_passed_over`. Those that
+/// vanish meanwhile do not count.
+pub(crate) fn open_each_file(directory: &Path, is_passed_over: impl Fn(&IoFailure) -> bool) -> Result<(), IoFailure> {
     for entry in attempt("opendir", directory, || std::fs::read_dir(directory))? {
         let entry = attempt("readdir", directory, || entry)?;
         let path = entry.path();
@@ -128,7 +135,7 @@ pub(crate) fn open_each_file(directory: &Path) -> Result<(), IoFailure> {
             false => open_to_read(&path).map(drop),
         });
         match opened {
-            Err(failure) if !failure.is_missing() => return Err(failure),
+            Err(failure) if !failure.is_missing() && !is_passed_over(&failure) => return Err(failure),
             _ => {}
         }
     }
@@ -141,6 +148,11 @@ pub(crate) fn is_directory(path: &Path) -> Result<bool, IoFailure> {
         Err(failure) if failure.is_missing() => Ok(false),
         metadata => Ok(metadata?.is_dir()),
     }
+}
+
+/// Whether a symbolic link has this name, wherever it leads.
+pub(crate) fn is_link(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink())
 }
 
 /// Bytes on disk of a file, or of all files below a directory. What vanishes meanwhile does not count.

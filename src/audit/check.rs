@@ -9,6 +9,7 @@ use super::damage::{CheckReport, Damage};
 use super::tree::Tree;
 use crate::arena::ArenaOverflow;
 use crate::failure::IoFailure;
+use crate::files::standing_for_file;
 use crate::hash::{Kernel, PrfKey};
 use crate::keydir::{DirectoryLock, KeyDir, KeyDirError, KeyState};
 use crate::keygen::JobOptions;
@@ -56,7 +57,7 @@ pub enum CheckError {
 /// [`CheckError`] if the check cannot be made. Damage is no error but part of the report.
 pub fn check(directory: &Path, deep: bool, options: JobOptions) -> Result<CheckReport, CheckError> {
     let mut key = KeyDir::open(directory)?;
-    let memory = options.memory_plan(key.manifest().plan())?;
+    let memory = options.memory_plan_of_check(key.manifest().plan())?;
     let workers = Workers::start(memory.threads, memory.arena_bytes)?;
     loop {
         let report = check_key(&key, key.kernel().as_ref(), deep, &workers)?;
@@ -86,6 +87,11 @@ pub(super) fn check_key(
         left_over: key.paths().left_over_layers(key.manifest().plan().trim())?,
         ..CheckReport::default()
     };
+    let lock = key.paths().lock();
+    if let Some(found) = standing_for_file(&lock) {
+        let what = format!("'{}' is damaged: {found}; move it away", lock.display());
+        report.add(Damage::of_file(lock, None, what));
+    }
     let prf_key = secret(key, &mut report)?.filter(|_| deep);
     let layers = layers(key, &mut report)?;
     let store = checkpoints(key, &mut report)?;

@@ -313,7 +313,8 @@ mod job {
             match self {
                 TrimError::Plan(error) => error.code(),
                 TrimError::KeyDir(error) | TrimError::Secret(error) => error.code(),
-                TrimError::Lower { .. } => DIRECTORY,
+                TrimError::Lower { .. } | TrimError::Directory(_) => DIRECTORY,
+                TrimError::Layer(error) => error.code(),
                 TrimError::Path(error) => error.code(),
                 TrimError::State(error) => error.code(),
                 TrimError::Io(error) => error.code(),

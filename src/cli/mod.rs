@@ -181,6 +181,9 @@ enum Command {
 /// Runs the program.
 pub fn main() -> ExitCode {
     process::keep_memory_private();
+    if let Err(error) = output::outlive_size_limits() {
+        return Failure::machine(format!("signals cannot be caught: {error}")).report();
+    }
     let arguments = match tree::parse(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(error) if error.kind() == ErrorKind::DisplayVersion && version::is_verbose(std::env::args_os().skip(1)) => {
@@ -206,7 +209,6 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if arguments.progress.map(|style| request::progress(&settings, style)) == Some(ProgressStyle::Json) {
         messages::speak_json();
     }
-    output::outlive_size_limits().map_err(|error| Failure::machine(format!("signals cannot be caught: {error}")))?;
     let command = || obey(&arguments.command, &settings);
     match &arguments.trace_memory {
         Some(path) => trace::traced(path, command),

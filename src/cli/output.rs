@@ -66,6 +66,10 @@ impl OutArguments {
         let Some(path) = &self.out else {
             return Ok(());
         };
+        if path == Path::new("-") {
+            let message = "--out '-' is no file; without --out the result goes to standard output";
+            return Err(Failure::usage(message));
+        }
         // A file that is not there yet lies where its directory does.
         let in_parent = || parent_of(path).canonicalize().map(|parent| parent.join("file"));
         let place = path.canonicalize().or_else(|_| in_parent());
@@ -80,6 +84,25 @@ impl OutArguments {
                 directory.display()
             ))),
             None => Ok(()),
+        }
+    }
+
+    /// As [`check`](Self::check), and that a file can be made there. For what is done only once.
+    pub fn check_writable(&self) -> Result<(), Failure> {
+        self.check()?;
+        let Some(path) = &self.out else {
+            return Ok(());
+        };
+        match std::fs::metadata(path) {
+            Ok(found) if found.is_dir() => Err(Failure::usage(format!(
+                "--out '{}' is a directory; choose the name of a file",
+                path.display()
+            ))),
+            // A device or a pipe is opened when there is something for it.
+            Ok(found) if !found.is_file() => Ok(()),
+            _ => draft(path, |name| File::create_new(name))
+                .map(drop)
+                .map_err(|error| failed(path, &error)),
         }
     }
 

@@ -36,7 +36,7 @@ pub struct SignArguments {
 /// Signs, and prints the signature after it has been verified.
 pub fn run(arguments: &SignArguments) -> Result<ExitCode, Failure> {
     keep_files_private();
-    arguments.out.check()?;
+    arguments.out.check_writable()?;
     let mut signer = Signer::open(&arguments.directory)?;
     let epoch = signer.paths().epoch(arguments.epoch)?;
     let signature = signer.sign(epoch, &arguments.message)?;

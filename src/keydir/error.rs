@@ -96,7 +96,7 @@ pub enum KeyDirError {
         remedy: &'static str,
     },
     /// There is no secret file.
-    #[error("'{}' is missing; restore that file from a backup, or repeat the import or the restore that was interrupted", .0.display())]
+    #[error("'{}' is missing; restore that file from a backup; where an import or a restore was interrupted, repeat that", .0.display())]
     SecretMissing(PathBuf),
     /// The secret file is not one.
     #[error("'{}' is damaged: it does not hold a seed or a PRF key in the form that keymill writes", .0.display())]

@@ -51,16 +51,29 @@ impl JobOptions {
         self.memory_plan_holding(plan, jobs, 0)
     }
 
+    /// As [`memory_plan`](Self::memory_plan), for a check: it writes nothing, so what it needs of address space is what the
+    /// checkpoint store needs, which is looked at when that is opened, and one mapping after the other.
+    pub(crate) fn memory_plan_of_check(&self, plan: &Plan) -> Result<MemoryPlan, BudgetTooSmall> {
+        let limits = Limits {
+            address_bytes: None,
+            ..Limits::detect()
+        };
+        MemoryPlan::new(plan, &self.wishes(plan, 1, 0), &limits)
+    }
+
     fn memory_plan_holding(&self, plan: &Plan, jobs: usize, held_bytes: u64) -> Result<MemoryPlan, BudgetTooSmall> {
-        let wishes = Wishes {
+        MemoryPlan::new(plan, &self.wishes(plan, jobs, held_bytes), &Limits::detect())
+    }
+
+    fn wishes(&self, plan: &Plan, jobs: usize, held_bytes: u64) -> Wishes {
+        Wishes {
             threads: self.threads,
             group_batches: self.group_batches,
             arena_bytes: scratch_bytes(plan.scheme()),
             memory: self.memory,
             held_bytes,
             jobs,
-        };
-        MemoryPlan::new(plan, &wishes, &Limits::detect())
+        }
     }
 }
 

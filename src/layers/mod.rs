@@ -31,7 +31,7 @@ pub(crate) use touched::Touched;
 pub(crate) use writer::LayerWriter;
 
 use crate::failure::{Classified, FailureKind, IoFailure};
-use crate::files::{NotRegular, exists, not_regular};
+use crate::files::{exists, is_link, not_regular};
 use crate::units::Level;
 
 /// A layer file cannot be used.
@@ -122,7 +122,7 @@ pub(crate) fn present<T>(opened: Result<T, IoFailure>) -> Result<T, LayerError> 
         Err(failure) => failure,
     };
     match not_regular(&failure) {
-        Some(NotRegular::Link) => Err(LayerError::Link(failure.path)),
+        Some(_) if is_link(&failure.path) => Err(LayerError::Link(failure.path)),
         Some(found) => Err(LayerError::NotAFile {
             path: failure.path,
             what: found.words(),

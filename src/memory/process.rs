@@ -27,6 +27,23 @@ pub struct ProcessMemory {
     pub address_bytes: u64,
 }
 
+/// Threads of this process, those among them that have ended and still count against limits; 0 without /proc.
+#[cfg(feature = "keygen")]
+pub(crate) fn counted_threads() -> u64 {
+    let mut text = [0; STATUS_BYTES_MAX];
+    let read = File::open(STATUS).and_then(|mut file| read_all(&mut file, &mut text));
+    read.map_or(0, |length| field(&text[..length], "Threads:"))
+}
+
+/// A number of the text of /proc/self/status; zero for what it does not say.
+fn field(status: &[u8], name: &str) -> u64 {
+    let mut lines = status.split(|&byte| byte == b'\n');
+    let line = lines.find_map(|line| line.strip_prefix(name.as_bytes()));
+    let text = line.and_then(|line| std::str::from_utf8(line).ok());
+    let number = text.and_then(|text| text.split_whitespace().next()?.parse().ok());
+    number.unwrap_or_default()
+}
+
 impl ProcessMemory {
     /// As it is now.
     ///
@@ -42,13 +59,7 @@ impl ProcessMemory {
 
     /// Zero for what the text does not say.
     fn parse(status: &[u8]) -> Self {
-        let field = |name: &str| {
-            let mut lines = status.split(|&byte| byte == b'\n');
-            let line = lines.find_map(|line| line.strip_prefix(name.as_bytes()));
-            let text = line.and_then(|line| std::str::from_utf8(line).ok());
-            let kib = text.and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok());
-            kib.unwrap_or_default().saturating_mul(1024)
-        };
+        let field = |name: &str| field(status, name).saturating_mul(1024);
         Self {
             anonymous_bytes: field("RssAnon:"),
             file_bytes: field("RssFile:"),

@@ -5,13 +5,14 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, mpsc};
 use std::thread::Builder;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, getrlimit};
 
 use super::StateError;
-use crate::failure::attempt;
+use crate::failure::{IoFailure, attempt};
 use crate::files::{exists, is_directory, not_regular, open_each_file};
-use crate::memory::ProcessMemory;
+use crate::memory::{ProcessMemory, counted_threads};
 
 /// Threads that RocksDB starts with the first store of a process and never ends, for background jobs. It ends the process if it
 /// cannot.
@@ -27,6 +28,9 @@ const HEAP_BYTES: u64 = 64 << 20;
 /// Address space that RocksDB takes beside its threads: 45 MiB at most were seen, for a default cache of each column family
 /// that is exchanged for ours. RocksDB ends the process if one cannot be reserved.
 const ADDRESS_BYTES: u64 = 96 << 20;
+
+/// How long threads that have ended are waited for.
+const GONE_AFTER_MAX: Duration = Duration::from_millis(20);
 
 /// Whether RocksDB has its threads for background jobs.
 static IS_RUNNING: AtomicBool = AtomicBool::new(false);
@@ -48,11 +52,24 @@ pub(super) fn look_at_files(path: &Path) -> Result<(), StateError> {
         return Err(damaged(message.to_owned()));
     }
     // RocksDB takes files that it may not read for damage. They are not: what can be read tomorrow must not be moved aside.
-    open_each_file(path).map_err(|failure| match not_regular(&failure) {
+    let is_foreign = |failure: &IoFailure| not_regular(failure).is_some() && !is_read(&failure.path);
+    open_each_file(path, is_foreign).map_err(|failure| match not_regular(&failure) {
         // It would wait at a FIFO.
         Some(found) => damaged(format!("'{}': {found}", failure.path.display())),
         None => failure.into(),
     })
+}
+
+/// Whether RocksDB reads a file of this name when it opens a store.
+fn is_read(file: &Path) -> bool {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let has_number = |begin: &str| {
+        name.strip_prefix(begin)
+            .is_some_and(|number| number.parse::<u64>().is_ok())
+    };
+    ["CURRENT", "IDENTITY"].contains(&&*name)
+        || ["MANIFEST-", "OPTIONS-"].into_iter().any(has_number)
+        || [".log", ".sst"].into_iter().any(|end| name.ends_with(end))
 }
 
 /// Refuses a machine that has too few threads or too little address space left for RocksDB.
@@ -69,6 +86,17 @@ pub(super) fn look_at_machine(path: &Path) -> Result<(), StateError> {
 /// reserves for that, for a moment twice as much, is there for the next threads: RocksDB's do not take the last address space
 /// while it reserves its caches.
 fn start_threads(path: &Path, threads: usize) -> Result<(), StateError> {
+    let counted = counted_threads();
+    let started = start_at_once(path, threads);
+    // The kernel wakes whoever joins a thread before it takes it from the count that is limited. Others may begin meanwhile.
+    let begun = Instant::now();
+    while counted_threads() > counted && begun.elapsed() < GONE_AFTER_MAX {
+        std::thread::yield_now();
+    }
+    started
+}
+
+fn start_at_once(path: &Path, threads: usize) -> Result<(), StateError> {
     let gate = &Mutex::new(());
     let (arrived, arrivals) = mpsc::channel();
     std::thread::scope(|scope| {

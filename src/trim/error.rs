@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::failure::IoFailure;
 use crate::keydir::KeyDirError;
+use crate::layers::LayerError;
 use crate::plan::PlanError;
 use crate::signing::SigningError;
 use crate::state::StateError;
@@ -41,6 +42,12 @@ pub enum TrimError {
     /// A path cannot be computed as it would have to be afterwards.
     #[error("nothing was trimmed: {0}")]
     Path(#[from] SigningError),
+    /// Something that is not deleted stands in the place of a layer file.
+    #[error("'{}' is a directory and no layer file, and is not deleted: move it away and run the same command again", .0.display())]
+    Directory(PathBuf),
+    /// The layer files are not where they have to be.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
     /// The checkpoint store failed.
     #[error(transparent)]
     State(#[from] StateError),

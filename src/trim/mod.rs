@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 pub use error::TrimError;
 
 use crate::failure::attempt;
-use crate::files::{make_directory, sync_directory};
+use crate::files::{is_directory, is_link, make_directory, sync_directory};
 use crate::keydir::{DirectoryLock, KeyDir};
+use crate::layers::LayerError;
 use crate::plan::Batches;
 use crate::signing::PathReader;
 use crate::state::{BatchRecord, StateError, Store};
@@ -148,9 +149,19 @@ fn shorten_records(store: &Store, batches: &Batches) -> Result<(), StateError> {
 
 /// The layer files of all levels that the key does not store any more.
 fn layers_below(key: &KeyDir) -> Result<Vec<PathBuf>, TrimError> {
-    // Refuses a link in its place, behind which files of something else could lie.
-    make_directory(&key.paths().layers())?;
-    Ok(key.paths().left_over_layers(key.manifest().plan().trim())?)
+    let layers = key.paths().layers();
+    // Behind it files of something else could lie.
+    if is_link(&layers) {
+        return Err(LayerError::Link(layers).into());
+    }
+    make_directory(&layers)?;
+    let below = key.paths().left_over_layers(key.manifest().plan().trim())?;
+    for path in &below {
+        if is_directory(path)? {
+            return Err(TrimError::Directory(path.clone()));
+        }
+    }
+    Ok(below)
 }
 
 /// Deletes layer files, durably.

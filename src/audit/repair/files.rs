@@ -64,6 +64,8 @@ pub(super) fn move_aside(path: &Path) -> Result<Option<PathBuf>, IoFailure> {
         }
         return match attempt("rename", path, || std::fs::rename(path, &target)) {
             Ok(()) => {
+                // At once: a repair that ends early has no report.
+                tracing::warn!("'{}' was moved aside and is '{}' now", path.display(), target.display());
                 sync_directory(parent_of(path))?;
                 Ok(Some(target))
             }

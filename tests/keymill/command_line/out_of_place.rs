@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, symlink};
-use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use rustix::fs::{CWD, FileType, Mode, makedev, mkfifoat, mknodat};
@@ -28,7 +27,7 @@ fn replace(place: &Place, name: &str, kind: &str) -> bool {
             fs::write(path.join("something"), "of somebody").unwrap();
         }
         "FIFO" => mkfifoat(CWD, &path, Mode::RWXU).unwrap(),
-        "socket" => drop(UnixListener::bind(&path).unwrap()),
+        "socket" => mknodat(CWD, &path, FileType::Socket, Mode::RWXU, 0).unwrap(),
         "device" => {
             return is_made(mknodat(
                 CWD,
@@ -149,6 +148,7 @@ fn what_cannot_be_made_again_is_refused_by_name() {
             &["repair key", &sign(), "ledger init key --first-epoch 9"],
             3,
         ),
+        ("key/LOCK", &["check key"], 1),
         ("key/ledger.mark", &["check key"], 1),
         ("key/ledger.mark", &[&sign()], 3),
     ];
@@ -208,6 +208,72 @@ fn what_stands_in_the_place_of_a_file_of_the_store_makes_it_a_damaged_one() {
         run(&place, "repair key").exits(0).prints(&["key/state.damaged"]);
         place.run("check key").exits(0);
     }
+}
+
+#[test]
+fn what_rocksdb_does_not_read_in_its_directory_damages_no_store() {
+    let place = Place::new();
+    finished_key(&place, TINY);
+    symlink("/dev/null", place.path("key/state/LOG.x")).unwrap();
+    mkfifoat(CWD, place.path("key/state/notes"), Mode::RWXU).unwrap();
+    run(&place, &sign()).exits(0);
+    run(&place, "check key").exits(0);
+    run(&place, "repair key").exits(0);
+    assert!(!place.path("key/state.damaged").exists());
+}
+
+#[test]
+fn a_repair_that_is_refused_has_said_what_it_moved_aside() {
+    let place = Place::new();
+    finished_key(&place, TINY);
+    replace(&place, "key/state/CURRENT", "FIFO");
+    fs::remove_dir_all(place.path("key/layers")).unwrap();
+    symlink("nowhere", place.path("key/layers")).unwrap();
+    let refused = run(&place, "repair key").exits(3);
+    refused.says(&[
+        "'key/state' was moved aside and is 'key/state.damaged' now",
+        "symbolic link",
+    ]);
+}
+
+#[test]
+fn a_trim_deletes_no_directory_and_changes_nothing_behind_a_link() {
+    let place = Place::new();
+    finished_key(&place, TINY);
+    replace(&place, LEVEL_3, "directory");
+    for line in ["trim key --level 4", "trim key --level 4 --json"] {
+        run_in_vain(&place, line).exits(3).says(&[LEVEL_3, "move it away"]);
+    }
+    run(&place, "repair key").exits(0);
+    fs::rename(place.path("key/layers"), place.path("elsewhere")).unwrap();
+    symlink("../elsewhere", place.path("key/layers")).unwrap();
+    run_in_vain(&place, "trim key --level 4")
+        .exits(3)
+        .says(&["key/layers", "symbolic link"]);
+    fs::remove_file(place.path("key/layers")).unwrap();
+    fs::rename(place.path("elsewhere"), place.path("key/layers")).unwrap();
+    run(&place, "trim key --level 4").exits(0);
+    // Left over of a trim that was interrupted, say, and nothing that a repair looks at.
+    fs::create_dir(place.path(LEVEL_3)).unwrap();
+    run_in_vain(&place, "trim key --level 4")
+        .exits(3)
+        .says(&[LEVEL_3, "move it away"]);
+    fs::remove_dir(place.path(LEVEL_3)).unwrap();
+    run(&place, "trim key --level 4").exits(0);
+    place.run("check key").exits(0);
+}
+
+#[test]
+fn a_link_to_what_is_no_file_is_called_a_link() {
+    let place = Place::new();
+    finished_key(&place, TINY);
+    fs::remove_file(place.path(LEVEL_3)).unwrap();
+    symlink(place.path("."), place.path(LEVEL_3)).unwrap();
+    let checked = run(&place, "check key").exits(1);
+    assert!(checked.text().contains("is a symbolic link"), "{}", checked.all());
+    run_in_vain(&place, "repair key")
+        .exits(3)
+        .says(&[LEVEL_3, "is a symbolic link"]);
 }
 
 #[test]

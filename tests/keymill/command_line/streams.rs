@@ -124,6 +124,35 @@ fn a_full_disk_under_the_output_is_reported() {
 }
 
 #[test]
+fn a_signature_that_has_no_place_to_go_to_spends_no_epoch() {
+    let place = Place::new();
+    finished_key(&place, TINY);
+    let sign = |epoch: u64, out: &str| place.run(&format!("sign key --epoch {epoch} --message {MESSAGE} --out {out}"));
+    sign(7, "nowhere/signature").exits(2).says(&["'nowhere/signature'"]);
+    sign(7, ".").exits(2).says(&["'.' is a directory"]);
+    sign(7, "-").exits(2).says(&["without --out"]);
+    sign(7, "/proc/signature").exits(2);
+    let spent = |place: &Place| place.run("ledger show key --json").exits(0).json()["highest"].clone();
+    assert_eq!(spent(&place), serde_json::Value::Null);
+    sign(7, "signature").exits(0);
+    assert_eq!(spent(&place), 7);
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_a_failure_and_no_death() {
+    let place = Place::new();
+    for line in ["--help", "--version --verbose", "schemes"] {
+        let program = env!("CARGO_BIN_EXE_keymill");
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &format!("ulimit -f 0; exec '{program}' {line} > out")]);
+        let output = shell.current_dir(place.path(".")).output().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(4), "{line}: {message}");
+        assert!(message.contains("cannot be written"), "{line}: {message}");
+    }
+}
+
+#[test]
 fn a_help_that_nobody_reads_is_no_failure_and_a_wrong_flag_is_one() {
     let place = Place::new();
     for line in ["--help", "help sign", "--version"] {
