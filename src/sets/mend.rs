@@ -8,7 +8,7 @@ use super::json_twin::read_failed;
 use super::key_files;
 use super::names::{self, Form, Half, Prefix, Role, SetPaths};
 use super::notes::FinishedKeys;
-use super::prepare::{prefix, sealed_public_key};
+use super::prepare::{is_of_key, prefix};
 use super::probe::check_secret;
 use super::publish::Publisher;
 use super::request::SetRequest;
@@ -80,12 +80,19 @@ fn source(
     let kept = paths.entry(&prefix.directory(role));
     // Left by a process that died before it put it away.
     let unfinished = paths.unfinished(index, role);
-    for directory in [kept, unfinished] {
-        if sealed_public_key(&directory)?.as_deref() == Some(public_key) {
+    for directory in [kept.clone(), unfinished] {
+        if is_of_key(&directory, public_key)? {
             return Ok(Some(Source::Directory(directory)));
         }
     }
-    Ok(request.seed.is_some().then_some(Source::Seed))
+    if request.seed.is_none() {
+        return Ok(None);
+    }
+    // The key that is made again is to be kept there.
+    if request.keeps_directories && exists(&kept)? && !is_of_key(&kept, public_key)? {
+        return Err(SetError::KeptDirectory(kept));
+    }
+    Ok(Some(Source::Seed))
 }
 
 /// Reads a secret key, which has to be the one that was finished, and sound.

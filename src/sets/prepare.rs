@@ -236,6 +236,11 @@ pub(super) fn sealed_public_key(directory: &Path) -> Result<Option<Vec<u8>>, Set
     }
 }
 
+/// Whether a directory is that of this key, sealed.
+pub(super) fn is_of_key(directory: &Path, public_key: &[u8]) -> Result<bool, SetError> {
+    Ok(sealed_public_key(directory)?.as_deref() == Some(public_key))
+}
+
 /// Whether a manifest is one of this set, perhaps of fewer validators.
 fn is_own_manifest(paths: &SetPaths, request: &SetRequest, finished: &FinishedKeys) -> Result<bool, SetError> {
     let found = match SetManifest::of_set(paths) {

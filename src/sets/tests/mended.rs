@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{
-    CancelHandle, NoSetProgress, OPTIONS, SetError, SetJob, SetPaths, SetRequest, at_every_call, copy, files, make,
-    needed_bytes, request, with_a_sealed_key,
+    CancelHandle, EIO, NoSetProgress, OPTIONS, SetError, SetJob, SetPaths, SetRequest, at_every_call, copy, files,
+    make, needed_bytes, request, with_a_sealed_key,
 };
+use crate::faults::{Fate, Faults};
 
 const ENDINGS: [&str; 4] = ["_pk.ssz", "_pk.json", "_sk.ssz", "_sk.json"];
 
@@ -177,4 +178,90 @@ fn directories_that_are_kept_are_asked_room_for_without_what_only_their_making_t
     run(&set, keeping()).unwrap();
     let taken = crate::files::allocated_bytes(&set).unwrap();
     assert!((taken..taken + (2 << 20)).contains(&each), "{each} for {taken}");
+}
+
+/// The directory of the key, where it is kept and where it was made.
+fn places(set: &Path) -> [PathBuf; 2] {
+    let secret = file(set, "_pk.ssz").display().to_string();
+    let kept = PathBuf::from(secret.strip_suffix("_pk.ssz").unwrap());
+    [kept, set.join(".keymill-set/validator_0_proposer_key")]
+}
+
+fn keeping_of_seed() -> SetRequest {
+    SetRequest {
+        keeps_directories: true,
+        ..request()
+    }
+}
+
+/// Runs until the first nodes of a key are to be made durable.
+fn dies_while_it_computes(directory: &Path, request: SetRequest) {
+    let faults = Faults::below(directory, |call, _| match call {
+        "msync" => Fate::Fail(EIO),
+        _ => Fate::Pass,
+    });
+    run(directory, request).unwrap_err();
+    drop(faults);
+}
+
+#[test]
+fn a_key_directory_stays_while_something_else_stands_where_it_is_kept() {
+    let place = tempfile::tempdir().unwrap();
+    let set = place.path().join("set");
+    run(&set, keeping()).unwrap();
+    let [kept, made] = places(&set);
+    fs::rename(&kept, &made).unwrap();
+    fs::create_dir(&kept).unwrap();
+    fs::write(kept.join("mine"), "").unwrap();
+    let secret = fs::read(made.join("secret")).unwrap();
+    let outcome = run(&set, keeping());
+    assert!(
+        matches!(&outcome, Err(SetError::KeptDirectory(path)) if *path == kept),
+        "{outcome:?}"
+    );
+    assert!(fs::read(made.join("secret")).unwrap() == secret);
+    fs::remove_dir_all(&kept).unwrap();
+    run(&set, keeping()).unwrap();
+    assert!(fs::read(kept.join("secret")).unwrap() == secret);
+}
+
+#[test]
+fn no_directory_is_kept_that_is_not_the_keys() {
+    let place = tempfile::tempdir().unwrap();
+    let set = place.path().join("set");
+    run(&set, keeping_of_seed()).unwrap();
+    let [kept, made] = places(&set);
+    let (secrets, away) = (
+        ["_sk.ssz", "_sk.json"].map(|ending| file(&set, ending)),
+        place.path().join("away"),
+    );
+    fs::rename(&secrets[0], &away).unwrap();
+    fs::remove_file(&secrets[1]).unwrap();
+    fs::remove_dir_all(&kept).unwrap();
+    dies_while_it_computes(&set, keeping_of_seed());
+    assert!(made.join("secret").exists());
+    fs::rename(&away, &secrets[0]).unwrap();
+    run(&set, keeping_of_seed()).unwrap();
+    assert!(!kept.exists() && !made.exists());
+}
+
+#[test]
+fn a_key_is_not_made_again_where_what_was_kept_of_it_cannot_be_known() {
+    let place = tempfile::tempdir().unwrap();
+    let set = place.path().join("set");
+    run(&set, keeping_of_seed()).unwrap();
+    let [kept, made] = places(&set);
+    let secrets = ["_sk.ssz", "_sk.json"].map(|ending| file(&set, ending));
+    secrets.each_ref().map(|secret| fs::remove_file(secret).unwrap());
+    fs::remove_file(kept.join("manifest.toml")).unwrap();
+    let outcome = run(&set, keeping_of_seed());
+    assert!(
+        matches!(&outcome, Err(SetError::KeptDirectory(path)) if *path == kept),
+        "{outcome:?}"
+    );
+    assert!(!made.exists() && secrets.iter().all(|secret| !secret.exists()));
+    fs::remove_dir_all(&kept).unwrap();
+    run(&set, keeping_of_seed()).unwrap();
+    assert!(secrets.iter().all(|secret| secret.exists()));
+    assert!(kept.join("manifest.toml").exists());
 }
