@@ -272,6 +272,7 @@ mod job {
                 | SetError::InTheWay(_)
                 | SetError::Contradiction { .. }
                 | SetError::Lost(_)
+                | SetError::SecretsGone { .. }
                 | SetError::Missing(_)
                 | SetError::NoManifest(_)
                 | SetError::Foreign { .. }

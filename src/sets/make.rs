@@ -87,6 +87,11 @@ impl SetJob {
         &self.plan
     }
 
+    /// The files of those finished keys whose secrets are in no file of the set any more, which [`run`](Self::run) makes again.
+    pub fn restored_secrets(&self) -> Vec<&Path> {
+        mend::secrets_gone(&self.prepared.broken).collect()
+    }
+
     /// Makes the keys that are not finished, and then writes the manifest.
     ///
     /// # Errors
@@ -178,7 +183,9 @@ impl SetJob {
                 self.prepared.broken.get(&(index, role)),
                 self.prepared.finished.public_key(index, role),
             ) {
-                (Some(source), Some(public_key)) => self.mend_key(index, role, source, &public_key, progress)?,
+                (Some(mending), Some(public_key)) => {
+                    self.mend_key(index, role, &mending.source, &public_key, progress)?;
+                }
                 (_, None) => self.make_key(index, role, progress)?,
                 (None, Some(_)) => {}
             }

@@ -317,7 +317,7 @@ pub(super) fn needed_bytes(paths: &SetPaths, request: &SetRequest, plan: &Plan, 
         ),
         None => <_>::default(),
     };
-    let grown_again = broken.values().filter(|&source| *source == Source::Seed).count() as u64;
+    let grown_again = broken.values().filter(|mending| mending.source == Source::Seed).count() as u64;
     let keys_left = request
         .keys()
         .saturating_sub(finished.map_or(0, |finished| finished.len() as u64))

@@ -43,6 +43,7 @@ fn request() -> SetRequest {
         keeps_directories: false,
         trim: Level(0),
         seed: Some(Zeroizing::new([7; 32])),
+        restores_secrets: true,
         overwrites: false,
         public_mode: 0o644,
     }

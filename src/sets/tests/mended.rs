@@ -205,6 +205,43 @@ fn dies_while_it_computes(directory: &Path, request: SetRequest) {
 }
 
 #[test]
+fn a_secret_that_is_in_no_file_of_the_set_comes_back_on_request_only() {
+    let place = tempfile::tempdir().unwrap();
+    for (kind, asked) in [("seed", request()), ("kept", keeping())] {
+        let whole = place.path().join(kind);
+        run(&whole, asked.clone()).unwrap();
+        let unasked = SetRequest {
+            restores_secrets: false,
+            ..asked.clone()
+        };
+        for (lost, is_refused) in [
+            (&["_pk.ssz", "_sk.json"][..], false),
+            (&["_pk.json", "_sk.ssz"], false),
+            (&["_sk.ssz", "_sk.json"], true),
+        ] {
+            let set = place.path().join("set");
+            copy(&whole, &set);
+            let lost = lost.iter().map(|ending| file(&set, ending)).collect::<Vec<_>>();
+            lost.iter().for_each(|path| fs::remove_file(path).unwrap());
+            let before = files(&set);
+            let outcome = run(&set, unasked.clone());
+            if is_refused {
+                assert!(
+                    matches!(&outcome, Err(SetError::SecretsGone { first, keys: 1 }) if *first == lost[0]),
+                    "{kind}: {outcome:?}"
+                );
+                assert!(files(&set) == before, "{kind}");
+                run(&set, asked.clone()).unwrap();
+            } else {
+                outcome.unwrap();
+            }
+            assert!(files(&set) == files(&whole), "{kind}");
+            fs::remove_dir_all(&set).unwrap();
+        }
+    }
+}
+
+#[test]
 fn a_key_directory_stays_while_something_else_stands_where_it_is_kept() {
     let place = tempfile::tempdir().unwrap();
     let set = place.path().join("set");
