@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::error::SetError;
 use super::key_files;
-use super::mend::{Source, broken};
+use super::mend::{Broken, Source, broken};
 use super::names::{Named, SetPaths};
 use super::notes::FinishedKeys;
 use super::prepare::{begun, entries, finished_names, unfinished};
@@ -21,10 +21,11 @@ pub(super) fn needed_bytes(paths: &SetPaths, request: &SetRequest, plan: &Plan, 
         begun => begun?,
     };
     let (broken, begun_bytes) = match &finished {
-        Some(finished) => (
-            broken(paths, request, finished)?,
-            begun_bytes(paths, request, finished)?,
-        ),
+        Some(finished) => {
+            let broken = broken(paths, request, finished)?;
+            let begun_bytes = begun_bytes(paths, request, finished, &broken)?;
+            (broken, begun_bytes)
+        }
         None => <_>::default(),
     };
     let grown_again = broken.values().filter(|mending| mending.source == Source::Seed).count() as u64;
@@ -59,9 +60,15 @@ struct BegunBytes {
     files: u64,
 }
 
-fn begun_bytes(paths: &SetPaths, request: &SetRequest, finished: &FinishedKeys) -> Result<BegunBytes, SetError> {
-    let keys = finished.keys();
-    let settled: HashSet<_> = keys.map(|&(index, role)| paths.unfinished(index, role)).collect();
+fn begun_bytes(
+    paths: &SetPaths,
+    request: &SetRequest,
+    finished: &FinishedKeys,
+    broken: &Broken,
+) -> Result<BegunBytes, SetError> {
+    let is_grown_again = |key| broken.get(key).is_some_and(|mending| mending.source == Source::Seed);
+    let settled = finished.keys().filter(|key| !is_grown_again(key));
+    let settled: HashSet<_> = settled.map(|&(index, role)| paths.unfinished(index, role)).collect();
     let mut bytes = BegunBytes::default();
     for directory in unfinished(paths)? {
         if !settled.contains(&directory) {

@@ -163,6 +163,22 @@ fn a_key_that_is_made_again_of_the_seed_asks_for_the_room_of_a_key() {
 }
 
 #[test]
+fn a_key_that_was_begun_again_of_the_seed_is_charged_for_what_it_has_not_taken_yet() {
+    let place = tempfile::tempdir().unwrap();
+    let set = place.path().join("set");
+    make(&set).unwrap();
+    let plan = request().plan().unwrap();
+    let needed = || needed_bytes(&SetPaths::new(&set), &request(), &plan, 1).unwrap();
+    ["_sk.ssz", "_sk.json"].map(|ending| fs::remove_file(file(&set, ending)).unwrap());
+    let whole = needed();
+    dies_while_it_computes(&set, request());
+    let begun = set.join(".keymill-set/validator_0_proposer_key");
+    let taken = crate::files::allocated_bytes(&begun).unwrap().min(plan.disk_bytes());
+    assert!(taken > 0);
+    assert_eq!(needed(), whole - taken);
+}
+
+#[test]
 fn directories_that_are_kept_are_asked_room_for_without_what_only_their_making_takes() {
     let place = tempfile::tempdir().unwrap();
     let set = place.path().join("set");
