@@ -6,7 +6,7 @@ use std::path::Path;
 use super::error::SetError;
 use super::key_files;
 use super::mend::{Broken, Source, broken};
-use super::names::{Named, SetPaths};
+use super::names::{self, Named, SetPaths};
 use super::notes::FinishedKeys;
 use super::prepare::{begun, entries, finished_names, unfinished};
 use super::request::SetRequest;
@@ -28,28 +28,30 @@ pub(super) fn needed_bytes(paths: &SetPaths, request: &SetRequest, plan: &Plan, 
         }
         None => <_>::default(),
     };
-    let grown_again = broken.values().filter(|mending| mending.source == Source::Seed).count() as u64;
-    let keys_left = request
+    let keys_unfinished = request
         .keys()
-        .saturating_sub(finished.map_or(0, |finished| finished.len() as u64))
-        .saturating_add(grown_again);
+        .saturating_sub(finished.map_or(0, |finished| finished.len() as u64));
+    let grown_again = broken.values().filter(|mending| mending.source == Source::Seed).count() as u64;
+    let keys_left = keys_unfinished.saturating_add(grown_again);
     let at_once = keys_left.min(jobs as u64);
     let kept = if request.keeps_directories {
         keys_left - at_once
     } else {
         0
     };
-    let files_bytes = key_files::bytes(plan, request.with_json);
-    // A file that a process that died had written is written once more, and compared.
-    let keys_written = keys_left
-        .saturating_add(at_once)
-        .saturating_add(broken.len() as u64 - grown_again);
-    let files_bytes = keys_written.saturating_mul(files_bytes);
     let directories_bytes = at_once
         .saturating_mul(plan.disk_bytes())
         .saturating_add(kept.saturating_mul(plan.kept_bytes()));
+    // A file that a process that died had written is written once more, and compared.
+    let keys_written = keys_unfinished.saturating_add(keys_unfinished.min(jobs as u64));
+    let files_bytes = keys_written.saturating_mul(key_files::bytes(plan, names::key_files(request.with_json)));
+    let missing_bytes: u64 = broken
+        .values()
+        .map(|mending| key_files::bytes(plan, &mending.missing))
+        .sum();
     Ok(files_bytes
         .saturating_sub(begun_bytes.files)
+        .saturating_add(missing_bytes)
         .saturating_add(directories_bytes.saturating_sub(begun_bytes.directories)))
 }
 

@@ -149,17 +149,28 @@ fn a_secret_that_is_another_keys_or_damaged_is_nothing_to_mend_with() {
 }
 
 #[test]
-fn a_key_that_is_made_again_of_the_seed_asks_for_the_room_of_a_key() {
+fn lost_files_ask_for_their_own_room_and_for_that_of_a_key_where_it_is_made_again() {
     let place = tempfile::tempdir().unwrap();
-    let (fresh, set) = (place.path().join("fresh"), place.path().join("set"));
+    let set = place.path().join("set");
     make(&set).unwrap();
     let plan = request().plan().unwrap();
-    let needed = |directory: &Path| needed_bytes(&SetPaths::new(directory), &request(), &plan, 1).unwrap();
-    let files_bytes = super::super::key_files::bytes(&plan, true);
-    fs::remove_file(file(&set, "_sk.ssz")).unwrap();
-    assert_eq!(needed(&set), files_bytes);
-    fs::remove_file(file(&set, "_sk.json")).unwrap();
-    assert_eq!(needed(&set), needed(&fresh));
+    let needed = || needed_bytes(&SetPaths::new(&set), &request(), &plan, 1).unwrap();
+    let lose = |ending| {
+        let path = file(&set, ending);
+        let bytes = fs::metadata(&path).unwrap().len();
+        fs::remove_file(path).unwrap();
+        bytes
+    };
+    let public = lose("_pk.ssz");
+    assert_eq!(needed(), public);
+    let ssz = public + lose("_sk.ssz");
+    assert_eq!(needed(), ssz);
+    let both = ssz + lose("_sk.json") + plan.disk_bytes();
+    // The size of JSON is rounded up.
+    assert!((both..2 * both).contains(&needed()), "{both} for {}", needed());
+    let before = needed();
+    let json = lose("_pk.json");
+    assert!((json..json + 1024).contains(&(needed() - before)));
 }
 
 #[test]
