@@ -10,7 +10,7 @@ use super::error::SetError;
 use super::key_files;
 use super::mend::{self, Source};
 use super::names::{self, Half, Prefix, Role};
-use super::prepare::{Prepared, is_of_key, prefix, prepare};
+use super::prepare::{Prepared, is_of_key, prefix, prepare, remove_key};
 use super::progress::{OfKey, SetEvent, SetProgress};
 use super::publish::Publisher;
 use super::request::SetRequest;
@@ -285,6 +285,10 @@ impl SetJob {
             Source::Directory(directory) => self.write_files(directory, &prefix, role, public_key)?,
             Source::Seed => {
                 let directory = paths.unfinished(index, role);
+                // It cannot be read, but is sealed, so its job would find nothing to do.
+                if is_of_key(&directory, public_key)? {
+                    remove_key(&directory)?;
+                }
                 let found = self
                     .grow(index, role, &directory, &key_progress)
                     .map_err(|source| SetError::Key { index, role, source })?;
@@ -330,7 +334,7 @@ impl SetJob {
                 return Ok(sync_directory(paths.root())?);
             }
         }
-        Ok(attempt("rmdir", &directory, || std::fs::remove_dir_all(&directory))?)
+        Ok(remove_key(&directory)?)
     }
 
     fn prefix(&self, index: u64) -> Result<Prefix, SetError> {

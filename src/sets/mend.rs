@@ -12,7 +12,8 @@ use super::prepare::{is_of_key, prefix};
 use super::probe::check_secret;
 use super::publish::Publisher;
 use super::request::SetRequest;
-use crate::exchange::ExportError;
+use crate::exchange::{ExportError, Exporter};
+use crate::failure::{Classified, FailureKind};
 use crate::files::exists;
 use crate::interop::secret_key::{SecretKeyError, SecretKeyFile, SecretKeyForm};
 use crate::interop::ssz::PublicKey;
@@ -23,7 +24,7 @@ use crate::plan::Plan;
 pub(super) enum Source {
     /// A file of its secret.
     Secret(PathBuf, SecretKeyForm),
-    /// Its key directory.
+    /// Its key directory, which can be read.
     Directory(PathBuf),
     /// The seed of the set.
     Seed,
@@ -99,13 +100,18 @@ fn source(
     let kept = paths.entry(&prefix.directory(role));
     // Left by a process that died before it put it away.
     let unfinished = paths.unfinished(index, role);
+    let mut unusable = None;
     for directory in [kept.clone(), unfinished] {
         if is_of_key(&directory, public_key)? {
-            return Ok(Some(Source::Directory(directory)));
+            match Exporter::open(&directory) {
+                Ok(_) => return Ok(Some(Source::Directory(directory))),
+                Err(error) if error.kind() == FailureKind::Machine => return Err(error.into()),
+                Err(error) => unusable = Some(error),
+            }
         }
     }
     if request.seed.is_none() {
-        return Ok(None);
+        return unusable.map_or(Ok(None), |error| Err(error.into()));
     }
     // The key that is made again is to be kept there.
     if request.keeps_directories && exists(&kept)? && !is_of_key(&kept, public_key)? {

@@ -20,6 +20,9 @@ use crate::keydir::durable::is_temporary;
 use crate::keydir::{DirectoryLock, KeyDir, KeyDirError};
 use crate::plan::Plan;
 
+/// How the name begins of a key directory that is being removed.
+const REMOVED_PREFIX: &str = "removed-";
+
 /// A set under its lock.
 pub(super) struct Prepared {
     pub(super) paths: SetPaths,
@@ -269,8 +272,20 @@ fn discard(paths: &SetPaths) -> Result<(), SetError> {
     Ok(())
 }
 
-/// Removes what a process that died was writing.
+/// Removes the directory of a key. It loses its name first: half of it, left by a kill, could pass for the key.
+pub(super) fn remove_key(directory: &Path) -> Result<(), IoFailure> {
+    let name = directory.file_name().unwrap_or_default().to_string_lossy();
+    let removed = directory.with_file_name(format!("{REMOVED_PREFIX}{name}"));
+    attempt("rename", directory, || std::fs::rename(directory, &removed))?;
+    sync_directory(parent_of(directory))?;
+    attempt("rmdir", &removed, || std::fs::remove_dir_all(&removed))
+}
+
+/// Removes what a process that died was writing or removing.
 pub(super) fn remove_temporaries(paths: &SetPaths) -> Result<(), IoFailure> {
+    for path in entries(&paths.work(), |name| name.starts_with(REMOVED_PREFIX))? {
+        attempt("rmdir", &path, || std::fs::remove_dir_all(&path))?;
+    }
     for path in entries(&paths.work(), is_temporary)? {
         attempt("unlink", &path, || std::fs::remove_file(&path))?;
     }

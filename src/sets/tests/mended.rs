@@ -180,11 +180,14 @@ fn a_key_that_was_begun_again_of_the_seed_is_charged_for_what_it_has_not_taken_y
     make(&set).unwrap();
     let plan = request().plan().unwrap();
     let needed = || needed_bytes(&SetPaths::new(&set), &request(), &plan, 1).unwrap();
-    ["_sk.ssz", "_sk.json"].map(|ending| fs::remove_file(file(&set, ending)).unwrap());
+    for ending in ["_sk.ssz", "_sk.json"] {
+        fs::remove_file(file(&set, ending)).unwrap();
+    }
     let whole = needed();
     dies_while_it_computes(&set, request());
-    let begun = set.join(".keymill-set/validator_0_proposer_key");
-    let taken = crate::files::allocated_bytes(&begun).unwrap().min(plan.disk_bytes());
+    let taken = crate::files::allocated_bytes(&made(&set))
+        .unwrap()
+        .min(plan.disk_bytes());
     assert!(taken > 0);
     assert_eq!(needed(), whole - taken);
 }
@@ -207,11 +210,64 @@ fn directories_that_are_kept_are_asked_room_for_without_what_only_their_making_t
     assert!((taken..taken + (2 << 20)).contains(&each), "{each} for {taken}");
 }
 
+#[test]
+fn a_directory_that_cannot_be_read_keeps_no_key_from_being_made_of_the_seed() {
+    let place = tempfile::tempdir().unwrap();
+    let (whole, half_deleted) = with_a_directory_left(place.path());
+    fs::remove_file(made(&half_deleted).join("secret")).unwrap();
+    make(&half_deleted).unwrap();
+    assert!(files(&half_deleted) == files(&whole));
+    assert_eq!(beside(&half_deleted), beside(&whole));
+    for (case, request) in [("seed", keeping_of_seed()), ("fresh", keeping())] {
+        let set = place.path().join(case);
+        run(&set, request.clone()).unwrap();
+        let before = files(&set);
+        fs::remove_dir_all(places(&set)[0].join("layers")).unwrap();
+        for ending in ["_sk.ssz", "_sk.json"] {
+            fs::remove_file(file(&set, ending)).unwrap();
+        }
+        let outcome = run(&set, request);
+        if case == "seed" {
+            outcome.unwrap();
+            assert!(files(&set) == before);
+        } else {
+            // What can be repaired is named.
+            assert!(matches!(outcome, Err(SetError::Export(_))), "{outcome:?}");
+        }
+    }
+}
+
+#[test]
+fn no_half_of_a_removed_directory_passes_for_the_key() {
+    let place = tempfile::tempdir().unwrap();
+    let set = place.path().join("set");
+    let faults = Faults::below(&set, |call, path| {
+        let is_of_a_key = path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().ends_with("_key"));
+        match call == "rmdir" && is_of_a_key {
+            true => Fate::Fail(EIO),
+            false => Fate::Pass,
+        }
+    });
+    make(&set).unwrap_err();
+    drop(faults);
+    assert!(!made(&set).exists());
+    assert!(beside(&set).contains(&"removed-validator_0_proposer_key".to_owned()));
+    make(&set).unwrap();
+    assert_eq!(beside(&set), ["LOCK", "finished", "set.toml"]);
+}
+
+/// Where the directory of the key is made.
+fn made(set: &Path) -> PathBuf {
+    set.join(".keymill-set/validator_0_proposer_key")
+}
+
 /// The directory of the key, where it is kept and where it was made.
 fn places(set: &Path) -> [PathBuf; 2] {
-    let secret = file(set, "_pk.ssz").display().to_string();
-    let kept = PathBuf::from(secret.strip_suffix("_pk.ssz").unwrap());
-    [kept, set.join(".keymill-set/validator_0_proposer_key")]
+    let public = file(set, "_pk.ssz").display().to_string();
+    let kept = PathBuf::from(public.strip_suffix("_pk.ssz").unwrap());
+    [kept, made(set)]
 }
 
 fn keeping_of_seed() -> SetRequest {
@@ -316,7 +372,7 @@ fn a_key_is_not_made_again_where_what_was_kept_of_it_cannot_be_known() {
     run(&set, keeping_of_seed()).unwrap();
     let [kept, made] = places(&set);
     let secrets = ["_sk.ssz", "_sk.json"].map(|ending| file(&set, ending));
-    secrets.each_ref().map(|secret| fs::remove_file(secret).unwrap());
+    secrets.iter().for_each(|secret| fs::remove_file(secret).unwrap());
     fs::remove_file(kept.join("manifest.toml")).unwrap();
     let outcome = run(&set, keeping_of_seed());
     assert!(
