@@ -3,12 +3,10 @@
 use std::fs;
 use std::time::Instant;
 
-use rustix::process::Signal;
-
 use super::fixtures::edit;
 use super::program::Place;
 use super::sets::{assert_same_sets, changing_nothing_but_the_lock, made, names, small};
-use crate::support::Numbers;
+use super::sets_interrupted::kill_at_many_moments;
 
 /// Removes the files whose names end so.
 fn lose(place: &Place, directory: &str, endings: &[&str]) {
@@ -51,18 +49,7 @@ fn mending_that_is_killed_goes_on_to_the_same_set() {
         made(&place, &directory, 2, more);
         lose(&place, &directory, &["_pk.json", "_sk.ssz", "_sk.json"]);
         let line = small(&place, &directory, 2, &format!("{more} --restore-secrets"));
-        let mut numbers = Numbers(seed);
-        let mut kills = 0;
-        for _ in 0..8 {
-            let mut running = place.start(&[], &line);
-            std::thread::sleep(undisturbed.mul_f64(0.5 * numbers.below(1000) as f64 / 1000.0));
-            if running.is_running() {
-                running.signal(Signal::KILL);
-                kills += 1;
-            }
-            running.end();
-        }
-        assert!(kills > 0, "seed {seed}: nothing was killed");
+        kill_at_many_moments(&place, &line, &directory, seed, undisturbed);
         place.run(&line).exits(0);
         assert_same_sets(&place, &directory, "undisturbed");
         let left: Vec<_> = names(&place, &format!("{directory}/.keymill-set"))
