@@ -231,7 +231,7 @@ fn own_keys(
 }
 
 /// The public key of a directory, if there is one of a sealed key.
-pub(super) fn sealed_public_key(directory: &Path) -> Result<Option<Vec<u8>>, SetError> {
+fn sealed_public_key(directory: &Path) -> Result<Option<Vec<u8>>, SetError> {
     if !exists(directory)? {
         return Ok(None);
     }
