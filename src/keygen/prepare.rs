@@ -70,7 +70,7 @@ pub(super) fn prepare(
         Some(manifest) => {
             request.agrees_with(&manifest, &paths)?;
             refuse_vouched_for(&paths, request, &manifest)?;
-            let manifest = expect_root(&paths, request, manifest)?;
+            let manifest = expecting(request, manifest);
             if let Some((secret, origin)) = lost_secret(&paths, request, &manifest)? {
                 forget_history(&paths, &manifest)?;
                 secret.write(&paths.secret(), origin)?;
@@ -186,15 +186,13 @@ fn begin_again(paths: &KeyPaths, manifest: Manifest, secret: &Secret) -> Result<
     Ok(manifest)
 }
 
-/// Keeps the root of a key that existed before where others began it, so that whoever goes on with it knows that too.
-fn expect_root(paths: &KeyPaths, request: &KeyRequest, manifest: Manifest) -> Result<Manifest, KeygenError> {
-    let is_known = manifest.expected_root().is_some() || manifest.state() == KeyState::Sealed;
-    if is_known || request.root.is_none() {
-        return Ok(manifest);
+/// The key with the root that it has to have. Where it was begun without one, this run alone is held to it: the leaves that
+/// are there are not to be lost to a source that is damaged.
+fn expecting(request: &KeyRequest, manifest: Manifest) -> Manifest {
+    match manifest.expected_root().is_some() || manifest.state() == KeyState::Sealed {
+        true => manifest,
+        false => manifest.expecting(request.root.clone()),
     }
-    let manifest = manifest.expecting(request.root.clone());
-    manifest.write(&paths.manifest())?;
-    Ok(manifest)
 }
 
 /// The secret that a key which existed before does not have yet, or not any more.

@@ -26,8 +26,9 @@ pub struct KeyRequest {
     /// Filler digests in drawing order, of a key that another program drew; without them those of a PRF key are derived
     /// from it.
     pub fillers: Option<Vec<u8>>,
-    /// The root that the key has to have, since it existed before: as another program computed it, or as a backup says. The
-    /// directory keeps it until the key is sealed, and a key that comes to another one is not, whoever goes on with it.
+    /// The root that the key has to have, since it existed before: as another program computed it, or as a backup says. A
+    /// directory that is begun with it keeps it until the key is sealed, and a key that comes to another one is not, whoever
+    /// goes on with it.
     pub root: Option<Vec<u8>>,
     /// The lowest level that is stored.
     pub trim: Option<Level>,

@@ -8,6 +8,7 @@ use crate::audit::fixture_tests::{LONG, OPTIONS, TINY, TestKey};
 use crate::faults::{Fate, Faults};
 use crate::keydir::KeyDir;
 use crate::keygen::CancelHandle;
+use crate::layers::LayerError;
 use crate::state::Store;
 
 fn recorded(key: &TestKey) -> Vec<u64> {
@@ -84,7 +85,7 @@ fn a_repair_reads_layer_files_from_the_disk_and_syncs_their_names() {
     });
     let failed = mend(&key).unwrap_err();
     drop(faults);
-    assert!(matches!(failed, RepairError::Io(_)), "{failed}");
+    assert!(matches!(failed, RepairError::Layer(LayerError::Io(_))), "{failed}");
 }
 
 #[test]
