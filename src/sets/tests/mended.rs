@@ -255,7 +255,7 @@ fn no_half_of_a_removed_directory_passes_for_the_key() {
     assert!(!made(&set).exists());
     assert!(beside(&set).contains(&"removed-validator_0_proposer_key".to_owned()));
     make(&set).unwrap();
-    assert_eq!(beside(&set), ["LOCK", "finished", "set.toml"]);
+    assert_eq!(beside(&set), [".keymill-set", "LOCK", "finished", "set.toml"]);
 }
 
 /// Where the directory of the key is made.
