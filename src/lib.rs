@@ -81,7 +81,11 @@ pub mod signing;
 #[cfg(any(feature = "keygen", all(fuzzing, feature = "records")))]
 #[cfg_attr(
     not(feature = "keygen"),
-    expect(dead_code, reason = "records are fuzzed without the store that holds them")
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "records are fuzzed without the store that holds them"
+    )
 )]
 mod state;
 mod subtree;

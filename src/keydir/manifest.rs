@@ -185,6 +185,12 @@ impl Manifest {
         Some([self.root()?, &self.parameter].concat())
     }
 
+    /// As [`Self::public_key`], also of a key that is not sealed, if it existed before.
+    #[cfg(any(feature = "keygen", all(fuzzing, feature = "records")))]
+    pub(crate) fn known_public_key(&self) -> Option<Vec<u8>> {
+        Some([self.root().or(self.expected_root())?, &self.parameter].concat())
+    }
+
     pub(crate) fn sealed(self, root: Vec<u8>) -> Self {
         Self {
             expected_root: None,

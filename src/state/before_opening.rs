@@ -81,14 +81,11 @@ fn start_threads(path: &Path, threads: usize) -> Result<(), StateError> {
                 drop(gate.lock());
             };
             let spawn = || Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, wait);
-            if let Err(failure) = attempt("pthread_create", path, spawn) {
-                return Err(StateError::Threads {
-                    path: failure.path,
-                    found,
-                    needed: threads,
-                    source: failure.source,
-                });
-            }
+            attempt("pthread_create", path, spawn).map_err(|source| StateError::Threads {
+                found,
+                needed: threads,
+                source,
+            })?;
             let _ = arrivals.recv();
         }
         Ok(())

@@ -43,19 +43,16 @@ pub enum StateError {
     Io(#[from] IoFailure),
     /// There are too few threads for RocksDB, which would end the process.
     #[error(
-        "the checkpoint store '{}' cannot be opened: RocksDB needs {needed} more threads, and only {found} can be started \
-         ({source}); raise the limit on threads (ulimit -u, or pids.max of the cgroup)",
-        .path.display()
+        "{source}; RocksDB needs {needed} more threads to open the checkpoint store, and only {found} can be started: raise the \
+         limit on threads (ulimit -u, or pids.max of the cgroup)"
     )]
     Threads {
-        /// The store.
-        path: PathBuf,
         /// How many could be started.
         found: usize,
         /// How many have to be.
         needed: usize,
         /// Why no more.
-        source: std::io::Error,
+        source: IoFailure,
     },
     /// There is too little address space for RocksDB, which would end the process.
     #[error(

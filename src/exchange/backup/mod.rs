@@ -72,7 +72,7 @@ impl Backup {
             fillers: (!is_drawn).then(|| fillers.to_vec()),
             secret,
             key_id: manifest.key_id(),
-            public_key: manifest.public_key(),
+            public_key: manifest.known_public_key(),
         })
     }
 
@@ -106,7 +106,7 @@ impl Backup {
         self.key_id
     }
 
-    /// The public key, root and then parameter, if the key was finished.
+    /// The public key, root and then parameter, if the key was finished, or had to come to one that was known.
     pub fn public_key(&self) -> Option<&[u8]> {
         self.public_key.as_deref()
     }

@@ -85,13 +85,13 @@ fn assert_machine_failed(error: &KeygenError, case: &str) {
         KeygenError::Io(_)
         | KeygenError::KeyDir(KeyDirError::Io(_))
         | KeygenError::Layer(LayerError::Io(_))
-        | KeygenError::State(StateError::Io(_) | StateError::Failed { .. }) => true,
+        | KeygenError::State(StateError::Io(_) | StateError::Threads { .. } | StateError::Failed { .. }) => true,
         KeygenError::Migration(error) => matches!(
             error,
             MigrationError::Io(_)
                 | MigrationError::KeyDir(KeyDirError::Io(_))
                 | MigrationError::Layer(LayerError::Io(_))
-                | MigrationError::State(StateError::Io(_) | StateError::Failed { .. })
+                | MigrationError::State(StateError::Io(_) | StateError::Threads { .. } | StateError::Failed { .. })
         ),
         _ => false,
     };
