@@ -111,7 +111,7 @@ macro_rules! coded_by_their_kind {
     )*};
 }
 
-coded_by_their_kind!(IoFailure, KeyDirError, LayerError, SigningError);
+coded_by_their_kind!(IoFailure, KeyDirError, LayerError, SigningError, ExportError);
 #[cfg(feature = "keygen")]
 coded_by_their_kind!(keymill::StateError, keymill::ledger::LedgerError);
 
@@ -153,18 +153,6 @@ impl Coded for ReportError {
         match self {
             ReportError::Io(error) => of_input(&error.source),
             ReportError::NoTrace(_) | ReportError::Line { .. } => USAGE,
-        }
-    }
-}
-
-impl Coded for ExportError {
-    fn code(&self) -> u8 {
-        match self {
-            ExportError::Key(error) => error.code(),
-            ExportError::Secret(error) => error.code(),
-            ExportError::OutsideKey { .. } | ExportError::SameKey { .. } | ExportError::OtherScheme { .. } => USAGE,
-            ExportError::Damaged { .. } => DIRECTORY,
-            ExportError::Write(_) => MACHINE,
         }
     }
 }
@@ -272,6 +260,7 @@ mod job {
                 | SetError::InTheWay(_)
                 | SetError::Contradiction { .. }
                 | SetError::Lost(_)
+                | SetError::SecretsGone { .. }
                 | SetError::Missing(_)
                 | SetError::NoManifest(_)
                 | SetError::Foreign { .. }

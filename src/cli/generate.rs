@@ -1,6 +1,6 @@
 //! `keymill generate`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{ArgAction, Args, ValueEnum};
@@ -27,6 +27,9 @@ enum ExportFormat {
     /// SSZ files, and JSON files beside them.
     Both,
 }
+
+/// So many secrets that are made again are named each.
+const NAMED_SECRETS_MAX: usize = 16;
 
 /// Flags of generate. The first six are those of hash-sig-cli.
 #[derive(Debug, Args)]
@@ -73,6 +76,10 @@ pub struct GenerateArguments {
     /// Derive the seed of every key from the one in this file (32 bytes, or 64 hex digits) instead of fresh ones.
     #[arg(long, value_name = "FILE")]
     seed_file: Option<PathBuf>,
+    /// Make secret key files of finished keys again that are missing, from the seed or from kept directories; they may have
+    /// signed elsewhere.
+    #[arg(long)]
+    restore_secrets: bool,
     /// Overwrite key files and a manifest that are there.
     #[arg(long)]
     force: bool,
@@ -105,6 +112,7 @@ pub fn run(arguments: &GenerateArguments, settings: &Settings) -> Result<ExitCod
     let scheme = request.scheme;
     let directory = &arguments.output_dir;
     let job = SetJob::open(directory, request, settings.job_options(), arguments.jobs, cancel)?;
+    warn_of_restored(&job.restored_secrets());
     let reporter = Reporter::for_set(settings.progress, job.plan());
     let (outcome, memory) = reporter.watch(|progress| job.run(progress))?;
     let summary = outcome?;
@@ -141,6 +149,21 @@ pub fn run(arguments: &GenerateArguments, settings: &Settings) -> Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
+/// Said before the first of them is made: it counts also if the run does not come to its end.
+fn warn_of_restored(secrets: &[&Path]) {
+    for secret in secrets.iter().take(NAMED_SECRETS_MAX) {
+        messages::warn(format_args!(
+            "'{}' is made again; the key must sign in one place only",
+            secret.display()
+        ));
+    }
+    if let more @ 1.. = secrets.len().saturating_sub(NAMED_SECRETS_MAX) {
+        messages::warn(format_args!(
+            "so are {more} more secret keys; each of them must sign in one place only"
+        ));
+    }
+}
+
 fn request(arguments: &GenerateArguments, settings: &Settings, public_mode: u32) -> Result<SetRequest, Failure> {
     let seed = arguments
         .seed_file
@@ -163,6 +186,7 @@ fn request(arguments: &GenerateArguments, settings: &Settings, public_mode: u32)
             false => Level(0),
         },
         seed: seed.transpose()?,
+        restores_secrets: arguments.restore_secrets,
         overwrites: arguments.force,
         public_mode,
     })

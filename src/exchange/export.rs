@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::failure::{Classified, FailureKind};
 use crate::hash::check_canonical;
 use crate::interop::secret_key::{KeyShape, PairWriter, Role, SecretKeyHead, Tree, WrittenForm, first_wrong_node};
 use crate::keydir::{KeyDirError, Manifest};
@@ -72,6 +73,18 @@ pub enum ExportError {
     /// A write failed.
     #[error("writing the secret key failed: {0}")]
     Write(#[from] io::Error),
+}
+
+impl Classified for ExportError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Key(error) => error.kind(),
+            Self::Secret(error) => error.kind(),
+            Self::OutsideKey { .. } | Self::SameKey { .. } | Self::OtherScheme { .. } => FailureKind::Usage,
+            Self::Damaged { .. } => FailureKind::Directory,
+            Self::Write(_) => FailureKind::Machine,
+        }
+    }
 }
 
 /// Writes the key of a sealed directory in the forms of other programs. What a trimmed key does not store is computed.

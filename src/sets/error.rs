@@ -96,6 +96,20 @@ pub enum SetError {
         .0.display()
     )]
     Lost(PathBuf),
+    /// Secrets of finished keys are in no file of the set any more, and nobody asked to have them again.
+    #[error(
+        "'{}' is missing, and no other file of the set holds its secret; so it is with {keys} of the finished keys. Where they \
+         were moved to, they may sign, and a second copy would sign other messages with the same epochs: put them back, or make \
+         further validators in another directory (--start-index, merge-sets). Only if they are lost and sign nowhere, add \
+         --restore-secrets",
+        .first.display()
+    )]
+    SecretsGone {
+        /// The first of their files.
+        first: PathBuf,
+        /// How many keys.
+        keys: u64,
+    },
     /// A set lacks a file.
     #[error(
         "'{}' is missing, but the manifest names its key; put it back, or run the 'keymill generate' again that made the set",

@@ -46,11 +46,19 @@ pub(super) fn write(
     Ok(())
 }
 
-/// Bytes of all files of a key, JSON rounded up.
-pub(super) fn bytes(plan: &Plan, with_json: bool) -> u64 {
-    let scheme = plan.scheme();
-    let ssz = scheme.public_key_bytes() as u64 + secret_bytes(plan);
-    if with_json { (1 + JSON_TO_SSZ) * ssz } else { ssz }
+/// Bytes of these files of a key, JSON rounded up.
+pub(super) fn bytes(plan: &Plan, files: &[(Half, Form)]) -> u64 {
+    let bytes_of = |&(half, form)| {
+        let ssz = match half {
+            Half::Public => plan.scheme().public_key_bytes() as u64,
+            Half::Secret => secret_bytes(plan),
+        };
+        match form {
+            Form::Ssz => ssz,
+            Form::Json => JSON_TO_SSZ * ssz,
+        }
+    };
+    files.iter().map(bytes_of).sum()
 }
 
 /// Bytes of a secret key in SSZ.

@@ -10,7 +10,7 @@ use super::error::SetError;
 use super::key_files;
 use super::mend::{self, Source};
 use super::names::{self, Half, Prefix, Role};
-use super::prepare::{Prepared, prefix, prepare};
+use super::prepare::{Prepared, is_of_key, prefix, prepare, remove_key};
 use super::progress::{OfKey, SetEvent, SetProgress};
 use super::publish::Publisher;
 use super::request::SetRequest;
@@ -87,6 +87,11 @@ impl SetJob {
         &self.plan
     }
 
+    /// The files of those finished keys whose secrets are in no file of the set any more, which [`run`](Self::run) makes again.
+    pub fn restored_secrets(&self) -> Vec<&Path> {
+        mend::secrets_gone(&self.prepared.broken).collect()
+    }
+
     /// Makes the keys that are not finished, and then writes the manifest.
     ///
     /// # Errors
@@ -116,9 +121,10 @@ impl SetJob {
         for index in self.request.indices() {
             for &role in &self.request.roles {
                 let is_broken = self.prepared.broken.contains_key(&(index, role));
-                if !is_broken && self.prepared.finished.public_key(index, role).is_some() {
+                let public_key = self.prepared.finished.public_key(index, role);
+                if let Some(public_key) = public_key.filter(|_| !is_broken) {
                     let prefix = self.prefix(index)?;
-                    self.settle(index, role, &prefix)?;
+                    self.settle(index, role, &prefix, &public_key)?;
                     found += 1;
                 }
             }
@@ -177,7 +183,9 @@ impl SetJob {
                 self.prepared.broken.get(&(index, role)),
                 self.prepared.finished.public_key(index, role),
             ) {
-                (Some(source), Some(public_key)) => self.mend_key(index, role, source, &public_key, progress)?,
+                (Some(mending), Some(public_key)) => {
+                    self.mend_key(index, role, &mending.source, &public_key, progress)?;
+                }
                 (_, None) => self.make_key(index, role, progress)?,
                 (None, Some(_)) => {}
             }
@@ -201,7 +209,7 @@ impl SetJob {
         };
         self.write_files(&directory, &prefix, role, &public_key)?;
         finished.add(paths, index, role, &public_key)?;
-        self.settle(index, role, &prefix)?;
+        self.settle(index, role, &prefix, &public_key)?;
         progress.event(SetEvent::KeyFinished);
         Ok(())
     }
@@ -277,6 +285,10 @@ impl SetJob {
             Source::Directory(directory) => self.write_files(directory, &prefix, role, public_key)?,
             Source::Seed => {
                 let directory = paths.unfinished(index, role);
+                // It cannot be read, but is sealed, so its job would find nothing to do.
+                if is_of_key(&directory, public_key)? {
+                    remove_key(&directory)?;
+                }
                 let found = self
                     .grow(index, role, &directory, &key_progress)
                     .map_err(|source| SetError::Key { index, role, source })?;
@@ -290,7 +302,7 @@ impl SetJob {
             }
         }
         key_progress.sealed();
-        self.settle(index, role, &prefix)?;
+        self.settle(index, role, &prefix, public_key)?;
         progress.event(SetEvent::KeyFinished);
         Ok(())
     }
@@ -303,20 +315,26 @@ impl SetJob {
         })
     }
 
-    /// The directory of a finished key goes, or goes where it is kept.
-    fn settle(&self, index: u64, role: Role, prefix: &Prefix) -> Result<(), SetError> {
+    /// The directory of a finished key goes, or goes where it is kept. What its name says is not enough for either.
+    fn settle(&self, index: u64, role: Role, prefix: &Prefix, public_key: &[u8]) -> Result<(), SetError> {
         let Prepared { paths, .. } = &self.prepared;
         let directory = paths.unfinished(index, role);
         if !exists(&directory)? {
             return Ok(());
         }
-        let kept = paths.entry(&prefix.directory(role));
-        // Of a key that was made again, the directory may be there.
-        if self.request.keeps_directories && !exists(&kept)? {
-            attempt("rename", &kept, || std::fs::rename(&directory, &kept))?;
-            return Ok(sync_directory(paths.root())?);
+        if self.request.keeps_directories {
+            let kept = paths.entry(&prefix.directory(role));
+            // Of a key that was made again, the directory may be there.
+            if exists(&kept)? {
+                if !is_of_key(&kept, public_key)? {
+                    return Err(SetError::KeptDirectory(kept));
+                }
+            } else if is_of_key(&directory, public_key)? {
+                attempt("rename", &kept, || std::fs::rename(&directory, &kept))?;
+                return Ok(sync_directory(paths.root())?);
+            }
         }
-        Ok(attempt("rmdir", &directory, || std::fs::remove_dir_all(&directory))?)
+        Ok(remove_key(&directory)?)
     }
 
     fn prefix(&self, index: u64) -> Result<Prefix, SetError> {

@@ -8,11 +8,12 @@ use super::json_twin::read_failed;
 use super::key_files;
 use super::names::{self, Form, Half, Prefix, Role, SetPaths};
 use super::notes::FinishedKeys;
-use super::prepare::{prefix, sealed_public_key};
+use super::prepare::{is_of_key, prefix};
 use super::probe::check_secret;
 use super::publish::Publisher;
 use super::request::SetRequest;
-use crate::exchange::ExportError;
+use crate::exchange::{ExportError, Exporter};
+use crate::failure::{Classified, FailureKind};
 use crate::files::exists;
 use crate::interop::secret_key::{SecretKeyError, SecretKeyFile, SecretKeyForm};
 use crate::interop::ssz::PublicKey;
@@ -23,40 +24,59 @@ use crate::plan::Plan;
 pub(super) enum Source {
     /// A file of its secret.
     Secret(PathBuf, SecretKeyForm),
-    /// Its key directory.
+    /// Its key directory, which can be read.
     Directory(PathBuf),
     /// The seed of the set.
     Seed,
 }
 
-/// The finished keys that lack a file, and what it is made of. One that nothing is left to be made of is refused.
-pub(super) type Broken = BTreeMap<(u64, Role), Source>;
-
-pub(super) fn broken(paths: &SetPaths, request: &SetRequest, finished: &FinishedKeys) -> Result<Broken, SetError> {
-    let mut broken = Broken::new();
-    for (&key, public_key) in finished {
-        let prefix = prefix(request, key.0, finished.get(&(key.0, Role::Proposer)))?;
-        if let Some(missing) = first_missing(paths, request, &prefix, key.1)? {
-            let source = source(paths, request, &prefix, key, public_key)?;
-            broken.insert(key, source.ok_or(SetError::Lost(missing))?);
-        }
-    }
-    Ok(broken)
+/// A finished key that lacks a file.
+pub(super) struct Mending {
+    pub(super) missing: Vec<(Half, Form)>,
+    pub(super) source: Source,
+    /// The file of its secret, if the secret is in no file of the set any more: then it may have gone to sign elsewhere.
+    pub(super) secret_gone: Option<PathBuf>,
 }
 
-fn first_missing(
-    paths: &SetPaths,
-    request: &SetRequest,
-    prefix: &Prefix,
-    role: Role,
-) -> Result<Option<PathBuf>, SetError> {
-    for &(half, form) in names::key_files(request.with_json) {
-        let path = paths.entry(&prefix.file(role, half, form));
-        if !exists(&path)? {
-            return Ok(Some(path));
+pub(super) type Broken = BTreeMap<(u64, Role), Mending>;
+
+/// The finished keys that lack a file. One that nothing is left to be made of is refused, and so is one whose secret is gone,
+/// unless that was asked for.
+pub(super) fn broken(paths: &SetPaths, request: &SetRequest, finished: &FinishedKeys) -> Result<Broken, SetError> {
+    let mut broken = Broken::new();
+    for (&(index, role), public_key) in finished {
+        let prefix = prefix(request, index, finished.get(&(index, Role::Proposer)))?;
+        let path = |(half, form)| paths.entry(&prefix.file(role, half, form));
+        let mut missing = Vec::new();
+        for &file in names::key_files(request.with_json) {
+            if !exists(&path(file))? {
+                missing.push(file);
+            }
         }
+        let Some(&first) = missing.first() else { continue };
+        let source = source(paths, request, &prefix, (index, role), public_key)?;
+        let source = source.ok_or_else(|| SetError::Lost(path(first)))?;
+        let is_secret_there = matches!(source, Source::Secret(..));
+        let mending = Mending {
+            missing,
+            source,
+            secret_gone: (!is_secret_there).then(|| path((Half::Secret, Form::Ssz))),
+        };
+        broken.insert((index, role), mending);
     }
-    Ok(None)
+    let gone: Vec<_> = secrets_gone(&broken).collect();
+    match gone.first() {
+        Some(&first) if !request.restores_secrets => Err(SetError::SecretsGone {
+            first: first.to_owned(),
+            keys: gone.len() as u64,
+        }),
+        _ => Ok(broken),
+    }
+}
+
+/// The files of secrets that are in no file of the set any more.
+pub(super) fn secrets_gone(broken: &Broken) -> impl Iterator<Item = &Path> {
+    broken.values().filter_map(|mending| mending.secret_gone.as_deref())
 }
 
 /// What a file of a finished key can be made of. The seed comes last: only with it is the key computed again.
@@ -80,12 +100,24 @@ fn source(
     let kept = paths.entry(&prefix.directory(role));
     // Left by a process that died before it put it away.
     let unfinished = paths.unfinished(index, role);
-    for directory in [kept, unfinished] {
-        if sealed_public_key(&directory)?.as_deref() == Some(public_key) {
-            return Ok(Some(Source::Directory(directory)));
+    let mut unusable = None;
+    for directory in [kept.clone(), unfinished] {
+        if is_of_key(&directory, public_key)? {
+            match Exporter::open(&directory) {
+                Ok(_) => return Ok(Some(Source::Directory(directory))),
+                Err(error) if error.kind() == FailureKind::Machine => return Err(error.into()),
+                Err(error) => unusable = Some(error),
+            }
         }
     }
-    Ok(request.seed.is_some().then_some(Source::Seed))
+    if request.seed.is_none() {
+        return unusable.map_or(Ok(None), |error| Err(error.into()));
+    }
+    // The key that is made again is to be kept there.
+    if request.keeps_directories && exists(&kept)? && !is_of_key(&kept, public_key)? {
+        return Err(SetError::KeptDirectory(kept));
+    }
+    Ok(Some(Source::Seed))
 }
 
 /// Reads a secret key, which has to be the one that was finished, and sound.

@@ -15,6 +15,7 @@ mod publish;
 mod record;
 mod report;
 mod request;
+mod room;
 #[cfg(test)]
 mod tests;
 mod verify;

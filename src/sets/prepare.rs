@@ -8,16 +8,20 @@ use std::path::{Path, PathBuf};
 use super::error::SetError;
 use super::key_files;
 use super::manifest::SetManifest;
-use super::mend::{Broken, Source, broken};
+use super::mend::{Broken, broken};
 use super::names::{Form, Half, MANIFEST, Named, Prefix, Role, SetPaths};
 use super::notes::{FinishedKeys, Record};
 use super::record::{Finished, manifest_of};
 use super::request::SetRequest;
+use super::room::{needed_bytes, refuse_too_little_room};
 use crate::failure::{IoFailure, attempt};
-use crate::files::{self, available_bytes, exists, make_directory, parent_of, sync_directory};
+use crate::files::{self, exists, make_directory, parent_of, sync_directory};
 use crate::keydir::durable::is_temporary;
 use crate::keydir::{DirectoryLock, KeyDir, KeyDirError};
 use crate::plan::Plan;
+
+/// How the name begins of a key directory that is being removed.
+const REMOVED_PREFIX: &str = "removed-";
 
 /// A set under its lock.
 pub(super) struct Prepared {
@@ -108,7 +112,7 @@ fn look(paths: &SetPaths, request: &SetRequest) -> Result<Found, SetError> {
 }
 
 /// The finished keys of this set; none if it was not begun.
-fn begun(paths: &SetPaths, request: &SetRequest) -> Result<Option<FinishedKeys>, SetError> {
+pub(super) fn begun(paths: &SetPaths, request: &SetRequest) -> Result<Option<FinishedKeys>, SetError> {
     match Record::read(&paths.request())? {
         Some(record) => {
             record.agrees_with(request, &paths.request())?;
@@ -171,7 +175,10 @@ fn refuse_directories(paths: &SetPaths, request: &SetRequest, finished: &Finishe
 }
 
 /// The names of finished keys.
-fn finished_names(request: &SetRequest, finished: &FinishedKeys) -> Result<HashSet<(Prefix, Role)>, SetError> {
+pub(super) fn finished_names(
+    request: &SetRequest,
+    finished: &FinishedKeys,
+) -> Result<HashSet<(Prefix, Role)>, SetError> {
     let keys = finished.keys();
     keys.map(|&(index, role)| Ok((prefix(request, index, finished.get(&(index, Role::Proposer)))?, role)))
         .collect()
@@ -224,7 +231,7 @@ fn own_keys(
 }
 
 /// The public key of a directory, if there is one of a sealed key.
-pub(super) fn sealed_public_key(directory: &Path) -> Result<Option<Vec<u8>>, SetError> {
+fn sealed_public_key(directory: &Path) -> Result<Option<Vec<u8>>, SetError> {
     if !exists(directory)? {
         return Ok(None);
     }
@@ -234,6 +241,11 @@ pub(super) fn sealed_public_key(directory: &Path) -> Result<Option<Vec<u8>>, Set
         // What is wrong with it, its job will say.
         Err(_) => Ok(None),
     }
+}
+
+/// Whether a directory is that of this key, sealed.
+pub(super) fn is_of_key(directory: &Path, public_key: &[u8]) -> Result<bool, SetError> {
+    Ok(sealed_public_key(directory)?.as_deref() == Some(public_key))
 }
 
 /// Whether a manifest is one of this set, perhaps of fewer validators.
@@ -260,15 +272,27 @@ fn discard(paths: &SetPaths) -> Result<(), SetError> {
     Ok(())
 }
 
-/// Removes what a process that died was writing.
+/// Removes the directory of a key. It loses its name first: half of it, left by a kill, could pass for the key.
+pub(super) fn remove_key(directory: &Path) -> Result<(), IoFailure> {
+    let name = directory.file_name().unwrap_or_default().to_string_lossy();
+    let removed = directory.with_file_name(format!("{REMOVED_PREFIX}{name}"));
+    attempt("rename", directory, || std::fs::rename(directory, &removed))?;
+    sync_directory(parent_of(directory))?;
+    attempt("rmdir", &removed, || std::fs::remove_dir_all(&removed))
+}
+
+/// Removes what a process that died was writing or removing.
 pub(super) fn remove_temporaries(paths: &SetPaths) -> Result<(), IoFailure> {
+    for path in entries(&paths.work(), |name| name.starts_with(REMOVED_PREFIX))? {
+        attempt("rmdir", &path, || std::fs::remove_dir_all(&path))?;
+    }
     for path in entries(&paths.work(), is_temporary)? {
         attempt("unlink", &path, || std::fs::remove_file(&path))?;
     }
     Ok(())
 }
 
-fn entries(directory: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, IoFailure> {
+pub(super) fn entries(directory: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, IoFailure> {
     let mut found = Vec::new();
     for entry in attempt("readdir", directory, || std::fs::read_dir(directory))? {
         let entry = attempt("readdir", directory, || entry)?;
@@ -298,94 +322,8 @@ pub(super) fn make_public_directory(directory: &Path, public_mode: u32) -> Resul
     sync_directory(parent)
 }
 
-/// What the rest of the set takes, while it is made and afterwards, beside what it has taken.
-pub(super) fn needed_bytes(paths: &SetPaths, request: &SetRequest, plan: &Plan, jobs: usize) -> Result<u64, SetError> {
-    let finished = match begun(paths, request) {
-        // It is of another set, and refused or discarded later.
-        Err(SetError::Contradiction { .. } | SetError::Record { .. }) => None,
-        begun => begun?,
-    };
-    let (broken, begun_bytes) = match &finished {
-        Some(finished) => (
-            broken(paths, request, finished)?,
-            begun_bytes(paths, request, finished)?,
-        ),
-        None => <_>::default(),
-    };
-    let grown_again = broken.values().filter(|&source| *source == Source::Seed).count() as u64;
-    let keys_left = request
-        .keys()
-        .saturating_sub(finished.map_or(0, |finished| finished.len() as u64))
-        .saturating_add(grown_again);
-    let at_once = keys_left.min(jobs as u64);
-    let kept = if request.keeps_directories {
-        keys_left - at_once
-    } else {
-        0
-    };
-    let files_bytes = key_files::bytes(plan, request.with_json);
-    // A file that a process that died had written is written once more, and compared.
-    let keys_written = keys_left
-        .saturating_add(at_once)
-        .saturating_add(broken.len() as u64 - grown_again);
-    let files_bytes = keys_written.saturating_mul(files_bytes);
-    let directories_bytes = at_once
-        .saturating_mul(plan.disk_bytes())
-        .saturating_add(kept.saturating_mul(plan.kept_bytes()));
-    Ok(files_bytes
-        .saturating_sub(begun_bytes.files)
-        .saturating_add(directories_bytes.saturating_sub(begun_bytes.directories)))
-}
-
-/// Bytes on disk of the keys that a process that died had begun.
-#[derive(Default)]
-struct BegunBytes {
-    directories: u64,
-    files: u64,
-}
-
-fn begun_bytes(paths: &SetPaths, request: &SetRequest, finished: &FinishedKeys) -> Result<BegunBytes, SetError> {
-    let keys = finished.keys();
-    let settled: HashSet<_> = keys.map(|&(index, role)| paths.unfinished(index, role)).collect();
-    let mut bytes = BegunBytes::default();
-    for directory in unfinished(paths)? {
-        if !settled.contains(&directory) {
-            bytes.directories += files::allocated_bytes(&directory)?;
-        }
-    }
-    // Of files that are in the way, nobody knows yet whether they are replaced.
-    if request.overwrites {
-        return Ok(bytes);
-    }
-    let ours = finished_names(request, finished)?;
-    for file in entries(paths.root(), |name| match Named::parse(name) {
-        Some(Named::File(prefix, role, ..)) => !ours.contains(&(prefix, role)),
-        _ => false,
-    })? {
-        bytes.files += files::allocated_bytes(&file)?;
-    }
-    Ok(bytes)
-}
-
 /// The directories of keys that are not finished.
-fn unfinished(paths: &SetPaths) -> Result<Vec<PathBuf>, IoFailure> {
+pub(super) fn unfinished(paths: &SetPaths) -> Result<Vec<PathBuf>, IoFailure> {
     let is_of_a_key = |name: &str| matches!(Named::parse(name), Some(Named::Directory(..)));
     entries(&paths.work(), is_of_a_key)
-}
-
-/// Compares what a directory is to take with the space on the file system.
-pub(super) fn refuse_too_little_room(directory: &Path, needed_bytes: u64) -> Result<(), SetError> {
-    let on = directory
-        .ancestors()
-        .find(|path| path.is_dir())
-        .unwrap_or(Path::new("."));
-    let available_bytes = available_bytes(on)?;
-    if available_bytes >= needed_bytes {
-        return Ok(());
-    }
-    Err(SetError::TooLittleDisk {
-        directory: directory.to_owned(),
-        needed_bytes,
-        available_bytes,
-    })
 }

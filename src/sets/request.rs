@@ -35,6 +35,8 @@ pub struct SetRequest {
     pub trim: Level,
     /// What the seeds of all keys are derived from; without it each has a fresh one.
     pub seed: Option<Zeroizing<[u8; 32]>>,
+    /// Make secrets of finished keys again that are in no file of the set any more.
+    pub restores_secrets: bool,
     /// Overwrite what is in the way.
     pub overwrites: bool,
     /// Mode of the files that hold no secret.

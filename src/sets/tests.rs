@@ -14,8 +14,8 @@ use zeroize::Zeroizing;
 use super::manifest::SetManifest;
 use super::merge::{Part, bytes_left};
 use super::names::SetPaths;
-use super::prepare::needed_bytes;
 use super::record::Finished;
+use super::room::needed_bytes;
 use super::{NoSetProgress, Role, SetError, SetJob, SetRequest, merge_sets, verify_set};
 use crate::faults::{Fate, Faults};
 use crate::keygen::{CancelHandle, JobOptions};
@@ -43,6 +43,7 @@ fn request() -> SetRequest {
         keeps_directories: false,
         trim: Level(0),
         seed: Some(Zeroizing::new([7; 32])),
+        restores_secrets: true,
         overwrites: false,
         public_mode: 0o644,
     }

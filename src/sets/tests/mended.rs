@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{
-    CancelHandle, NoSetProgress, OPTIONS, SetError, SetJob, SetPaths, SetRequest, at_every_call, copy, files, make,
-    needed_bytes, request, with_a_sealed_key,
+    CancelHandle, EIO, NoSetProgress, OPTIONS, SetError, SetJob, SetPaths, SetRequest, at_every_call, copy, files,
+    make, needed_bytes, request, with_a_sealed_key,
 };
+use crate::faults::{Fate, Faults};
 
 const ENDINGS: [&str; 4] = ["_pk.ssz", "_pk.json", "_sk.ssz", "_sk.json"];
 
@@ -148,17 +149,47 @@ fn a_secret_that_is_another_keys_or_damaged_is_nothing_to_mend_with() {
 }
 
 #[test]
-fn a_key_that_is_made_again_of_the_seed_asks_for_the_room_of_a_key() {
+fn lost_files_ask_for_their_own_room_and_for_that_of_a_key_where_it_is_made_again() {
     let place = tempfile::tempdir().unwrap();
-    let (fresh, set) = (place.path().join("fresh"), place.path().join("set"));
+    let set = place.path().join("set");
     make(&set).unwrap();
     let plan = request().plan().unwrap();
-    let needed = |directory: &Path| needed_bytes(&SetPaths::new(directory), &request(), &plan, 1).unwrap();
-    let files_bytes = super::super::key_files::bytes(&plan, true);
-    fs::remove_file(file(&set, "_sk.ssz")).unwrap();
-    assert_eq!(needed(&set), files_bytes);
-    fs::remove_file(file(&set, "_sk.json")).unwrap();
-    assert_eq!(needed(&set), needed(&fresh));
+    let needed = || needed_bytes(&SetPaths::new(&set), &request(), &plan, 1).unwrap();
+    let lose = |ending| {
+        let path = file(&set, ending);
+        let bytes = fs::metadata(&path).unwrap().len();
+        fs::remove_file(path).unwrap();
+        bytes
+    };
+    let public = lose("_pk.ssz");
+    assert_eq!(needed(), public);
+    let ssz = public + lose("_sk.ssz");
+    assert_eq!(needed(), ssz);
+    let both = ssz + lose("_sk.json") + plan.disk_bytes();
+    // The size of JSON is rounded up.
+    assert!((both..2 * both).contains(&needed()), "{both} for {}", needed());
+    let before = needed();
+    let json = lose("_pk.json");
+    assert!((json..json + 1024).contains(&(needed() - before)));
+}
+
+#[test]
+fn a_key_that_was_begun_again_of_the_seed_is_charged_for_what_it_has_not_taken_yet() {
+    let place = tempfile::tempdir().unwrap();
+    let set = place.path().join("set");
+    make(&set).unwrap();
+    let plan = request().plan().unwrap();
+    let needed = || needed_bytes(&SetPaths::new(&set), &request(), &plan, 1).unwrap();
+    for ending in ["_sk.ssz", "_sk.json"] {
+        fs::remove_file(file(&set, ending)).unwrap();
+    }
+    let whole = needed();
+    dies_while_it_computes(&set, request());
+    let taken = crate::files::allocated_bytes(&made(&set))
+        .unwrap()
+        .min(plan.disk_bytes());
+    assert!(taken > 0);
+    assert_eq!(needed(), whole - taken);
 }
 
 #[test]
@@ -177,4 +208,180 @@ fn directories_that_are_kept_are_asked_room_for_without_what_only_their_making_t
     run(&set, keeping()).unwrap();
     let taken = crate::files::allocated_bytes(&set).unwrap();
     assert!((taken..taken + (2 << 20)).contains(&each), "{each} for {taken}");
+}
+
+#[test]
+fn a_directory_that_cannot_be_read_keeps_no_key_from_being_made_of_the_seed() {
+    let place = tempfile::tempdir().unwrap();
+    let (whole, half_deleted) = with_a_directory_left(place.path());
+    fs::remove_file(made(&half_deleted).join("secret")).unwrap();
+    make(&half_deleted).unwrap();
+    assert!(files(&half_deleted) == files(&whole));
+    assert_eq!(beside(&half_deleted), beside(&whole));
+    for (case, request) in [("seed", keeping_of_seed()), ("fresh", keeping())] {
+        let set = place.path().join(case);
+        run(&set, request.clone()).unwrap();
+        let before = files(&set);
+        fs::remove_dir_all(places(&set)[0].join("layers")).unwrap();
+        for ending in ["_sk.ssz", "_sk.json"] {
+            fs::remove_file(file(&set, ending)).unwrap();
+        }
+        let outcome = run(&set, request);
+        if case == "seed" {
+            outcome.unwrap();
+            assert!(files(&set) == before);
+        } else {
+            // What can be repaired is named.
+            assert!(matches!(outcome, Err(SetError::Export(_))), "{outcome:?}");
+        }
+    }
+}
+
+#[test]
+fn no_half_of_a_removed_directory_passes_for_the_key() {
+    let place = tempfile::tempdir().unwrap();
+    let set = place.path().join("set");
+    let faults = Faults::below(&set, |call, path| {
+        let is_of_a_key = path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().ends_with("_key"));
+        match call == "rmdir" && is_of_a_key {
+            true => Fate::Fail(EIO),
+            false => Fate::Pass,
+        }
+    });
+    make(&set).unwrap_err();
+    drop(faults);
+    assert!(!made(&set).exists());
+    assert!(beside(&set).contains(&"removed-validator_0_proposer_key".to_owned()));
+    make(&set).unwrap();
+    assert_eq!(beside(&set), [".keymill-set", "LOCK", "finished", "set.toml"]);
+}
+
+/// Where the directory of the key is made.
+fn made(set: &Path) -> PathBuf {
+    set.join(".keymill-set/validator_0_proposer_key")
+}
+
+/// The directory of the key, where it is kept and where it was made.
+fn places(set: &Path) -> [PathBuf; 2] {
+    let public = file(set, "_pk.ssz").display().to_string();
+    let kept = PathBuf::from(public.strip_suffix("_pk.ssz").unwrap());
+    [kept, made(set)]
+}
+
+fn keeping_of_seed() -> SetRequest {
+    SetRequest {
+        keeps_directories: true,
+        ..request()
+    }
+}
+
+/// Runs until the first nodes of a key are to be made durable.
+fn dies_while_it_computes(directory: &Path, request: SetRequest) {
+    let faults = Faults::below(directory, |call, _| match call {
+        "msync" => Fate::Fail(EIO),
+        _ => Fate::Pass,
+    });
+    run(directory, request).unwrap_err();
+    drop(faults);
+}
+
+#[test]
+fn a_secret_that_is_in_no_file_of_the_set_comes_back_on_request_only() {
+    let place = tempfile::tempdir().unwrap();
+    for (kind, asked) in [("seed", request()), ("kept", keeping())] {
+        let whole = place.path().join(kind);
+        run(&whole, asked.clone()).unwrap();
+        let unasked = SetRequest {
+            restores_secrets: false,
+            ..asked.clone()
+        };
+        for (lost, is_refused) in [
+            (&["_pk.ssz", "_sk.json"][..], false),
+            (&["_pk.json", "_sk.ssz"], false),
+            (&["_sk.ssz", "_sk.json"], true),
+        ] {
+            let set = place.path().join("set");
+            copy(&whole, &set);
+            let lost = lost.iter().map(|ending| file(&set, ending)).collect::<Vec<_>>();
+            lost.iter().for_each(|path| fs::remove_file(path).unwrap());
+            let before = files(&set);
+            let outcome = run(&set, unasked.clone());
+            if is_refused {
+                assert!(
+                    matches!(&outcome, Err(SetError::SecretsGone { first, keys: 1 }) if *first == lost[0]),
+                    "{kind}: {outcome:?}"
+                );
+                assert!(files(&set) == before, "{kind}");
+                run(&set, asked.clone()).unwrap();
+            } else {
+                outcome.unwrap();
+            }
+            assert!(files(&set) == files(&whole), "{kind}");
+            fs::remove_dir_all(&set).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_key_directory_stays_while_something_else_stands_where_it_is_kept() {
+    let place = tempfile::tempdir().unwrap();
+    let set = place.path().join("set");
+    run(&set, keeping()).unwrap();
+    let [kept, made] = places(&set);
+    fs::rename(&kept, &made).unwrap();
+    fs::create_dir(&kept).unwrap();
+    fs::write(kept.join("mine"), "").unwrap();
+    let secret = fs::read(made.join("secret")).unwrap();
+    let outcome = run(&set, keeping());
+    assert!(
+        matches!(&outcome, Err(SetError::KeptDirectory(path)) if *path == kept),
+        "{outcome:?}"
+    );
+    assert!(fs::read(made.join("secret")).unwrap() == secret);
+    fs::remove_dir_all(&kept).unwrap();
+    run(&set, keeping()).unwrap();
+    assert!(fs::read(kept.join("secret")).unwrap() == secret);
+}
+
+#[test]
+fn no_directory_is_kept_that_is_not_the_keys() {
+    let place = tempfile::tempdir().unwrap();
+    let set = place.path().join("set");
+    run(&set, keeping_of_seed()).unwrap();
+    let [kept, made] = places(&set);
+    let (secrets, away) = (
+        ["_sk.ssz", "_sk.json"].map(|ending| file(&set, ending)),
+        place.path().join("away"),
+    );
+    fs::rename(&secrets[0], &away).unwrap();
+    fs::remove_file(&secrets[1]).unwrap();
+    fs::remove_dir_all(&kept).unwrap();
+    dies_while_it_computes(&set, keeping_of_seed());
+    assert!(made.join("secret").exists());
+    fs::rename(&away, &secrets[0]).unwrap();
+    run(&set, keeping_of_seed()).unwrap();
+    assert!(!kept.exists() && !made.exists());
+}
+
+#[test]
+fn a_key_is_not_made_again_where_what_was_kept_of_it_cannot_be_known() {
+    let place = tempfile::tempdir().unwrap();
+    let set = place.path().join("set");
+    run(&set, keeping_of_seed()).unwrap();
+    let [kept, made] = places(&set);
+    let secrets = ["_sk.ssz", "_sk.json"].map(|ending| file(&set, ending));
+    secrets.iter().for_each(|secret| fs::remove_file(secret).unwrap());
+    fs::remove_file(kept.join("manifest.toml")).unwrap();
+    let outcome = run(&set, keeping_of_seed());
+    assert!(
+        matches!(&outcome, Err(SetError::KeptDirectory(path)) if *path == kept),
+        "{outcome:?}"
+    );
+    assert!(!made.exists() && secrets.iter().all(|secret| !secret.exists()));
+    fs::remove_dir_all(&kept).unwrap();
+    run(&set, keeping_of_seed()).unwrap();
+    assert!(secrets.iter().all(|secret| secret.exists()));
+    assert!(kept.join("manifest.toml").exists());
 }

@@ -18,6 +18,26 @@ fn wait_for_entry(place: &Place, running: &mut Running, directory: &str) {
     }
 }
 
+/// Kills a command that makes keys in this set: once for certain while it makes the first, then at random moments of the first
+/// half of an undisturbed run, if it has not ended by then.
+pub fn kill_at_many_moments(place: &Place, line: &str, directory: &str, seed: u64, undisturbed: Duration) {
+    let mut running = place.start(&[], line);
+    let first = format!("{directory}/.keymill-set/validator_0_proposer_key");
+    wait_for_entry(place, &mut running, &first);
+    if running.is_running() {
+        running.signal(Signal::KILL);
+    }
+    let (outcome, _) = running.end();
+    assert_eq!(outcome.code, None, "seed {seed}: {}", outcome.all());
+    let mut numbers = Numbers(seed);
+    for _ in 0..8 {
+        let running = place.start(&[], line);
+        std::thread::sleep(undisturbed.mul_f64(0.5 * numbers.below(1000) as f64 / 1000.0));
+        running.signal(Signal::KILL);
+        running.end();
+    }
+}
+
 #[test]
 fn a_set_killed_at_many_moments_is_in_the_end_that_of_an_undisturbed_run() {
     let place = Place::new();
@@ -27,19 +47,7 @@ fn a_set_killed_at_many_moments_is_in_the_end_that_of_an_undisturbed_run() {
     for (seed, more) in [(1, ""), (2, "--jobs 2"), (3, "--distributed"), (4, "--keep-dirs")] {
         let directory = format!("set-{seed}");
         let line = small(&place, &directory, 2, more);
-        let mut numbers = Numbers(seed);
-        let mut kills = 0;
-        for _ in 0..8 {
-            let mut running = place.start(&[], &line);
-            let moment = undisturbed.mul_f64(0.5 * numbers.below(1000) as f64 / 1000.0);
-            std::thread::sleep(moment);
-            if running.is_running() {
-                running.signal(Signal::KILL);
-                kills += 1;
-            }
-            running.end();
-        }
-        assert!(kills > 0, "seed {seed}: nothing was killed");
+        kill_at_many_moments(&place, &line, &directory, seed, undisturbed);
         place.run(&line).exits(0);
         let report = place.run(&format!("verify-set {directory}"));
         assert_eq!(report.code, Some(0), "seed {seed}: {}", report.all());

@@ -3,12 +3,10 @@
 use std::fs;
 use std::time::Instant;
 
-use rustix::process::Signal;
-
 use super::fixtures::edit;
 use super::program::Place;
 use super::sets::{assert_same_sets, changing_nothing_but_the_lock, made, names, small};
-use crate::support::Numbers;
+use super::sets_interrupted::kill_at_many_moments;
 
 /// Removes the files whose names end so.
 fn lose(place: &Place, directory: &str, endings: &[&str]) {
@@ -26,7 +24,7 @@ fn a_set_of_a_seed_that_lost_every_key_file_is_made_again_by_the_same_command() 
         made(&place, "whole", 2, more);
         made(&place, "set", 2, more);
         lose(&place, "set", &[".ssz", ".json"]);
-        let outcome = made(&place, "set", 2, &format!("{more} --json")).json();
+        let outcome = made(&place, "set", 2, &format!("{more} --restore-secrets --json")).json();
         assert_eq!((&outcome["keys_made"], &outcome["keys_found"]), (&4.into(), &0.into()));
         if more.contains("keep-dirs") {
             // Checkpoints differ.
@@ -50,19 +48,8 @@ fn mending_that_is_killed_goes_on_to_the_same_set() {
         let directory = format!("set-{seed}");
         made(&place, &directory, 2, more);
         lose(&place, &directory, &["_pk.json", "_sk.ssz", "_sk.json"]);
-        let line = small(&place, &directory, 2, more);
-        let mut numbers = Numbers(seed);
-        let mut kills = 0;
-        for _ in 0..8 {
-            let mut running = place.start(&[], &line);
-            std::thread::sleep(undisturbed.mul_f64(0.5 * numbers.below(1000) as f64 / 1000.0));
-            if running.is_running() {
-                running.signal(Signal::KILL);
-                kills += 1;
-            }
-            running.end();
-        }
-        assert!(kills > 0, "seed {seed}: nothing was killed");
+        let line = small(&place, &directory, 2, &format!("{more} --restore-secrets"));
+        kill_at_many_moments(&place, &line, &directory, seed, undisturbed);
         place.run(&line).exits(0);
         assert_same_sets(&place, &directory, "undisturbed");
         let left: Vec<_> = names(&place, &format!("{directory}/.keymill-set"))
@@ -82,7 +69,7 @@ fn a_secret_of_which_nothing_is_left_is_refused_and_nothing_is_changed() {
     place.run(&line).exits(0);
     place.run("verify-set set").exits(0);
     lose(&place, "set", &["proposer_key_sk.ssz", "proposer_key_sk.json"]);
-    for line in [line.clone(), format!("{line} --force")] {
+    for line in [line.clone(), format!("{line} --restore-secrets --force")] {
         let outcome = changing_nothing_but_the_lock(&place, || place.run(&line))
             .exits(3)
             .prints_nothing();
@@ -101,8 +88,38 @@ fn what_is_there_is_never_overwritten_by_what_is_mended() {
     edit(&public, "[", "[ ");
     let before = fs::read(&public).unwrap();
     place
-        .run(&small(&place, "set", 1, ""))
+        .run(&small(&place, "set", 1, "--restore-secrets"))
         .exits(3)
         .says(&["'set/validator_0_proposer_key_pk.json' is there already"]);
     assert!(fs::read(&public).unwrap() == before);
+}
+
+#[test]
+fn secrets_that_were_moved_away_do_not_come_back_when_the_set_grows() {
+    let place = Place::new();
+    let flags = "--export-format ssz";
+    made(&place, "set", 9, flags);
+    lose(&place, "set", &["_sk.ssz"]);
+    let line = |more: &str| small(&place, "set", 10, &format!("{flags} {more}"));
+    for line in [line(""), line("--force")] {
+        changing_nothing_but_the_lock(&place, || place.run(&line))
+            .exits(3)
+            .prints_nothing()
+            .says(&[
+                "'set/validator_0_proposer_key_sk.ssz' is missing",
+                "18 of the finished keys",
+                "--restore-secrets",
+            ]);
+    }
+    let outcome = place.run(&line("--restore-secrets")).exits(0);
+    let warned: Vec<_> = outcome
+        .stderr
+        .lines()
+        .filter(|line| line.contains("one place only"))
+        .collect();
+    assert_eq!(warned.len(), 17, "{}", outcome.all());
+    assert!(warned[0].contains("warning: 'set/validator_0_proposer_key_sk.ssz' is made again"));
+    assert!(warned[16].contains("2 more secret keys"));
+    place.run("verify-set set").exits(0);
+    made(&place, "set", 10, flags);
 }
