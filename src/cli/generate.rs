@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::input::secret_file;
 use super::keygen::stop_on_signals;
 use super::messages::{self, say};
-use super::output::{human_bytes, print_json, print_lines};
+use super::output::{human_bytes, print_json, print_lines, refuse_in_key};
 use super::process::keep_files_private;
 use super::progress::Reporter;
 use super::request::JobArguments;
@@ -106,6 +106,7 @@ pub fn run(arguments: &GenerateArguments, settings: &Settings) -> Result<ExitCod
     if settings.progress == ProgressStyle::Json {
         messages::speak_json();
     }
+    refuse_in_key("--output-dir", &arguments.output_dir)?;
     let request = request(arguments, &settings, public_mode)?;
     let cancel = CancelHandle::default();
     stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;

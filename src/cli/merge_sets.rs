@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::failure::Failure;
 use super::messages::say;
-use super::output::{print_json, print_lines};
+use super::output::{print_json, print_lines, refuse_in_key};
 use super::process::keep_files_private;
 
 /// Flags of merge-sets.
@@ -29,6 +29,7 @@ pub struct MergeSetsArguments {
 /// Merges, and prints where the manifest is.
 pub fn run(arguments: &MergeSetsArguments) -> Result<ExitCode, Failure> {
     let public_mode = keep_files_private();
+    refuse_in_key("--out", &arguments.out)?;
     let report = merge_sets(&arguments.sets, &arguments.out, public_mode)?;
     for directory in &report.directories_left {
         say(format_args!(

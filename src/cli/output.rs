@@ -70,21 +70,7 @@ impl OutArguments {
             let message = "--out '-' is no file; without --out the result goes to standard output";
             return Err(Failure::usage(message));
         }
-        // A file that is not there yet lies where its directory does.
-        let in_parent = || parent_of(path).canonicalize().map(|parent| parent.join("file"));
-        let place = path.canonicalize().or_else(|_| in_parent());
-        let Ok(place) = place else {
-            return Ok(());
-        };
-        // DIR itself, DIR/layers and DIR/state.
-        match place.ancestors().skip(1).take(2).find(|directory| is_key(directory)) {
-            Some(directory) => Err(Failure::usage(format!(
-                "--out '{}' lies in the key directory '{}', whose files are not to be overwritten; choose another place",
-                path.display(),
-                directory.display()
-            ))),
-            None => Ok(()),
-        }
+        refuse_in_key("--out", path)
     }
 
     /// As [`check`](Self::check), and that a file can be made there. For what is done only once.
@@ -165,6 +151,24 @@ fn wiping(output: impl Write, write: impl FnOnce(&mut dyn Write) -> Result<(), F
         buffer.zeroize();
     }
     written
+}
+
+/// Refuses a destination that is, or lies in, a key directory.
+pub fn refuse_in_key(flag: &str, path: &Path) -> Result<(), Failure> {
+    // What is not there yet lies where its directory does.
+    let in_parent = || parent_of(path).canonicalize().map(|parent| parent.join("file"));
+    let Ok(place) = path.canonicalize().or_else(|_| in_parent()) else {
+        return Ok(());
+    };
+    // DIR itself, DIR/layers and DIR/state.
+    match place.ancestors().take(3).find(|directory| is_key(directory)) {
+        Some(directory) => Err(Failure::usage(format!(
+            "{flag} '{}' lies in the key directory '{}', whose files are not to be overwritten; choose another place",
+            path.display(),
+            directory.display()
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn is_key(directory: &Path) -> bool {

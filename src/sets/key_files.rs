@@ -87,7 +87,7 @@ pub(super) fn check_public(path: &Path, expected: &[u8]) -> Result<(), SetError>
     }
 }
 
-/// Opens a file that has to be one of a key.
+/// Opens a file that has to be one of the set.
 pub(super) fn open_own(path: &Path) -> Result<File, SetError> {
     open_to_read(path).map_err(|failure| match not_regular(&failure) {
         Some(found) => SetError::Foreign {

@@ -11,12 +11,13 @@ use rustix::fs::OFlags;
 use super::derive::commitment;
 use super::error::SetError;
 use super::json_twin::read_failed;
+use super::key_files::open_own;
 use super::manifest::{ManifestError, SetKind, SetManifest, Validator};
 use super::names::{Role, SetPaths};
 use super::notes::{self, FinishedKeys, RECORD_VERSION, Record, finished_line};
 use super::request::SetRequest;
 use crate::failure::{attempt, write_whole};
-use crate::files::{open_regular, open_to_read, sync_directory, sync_file};
+use crate::files::{open_regular, sync_directory, sync_file};
 use crate::keydir::durable;
 use crate::scheme::Scheme;
 
@@ -43,8 +44,8 @@ impl Record {
 
     /// Reads the record; none if there is none.
     pub(super) fn read(path: &Path) -> Result<Option<Self>, SetError> {
-        let file = match open_to_read(path) {
-            Err(failure) if failure.is_missing() => return Ok(None),
+        let file = match open_own(path) {
+            Err(SetError::Io(failure)) if failure.is_missing() => return Ok(None),
             file => file?,
         };
         let mut bytes = Vec::new();
@@ -140,8 +141,8 @@ impl Finished {
     /// Reads the list without changing anything. A line without its end was being written when a process died.
     pub(super) fn read(paths: &SetPaths, scheme: &Scheme) -> Result<FinishedKeys, SetError> {
         let path = paths.finished();
-        let file = match open_to_read(&path) {
-            Err(failure) if failure.is_missing() => return Ok(FinishedKeys::new()),
+        let file = match open_own(&path) {
+            Err(SetError::Io(failure)) if failure.is_missing() => return Ok(FinishedKeys::new()),
             file => file?,
         };
         let mut bytes = Vec::new();
@@ -205,8 +206,8 @@ impl SetManifest {
     /// Reads the manifest of a set.
     pub(super) fn of_set(paths: &SetPaths) -> Result<Self, SetError> {
         let path = paths.manifest();
-        let file = match open_to_read(&path) {
-            Err(failure) if failure.is_missing() => return Err(SetError::NoManifest(path)),
+        let file = match open_own(&path) {
+            Err(SetError::Io(failure)) if failure.is_missing() => return Err(SetError::NoManifest(path)),
             file => file?,
         };
         Self::read(BufReader::new(file)).map_err(|source| match source {

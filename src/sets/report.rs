@@ -58,6 +58,7 @@ impl SetReport {
         match error {
             SetError::Io(failure) => self.failed(&failure),
             SetError::Record { what, .. } => self.fault(path, format!("it is damaged: {what}")),
+            SetError::Foreign { what, .. } => self.fault(path, what),
             SetError::NotADirectory(_) => self.fault(path, "it is not a directory"),
             error => self.fault(path, error.to_string()),
         }

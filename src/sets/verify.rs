@@ -44,6 +44,10 @@ pub fn verify_set(directory: &Path, threads: usize) -> Result<SetReport, SetErro
             report.fault(&path, source.to_string());
             return Ok(report);
         }
+        Err(SetError::Foreign { path, what }) => {
+            report.fault(&path, what);
+            return Ok(report);
+        }
         Err(error) => return Err(error),
     };
     report.validators = manifest.validators.len() as u64;

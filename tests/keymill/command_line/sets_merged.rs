@@ -5,7 +5,7 @@ use std::fs;
 use rustix::fs::{CWD, Mode, mkfifoat};
 use rustix::process::Signal;
 
-use super::fixtures::{OTHER_TINY, TINY, changing_nothing, snapshot};
+use super::fixtures::{OTHER_TINY, TINY, changing_nothing, finished_key, snapshot};
 use super::program::Place;
 use super::sets::{assert_same_sets, made, names, small};
 
@@ -137,7 +137,7 @@ fn sets_that_do_not_go_together_are_refused_before_anything_is_copied() {
     let line = "merge-sets a --out a";
     changing_nothing(&place, || place.run(line))
         .exits(2)
-        .says(&["--out 'a' is one of the sets"]);
+        .says(&["--out 'a' is, or lies in, one of the sets"]);
 }
 
 #[test]
@@ -228,4 +228,40 @@ fn what_is_no_file_or_no_directory_is_refused() {
     let outcome = place.run("merge-sets a --out merged").exits(3);
     outcome.says(&["'a/validator_0_proposer_key_pk.ssz'", "not a regular file"]);
     assert!(!place.path("merged").exists());
+}
+
+#[test]
+fn a_manifest_that_is_no_file_is_refused_and_a_fault_of_the_set() {
+    let place = Place::new();
+    let made_by = small(&place, "a", 1, "--export-format ssz");
+    place.run(&made_by).exits(0);
+    let manifest = place.path("a/validator-keys-manifest.yaml");
+    fs::remove_file(&manifest).unwrap();
+    mkfifoat(CWD, &manifest, Mode::from_raw_mode(0o644)).unwrap();
+    let what = "validator-keys-manifest.yaml: it is a FIFO and not a regular file";
+    place.run("verify-set a").exits(1).prints(&[what]);
+    place.run("merge-sets a --out merged").exits(3).says(&["it is a FIFO"]);
+    place.run(&made_by).exits(3).says(&["it is a FIFO"]);
+    let record = place.path("a/.keymill-set/set.toml");
+    fs::remove_file(&manifest).unwrap();
+    fs::remove_file(&record).unwrap();
+    mkfifoat(CWD, &record, Mode::from_raw_mode(0o644)).unwrap();
+    place.run(&made_by).exits(3).says(&["it is a FIFO"]);
+}
+
+#[test]
+fn no_set_comes_to_lie_among_the_files_of_a_key_or_of_its_parts() {
+    let place = Place::new();
+    made(&place, "a", 1, "--export-format ssz");
+    finished_key(&place, TINY);
+    for out in ["key", "key/layers", "key/new"] {
+        for line in [format!("merge-sets a --out {out}"), small(&place, out, 1, "")] {
+            let outcome = changing_nothing(&place, || place.run(&line));
+            outcome.exits(2).says(&["lies in the key directory"]);
+        }
+    }
+    for out in ["a/new", "a/.keymill-set/new"] {
+        let outcome = changing_nothing(&place, || place.run(&format!("merge-sets a --out {out}")));
+        outcome.exits(2).says(&["lies in, one of the sets"]);
+    }
 }
