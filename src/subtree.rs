@@ -35,7 +35,8 @@ struct GrownLevel {
 }
 
 impl SubtreeSource<'_> {
-    /// Computes the slices of a block from the leaves up to the level `top`; the leaves on all workers.
+    /// Computes the slices of a block from the leaves up to the level `top`; the leaves on all workers, or in a task of
+    /// rayon's on its thread alone.
     pub(crate) fn grow(&self, blocks: &Batches, block: BatchIndex, top: Level) -> Result<Subtree, ArenaOverflow> {
         let mut subtree = Subtree {
             levels: Vec::new(),
@@ -83,6 +84,11 @@ impl SubtreeSource<'_> {
             self.workers
                 .with_arena(|arena| self.kernel.leaves(self.prf_key, first, leaves, arena))
         };
+        // Who waits for others in a task of rayon's takes up another task meanwhile, on the same stack: as many paths as are asked
+        // for at once would lie there one upon the other. Such a thread computes alone; there are others beside it.
+        if rayon::current_thread_index().is_some() {
+            return leaves.chunks_mut(block_bytes).enumerate().try_for_each(compute);
+        }
         self.workers
             .install(|| leaves.par_chunks_mut(block_bytes).enumerate().try_for_each(compute))
     }

@@ -91,8 +91,9 @@ impl Workers {
     /// Runs `operation` with the arena of the worker that calls this, and empties the arena. `operation` must not wait for
     /// other workers: one that waits may be given something else to do, and would wait for its own arena.
     pub(crate) fn with_arena<T>(&self, operation: impl FnOnce(&Arena) -> T) -> T {
-        let worker = self.pool.current_thread_index().unwrap_or(0);
-        let mut arena = lock(&self.arenas[worker]);
+        // Threads of another pool share the arenas among them.
+        let worker = self.pool.current_thread_index().or_else(rayon::current_thread_index);
+        let mut arena = lock(&self.arenas[worker.unwrap_or(0) % self.arenas.len()]);
         let result = operation(&arena);
         arena.reset();
         self.arena_high_water_bytes

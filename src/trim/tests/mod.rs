@@ -115,7 +115,7 @@ fn paths_in_any_order_and_from_many_threads_at_once_are_the_same() {
     let truth = paths(&untrimmed.path(), 256);
     let key = TestKey::trimmed(TINY, 0, 256, 22, 3);
     let reader = PathReader::open(&key.path()).unwrap();
-    // On rayon's own threads, which also compute the blocks: one that waits may be given another path to compute.
+    // In tasks of rayon's: one that waited for others would be given another path to compute, and so on down the stack.
     let scattered = (0..1024u32).into_par_iter().map(|n| n.wrapping_mul(0x9e37_79b1) >> 24);
     let wrong: Vec<u32> = scattered
         .filter(|&epoch| reader.path(Epoch(epoch)).unwrap() != truth[epoch as usize])
