@@ -260,16 +260,18 @@ fn is_own_manifest(paths: &SetPaths, request: &SetRequest, finished: &FinishedKe
 
 /// Removes what is noted about another set, and its unfinished keys.
 fn discard(paths: &SetPaths) -> Result<(), SetError> {
+    let remove = |path: PathBuf| match exists(&path)? {
+        true => attempt("unlink", &path, || std::fs::remove_file(&path)),
+        false => Ok(()),
+    };
     // First, so that nobody takes what is left for a set.
-    for path in [paths.manifest(), paths.finished(), paths.request()] {
-        if exists(&path)? {
-            attempt("unlink", &path, || std::fs::remove_file(&path))?;
-        }
-    }
+    remove(paths.manifest())?;
+    // Before what says whose they are: without that, one that is left would pass for a key of the new set.
     for path in unfinished(paths)? {
-        attempt("rmdir", &path, || std::fs::remove_dir_all(&path))?;
+        remove_key(&path)?;
     }
-    Ok(())
+    remove(paths.finished())?;
+    Ok(remove(paths.request())?)
 }
 
 /// Removes the directory of a key. It loses its name first: half of it, left by a kill, could pass for the key.

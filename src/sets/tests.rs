@@ -2,6 +2,7 @@
 
 mod mended;
 mod recorded;
+mod replaced;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -54,7 +55,22 @@ fn open(directory: &Path) -> Result<SetJob, SetError> {
 }
 
 fn make(directory: &Path) -> Result<(), SetError> {
-    open(directory)?.run(&NoSetProgress).map(drop)
+    run(directory, request())
+}
+
+fn run(directory: &Path, request: SetRequest) -> Result<(), SetError> {
+    let job = SetJob::open(directory, request, OPTIONS, 1, CancelHandle::default())?;
+    job.run(&NoSetProgress).map(drop)
+}
+
+/// Runs until the first nodes of a key are to be made durable.
+fn dies_while_it_computes(directory: &Path, request: SetRequest) {
+    let faults = Faults::below(directory, |call, _| match call {
+        "msync" => Fate::Fail(EIO),
+        _ => Fate::Pass,
+    });
+    run(directory, request).unwrap_err();
+    drop(faults);
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -4,17 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{
-    CancelHandle, EIO, NoSetProgress, OPTIONS, SetError, SetJob, SetPaths, SetRequest, at_every_call, copy, files,
-    make, needed_bytes, request, with_a_sealed_key,
+    EIO, SetError, SetPaths, SetRequest, at_every_call, copy, dies_while_it_computes, files, make, needed_bytes,
+    request, run, with_a_sealed_key,
 };
 use crate::faults::{Fate, Faults};
 
 const ENDINGS: [&str; 4] = ["_pk.ssz", "_pk.json", "_sk.ssz", "_sk.json"];
-
-fn run(directory: &Path, request: SetRequest) -> Result<(), SetError> {
-    let job = SetJob::open(directory, request, OPTIONS, 1, CancelHandle::default())?;
-    job.run(&NoSetProgress).map(drop)
-}
 
 fn unseeded() -> SetRequest {
     SetRequest {
@@ -275,16 +270,6 @@ fn keeping_of_seed() -> SetRequest {
         keeps_directories: true,
         ..request()
     }
-}
-
-/// Runs until the first nodes of a key are to be made durable.
-fn dies_while_it_computes(directory: &Path, request: SetRequest) {
-    let faults = Faults::below(directory, |call, _| match call {
-        "msync" => Fate::Fail(EIO),
-        _ => Fate::Pass,
-    });
-    run(directory, request).unwrap_err();
-    drop(faults);
 }
 
 #[test]
