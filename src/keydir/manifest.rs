@@ -186,7 +186,6 @@ impl Manifest {
     }
 
     /// As [`Self::public_key`], also of a key that is not sealed, if it existed before.
-    #[cfg(any(feature = "keygen", all(fuzzing, feature = "records")))]
     pub(crate) fn known_public_key(&self) -> Option<Vec<u8>> {
         Some([self.root().or(self.expected_root())?, &self.parameter].concat())
     }
