@@ -5,7 +5,7 @@ use std::io::{Error, ErrorKind};
 #[cfg(feature = "keygen")]
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
@@ -192,6 +192,16 @@ pub fn parent_of(path: &Path) -> &Path {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     }
+}
+
+/// Where `path` lies, or will if it is made: without links, as far as it is there.
+pub fn place_of(path: &Path) -> PathBuf {
+    let there = path.ancestors().find_map(|part| {
+        let name = if part == Path::new("") { Path::new(".") } else { part };
+        let place = name.canonicalize().ok()?;
+        Some(place.join(path.strip_prefix(part).ok()?))
+    });
+    there.unwrap_or_else(|| path.to_owned())
 }
 
 /// Whether there is anything of this name, be it a link that leads nowhere; that it cannot be told is an error, not a no.

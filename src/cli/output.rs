@@ -3,7 +3,7 @@
 mod private;
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Error, ErrorKind, Write};
+use std::io::{BufWriter, Error, ErrorKind, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicBool;
 
 use clap::{Args, ValueEnum};
 use keymill::failure::advice;
-use keymill::files::parent_of;
+use keymill::files::{parent_of, place_of};
 use keymill::resources::{ResourceKind, register};
 use serde::Serialize;
 use signal_hook::consts::SIGXFSZ;
@@ -156,13 +156,7 @@ fn wiping(output: impl Write, write: impl FnOnce(&mut dyn Write) -> Result<(), F
 
 /// Refuses a destination that is, or lies in, a key directory.
 pub fn refuse_in_key(flag: &str, path: &Path) -> Result<(), Failure> {
-    // What is not there yet lies where its directory does.
-    let in_parent = || parent_of(path).canonicalize().map(|parent| parent.join("file"));
-    let Ok(place) = path.canonicalize().or_else(|_| in_parent()) else {
-        return Ok(());
-    };
-    // DIR itself, DIR/layers and DIR/state.
-    match place.ancestors().take(3).find(|directory| is_key(directory)) {
+    match place_of(path).ancestors().find(|directory| is_key(directory)) {
         Some(directory) => Err(Failure::usage(format!(
             "{flag} '{}' lies in the key directory '{}', whose files are not to be overwritten; choose another place",
             path.display(),
@@ -173,8 +167,16 @@ pub fn refuse_in_key(flag: &str, path: &Path) -> Result<(), Failure> {
 }
 
 fn is_key(directory: &Path) -> bool {
-    let manifest = std::fs::read(directory.join("manifest.toml"));
-    manifest.is_ok_and(|text| text.starts_with(b"format_version"))
+    const BEGINNING: &[u8] = b"format_version";
+    let path = directory.join("manifest.toml");
+    // Whatever else has this name, somewhere above, is not waited for and not read whole.
+    let is_file = std::fs::metadata(&path).is_ok_and(|found| found.is_file());
+    let mut found = [0; BEGINNING.len()];
+    is_file
+        && File::open(&path)
+            .and_then(|mut file| file.read_exact(&mut found))
+            .is_ok()
+        && found == *BEGINNING
 }
 
 /// Remembers the error of a write, so that the file it happened on can be named.

@@ -15,7 +15,7 @@ use super::room::refuse_too_little_room;
 use super::verify::{entries, has_json};
 use crate::exchange::ExportError;
 use crate::failure::attempt;
-use crate::files::{exists, make_directory, not_regular, open_to_read, parent_of, sync_directory};
+use crate::files::{exists, make_directory, not_regular, open_to_read, place_of, sync_directory};
 use crate::interop::ssz::PublicKey;
 
 /// What a merge did.
@@ -167,10 +167,7 @@ fn refuse_mixed(first: &Part, second: &Part) -> Result<(), SetError> {
 }
 
 fn refuse_same_place(part: &Path, out: &Path) -> Result<(), SetError> {
-    // What is not there yet lies where its directory does.
-    let place = out.canonicalize().or_else(|_| parent_of(out).canonicalize());
-    let lies_in = |part: PathBuf| place.is_ok_and(|place| place.starts_with(part));
-    match part.canonicalize().is_ok_and(lies_in) {
+    match place_of(out).starts_with(place_of(part)) {
         false => Ok(()),
         true => Err(SetError::Request(format!(
             "--out '{}' is, or lies in, one of the sets; the merged set needs a directory of its own",

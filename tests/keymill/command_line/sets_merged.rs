@@ -254,13 +254,13 @@ fn no_set_comes_to_lie_among_the_files_of_a_key_or_of_its_parts() {
     let place = Place::new();
     made(&place, "a", 1, "--export-format ssz");
     finished_key(&place, TINY);
-    for out in ["key", "key/layers", "key/new"] {
+    for out in ["key", "key/layers", "key/new", "key/not/yet"] {
         for line in [format!("merge-sets a --out {out}"), small(&place, out, 1, "")] {
             let outcome = changing_nothing(&place, || place.run(&line));
             outcome.exits(2).says(&["lies in the key directory"]);
         }
     }
-    for out in ["a/new", "a/.keymill-set/new"] {
+    for out in ["a/new", "a/.keymill-set/new", "a/not/yet"] {
         let outcome = changing_nothing(&place, || place.run(&format!("merge-sets a --out {out}")));
         outcome.exits(2).says(&["lies in, one of the sets"]);
     }
