@@ -1,7 +1,12 @@
 //! Rewriting the store in few small files.
 
+use std::io::ErrorKind;
+
+use rocksdb::WaitForCompactOptions;
+
 use super::StateError;
 use super::store::{HISTORY, Store, attempt};
+use crate::failure::advice;
 
 const FLUSH: &str = "flushing";
 const COMPACTION: &str = "compaction";
@@ -15,7 +20,9 @@ impl Store {
     /// Writes what the log and several small files hold into few files: what is on disk of a store that has had thousands of
     /// commits is several times its records.
     ///
-    /// RocksDB's call for it gives no outcome, so it has failed if anything has failed in the background.
+    /// RocksDB's call for it gives no outcome, so it has failed if anything has failed in the background. The call that
+    /// waits for compactions, of which there are none left by then, gives back the error that stands. One that RocksDB
+    /// believes to have recovered from is in its count alone: so it takes a full disk, without looking whether it still is.
     pub(crate) fn compact(&self) -> Result<(), StateError> {
         let families = self.families()?;
         for &family in &families {
@@ -27,10 +34,14 @@ impl Store {
                 Ok(())
             })?;
         }
+        let wait = || self.db.wait_for_compact(&WaitForCompactOptions::default());
+        attempt(COMPACTION, &self.path, wait)?;
         for &family in &families {
             let count = || self.db.property_int_value_cf(family, ERROR_COUNT);
             if attempt(COMPACTION, &self.path, count)? != Some(0) {
-                let message = "RocksDB's words are in the file LOG there".to_owned();
+                let words = "RocksDB found the disk full, or another error that it takes for passing, which its file LOG \
+                             there tells";
+                let message = words.to_owned() + advice(ErrorKind::StorageFull);
                 return Err(StateError::failed(COMPACTION, self.path.clone(), message));
             }
         }

@@ -100,7 +100,7 @@ impl Job {
     }
 
     /// Runs the job from its beginning under strace. Gives what strace wrote, or nothing where it does not work.
-    fn traced(&self, inject: Option<&str>) -> Option<(Outcome, String)> {
+    fn traced(&self, flags: &[&str]) -> Option<(Outcome, String)> {
         let (key, log) = (self.place.path("key"), self.place.path("log"));
         let _ = fs::remove_dir_all(&key);
         let _ = fs::remove_file(&log);
@@ -113,21 +113,24 @@ impl Job {
         strace
             .args(["-f", "--seccomp-bpf", "-qq", "-y", "-e", "signal=none", "-o"])
             .arg(&log)
-            .args(["-e", &format!("trace={}", names.join(","))]);
-        if let Some(inject) = inject {
-            strace.args(["-e", &format!("inject={inject}")]);
-        }
+            .args(["-e", &format!("trace={}", names.join(","))])
+            .args(flags);
         let outcome = self.place.run_under(strace, &SMALL_GROUPS, &self.line)?;
         Some((outcome, fs::read_to_string(log).ok()?))
     }
 
+    /// What strace writes of a run that nothing disturbs.
+    fn recorded(&self) -> Option<String> {
+        let recorded = self.traced(&[]).filter(|(outcome, _)| outcome.code == Some(0));
+        if recorded.is_none() {
+            skip("strace is not installed, or may not trace here (Debian: strace)");
+        }
+        recorded.map(|(_, log)| log)
+    }
+
     /// The calls on files of the key in a run that nothing disturbs.
     fn points(&self) -> Option<Vec<Point>> {
-        let recorded = self.traced(None).filter(|(outcome, _)| outcome.code == Some(0));
-        let Some((_, log)) = recorded else {
-            skip("strace is not installed, or may not trace here (Debian: strace)");
-            return None;
-        };
+        let log = self.recorded()?;
         let root = self.place.path("").display().to_string();
         let root = root.trim_end_matches('/');
         let working_directory = format!("AT_FDCWD<{root}>");
@@ -152,15 +155,15 @@ impl Job {
     /// Lets one call fail, and looks at all that has to hold then. Gives the exit code.
     fn case(&self, point: &Point, error: &str) -> i32 {
         let (name, shown) = CALLS[point.call];
-        let inject = format!("{name}:error={error}:when={}", point.number);
-        let (outcome, log) = self.traced(Some(&inject)).unwrap();
+        let inject = format!("inject={name}:error={error}:when={}", point.number);
+        let (outcome, log) = self.traced(&["-e", &inject]).unwrap();
         let lines = whole_lines(&log);
         // Mostly one; the calls of other threads are counted by themselves.
         let injected: Vec<_> = (0..lines.len())
             .filter(|&at| lines[at].contains("(INJECTED)"))
             .collect();
         let shown_lines: Vec<_> = injected.iter().map(|&at| lines[at].as_str()).collect();
-        let all = format!("inject={inject}\n{}\n{}", shown_lines.join("\n"), outcome.all());
+        let all = format!("{inject}\n{}\n{}", shown_lines.join("\n"), outcome.all());
         let code = outcome.code.unwrap_or_else(|| panic!("a signal\n{all}"));
         assert!(code == 0 || code == 4, "{all}");
         assert!(!outcome.stderr.contains("panicked"), "{all}");
@@ -181,6 +184,11 @@ impl Job {
             let again = lines[at + 1..].iter().find(|later| same_sync(later, &lines[at], name));
             assert_eq!(again, None, "a failed sync is repeated\n{all}");
         }
+        self.next_run_finishes(&all);
+        code
+    }
+
+    fn next_run_finishes(&self, all: &str) {
         let rerun = self.place.run_with(&SMALL_GROUPS, &self.line);
         assert_eq!(rerun.code, Some(0), "{all}\n-- and afterwards\n{}", rerun.all());
         assert_eq!(rerun.line(), self.public_key, "{all}");
@@ -190,7 +198,6 @@ impl Job {
         );
         let check = self.place.run("check key");
         assert_eq!(check.code, Some(0), "{all}\n-- and afterwards\n{}", check.all());
-        code
     }
 
     /// Tries cases of every call that the job makes.
@@ -284,6 +291,37 @@ fn same_sync(line: &str, failed: &str, call: &str) -> bool {
         (Some(later), Some(failed)) => later == failed,
         _ => false,
     }
+}
+
+/// RocksDB makes them in threads of its own, and does not say what became of the last one.
+#[test]
+fn every_table_of_the_store_that_finds_no_room_is_an_error_with_advice_and_the_next_run_finishes() {
+    let job = Job::new(Place::new(), LONG, "3072", None);
+    let Some(log) = job.recorded() else {
+        return;
+    };
+    let made = |line: &str| {
+        let path = line.split('"').nth(1)?;
+        (line.contains(" openat(") && line.contains("O_CREAT") && path.ends_with(".sst")).then(|| path.to_owned())
+    };
+    let tables: Vec<_> = log.lines().filter_map(made).collect();
+    assert!(tables.len() > 3, "{tables:?}");
+    let mut ended_early = 0;
+    for table in tables {
+        for call in ["openat", "write", "fdatasync"] {
+            let inject = format!("inject={call}:error=ENOSPC:when=1");
+            let (outcome, _) = job.traced(&["-P", &table, "-e", &inject]).unwrap();
+            let all = format!("{inject} on {table}\n{}", outcome.all());
+            assert!(matches!(outcome.code, Some(0 | 4)), "{all}");
+            if outcome.code == Some(4) {
+                ended_early += 1;
+                let words = ["of the checkpoint store '", "/key/state'", "free some space"];
+                assert!(words.iter().all(|word| outcome.stderr.contains(word)), "{all}");
+            }
+            job.next_run_finishes(&all);
+        }
+    }
+    assert!(ended_early > 3, "{ended_early}");
 }
 
 #[test]
