@@ -2,10 +2,8 @@
 
 use std::io::ErrorKind;
 
-use rocksdb::WaitForCompactOptions;
-
 use super::StateError;
-use super::store::{HISTORY, Store, attempt};
+use super::store::{HISTORY, Store, WaitForCompactOptions, attempt};
 use crate::failure::advice;
 
 const FLUSH: &str = "flushing";

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rocksdb::{ColumnFamily, DB, Direction, ErrorKind, WriteOptions};
-pub(super) use rocksdb::{IteratorMode, WriteBatch};
+pub(super) use rocksdb::{IteratorMode, WaitForCompactOptions, WriteBatch};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
