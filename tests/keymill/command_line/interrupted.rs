@@ -1,17 +1,12 @@
 //! Stopping a keygen and going on with it.
 
-use std::time::Duration;
-
 use rustix::process::Signal;
 
 use super::fixtures::{
     LONG, OTHER_TINY, PARAMETER, SEED, SMALL_GROUPS, TINY, changing_nothing, finished_key, stopped_key, unfinished_key,
 };
-use super::program::Place;
+use super::program::{Place, SOON};
 use crate::layers_on_disk::layer_files;
-
-/// How soon a signal has to be answered.
-const SOON: Duration = Duration::from_secs(2);
 
 fn is_stopped_by(signal: Signal) {
     let place = Place::new();

@@ -1,17 +1,15 @@
 //! SIGINT and SIGTERM: the job commits what it has and ends with 130 within two seconds, whatever it is doing.
 
 use std::io::Write;
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::process::Signal;
 
 use super::fixtures::{LONG, SEED, TINY};
-use super::program::Place;
+use super::program::{Place, SOON};
 use crate::layers_on_disk::layer_files;
-
-/// How soon a signal has to be answered.
-const SOON: Duration = Duration::from_secs(2);
 
 /// The most hashing an epoch: a batch takes many times the others' time.
 const SLOW: &str = "hashsig-p2-l18-wots-v22-w256";
@@ -72,6 +70,22 @@ fn a_signal_at_any_moment_is_answered_and_the_key_can_be_finished() {
     assert!(layer_files(&place.path("key")) == layer_files(&place.path("whole")));
 }
 
+/// Waits until a process has handlers for SIGINT and SIGTERM (SigCgt in proc_pid_status(5)).
+fn wait_until_it_listens(child: &Child) {
+    let wanted = [Signal::INT, Signal::TERM].map(|signal| 1_u64 << (signal.as_raw() - 1));
+    let begun = Instant::now();
+    loop {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        let caught = u64::from_str_radix(caught.trim(), 16).unwrap();
+        if wanted.iter().all(|signal| caught & signal != 0) {
+            return;
+        }
+        assert!(begun.elapsed() < SOON, "it does not listen to signals");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 #[test]
 fn a_second_signal_ends_a_job_that_cannot_end_by_itself() {
     // Standard error is a pipe that is full and that nobody reads, so the job hangs at its first word.
@@ -87,7 +101,7 @@ fn a_second_signal_ends_a_job_that_cannot_end_by_itself() {
         .exits(0);
     let mut child = place.command("keygen key").stderr(writer).spawn().unwrap();
     let id = rustix::process::Pid::from_child(&child);
-    std::thread::sleep(Duration::from_millis(300));
+    wait_until_it_listens(&child);
     rustix::process::kill_process(id, Signal::TERM).unwrap();
     std::thread::sleep(Duration::from_millis(300));
     let hangs = child.try_wait().unwrap().is_none();
