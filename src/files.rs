@@ -97,8 +97,11 @@ pub(crate) fn open_regular(path: &Path, options: &mut OpenOptions, flags: OFlags
     })
 }
 
-/// Opens a regular file for reading, also through a link.
-pub(crate) fn open_to_read(path: &Path) -> Result<File, IoFailure> {
+/// Opens a regular file for reading, also through a link; nothing else is waited for or read.
+///
+/// # Errors
+/// [`IoFailure`] if that fails, or if something else has this name.
+pub fn open_to_read(path: &Path) -> Result<File, IoFailure> {
     open_regular(path, OpenOptions::new().read(true), OFlags::empty())
 }
 

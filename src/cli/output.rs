@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicBool;
 
 use clap::{Args, ValueEnum};
 use keymill::failure::advice;
-use keymill::files::{parent_of, place_of};
+use keymill::files::{open_to_read, parent_of, place_of};
 use keymill::resources::{ResourceKind, register};
 use serde::Serialize;
 use signal_hook::consts::SIGXFSZ;
@@ -168,14 +168,9 @@ pub fn refuse_in_key(flag: &str, path: &Path) -> Result<(), Failure> {
 
 fn is_key(directory: &Path) -> bool {
     const BEGINNING: &[u8] = b"format_version";
-    let path = directory.join("manifest.toml");
     // Whatever else has this name, somewhere above, is not waited for and not read whole.
-    let is_file = std::fs::metadata(&path).is_ok_and(|found| found.is_file());
     let mut found = [0; BEGINNING.len()];
-    is_file
-        && File::open(&path)
-            .and_then(|mut file| file.read_exact(&mut found))
-            .is_ok()
+    open_to_read(&directory.join("manifest.toml")).is_ok_and(|mut file| file.read_exact(&mut found).is_ok())
         && found == *BEGINNING
 }
 

@@ -45,13 +45,16 @@ pub(super) fn prepare(directory: &Path, request: &SetRequest, plan: &Plan, jobs:
     make_directory(&paths.work())?;
     let lock = take_lock(&paths)?;
     remove_temporaries(&paths)?;
-    if look(&paths, request)? == Found::Another {
-        discard(&paths)?;
-    }
+    let broken = match look(&paths, request)? {
+        Found::ThisOrNothing(broken) => broken,
+        Found::Another => {
+            discard(&paths)?;
+            Broken::new()
+        }
+    };
     Record::of(request).write(&paths.request())?;
     let finished = Finished::open(&paths, request.scheme)?;
     sync_directory(directory)?;
-    let broken = finished.with(|keys| broken(&paths, request, keys))?;
     Ok(Prepared {
         paths,
         finished,
@@ -77,10 +80,9 @@ pub(super) fn take_lock(paths: &SetPaths) -> Result<DirectoryLock, SetError> {
 }
 
 /// What there is in the place of the set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Found {
-    /// Nothing, or a part of this set.
-    ThisOrNothing,
+    /// Nothing, or a part of this set, of which finished keys may lack files.
+    ThisOrNothing(Broken),
     /// Another set, which may be overwritten.
     Another,
 }
@@ -99,15 +101,15 @@ fn look(paths: &SetPaths, request: &SetRequest) -> Result<Found, SetError> {
         let prefix = prefix(request, index, finished.get(&(index, Role::Proposer)))?;
         check_finished(paths, request, &prefix, role, public_key)?;
     }
-    broken(paths, request, &finished)?;
+    let broken = broken(paths, request, &finished)?;
     refuse_directories(paths, request, &finished)?;
     match check_entries(paths, request, &finished) {
         // What this set has finished stays, whatever else is overwritten.
         Err(SetError::Exists(_)) if request.overwrites => Ok(match begun {
-            Some(_) => Found::ThisOrNothing,
+            Some(_) => Found::ThisOrNothing(broken),
             None => Found::Another,
         }),
-        checked => checked.map(|()| Found::ThisOrNothing),
+        checked => checked.map(|()| Found::ThisOrNothing(broken)),
     }
 }
 

@@ -192,7 +192,7 @@ impl Finished {
     }
 
     /// What is so of the finished keys, at this moment.
-    pub(super) fn with<T>(&self, what: impl FnOnce(&FinishedKeys) -> T) -> T {
+    fn with<T>(&self, what: impl FnOnce(&FinishedKeys) -> T) -> T {
         what(&self.list.lock().unwrap_or_else(PoisonError::into_inner).keys)
     }
 

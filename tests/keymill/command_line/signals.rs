@@ -8,7 +8,7 @@ use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::process::Signal;
 
 use super::fixtures::{LONG, SEED, TINY};
-use super::program::{Place, SOON};
+use super::program::{PATIENCE, Place, SOON};
 use crate::layers_on_disk::layer_files;
 
 /// The most hashing an epoch: a batch takes many times the others' time.
@@ -81,7 +81,7 @@ fn wait_until_it_listens(child: &Child) {
         if wanted.iter().all(|signal| caught & signal != 0) {
             return;
         }
-        assert!(begun.elapsed() < SOON, "it does not listen to signals");
+        assert!(begun.elapsed() < PATIENCE, "it does not listen to signals");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
