@@ -21,7 +21,8 @@ const LOCK_MODE: u32 = 0o600;
 /// Held by the one process that writes a key directory. The kernel drops it with the process, however that ends.
 #[derive(Debug)]
 pub(crate) struct DirectoryLock {
-    _file: File,
+    file: File,
+    process: u32,
     _registration: Registration,
 }
 
@@ -54,9 +55,16 @@ impl DirectoryLock {
         attempt("lseek", path, || file.rewind())?;
         write_whole(&file, holder.as_bytes(), path)?;
         Ok(Self {
-            _file: file,
+            file,
+            process: std::process::id(),
             _registration: register(ResourceKind::File, 0),
         })
+    }
+
+    /// The process that took the lock, if this is another one: a child that was forked while the lock was held. It has the
+    /// open file too, but gives back nothing that its parent still holds.
+    pub(crate) fn taken_elsewhere(&self) -> Option<u32> {
+        (std::process::id() != self.process).then_some(self.process)
     }
 
     /// Who holds the lock at this moment, without taking it for longer than it takes to look.
@@ -64,9 +72,28 @@ impl DirectoryLock {
         let mut file = open_to_read(path).ok()?;
         match file.try_lock_shared() {
             Err(TryLockError::WouldBlock) => Some(read_holder(&mut file)),
-            _ => None,
+            Ok(()) => {
+                unlock(&file);
+                None
+            }
+            Err(TryLockError::Error(_)) => None,
         }
     }
+}
+
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        if self.taken_elsewhere().is_none() {
+            unlock(&self.file);
+        }
+    }
+}
+
+/// Gives a lock back at once. To close the file would not do while a process that was started meanwhile has a copy of its
+/// descriptor: the lock is the open file's, and a child keeps its copies until it executes its program (flock(2)).
+fn unlock(file: &File) {
+    // It fails for no lock that is held, and the closing that follows does the same.
+    let _ = file.unlock();
 }
 
 fn program() -> String {

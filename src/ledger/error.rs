@@ -92,6 +92,18 @@ pub enum LedgerError {
         /// The key directory.
         directory: PathBuf,
     },
+    /// The ledger was opened before this process was forked.
+    #[error(
+        "process {parent} opened the key in '{}' before this one was forked from it, and what either signs the other does not \
+         know; open the key after the fork",
+        .directory.display()
+    )]
+    Forked {
+        /// The process that opened it.
+        parent: u32,
+        /// The key directory.
+        directory: PathBuf,
+    },
     /// A file is not a ledger.
     #[error("'{}' cannot be imported: {source}", .path.display())]
     Json {
@@ -127,7 +139,9 @@ impl Classified for LedgerError {
         match self {
             Self::KeyDir(error) => error.kind(),
             Self::State(error) => error.kind(),
-            Self::PastKey { .. } | Self::Json { .. } | Self::OutsideKey { .. } => FailureKind::Usage,
+            Self::PastKey { .. } | Self::Json { .. } | Self::OutsideKey { .. } | Self::Forked { .. } => {
+                FailureKind::Usage
+            }
             Self::NoHistory { .. }
             | Self::BeforeHistory { .. }
             | Self::MarkMissing(_)

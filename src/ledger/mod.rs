@@ -59,7 +59,7 @@ pub(crate) struct Ledger {
     mark_path: PathBuf,
     /// A write failed: what is on disk is known only to whoever opens it next.
     unknown: bool,
-    _lock: DirectoryLock,
+    lock: DirectoryLock,
 }
 
 impl Ledger {
@@ -107,7 +107,7 @@ impl Ledger {
             directory: key.path().to_owned(),
             mark_path: paths.ledger_mark(),
             unknown: false,
-            _lock: lock,
+            lock,
         })
     }
 
@@ -116,6 +116,11 @@ impl Ledger {
         let directory = || self.directory.clone();
         if self.unknown {
             return Err(LedgerError::Unknown { directory: directory() });
+        }
+        // What its parent, or another child, spends since the fork is unknown here, and RocksDB's threads did not come along.
+        if let Some(parent) = self.lock.taken_elsewhere() {
+            let directory = directory();
+            return Err(LedgerError::Forked { parent, directory });
         }
         if let Some(record) = self.store.ledger_entry(epoch)? {
             return Ok(match record.message_digest {

@@ -3,6 +3,9 @@
  *     life DIR SCHEME PUBLIC_KEY EPOCH MESSAGE SIGNATURE
  */
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "check.h"
 
 static void sizes_are_known_before_anything_is_open(const char *scheme, struct keymill_scheme_facts *facts) {
@@ -28,6 +31,20 @@ static void a_key_that_is_not_open_is_refused(const char *directory) {
     REFUSED(keymill_open("\xff", &key), KEYMILL_STATUS_USAGE, "not UTF-8");
     REFUSED(keymill_open(NULL, &key), KEYMILL_STATUS_USAGE, "null");
     REFUSED(keymill_open(directory, NULL), KEYMILL_STATUS_USAGE, "null");
+}
+
+/* It would not know what its parent signs. */
+static void a_forked_child_signs_nothing(keymill_key signer, uint64_t epoch, const unsigned char *message, size_t bytes) {
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        unsigned char *signature = room(bytes);
+        REFUSED(keymill_sign(signer, epoch, message, 32, signature, bytes), KEYMILL_STATUS_USAGE, "open the key after the fork");
+        _exit(0);
+    }
+    int status;
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
 }
 
 int main(int count, char **words) {
@@ -70,6 +87,8 @@ int main(int count, char **words) {
     REFUSED(keymill_sign(signer, epoch, message, 32, signature, 1), KEYMILL_STATUS_USAGE, "has 1 bytes");
     REFUSED(keymill_sign(signer, 256, message, 32, signature, sizes.signature_bytes), KEYMILL_STATUS_USAGE,
             "epoch 256 is outside");
+
+    a_forked_child_signs_nothing(signer, epoch, message, sizes.signature_bytes);
 
     /* Twice the same message gives the same signature, which is the recorded one; another message none. */
     for (int round = 0; round < 2; round++) {
