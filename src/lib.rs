@@ -35,6 +35,8 @@ verify(scheme, &public_key, 17, &[7; 32], &signature)?;
 "#
 )]
 
+#[cfg(test)]
+mod alone;
 pub mod arena;
 #[cfg(feature = "keygen")]
 pub mod audit;

@@ -85,6 +85,7 @@ fn read_all(file: &mut File, bytes: &mut [u8]) -> io::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alone::is_alone;
 
     #[test]
     fn each_figure_of_a_status_is_read_in_bytes_and_a_missing_one_is_zero() {
@@ -112,14 +113,15 @@ mod tests {
     #[test]
     fn memory_that_this_process_touches_is_seen() {
         const BYTES: usize = 64 << 20;
+        // Elsewhere, other tests give back as much meanwhile.
+        if !is_alone("memory::process::tests::memory_that_this_process_touches_is_seen") {
+            return;
+        }
         let before = ProcessMemory::read().unwrap();
         let touched = std::hint::black_box(vec![1_u8; BYTES]);
         let after = ProcessMemory::read().unwrap();
-        // Other tests of this process come and go meanwhile, but none takes as much.
-        assert!(
-            after.anonymous_bytes > before.anonymous_bytes + BYTES as u64 / 2,
-            "{before:?} {after:?}"
-        );
+        let grown_bytes = after.anonymous_bytes - before.anonymous_bytes;
+        assert!(grown_bytes >= BYTES as u64, "{before:?} {after:?}");
         assert!(after.peak_bytes >= BYTES as u64 && after.address_bytes > after.resident_bytes);
         drop(touched);
     }

@@ -1,17 +1,15 @@
 //! What a job holds, beside what was planned for it.
 
-use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{LARGE_QUICK, LARGE_SCHEME, in_memory, open_large};
+use crate::alone::is_alone;
 use crate::keygen::{Event, JobOptions, Progress};
 use crate::memory::{Limits, ProcessMemory};
 use crate::plan::{BudgetTooSmall, MemoryPlan, MemoryRequest, Plan, StoreBuffers, Wishes};
 use crate::scheme::Scheme;
 use crate::units::Level;
 
-/// The other tests of this process would be measured too: it is run again with this one alone.
-const ALONE: &str = "KEYMILL_TEST_ALONE";
 const NAME: &str = "keygen::tests::memory::no_job_holds_more_than_was_planned_with_the_store_at_work";
 
 /// Looks after each group.
@@ -63,17 +61,7 @@ fn least_bytes() -> u64 {
 
 #[test]
 fn no_job_holds_more_than_was_planned_with_the_store_at_work() {
-    if std::env::var_os(ALONE).is_none() {
-        let tests = std::env::current_exe().unwrap();
-        let alone = Command::new(tests)
-            .args(["--exact", NAME, "--nocapture"])
-            .env(ALONE, "yes")
-            .output()
-            .unwrap();
-        let output = [alone.stdout, alone.stderr]
-            .map(|text| String::from_utf8_lossy(&text).into_owned())
-            .concat();
-        assert!(alone.status.success() && output.contains("1 passed"), "{output}");
+    if !is_alone(NAME) {
         return;
     }
     let (planned, held_bytes) = planned_and_held(8, MemoryRequest::NoLimit);
