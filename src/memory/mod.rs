@@ -11,8 +11,6 @@ use std::path::Path;
 
 pub use limits::{Limit, LimitSource, Limits};
 pub use process::ProcessMemory;
-#[cfg(feature = "keygen")]
-pub(crate) use process::counted_threads;
 pub use usage::{SharedUsage, Usage, UsageReader};
 
 use crate::failure::attempt;

@@ -27,14 +27,6 @@ pub struct ProcessMemory {
     pub address_bytes: u64,
 }
 
-/// Threads of this process, those among them that have ended and still count against limits; 0 without /proc.
-#[cfg(feature = "keygen")]
-pub(crate) fn counted_threads() -> u64 {
-    let mut text = [0; STATUS_BYTES_MAX];
-    let read = File::open(STATUS).and_then(|mut file| read_all(&mut file, &mut text));
-    read.map_or(0, |length| field(&text[..length], "Threads:"))
-}
-
 /// A number of the text of /proc/self/status; zero for what it does not say.
 fn field(status: &[u8], name: &str) -> u64 {
     let mut lines = status.split(|&byte| byte == b'\n');

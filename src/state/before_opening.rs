@@ -1,18 +1,20 @@
 //! What can be known before RocksDB is asked, which tells less, or ends the process.
 
 use std::hint::black_box;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, mpsc};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{Pid, Resource, getrlimit};
+use rustix::thread::gettid;
 
 use super::StateError;
+use super::log_records::recycled_record;
 use crate::failure::{IoFailure, attempt};
 use crate::files::{exists, is_directory, not_regular, open_each_file};
-use crate::memory::{ProcessMemory, counted_threads};
+use crate::memory::ProcessMemory;
 
 /// Threads that RocksDB starts with the first store of a process and never ends, for background jobs. It ends the process if it
 /// cannot.
@@ -30,7 +32,7 @@ const HEAP_BYTES: u64 = 64 << 20;
 const ADDRESS_BYTES: u64 = 96 << 20;
 
 /// How long threads that have ended are waited for.
-const GONE_AFTER_MAX: Duration = Duration::from_millis(20);
+const GONE_AFTER_MAX: Duration = Duration::from_secs(1);
 
 /// Whether RocksDB has its threads for background jobs.
 static IS_RUNNING: AtomicBool = AtomicBool::new(false);
@@ -57,7 +59,29 @@ pub(super) fn look_at_files(path: &Path) -> Result<(), StateError> {
         // It would wait at a FIFO.
         Some(found) => damaged(format!("'{}': {found}", failure.path.display())),
         None => failure.into(),
-    })
+    })?;
+    for log in logs(path)? {
+        if let Some(offset) = recycled_record(&log)? {
+            let log = log.display();
+            return Err(damaged(format!("'{log}', offset {offset}: the record's type is wrong")));
+        }
+    }
+    Ok(())
+}
+
+/// The logs that RocksDB reads when it opens a store: those of writes, and the list of files that CURRENT names.
+fn logs(path: &Path) -> Result<Vec<PathBuf>, IoFailure> {
+    let current = path.join("CURRENT");
+    let named = attempt("read", &current, || std::fs::read(&current))?;
+    let named = path.join(String::from_utf8_lossy(&named).trim_end());
+    let mut logs = Vec::new();
+    for entry in attempt("opendir", path, || std::fs::read_dir(path))? {
+        let file = attempt("readdir", path, || entry)?.path();
+        if is_read(&file) && (file == named || file.extension().is_some_and(|end| end == "log")) {
+            logs.push(file);
+        }
+    }
+    Ok(logs)
 }
 
 /// Whether RocksDB reads a file of this name when it opens a store.
@@ -86,17 +110,21 @@ pub(super) fn look_at_machine(path: &Path) -> Result<(), StateError> {
 /// reserves for that, for a moment twice as much, is there for the next threads: RocksDB's do not take the last address space
 /// while it reserves its caches.
 fn start_threads(path: &Path, threads: usize) -> Result<(), StateError> {
-    let counted = counted_threads();
-    let started = start_at_once(path, threads);
-    // The kernel wakes whoever joins a thread before it takes it from the count that is limited. Others may begin meanwhile.
+    let mut ids = Vec::with_capacity(threads);
+    let started = start_at_once(path, threads, &mut ids);
+    // The kernel wakes whoever joins a thread before it takes it from the count that is limited, and shows it until then.
     let begun = Instant::now();
-    while counted_threads() > counted && begun.elapsed() < GONE_AFTER_MAX {
+    while ids.iter().any(is_shown) && begun.elapsed() < GONE_AFTER_MAX {
         std::thread::yield_now();
     }
     started
 }
 
-fn start_at_once(path: &Path, threads: usize) -> Result<(), StateError> {
+fn is_shown(thread: &Pid) -> bool {
+    Path::new(&format!("/proc/self/task/{thread}")).exists()
+}
+
+fn start_at_once(path: &Path, threads: usize, ids: &mut Vec<Pid>) -> Result<(), StateError> {
     let gate = &Mutex::new(());
     let (arrived, arrivals) = mpsc::channel();
     std::thread::scope(|scope| {
@@ -105,7 +133,7 @@ fn start_at_once(path: &Path, threads: usize) -> Result<(), StateError> {
             let arrived = arrived.clone();
             let wait = move || {
                 drop(black_box(Box::new(0_u8)));
-                let _ = arrived.send(());
+                let _ = arrived.send(gettid());
                 drop(gate.lock());
             };
             let spawn = || Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, wait);
@@ -114,7 +142,7 @@ fn start_at_once(path: &Path, threads: usize) -> Result<(), StateError> {
                 needed: threads,
                 source,
             })?;
-            let _ = arrivals.recv();
+            ids.extend(arrivals.recv());
         }
         Ok(())
     })

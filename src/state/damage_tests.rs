@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -106,7 +106,6 @@ fn a_flipped_byte_of_the_store_is_an_error_or_a_missing_record_never_another_one
             )
         })
         .collect();
-    let mut random = ChaCha12Rng::seed_from_u64(SEED);
     let (mut errors, mut flips) = (0, 0);
     for (name, bytes) in &files {
         let matters =
@@ -114,6 +113,8 @@ fn a_flipped_byte_of_the_store_is_an_error_or_a_missing_record_never_another_one
         if !matters || bytes.is_empty() {
             continue;
         }
+        // Anew for each: tables hold the name of the machine, and are as long as it makes them.
+        let mut random = ChaCha12Rng::seed_from_u64(SEED);
         let stride = (bytes.len() as u64).div_ceil(FLIPS);
         for start in (0..bytes.len() as u64).step_by(stride as usize) {
             let offset = (start + random.next_u64() % stride).min(bytes.len() as u64 - 1) as usize;
@@ -153,6 +154,49 @@ fn a_flipped_byte_of_the_store_is_an_error_or_a_missing_record_never_another_one
         }
     }
     assert!(flips > 200 && errors > flips, "{errors} errors of {flips} flips");
+}
+
+/// The offsets of the records in a log that is shorter than a block.
+fn records_of(log: &[u8]) -> Vec<usize> {
+    let mut offsets = vec![0];
+    loop {
+        let at = offsets[offsets.len() - 1];
+        let length = usize::from(u16::from_le_bytes([log[at + 4], log[at + 5]]));
+        match at + 7 + length {
+            next if next < log.len() => offsets.push(next),
+            _ => return offsets,
+        }
+    }
+}
+
+#[test]
+fn a_record_that_rocksdb_would_read_for_ever_is_damage_with_its_offset() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("state");
+    make(&path);
+    let mut tried = 0;
+    let names = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path());
+    let is_log = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "log");
+    let is_list = |path: &PathBuf| path.to_string_lossy().contains("/MANIFEST-");
+    for file in names.filter(|path| is_log(path) || is_list(path)) {
+        let whole = fs::read(&file).unwrap();
+        for at in records_of(&whole) {
+            for kind in [5, 6, 7, 8, 11, 131] {
+                let mut bytes = whole.clone();
+                bytes[at + 6] = kind;
+                fs::write(&file, bytes).unwrap();
+                for opened in [Store::open_read_only(&path, &BINDING), Store::open(&path, &BINDING)] {
+                    let message = opened.err().map(|error| error.to_string()).unwrap_or_default();
+                    let words = format!("'{}', offset {at}: the record's type is wrong", file.display());
+                    assert!(message.contains(&words), "type {kind}: {message}");
+                }
+                tried += 1;
+            }
+        }
+        fs::write(&file, whole).unwrap();
+    }
+    assert!(tried > 60, "{tried}");
+    Store::open(&path, &BINDING).unwrap().read_through().unwrap();
 }
 
 /// Flips a bit of the first record in each table of a column family, in a store that nobody has open.

@@ -1,7 +1,11 @@
 //! Running the program: away from the caller's settings, and with everything it answers at hand.
 
-use std::path::PathBuf;
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -16,16 +20,38 @@ pub const SOON: Duration = Duration::from_secs(2);
 /// What decides on colours besides the terminal; CI counts as a terminal that has them, whatever TERM says.
 const COLOUR_VARIABLES: [&str; 4] = ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "CI"];
 
+/// Another user than root.
+const NOBODY: u32 = 65534;
+
 /// An empty directory that is home and working directory of the programs that a test runs. Names are relative to it.
 pub struct Place {
     root: TempDir,
+    program: PathBuf,
 }
 
 impl Place {
     pub fn new() -> Self {
-        Self {
-            root: TempDir::new().unwrap(),
-        }
+        Self::of(TempDir::new().unwrap())
+    }
+
+    /// One where nothing has to wait for a disk, if there is such a place.
+    pub fn in_memory() -> Self {
+        Self::of(TempDir::new_in("/dev/shm").unwrap_or_else(|_| TempDir::new().unwrap()))
+    }
+
+    fn of(root: TempDir) -> Self {
+        let program = env!("CARGO_BIN_EXE_keymill").into();
+        Self { root, program }
+    }
+
+    /// Has its own copy of the program, which any user may run who may come here.
+    pub fn with_own_program(mut self) -> Self {
+        let program = self.path("keymill");
+        // By another process: what this one has open for writing while it forks elsewhere cannot be started.
+        let copied = Command::new("cp").arg(&self.program).arg(&program).status();
+        assert!(copied.unwrap().success());
+        self.program = program;
+        self
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -40,7 +66,7 @@ impl Place {
 
     /// A run of keymill with these arguments, which are split at white space.
     pub fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_keymill"));
+        let mut command = Command::new(&self.program);
         let names = std::env::vars_os().map(|(name, _)| name);
         for name in names.filter(|name| name.to_string_lossy().starts_with("KEYMILL_")) {
             command.env_remove(name);
@@ -57,6 +83,18 @@ impl Place {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         command
+    }
+
+    /// Gives this place and everything in it to another user, if root has it and may. Gives whether it did.
+    pub fn is_given_to(&self, user: u32) -> bool {
+        std::fs::metadata(&self.root).unwrap().uid() == 0 && give(self.root.path(), user).is_ok()
+    }
+
+    /// Has another user run a command that root would run, and gives this place to that user.
+    pub fn as_nobody(&self, command: &mut Command) {
+        if self.is_given_to(NOBODY) {
+            command.uid(NOBODY).gid(NOBODY);
+        }
     }
 
     /// Runs keymill to its end.
@@ -90,11 +128,8 @@ impl Place {
     /// Starts keymill.
     pub fn start(&self, environment: &[(&str, &str)], line: &str) -> Running {
         let mut command = self.command(line);
-        let child = command.envs(environment.iter().copied()).spawn().unwrap();
-        Running {
-            child: Some(child),
-            line: line.to_owned(),
-        }
+        command.envs(environment.iter().copied());
+        Running::of(command, line)
     }
 
     pub fn status(&self, directory: &str) -> Option<serde_json::Value> {
@@ -117,54 +152,104 @@ impl Place {
     }
 }
 
+fn give(path: &Path, user: u32) -> std::io::Result<()> {
+    chown(path, Some(user), Some(user))?;
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path)? {
+            give(&entry?.path(), user)?;
+        }
+    }
+    Ok(())
+}
+
 /// A keymill that has not ended yet; killed if the test ends first.
 pub struct Running {
-    child: Option<Child>,
+    child: Child,
+    /// What it writes, which is read all the time: a pipe that is full would stop it.
+    output: [Option<JoinHandle<Vec<u8>>>; 2],
     line: String,
 }
 
+fn reader(pipe: Option<impl Read + Send + 'static>) -> Option<JoinHandle<Vec<u8>>> {
+    let read = |mut pipe: Box<dyn Read + Send>| {
+        let mut bytes = Vec::new();
+        pipe.read_to_end(&mut bytes).unwrap();
+        bytes
+    };
+    pipe.map(|pipe| std::thread::spawn(move || read(Box::new(pipe))))
+}
+
 impl Running {
+    pub fn of(mut command: Command, line: &str) -> Self {
+        let mut child = command.spawn().unwrap();
+        Self {
+            output: [reader(child.stdout.take()), reader(child.stderr.take())],
+            child,
+            line: line.to_owned(),
+        }
+    }
+
     pub fn id(&self) -> u32 {
-        self.child.as_ref().unwrap().id()
+        self.child.id()
     }
 
-    pub fn child(&mut self) -> &mut Child {
-        self.child.as_mut().unwrap()
-    }
-
-    pub fn signal(&self, signal: Signal) {
-        let id = Pid::from_raw(self.id().try_into().unwrap()).unwrap();
-        kill_process(id, signal).unwrap();
+    /// Sends a signal, unless it has ended.
+    pub fn signal(&mut self, signal: Signal) {
+        if self.is_running() {
+            kill_process(Pid::from_child(&self.child), signal).unwrap();
+        }
     }
 
     pub fn is_running(&mut self) -> bool {
-        self.child().try_wait().unwrap().is_none()
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits until it has handlers for SIGINT and SIGTERM (SigCgt in proc_pid_status(5)), or has ended.
+    pub fn wait_until_it_listens(&mut self) {
+        let wanted = [Signal::INT, Signal::TERM].map(|signal| 1_u64 << (signal.as_raw() - 1));
+        let begun = Instant::now();
+        while self.is_running() {
+            let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+            let caught = u64::from_str_radix(caught.trim(), 16).unwrap();
+            if wanted.iter().all(|signal| caught & signal != 0) {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "it does not listen to signals");
+            std::thread::sleep(POLL);
+        }
     }
 
     /// Waits for the end, and says how long that took.
     pub fn end(mut self) -> (Outcome, Duration) {
         let begun = Instant::now();
-        while self.is_running() {
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
             assert!(
                 begun.elapsed() < PATIENCE,
                 "'{}' still runs after {PATIENCE:?}",
                 self.line
             );
             std::thread::sleep(POLL);
-        }
+        };
         let took = begun.elapsed();
-        let output = self.child.take().unwrap().wait_with_output().unwrap();
+        let [stdout, stderr] = [0, 1].map(|n| {
+            self.output[n]
+                .take()
+                .map_or_else(Vec::new, |reader| reader.join().unwrap())
+        });
+        let output = Output { status, stdout, stderr };
         (Outcome::new(&self.line, output), took)
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            // It may have ended by itself.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
