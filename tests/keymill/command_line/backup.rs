@@ -261,7 +261,7 @@ fn a_restore_that_is_killed_is_finished_by_itself_or_by_keygen() {
         ("second", Signal::TERM, "keygen second"),
     ] {
         let line = format!("restore {directory} --from text --threads 1");
-        let running = place.start(&SMALL_GROUPS, &line);
+        let mut running = place.start(&SMALL_GROUPS, &line);
         place.wait_for_batches(directory, 1);
         running.signal(signal);
         running.end();

@@ -52,7 +52,7 @@ pub fn stopped_key(place: &Place, epochs: &str, signal: Signal) {
     let line = format!("keygen key --scheme {LONG} --epochs {epochs} --seed-file seed --threads 1");
     // On a busy machine a key of few epochs can be finished before the signal comes; then it is begun again.
     for _ in 0..5 {
-        let running = place.start(&SMALL_GROUPS, &line);
+        let mut running = place.start(&SMALL_GROUPS, &line);
         place.wait_for_batches("key", 1);
         running.signal(signal);
         let (outcome, _) = running.end();

@@ -102,7 +102,7 @@ fn long_with_fillers() -> (Key, Vec<u8>) {
 #[track_caller]
 fn begin_and_kill(place: &Place, directory: &str, file: &str) {
     let line = format!("import {directory} --from {file} --threads 1 --progress none");
-    let running = place.start(&SMALL_GROUPS, &line);
+    let mut running = place.start(&SMALL_GROUPS, &line);
     place.wait_for_batches(directory, 1);
     running.signal(Signal::KILL);
     running.end();

@@ -11,7 +11,7 @@ use crate::layers_on_disk::layer_files;
 fn is_stopped_by(signal: Signal) {
     let place = Place::new();
     let line = format!("keygen key --scheme {LONG} --epochs 2^18 --threads 1");
-    let running = place.start(&SMALL_GROUPS, &line);
+    let mut running = place.start(&SMALL_GROUPS, &line);
     place.wait_for_batches("key", 1);
     running.signal(signal);
     let (outcome, took) = running.end();
@@ -33,7 +33,7 @@ fn a_resumed_key_has_the_bytes_of_one_that_was_never_interrupted() {
     let done = place.status("key").unwrap()["batches_done"].as_u64().unwrap();
     assert!(done < 32, "it was finished before it was stopped");
     // Without flags, with other threads and groups, and after one more signal.
-    let running = place.start(&SMALL_GROUPS, "keygen key --threads 2");
+    let mut running = place.start(&SMALL_GROUPS, "keygen key --threads 2");
     place.wait_for_batches("key", done + 1);
     running.signal(Signal::INT);
     running.end().0.exits(130);

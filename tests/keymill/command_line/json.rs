@@ -322,7 +322,7 @@ fn a_key_that_is_interrupted(shown: &mut Shown) {
     shown.run(&place, "status --json", "key", 0);
     shown.run(&place, "report --json", "key", 0);
     flip_byte(&place.path("key/layers/00.nodes"), HEADER_BYTES);
-    let running = place.start(&SMALL_GROUPS, "keygen key --threads 1 --progress json");
+    let mut running = place.start(&SMALL_GROUPS, "keygen key --threads 1 --progress json");
     place.wait_for_batches("key", 3);
     shown.run(&place, "status --json", "key", 0);
     shown.run(&place, "report --json", "key", 0);

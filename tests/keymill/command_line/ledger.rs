@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use super::fixtures::{PARAMETER, SEED, TINY, finished_key};
 use super::program::{Outcome, Place};
 use crate::support::Numbers;
@@ -174,7 +176,7 @@ fn a_signer_killed_at_any_moment_leaves_an_epoch_that_signs_one_message() {
             let line = format!("sign key --epoch {epoch} --message {}", message(number));
             let mut running = place.start(&[], &line);
             std::thread::sleep(Duration::from_micros(numbers.below(25_000)));
-            running.child().kill().unwrap();
+            running.signal(Signal::KILL);
             let (outcome, _) = running.end();
             killed += u64::from(outcome.code.is_none());
             if !outcome.stdout.is_empty() {

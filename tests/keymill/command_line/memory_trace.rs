@@ -117,9 +117,11 @@ fn a_keygen_that_was_interrupted_has_given_back_everything_and_a_killed_one_tell
     place.file("seed", SEED);
     let line = format!("keygen key --scheme {LONG} --epochs 2^18 --seed-file seed --threads 1");
     for (signal, trace) in [(Signal::TERM, "interrupted"), (Signal::KILL, "killed")] {
-        let running = place.start(&SMALL_GROUPS, &format!("{line} --trace-memory {trace}"));
-        let before = place.status("key").and_then(|status| status["batches_done"].as_u64());
-        place.wait_for_batches("key", before.unwrap_or_default() + 1);
+        let before = place
+            .status("key")
+            .map_or(0, |status| status["batches_done"].as_u64().unwrap());
+        let mut running = place.start(&SMALL_GROUPS, &format!("{line} --trace-memory {trace}"));
+        place.wait_for_batches("key", before + 1);
         running.signal(signal);
         let (outcome, _) = running.end();
         let expected = (signal == Signal::TERM).then_some(130);

@@ -1,7 +1,6 @@
 //! What other users of the machine can see: no file, no memory; and what links that they leave can do: nothing.
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
-use std::os::unix::process::CommandExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -12,9 +11,6 @@ use super::fixtures::{
     LONG, MESSAGE, PARAMETER, SEED, TINY, finished_key, set_back_to_version_0, snapshot, unfinished_key,
 };
 use super::program::{Outcome, Place};
-
-/// Another user than root.
-const NOBODY: u32 = 65534;
 
 /// A run of keymill by a shell that executes `before` first.
 fn after(place: &Place, before: &str, line: &str) -> Command {
@@ -76,48 +72,13 @@ fn wait_for(path: &Path) {
     }
 }
 
-/// Copies the program, by another process: what this one has open for writing while it forks elsewhere cannot be started.
-fn copy_program(to: &Path) {
-    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_keymill")).arg(to).status();
-    assert!(copied.unwrap().success());
-}
-
 #[test]
 fn a_job_leaves_no_core_file_and_lets_nobody_attach() {
-    let place = Place::new();
+    let place = Place::new().with_own_program();
     let line = format!("keygen key --scheme {LONG} --epochs 2^18 --threads 1 --progress none");
     let mut command = after(&place, "ulimit -S -c $(ulimit -H -c)", &line);
     // Root owns everything in /proc that is of root, so the flag can be seen on another user's process only.
-    let program = place.path("keymill");
-    let user = std::fs::metadata(place.path(".")).unwrap().uid();
-    if user == 0 {
-        // By another process: one that this process has open for writing while it forks elsewhere cannot be started.
-        let copied = Command::new("cp")
-            .arg(env!("CARGO_BIN_EXE_keymill"))
-            .arg(&program)
-            .status();
-        assert!(copied.unwrap().success());
-        chown(place.path("."), Some(NOBODY), Some(NOBODY)).unwrap();
-        let keymill = command.get_args().nth(2).unwrap().to_owned();
-        let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
-        let arguments = arguments.into_iter().map(|argument| {
-            if argument == keymill {
-                program.clone().into()
-            } else {
-                argument
-            }
-        });
-        let mut as_nobody = Command::new("/bin/sh");
-        as_nobody
-            .args(arguments)
-            .current_dir(place.path("."))
-            .uid(NOBODY)
-            .gid(NOBODY);
-        for (name, value) in command.get_envs() {
-            value.map(|value| as_nobody.env(name, value));
-        }
-        command = as_nobody;
-    }
+    place.as_nobody(&mut command);
     let mut child = command.spawn().unwrap();
     wait_for(&place.path("key/layers/00.nodes"));
     let process = format!("/proc/{}", child.id());
@@ -138,18 +99,10 @@ fn a_job_leaves_no_core_file_and_lets_nobody_attach() {
 
 #[test]
 fn a_user_other_than_root_is_told_the_memory_figures() {
-    let place = Place::new();
-    copy_program(&place.path("keymill"));
+    let place = Place::new().with_own_program();
     let line = format!("keygen key --scheme {TINY} --json");
-    let mut command = Command::new(place.path("keymill"));
-    command
-        .args(line.split_whitespace())
-        .current_dir(place.path("."))
-        .env_clear();
-    if std::fs::metadata(place.path(".")).unwrap().uid() == 0 {
-        chown(place.path("."), Some(NOBODY), Some(NOBODY)).unwrap();
-        command.uid(NOBODY).gid(NOBODY);
-    }
+    let mut command = place.command(&line);
+    place.as_nobody(&mut command);
     let outcome = Outcome::new(&line, command.output().unwrap()).exits(0);
     let said = outcome.json();
     for figure in ["peak_bytes", "anonymous_bytes_max"] {

@@ -321,14 +321,14 @@ fn an_unfinished_key_is_left_to_keygen_but_for_what_was_done() {
 
 #[test]
 fn a_repair_is_stopped_by_a_signal_and_finished_by_the_next() {
-    let place = Place::new();
+    let place = Place::in_memory();
     place.file("seed", [0xa7; 32]);
     let line = format!("keygen key --scheme {LONG} --epochs 2^16 --seed-file seed");
     place.run(&line).exits(0);
     let truth = layer_files(&place.path("key"));
     fs::remove_file(place.path(&layer(0))).unwrap();
     let environment = [("KEYMILL_GROUP_BATCHES", "1"), ("KEYMILL_THREADS", "1")];
-    let repair = place.start(&environment, "repair key");
+    let mut repair = place.start(&environment, "repair key");
     // Batches are written as soon as the file is there.
     let zeros = vec![0; DIGEST_BYTES];
     let begun = std::time::Instant::now();

@@ -152,9 +152,12 @@ fn a_key_that_was_killed_and_finished_has_left_no_secret_and_no_chain_start_anyw
         "keygen key --scheme {LONG} --epochs 2^14 --threads 1 --prf-key-file prf --parameter {PARAMETER} --progress json"
     );
     let mut outcomes = Vec::new();
-    for (at_least, signal) in [(1, Signal::KILL), (2, Signal::INT), (3, Signal::KILL)] {
-        let running = place.start(&log, &line);
-        place.wait_for_batches("key", at_least);
+    for signal in [Signal::KILL, Signal::INT, Signal::KILL] {
+        let done = place
+            .status("key")
+            .map_or(0, |status| status["batches_done"].as_u64().unwrap());
+        let mut running = place.start(&log, &line);
+        place.wait_for_batches("key", done + 1);
         running.signal(signal);
         outcomes.push(running.end().0);
     }

@@ -7,31 +7,57 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::fixtures::edit;
-use super::program::{Place, Running};
+use super::program::{Outcome, Place};
 use super::sets::{assert_same_sets, changing_nothing_but_the_lock, made, names, small};
 use crate::support::Numbers;
 
-/// Waits until a set that is being made has a file, or has ended.
-fn wait_for_entry(place: &Place, running: &mut Running, directory: &str) {
-    while running.is_running() && !place.path(directory).exists() {
-        std::thread::sleep(Duration::from_millis(1));
+/// Starts a command that makes keys in a set, and sends it a signal as soon as it `has_begun`. On a busy machine it can be done
+/// before that is seen; then what `prepare` makes ready is made ready again. Gives how it ended, and how long that took.
+fn signalled(
+    place: &Place,
+    line: &str,
+    signal: Signal,
+    prepare: impl Fn(),
+    has_begun: impl Fn() -> bool,
+) -> (Outcome, Duration) {
+    for _ in 0..5 {
+        prepare();
+        let mut running = place.start(&[], line);
+        while running.is_running() && !has_begun() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        running.signal(signal);
+        let (outcome, took) = running.end();
+        if outcome.code != Some(0) {
+            return (outcome, took);
+        }
+    }
+    panic!("'{line}' was done each time before it could be stopped");
+}
+
+/// Removes what is in a place by this name.
+fn without(place: &Place, directory: &str) {
+    if place.path(directory).exists() {
+        fs::remove_dir_all(place.path(directory)).unwrap();
     }
 }
 
-/// Kills a command that makes keys in this set: once for certain while it makes the first, then at random moments of the first
-/// half of an undisturbed run, if it has not ended by then.
-pub fn kill_at_many_moments(place: &Place, line: &str, directory: &str, seed: u64, undisturbed: Duration) {
-    let mut running = place.start(&[], line);
-    let first = format!("{directory}/.keymill-set/validator_0_proposer_key");
-    wait_for_entry(place, &mut running, &first);
-    if running.is_running() {
-        running.signal(Signal::KILL);
-    }
-    let (outcome, _) = running.end();
+/// Kills a command that makes keys in a set which `prepare` makes ready: once for certain while it makes the first, then at
+/// random moments of the first half of an undisturbed run, if it has not ended by then.
+pub fn kill_at_many_moments(
+    place: &Place,
+    line: &str,
+    directory: &str,
+    prepare: impl Fn(),
+    seed: u64,
+    undisturbed: Duration,
+) {
+    let first = place.path(&format!("{directory}/.keymill-set/validator_0_proposer_key"));
+    let (outcome, _) = signalled(place, line, Signal::KILL, prepare, || first.exists());
     assert_eq!(outcome.code, None, "seed {seed}: {}", outcome.all());
     let mut numbers = Numbers(seed);
     for _ in 0..8 {
-        let running = place.start(&[], line);
+        let mut running = place.start(&[], line);
         std::thread::sleep(undisturbed.mul_f64(0.5 * numbers.below(1000) as f64 / 1000.0));
         running.signal(Signal::KILL);
         running.end();
@@ -47,7 +73,14 @@ fn a_set_killed_at_many_moments_is_in_the_end_that_of_an_undisturbed_run() {
     for (seed, more) in [(1, ""), (2, "--jobs 2"), (3, "--distributed"), (4, "--keep-dirs")] {
         let directory = format!("set-{seed}");
         let line = small(&place, &directory, 2, more);
-        kill_at_many_moments(&place, &line, &directory, seed, undisturbed);
+        kill_at_many_moments(
+            &place,
+            &line,
+            &directory,
+            || without(&place, &directory),
+            seed,
+            undisturbed,
+        );
         place.run(&line).exits(0);
         let report = place.run(&format!("verify-set {directory}"));
         assert_eq!(report.code, Some(0), "seed {seed}: {}", report.all());
@@ -68,10 +101,14 @@ fn a_set_that_is_stopped_says_so_and_goes_on() {
     let place = Place::new();
     made(&place, "undisturbed", 6, "--export-format ssz");
     let line = small(&place, "set", 6, "--export-format ssz --jobs 2");
-    let mut running = place.start(&[], &line);
-    wait_for_entry(&place, &mut running, "set/validator_0_proposer_key_pk.ssz");
-    running.signal(Signal::TERM);
-    let (outcome, took) = running.end();
+    let first = place.path("set/validator_0_proposer_key_pk.ssz");
+    let (outcome, took) = signalled(
+        &place,
+        &line,
+        Signal::TERM,
+        || without(&place, "set"),
+        || first.exists(),
+    );
     outcome
         .exits(130)
         .prints_nothing()
@@ -92,10 +129,14 @@ fn of_two_at_once_one_makes_the_set_and_the_other_is_refused() {
     let place = Place::new();
     let line = small(&place, "set", 6, "--export-format ssz");
     let mut first = place.start(&[], &line);
-    wait_for_entry(&place, &mut first, "set/.keymill-set/set.toml");
+    while first.is_running() && !place.path("set/.keymill-set/set.toml").exists() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     let holder = format!("process {}", first.id());
+    // It has not ended before the other one has asked.
+    first.signal(Signal::STOP);
     let second = place.run(&line);
-    assert!(first.is_running());
+    first.signal(Signal::CONT);
     second
         .exits(3)
         .prints_nothing()
@@ -123,16 +164,14 @@ fn one_display_counts_the_keys_of_the_whole_set() {
 
 #[test]
 fn a_directory_that_cannot_be_written_is_named() {
-    let place = Place::new();
+    let place = Place::new().with_own_program();
     fs::create_dir(place.path("locked")).unwrap();
-    fs::set_permissions(place.path("locked"), fs::Permissions::from_mode(0o500)).unwrap();
-    let may_anything = fs::write(place.path("locked/test"), "").is_ok();
-    if may_anything {
-        return crate::skip::skip("this user may write anywhere, so no directory is read-only");
-    }
+    fs::set_permissions(place.path("locked"), fs::Permissions::from_mode(0o555)).unwrap();
     let line = small(&place, "locked/set", 1, "");
-    place
-        .run(&line)
+    // Root may write anywhere.
+    let mut command = place.command(&line);
+    place.as_nobody(&mut command);
+    Outcome::new(&line, command.output().unwrap())
         .exits(4)
         .prints_nothing()
         .says(&["mkdir on 'locked/set'"]);
@@ -192,19 +231,17 @@ fn a_set_made_with_force_goes_on_where_it_was_killed() {
     let flags = "--export-format ssz";
     fs::write(place.path("old-seed"), [1; 32]).unwrap();
     let old = small(&place, "set", 4, flags).replace("seed-file seed", "seed-file old-seed");
-    place.run(&old).exits(0);
     made(&place, "undisturbed", 4, flags);
     let line = small(&place, "set", 4, &format!("{flags} --force"));
-    let old_secret = fs::read(place.path("set/validator_0_attester_key_sk.ssz")).unwrap();
-    let mut running = place.start(&[], &line);
-    let finished = || fs::read_to_string(place.path("set/.keymill-set/finished")).unwrap_or_default();
-    let secret = || fs::read(place.path("set/validator_0_attester_key_sk.ssz")).unwrap();
-    while running.is_running() && secret() == old_secret {
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    running.signal(Signal::KILL);
-    running.end();
-    let finished = finished().lines().count() as u64;
+    let prepare = || {
+        without(&place, "set");
+        place.run(&old).exits(0);
+    };
+    let new_secret = fs::read(place.path("undisturbed/validator_0_attester_key_sk.ssz")).unwrap();
+    let secret = || fs::read(place.path("set/validator_0_attester_key_sk.ssz")).unwrap_or_default();
+    signalled(&place, &line, Signal::KILL, prepare, || secret() == new_secret);
+    let finished = fs::read_to_string(place.path("set/.keymill-set/finished")).unwrap_or_default();
+    let finished = finished.lines().count() as u64;
     assert!((1..8).contains(&finished), "{finished}");
     let outcome = place.run(&format!("{line} --json")).exits(0).json();
     assert_eq!(outcome["keys_found"], finished);

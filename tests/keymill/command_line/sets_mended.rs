@@ -46,10 +46,12 @@ fn mending_that_is_killed_goes_on_to_the_same_set() {
     let undisturbed = begun.elapsed();
     for (seed, more) in [(1, ""), (2, "--jobs 2")] {
         let directory = format!("set-{seed}");
-        made(&place, &directory, 2, more);
-        lose(&place, &directory, &["_pk.json", "_sk.ssz", "_sk.json"]);
+        let prepare = || {
+            made(&place, &directory, 2, more);
+            lose(&place, &directory, &["_pk.json", "_sk.ssz", "_sk.json"]);
+        };
         let line = small(&place, &directory, 2, &format!("{more} --restore-secrets"));
-        kill_at_many_moments(&place, &line, &directory, seed, undisturbed);
+        kill_at_many_moments(&place, &line, &directory, prepare, seed, undisturbed);
         place.run(&line).exits(0);
         assert_same_sets(&place, &directory, "undisturbed");
         let left: Vec<_> = names(&place, &format!("{directory}/.keymill-set"))

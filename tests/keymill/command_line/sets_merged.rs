@@ -48,6 +48,7 @@ fn a_merge_that_was_killed_is_finished_by_the_same_command() {
     made(&place, "whole", 2, "");
     made(&place, "first", 1, "");
     made(&place, "second", 1, "--start-index 1");
+    let mut killed = 0;
     for files_before in [0, 1, 5, 12] {
         let mut running = place.start(&[], "merge-sets first second --out merged");
         let copied = || match place.path("merged").exists() {
@@ -55,10 +56,9 @@ fn a_merge_that_was_killed_is_finished_by_the_same_command() {
             false => 0,
         };
         while running.is_running() && copied() <= files_before {}
-        if running.is_running() {
-            running.signal(Signal::KILL);
-        }
-        running.end();
+        running.signal(Signal::KILL);
+        let (outcome, _) = running.end();
+        killed += u32::from(outcome.code.is_none());
         place.run("merge-sets first second --out merged").exits(0);
         assert_same_sets(&place, "merged", "whole");
         assert_eq!(
@@ -67,6 +67,7 @@ fn a_merge_that_was_killed_is_finished_by_the_same_command() {
         );
         fs::remove_dir_all(place.path("merged")).unwrap();
     }
+    assert!(killed > 0, "each was done before it could be killed");
 }
 
 #[test]

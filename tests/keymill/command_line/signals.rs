@@ -1,14 +1,13 @@
 //! SIGINT and SIGTERM: the job commits what it has and ends with 130 within two seconds, whatever it is doing.
 
 use std::io::Write;
-use std::process::Child;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::process::Signal;
 
 use super::fixtures::{LONG, SEED, TINY};
-use super::program::{PATIENCE, Place, SOON};
+use super::program::{Place, Running, SOON};
 use crate::layers_on_disk::layer_files;
 
 /// The most hashing an epoch: a batch takes many times the others' time.
@@ -16,10 +15,10 @@ const SLOW: &str = "hashsig-p2-l18-wots-v22-w256";
 
 #[test]
 fn a_slow_scheme_in_whole_groups_stops_as_soon() {
-    let place = Place::new();
+    let place = Place::in_memory();
     for (threads, signal) in [(1, Signal::INT), (2, Signal::TERM)] {
         let line = format!("keygen key{threads} --scheme {SLOW} --epochs 2^18 --threads {threads} --progress none");
-        let running = place.start(&[], &line);
+        let mut running = place.start(&[], &line);
         // Two groups of eight batches take tens of seconds.
         let begun = Instant::now();
         let state = || place.run(&format!("status key{threads} --json")).code;
@@ -37,19 +36,20 @@ fn a_slow_scheme_in_whole_groups_stops_as_soon() {
 
 #[test]
 fn a_signal_at_any_moment_is_answered_and_the_key_can_be_finished() {
-    let place = Place::new();
+    let place = Place::in_memory();
     place.file("seed", SEED);
     let line = format!("keygen key --scheme {LONG} --epochs 2^14 --seed-file seed --threads 1");
     let mut interrupted = 0;
     for delay_ms in [0, 1, 2, 4, 6, 8, 10, 12, 14, 16, 20, 30, 40, 60, 80, 120, 130, 210, 300] {
-        // In the background of a shell SIGINT is ignored until the program listens, which it does soon.
+        let mut running = place.start(&[], &line);
+        std::thread::sleep(Duration::from_millis(delay_ms));
         let signal = if delay_ms % 4 == 0 || delay_ms < 100 {
             Signal::TERM
         } else {
+            // In the background of a shell it is ignored until the program listens.
+            running.wait_until_it_listens();
             Signal::INT
         };
-        let mut running = place.start(&[], &line);
-        std::thread::sleep(Duration::from_millis(delay_ms));
         if !running.is_running() {
             continue;
         }
@@ -70,22 +70,6 @@ fn a_signal_at_any_moment_is_answered_and_the_key_can_be_finished() {
     assert!(layer_files(&place.path("key")) == layer_files(&place.path("whole")));
 }
 
-/// Waits until a process has handlers for SIGINT and SIGTERM (SigCgt in proc_pid_status(5)).
-fn wait_until_it_listens(child: &Child) {
-    let wanted = [Signal::INT, Signal::TERM].map(|signal| 1_u64 << (signal.as_raw() - 1));
-    let begun = Instant::now();
-    loop {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
-        let caught = u64::from_str_radix(caught.trim(), 16).unwrap();
-        if wanted.iter().all(|signal| caught & signal != 0) {
-            return;
-        }
-        assert!(begun.elapsed() < PATIENCE, "it does not listen to signals");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
 #[test]
 fn a_second_signal_ends_a_job_that_cannot_end_by_itself() {
     // Standard error is a pipe that is full and that nobody reads, so the job hangs at its first word.
@@ -99,25 +83,16 @@ fn a_second_signal_ends_a_job_that_cannot_end_by_itself() {
     place
         .run(&format!("keygen key --scheme {TINY} --seed-file seed"))
         .exits(0);
-    let mut child = place.command("keygen key").stderr(writer).spawn().unwrap();
-    let id = rustix::process::Pid::from_child(&child);
-    wait_until_it_listens(&child);
-    rustix::process::kill_process(id, Signal::TERM).unwrap();
+    let mut command = place.command("keygen key");
+    command.stderr(writer);
+    let mut running = Running::of(command, "keygen key");
+    running.wait_until_it_listens();
+    running.signal(Signal::TERM);
     std::thread::sleep(Duration::from_millis(300));
-    let hangs = child.try_wait().unwrap().is_none();
-    rustix::process::kill_process(id, Signal::INT).unwrap();
-    let begun = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            break status;
-        }
-        if begun.elapsed() > SOON {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            panic!("two signals did not end it");
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    };
+    let hangs = running.is_running();
+    running.signal(Signal::INT);
+    let (outcome, took) = running.end();
     assert!(hangs, "it ended by itself, so this shows nothing");
-    assert_eq!(status.code(), Some(130));
+    let outcome = outcome.exits(130);
+    assert!(took < SOON, "{took:?}\n{}", outcome.all());
 }

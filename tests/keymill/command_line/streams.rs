@@ -1,10 +1,10 @@
 //! Readers that go away before everything is written.
 
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use super::fixtures::{LONG, MESSAGE, TINY, finished_key, flip_byte};
-use super::program::Place;
+use super::program::{Outcome, Place};
 
 /// A pipe that nobody reads from.
 fn nobody() -> Stdio {
@@ -17,13 +17,13 @@ fn nobody() -> Stdio {
 fn a_reader_that_stops_after_the_first_line_causes_no_panic() {
     let place = Place::new();
     finished_key(&place, LONG);
-    let mut running = place.start(&[], "path key --epoch 0 --count 1000");
+    let mut child = place.command("path key --epoch 0 --count 1000").spawn().unwrap();
     let mut first = String::new();
-    let stdout = running.child().stdout.take().unwrap();
+    let stdout = child.stdout.take().unwrap();
     BufReader::new(stdout).read_line(&mut first).unwrap();
     let first: serde_json::Value = serde_json::from_str(&first).unwrap();
     assert_eq!(first["epoch"], 0);
-    let (outcome, _) = running.end();
+    let outcome = Outcome::new("path", child.wait_with_output().unwrap());
     assert!(!outcome.stderr.contains("panicked"), "{}", outcome.all());
     assert_ne!(outcome.code, Some(101), "{}", outcome.all());
 }
@@ -142,13 +142,10 @@ fn a_signature_that_has_no_place_to_go_to_spends_no_epoch() {
 fn a_limit_on_the_size_of_files_is_a_failure_and_no_death() {
     let place = Place::new();
     for line in ["--help", "--version --verbose", "schemes"] {
-        let program = env!("CARGO_BIN_EXE_keymill");
-        let mut shell = std::process::Command::new("sh");
-        shell.args(["-c", &format!("ulimit -f 0; exec '{program}' {line} > out")]);
-        let output = shell.current_dir(place.path(".")).output().unwrap();
-        let message = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(4), "{line}: {message}");
-        assert!(message.contains("cannot be written"), "{line}: {message}");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "ulimit -f 0; exec \"$@\" > out", "sh"]);
+        let outcome = place.run_under(shell, &[], line).unwrap();
+        outcome.exits(4).says(&["cannot be written"]);
     }
 }
 

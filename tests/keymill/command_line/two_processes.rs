@@ -86,8 +86,8 @@ fn a_lock_file_alone_is_as_good_as_an_empty_directory() {
 fn a_lock_that_a_kill_has_freed_is_taken_at_once_and_names_its_new_holder() {
     let place = Place::new();
     let mut first = long_keygen(&place);
-    first.child().kill().unwrap();
-    first.child().wait().unwrap();
+    first.signal(Signal::KILL);
+    first.end();
     let second = place.start(&SMALL_GROUPS, "keygen key --threads 1");
     let holder = format!("process {} (keymill)", second.id());
     let begun = Instant::now();
