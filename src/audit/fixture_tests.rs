@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::{CheckReport, check};
 use crate::keydir::Secret;
+use crate::keygen::tests::in_memory;
 use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress};
 use crate::plan::MemoryRequest;
 use crate::scheme::Scheme;
@@ -112,10 +113,7 @@ impl TestKey {
 
     /// A copy where syncing costs nothing, if there is such a place.
     pub(crate) fn copy_in_memory(&self) -> Self {
-        let parent = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
-        let copy = Self {
-            parent: parent.unwrap(),
-        };
+        let copy = Self { parent: in_memory() };
         copy_directory(&self.path(), &copy.path());
         copy
     }

@@ -1,6 +1,7 @@
 //! What can be known before RocksDB is asked, which tells less, or ends the process.
 
 use std::hint::black_box;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, mpsc};
@@ -13,7 +14,7 @@ use rustix::thread::gettid;
 use super::StateError;
 use super::log_records::recycled_record;
 use crate::failure::{IoFailure, attempt};
-use crate::files::{exists, is_directory, not_regular, open_each_file};
+use crate::files::{exists, is_directory, not_regular, open_each_file, open_to_read};
 use crate::memory::ProcessMemory;
 
 /// Threads that RocksDB starts with the first store of a process and never ends, for background jobs. It ends the process if it
@@ -55,33 +56,42 @@ pub(super) fn look_at_files(path: &Path) -> Result<(), StateError> {
     }
     // RocksDB takes files that it may not read for damage. They are not: what can be read tomorrow must not be moved aside.
     let is_foreign = |failure: &IoFailure| not_regular(failure).is_some() && !is_read(&failure.path);
-    open_each_file(path, is_foreign).map_err(|failure| match not_regular(&failure) {
+    let failed = |failure: IoFailure| match not_regular(&failure) {
         // It would wait at a FIFO.
         Some(found) => damaged(format!("'{}': {found}", failure.path.display())),
         None => failure.into(),
-    })?;
-    for log in logs(path)? {
-        if let Some(offset) = recycled_record(&log)? {
-            let log = log.display();
-            return Err(damaged(format!("'{log}', offset {offset}: the record's type is wrong")));
-        }
+    };
+    open_each_file(path, is_foreign).map_err(failed)?;
+    match first_recycled_record(path).map_err(failed)? {
+        Some((log, offset)) => Err(damaged(format!(
+            "'{}', offset {offset}: the record's type is wrong",
+            log.display()
+        ))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
-/// The logs that RocksDB reads when it opens a store: those of writes, and the list of files that CURRENT names.
-fn logs(path: &Path) -> Result<Vec<PathBuf>, IoFailure> {
+/// Looks through the logs that RocksDB reads when it opens a store: those of writes, and the list of files that CURRENT names.
+fn first_recycled_record(path: &Path) -> Result<Option<(PathBuf, u64)>, IoFailure> {
+    let mut named = String::new();
     let current = path.join("CURRENT");
-    let named = attempt("read", &current, || std::fs::read(&current))?;
-    let named = path.join(String::from_utf8_lossy(&named).trim_end());
-    let mut logs = Vec::new();
+    let mut opened = open_to_read(&current)?;
+    attempt("read", &current, || opened.read_to_string(&mut named))?;
+    let named = path.join(named.trim_end());
     for entry in attempt("opendir", path, || std::fs::read_dir(path))? {
         let file = attempt("readdir", path, || entry)?.path();
-        if is_read(&file) && (file == named || file.extension().is_some_and(|end| end == "log")) {
-            logs.push(file);
+        if !is_read(&file) || file != named && file.extension().is_none_or(|end| end != "log") {
+            continue;
+        }
+        match recycled_record(&file) {
+            // Beside a process that writes, files come and go.
+            Err(failure) if failure.is_missing() => {}
+            Err(failure) => return Err(failure),
+            Ok(None) => {}
+            Ok(Some(offset)) => return Ok(Some((file, offset))),
         }
     }
-    Ok(logs)
+    Ok(None)
 }
 
 /// Whether RocksDB reads a file of this name when it opens a store.

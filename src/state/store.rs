@@ -32,8 +32,8 @@ const PROGRESS_KEY: &[u8] = b"progress";
 const ARENA_KEY: &[u8] = b"arena";
 
 /// A reader beside a writer can lose a file to a compaction between listing it and reading it.
-const READ_ATTEMPTS: u32 = 5;
-const READ_ATTEMPT_INTERVAL_MS: u64 = 20;
+const READ_ATTEMPTS: u64 = 5;
+const READ_ATTEMPT_INTERVAL_MS: u64 = 10;
 const REMOVED_IN_ONE_WRITE: usize = 4096;
 
 /// The open store.
@@ -117,10 +117,12 @@ impl Store {
         let mut attempt = 1;
         loop {
             match Self::open_read_only(path, binding).and_then(&read) {
-                Err(StateError::Failed { .. } | StateError::Damaged { .. }) if attempt < READ_ATTEMPTS => attempt += 1,
+                Err(StateError::Failed { .. } | StateError::Damaged { .. }) if attempt < READ_ATTEMPTS => {}
                 outcome => return outcome,
             }
-            std::thread::sleep(Duration::from_millis(READ_ATTEMPT_INTERVAL_MS));
+            // Longer each time: the writer may have a rhythm of its own.
+            std::thread::sleep(Duration::from_millis(attempt * attempt * READ_ATTEMPT_INTERVAL_MS));
+            attempt += 1;
         }
     }
 

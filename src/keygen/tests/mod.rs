@@ -21,6 +21,7 @@ mod support;
 use std::path::Path;
 
 use super::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress, Progress, Summary};
+use crate::files::available_bytes;
 use crate::keydir::{KeyDir, Secret};
 use crate::layers::{Disk, Medium};
 use crate::plan::MemoryRequest;
@@ -147,9 +148,11 @@ impl Undisturbed {
     }
 }
 
-/// A directory where syncing costs nothing, if there is one: what is tested here is not the disk.
+/// A directory where syncing costs nothing, if there is one with room for some large keys, as in many containers there is not:
+/// what is tested here is not the disk.
 pub(crate) fn in_memory() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm")
-        .or_else(|_| tempfile::tempdir())
-        .unwrap()
+    let memory = Path::new("/dev/shm");
+    let has_room = available_bytes(memory).is_ok_and(|bytes| bytes >= 256 << 20);
+    let parent = if has_room { memory } else { &std::env::temp_dir() };
+    tempfile::tempdir_in(parent).unwrap()
 }

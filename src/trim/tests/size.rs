@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::keygen::tests::in_memory;
 use crate::plan::Plan;
 use crate::scheme::Scheme;
 use crate::state::{BatchRecord, ProgressRecord, Store};
@@ -44,9 +45,7 @@ fn bytes(path: &Path, levels: u32, kept: u32) -> u64 {
 
 #[test]
 fn records_that_are_shortened_take_as_little_as_if_they_had_been_short_from_the_beginning() {
-    let parent = tempfile::tempdir_in("/dev/shm")
-        .or_else(|_| tempfile::tempdir())
-        .unwrap();
+    let parent = in_memory();
     let short = bytes(&parent.path().join("short"), 3, 3);
     let shortened = bytes(&parent.path().join("shortened"), 11, 3);
     assert!(shortened < short + short / 10, "{shortened} bytes instead of {short}");

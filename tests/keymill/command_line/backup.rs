@@ -7,7 +7,9 @@ use std::process::Stdio;
 
 use rustix::process::Signal;
 
-use super::fixtures::{LONG, MESSAGE, PARAMETER, SEED, SMALL_GROUPS, TINY, changing_nothing, finished_key, flip_byte};
+use super::fixtures::{
+    LONG, MESSAGE, PARAMETER, SEED, TINY, changing_nothing, finished_key, flip_byte, stop_after_first_batch,
+};
 use super::program::{Outcome, Place};
 
 /// Fails unless manifest, secret and layer files of two keys are the same, byte for byte.
@@ -261,10 +263,7 @@ fn a_restore_that_is_killed_is_finished_by_itself_or_by_keygen() {
         ("second", Signal::TERM, "keygen second"),
     ] {
         let line = format!("restore {directory} --from text --threads 1");
-        let mut running = place.start(&SMALL_GROUPS, &line);
-        place.wait_for_batches(directory, 1);
-        running.signal(signal);
-        running.end();
+        stop_after_first_batch(&place, directory, &line, signal);
         place.run(next).exits(0);
         same_key(&place, "key", directory);
         sign(&place, directory, 9).exits(3).prints_nothing();

@@ -50,18 +50,24 @@ pub fn unfinished_key(place: &Place, epochs: &str) {
 pub fn stopped_key(place: &Place, epochs: &str, signal: Signal) {
     place.file("seed", SEED);
     let line = format!("keygen key --scheme {LONG} --epochs {epochs} --seed-file seed --threads 1");
-    // On a busy machine a key of few epochs can be finished before the signal comes; then it is begun again.
+    stop_after_first_batch(place, "key", &line, signal);
+}
+
+/// Stops a command that makes a key in a directory as soon as it has committed a batch. On a busy machine a key of few epochs
+/// can be finished before the signal comes; then it is begun again.
+#[track_caller]
+pub fn stop_after_first_batch(place: &Place, directory: &str, line: &str, signal: Signal) {
     for _ in 0..5 {
-        let mut running = place.start(&SMALL_GROUPS, &line);
-        place.wait_for_batches("key", 1);
+        let mut running = place.start(&SMALL_GROUPS, line);
+        place.wait_for_batches(directory, 1);
         running.signal(signal);
         let (outcome, _) = running.end();
-        if outcome.code != Some(0) {
+        if place.status(directory).unwrap()["state"] == "interrupted" {
             let expected = (signal == Signal::TERM).then_some(130);
             assert_eq!(outcome.code, expected, "{}", outcome.all());
             return;
         }
-        fs::remove_dir_all(place.path("key")).unwrap();
+        fs::remove_dir_all(place.path(directory)).unwrap();
     }
     panic!("the key was finished each time before it could be stopped");
 }

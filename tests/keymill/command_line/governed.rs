@@ -208,14 +208,8 @@ fn a_neighbour_that_takes_memory_makes_groups_smaller_until_it_is_gone() {
     // Minutes of work, of which some seconds are looked at.
     let line = "keygen key --scheme leansig-p2-l32-top-v64-w8 --epochs 2^22 --trim 8 --seed-file seed --threads 1 \
                 --progress json";
-    let inner = place.command(line);
-    let mut command = cgroup.entering();
-    command
-        .arg(inner.get_program())
-        .args(inner.get_args())
-        .current_dir(place.path(""));
-    command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    command.env("KEYMILL_LOG", "info").stdin(Stdio::null());
+    let mut command = place.under(cgroup.entering(), line);
+    command.env("KEYMILL_LOG", "info");
     command
         .stdout(File::create(printed).unwrap())
         .stderr(File::create(&said).unwrap());

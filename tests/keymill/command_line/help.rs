@@ -89,21 +89,12 @@ fn example(prepared: &Place, script: &str) -> (Place, Command) {
     let folder = Path::new(env!("CARGO_BIN_EXE_keymill")).parent().unwrap();
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::iter::once(PathBuf::from(folder)).chain(std::env::split_paths(&path));
-    // For its environment.
-    let program = place.command("");
     let mut command = Command::new("bash");
+    place.prepare(&mut command);
     command
         .args(["-euo", "pipefail", "-c", &script])
-        .current_dir(place.path("."))
         .env("PATH", std::env::join_paths(folders).unwrap())
-        .env("MESSAGE", MESSAGE)
-        .stdin(std::process::Stdio::null());
-    for (name, value) in program.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
+        .env("MESSAGE", MESSAGE);
     command.envs([("KEYMILL_SCHEME", TINY), ("KEYMILL_EPOCHS", "256")]);
     (place, command)
 }

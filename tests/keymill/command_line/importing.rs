@@ -5,7 +5,9 @@ use keymill::hash::kernel;
 use keymill::plan::{Level, NodeIndex};
 use rustix::process::Signal;
 
-use super::fixtures::{LONG, MESSAGE, PARAMETER, SEED, SMALL_GROUPS, TINY, changing_nothing, nothing_was_made};
+use super::fixtures::{
+    LONG, MESSAGE, PARAMETER, SEED, TINY, changing_nothing, nothing_was_made, stop_after_first_batch,
+};
 use super::program::Place;
 use crate::leanspec_keys;
 use crate::skip::skip;
@@ -102,11 +104,7 @@ fn long_with_fillers() -> (Key, Vec<u8>) {
 #[track_caller]
 fn begin_and_kill(place: &Place, directory: &str, file: &str) {
     let line = format!("import {directory} --from {file} --threads 1 --progress none");
-    let mut running = place.start(&SMALL_GROUPS, &line);
-    place.wait_for_batches(directory, 1);
-    running.signal(Signal::KILL);
-    running.end();
-    assert_eq!(place.status(directory).unwrap()["state"], "interrupted");
+    stop_after_first_batch(place, directory, &line, Signal::KILL);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::program::{Place, SOON};
 use crate::layers_on_disk::layer_files;
 
 fn is_stopped_by(signal: Signal) {
-    let place = Place::new();
+    let place = Place::in_memory();
     let line = format!("keygen key --scheme {LONG} --epochs 2^18 --threads 1");
     let mut running = place.start(&SMALL_GROUPS, &line);
     place.wait_for_batches("key", 1);

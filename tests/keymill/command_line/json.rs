@@ -282,9 +282,11 @@ fn ledgers(shown: &mut Shown) {
             .unwrap()
             .success()
     );
-    let signer = place.start(&[], &format!("sign key --epoch 61 --message {MESSAGE} --out pipe"));
+    let mut signer = place.start(&[], &format!("sign key --epoch 61 --message {MESSAGE} --out pipe"));
     let has_writer = |value: &Value| !value["writer"].is_null();
-    while !has_writer(&shown.run(&place, "ledger show --json", "key", 0)) {}
+    while !has_writer(&shown.run(&place, "ledger show --json", "key", 0)) {
+        assert!(signer.is_running(), "{}", signer.end().0.all());
+    }
     fs::read(place.path("pipe")).unwrap();
     signer.end().0.exits(0);
     fs::remove_file(place.path("key/ledger.mark")).unwrap();
@@ -319,11 +321,13 @@ fn damage(shown: &mut Shown) {
 fn a_key_that_is_interrupted(shown: &mut Shown) {
     let place = Place::new();
     unfinished_key(&place, "2^16");
+    let done = place.status("key").unwrap()["batches_done"].as_u64().unwrap();
     shown.run(&place, "status --json", "key", 0);
     shown.run(&place, "report --json", "key", 0);
     flip_byte(&place.path("key/layers/00.nodes"), HEADER_BYTES);
     let mut running = place.start(&SMALL_GROUPS, "keygen key --threads 1 --progress json");
-    place.wait_for_batches("key", 3);
+    // One that was done is damaged, so that with two more this run has committed.
+    place.wait_for_batches("key", done + 2);
     shown.run(&place, "status --json", "key", 0);
     shown.run(&place, "report --json", "key", 0);
     // Killed, so that what was in flight is done again.
@@ -345,7 +349,7 @@ fn sets(shown: &mut Shown) {
         &format!("{operands} --create-manifest false"),
         0,
     );
-    let line = small(&place, "other", 2, "--start-index 2").replace("progress none", "progress json");
+    let line = small(&place, "other", 8, "--start-index 2").replace("progress none", "progress json");
     shown.note_progress("generate", &place.run(&line).exits(0).stderr);
     shown.run(&place, "merge-sets --json", "set --out merged", 0);
     shown.run(&place, "verify-set --json", "merged", 0);

@@ -4,7 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use keymill::Signer;
+use keymill::keydir::KeyDirError;
+use keymill::ledger::LedgerError;
 use keymill::plan::Epoch;
+use keymill::signing::SigningError;
 
 use super::fixtures::{changing_nothing, flip_byte};
 use super::ledger::{fresh_key, message, sign, status};
@@ -133,7 +136,14 @@ fn does_not_sign_twice(place: &Place, case: &str) {
     let mut other = [0; 32];
     other[31] = 2;
     let signed = Signer::open(&place.path("key")).and_then(|mut signer| signer.sign(Epoch(4), &other));
-    assert!(signed.is_err(), "{case}: a second message was signed");
+    let Err(refusal) = signed else {
+        panic!("{case}: a second message was signed");
+    };
+    let is_locked = matches!(
+        &refusal,
+        SigningError::Ledger(LedgerError::KeyDir(KeyDirError::Locked { .. }))
+    );
+    assert!(!is_locked, "{case}: {refusal}");
 }
 
 /// Runs `damage` on a store as it was left, for each number that it is called with, until it says that there is no more.

@@ -14,18 +14,9 @@ use super::program::{Outcome, Place};
 
 /// A run of keymill by a shell that executes `before` first.
 fn after(place: &Place, before: &str, line: &str) -> Command {
-    let keymill = place.command(line);
-    let mut command = Command::new("/bin/sh");
-    command.args(["-c", &format!("{before} && exec \"$0\" \"$@\"")]);
-    command.arg(keymill.get_program()).args(keymill.get_args());
-    command.current_dir(keymill.get_current_dir().unwrap());
-    for (name, value) in keymill.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    command
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", &format!("{before} && exec \"$0\" \"$@\"")]);
+    place.under(shell, line)
 }
 
 fn run_after(place: &Place, before: &str, line: &str) -> Outcome {

@@ -17,8 +17,9 @@ const POLL: Duration = Duration::from_millis(5);
 /// How soon a signal has to be answered, as docs/MEMORY.md promises.
 pub const SOON: Duration = Duration::from_secs(2);
 
-/// What decides on colours besides the terminal; CI counts as a terminal that has them, whatever TERM says.
-const COLOUR_VARIABLES: [&str; 4] = ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "CI"];
+/// What decides on colours besides the terminal (CI counts as one that has them, whatever TERM says), and on the width of what is
+/// printed.
+const TERMINAL_VARIABLES: [&str; 6] = ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "CI", "COLUMNS", "LINES"];
 
 /// Another user than root.
 const NOBODY: u32 = 65534;
@@ -67,19 +68,9 @@ impl Place {
     /// A run of keymill with these arguments, which are split at white space.
     pub fn command(&self, line: &str) -> Command {
         let mut command = Command::new(&self.program);
-        let names = std::env::vars_os().map(|(name, _)| name);
-        for name in names.filter(|name| name.to_string_lossy().starts_with("KEYMILL_")) {
-            command.env_remove(name);
-        }
-        for name in COLOUR_VARIABLES {
-            command.env_remove(name);
-        }
+        self.prepare(&mut command);
         command
             .args(line.split_whitespace())
-            .current_dir(self.root.path())
-            .env("HOME", self.root.path())
-            .env("XDG_CONFIG_HOME", self.path("no-settings-here"))
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         command
@@ -109,19 +100,34 @@ impl Place {
         Outcome::new(line, output)
     }
 
-    /// Runs keymill to its end under another program, which gets the command line behind its own arguments; nothing
-    /// where there is no such program.
-    pub fn run_under(&self, mut outer: Command, environment: &[(&str, &str)], line: &str) -> Option<Outcome> {
+    /// A run of keymill under another program, which gets the command line behind its own arguments.
+    pub fn under(&self, mut outer: Command, line: &str) -> Command {
         let inner = self.command(line);
         outer.arg(inner.get_program()).args(inner.get_args());
-        outer.current_dir(self.root.path()).stdin(Stdio::null());
-        for (name, value) in inner.get_envs() {
-            match value {
-                Some(value) => outer.env(name, value),
-                None => outer.env_remove(name),
-            };
+        self.prepare(&mut outer);
+        outer
+    }
+
+    /// Gives a command that will run keymill the directory, the environment and the standard input that keymill has here.
+    pub fn prepare(&self, command: &mut Command) {
+        let names = std::env::vars_os().map(|(name, _)| name);
+        for name in names.filter(|name| name.to_string_lossy().starts_with("KEYMILL_")) {
+            command.env_remove(name);
         }
-        let output = outer.envs(environment.iter().copied()).output().ok()?;
+        for name in TERMINAL_VARIABLES {
+            command.env_remove(name);
+        }
+        command
+            .current_dir(self.root.path())
+            .env("HOME", self.root.path())
+            .env("XDG_CONFIG_HOME", self.path("no-settings-here"))
+            .stdin(Stdio::null());
+    }
+
+    /// Runs keymill to its end under another program; nothing where there is no such program.
+    pub fn run_under(&self, outer: Command, environment: &[(&str, &str)], line: &str) -> Option<Outcome> {
+        let mut command = self.under(outer, line);
+        let output = command.envs(environment.iter().copied()).output().ok()?;
         Some(Outcome::new(line, output))
     }
 

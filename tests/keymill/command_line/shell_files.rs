@@ -26,6 +26,7 @@ fn answer(program: &str, arguments: &[&str], file: &Path) -> Option<(bool, Strin
         .args(arguments)
         .arg(file)
         .env("MANPAGER", "cat")
+        .env("LC_ALL", "C")
         .output();
     let Ok(output) = output else {
         skip(&format!("there is no {program}"));

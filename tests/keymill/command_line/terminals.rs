@@ -11,18 +11,9 @@ fn on_terminal(place: &Place, environment: &[(&str, &str)], line: &str) -> Optio
     let program = env!("CARGO_BIN_EXE_keymill");
     let mut script = Command::new("script");
     script.args(["-qec", &format!("'{program}' {line}"), "/dev/null"]);
-    for (name, value) in place.command("").get_envs() {
-        match value {
-            Some(value) => script.env(name, value),
-            None => script.env_remove(name),
-        };
-    }
+    place.prepare(&mut script);
     script.env("TERM", "xterm").envs(environment.iter().copied());
-    let output = script
-        .current_dir(place.path("."))
-        .stdin(std::process::Stdio::null())
-        .output();
-    let Ok(output) = output else {
+    let Ok(output) = script.output() else {
         skip("there is no script, of util-linux, that makes a terminal");
         return None;
     };
