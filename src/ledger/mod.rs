@@ -9,6 +9,7 @@ mod manage;
 mod show;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use sha3::{Digest, Sha3_256};
 
@@ -49,7 +50,7 @@ pub(crate) enum Standing {
 
 /// The ledger of a key, for the one process that writes to it.
 pub(crate) struct Ledger {
-    store: Store,
+    store: Arc<Store>,
     head: LedgerHead,
     /// How far it was when it was opened, or last marked: what a fitting mark on disk says.
     marked: LedgerExtent,
@@ -99,7 +100,7 @@ impl Ledger {
         // A store without a head knows of no epoch whether it has signed.
         let head = store.ledger_head()?.unwrap_or_default();
         Ok(Self {
-            store,
+            store: Arc::new(store),
             marked: head.extent,
             head,
             key_id: key.manifest().key_id(),
@@ -179,6 +180,15 @@ impl Ledger {
         mark_of(&self.head, self.key_id).write(&self.mark_path)?;
         self.marked = self.head.extent;
         Ok(())
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        // To close it, RocksDB would cut the log to what it was at the fork, behind which the parent goes on writing.
+        if self.lock.taken_elsewhere().is_some() {
+            std::mem::forget(Arc::clone(&self.store));
+        }
     }
 }
 

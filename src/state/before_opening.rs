@@ -73,11 +73,11 @@ pub(super) fn look_at_files(path: &Path) -> Result<(), StateError> {
 
 /// Looks through the logs that RocksDB reads when it opens a store: those of writes, and the list of files that CURRENT names.
 fn first_recycled_record(path: &Path) -> Result<Option<(PathBuf, u64)>, IoFailure> {
-    let mut named = String::new();
+    let mut named = Vec::new();
     let current = path.join("CURRENT");
     let mut opened = open_to_read(&current)?;
-    attempt("read", &current, || opened.read_to_string(&mut named))?;
-    let named = path.join(named.trim_end());
+    attempt("read", &current, || opened.read_to_end(&mut named))?;
+    let named = path.join(String::from_utf8_lossy(&named).trim_end());
     for entry in attempt("opendir", path, || std::fs::read_dir(path))? {
         let file = attempt("readdir", path, || entry)?.path();
         if !is_read(&file) || file != named && file.extension().is_none_or(|end| end != "log") {
@@ -97,13 +97,14 @@ fn first_recycled_record(path: &Path) -> Result<Option<(PathBuf, u64)>, IoFailur
 /// Whether RocksDB reads a file of this name when it opens a store.
 fn is_read(file: &Path) -> bool {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let has_number = |begin: &str| {
-        name.strip_prefix(begin)
-            .is_some_and(|number| number.parse::<u64>().is_ok())
-    };
+    let is_number = |number: &str| number.parse::<u64>().is_ok();
     ["CURRENT", "IDENTITY"].contains(&&*name)
-        || ["MANIFEST-", "OPTIONS-"].into_iter().any(has_number)
-        || [".log", ".sst"].into_iter().any(|end| name.ends_with(end))
+        || ["MANIFEST-", "OPTIONS-"]
+            .iter()
+            .any(|begin| name.strip_prefix(begin).is_some_and(is_number))
+        || [".log", ".sst"]
+            .iter()
+            .any(|end| name.strip_suffix(end).is_some_and(is_number))
 }
 
 /// Refuses a machine that has too few threads or too little address space left for RocksDB.

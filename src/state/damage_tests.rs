@@ -170,7 +170,7 @@ fn records_of(log: &[u8]) -> Vec<usize> {
 }
 
 #[test]
-fn a_record_that_rocksdb_would_read_for_ever_is_damage_with_its_offset() {
+fn a_record_that_rocksdb_would_read_for_ever_or_end_at_is_damage_with_its_offset() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("state");
     make(&path);

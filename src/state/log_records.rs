@@ -1,4 +1,4 @@
-//! A kind of damage in RocksDB's logs that it would not report: it would read the same bytes for ever.
+//! A kind of damage in RocksDB's logs that it would not report: it would take a log for empty, or read the same bytes for ever.
 
 use std::io::Read;
 use std::path::Path;
@@ -10,8 +10,9 @@ use crate::files::open_to_read;
 const BLOCK_BYTES: usize = 32 << 10;
 /// Checksum, length and type.
 const HEADER_BYTES: usize = 7;
-/// Types of records in a log that takes the place of an older one in the same file. Ours never do, and in another log RocksDB
-/// (11.8, `Reader::ReadPhysicalRecord`) looks at such a record again and again.
+/// Types of records in a log that takes the place of an older one in the same file. Ours never do. RocksDB (11.8,
+/// `Reader::ReadPhysicalRecord`) takes a log that begins with one for what is left of the older one, and looks at one further
+/// behind again and again.
 const RECYCLED: [u8; 6] = [5, 6, 7, 8, 11, 131];
 
 /// The offset of the first record in a log that has such a type.

@@ -13,6 +13,7 @@ mod history_store;
 mod ledger;
 #[cfg(feature = "keygen")]
 mod ledger_store;
+#[cfg(feature = "keygen")]
 mod log_records;
 #[cfg(feature = "keygen")]
 mod options;

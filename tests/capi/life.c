@@ -33,18 +33,29 @@ static void a_key_that_is_not_open_is_refused(const char *directory) {
     REFUSED(keymill_open(directory, NULL), KEYMILL_STATUS_USAGE, "null");
 }
 
-/* It would not know what its parent signs. */
-static void a_forked_child_signs_nothing(keymill_key signer, uint64_t epoch, const unsigned char *message, size_t bytes) {
+/* It would not know what its parent signs, and it closes nothing that its parent goes on with. */
+static void a_forked_child_signs_nothing_and_harms_nothing(keymill_key signer, uint64_t epoch, const unsigned char *message,
+                                                           size_t bytes) {
+    int parent_signs[2], status;
+    char end;
+    unsigned char *signature = room(bytes);
+    CHECK(pipe(parent_signs) == 0);
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
-        unsigned char *signature = room(bytes);
+        close(parent_signs[1]);
         REFUSED(keymill_sign(signer, epoch, message, 32, signature, bytes), KEYMILL_STATUS_USAGE, "open the key after the fork");
+        CHECK(read(parent_signs[0], &end, 1) == 0);
+        CHECK(keymill_close(signer) == KEYMILL_STATUS_DONE);
         _exit(0);
     }
-    int status;
+    close(parent_signs[0]);
+    CHECK(keymill_sign(signer, (epoch + 1) % 256, message, 32, signature, bytes) == KEYMILL_STATUS_DONE);
+    close(parent_signs[1]);
     CHECK(waitpid(child, &status, 0) == child);
     CHECK(status == 0);
+    CHECK(keymill_sign(signer, (epoch + 2) % 256, message, 32, signature, bytes) == KEYMILL_STATUS_DONE);
+    free(signature);
 }
 
 int main(int count, char **words) {
@@ -88,7 +99,7 @@ int main(int count, char **words) {
     REFUSED(keymill_sign(signer, 256, message, 32, signature, sizes.signature_bytes), KEYMILL_STATUS_USAGE,
             "epoch 256 is outside");
 
-    a_forked_child_signs_nothing(signer, epoch, message, sizes.signature_bytes);
+    a_forked_child_signs_nothing_and_harms_nothing(signer, epoch, message, sizes.signature_bytes);
 
     /* Twice the same message gives the same signature, which is the recorded one; another message none. */
     for (int round = 0; round < 2; round++) {
@@ -121,6 +132,10 @@ int main(int count, char **words) {
 
     CHECK(keymill_close(signer) == KEYMILL_STATUS_DONE);
     CHECK(keymill_open_to_sign(directory, &second) == KEYMILL_STATUS_DONE);
+    message[0] ^= 1;
+    for (uint64_t spent = 0; spent < 3; spent++)
+        REFUSED(keymill_sign(second, (epoch + spent) % 256, message, 32, signature, sizes.signature_bytes), KEYMILL_STATUS_NO,
+                "was spent");
     CHECK(keymill_close(second) == KEYMILL_STATUS_DONE);
     CHECK(keymill_close(reader) == KEYMILL_STATUS_DONE);
     unsigned char *memory[] = {public_key, message, recorded, signature, own_public_key, leaf, siblings};

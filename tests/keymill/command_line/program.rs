@@ -35,9 +35,14 @@ impl Place {
         Self::of(TempDir::new().unwrap())
     }
 
-    /// One where nothing has to wait for a disk, if there is such a place.
+    /// One where nothing has to wait for a disk, if there is such a place with room for several keys.
     pub fn in_memory() -> Self {
-        Self::of(TempDir::new_in("/dev/shm").unwrap_or_else(|_| TempDir::new().unwrap()))
+        let has_room =
+            rustix::fs::statvfs("/dev/shm").is_ok_and(|memory| memory.f_bavail * memory.f_frsize >= 256 << 20);
+        Self::of(match has_room {
+            true => TempDir::new_in("/dev/shm").unwrap(),
+            false => TempDir::new().unwrap(),
+        })
     }
 
     fn of(root: TempDir) -> Self {

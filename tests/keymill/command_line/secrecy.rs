@@ -149,7 +149,7 @@ fn a_key_that_was_killed_and_finished_has_left_no_secret_and_no_chain_start_anyw
     place.file("prf", SEED);
     let log = [SMALL_GROUPS[0], ("KEYMILL_LOG", "trace"), ("RUST_BACKTRACE", "full")];
     let line = format!(
-        "keygen key --scheme {LONG} --epochs 2^14 --threads 1 --prf-key-file prf --parameter {PARAMETER} --progress json"
+        "keygen key --scheme {LONG} --epochs 2^15 --threads 1 --prf-key-file prf --parameter {PARAMETER} --progress json"
     );
     let mut outcomes = Vec::new();
     for signal in [Signal::KILL, Signal::INT, Signal::KILL] {
@@ -165,7 +165,7 @@ fn a_key_that_was_killed_and_finished_has_left_no_secret_and_no_chain_start_anyw
     let reference = Reference::new(LONG, &hex::decode(PARAMETER).unwrap());
     let mut secrets = vec![SEED.to_vec()];
     // Not of epoch 5, which signs: a signature may hold the very start of a chain.
-    for epoch in [0, 1023, 1024, 16383] {
+    for epoch in [0, 1023, 1024, 32767] {
         for chain in [0, 1, 63] {
             let start = reference.chain_start(&SEED, epoch, chain);
             secrets.push(montgomery(&start));
