@@ -39,6 +39,7 @@ static void a_forked_child_signs_nothing_and_harms_nothing(keymill_key signer, u
     int parent_signs[2], status;
     char end;
     unsigned char *signature = room(bytes);
+    CHECK(keymill_sign(signer, (epoch + 1) % 256, message, 32, signature, bytes) == KEYMILL_STATUS_DONE);
     CHECK(pipe(parent_signs) == 0);
     pid_t child = fork();
     CHECK(child >= 0);
@@ -50,11 +51,11 @@ static void a_forked_child_signs_nothing_and_harms_nothing(keymill_key signer, u
         _exit(0);
     }
     close(parent_signs[0]);
-    CHECK(keymill_sign(signer, (epoch + 1) % 256, message, 32, signature, bytes) == KEYMILL_STATUS_DONE);
+    CHECK(keymill_sign(signer, (epoch + 2) % 256, message, 32, signature, bytes) == KEYMILL_STATUS_DONE);
     close(parent_signs[1]);
     CHECK(waitpid(child, &status, 0) == child);
     CHECK(status == 0);
-    CHECK(keymill_sign(signer, (epoch + 2) % 256, message, 32, signature, bytes) == KEYMILL_STATUS_DONE);
+    CHECK(keymill_sign(signer, (epoch + 3) % 256, message, 32, signature, bytes) == KEYMILL_STATUS_DONE);
     free(signature);
 }
 
@@ -133,7 +134,7 @@ int main(int count, char **words) {
     CHECK(keymill_close(signer) == KEYMILL_STATUS_DONE);
     CHECK(keymill_open_to_sign(directory, &second) == KEYMILL_STATUS_DONE);
     message[0] ^= 1;
-    for (uint64_t spent = 0; spent < 3; spent++)
+    for (uint64_t spent = 0; spent < 4; spent++)
         REFUSED(keymill_sign(second, (epoch + spent) % 256, message, 32, signature, sizes.signature_bytes), KEYMILL_STATUS_NO,
                 "was spent");
     CHECK(keymill_close(second) == KEYMILL_STATUS_DONE);
