@@ -30,7 +30,7 @@ fn sigterm_and_sigint_stop_a_keygen_at_once_with_130() {
 fn a_resumed_key_has_the_bytes_of_one_that_was_never_interrupted() {
     let place = Place::new();
     unfinished_key(&place, "2^15");
-    let done = place.status("key").unwrap()["batches_done"].as_u64().unwrap();
+    let done = place.batches_done("key");
     assert!(done < 32, "it was finished before it was stopped");
     // Without flags, with other threads and groups, and after one more signal.
     let mut running = place.start(&SMALL_GROUPS, "keygen key --threads 2");

@@ -321,7 +321,7 @@ fn damage(shown: &mut Shown) {
 fn a_key_that_is_interrupted(shown: &mut Shown) {
     let place = Place::new();
     unfinished_key(&place, "2^16");
-    let done = place.status("key").unwrap()["batches_done"].as_u64().unwrap();
+    let done = place.batches_done("key");
     shown.run(&place, "status --json", "key", 0);
     shown.run(&place, "report --json", "key", 0);
     flip_byte(&place.path("key/layers/00.nodes"), HEADER_BYTES);

@@ -117,9 +117,7 @@ fn a_keygen_that_was_interrupted_has_given_back_everything_and_a_killed_one_tell
     place.file("seed", SEED);
     let line = format!("keygen key --scheme {LONG} --epochs 2^18 --seed-file seed --threads 1");
     for (signal, trace) in [(Signal::TERM, "interrupted"), (Signal::KILL, "killed")] {
-        let before = place
-            .status("key")
-            .map_or(0, |status| status["batches_done"].as_u64().unwrap());
+        let before = place.batches_done("key");
         let mut running = place.start(&SMALL_GROUPS, &format!("{line} --trace-memory {trace}"));
         place.wait_for_batches("key", before + 1);
         running.signal(signal);

@@ -148,13 +148,20 @@ impl Place {
         serde_json::from_slice(&outcome.stdout).ok()
     }
 
+    /// How many batches of a key are done; none of one that was not begun.
+    pub fn batches_done(&self, directory: &str) -> u64 {
+        let status = self.status(directory);
+        status
+            .and_then(|status| status["batches_done"].as_u64())
+            .unwrap_or_default()
+    }
+
     /// Waits until a keygen that is running has committed this many batches.
     #[track_caller]
     pub fn wait_for_batches(&self, directory: &str, at_least: u64) {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
-            let done = self.status(directory).and_then(|s| s["batches_done"].as_u64());
-            if done.is_some_and(|batches| batches >= at_least) {
+            if self.batches_done(directory) >= at_least {
                 return;
             }
             std::thread::sleep(POLL);
@@ -182,12 +189,12 @@ pub struct Running {
 }
 
 fn reader(pipe: Option<impl Read + Send + 'static>) -> Option<JoinHandle<Vec<u8>>> {
-    let read = |mut pipe: Box<dyn Read + Send>| {
+    let mut pipe = pipe?;
+    Some(std::thread::spawn(move || {
         let mut bytes = Vec::new();
         pipe.read_to_end(&mut bytes).unwrap();
         bytes
-    };
-    pipe.map(|pipe| std::thread::spawn(move || read(Box::new(pipe))))
+    }))
 }
 
 impl Running {

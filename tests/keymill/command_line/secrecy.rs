@@ -153,9 +153,7 @@ fn a_key_that_was_killed_and_finished_has_left_no_secret_and_no_chain_start_anyw
     );
     let mut outcomes = Vec::new();
     for signal in [Signal::KILL, Signal::INT, Signal::KILL] {
-        let done = place
-            .status("key")
-            .map_or(0, |status| status["batches_done"].as_u64().unwrap());
+        let done = place.batches_done("key");
         let mut running = place.start(&log, &line);
         place.wait_for_batches("key", done + 1);
         running.signal(signal);
