@@ -364,5 +364,9 @@ fn a_limit_on_threads_ends_the_job_in_order_whichever_thread_it_refuses() {
             _ => outcome.exits(4).says(&["thread"]),
         };
     }
+    if codes == [Some(0)] {
+        skip("this kernel puts no limit on the threads of a user");
+        return;
+    }
     assert!(codes.len() > 3 && codes.last() == Some(&Some(0)), "{codes:?}");
 }

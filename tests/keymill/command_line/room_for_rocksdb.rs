@@ -62,6 +62,10 @@ fn too_few_threads_are_an_error_that_says_how_many_are_needed_and_never_an_abort
             // 'trim' computes on as many threads as there are cores.
             assert!(refused < 12 + cores, "{}", outcome.all());
         }
+        if refused == 0 {
+            skip("this kernel puts no limit on the threads of a user");
+            return;
+        }
         assert!(refused >= 3, "{line}: with {refused} threads beside the first one");
         place.run("check key").exits(0);
     }
