@@ -109,3 +109,21 @@ fn read_holder(file: &mut File) -> String {
         _ => "another process".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_given_back_is_free_although_a_child_still_has_a_copy_of_its_descriptor() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("LOCK");
+        let lock = DirectoryLock::take(&path).unwrap();
+        // As a fork makes one: of the same open file.
+        let copy = lock.file.try_clone().unwrap();
+        assert!(DirectoryLock::take(&path).is_err());
+        drop(lock);
+        DirectoryLock::take(&path).unwrap();
+        drop(copy);
+    }
+}
