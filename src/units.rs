@@ -107,3 +107,14 @@ impl std::fmt::Display for KeyId {
         f.write_str(&hex::encode(self.0))
     }
 }
+
+/// The fingerprint of a key's one-time keys. Keys with the same one have the same one-time keys, whatever their interval,
+/// fillers and public key are; so what one of them has signed counts for the others as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fingerprint(pub [u8; 32]);
+
+impl std::fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}

@@ -11,6 +11,7 @@ mod chain;
 mod doubles;
 mod draw;
 mod field;
+mod fingerprint;
 mod kernel;
 mod lanes;
 mod layout;
@@ -31,6 +32,7 @@ mod xmss;
 
 pub use bytes::{NonCanonical, check_canonical, from_montgomery_form, to_montgomery_form};
 pub use draw::{DrawnKey, derive_fillers, draw_key};
+pub use fingerprint::fingerprint;
 pub use kernel::{Codeword, Kernel, Revealed, kernel, scratch_bytes};
 pub use prf::PrfKey;
 

@@ -7,7 +7,7 @@ mod memory;
 mod pieces;
 mod sizes;
 
-pub use crate::units::{BatchIndex, Epoch, EpochRange, KeyId, Level, NodeIndex, Slice};
+pub use crate::units::{BatchIndex, Epoch, EpochRange, Fingerprint, KeyId, Level, NodeIndex, Slice};
 pub use batches::Batches;
 pub use geometry::{Geometry, LevelSpan};
 pub use interval::{PlanError, stored_interval};
