@@ -1,7 +1,6 @@
 //! Version 1: layer files with their headers, allocated in full, and an empty checkpoint store bound to the key.
 
 use super::{Action, Context, MigrationError, Step};
-use crate::files::{make_directory, sync_directory};
 use crate::plan::LevelSpan;
 use crate::state::Store;
 
@@ -44,9 +43,8 @@ impl Step for Create {
 }
 
 fn make_layer_directory(context: &Context<'_>) -> Result<(), MigrationError> {
-    let layers = context.paths.layers();
-    make_directory(&layers)?;
-    Ok(sync_directory(context.paths.root())?)
+    context.paths.layers().make_directory()?;
+    Ok(context.paths.directory().sync()?)
 }
 
 fn allocate_layer(context: &Context<'_>, span: &LevelSpan) -> Result<(), MigrationError> {
@@ -58,9 +56,9 @@ fn allocate_layer(context: &Context<'_>, span: &LevelSpan) -> Result<(), Migrati
         count: span.stored_count(),
         digest_bytes: manifest.scheme().digest_bytes() as u32,
     };
-    let path = context.paths.layer(span.level);
+    let layer = context.paths.layer(span.level);
     // Version 0 holds no nodes yet, so whatever an interrupted creation left is replaced.
-    Ok(context.medium.create(&path, header.file_bytes(), &header.to_page())?)
+    Ok(context.medium.create(&layer, header.file_bytes(), &header.to_page())?)
 }
 
 /// The header of a layer file as version 1 has it: a later version changes its own, never this one.
@@ -95,5 +93,5 @@ impl HeaderV1 {
 
 fn create_store(context: &Context<'_>) -> Result<(), MigrationError> {
     Store::create(&context.paths.state(), &COLUMN_FAMILIES, &context.manifest.binding())?;
-    Ok(sync_directory(context.paths.root())?)
+    Ok(context.paths.directory().sync()?)
 }

@@ -52,9 +52,9 @@ fn write_head(context: &Context<'_>) -> Result<(), MigrationError> {
 }
 
 fn write_mark(context: &Context<'_>) -> Result<(), MigrationError> {
-    let path = context.paths.ledger_mark();
+    let file = context.paths.ledger_mark();
     let key_id = context.manifest.key_id();
-    if LedgerMark::read(&path, key_id)?.is_some() {
+    if LedgerMark::read(&file, key_id)?.is_some() {
         return Ok(());
     }
     let head = open_store(context)?.ledger_head()?.unwrap_or_default();
@@ -64,5 +64,5 @@ fn write_mark(context: &Context<'_>) -> Result<(), MigrationError> {
     if head.extent.spent > 0 || (is_fresh && head.knows_nothing()) {
         return Ok(());
     }
-    Ok(mark_of(&head, key_id).write(&path)?)
+    Ok(mark_of(&head, key_id).write(&file)?)
 }

@@ -78,7 +78,7 @@ pub fn migrate(directory: &Path, dry_run: bool) -> Result<Vec<String>, Migration
     let _lock = DirectoryLock::take(&paths.lock())?;
     paths.remove_temporaries()?;
     // Once more, now that nobody else can be writing it.
-    let manifest = KeyDir::open_any_version(directory)?.manifest().clone();
+    let manifest = key.read_again()?.manifest().clone();
     run(paths, manifest, &medium, &steps(), |_| true)?;
     Ok(titles)
 }

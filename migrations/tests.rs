@@ -35,15 +35,15 @@ impl Step for Inventory {
             let line = format!("{} {}\n", span.level, span.stored_count());
             actions.push(Action {
                 title: format!("list level {}", span.level),
-                apply: Box::new(move || append_once(&draft, &line)),
+                apply: Box::new(move || append_once(draft.path(), &line)),
             });
         }
         actions.push(Action {
             title: "publish the list".to_owned(),
             apply: Box::new(move || {
                 let list = context.paths.layers().join("inventory");
-                match draft.exists() {
-                    true => Ok(attempt("rename", &draft, || std::fs::rename(&draft, &list))?),
+                match draft.exists()? {
+                    true => Ok(attempt("rename", draft.path(), || draft.rename(&list))?),
                     false => Ok(()),
                 }
             }),
@@ -72,7 +72,7 @@ fn manifest() -> Manifest {
 }
 
 fn begin(directory: &Path) -> KeyPaths {
-    let paths = KeyPaths::new(directory);
+    let paths = KeyPaths::open(directory).unwrap();
     manifest().write(&paths.manifest()).unwrap();
     paths
 }
@@ -172,7 +172,7 @@ fn what_a_migration_would_do_is_what_it_does() {
         medium: &Disk::default(),
     };
     let promised = super::pending(&context, &all_steps());
-    assert!(!paths.layers().exists(), "looking ahead wrote something");
+    assert!(!paths.layers().path().exists(), "looking ahead wrote something");
     let mut done = Vec::new();
     run(&paths, manifest.clone(), &Disk::default(), &all_steps(), |title| {
         done.push(title.to_owned());
@@ -218,7 +218,7 @@ fn from_version_1(origin: Origin, sealed: bool, marked: bool) -> (tempfile::Temp
 }
 
 fn head(directory: &Path, manifest: &Manifest) -> Option<LedgerHead> {
-    let paths = KeyPaths::new(directory);
+    let paths = KeyPaths::open(directory).unwrap();
     let store = Store::open_read_only(&paths.state(), &manifest.binding()).unwrap();
     store.ledger_head().unwrap()
 }
@@ -241,7 +241,7 @@ fn only_a_fresh_key_that_was_begun_with_a_mark_and_never_finished_has_a_known_hi
 #[test]
 fn a_ledger_that_has_entries_is_not_begun_anew_nor_is_its_mark() {
     let (directory, manifest) = from_version_1(Origin::Fresh, false, true);
-    let paths = KeyPaths::new(directory.path());
+    let paths = KeyPaths::open(directory.path()).unwrap();
     let record = LedgerRecord {
         message_digest: Some([8; 32]),
         scheme: manifest.scheme().id().to_owned(),
@@ -258,5 +258,5 @@ fn a_ledger_that_has_entries_is_not_begun_anew_nor_is_its_mark() {
     old.format_version = 1;
     run(&paths, old, &Disk::default(), &steps(), |_| true).unwrap();
     assert_eq!(head(directory.path(), &manifest).unwrap(), written);
-    assert!(!paths.ledger_mark().exists(), "the loss of the mark is hidden");
+    assert!(!paths.ledger_mark().path().exists(), "the loss of the mark is hidden");
 }

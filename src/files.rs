@@ -1,13 +1,22 @@
 //! Directories, made for their owner alone, and files, opened and made durable.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+mod directory;
+#[cfg(test)]
+mod directory_tests;
+
+use std::fs::{DirBuilder, File};
 use std::io::{Error, ErrorKind};
+use std::os::fd::BorrowedFd;
+use std::os::unix::fs::DirBuilderExt;
 #[cfg(feature = "keygen")]
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, openat, statat};
+
+pub(crate) use directory::{DESCRIPTORS, Directory, Entry};
+#[cfg(test)]
+pub(crate) use directory::{Lost, lost};
 
 use crate::failure::{IoFailure, attempt};
 
@@ -39,6 +48,17 @@ pub(crate) enum NotRegular {
 }
 
 impl NotRegular {
+    fn of(kind: FileType) -> Option<Self> {
+        match kind {
+            FileType::RegularFile => None,
+            FileType::Symlink => Some(Self::Link),
+            FileType::Directory => Some(Self::Directory),
+            FileType::Fifo => Some(Self::Fifo),
+            FileType::Socket => Some(Self::Socket),
+            _ => Some(Self::Device),
+        }
+    }
+
     pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Link => "it is a symbolic link and not a regular file",
@@ -55,46 +75,39 @@ pub(crate) fn not_regular(failure: &IoFailure) -> Option<NotRegular> {
     failure.source.get_ref()?.downcast_ref().copied()
 }
 
-/// What has this name and is no regular file; a link is none.
-#[cfg(feature = "keygen")]
-pub(crate) fn standing_for_file(path: &Path) -> Option<NotRegular> {
-    what_else(path, OFlags::NOFOLLOW)
-}
-
-/// What has this name and is no regular file, seen through links unless `flags` forbid it.
-fn what_else(path: &Path, flags: OFlags) -> Option<NotRegular> {
-    let found = match flags.contains(OFlags::NOFOLLOW) {
-        true => std::fs::symlink_metadata(path),
-        false => std::fs::metadata(path),
-    };
-    let kind = found.ok()?.file_type();
-    match kind {
-        _ if kind.is_file() => None,
-        _ if kind.is_symlink() => Some(NotRegular::Link),
-        _ if kind.is_dir() => Some(NotRegular::Directory),
-        _ if kind.is_fifo() => Some(NotRegular::Fifo),
-        _ if kind.is_socket() => Some(NotRegular::Socket),
-        _ => Some(NotRegular::Device),
-    }
-}
-
-/// Opens a file that has to be a regular one, with these flags beside those in `options`.
+/// Opens a file that has to be a regular one, by its path or by its name in a directory, with these flags; one that they let
+/// it make gets this mode.
 ///
 /// A FIFO that took its place would keep us waiting for somebody at its other end (fifo(7)), and O_NONBLOCK does not; of a
 /// regular file the flag changes nothing (open(2)).
-pub(crate) fn open_regular(path: &Path, options: &mut OpenOptions, flags: OFlags) -> Result<File, IoFailure> {
-    options.custom_flags((flags | OFlags::NONBLOCK).bits() as i32);
+fn open_at(at: BorrowedFd<'_>, name: &Path, path: &Path, flags: OFlags, mode: u32) -> Result<File, IoFailure> {
+    let opening = flags | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let looking = match flags.contains(OFlags::NOFOLLOW) {
+        true => AtFlags::SYMLINK_NOFOLLOW,
+        false => AtFlags::empty(),
+    };
     attempt("open", path, || {
         // Some of them cannot be opened: a socket (ENXIO), a directory for writing (EISDIR), a link with O_NOFOLLOW (ELOOP).
-        let opened = options.open(path).and_then(|file| match file.metadata()?.is_file() {
-            true => Ok(file),
-            false => Err(Error::from(ErrorKind::InvalidInput)),
-        });
-        opened.map_err(|error| match what_else(path, flags) {
-            Some(found) => Error::new(ErrorKind::InvalidInput, found),
-            None => error,
+        let opened = openat(at, name, opening, Mode::from_raw_mode(mode)).map_err(Error::from);
+        let opened = opened
+            .map(File::from)
+            .and_then(|file| match file.metadata()?.is_file() {
+                true => Ok(file),
+                false => Err(Error::from(ErrorKind::InvalidInput)),
+            });
+        opened.map_err(|error| {
+            let standing = statat(at, name, looking).ok();
+            match standing.and_then(|found| NotRegular::of(FileType::from_raw_mode(found.st_mode))) {
+                Some(found) => Error::new(ErrorKind::InvalidInput, found),
+                None => error,
+            }
         })
     })
+}
+
+/// As [`Entry::open`], by a path.
+pub(crate) fn open_regular(path: &Path, flags: OFlags, mode: u32) -> Result<File, IoFailure> {
+    open_at(CWD, path, path, flags, mode)
 }
 
 /// Opens a regular file for reading, also through a link; nothing else is waited for or read.
@@ -102,7 +115,7 @@ pub(crate) fn open_regular(path: &Path, options: &mut OpenOptions, flags: OFlags
 /// # Errors
 /// [`IoFailure`] if that fails, or if something else has this name.
 pub fn open_to_read(path: &Path) -> Result<File, IoFailure> {
-    open_regular(path, OpenOptions::new().read(true), OFlags::empty())
+    open_regular(path, OFlags::RDONLY, 0)
 }
 
 /// Makes a file durable, with one call. [`File::sync_all`] would repeat one that a signal interrupted, and no failed sync
@@ -127,35 +140,12 @@ pub(crate) fn sync_directory(directory: &Path) -> Result<(), IoFailure> {
     sync_file(&opened, directory)
 }
 
-/// Opens every file in a directory for reading, and names the first that cannot be, unless it `is_passed_over`. Those that
-/// vanish meanwhile do not count.
-pub(crate) fn open_each_file(directory: &Path, is_passed_over: impl Fn(&IoFailure) -> bool) -> Result<(), IoFailure> {
-    for entry in attempt("opendir", directory, || std::fs::read_dir(directory))? {
-        let entry = attempt("readdir", directory, || entry)?;
-        let path = entry.path();
-        let opened = attempt("lstat", &path, || entry.file_type()).and_then(|kind| match kind.is_dir() {
-            true => Ok(()),
-            false => open_to_read(&path).map(drop),
-        });
-        match opened {
-            Err(failure) if !failure.is_missing() && !is_passed_over(&failure) => return Err(failure),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
 /// Whether there is a directory of this name; a link to one is none.
 pub(crate) fn is_directory(path: &Path) -> Result<bool, IoFailure> {
     match attempt("lstat", path, || std::fs::symlink_metadata(path)) {
         Err(failure) if failure.is_missing() => Ok(false),
         metadata => Ok(metadata?.is_dir()),
     }
-}
-
-/// Whether a symbolic link has this name, wherever it leads.
-pub(crate) fn is_link(path: &Path) -> bool {
-    std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink())
 }
 
 /// Bytes on disk of a file, or of all files below a directory. What vanishes meanwhile does not count.

@@ -70,6 +70,11 @@ pub mod keygen;
 pub mod layers;
 #[cfg(feature = "keygen")]
 pub mod ledger;
+#[cfg_attr(
+    not(feature = "keygen"),
+    expect(dead_code, reason = "the side that writes belongs to the job")
+)]
+mod mapping;
 pub mod memory;
 #[cfg(feature = "keygen")]
 #[path = "../migrations/mod.rs"]

@@ -1,6 +1,6 @@
 //! Whether a key is whole: headers, checksums, and the tree itself; on request also the leaves, from the secret.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
@@ -9,7 +9,6 @@ use super::damage::{CheckReport, Damage};
 use super::tree::Tree;
 use crate::arena::ArenaOverflow;
 use crate::failure::IoFailure;
-use crate::files::standing_for_file;
 use crate::hash::{Kernel, PrfKey};
 use crate::keydir::{DirectoryLock, KeyDir, KeyDirError, KeyState};
 use crate::keygen::JobOptions;
@@ -61,7 +60,7 @@ pub fn check(directory: &Path, deep: bool, options: JobOptions) -> Result<CheckR
     let workers = Workers::start(memory.threads, memory.arena_bytes)?;
     loop {
         let report = check_key(&key, key.kernel().as_ref(), deep, &workers)?;
-        let now = KeyDir::open(directory)?;
+        let now = key.read_again()?.of_this_version()?;
         // A trim that ran meanwhile has deleted files that are missed now.
         if now.manifest().plan().trim() == key.manifest().plan().trim() {
             return Ok(report);
@@ -84,13 +83,13 @@ pub(super) fn check_key(
     };
     let mut report = CheckReport {
         deep,
-        left_over: key.paths().left_over_layers(key.manifest().plan().trim())?,
+        left_over: left_over_layers(key)?,
         ..CheckReport::default()
     };
     let lock = key.paths().lock();
-    if let Some(found) = standing_for_file(&lock) {
-        let what = format!("'{}' is damaged: {found}; move it away", lock.display());
-        report.add(Damage::of_file(lock, None, what));
+    if let Some(found) = lock.standing_for_file() {
+        let what = format!("'{}' is damaged: {found}; move it away", lock.path().display());
+        report.add(Damage::of_file(&lock, None, what));
     }
     let prf_key = secret(key, &mut report)?.filter(|_| deep);
     let layers = layers(key, &mut report)?;
@@ -115,6 +114,12 @@ pub(super) fn check_key(
     Ok(report)
 }
 
+/// Layer files below the trim, which a trim that did not end has left.
+pub(super) fn left_over_layers(key: &KeyDir) -> Result<Vec<PathBuf>, IoFailure> {
+    let left_over = key.paths().left_over_layers(key.manifest().plan().trim())?;
+    Ok(left_over.iter().map(|layer| layer.path().to_owned()).collect())
+}
+
 /// The secret, if it is there. A deep check cannot be made without it, nor can paths of a trimmed key be given.
 fn secret(key: &KeyDir, report: &mut CheckReport) -> Result<Option<PrfKey>, CheckError> {
     let is_trimmed = key.manifest().plan().trim() > Level(0);
@@ -127,7 +132,7 @@ fn secret(key: &KeyDir, report: &mut CheckReport) -> Result<Option<PrfKey>, Chec
             | KeyDirError::SecretUnreadable(_)
             | KeyDirError::SecretMismatch { .. }),
         ) if !report.deep => {
-            let damage = Damage::of_file(key.paths().secret(), None, error.to_string());
+            let damage = Damage::of_file(&key.paths().secret(), None, error.to_string());
             report.add(damage);
             None
         }
@@ -150,7 +155,7 @@ fn layers(key: &KeyDir, report: &mut CheckReport) -> Result<LayerReader, CheckEr
         match error {
             LayerError::Io(failure) => return Err(failure.into()),
             error => report.add(Damage::of_file(
-                key.paths().layer(level),
+                &key.paths().layer(level),
                 Some(level),
                 error.to_string(),
             )),
@@ -164,7 +169,7 @@ fn checkpoints(key: &KeyDir, report: &mut CheckReport) -> Result<Option<Store>, 
     match Store::read_beside_a_writer(&key.paths().state(), &key.manifest().binding(), Ok) {
         Ok(store) => Ok(Some(store)),
         Err(error @ (StateError::Damaged { .. } | StateError::OtherKey { .. })) => {
-            let damage = Damage::of_file(key.paths().state(), None, error.to_string());
+            let damage = Damage::of_file(&key.paths().state(), None, error.to_string());
             report.add(damage);
             Ok(None)
         }

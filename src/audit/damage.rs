@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
+use crate::files::Entry;
 use crate::units::{BatchIndex, Level, Slice};
 
 /// Damaged places that a report lists. A key can have tens of millions of batches' levels, all of them damaged, and nobody
@@ -26,9 +27,9 @@ pub struct Damage {
 
 impl Damage {
     /// Damage of a file as a whole; `what` names it.
-    pub(super) fn of_file(file: PathBuf, level: Option<Level>, what: String) -> Self {
+    pub(super) fn of_file(file: &Entry, level: Option<Level>, what: String) -> Self {
         Self {
-            file,
+            file: file.path().to_owned(),
             level,
             batch: None,
             nodes: None,

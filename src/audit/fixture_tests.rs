@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::{CheckReport, check};
+use crate::files::Entry;
 use crate::keydir::Secret;
 use crate::keygen::tests::in_memory;
 use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress};
@@ -109,6 +110,11 @@ impl TestKey {
         let copy = Self::empty();
         copy_directory(&self.path(), &copy.path());
         copy
+    }
+
+    /// A name in the directory of the key.
+    pub(crate) fn entry(&self, name: &str) -> Entry {
+        Entry::of(&self.path().join(name)).unwrap()
     }
 
     /// A copy where syncing costs nothing, if there is such a place.

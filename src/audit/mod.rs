@@ -8,6 +8,8 @@ mod damage;
 pub(crate) mod fixture_tests;
 mod ledger;
 mod repair;
+#[cfg(test)]
+pub(crate) mod replaced_tests;
 mod report;
 #[cfg(test)]
 mod size_tests;

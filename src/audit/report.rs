@@ -186,7 +186,7 @@ pub fn report(directory: &Path) -> Result<KeyReport, StatusError> {
         state: manifest.state(),
         public_key: manifest.public_key(),
         writer,
-        disk_bytes: allocated_bytes(directory)?,
+        disk_bytes: allocated_bytes(key.paths().directory().absolute())?,
         history,
         history_damage,
         map,

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::check::left_over_layers;
 use crate::failure::IoFailure;
 use crate::files::allocated_bytes;
 use crate::keydir::{KeyDir, KeyDirError, KeyState, Manifest};
@@ -55,11 +56,11 @@ pub fn status(directory: &Path) -> Result<KeyStatus, StatusError> {
     };
     Ok(KeyStatus {
         writer: key.writer(),
-        left_over: key.paths().left_over_layers(manifest.plan().trim())?,
+        left_over: left_over_layers(&key)?,
         manifest,
         batches_done,
         progress,
         arena,
-        disk_bytes: allocated_bytes(directory)?,
+        disk_bytes: allocated_bytes(key.paths().directory().absolute())?,
     })
 }

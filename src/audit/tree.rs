@@ -122,12 +122,12 @@ impl Tree<'_> {
     }
 
     pub(super) fn state_damage(&self, what: String) -> Damage {
-        Damage::of_file(self.key.paths().state(), None, what)
+        Damage::of_file(&self.key.paths().state(), None, what)
     }
 
     pub(super) fn damage(&self, slice: &Slice, batch: Option<BatchIndex>, what: String) -> Damage {
         Damage {
-            file: self.key.paths().layer(slice.level),
+            file: self.key.paths().layer(slice.level).path().to_owned(),
             level: Some(slice.level),
             batch,
             nodes: Some(slice.nodes.clone()),

@@ -7,6 +7,8 @@
 mod exports;
 mod keys;
 mod outcome;
+#[cfg(test)]
+mod place_tests;
 mod pointers;
 #[cfg(test)]
 mod refusal_tests;

@@ -46,6 +46,11 @@ pub(super) fn scheme() -> &'static Scheme {
 /// as well, and is refused in other words.
 pub(super) fn made_key() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
+    make_key(directory.path(), 3);
+    directory
+}
+
+pub(super) fn make_key(directory: &Path, seed: u8) {
     let defaults = KeyDefaults {
         scheme: scheme(),
         epochs: 256,
@@ -58,13 +63,12 @@ pub(super) fn made_key() -> tempfile::TempDir {
     };
     let cancel = CancelHandle::default();
     let request = KeyRequest {
-        secret: Some(Secret::Seed([3; 32])),
+        secret: Some(Secret::Seed([seed; 32])),
         ..KeyRequest::default()
     };
-    let job = KeygenJob::open(directory.path(), &request, &defaults, options, cancel).unwrap();
+    let job = KeygenJob::open(directory, &request, &defaults, options, cancel).unwrap();
     job.run(&NoProgress).unwrap();
-    crate::ledger::init(directory.path(), 0).unwrap();
-    directory
+    crate::ledger::init(directory, 0).unwrap();
 }
 
 pub(super) fn c_text(path: &Path) -> CString {
@@ -82,7 +86,7 @@ pub(super) fn open(open: Open, directory: &Path) -> Key {
     key
 }
 
-fn last_error() -> String {
+pub(super) fn last_error() -> String {
     unsafe { CStr::from_ptr(keymill_last_error()) }
         .to_str()
         .unwrap()
@@ -111,7 +115,7 @@ pub(super) fn sign(key: Key, epoch: u64, message: &[u8; 32]) -> (Status, Vec<u8>
     (status, signature)
 }
 
-fn verified(public_key: &[u8], epoch: u64, message: &[u8], signature: &[u8]) -> Status {
+pub(super) fn verified(public_key: &[u8], epoch: u64, message: &[u8], signature: &[u8]) -> Status {
     let id = CString::new(SCHEME).unwrap();
     unsafe {
         keymill_verify(
@@ -133,7 +137,7 @@ pub(super) fn path(key: Key, epoch: u64) -> (Status, Vec<u8>, Vec<u8>) {
     (status, leaf, siblings)
 }
 
-fn public_key(key: Key) -> Vec<u8> {
+pub(super) fn public_key(key: Key) -> Vec<u8> {
     let mut bytes = vec![0; scheme().public_key_bytes()];
     assert_eq!(
         unsafe { keymill_public_key(key, bytes.as_mut_ptr(), bytes.len()) },

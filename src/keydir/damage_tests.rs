@@ -16,7 +16,7 @@ fn begun(directory: &Path, secret: &Secret, origin: Origin) -> KeyPaths {
     let commitment = commitment(&drawn.prf_key);
     let mut manifest = Manifest::begin(plan, drawn.parameter, commitment, origin, drawn.fillers).sealed(vec![7; 32]);
     manifest.format_version = FORMAT_VERSION;
-    let paths = KeyPaths::new(directory);
+    let paths = KeyPaths::open(directory).unwrap();
     secret.write(&paths.secret(), origin).unwrap();
     manifest.write(&paths.manifest()).unwrap();
     paths
@@ -39,7 +39,7 @@ fn for_each_flipped_bit(path: &Path, mut look: impl FnMut(usize, u8)) {
 fn every_bit_of_the_manifest_counts() {
     let directory = tempfile::tempdir().unwrap();
     let paths = begun(directory.path(), &Secret::Seed([5; 32]), Origin::Seed);
-    for_each_flipped_bit(&paths.manifest(), |offset, bit| {
+    for_each_flipped_bit(paths.manifest().path(), |offset, bit| {
         let refused = Manifest::read(&paths.manifest()).err();
         let is_refused = matches!(
             refused,
@@ -61,7 +61,7 @@ fn every_bit_of_the_secret_counts() {
         let directory = tempfile::tempdir().unwrap();
         let paths = begun(directory.path(), &secret, origin);
         let key = KeyDir::open(directory.path()).unwrap();
-        for_each_flipped_bit(&paths.secret(), |offset, bit| {
+        for_each_flipped_bit(paths.secret().path(), |offset, bit| {
             let refused = key.prf_key().err();
             let is_refused = matches!(
                 refused,

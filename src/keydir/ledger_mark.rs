@@ -1,7 +1,6 @@
 //! DIR/ledger.mark: how far the ledger of signed epochs was, noted outside of RocksDB (docs/FORMAT.md, "ledger.mark").
 
 use std::io::Read;
-use std::path::Path;
 use std::str::Lines;
 
 use sha3::{Digest, Sha3_256};
@@ -9,7 +8,7 @@ use sha3::{Digest, Sha3_256};
 use super::durable;
 use super::error::KeyDirError;
 use crate::failure::{IoFailure, attempt};
-use crate::files::{NotRegular, not_regular, open_to_read};
+use crate::files::{Entry, NotRegular, not_regular};
 use crate::state::LedgerExtent;
 use crate::units::KeyId;
 
@@ -28,8 +27,8 @@ pub(crate) struct LedgerMark {
 
 impl LedgerMark {
     /// Replaces the file, atomically and durably.
-    pub(crate) fn write(&self, path: &Path) -> Result<(), KeyDirError> {
-        Ok(durable::replace(path, self.to_text().as_bytes(), MARK_MODE)?)
+    pub(crate) fn write(&self, file: &Entry) -> Result<(), KeyDirError> {
+        Ok(durable::replace(file, self.to_text().as_bytes(), MARK_MODE)?)
     }
 
     /// The mark of a ledger that has no entry yet.
@@ -44,10 +43,10 @@ impl LedgerMark {
     }
 
     /// Reads the mark of this key; `None` if there is no such file.
-    pub(crate) fn read(path: &Path, key_id: KeyId) -> Result<Option<Self>, KeyDirError> {
-        match Self::read_any(path)? {
+    pub(crate) fn read(file: &Entry, key_id: KeyId) -> Result<Option<Self>, KeyDirError> {
+        match Self::read_any(file)? {
             Some(mark) if mark.key_id != key_id => Err(KeyDirError::LedgerMark {
-                path: path.to_owned(),
+                path: file.path().to_owned(),
                 what: "it belongs to another key",
             }),
             mark => Ok(mark),
@@ -55,8 +54,9 @@ impl LedgerMark {
     }
 
     /// Reads the mark of whatever key; `None` if there is no such file.
-    pub(crate) fn read_any(path: &Path) -> Result<Option<Self>, KeyDirError> {
-        let file = match open_to_read(path) {
+    pub(crate) fn read_any(file: &Entry) -> Result<Option<Self>, KeyDirError> {
+        let path = file.path();
+        let file = match file.open_to_read() {
             Err(failure) if failure.is_missing() => return Ok(None),
             Err(failure) => return Err(unopened(failure)),
             Ok(file) => file,
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn a_mark_with_any_byte_changed_or_cut_is_no_mark() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("ledger.mark");
+        let path = crate::files::Entry::of(&directory.path().join("ledger.mark")).unwrap();
         let key_id = KeyId([7; 16]);
         assert_eq!(LedgerMark::read(&path, key_id).unwrap(), None);
         for mark in [
@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn the_mark_of_another_key_is_refused() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("ledger.mark");
+        let path = crate::files::Entry::of(&directory.path().join("ledger.mark")).unwrap();
         mark().write(&path).unwrap();
         let refused = LedgerMark::read(&path, KeyId([8; 16])).unwrap_err();
         assert!(refused.to_string().contains("another key"), "{refused}");

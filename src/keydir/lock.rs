@@ -1,8 +1,7 @@
 //! One writer at a time: DIR/LOCK is held exclusively for as long as a process writes.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read, Seek};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use rustix::fs::OFlags;
 
 use super::KeyDirError;
 use crate::failure::{attempt, write_whole};
-use crate::files::{open_regular, open_to_read};
+use crate::files::{Directory, Entry};
 use crate::resources::{Registration, ResourceKind, register};
 
 /// A reader that asks whether the directory is locked holds the lock for a moment; so try more than once.
@@ -22,19 +21,19 @@ const LOCK_MODE: u32 = 0o600;
 #[derive(Debug)]
 pub(crate) struct DirectoryLock {
     file: File,
-    process: u32,
+    directory: Directory,
     _registration: Registration,
 }
 
 impl DirectoryLock {
     /// Takes the lock, and notes this process in the file for those who find it taken.
     #[track_caller]
-    pub(crate) fn take(path: &Path) -> Result<Self, KeyDirError> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        options.mode(LOCK_MODE);
-        let opened = open_regular(path, &mut options, OFlags::NOFOLLOW);
-        let mut file = opened.map_err(|failure| KeyDirError::unopened(failure, "move it away"))?;
+    pub(crate) fn take(lock: &Entry) -> Result<Self, KeyDirError> {
+        let path = lock.path();
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW;
+        let mut file = lock
+            .open(flags, LOCK_MODE)
+            .map_err(|failure| KeyDirError::unopened(failure, "move it away"))?;
         for number in 1..=ATTEMPTS {
             match file.try_lock() {
                 Ok(()) => break,
@@ -54,22 +53,23 @@ impl DirectoryLock {
         attempt("ftruncate", path, || file.set_len(0))?;
         attempt("lseek", path, || file.rewind())?;
         write_whole(&file, holder.as_bytes(), path)?;
+        // Somebody may have moved the directory between its opening and this moment.
+        lock.directory().check()?;
         Ok(Self {
             file,
-            process: std::process::id(),
+            directory: lock.directory().clone(),
             _registration: register(ResourceKind::File, 0),
         })
     }
 
-    /// The process that took the lock, if this is another one: a child that was forked while the lock was held. It has the
-    /// open file too, but gives back nothing that its parent still holds.
-    pub(crate) fn taken_elsewhere(&self) -> Option<u32> {
-        (std::process::id() != self.process).then_some(self.process)
+    /// The directory that is locked.
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.directory
     }
 
     /// Who holds the lock at this moment, without taking it for longer than it takes to look.
-    pub(crate) fn holder(path: &Path) -> Option<String> {
-        let mut file = open_to_read(path).ok()?;
+    pub(crate) fn holder(lock: &Entry) -> Option<String> {
+        let mut file = lock.open_to_read().ok()?;
         match file.try_lock_shared() {
             Err(TryLockError::WouldBlock) => Some(read_holder(&mut file)),
             Ok(()) => {
@@ -83,7 +83,8 @@ impl DirectoryLock {
 
 impl Drop for DirectoryLock {
     fn drop(&mut self) {
-        if self.taken_elsewhere().is_none() {
+        // A child that was forked while the lock was held has the open file too, but gives back nothing that its parent holds.
+        if self.directory.opened_before_fork().is_none() {
             unlock(&self.file);
         }
     }
@@ -117,7 +118,7 @@ mod tests {
     #[test]
     fn a_lock_that_is_given_back_is_free_although_a_child_still_has_a_copy_of_its_descriptor() {
         let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("LOCK");
+        let path = Directory::open(place.path()).unwrap().entry("LOCK");
         let lock = DirectoryLock::take(&path).unwrap();
         // As a fork makes one: of the same open file.
         let copy = lock.file.try_clone().unwrap();

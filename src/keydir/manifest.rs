@@ -10,7 +10,7 @@ use super::durable;
 use super::error::KeyDirError;
 use super::fillers::Fillers;
 use crate::failure::{IoFailure, attempt};
-use crate::files::{not_regular, open_to_read};
+use crate::files::{Entry, not_regular};
 use crate::hash::check_canonical;
 use crate::plan::{Plan, PlanError};
 use crate::scheme::{PARAMETER_BYTES, Scheme};
@@ -231,8 +231,9 @@ impl Manifest {
     }
 
     /// Reads a manifest; `None` if there is none.
-    pub(crate) fn read(path: &Path) -> Result<Option<Self>, KeyDirError> {
-        let file = match open_to_read(path) {
+    pub(crate) fn read(file: &Entry) -> Result<Option<Self>, KeyDirError> {
+        let path = file.path();
+        let file = match file.open_to_read() {
             Err(failure) if failure.is_missing() => return Ok(None),
             Err(failure) => return Err(unopened(failure)),
             Ok(file) => file,
@@ -243,12 +244,12 @@ impl Manifest {
     }
 
     /// Replaces the file, atomically and durably.
-    pub(crate) fn write(&self, path: &Path) -> Result<(), KeyDirError> {
+    pub(crate) fn write(&self, file: &Entry) -> Result<(), KeyDirError> {
         let text = self.to_text().map_err(|what| KeyDirError::Manifest {
-            path: path.to_owned(),
+            path: file.path().to_owned(),
             what,
         })?;
-        Ok(durable::replace(path, text.as_bytes(), MANIFEST_MODE)?)
+        Ok(durable::replace(file, text.as_bytes(), MANIFEST_MODE)?)
     }
 
     pub(crate) fn to_text(&self) -> Result<String, String> {

@@ -50,16 +50,21 @@ impl KeyDir {
     ///
     /// # Errors
     /// [`KeyDirError`] if there is none, if its manifest is damaged, or if its format is not the present one.
+    #[track_caller]
     pub fn open(path: &Path) -> Result<Self, KeyDirError> {
-        let key = Self::open_any_version(path)?;
-        match key.manifest.format_version {
-            FORMAT_VERSION => Ok(key),
+        Self::open_any_version(path)?.of_this_version()
+    }
+
+    /// Refuses another format than the present one.
+    pub(crate) fn of_this_version(self) -> Result<Self, KeyDirError> {
+        match self.manifest.format_version {
+            FORMAT_VERSION => Ok(self),
             // Creation has several versions to go through, and an unfinished key of an earlier program is taken through them.
-            found if found < FORMAT_VERSION && key.manifest.state() == KeyState::Generating => {
-                Err(KeyDirError::BeingCreated(path.to_owned()))
+            found if found < FORMAT_VERSION && self.manifest.state() == KeyState::Generating => {
+                Err(KeyDirError::BeingCreated(self.path().to_owned()))
             }
             found => Err(KeyDirError::OlderFormat {
-                path: key.paths.manifest(),
+                path: self.paths.manifest().path().to_owned(),
                 found,
                 newest: FORMAT_VERSION,
             }),
@@ -67,8 +72,8 @@ impl KeyDir {
     }
 
     /// Opens a key directory of the present format or an older one.
+    #[track_caller]
     pub(crate) fn open_any_version(path: &Path) -> Result<Self, KeyDirError> {
-        let paths = KeyPaths::new(path);
         match attempt("stat", path, || std::fs::metadata(path)) {
             Err(failure) if failure.is_missing() => {
                 return Err(KeyDirError::NoDirectory(path.to_owned()));
@@ -79,19 +84,39 @@ impl KeyDir {
             }
             Ok(_) => {}
         }
-        let manifest = Manifest::read(&paths.manifest())?.ok_or_else(|| KeyDirError::NoManifest(path.to_owned()))?;
-        Ok(Self { paths, manifest })
+        Self::in_directory(&KeyPaths::open(path)?)
+    }
+
+    /// The key of a directory that is open, of whatever version.
+    pub(crate) fn in_directory(paths: &KeyPaths) -> Result<Self, KeyDirError> {
+        match Manifest::read(&paths.manifest())? {
+            Some(manifest) => Ok(Self {
+                paths: paths.clone(),
+                manifest,
+            }),
+            None => Err(KeyDirError::NoManifest(paths.root().to_owned())),
+        }
+    }
+
+    /// The key as the same directory has it now, of whatever version.
+    pub(crate) fn read_again(&self) -> Result<Self, KeyDirError> {
+        Self::in_directory(&self.paths)
     }
 
     /// Opens a key directory whose key is finished.
     ///
     /// # Errors
     /// As [`open`](Self::open), and [`KeyDirError::NotSealed`].
+    #[track_caller]
     pub fn open_sealed(path: &Path) -> Result<Self, KeyDirError> {
-        let key = Self::open(path)?;
-        match key.manifest.state() {
-            KeyState::Sealed => Ok(key),
-            KeyState::Generating => Err(KeyDirError::NotSealed(path.to_owned())),
+        Self::open(path)?.sealed()
+    }
+
+    /// Refuses a key that is not finished.
+    pub(crate) fn sealed(self) -> Result<Self, KeyDirError> {
+        match self.manifest.state() {
+            KeyState::Sealed => Ok(self),
+            KeyState::Generating => Err(KeyDirError::NotSealed(self.path().to_owned())),
         }
     }
 
@@ -140,8 +165,9 @@ impl KeyDir {
     /// # Errors
     /// [`KeyDirError`] if the file is missing, damaged, or another key's.
     pub fn prf_key(&self) -> Result<PrfKey, KeyDirError> {
-        let path = self.paths.secret();
-        let (secret, _) = Secret::read(&path)?.ok_or(KeyDirError::SecretMissing(path.clone()))?;
+        let file = self.paths.secret();
+        let path = file.path().to_owned();
+        let (secret, _) = Secret::read(&file)?.ok_or(KeyDirError::SecretMissing(path.clone()))?;
         let manifest = &self.manifest;
         let drawn = secret.draw(manifest.plan(), manifest.parameter());
         let found = commitment(&drawn.prf_key);

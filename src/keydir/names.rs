@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::durable::is_temporary;
-use crate::failure::{IoFailure, attempt};
-use crate::files::exists;
+use crate::failure::IoFailure;
+use crate::files::{Directory, Entry};
 use crate::layers::layer_file;
 use crate::units::Level;
 
@@ -22,99 +22,97 @@ const DAMAGED: &str = ".damaged";
 /// Everything that may stand at the top of a key directory.
 const TOP: [&str; 7] = [MANIFEST, SECRET, LAYERS, STATE, LOCK, LEDGER_MARK, STATE_DRAFT];
 
-/// The paths of one key directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What one key directory, which is open, has in it.
+#[derive(Clone, Debug)]
 pub(crate) struct KeyPaths {
-    root: PathBuf,
+    directory: Directory,
 }
 
 impl KeyPaths {
-    pub(crate) fn new(root: &Path) -> Self {
-        Self { root: root.to_owned() }
+    #[track_caller]
+    pub(crate) fn open(path: &Path) -> Result<Self, IoFailure> {
+        let directory = Directory::open(path)?;
+        Ok(Self { directory })
+    }
+
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.directory
     }
 
     pub(crate) fn root(&self) -> &Path {
-        &self.root
+        self.directory.path()
     }
 
-    pub(crate) fn manifest(&self) -> PathBuf {
-        self.root.join(MANIFEST)
+    pub(crate) fn manifest(&self) -> Entry {
+        self.directory.entry(MANIFEST)
     }
 
-    pub(crate) fn secret(&self) -> PathBuf {
-        self.root.join(SECRET)
+    pub(crate) fn secret(&self) -> Entry {
+        self.directory.entry(SECRET)
     }
 
-    pub(crate) fn lock(&self) -> PathBuf {
-        self.root.join(LOCK)
+    pub(crate) fn lock(&self) -> Entry {
+        self.directory.entry(LOCK)
     }
 
-    pub(crate) fn ledger_mark(&self) -> PathBuf {
-        self.root.join(LEDGER_MARK)
+    pub(crate) fn ledger_mark(&self) -> Entry {
+        self.directory.entry(LEDGER_MARK)
     }
 
-    pub(crate) fn state(&self) -> PathBuf {
-        self.root.join(STATE)
+    pub(crate) fn state(&self) -> Entry {
+        self.directory.entry(STATE)
     }
 
-    pub(crate) fn state_draft(&self) -> PathBuf {
-        self.root.join(STATE_DRAFT)
+    pub(crate) fn state_draft(&self) -> Entry {
+        self.directory.entry(STATE_DRAFT)
     }
 
-    pub(crate) fn layers(&self) -> PathBuf {
-        self.root.join(LAYERS)
+    pub(crate) fn layers(&self) -> Entry {
+        self.directory.entry(LAYERS)
     }
 
-    pub(crate) fn layer(&self, level: Level) -> PathBuf {
+    pub(crate) fn layer(&self, level: Level) -> Entry {
         layer_file(&self.layers(), level)
     }
 
     /// Layer files of levels below a trim, which a trim that ended early has left.
-    pub(crate) fn left_over_layers(&self, trim: Level) -> Result<Vec<PathBuf>, IoFailure> {
+    pub(crate) fn left_over_layers(&self, trim: Level) -> Result<Vec<Entry>, IoFailure> {
         let mut left_over = Vec::new();
         for level in (0..trim.0).map(Level) {
-            let path = self.layer(level);
-            if exists(&path)? {
-                left_over.push(path);
+            let layer = self.layer(level);
+            if layer.exists()? {
+                left_over.push(layer);
             }
         }
         Ok(left_over)
     }
 
     /// An entry of the directory that a key directory does not have, if there is one.
-    pub(crate) fn foreign_entry(&self) -> std::io::Result<Option<PathBuf>> {
+    pub(crate) fn foreign_entry(&self) -> Result<Option<PathBuf>, IoFailure> {
         let foreign = self.entries(|name| !TOP.contains(&name) && !is_temporary(name) && !was_moved_aside(name))?;
-        Ok(foreign.into_iter().next())
+        Ok(foreign.first().map(|entry| entry.path().to_owned()))
     }
 
     /// Removes what a process that died was writing; one of these files may hold the secret. Needs the lock.
     pub(crate) fn remove_temporaries(&self) -> Result<(), IoFailure> {
-        for path in attempt("readdir", &self.root, || self.entries(is_temporary))? {
-            attempt("unlink", &path, || std::fs::remove_file(&path))?;
-        }
-        Ok(())
+        self.entries(is_temporary)?.iter().try_for_each(Entry::unlink)
     }
 
-    fn entries(&self, wanted: impl Fn(&str) -> bool) -> std::io::Result<Vec<PathBuf>> {
-        let mut found = Vec::new();
-        for entry in std::fs::read_dir(&self.root)? {
-            let entry = entry?;
-            if wanted(&entry.file_name().to_string_lossy()) {
-                found.push(entry.path());
-            }
-        }
-        Ok(found)
+    fn entries(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<Entry>, IoFailure> {
+        let names = self.directory.names()?;
+        let wanted = names.iter().filter(|name| wanted(&name.to_string_lossy()));
+        Ok(wanted.map(|name| self.directory.entry(name)).collect())
     }
 }
 
-/// Names for what is moved aside from `path`, in the order in which they are taken.
+/// Names for what is moved aside from `entry`, in the order in which they are taken.
 #[cfg(feature = "keygen")]
-pub(crate) fn names_aside(path: &Path) -> impl Iterator<Item = PathBuf> {
+pub(crate) fn names_aside(entry: &Entry) -> impl Iterator<Item = Entry> {
     let name = |end: String| {
-        let mut name = path.as_os_str().to_owned();
+        let mut name = entry.path().file_name().unwrap_or_default().to_owned();
         name.push(DAMAGED);
         name.push(end);
-        PathBuf::from(name)
+        entry.beside(name)
     };
     (1_u32..).map(move |number| match number {
         1 => name(String::new()),

@@ -2,7 +2,6 @@
 
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
 use sha3::{Digest, Sha3_256};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -11,7 +10,7 @@ use super::durable;
 use super::error::KeyDirError;
 use super::manifest::Origin;
 use crate::failure::attempt;
-use crate::files::open_to_read;
+use crate::files::Entry;
 use crate::hash::{DrawnKey, PrfKey, derive_fillers, draw_key};
 use crate::plan::Plan;
 use crate::scheme::PARAMETER_BYTES;
@@ -74,9 +73,9 @@ impl Secret {
     }
 
     /// Writes the file, readable by its owner alone.
-    pub(crate) fn write(&self, path: &Path, origin: Origin) -> Result<(), KeyDirError> {
+    pub(crate) fn write(&self, file: &Entry, origin: Origin) -> Result<(), KeyDirError> {
         let text = self.to_text(origin);
-        Ok(durable::replace(path, text.as_bytes(), SECRET_MODE)?)
+        Ok(durable::replace(file, text.as_bytes(), SECRET_MODE)?)
     }
 
     pub(crate) fn to_text(&self, origin: Origin) -> Zeroizing<String> {
@@ -90,8 +89,9 @@ impl Secret {
     }
 
     /// Reads the file, and where its secret came from; `None` if there is none.
-    pub(crate) fn read(path: &Path) -> Result<Option<(Self, Origin)>, KeyDirError> {
-        let file = match open_to_read(path) {
+    pub(crate) fn read(file: &Entry) -> Result<Option<(Self, Origin)>, KeyDirError> {
+        let path = file.path();
+        let file = match file.open_to_read() {
             Err(failure) if failure.is_missing() => return Ok(None),
             file => file.map_err(|failure| KeyDirError::unopened(failure, "restore that file from a backup"))?,
         };

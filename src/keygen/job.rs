@@ -1,6 +1,6 @@
 //! The job as a whole.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::batch::BatchComputer;
@@ -110,7 +110,6 @@ pub struct Summary {
 /// ```
 pub struct KeygenJob {
     prepared: Prepared,
-    directory: PathBuf,
     medium: Box<dyn Medium>,
     cancel: CancelHandle,
     opened: Instant,
@@ -199,7 +198,6 @@ impl KeygenJob {
             .map_err(|error| error.or_interrupted(&cancel))?;
         Ok(Self {
             prepared,
-            directory: directory.to_owned(),
             medium,
             cancel,
             opened,
@@ -236,8 +234,9 @@ impl KeygenJob {
         let Some((memory, _lock)) = &self.prepared.work else {
             return Ok(self.summary(manifest, None));
         };
-        let key = KeyDir::open(&self.directory)?;
-        let prf_key = key.prf_key()?;
+        let prf_key = KeyDir::in_directory(&self.prepared.paths)?
+            .of_this_version()?
+            .prf_key()?;
         let mut writer = LayerWriter::open(
             self.medium.as_ref(),
             &self.prepared.paths.layers(),
@@ -277,7 +276,12 @@ impl KeygenJob {
         let (epochs_computed, arena) = self.generate(computer, memory, writer, store, history)?;
         progress.event(Event::Phase(Phase::Folding));
         let root = crown::fold(manifest, kernel, writer, store, &self.cancel)?;
-        check_root(manifest.expected_root(), &root, manifest.state(), &self.directory)?;
+        check_root(
+            manifest.expected_root(),
+            &root,
+            manifest.state(),
+            self.prepared.paths.root(),
+        )?;
         progress.event(Event::Phase(Phase::Sealing));
         // Afterwards the store is not written to any more.
         history.end(store, RunEnd::Finished)?;
@@ -341,7 +345,7 @@ impl KeygenJob {
             self.cancel.proceed()?;
         }
         Err(KeygenError::DiskUnreliable {
-            directory: self.directory.clone(),
+            directory: self.prepared.paths.root().to_owned(),
             rounds: ROUNDS_MAX,
         })
     }
@@ -349,6 +353,8 @@ impl KeygenJob {
     /// Names the root in the manifest. From here on the directory is read-only data.
     fn seal(&self, root: Vec<u8>) -> Result<Manifest, KeygenError> {
         let Prepared { paths, manifest, .. } = &self.prepared;
+        // It would vouch for checkpoints that are found by name.
+        paths.directory().check()?;
         let sealed = manifest.clone().sealed(root);
         sealed.write(&paths.manifest())?;
         // Afterwards: whoever resumes an unsealed key has to be able to write its files.

@@ -6,7 +6,7 @@ use super::KeygenError;
 use super::cancel::CancelHandle;
 use super::request::{KeyDefaults, KeyRequest};
 use crate::failure::attempt;
-use crate::files::{available_bytes, exists, make_directory, parent_of, sync_directory};
+use crate::files::{available_bytes, make_directory, parent_of, sync_directory};
 use crate::keydir::{DirectoryLock, KeyDirError, KeyPaths, KeyState, LedgerMark, Manifest, Origin, Secret};
 use crate::layers::Medium;
 use crate::ledger::is_unused;
@@ -45,23 +45,25 @@ pub(super) fn prepare(
     medium: &dyn Medium,
     cancel: &CancelHandle,
 ) -> Result<Prepared, KeygenError> {
-    let paths = KeyPaths::new(directory);
-    let exists = is_directory(directory)?;
-    let known = if exists {
-        Manifest::read(&paths.manifest())?
-    } else {
-        None
+    let found = match is_directory(directory)? {
+        true => Some(KeyPaths::open(directory)?),
+        false => None,
     };
-    let memory = match known {
-        Some(manifest) => {
+    let known = match &found {
+        Some(paths) => Manifest::read(&paths.manifest())?,
+        None => None,
+    };
+    let (paths, memory) = match (found, known) {
+        (Some(paths), Some(manifest)) => {
             request.agrees_with(&manifest, &paths)?;
             refuse_vouched_for(&paths, request, &manifest)?;
             if manifest.state() == KeyState::Sealed && lost_secret(&paths, request, &manifest)?.is_none() {
                 return Ok(Prepared::sealed(paths, manifest));
             }
-            plan_memory(manifest.plan())?
+            let memory = plan_memory(manifest.plan())?;
+            (paths, memory)
         }
-        None => ready_for_new(&paths, exists, request, defaults, plan_memory)?,
+        (found, _) => ready_for_new(directory, found, request, defaults, plan_memory)?,
     };
     let lock = DirectoryLock::take(&paths.lock())?;
     paths.remove_temporaries()?;
@@ -109,27 +111,26 @@ fn is_directory(directory: &Path) -> Result<bool, KeygenError> {
 
 /// Makes sure that a new key can be made, and only then makes its directory.
 fn ready_for_new(
-    paths: &KeyPaths,
-    exists: bool,
+    directory: &Path,
+    found: Option<KeyPaths>,
     request: &KeyRequest,
     defaults: &KeyDefaults,
     plan_memory: PlanMemory<'_>,
-) -> Result<MemoryPlan, KeygenError> {
-    let directory = paths.root();
+) -> Result<(KeyPaths, MemoryPlan), KeygenError> {
     request.check_parameter()?;
     let plan = request.plan(defaults)?;
     request.check_fillers(&plan)?;
     request.check_root_form(plan.scheme())?;
     let memory = plan_memory(&plan)?;
-    check_room(directory, exists, &plan)?;
-    if exists {
-        refuse_foreign(paths)?;
-        return Ok(memory);
+    check_room(directory, found.is_some(), &plan)?;
+    if let Some(paths) = found {
+        refuse_foreign(&paths)?;
+        return Ok((paths, memory));
     }
     // If somebody else was quicker, the lock decides.
     make_directory(directory)?;
     sync_directory(parent_of(directory))?;
-    Ok(memory)
+    Ok((KeyPaths::open(directory)?, memory))
 }
 
 /// Writes secret and manifest of a new key into a locked directory.
@@ -140,7 +141,7 @@ fn begin(paths: &KeyPaths, request: &KeyRequest, defaults: &KeyDefaults) -> Resu
         let secret = paths.secret();
         tracing::warn!(
             "there is a secret in '{}', and the key is made from it",
-            secret.display()
+            secret.path().display()
         );
     }
     let (secret, origin) = request.secret(left, paths)?;
@@ -154,16 +155,14 @@ fn begin(paths: &KeyPaths, request: &KeyRequest, defaults: &KeyDefaults) -> Resu
     // here by hand, and may have signed elsewhere.
     let was_drawn_here = request.secret.is_none() && mark.is_some_and(|mark| mark.key_id == key_id);
     let origin = match origin {
-        Origin::Fresh if exists(&paths.secret())? && !was_drawn_here => Origin::Seed,
+        Origin::Fresh if paths.secret().exists()? && !was_drawn_here => Origin::Seed,
         origin => origin,
     };
     // Before the secret, so that no fresh secret stands here without it.
     if origin == Origin::Fresh {
         LedgerMark::of_empty(key_id).write(&paths.ledger_mark())?;
-    } else if exists(&paths.ledger_mark())? {
-        attempt("unlink", &paths.ledger_mark(), || {
-            std::fs::remove_file(paths.ledger_mark())
-        })?;
+    } else if paths.ledger_mark().exists()? {
+        paths.ledger_mark().unlink()?;
     }
     let manifest = request.begin(plan, &secret, origin);
     // The secret before the manifest: a manifest without its secret would be a key that nobody can finish.
@@ -177,9 +176,9 @@ fn begin(paths: &KeyPaths, request: &KeyRequest, defaults: &KeyDefaults) -> Resu
 /// the same request finishes. A mark that says that nobody has signed does not stand beside them at any moment.
 fn begin_again(paths: &KeyPaths, manifest: Manifest, secret: &Secret) -> Result<Manifest, KeygenError> {
     let mark = paths.ledger_mark();
-    if exists(&mark)? {
-        attempt("unlink", &mark, || std::fs::remove_file(&mark))?;
-        sync_directory(paths.root())?;
+    if mark.exists()? {
+        mark.unlink()?;
+        paths.directory().sync()?;
     }
     manifest.write(&paths.manifest())?;
     secret.write(&paths.secret(), manifest.origin())?;
@@ -210,7 +209,7 @@ fn lost_secret<'a>(
         // A PRF key does not tell the seed that it was drawn from.
         _ if matches!(secret, Secret::PrfKey(_)) != (origin == Origin::PrfKey) => Ok(None),
         None => Ok(Some((secret, origin))),
-        Some(_) => Err(KeyDirError::Foreign(paths.secret()).into()),
+        Some(_) => Err(KeyDirError::Foreign(paths.secret().path().to_owned()).into()),
     }
 }
 
@@ -218,7 +217,7 @@ fn lost_secret<'a>(
 /// new beginning. What it knows it keeps.
 fn forget_history(paths: &KeyPaths, manifest: &Manifest) -> Result<(), KeygenError> {
     // Of a copy that only serves paths there may be no store, and so no ledger.
-    if manifest.state() != KeyState::Sealed || !exists(&paths.state())? {
+    if manifest.state() != KeyState::Sealed || !paths.state().exists()? {
         return Ok(());
     }
     let store = Store::open(&paths.state(), &manifest.binding())?;
@@ -236,7 +235,9 @@ fn forget_history(paths: &KeyPaths, manifest: &Manifest) -> Result<(), KeygenErr
 /// The mark that an interrupted creation left. One that knows of spent epochs has lost its manifest.
 fn empty_mark(paths: &KeyPaths) -> Result<Option<LedgerMark>, KeygenError> {
     match LedgerMark::read_any(&paths.ledger_mark()) {
-        Ok(Some(mark)) if !mark.is_of_empty() => Err(KeyDirError::ManifestLost(paths.ledger_mark()).into()),
+        Ok(Some(mark)) if !mark.is_of_empty() => {
+            Err(KeyDirError::ManifestLost(paths.ledger_mark().path().to_owned()).into())
+        }
         Err(KeyDirError::LedgerMark { path, .. }) => Err(KeyDirError::ManifestLost(path).into()),
         mark => Ok(mark?),
     }
@@ -245,12 +246,12 @@ fn empty_mark(paths: &KeyPaths) -> Result<Option<LedgerMark>, KeygenError> {
 /// A directory with something else in it is no place for a new key, nor is one that has lost its manifest. Gives the mark
 /// that an interrupted creation left.
 fn refuse_foreign(paths: &KeyPaths) -> Result<Option<LedgerMark>, KeygenError> {
-    if let Some(path) = attempt("readdir", paths.root(), || paths.foreign_entry())? {
+    if let Some(path) = paths.foreign_entry()? {
         return Err(KeyDirError::Foreign(path).into());
     }
-    for path in [paths.layers(), paths.state()] {
-        if exists(&path)? {
-            return Err(KeyDirError::ManifestLost(path).into());
+    for entry in [paths.layers(), paths.state()] {
+        if entry.exists()? {
+            return Err(KeyDirError::ManifestLost(entry.path().to_owned()).into());
         }
     }
     empty_mark(paths)

@@ -106,7 +106,7 @@ impl KeyRequest {
     ) -> Result<(Secret, Origin), KeygenError> {
         match (&self.secret, left) {
             (Some(secret), Some((left, _))) if !secret.is_same_as(&left) => {
-                Err(KeyDirError::Foreign(paths.secret()).into())
+                Err(KeyDirError::Foreign(paths.secret().path().to_owned()).into())
             }
             (Some(secret), _) => Ok((secret.clone(), origin_of(secret))),
             (None, Some((Secret::PrfKey(_), _))) => Err(KeygenError::ParameterMissing),
@@ -146,13 +146,13 @@ impl KeyRequest {
                 flag,
                 asked,
                 found,
-                path: paths.manifest(),
+                path: paths.manifest().path().to_owned(),
             });
         }
         if let Some(fillers) = &self.fillers
             && fillers != manifest.fillers().digests()
         {
-            return Err(KeygenError::OtherFillers(paths.manifest()));
+            return Err(KeygenError::OtherFillers(paths.manifest().path().to_owned()));
         }
         self.check_root_form(plan.scheme())?;
         if let Some(root) = manifest.root() {
@@ -182,7 +182,7 @@ impl KeyRequest {
         }
         Err(KeygenError::OtherSecret {
             flag,
-            path: paths.manifest(),
+            path: paths.manifest().path().to_owned(),
         })
     }
 }

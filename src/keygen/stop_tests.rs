@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use super::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress, crown};
 use crate::failure::IoFailure;
 use crate::faults::{Fate, Faults};
+use crate::files::Entry;
 use crate::hash::kernel;
 use crate::keydir::{KeyPaths, Manifest, Origin};
 use crate::layers::{Disk, LayerError, LayerFile, LayerWriter, Medium};
@@ -40,24 +41,27 @@ impl Zeros {
 }
 
 impl Medium for Zeros {
-    fn create(&self, path: &Path, _bytes: u64, header: &[u8]) -> Result<(), IoFailure> {
-        self.headers.lock().unwrap().insert(path.to_owned(), header.to_vec());
+    fn create(&self, layer: &Entry, _bytes: u64, header: &[u8]) -> Result<(), IoFailure> {
+        self.headers
+            .lock()
+            .unwrap()
+            .insert(layer.path().to_owned(), header.to_vec());
         Ok(())
     }
 
-    fn sync_names(&self, _directory: &Path) -> Result<(), IoFailure> {
+    fn sync_names(&self, _directory: &Entry) -> Result<(), IoFailure> {
         Ok(())
     }
 
-    fn open(&self, path: &Path, _bytes: u64) -> Result<Box<dyn LayerFile>, LayerError> {
-        let header = self.headers.lock().unwrap()[path].clone();
+    fn open(&self, layer: &Entry, _bytes: u64) -> Result<Box<dyn LayerFile>, LayerError> {
+        let header = self.headers.lock().unwrap()[layer.path()].clone();
         Ok(Box::new(ZeroFile {
             header,
             medium: self.clone(),
         }))
     }
 
-    fn protect(&self, _path: &Path) -> Result<(), IoFailure> {
+    fn protect(&self, _layer: &Entry) -> Result<(), IoFailure> {
         Ok(())
     }
 }
@@ -107,7 +111,7 @@ fn a_crown_is_abandoned_between_two_pieces() {
             stop_at,
             ..Zeros::default()
         };
-        let paths = KeyPaths::new(directory.path());
+        let paths = KeyPaths::open(directory.path()).unwrap();
         let manifest = migrations::run(&paths, manifest.clone(), &medium, &migrations::steps(), |_| true).unwrap();
         let mut writer = LayerWriter::open(&medium, &paths.layers(), manifest.plan(), manifest.key_id()).unwrap();
         let store = Store::open(&paths.state(), &manifest.binding()).unwrap();
@@ -140,8 +144,8 @@ fn a_file_that_takes_long_to_allocate_is_abandoned() {
     };
     let _faults = Faults::below(directory.path(), rule);
     let medium = Disk::new(stop);
-    let path = directory.path().join("00.nodes");
-    let failure = medium.create(&path, 100 << 20, b"header").unwrap_err();
+    let layer = Entry::of(&directory.path().join("00.nodes")).unwrap();
+    let failure = medium.create(&layer, 100 << 20, b"header").unwrap_err();
     assert_eq!(failure.source.kind(), std::io::ErrorKind::Interrupted, "{failure}");
     assert_eq!(writes.load(Ordering::Relaxed), 1);
 }

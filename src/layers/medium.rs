@@ -1,9 +1,9 @@
 //! What layer files are kept on: a disk, or in tests something that fails on purpose.
 
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{File, Permissions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::fs::{Advice, FallocateFlags, OFlags, fadvise};
 use rustix::io::Errno;
 
-use super::mapping::WritableMapping;
 use super::{LayerError, check_length, present};
 use crate::failure::{IoFailure, attempt, write_whole};
-use crate::files::{drop_cached, open_regular, sync_directory, sync_file};
+use crate::files::{Entry, drop_cached, sync_file};
+use crate::mapping::WritableMapping;
 use crate::resources::{Registration, ResourceKind, register};
 
 /// One open, writable layer file of fixed length.
@@ -37,17 +37,17 @@ pub(crate) trait LayerFile: Send {
 pub(crate) trait Medium: Send + Sync {
     /// Makes a file of this length with every byte allocated, beginning with `header`, and makes it durable, but for its
     /// name. A file that was there before is replaced.
-    fn create(&self, path: &Path, bytes: u64, header: &[u8]) -> Result<(), IoFailure>;
+    fn create(&self, layer: &Entry, bytes: u64, header: &[u8]) -> Result<(), IoFailure>;
 
     /// Makes the names of the files in a directory durable.
-    fn sync_names(&self, directory: &Path) -> Result<(), IoFailure>;
+    fn sync_names(&self, directory: &Entry) -> Result<(), IoFailure>;
 
     /// Opens a file of this length for writing. What is in it is durable then, and what is read is what the disk has, save
     /// for pages that somebody else keeps in the cache.
-    fn open(&self, path: &Path, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError>;
+    fn open(&self, layer: &Entry, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError>;
 
     /// Write-protects the file of a sealed key.
-    fn protect(&self, path: &Path) -> Result<(), IoFailure>;
+    fn protect(&self, layer: &Entry) -> Result<(), IoFailure>;
 }
 
 /// The file system, for work that can be asked to stop: a file that takes long to allocate is then abandoned, with an
@@ -66,29 +66,27 @@ const ALLOCATED_BYTES: u64 = 256 << 20;
 const ZEROED_BYTES: u64 = 8 << 20;
 
 impl Medium for Disk {
-    fn create(&self, path: &Path, bytes: u64, header: &[u8]) -> Result<(), IoFailure> {
-        match attempt("unlink", path, || std::fs::remove_file(path)) {
+    fn create(&self, layer: &Entry, bytes: u64, header: &[u8]) -> Result<(), IoFailure> {
+        match layer.unlink() {
             Err(failure) if !failure.is_missing() => return Err(failure),
             _ => {}
         }
-        let mut options = OpenOptions::new();
         // O_EXCL: nothing that somebody else puts here meanwhile, not even a link, is written through.
-        options.write(true).create_new(true).mode(WRITABLE_MODE);
-        options.custom_flags(OFlags::NOFOLLOW.bits() as i32);
-        let file = attempt("open", path, || options.open(path))?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+        let path = layer.path();
+        let file = attempt("open", path, || layer.open_at_once(flags, WRITABLE_MODE))?;
         self.allocate(&file, bytes, path)?;
         write_whole(&file, header, path)?;
         sync_file(&file, path)
     }
 
-    fn sync_names(&self, directory: &Path) -> Result<(), IoFailure> {
-        sync_directory(directory)
+    fn sync_names(&self, directory: &Entry) -> Result<(), IoFailure> {
+        directory.sync()
     }
 
-    fn open(&self, path: &Path, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true);
-        let file = present(open_layer(path, &mut options))?;
+    fn open(&self, layer: &Entry, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError> {
+        let path = layer.path();
+        let file = present(layer, open_layer(layer, OFlags::RDWR))?;
         check_length(path, attempt("stat", path, || file.metadata())?.len(), bytes)?;
         // A copy of the directory can have holes where the original had blocks.
         self.allocate(&file, bytes, path)?;
@@ -107,15 +105,15 @@ impl Medium for Disk {
         }))
     }
 
-    fn protect(&self, path: &Path) -> Result<(), IoFailure> {
-        let file = open_layer(path, OpenOptions::new().read(true))?;
-        set_mode(&file, SEALED_MODE, path)
+    fn protect(&self, layer: &Entry) -> Result<(), IoFailure> {
+        let file = open_layer(layer, OFlags::RDONLY)?;
+        set_mode(&file, SEALED_MODE, layer.path())
     }
 }
 
 /// Opens a layer file that is there. Nothing is done to what lies behind a link that took its place meanwhile.
-pub(super) fn open_layer(path: &Path, options: &mut OpenOptions) -> Result<File, IoFailure> {
-    open_regular(path, options, OFlags::NOFOLLOW)
+pub(super) fn open_layer(layer: &Entry, flags: OFlags) -> Result<File, IoFailure> {
+    layer.open(flags | OFlags::NOFOLLOW, 0)
 }
 
 /// Sets the mode of a file that is open: its name could stand for another one by now.

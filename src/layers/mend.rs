@@ -1,13 +1,14 @@
 //! Mending layer files as files: their existence, length and header. What is right in them stays as it is.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::path::Path;
+
+use rustix::fs::OFlags;
 
 use super::medium::{WRITABLE_MODE, open_layer, set_mode};
 use super::{Disk, Header, LayerError, Medium, present};
 use crate::failure::{IoFailure, attempt};
-use crate::files::{drop_cached, sync_file};
+use crate::files::{Entry, drop_cached, sync_file};
 use crate::plan::LAYER_HEADER_BYTES;
 
 const OWNER_WRITES: u32 = 0o200;
@@ -19,12 +20,13 @@ const ANYBODY_WRITES: u32 = 0o222;
 pub(crate) fn mend(
     medium: &dyn Medium,
     disk: &Disk,
-    path: &Path,
+    layer: &Entry,
     header: &Header,
 ) -> Result<Option<String>, LayerError> {
-    let file = match present(open_to_read(path)) {
+    let path = layer.path();
+    let file = match present(layer, open_to_read(layer)) {
         Err(LayerError::Missing(_)) => {
-            medium.create(path, header.file_bytes(), &header.to_page())?;
+            medium.create(layer, header.file_bytes(), &header.to_page())?;
             return Ok(Some("it was missing".to_owned()));
         }
         file => file?,
@@ -47,8 +49,8 @@ pub(crate) fn mend(
     if wrong.is_empty() {
         return Ok(None);
     }
-    make_writable(path)?;
-    let file = open_layer(path, OpenOptions::new().read(true).write(true))?;
+    make_writable(layer)?;
+    let file = open_layer(layer, OFlags::RDWR)?;
     if found_bytes > expected_bytes {
         attempt("ftruncate", path, || file.set_len(expected_bytes))?;
     }
@@ -61,27 +63,27 @@ pub(crate) fn mend(
 }
 
 /// Lets the owner write a layer file that was protected when its key was sealed.
-pub(crate) fn make_writable(path: &Path) -> Result<(), IoFailure> {
-    let file = open_to_read(path)?;
-    match mode(&file, path)? & OWNER_WRITES {
-        0 => set_mode(&file, WRITABLE_MODE, path),
+pub(crate) fn make_writable(layer: &Entry) -> Result<(), IoFailure> {
+    let file = open_to_read(layer)?;
+    match mode(&file, layer)? & OWNER_WRITES {
+        0 => set_mode(&file, WRITABLE_MODE, layer.path()),
         _ => Ok(()),
     }
 }
 
 /// Write-protects a layer file of a sealed key again, whoever left it writable.
-pub(crate) fn protect_again(medium: &dyn Medium, path: &Path) -> Result<(), IoFailure> {
-    match mode(&open_to_read(path)?, path)? & ANYBODY_WRITES {
+pub(crate) fn protect_again(medium: &dyn Medium, layer: &Entry) -> Result<(), IoFailure> {
+    match mode(&open_to_read(layer)?, layer)? & ANYBODY_WRITES {
         0 => Ok(()),
-        _ => medium.protect(path),
+        _ => medium.protect(layer),
     }
 }
 
-fn open_to_read(path: &Path) -> Result<File, IoFailure> {
-    open_layer(path, OpenOptions::new().read(true))
+fn open_to_read(layer: &Entry) -> Result<File, IoFailure> {
+    open_layer(layer, OFlags::RDONLY)
 }
 
-fn mode(file: &File, path: &Path) -> Result<u32, IoFailure> {
-    let metadata = attempt("stat", path, || file.metadata())?;
+fn mode(file: &File, layer: &Entry) -> Result<u32, IoFailure> {
+    let metadata = attempt("stat", layer.path(), || file.metadata())?;
     Ok(metadata.permissions().mode())
 }

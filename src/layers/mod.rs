@@ -4,7 +4,6 @@
 //! mappings once the key is sealed.
 
 mod header;
-mod mapping;
 #[cfg(feature = "keygen")]
 mod medium;
 #[cfg(feature = "keygen")]
@@ -31,7 +30,7 @@ pub(crate) use touched::Touched;
 pub(crate) use writer::LayerWriter;
 
 use crate::failure::{Classified, FailureKind, IoFailure};
-use crate::files::{exists, is_link, not_regular};
+use crate::files::{Entry, not_regular};
 use crate::units::Level;
 
 /// A layer file cannot be used.
@@ -116,19 +115,19 @@ pub(crate) fn check_length(path: &Path, found_bytes: u64, expected_bytes: u64) -
 const NOT_THERE: [Errno; 3] = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP];
 
 /// A file that was opened, or the error that says that it is missing, or what stands in its place.
-pub(crate) fn present<T>(opened: Result<T, IoFailure>) -> Result<T, LayerError> {
+pub(crate) fn present<T>(layer: &Entry, opened: Result<T, IoFailure>) -> Result<T, LayerError> {
     let failure = match opened {
         Ok(file) => return Ok(file),
         Err(failure) => failure,
     };
     match not_regular(&failure) {
-        Some(_) if is_link(&failure.path) => Err(LayerError::Link(failure.path)),
+        Some(_) if layer.is_link() => Err(LayerError::Link(failure.path)),
         Some(found) => Err(LayerError::NotAFile {
             path: failure.path,
             what: found.words(),
         }),
         // Also where a link that leads nowhere, or something else, is in the place of the directory.
-        None if NOT_THERE.map(Some).contains(&Errno::from_io_error(&failure.source)) => match exists(&failure.path) {
+        None if NOT_THERE.map(Some).contains(&Errno::from_io_error(&failure.source)) => match layer.exists() {
             // By its own name it is.
             Ok(true) => Err(LayerError::Link(failure.path)),
             _ => Err(LayerError::Missing(failure.path)),
@@ -138,6 +137,6 @@ pub(crate) fn present<T>(opened: Result<T, IoFailure>) -> Result<T, LayerError> 
 }
 
 /// The file of a level within the directory of layer files.
-pub(crate) fn layer_file(layers: &Path, level: Level) -> PathBuf {
+pub(crate) fn layer_file(layers: &Entry, level: Level) -> Entry {
     layers.join(format!("{:02}.nodes", level.0))
 }

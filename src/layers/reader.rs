@@ -6,12 +6,12 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::mapping::ReadableMapping;
 use super::{Header, LayerError, check_length, layer_file, present};
 use crate::failure::{IoFailure, attempt};
+use crate::files::Entry;
 #[cfg(feature = "keygen")]
 use crate::files::drop_cached;
-use crate::files::open_to_read;
+use crate::mapping::ReadableMapping;
 use crate::plan::{Geometry, LAYER_HEADER_BYTES};
 #[cfg(feature = "keygen")]
 use crate::resources::{Registration, ResourceKind, register};
@@ -46,13 +46,13 @@ impl LayerReader {
     /// # Errors
     /// [`LayerError`] names the file that is missing, of the wrong length, or of another key.
     pub(crate) fn open(
-        layers_directory: &Path,
+        layers: &Entry,
         geometry: &Geometry,
         digest_bytes: usize,
         key_id: KeyId,
     ) -> Result<Self, LayerError> {
         let as_cached: Prepare = |_, _| Ok(());
-        let (reader, unusable) = Self::open_each(layers_directory, geometry, digest_bytes, key_id, as_cached);
+        let (reader, unusable) = Self::open_each(layers, geometry, digest_bytes, key_id, as_cached);
         match unusable.into_iter().next() {
             Some((_, error)) => Err(error),
             None => Ok(reader),
@@ -63,29 +63,30 @@ impl LayerReader {
     /// not what is cached of it.
     #[cfg(feature = "keygen")]
     pub(crate) fn open_usable(
-        layers_directory: &Path,
+        layers: &Entry,
         geometry: &Geometry,
         digest_bytes: usize,
         key_id: KeyId,
     ) -> (Self, Vec<(Level, LayerError)>) {
-        Self::open_each(layers_directory, geometry, digest_bytes, key_id, drop_cached)
+        Self::open_each(layers, geometry, digest_bytes, key_id, drop_cached)
     }
 
     fn open_each(
-        layers_directory: &Path,
+        layers: &Entry,
         geometry: &Geometry,
         digest_bytes: usize,
         key_id: KeyId,
         prepare: Prepare,
     ) -> (Self, Vec<(Level, LayerError)>) {
         let mut unusable = Vec::new();
-        let mut layers = Vec::new();
-        layers.resize_with(usize::from(geometry.lowest_stored().0), || None);
+        let mut mapped = Vec::new();
+        mapped.resize_with(usize::from(geometry.lowest_stored().0), || None);
         for span in geometry.stored_levels() {
-            let path = layer_file(layers_directory, span.level);
-            let opened = MappedLayer::open(&path, &Header::new(key_id, span, digest_bytes), prepare);
-            layers.push(opened.map_err(|error| unusable.push((span.level, error))).ok());
+            let file = layer_file(layers, span.level);
+            let opened = MappedLayer::open(&file, &Header::new(key_id, span, digest_bytes), prepare);
+            mapped.push(opened.map_err(|error| unusable.push((span.level, error))).ok());
         }
+        let layers = mapped;
         (Self { layers, digest_bytes }, unusable)
     }
 
@@ -145,8 +146,9 @@ impl LayerReader {
 }
 
 impl MappedLayer {
-    fn open(path: &Path, header: &Header, prepare: Prepare) -> Result<Self, LayerError> {
-        let file = present(open_to_read(path))?;
+    fn open(layer: &Entry, header: &Header, prepare: Prepare) -> Result<Self, LayerError> {
+        let path = layer.path();
+        let file = present(layer, layer.open_to_read())?;
         let bytes = attempt("stat", path, || file.metadata())?.len();
         check_length(path, bytes, header.file_bytes())?;
         prepare(&file, path)?;

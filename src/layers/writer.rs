@@ -1,9 +1,9 @@
 //! All layer files of a key, open for writing.
 
 use std::ops::Range;
-use std::path::Path;
 
 use super::{Header, LayerError, LayerFile, Medium, layer_file};
+use crate::files::Entry;
 use crate::plan::{LAYER_HEADER_BYTES, LevelSpan, Plan};
 use crate::units::{KeyId, Level, Slice};
 
@@ -26,21 +26,16 @@ pub(crate) struct LayerWriter {
 
 impl LayerWriter {
     /// Opens every layer file of the plan and checks headers and lengths.
-    pub(crate) fn open(
-        medium: &dyn Medium,
-        layers_directory: &Path,
-        plan: &Plan,
-        key_id: KeyId,
-    ) -> Result<Self, LayerError> {
+    pub(crate) fn open(medium: &dyn Medium, directory: &Entry, plan: &Plan, key_id: KeyId) -> Result<Self, LayerError> {
         let digest_bytes = plan.scheme().digest_bytes();
         let mut layers = Vec::new();
         for span in plan.geometry().stored_levels() {
-            let path = layer_file(layers_directory, span.level);
+            let layer = layer_file(directory, span.level);
             let header = Header::new(key_id, span, digest_bytes);
-            let file = medium.open(&path, header.file_bytes())?;
+            let file = medium.open(&layer, header.file_bytes())?;
             let mut page = [0; LAYER_HEADER_BYTES as usize];
             file.read(0, &mut page)?;
-            header.check_page(&page, &path)?;
+            header.check_page(&page, layer.path())?;
             layers.push(OpenLayer {
                 file,
                 first_index: header.first_index,

@@ -27,7 +27,7 @@ pub fn init(directory: &Path, first_epoch: u64) -> Result<(), LedgerError> {
         return Err(LedgerError::PastKey { asked, stored });
     }
     let mut ledger = Ledger::open_unchecked(&key)?;
-    let mark = match LedgerMark::read(&ledger.mark_path, ledger.key_id) {
+    let mark = match LedgerMark::read(&ledger.mark_file, ledger.key_id) {
         // It says nothing about this ledger any more, and is replaced.
         Err(KeyDirError::LedgerMark { .. }) => None,
         mark => mark?,

@@ -9,7 +9,6 @@ mod manage;
 mod show;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use sha3::{Digest, Sha3_256};
 
@@ -19,6 +18,7 @@ pub use manage::{Conflict, Export, ImportReport, import, init};
 pub(crate) use show::look;
 pub use show::{LedgerCondition, LedgerStatus, show};
 
+use crate::files::Entry;
 use crate::keydir::{DirectoryLock, KeyDir, KeyDirError, KeyPaths, KeyState, LedgerMark, Manifest, Origin};
 use crate::state::{LedgerExtent, LedgerHead, LedgerRecord, Store};
 use crate::time::unix_ms;
@@ -50,14 +50,14 @@ pub(crate) enum Standing {
 
 /// The ledger of a key, for the one process that writes to it.
 pub(crate) struct Ledger {
-    store: Arc<Store>,
+    store: Store,
     head: LedgerHead,
     /// How far it was when it was opened, or last marked: what a fitting mark on disk says.
     marked: LedgerExtent,
     key_id: KeyId,
     scheme: &'static str,
     directory: PathBuf,
-    mark_path: PathBuf,
+    mark_file: Entry,
     /// A write failed: what is on disk is known only to whoever opens it next.
     unknown: bool,
     lock: DirectoryLock,
@@ -74,11 +74,11 @@ impl Ledger {
     /// Compares the ledger with the mark beside it, and brings up one that is a step behind.
     fn settle(&mut self) -> Result<(), LedgerError> {
         let entries = self.store.ledger_entry_count()?;
-        let mark = match LedgerMark::read(&self.mark_path, self.key_id)? {
+        let mark = match LedgerMark::read(&self.mark_file, self.key_id)? {
             Some(mark) => mark,
             // There is nothing that could have been lost.
             None if entries == 0 && self.head.knows_nothing() => return Ok(()),
-            None => return Err(LedgerError::MarkMissing(self.mark_path.clone())),
+            None => return Err(LedgerError::MarkMissing(self.mark_file.path().to_owned())),
         };
         match fit(&self.head, entries, &mark) {
             Fit::Same => Ok(()),
@@ -100,13 +100,13 @@ impl Ledger {
         // A store without a head knows of no epoch whether it has signed.
         let head = store.ledger_head()?.unwrap_or_default();
         Ok(Self {
-            store: Arc::new(store),
+            store,
             marked: head.extent,
             head,
             key_id: key.manifest().key_id(),
             scheme: key.manifest().scheme().id(),
             directory: key.path().to_owned(),
-            mark_path: paths.ledger_mark(),
+            mark_file: paths.ledger_mark(),
             unknown: false,
             lock,
         })
@@ -119,10 +119,11 @@ impl Ledger {
             return Err(LedgerError::Unknown { directory: directory() });
         }
         // What its parent, or another child, spends since the fork is unknown here, and RocksDB's threads did not come along.
-        if let Some(parent) = self.lock.taken_elsewhere() {
+        if let Some(parent) = self.lock.directory().opened_before_fork() {
             let directory = directory();
             return Err(LedgerError::Forked { parent, directory });
         }
+        self.check_place()?;
         if let Some(record) = self.store.ledger_entry(epoch)? {
             return Ok(match record.message_digest {
                 Some(digest) if digest == message_digest(message) => Standing::SameMessage,
@@ -155,8 +156,15 @@ impl Ledger {
         head.add(epoch, &record);
         self.commit([(epoch, &record)], head)?;
         self.mark()?;
+        // Once more: what the two writes have come to lie in is the directory that is found by its name.
+        self.check_place()?;
         self.unknown = false;
         Ok(())
+    }
+
+    /// Makes sure that the directory that was locked is the one that is found by its name.
+    fn check_place(&self) -> Result<(), LedgerError> {
+        Ok(self.lock.directory().check().map_err(KeyDirError::from)?)
     }
 
     /// Writes entries and head. From here until the mark is written, and for good if anything fails, nothing is signed.
@@ -177,18 +185,9 @@ impl Ledger {
         if self.head.knows_nothing() {
             return Ok(());
         }
-        mark_of(&self.head, self.key_id).write(&self.mark_path)?;
+        mark_of(&self.head, self.key_id).write(&self.mark_file)?;
         self.marked = self.head.extent;
         Ok(())
-    }
-}
-
-impl Drop for Ledger {
-    fn drop(&mut self) {
-        // To close it, RocksDB would cut the log to what it was at the fork, behind which the parent goes on writing.
-        if self.lock.taken_elsewhere().is_some() {
-            std::mem::forget(Arc::clone(&self.store));
-        }
     }
 }
 

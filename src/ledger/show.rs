@@ -122,7 +122,7 @@ fn look_once(key: &KeyDir) -> Result<Seen, LedgerError> {
             )
         }
         Ok(None) => {
-            let missing = LedgerError::MarkMissing(paths.ledger_mark());
+            let missing = LedgerError::MarkMissing(paths.ledger_mark().path().to_owned());
             (None, Some((LedgerCondition::MarkMissing, missing)))
         }
         Ok(Some(mark)) => {

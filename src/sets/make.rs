@@ -10,7 +10,7 @@ use super::error::SetError;
 use super::key_files;
 use super::mend::{self, Source};
 use super::names::{self, Half, Prefix, Role};
-use super::prepare::{Prepared, is_of_key, prefix, prepare, remove_key};
+use super::prepare::{Prepared, check_place, is_of_key, prefix, prepare, remove_key};
 use super::progress::{OfKey, SetEvent, SetProgress};
 use super::publish::Publisher;
 use super::request::SetRequest;
@@ -196,6 +196,7 @@ impl SetJob {
     /// Makes a key and its files. Only when all of them are on disk is it noted as finished, and only then does its directory
     /// go: before, a run that died finds it again.
     fn make_key(&self, index: u64, role: Role, progress: &dyn SetProgress) -> Result<(), SetError> {
+        self.check_place()?;
         let Prepared { paths, finished, .. } = &self.prepared;
         let directory = paths.unfinished(index, role);
         let key_progress = OfKey::new(progress, self.plan.stored().count());
@@ -203,6 +204,7 @@ impl SetJob {
             .grow(index, role, &directory, &key_progress)
             .map_err(|source| SetError::Key { index, role, source })?;
         key_progress.sealed();
+        self.check_place()?;
         let prefix = match role {
             Role::Proposer => prefix(&self.request, index, Some(&public_key))?,
             Role::Attester => self.prefix(index)?,
@@ -247,6 +249,7 @@ impl SetJob {
         // Holds all of its nodes against each other.
         let window = exporter.window(None)?;
         for &(half, form) in names::key_files(self.request.with_json) {
+            self.check_place()?;
             let target = paths.entry(&prefix.file(role, half, form));
             publisher.publish(&target, half == Half::Secret, |to| {
                 key_files::write(&public_key, half, form, to, |form, to| window.write(form, to))
@@ -264,6 +267,7 @@ impl SetJob {
         public_key: &[u8],
         progress: &dyn SetProgress,
     ) -> Result<(), SetError> {
+        self.check_place()?;
         let Prepared { paths, .. } = &self.prepared;
         let prefix = self.prefix(index)?;
         let key_progress = OfKey::new(progress, self.plan.stored().count());
@@ -317,6 +321,7 @@ impl SetJob {
 
     /// The directory of a finished key goes, or goes where it is kept. What its name says is not enough for either.
     fn settle(&self, index: u64, role: Role, prefix: &Prefix, public_key: &[u8]) -> Result<(), SetError> {
+        self.check_place()?;
         let Prepared { paths, .. } = &self.prepared;
         let directory = paths.unfinished(index, role);
         if !exists(&directory)? {
@@ -337,6 +342,10 @@ impl SetJob {
         Ok(remove_key(&directory)?)
     }
 
+    fn check_place(&self) -> Result<(), SetError> {
+        Ok(check_place(&self.prepared.lock, &self.prepared.paths)?)
+    }
+
     fn prefix(&self, index: u64) -> Result<Prefix, SetError> {
         let proposer = self.prepared.finished.public_key(index, Role::Proposer);
         prefix(&self.request, index, proposer.as_ref())
@@ -352,6 +361,7 @@ impl SetJob {
 
     /// Replaces the manifest by that of all validators.
     fn write_manifest(&self) -> Result<(), SetError> {
+        self.check_place()?;
         let Prepared { paths, finished, .. } = &self.prepared;
         let manifest = finished.manifest(&self.request);
         let work = paths.work();

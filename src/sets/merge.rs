@@ -9,7 +9,7 @@ use super::json_twin::check_secret_json;
 use super::key_files::{check_public, check_secret_head, holds, public_json};
 use super::manifest::{SetManifest, Validator};
 use super::names::{Form, Half, Named, SetPaths, key_files};
-use super::prepare::{is_directory, make_public_directory, remove_temporaries, take_lock};
+use super::prepare::{check_place, is_directory, make_public_directory, remove_temporaries, take_lock};
 use super::publish::{Publisher, copy, holds_the_same};
 use super::room::refuse_too_little_room;
 use super::verify::{entries, has_json};
@@ -17,6 +17,7 @@ use crate::exchange::ExportError;
 use crate::failure::attempt;
 use crate::files::{exists, make_directory, not_regular, open_to_read, place_of, sync_directory};
 use crate::interop::ssz::PublicKey;
+use crate::keydir::DirectoryLock;
 
 /// What a merge did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +82,7 @@ pub fn merge_sets(sets: &[PathBuf], out: &Path, public_mode: u32) -> Result<Merg
 
     make_public_directory(out, public_mode)?;
     make_directory(&paths.work())?;
-    let _lock = take_lock(&paths)?;
+    let lock = take_lock(&paths)?;
     remove_temporaries(&paths)?;
     // Once more, now that nobody else can be writing.
     refuse_foreign(&paths, &members, &text)?;
@@ -93,13 +94,14 @@ pub fn merge_sets(sets: &[PathBuf], out: &Path, public_mode: u32) -> Result<Merg
     };
     let mut files = 0;
     for member in &members {
-        files += copy_files(member, &paths, publisher)?;
+        files += copy_files(member, &paths, publisher, &lock)?;
     }
     // Nobody had to leave the sets alone while they were copied.
     for member in &members {
         check_files(member, &paths)?;
     }
     sync_directory(out)?;
+    check_place(&lock, &paths)?;
     publisher.publish(&paths.manifest(), false, |to| {
         Ok(to.write_all(&text).map_err(ExportError::Write)?)
     })?;
@@ -309,12 +311,18 @@ fn refuse_foreign(paths: &SetPaths, members: &[Member<'_>], manifest: &[u8]) -> 
     Ok(())
 }
 
-fn copy_files(member: &Member<'_>, to: &SetPaths, publisher: Publisher<'_>) -> Result<u64, SetError> {
+fn copy_files(
+    member: &Member<'_>,
+    to: &SetPaths,
+    publisher: Publisher<'_>,
+    lock: &DirectoryLock,
+) -> Result<u64, SetError> {
     let mut files = 0;
     for (_, half, _, name) in files_of(member) {
         let from = member.part.paths.entry(&name);
         let target = to.entry(&name);
         if !is_copied(&from, &target)? {
+            check_place(lock, to)?;
             publisher.publish(&target, half == Half::Secret, |draft| copy(&from, draft))?;
         }
         files += 1;

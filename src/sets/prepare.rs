@@ -9,13 +9,13 @@ use super::error::SetError;
 use super::key_files;
 use super::manifest::SetManifest;
 use super::mend::{Broken, broken};
-use super::names::{Form, Half, MANIFEST, Named, Prefix, Role, SetPaths};
+use super::names::{Form, Half, LOCK, MANIFEST, Named, Prefix, Role, SetPaths, WORK};
 use super::notes::{FinishedKeys, Record};
 use super::record::{Finished, manifest_of};
 use super::request::SetRequest;
 use super::room::{needed_bytes, refuse_too_little_room};
 use crate::failure::{IoFailure, attempt};
-use crate::files::{self, exists, make_directory, parent_of, sync_directory};
+use crate::files::{self, Directory, exists, make_directory, parent_of, sync_directory};
 use crate::keydir::durable::is_temporary;
 use crate::keydir::{DirectoryLock, KeyDir, KeyDirError};
 use crate::plan::Plan;
@@ -29,7 +29,7 @@ pub(super) struct Prepared {
     pub(super) finished: Finished,
     /// Finished keys that lack a file.
     pub(super) broken: Broken,
-    pub(super) _lock: DirectoryLock,
+    pub(super) lock: DirectoryLock,
 }
 
 /// Looks at the directory, makes what is missing of it, and takes its lock.
@@ -59,7 +59,7 @@ pub(super) fn prepare(directory: &Path, request: &SetRequest, plan: &Plan, jobs:
         paths,
         finished,
         broken,
-        _lock: lock,
+        lock,
     })
 }
 
@@ -73,10 +73,16 @@ pub(super) fn is_directory(directory: &Path) -> Result<bool, SetError> {
 }
 
 pub(super) fn take_lock(paths: &SetPaths) -> Result<DirectoryLock, SetError> {
-    DirectoryLock::take(&paths.lock()).map_err(|error| match error {
+    let work = Directory::open(paths.root())?.entry(WORK).open_directory()?;
+    DirectoryLock::take(&work.entry(LOCK)).map_err(|error| match error {
         KeyDirError::Locked { path, holder } => SetError::Locked { path, holder },
         error => error.into(),
     })
+}
+
+/// All that a set consists of is made by name: the name has to lead to the directory that was locked.
+pub(super) fn check_place(lock: &DirectoryLock, paths: &SetPaths) -> Result<(), IoFailure> {
+    lock.directory().check_by(&paths.work())
 }
 
 /// What there is in the place of the set.

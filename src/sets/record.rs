@@ -1,8 +1,7 @@
 //! What is noted about a set beside its files: what was asked for, and which keys are finished.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{BufReader, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -17,7 +16,7 @@ use super::names::{Role, SetPaths};
 use super::notes::{self, FinishedKeys, RECORD_VERSION, Record, finished_line};
 use super::request::SetRequest;
 use crate::failure::{attempt, write_whole};
-use crate::files::{open_regular, sync_directory, sync_file};
+use crate::files::{Entry, open_regular, sync_directory, sync_file};
 use crate::keydir::durable;
 use crate::scheme::Scheme;
 
@@ -55,7 +54,7 @@ impl Record {
 
     pub(super) fn write(&self, path: &Path) -> Result<(), SetError> {
         let text = self.to_text().map_err(|what| damaged(path, what))?;
-        Ok(durable::replace(path, text.as_bytes(), MODE)?)
+        Ok(durable::replace(&Entry::of(path)?, text.as_bytes(), MODE)?)
     }
 
     /// Refuses a request for another set than this one. More validators are no other set.
@@ -154,9 +153,8 @@ impl Finished {
     pub(super) fn open(paths: &SetPaths, scheme: &Scheme) -> Result<Self, SetError> {
         let keys = Self::read(paths, scheme)?;
         let path = paths.finished();
-        let mut options = OpenOptions::new();
-        options.append(true).create(true).mode(MODE);
-        let file = open_regular(&path, &mut options, OFlags::NOFOLLOW)?;
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW;
+        let file = open_regular(&path, flags, MODE)?;
         let whole_bytes: usize = keys
             .iter()
             .map(|(key, public_key)| finished_line(*key, public_key).len())

@@ -1,6 +1,7 @@
 //! Sets of which any call fails, and manifests that are changed.
 
 mod mended;
+mod moved;
 mod recorded;
 mod replaced;
 

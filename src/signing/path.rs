@@ -64,16 +64,18 @@ impl PathReader {
     /// [`SigningError`] if it is not a sealed key, or if a layer file is missing, cut, or another key's; of a trimmed key
     /// also if the secret is.
     pub fn open(directory: &Path) -> Result<Self, SigningError> {
-        let key = KeyDir::open_sealed(directory)?;
-        let trim = key.manifest().plan().trim();
-        match Self::of(key) {
+        let mut key = KeyDir::open_sealed(directory)?;
+        loop {
+            let missing = match Self::of(key.clone()) {
+                Err(error @ SigningError::Layer(LayerError::Missing(_))) => error,
+                opened => return opened,
+            };
             // A trim that ran meanwhile has deleted what the manifest of a moment ago names.
-            Err(SigningError::Layer(LayerError::Missing(_)))
-                if KeyDir::open_sealed(directory)?.manifest().plan().trim() != trim =>
-            {
-                Self::open(directory)
+            let now = key.read_again()?.of_this_version()?.sealed()?;
+            if now.manifest().plan().trim() == key.manifest().plan().trim() {
+                return Err(missing);
             }
-            opened => opened,
+            key = now;
         }
     }
 

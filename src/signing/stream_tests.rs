@@ -71,7 +71,7 @@ struct Changed {
 
 impl Changed {
     fn new(directory: &Path, level: u8, node: u32, change: impl FnOnce(&mut [u8])) -> Self {
-        let path = KeyPaths::new(directory).layer(Level(level));
+        let path = KeyPaths::open(directory).unwrap().layer(Level(level));
         let file = File::options().read(true).write(true).open(path).unwrap();
         let offset = HEADER_BYTES + u64::from(node) * DIGEST_BYTES;
         let mut right = [0; DIGEST_BYTES as usize];

@@ -27,7 +27,7 @@ const HEADER_BYTES: usize = 4096;
 /// A sealed key of 256 epochs that was made from fresh randomness, as far as its manifest says.
 pub(super) fn key() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
-    let paths = KeyPaths::new(directory.path());
+    let paths = KeyPaths::open(directory.path()).unwrap();
     let plan = Plan::new(Scheme::by_id("leansig-p1-l8-abort-v4-w8").unwrap(), 0, 256).unwrap();
     let secret = Secret::Seed([3; 32]);
     let drawn = secret.draw(&plan, &[0; 20]);
@@ -165,7 +165,7 @@ fn a_signature_that_does_not_verify_is_withheld_and_its_epoch_stays_spent_on_its
 #[test]
 fn what_fails_before_anything_is_revealed_spends_nothing() {
     let directory = key();
-    let path = KeyPaths::new(directory.path()).layer(Level(0));
+    let path = KeyPaths::open(directory.path()).unwrap().layer(Level(0));
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[HEADER_BYTES + EPOCH.0 as usize * 32] ^= 1;
     std::fs::write(&path, &bytes).unwrap();

@@ -14,7 +14,7 @@ use rustix::thread::gettid;
 use super::StateError;
 use super::log_records::recycled_record;
 use crate::failure::{IoFailure, attempt};
-use crate::files::{exists, is_directory, not_regular, open_each_file, open_to_read};
+use crate::files::{Directory, Entry, not_regular};
 use crate::memory::ProcessMemory;
 
 /// Threads that RocksDB starts with the first store of a process and never ends, for background jobs. It ends the process if it
@@ -43,17 +43,18 @@ pub(super) fn note_opened() {
     IS_RUNNING.store(true, Ordering::Relaxed);
 }
 
-/// Looks whether there are files of a store, and whether all of them can be read.
-pub(super) fn look_at_files(path: &Path) -> Result<(), StateError> {
+/// Looks whether there are files of a store, and whether all of them can be read. Gives the directory that they are in.
+pub(super) fn look_at_files(state: &Entry) -> Result<Directory, StateError> {
     let damaged = |message| StateError::Damaged {
-        path: path.to_owned(),
+        path: state.path().to_owned(),
         message,
     };
     // A link is not followed. Without this file RocksDB would answer with a bare I/O error.
-    if !is_directory(path)? || !exists(&path.join("CURRENT"))? {
+    if !state.is_directory()? || !state.join("CURRENT").exists()? {
         let message = "it is missing, is a link or a file, or has no CURRENT file";
         return Err(damaged(message.to_owned()));
     }
+    let directory = state.open_directory()?;
     // RocksDB takes files that it may not read for damage. They are not: what can be read tomorrow must not be moved aside.
     let is_foreign = |failure: &IoFailure| not_regular(failure).is_some() && !is_read(&failure.path);
     let failed = |failure: IoFailure| match not_regular(&failure) {
@@ -61,26 +62,27 @@ pub(super) fn look_at_files(path: &Path) -> Result<(), StateError> {
         Some(found) => damaged(format!("'{}': {found}", failure.path.display())),
         None => failure.into(),
     };
-    open_each_file(path, is_foreign).map_err(failed)?;
-    match first_recycled_record(path).map_err(failed)? {
+    directory.open_each_file(is_foreign).map_err(failed)?;
+    match first_recycled_record(&directory).map_err(failed)? {
         Some((log, offset)) => Err(damaged(format!(
             "'{}', offset {offset}: the record's type is wrong",
             log.display()
         ))),
-        None => Ok(()),
+        None => Ok(directory),
     }
 }
 
 /// Looks through the logs that RocksDB reads when it opens a store: those of writes, and the list of files that CURRENT names.
-fn first_recycled_record(path: &Path) -> Result<Option<(PathBuf, u64)>, IoFailure> {
+fn first_recycled_record(directory: &Directory) -> Result<Option<(PathBuf, u64)>, IoFailure> {
     let mut named = Vec::new();
-    let current = path.join("CURRENT");
-    let mut opened = open_to_read(&current)?;
-    attempt("read", &current, || opened.read_to_end(&mut named))?;
-    let named = path.join(String::from_utf8_lossy(&named).trim_end());
-    for entry in attempt("opendir", path, || std::fs::read_dir(path))? {
-        let file = attempt("readdir", path, || entry)?.path();
-        if !is_read(&file) || file != named && file.extension().is_none_or(|end| end != "log") {
+    let current = directory.entry("CURRENT");
+    let mut opened = current.open_to_read()?;
+    attempt("read", current.path(), || opened.read_to_end(&mut named))?;
+    let named = String::from_utf8_lossy(&named).trim_end().to_owned();
+    for name in directory.names()? {
+        let file = directory.entry(&name);
+        let is_log = name.to_string_lossy() == named || file.path().extension().is_some_and(|end| end == "log");
+        if !is_read(file.path()) || !is_log {
             continue;
         }
         match recycled_record(&file) {
@@ -88,7 +90,7 @@ fn first_recycled_record(path: &Path) -> Result<Option<(PathBuf, u64)>, IoFailur
             Err(failure) if failure.is_missing() => {}
             Err(failure) => return Err(failure),
             Ok(None) => {}
-            Ok(Some(offset)) => return Ok(Some((file, offset))),
+            Ok(Some(offset)) => return Ok(Some((file.path().to_owned(), offset))),
         }
     }
     Ok(None)

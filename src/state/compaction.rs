@@ -23,9 +23,11 @@ impl Store {
     /// believes to have recovered from is in its count alone: so it takes a full disk, without looking whether it still is.
     pub(crate) fn compact(&self) -> Result<(), StateError> {
         let families = self.families()?;
+        self.place.check()?;
         for &family in &families {
             attempt(FLUSH, &self.path, || self.db.flush_cf(family))?;
         }
+        self.place.check()?;
         for &family in &families {
             attempt(COMPACTION, &self.path, || {
                 self.db.compact_range_cf(family, None::<&[u8]>, None::<&[u8]>);
@@ -54,6 +56,7 @@ impl Store {
 
     fn compact_history(&self) -> Result<(), StateError> {
         let family = self.family(HISTORY)?;
+        self.place.check()?;
         attempt(FLUSH_OF_HISTORY, &self.path, || self.db.flush_cf(family))?;
         attempt(COMPACTION_OF_HISTORY, &self.path, || {
             self.db.compact_range_cf(family, None::<&[u8]>, None::<&[u8]>);

@@ -8,6 +8,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::{BatchRecord, CrownRecord, ProgressRecord, StateError, Store};
+use crate::files::Entry;
 use crate::units::{BatchIndex, Level};
 
 const FAMILIES: [&str; 4] = ["meta", "batches", "crown", "ledger"];
@@ -39,8 +40,13 @@ fn progress() -> ProgressRecord {
     }
 }
 
+fn store_at(path: &Path) -> Entry {
+    Entry::of(path).unwrap()
+}
+
 /// A store with all its records, some in tables and some in the log.
 fn make(path: &Path) {
+    let path = &store_at(path);
     Store::create(path, &FAMILIES, &BINDING).unwrap();
     for first in (0..BATCHES).step_by(LOGGED as usize) {
         // Opening it again writes the log of the time before into tables.
@@ -125,8 +131,8 @@ fn a_flipped_byte_of_the_store_is_an_error_or_a_missing_record_never_another_one
             let damaged = place.path().join("damaged");
             copy(&flipped, &damaged);
             for opened in [
-                Store::open_read_only(&damaged, &BINDING),
-                Store::open(&damaged, &BINDING),
+                Store::open_read_only(&store_at(&damaged), &BINDING),
+                Store::open(&store_at(&damaged), &BINDING),
             ] {
                 let outcome = opened.and_then(|store| read(&store, &at));
                 match outcome {
@@ -185,7 +191,10 @@ fn a_record_that_rocksdb_would_read_for_ever_or_end_at_is_damage_with_its_offset
                 let mut bytes = whole.clone();
                 bytes[at + 6] = kind;
                 fs::write(&file, bytes).unwrap();
-                for opened in [Store::open_read_only(&path, &BINDING), Store::open(&path, &BINDING)] {
+                for opened in [
+                    Store::open_read_only(&store_at(&path), &BINDING),
+                    Store::open(&store_at(&path), &BINDING),
+                ] {
                     let message = opened.err().map(|error| error.to_string()).unwrap_or_default();
                     let words = format!("'{}', offset {at}: the record's type is wrong", file.display());
                     assert!(message.contains(&words), "type {kind}: {message}");
@@ -199,8 +208,8 @@ fn a_record_that_rocksdb_would_read_for_ever_or_end_at_is_damage_with_its_offset
     // RocksDB does not read what has no number.
     fs::write(path.join("notes.log"), [5; 64]).unwrap();
     fs::create_dir(path.join("old.log")).unwrap();
-    Store::open_read_only(&path, &BINDING).unwrap();
-    Store::open(&path, &BINDING).unwrap().read_through().unwrap();
+    Store::open_read_only(&store_at(&path), &BINDING).unwrap();
+    Store::open(&store_at(&path), &BINDING).unwrap().read_through().unwrap();
 }
 
 /// Flips a bit of the first record in each table of a column family, in a store that nobody has open.
@@ -226,14 +235,14 @@ pub(crate) fn flip_in_tables(path: &Path, family: &str) {
 fn a_compaction_that_fails_in_the_background_is_an_error_with_the_words_of_rocksdb() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("state");
-    Store::create(&path, &FAMILIES, &BINDING).unwrap();
+    Store::create(&store_at(&path), &FAMILIES, &BINDING).unwrap();
     let group: Vec<_> = (0..BATCHES).map(|b| (BatchIndex(b), batch_record(b))).collect();
-    let store = Store::open(&path, &BINDING).unwrap();
+    let store = Store::open(&store_at(&path), &BINDING).unwrap();
     store.commit_batches(&group, &progress()).unwrap();
     store.compact().unwrap();
     drop(store);
     flip_in_tables(&path, "batches");
-    let store = Store::open(&path, &BINDING).unwrap();
+    let store = Store::open(&store_at(&path), &BINDING).unwrap();
     // The same batches once more: otherwise there is nothing to be merged, and the table is left alone.
     store.commit_batches(&group, &progress()).unwrap();
     let failed = store.compact().unwrap_err();
@@ -250,13 +259,13 @@ fn a_compaction_that_fails_in_the_background_is_an_error_with_the_words_of_rocks
 fn a_store_that_lost_its_binding_is_damaged_and_not_another_keys() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("state");
-    Store::create(&path, &FAMILIES, &BINDING).unwrap();
+    Store::create(&store_at(&path), &FAMILIES, &BINDING).unwrap();
     for entry in fs::read_dir(&path).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "log") {
             fs::write(path, "").unwrap();
         }
     }
-    let damaged = Store::open(&path, &BINDING).err();
+    let damaged = Store::open(&store_at(&path), &BINDING).err();
     assert!(matches!(damaged, Some(StateError::Damaged { .. })), "{damaged:?}");
 }

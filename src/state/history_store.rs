@@ -1,5 +1,7 @@
 //! The history of a key in its store: a column family that is made when there is something to remember.
 
+use std::sync::Arc;
+
 use super::StateError;
 use super::history::{HistoryChange, KeyHistory};
 use super::options::options;
@@ -67,15 +69,19 @@ impl Store {
                     self.db.set_options_cf(family, &compacted)
                 })
             }
-            Err(StateError::Damaged { message, .. }) => {
+            Err(StateError::Damaged { path, message }) => {
+                // Nobody has it yet but this store.
+                let Some(db) = Arc::get_mut(&mut self.db) else {
+                    return Err(StateError::Damaged { path, message });
+                };
                 tracing::warn!(
                     "the history of this key begins anew, because the one that is there is not readable: {message}"
                 );
-                let path = &self.path;
-                attempt("dropping a column family", path, || self.db.drop_cf(HISTORY))?;
+                self.place.check()?;
+                attempt("dropping a column family", &path, || db.drop_cf(HISTORY))?;
                 // Whoever is ended here leaves a store without a history, which is whole.
-                attempt("creating a column family", path, || {
-                    self.db.create_cf(HISTORY, &options(buffers))
+                attempt("creating a column family", &path, || {
+                    db.create_cf(HISTORY, &options(buffers))
                 })
             }
             Err(error) => Err(error),

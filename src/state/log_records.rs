@@ -1,10 +1,9 @@
 //! A kind of damage in RocksDB's logs that it would not report: it would take a log for empty, or read the same bytes for ever.
 
 use std::io::Read;
-use std::path::Path;
 
 use crate::failure::{IoFailure, attempt};
-use crate::files::open_to_read;
+use crate::files::Entry;
 
 /// No record goes beyond the end of a block (rocksdb/db/log_format.h).
 const BLOCK_BYTES: usize = 32 << 10;
@@ -16,14 +15,16 @@ const HEADER_BYTES: usize = 7;
 const RECYCLED: [u8; 6] = [5, 6, 7, 8, 11, 131];
 
 /// The offset of the first record in a log that has such a type.
-pub(super) fn recycled_record(log: &Path) -> Result<Option<u64>, IoFailure> {
-    let mut file = open_to_read(log)?;
+pub(super) fn recycled_record(log: &Entry) -> Result<Option<u64>, IoFailure> {
+    let mut file = log.open_to_read()?;
     let mut block = Vec::with_capacity(BLOCK_BYTES);
     let mut block_offset = 0;
     loop {
         block.clear();
         let block_bytes = BLOCK_BYTES as u64;
-        attempt("read", log, || (&mut file).take(block_bytes).read_to_end(&mut block))?;
+        attempt("read", log.path(), || {
+            (&mut file).take(block_bytes).read_to_end(&mut block)
+        })?;
         if let Some(at) = recycled_record_of_block(&block) {
             return Ok(Some(block_offset + at as u64));
         }

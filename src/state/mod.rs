@@ -2,6 +2,8 @@
 //! names RocksDB.
 
 #[cfg(feature = "keygen")]
+mod batch_store;
+#[cfg(feature = "keygen")]
 mod before_opening;
 #[cfg(feature = "keygen")]
 mod compaction;
@@ -17,6 +19,8 @@ mod ledger_store;
 mod log_records;
 #[cfg(feature = "keygen")]
 mod options;
+#[cfg(feature = "keygen")]
+mod place;
 mod records;
 #[cfg(feature = "keygen")]
 mod store;

@@ -1,23 +1,24 @@
 //! RocksDB: column families, reads and the synced write.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rocksdb::{ColumnFamily, DB, Direction, ErrorKind, WriteOptions};
-pub(super) use rocksdb::{IteratorMode, WaitForCompactOptions, WriteBatch};
+use rocksdb::{ColumnFamily, DB, ErrorKind, WriteOptions};
+pub(super) use rocksdb::{Direction, IteratorMode, WaitForCompactOptions, WriteBatch};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StateError;
 use super::before_opening::{look_at_files, look_at_machine, note_opened};
-use super::history::HistoryChange;
 use super::options::{descriptors, options};
-use super::records::{self, ArenaRecord, BatchRecord, CrownRecord, Encoded, ProgressRecord};
-use crate::files::make_directory;
+use super::place::{Place, in_words};
+use super::records::{self, ArenaRecord, CrownRecord, Encoded, ProgressRecord};
+use crate::files::Entry;
 use crate::plan::StoreBuffers;
 use crate::resources::{Registration, ResourceKind, register};
-use crate::units::{BatchIndex, Level};
+use crate::units::Level;
 
 const REMOVAL: &str = "removal";
 const CREATION: &str = "creation";
@@ -28,37 +29,44 @@ pub(super) const LEDGER: &str = "ledger";
 /// Made when there is something to remember. A store without it is whole.
 pub(super) const HISTORY: &str = "history";
 const BINDING_KEY: &[u8] = b"binding";
-const PROGRESS_KEY: &[u8] = b"progress";
-const ARENA_KEY: &[u8] = b"arena";
+pub(super) const PROGRESS_KEY: &[u8] = b"progress";
+pub(super) const ARENA_KEY: &[u8] = b"arena";
 
 /// A reader beside a writer can lose a file to a compaction between listing it and reading it.
 const READ_ATTEMPTS: u64 = 5;
 const READ_ATTEMPT_INTERVAL_MS: u64 = 10;
-const REMOVED_IN_ONE_WRITE: usize = 4096;
 
 /// The open store.
 pub(crate) struct Store {
-    pub(super) db: DB,
+    pub(super) db: Arc<DB>,
     pub(super) path: PathBuf,
+    pub(super) place: Place,
     written_bytes: AtomicU64,
-    _registrations: [Registration; 2],
+    registrations: Arc<[Registration; 2]>,
 }
 
 impl Store {
     /// Creates an empty store with these column families, bound to a key. What was there before is removed.
     #[track_caller]
-    pub(crate) fn create(path: &Path, column_families: &[&str], binding: &[u8; 32]) -> Result<(), StateError> {
+    pub(crate) fn create(state: &Entry, column_families: &[&str], binding: &[u8; 32]) -> Result<(), StateError> {
+        let path = state.path();
         look_at_machine(path)?;
         let mut options = options(StoreBuffers::FULL);
         // First: RocksDB would remove its files behind a link as well.
-        make_directory(path)?;
-        attempt(REMOVAL, path, || DB::destroy(&options, path))?;
+        state.make_directory()?;
+        let found = Place::new(state.open_directory()?);
+        found.check()?;
+        attempt(REMOVAL, path, || DB::destroy(&options, found.path()))?;
         options.create_if_missing(true);
         options.create_missing_column_families(true);
-        make_directory(path)?;
+        // By its name, the directory was removed as well.
+        state.make_directory()?;
+        let place = Place::new(state.open_directory()?);
+        place.check()?;
         let families = descriptors(column_families, &options);
-        let db = attempt(CREATION, path, || DB::open_cf_descriptors(&options, path, families))?;
-        let store = Self::of(db, path, StoreBuffers::FULL);
+        let open = || DB::open_cf_descriptors(&options, place.path(), families);
+        let db = attempt(CREATION, path, open)?;
+        let store = Self::of(db, place, StoreBuffers::FULL);
         let mut batch = WriteBatch::default();
         batch.put_cf(store.family(META)?, BINDING_KEY, binding);
         store.write_synced(batch)
@@ -66,25 +74,26 @@ impl Store {
 
     /// Opens the store for the one process that writes, and checks that it is this key's.
     #[track_caller]
-    pub(crate) fn open(path: &Path, binding: &[u8; 32]) -> Result<Self, StateError> {
-        Self::open_families(path, &existing_families(path)?, binding, StoreBuffers::FULL)
+    pub(crate) fn open(state: &Entry, binding: &[u8; 32]) -> Result<Self, StateError> {
+        let (place, families) = existing_families(state)?;
+        Self::open_families(place, &families, binding, StoreBuffers::FULL)
     }
 
     /// As [`open`](Self::open), with buffers of other sizes, and makes a place for the key's history unless there is one.
     #[track_caller]
-    pub(crate) fn open_recording(path: &Path, binding: &[u8; 32], buffers: StoreBuffers) -> Result<Self, StateError> {
-        let mut families = existing_families(path)?;
+    pub(crate) fn open_recording(state: &Entry, binding: &[u8; 32], buffers: StoreBuffers) -> Result<Self, StateError> {
+        let (place, mut families) = existing_families(state)?;
         if !families.iter().any(|name| name == HISTORY) {
             families.push(HISTORY.to_owned());
         }
-        let mut store = Self::open_families(path, &families, binding, buffers)?;
+        let mut store = Self::open_families(place, &families, binding, buffers)?;
         store.renew_damaged_history(buffers)?;
         Ok(store)
     }
 
     #[track_caller]
     fn open_families(
-        path: &Path,
+        place: Place,
         families: &[String],
         binding: &[u8; 32],
         buffers: StoreBuffers,
@@ -92,31 +101,33 @@ impl Store {
         let mut options = options(buffers);
         let families = descriptors(families, &options);
         options.create_missing_column_families(true);
-        let db = attempt("opening", path, || DB::open_cf_descriptors(&options, path, families))?;
-        Self::bound(db, path, binding, buffers)
+        place.check()?;
+        let open = || DB::open_cf_descriptors(&options, place.path(), families);
+        let db = attempt("opening", place.name(), open)?;
+        Self::bound(db, place, binding, buffers)
     }
 
     /// Opens the store for reading; sees the state of this moment. Beside a process that writes it may take files that are
     /// being exchanged for damage.
     #[track_caller]
-    pub(crate) fn open_read_only(path: &Path, binding: &[u8; 32]) -> Result<Self, StateError> {
-        let families = existing_families(path)?;
+    pub(crate) fn open_read_only(state: &Entry, binding: &[u8; 32]) -> Result<Self, StateError> {
+        let (place, families) = existing_families(state)?;
         let options = options(StoreBuffers::FULL);
         let families = descriptors(&families, &options);
-        let open = || DB::open_cf_descriptors_read_only(&options, path, families, false);
-        let db = attempt("opening", path, open)?;
-        Self::bound(db, path, binding, StoreBuffers::FULL)
+        let open = || DB::open_cf_descriptors_read_only(&options, place.path(), families, false);
+        let db = attempt("opening", place.name(), open)?;
+        Self::bound(db, place, binding, StoreBuffers::FULL)
     }
 
     /// Opens the store for reading and reads from it; again if a process that writes to it was in the way.
     pub(crate) fn read_beside_a_writer<T>(
-        path: &Path,
+        state: &Entry,
         binding: &[u8; 32],
         read: impl Fn(Self) -> Result<T, StateError>,
     ) -> Result<T, StateError> {
         let mut attempt = 1;
         loop {
-            match Self::open_read_only(path, binding).and_then(&read) {
+            match Self::open_read_only(state, binding).and_then(&read) {
                 Err(StateError::Failed { .. } | StateError::Damaged { .. }) if attempt < READ_ATTEMPTS => {}
                 outcome => return outcome,
             }
@@ -127,68 +138,36 @@ impl Store {
     }
 
     #[track_caller]
-    fn of(db: DB, path: &Path, buffers: StoreBuffers) -> Self {
+    fn of(db: DB, place: Place, buffers: StoreBuffers) -> Self {
         note_opened();
-        let path = path.to_owned();
         let write_buffers = register(ResourceKind::Database, buffers.write_bytes as u64);
         let cache = register(ResourceKind::Cache, buffers.cache_bytes as u64);
-        let _registrations = [write_buffers, cache];
         Self {
-            db,
-            path,
+            db: Arc::new(db),
+            path: place.name().to_owned(),
+            place,
             written_bytes: AtomicU64::new(0),
-            _registrations,
+            registrations: Arc::new([write_buffers, cache]),
         }
     }
 
     #[track_caller]
-    fn bound(db: DB, path: &Path, binding: &[u8; 32], buffers: StoreBuffers) -> Result<Self, StateError> {
-        let store = Self::of(db, path, buffers);
+    fn bound(db: DB, place: Place, binding: &[u8; 32], buffers: StoreBuffers) -> Result<Self, StateError> {
+        let store = Self::of(db, place, buffers);
         let Some(found) = store.get(META, BINDING_KEY)? else {
             return Err(StateError::Damaged {
-                path: path.to_owned(),
+                path: store.path.clone(),
                 message: "it does not say to which key it belongs; what was written to it last is lost".to_owned(),
             });
         };
         if found != binding {
             return Err(StateError::OtherKey {
-                path: path.to_owned(),
+                path: store.path.clone(),
                 expected: hex::encode(binding),
                 found: hex::encode(found),
             });
         }
         Ok(store)
-    }
-
-    /// Commits a group in one synced write. Its slices must be durable already.
-    pub(crate) fn commit_batches(
-        &self,
-        group: &[(BatchIndex, BatchRecord)],
-        progress: &ProgressRecord,
-    ) -> Result<(), StateError> {
-        self.commit_batches_recording(group, progress, None, &[])
-    }
-
-    /// As [`commit_batches`](Self::commit_batches), with what is known of the run that computed them, and with what the
-    /// key's history is to remember of it. Nothing is allocated here but by RocksDB.
-    pub(crate) fn commit_batches_recording(
-        &self,
-        group: &[(BatchIndex, BatchRecord)],
-        progress: &ProgressRecord,
-        arena: Option<&ArenaRecord>,
-        history: &[HistoryChange],
-    ) -> Result<(), StateError> {
-        let mut batch = WriteBatch::default();
-        let batches = self.family(BATCHES)?;
-        for (index, record) in group {
-            batch.put_cf(batches, Self::batch_key(*index), self.encode(record)?);
-        }
-        batch.put_cf(self.family(META)?, PROGRESS_KEY, self.encode(progress)?);
-        if let Some(arena) = arena {
-            batch.put_cf(self.family(META)?, ARENA_KEY, self.encode(arena)?);
-        }
-        self.add_history(&mut batch, history)?;
-        self.write_synced(batch)
     }
 
     /// Commits the checksums of the levels above the batches, in one synced write.
@@ -199,70 +178,6 @@ impl Store {
             batch.put_cf(crown, [level.0], self.encode(record)?);
         }
         self.write_synced(batch)
-    }
-
-    /// Every batch record, in the order of the batches.
-    pub(crate) fn batches(
-        &self,
-    ) -> Result<impl Iterator<Item = Result<(BatchIndex, BatchRecord), StateError>>, StateError> {
-        let entries = self.db.iterator_cf(self.family(BATCHES)?, IteratorMode::Start);
-        Ok(entries.map(|entry| {
-            let (key, value) = attempt("reading", &self.path, || entry)?;
-            let key = <[u8; 8]>::try_from(&key[..]).map_err(|_| self.damaged_record(BATCHES))?;
-            let record = self.decode(BATCHES, &value)?;
-            Ok((BatchIndex(u64::from_be_bytes(key)), record))
-        }))
-    }
-
-    /// The record of a batch.
-    pub(crate) fn batch(&self, batch: BatchIndex) -> Result<Option<BatchRecord>, StateError> {
-        let value = self.get(BATCHES, &Self::batch_key(batch))?;
-        value.map(|value| self.decode(BATCHES, &value)).transpose()
-    }
-
-    /// The keys of all batch records that are not between these two batches, as they are asked for.
-    pub(crate) fn batches_outside(
-        &self,
-        first: BatchIndex,
-        last: BatchIndex,
-    ) -> Result<impl Iterator<Item = Result<Box<[u8]>, StateError>>, StateError> {
-        let (first, last) = (Self::batch_key(first), Self::batch_key(last));
-        let family = self.family(BATCHES)?;
-        let keys = |mode| {
-            let entries = self.db.iterator_cf(family, mode);
-            entries.map(|entry| Ok(attempt("reading", &self.path, || entry)?.0))
-        };
-        // An error is passed on, whatever its place.
-        let is_before = move |key: &Result<Box<[u8]>, StateError>| !key.as_ref().is_ok_and(|key| key[..] >= first[..]);
-        let is_after = move |key: &Result<Box<[u8]>, StateError>| !key.as_ref().is_ok_and(|key| key[..] == last[..]);
-        let before = keys(IteratorMode::Start).take_while(is_before);
-        let after = keys(IteratorMode::From(&last, Direction::Forward)).filter(is_after);
-        Ok(before.chain(after))
-    }
-
-    /// The key of a batch's record.
-    pub(crate) fn batch_key(batch: BatchIndex) -> [u8; 8] {
-        batch.0.to_be_bytes()
-    }
-
-    /// Removes batch records by their keys, as these come, in synced writes that take little memory. Gives their number.
-    pub(crate) fn remove_batches<K: AsRef<[u8]>, E: From<StateError>>(
-        &self,
-        keys: impl IntoIterator<Item = Result<K, E>>,
-    ) -> Result<u64, E> {
-        let family = self.family(BATCHES)?;
-        let (mut keys, mut removed) = (keys.into_iter(), 0);
-        loop {
-            let mut batch = WriteBatch::default();
-            for key in keys.by_ref().take(REMOVED_IN_ONE_WRITE) {
-                batch.delete_cf(family, key?);
-            }
-            if batch.is_empty() {
-                return Ok(removed);
-            }
-            removed += batch.len() as u64;
-            self.write_synced(batch)?;
-        }
     }
 
     /// Reads everything in the store but the history once, so that damage in any part of it is found.
@@ -325,6 +240,7 @@ impl Store {
 
     fn write(&self, call: &'static str, batch: WriteBatch, options: &WriteOptions) -> Result<(), StateError> {
         let bytes = batch.size_in_bytes() as u64;
+        self.place.check()?;
         attempt(call, &self.path, || self.db.write_opt(batch, options))?;
         self.written_bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
@@ -345,7 +261,7 @@ impl Store {
     /// All column families but the history: nothing that is for people alone makes a store a damaged one.
     pub(super) fn families(&self) -> Result<Vec<&ColumnFamily>, StateError> {
         let handle = |name: &String| self.db.cf_handle(name).ok_or_else(|| self.damaged_record(name));
-        let names = listed_families(&self.path)?;
+        let names = listed_families(&self.place)?;
         names.iter().filter(|name| *name != HISTORY).map(handle).collect()
     }
 
@@ -369,15 +285,25 @@ impl Store {
     }
 }
 
-/// The column families of a store that is about to be opened, if it can be.
-fn existing_families(path: &Path) -> Result<Vec<String>, StateError> {
-    look_at_files(path)?;
-    look_at_machine(path)?;
-    listed_families(path)
+impl Drop for Store {
+    fn drop(&mut self) {
+        if !self.place.may_be_closed() {
+            std::mem::forget((Arc::clone(&self.db), Arc::clone(&self.registrations)));
+        }
+    }
 }
 
-fn listed_families(path: &Path) -> Result<Vec<String>, StateError> {
-    attempt("opening", path, || DB::list_cf(&options(StoreBuffers::FULL), path))
+/// The place of a store that is about to be opened, and its column families, if it can be.
+fn existing_families(state: &Entry) -> Result<(Place, Vec<String>), StateError> {
+    let place = Place::new(look_at_files(state)?);
+    look_at_machine(state.path())?;
+    let families = listed_families(&place)?;
+    Ok((place, families))
+}
+
+fn listed_families(place: &Place) -> Result<Vec<String>, StateError> {
+    let list = || DB::list_cf(&options(StoreBuffers::FULL), place.path());
+    attempt("opening", place.name(), list)
 }
 
 /// Makes a call to RocksDB. All come through here, so that tests can let any one of them fail, or end the process there.
@@ -399,8 +325,8 @@ pub(super) fn attempt<T>(
 }
 
 fn classified(call: &'static str, path: &Path, error: &rocksdb::Error) -> StateError {
+    let message = in_words(error.as_ref(), path);
     let path = path.to_owned();
-    let message = error.to_string();
     let not_there = ["No such file or directory", "Is a directory"];
     let missing = error.kind() == ErrorKind::IOError && not_there.iter().any(|words| message.contains(words));
     // A store that is being made holds nothing yet that could be damaged.

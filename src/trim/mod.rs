@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::TrimError;
 
-use crate::failure::attempt;
-use crate::files::{is_directory, is_link, make_directory, sync_directory};
+use crate::files::Entry;
 use crate::keydir::{DirectoryLock, KeyDir};
 use crate::layers::LayerError;
 use crate::plan::Batches;
@@ -49,7 +48,7 @@ pub fn trim(directory: &Path, level: Level) -> Result<TrimReport, TrimError> {
     let _lock = DirectoryLock::take(&key.paths().lock())?;
     key.paths().remove_temporaries()?;
     // Once more, now that nobody else can be writing it.
-    let key = KeyDir::open_sealed(directory)?;
+    let key = key.read_again()?.of_this_version()?.sealed()?;
     let before = key.manifest().plan().trim();
     let key = ready(key, level)?;
     let blocks_compared = match level > before {
@@ -71,7 +70,7 @@ pub fn trim(directory: &Path, level: Level) -> Result<TrimReport, TrimError> {
         before,
         level,
         blocks_compared,
-        files_removed: below,
+        files_removed: below.iter().map(|file| file.path().to_owned()).collect(),
     })
 }
 
@@ -148,27 +147,25 @@ fn shorten_records(store: &Store, batches: &Batches) -> Result<(), StateError> {
 }
 
 /// The layer files of all levels that the key does not store any more.
-fn layers_below(key: &KeyDir) -> Result<Vec<PathBuf>, TrimError> {
+fn layers_below(key: &KeyDir) -> Result<Vec<Entry>, TrimError> {
     let layers = key.paths().layers();
     // Behind it files of something else could lie.
-    if is_link(&layers) {
-        return Err(LayerError::Link(layers).into());
+    if layers.is_link() {
+        return Err(LayerError::Link(layers.path().to_owned()).into());
     }
-    make_directory(&layers)?;
+    layers.make_directory()?;
     let below = key.paths().left_over_layers(key.manifest().plan().trim())?;
-    for path in &below {
-        if is_directory(path)? {
-            return Err(TrimError::Directory(path.clone()));
+    for file in &below {
+        if file.is_directory()? {
+            return Err(TrimError::Directory(file.path().to_owned()));
         }
     }
     Ok(below)
 }
 
 /// Deletes layer files, durably.
-fn remove_layers(key: &KeyDir, files: &[PathBuf]) -> Result<(), TrimError> {
-    for file in files {
-        attempt("unlink", file, || std::fs::remove_file(file))?;
-    }
+fn remove_layers(key: &KeyDir, files: &[Entry]) -> Result<(), TrimError> {
+    files.iter().try_for_each(Entry::unlink)?;
     // Always: a trim that was killed may have deleted files whose names are still on the disk.
-    Ok(sync_directory(&key.paths().layers())?)
+    Ok(key.paths().layers().sync()?)
 }

@@ -33,30 +33,38 @@ static void a_key_that_is_not_open_is_refused(const char *directory) {
     REFUSED(keymill_open(directory, NULL), KEYMILL_STATUS_USAGE, "null");
 }
 
-/* It would not know what its parent signs, and it closes nothing that its parent goes on with. */
-static void a_forked_child_signs_nothing_and_harms_nothing(keymill_key signer, uint64_t epoch, const unsigned char *message,
-                                                           size_t bytes) {
-    int parent_signs[2], status;
-    char end;
+/* It would not know what its parent signs, and it closes nothing that its parent goes on with, or has closed before. */
+static keymill_key a_forked_child_signs_nothing_and_harms_nothing(const char *directory, keymill_key signer, uint64_t epoch,
+                                                                  const unsigned char *message, size_t bytes) {
     unsigned char *signature = room(bytes);
     CHECK(keymill_sign(signer, (epoch + 1) % 256, message, 32, signature, bytes) == KEYMILL_STATUS_DONE);
-    CHECK(pipe(parent_signs) == 0);
-    pid_t child = fork();
-    CHECK(child >= 0);
-    if (child == 0) {
+    for (int parent_closes_first = 0; parent_closes_first < 2; parent_closes_first++) {
+        int parent_signs[2], status;
+        char end;
+        CHECK(pipe(parent_signs) == 0);
+        pid_t child = fork();
+        CHECK(child >= 0);
+        if (child == 0) {
+            close(parent_signs[1]);
+            REFUSED(keymill_sign(signer, epoch, message, 32, signature, bytes), KEYMILL_STATUS_USAGE,
+                    "open the key after the fork");
+            CHECK(read(parent_signs[0], &end, 1) == 0);
+            REFUSED(keymill_sign(signer, epoch, message, 32, signature, bytes), KEYMILL_STATUS_USAGE,
+                    "open the key after the fork");
+            CHECK(keymill_close(signer) == KEYMILL_STATUS_DONE);
+            _exit(0);
+        }
+        close(parent_signs[0]);
+        CHECK(keymill_sign(signer, (epoch + 2) % 256, message, 32, signature, bytes) == KEYMILL_STATUS_DONE);
+        if (parent_closes_first) CHECK(keymill_close(signer) == KEYMILL_STATUS_DONE);
         close(parent_signs[1]);
-        REFUSED(keymill_sign(signer, epoch, message, 32, signature, bytes), KEYMILL_STATUS_USAGE, "open the key after the fork");
-        CHECK(read(parent_signs[0], &end, 1) == 0);
-        CHECK(keymill_close(signer) == KEYMILL_STATUS_DONE);
-        _exit(0);
+        CHECK(waitpid(child, &status, 0) == child);
+        CHECK(status == 0);
+        if (parent_closes_first) CHECK(keymill_open_to_sign(directory, &signer) == KEYMILL_STATUS_DONE);
+        CHECK(keymill_sign(signer, (epoch + 3) % 256, message, 32, signature, bytes) == KEYMILL_STATUS_DONE);
     }
-    close(parent_signs[0]);
-    CHECK(keymill_sign(signer, (epoch + 2) % 256, message, 32, signature, bytes) == KEYMILL_STATUS_DONE);
-    close(parent_signs[1]);
-    CHECK(waitpid(child, &status, 0) == child);
-    CHECK(status == 0);
-    CHECK(keymill_sign(signer, (epoch + 3) % 256, message, 32, signature, bytes) == KEYMILL_STATUS_DONE);
     free(signature);
+    return signer;
 }
 
 int main(int count, char **words) {
@@ -100,7 +108,7 @@ int main(int count, char **words) {
     REFUSED(keymill_sign(signer, 256, message, 32, signature, sizes.signature_bytes), KEYMILL_STATUS_USAGE,
             "epoch 256 is outside");
 
-    a_forked_child_signs_nothing_and_harms_nothing(signer, epoch, message, sizes.signature_bytes);
+    signer = a_forked_child_signs_nothing_and_harms_nothing(directory, signer, epoch, message, sizes.signature_bytes);
 
     /* Twice the same message gives the same signature, which is the recorded one; another message none. */
     for (int round = 0; round < 2; round++) {

@@ -30,6 +30,8 @@ new_key() {
     > "$place_of_all/public-key"
 [ "$(cat "$place_of_all/public-key")" = "$public_key" ]
 "$keymill" ledger init "$place_of_all/made" --first-epoch 0 > /dev/null
+# Another one, of fresh randomness.
+"$keymill" keygen "$place_of_all/other" --scheme "$scheme" --epochs 256 --progress none > /dev/null
 
 # A command that has to end with an exit code other than 0.
 refused() {
@@ -39,7 +41,7 @@ refused() {
     fi
 }
 
-# Runs all programs, each behind the words given: life, threads, leak.
+# Runs all programs, each behind the words given: life, threads, places, leak.
 run_programs() {
     local programs=$1
     shift
@@ -50,6 +52,11 @@ run_programs() {
     refused "$keymill" sign "$place_of_all/key" --epoch "$epoch" --message "${message//9/0}" 2> /dev/null
     "$@" "$programs/threads" "$place_of_all/key"
     "$keymill" ledger show "$place_of_all/key" > /dev/null
+    mkdir -p "$place_of_all/beside"
+    rm -rf "$place_of_all/beside/key"
+    cp -r "$place_of_all/other" "$place_of_all/beside/key"
+    "$@" "$programs/places" "$place_of_all" "$place_of_all/beside" "$public_key"
+    diff -r "$place_of_all/other" "$place_of_all/beside/key"
     rm -f "$place_of_all/trace"
     "$@" "$programs/leak" "$place_of_all/key" "$place_of_all/trace"
     # Two were opened and one was closed: the other one is named, with the place at which it came to be.
@@ -68,7 +75,7 @@ compile() {
     local installed=$1 programs=$2
     shift 2
     mkdir -p "$programs"
-    for program in life threads leak; do
+    for program in life threads places leak; do
         # shellcheck disable=SC2046
         "$@" "${warnings[@]}" -x "$language" "tests/capi/$program.c" -x none -o "$programs/$program" $(flags "$installed") \
             -pthread

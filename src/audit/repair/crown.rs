@@ -115,7 +115,7 @@ impl Repair<'_> {
         if wrong_nodes > 0 {
             self.sync_levels(std::slice::from_ref(span))?;
             self.report.crown_rewritten.push(RewrittenLevel {
-                file: tree.key.paths().layer(level),
+                file: tree.key.paths().layer(level).path().to_owned(),
                 level,
                 nodes: wrong_nodes,
             });

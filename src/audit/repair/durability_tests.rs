@@ -13,7 +13,7 @@ use crate::state::Store;
 
 fn recorded(key: &TestKey) -> Vec<u64> {
     let manifest = KeyDir::open(&key.path()).unwrap().manifest().clone();
-    let store = Store::open_read_only(&key.path().join("state"), &manifest.binding()).unwrap();
+    let store = Store::open_read_only(&key.entry("state"), &manifest.binding()).unwrap();
     store.batches().unwrap().map(|entry| entry.unwrap().0.0).collect()
 }
 

@@ -1,10 +1,10 @@
 //! Layer files as files: those that are missing, cut, or headed wrongly.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{RepairError, RestoredFile};
 use crate::failure::{IoFailure, attempt};
-use crate::files::{exists, make_directory, parent_of, sync_directory};
+use crate::files::Entry;
 use crate::keydir::{KeyDir, KeyState, names_aside};
 use crate::layers::{self, Disk, Header, LayerError, Medium};
 
@@ -28,7 +28,7 @@ pub(super) fn restore(key: &KeyDir, medium: &dyn Medium, disk: &Disk) -> Result<
             Err(error) => return Err(error.into()),
         };
         restored.push(RestoredFile {
-            file,
+            file: file.path().to_owned(),
             level,
             what,
             moved_to,
@@ -40,33 +40,37 @@ pub(super) fn restore(key: &KeyDir, medium: &dyn Medium, disk: &Disk) -> Result<
 }
 
 /// Makes the directory of the layer files, unless it is there, and says where that is now which stood in its place.
-fn make_directory_of_layers(directory: &Path) -> Result<Option<PathBuf>, RepairError> {
-    let standing = attempt("lstat", directory, || std::fs::symlink_metadata(directory));
-    let moved_to = match standing {
-        Ok(metadata) if metadata.is_dir() => return Ok(None),
+fn make_directory_of_layers(directory: &Entry) -> Result<Option<PathBuf>, RepairError> {
+    if directory.is_directory()? {
+        return Ok(None);
+    }
+    if directory.is_link() {
         // Files of something else could lie behind it.
-        Ok(metadata) if metadata.is_symlink() => return Err(LayerError::Link(directory.to_owned()).into()),
-        Ok(_) => move_aside(directory)?,
-        Err(failure) if failure.is_missing() => None,
-        Err(failure) => return Err(failure.into()),
+        return Err(LayerError::Link(directory.path().to_owned()).into());
+    }
+    let moved_to = match directory.exists()? {
+        true => move_aside(directory)?,
+        false => None,
     };
-    make_directory(directory)?;
-    sync_directory(parent_of(directory))?;
+    directory.make_directory()?;
+    directory.sync_name()?;
     Ok(moved_to)
 }
 
-/// Gives what stands at `path` a name of its own beside it, durably, and says which; `None` if nothing is there. It is never
+/// Gives what stands there a name of its own beside it, durably, and says which; `None` if nothing is there. It is never
 /// deleted: nobody knows what it is.
-pub(super) fn move_aside(path: &Path) -> Result<Option<PathBuf>, IoFailure> {
-    for target in names_aside(path) {
-        if exists(&target)? {
+pub(super) fn move_aside(standing: &Entry) -> Result<Option<PathBuf>, IoFailure> {
+    let path = standing.path();
+    for target in names_aside(standing) {
+        if target.exists()? {
             continue;
         }
-        return match attempt("rename", path, || std::fs::rename(path, &target)) {
+        return match attempt("rename", path, || standing.rename(&target)) {
             Ok(()) => {
+                let target = target.path().to_owned();
                 // At once: a repair that ends early has no report.
                 tracing::warn!("'{}' was moved aside and is '{}' now", path.display(), target.display());
-                sync_directory(parent_of(path))?;
+                standing.sync_name()?;
                 Ok(Some(target))
             }
             Err(failure) if failure.is_missing() => Ok(None),

@@ -48,7 +48,7 @@ fn repair_on(
     let _lock = DirectoryLock::take(&key.paths().lock())?;
     key.paths().remove_temporaries()?;
     // Once more, now that nobody else can be writing it.
-    let key = KeyDir::open(directory)?;
+    let key = key.read_again()?.of_this_version()?;
     let manifest = key.manifest();
     let prf_key = key.prf_key()?;
     let memory = options.memory_plan(manifest.plan())?;

@@ -3,7 +3,6 @@
 use super::files::move_aside;
 use super::{RepairError, StoreReplaced};
 use crate::failure::attempt;
-use crate::files::sync_directory;
 use crate::keydir::{KeyPaths, Manifest};
 use crate::ledger::is_unused;
 use crate::migrations::COLUMN_FAMILIES;
@@ -33,8 +32,8 @@ pub(super) fn open(
         ..LedgerHead::default()
     };
     Store::open(&draft, binding)?.commit_ledger([], &head)?;
-    attempt("rename", &draft, || std::fs::rename(&draft, &state))?;
-    sync_directory(paths.root())?;
+    attempt("rename", draft.path(), || draft.rename(&state))?;
+    paths.directory().sync()?;
     let store = Store::open_recording(&state, binding, buffers)?;
     Ok((store, Some(StoreReplaced { what, moved_to })))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -11,6 +11,7 @@ use crate::audit::check;
 use crate::audit::fixture_tests::{LONG, OPTIONS, TINY, TestKey, job, open_job};
 use crate::failure::IoFailure;
 use crate::faults::{Fate, Faults};
+use crate::files::Entry;
 use crate::keydir::{KeyDir, KeyDirError};
 use crate::keygen::{CancelHandle, Event, KeygenError, NoProgress, Progress};
 use crate::layers::{Disk, LayerError, LayerFile, Medium};
@@ -157,7 +158,7 @@ fn forge(key: &TestKey, batch: u64, recorded: bool) {
         slice_crc32.push(crc32fast::hash(&children));
     }
     if recorded {
-        let store = Store::open(&key.path().join("state"), &opened.manifest().binding()).unwrap();
+        let store = Store::open(&key.entry("state"), &opened.manifest().binding()).unwrap();
         let records = [(BatchIndex(batch), BatchRecord { slice_crc32 })];
         store.commit_batches(&records, &ProgressRecord::default()).unwrap();
     }
@@ -187,7 +188,7 @@ fn a_forged_batch_is_found_by_the_root_and_computed_again_from_the_secret() {
 fn a_root_that_the_secret_does_not_lead_to_is_said_and_nothing_is_adapted_to_it() {
     let key = TestKey::new(TINY, 256, 14);
     let truth = key.layers();
-    let path = key.path().join("manifest.toml");
+    let path = key.entry("manifest.toml");
     let manifest = KeyDir::open(&key.path()).unwrap().manifest().clone();
     let mut root = manifest.root().unwrap().to_vec();
     root[0] ^= 1;
@@ -204,7 +205,7 @@ fn records_that_are_no_records_of_this_key_are_replaced_or_removed() {
     let key = TestKey::new(LONG, 3000, 15);
     let truth = key.layers();
     let binding = KeyDir::open(&key.path()).unwrap().manifest().binding();
-    let store = Store::open(&key.path().join("state"), &binding).unwrap();
+    let store = Store::open(&key.entry("state"), &binding).unwrap();
     let record = |count| BatchRecord {
         slice_crc32: vec![1; count],
     };
@@ -292,7 +293,10 @@ fn a_damaged_store_is_kept_beside_the_new_one_however_often_that_happens() {
         assert_eq!(report.batch_records_renewed, 1);
         is_whole(&key, &truth, name);
     }
-    let foreign = crate::keydir::KeyPaths::new(&key.path()).foreign_entry().unwrap();
+    let foreign = crate::keydir::KeyPaths::open(&key.path())
+        .unwrap()
+        .foreign_entry()
+        .unwrap();
     assert_eq!(foreign, None);
 }
 
@@ -335,7 +339,7 @@ struct Intruded {
 }
 
 impl Medium for Intruded {
-    fn create(&self, path: &Path, bytes: u64, header: &[u8]) -> Result<(), IoFailure> {
+    fn create(&self, layer: &Entry, bytes: u64, header: &[u8]) -> Result<(), IoFailure> {
         let refused = repair(&self.directory, OPTIONS, &CancelHandle::default()).unwrap_err();
         let own = format!("process {}", std::process::id());
         match refused {
@@ -343,19 +347,19 @@ impl Medium for Intruded {
             other => panic!("{other}"),
         }
         self.refusals.fetch_add(1, Ordering::Relaxed);
-        Disk::default().create(path, bytes, header)
+        Disk::default().create(layer, bytes, header)
     }
 
-    fn sync_names(&self, directory: &Path) -> Result<(), IoFailure> {
+    fn sync_names(&self, directory: &Entry) -> Result<(), IoFailure> {
         Disk::default().sync_names(directory)
     }
 
-    fn open(&self, path: &Path, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError> {
-        Disk::default().open(path, bytes)
+    fn open(&self, layer: &Entry, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError> {
+        Disk::default().open(layer, bytes)
     }
 
-    fn protect(&self, path: &Path) -> Result<(), IoFailure> {
-        Disk::default().protect(path)
+    fn protect(&self, layer: &Entry) -> Result<(), IoFailure> {
+        Disk::default().protect(layer)
     }
 }
 
@@ -388,12 +392,12 @@ fn a_damaged_history_moves_no_store_with_its_ledger_aside() {
         signed_unix_ms: 1,
     };
     head.add(Epoch(7), &record);
-    let store = Store::open(&path, &binding).unwrap();
+    let store = Store::open(&key.entry("state"), &binding).unwrap();
     store.commit_ledger([(Epoch(7), &record)], &head).unwrap();
     drop(store);
     flip_in_tables(&path, "history");
     is_whole(&key, &truth, "a damaged history");
-    let store = Store::open(&path, &binding).unwrap();
+    let store = Store::open(&key.entry("state"), &binding).unwrap();
     assert_eq!(store.ledger_head().unwrap(), Some(head));
     assert!(store.ledger_entry(Epoch(7)).unwrap().is_some());
     store.history().unwrap();

@@ -53,15 +53,16 @@ impl Backup {
     pub fn of(directory: &Path) -> Result<Self, KeyDirError> {
         let key = KeyDir::open_any_version(directory)?;
         key.prf_key()?;
-        let path = key.paths().secret();
-        let (secret, origin) = Secret::read(&path)?.ok_or(KeyDirError::SecretMissing(path))?;
+        let file = key.paths().secret();
+        let missing = || KeyDirError::SecretMissing(file.path().to_owned());
+        let (secret, origin) = Secret::read(&file)?.ok_or_else(missing)?;
         let manifest = key.manifest();
         let drawn = secret.draw(manifest.plan(), manifest.parameter());
         let fillers = manifest.fillers().digests();
         let is_drawn = drawn.parameter == *manifest.parameter() && drawn.fillers == fillers;
         if !is_drawn && matches!(secret, Secret::Seed(_)) {
             return Err(KeyDirError::Manifest {
-                path: key.paths().manifest(),
+                path: key.paths().manifest().path().to_owned(),
                 what: "its parameter or its fillers are not those that the seed beside it leads to".to_owned(),
             });
         }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 pub(crate) const MANIFEST: &str = "validator-keys-manifest.yaml";
 /// What keymill knows of a set that it makes: the request, which keys are finished, and the ones that are not.
 pub(crate) const WORK: &str = ".keymill-set";
+/// In that directory.
+pub(crate) const LOCK: &str = "LOCK";
 
 /// Bytes of each end of the proposer's public key in the name of a validator that has no index.
 const NAMED_BYTES: usize = 3;
@@ -188,10 +190,6 @@ impl SetPaths {
 
     pub(crate) fn work(&self) -> PathBuf {
         self.root.join(WORK)
-    }
-
-    pub(crate) fn lock(&self) -> PathBuf {
-        self.work().join("LOCK")
     }
 
     /// What was asked for.

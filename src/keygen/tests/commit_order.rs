@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use super::{BATCHES, layers, open, records, run};
 use crate::failure::{IoFailure, attempt};
 use crate::faults::{Fate, Faults};
+use crate::files::Entry;
 use crate::keygen::{CancelHandle, KeygenError, NoProgress};
 use crate::layers::{Disk, LayerError, LayerFile, Medium};
 
@@ -19,23 +20,23 @@ struct FailingSync {
 }
 
 impl Medium for FailingSync {
-    fn create(&self, path: &Path, bytes: u64, header: &[u8]) -> Result<(), IoFailure> {
-        Disk::default().create(path, bytes, header)
+    fn create(&self, layer: &Entry, bytes: u64, header: &[u8]) -> Result<(), IoFailure> {
+        Disk::default().create(layer, bytes, header)
     }
 
-    fn sync_names(&self, directory: &Path) -> Result<(), IoFailure> {
+    fn sync_names(&self, directory: &Entry) -> Result<(), IoFailure> {
         Disk::default().sync_names(directory)
     }
 
-    fn open(&self, path: &Path, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError> {
+    fn open(&self, layer: &Entry, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError> {
         Ok(Box::new(FailingFile {
-            file: Disk::default().open(path, bytes)?,
+            file: Disk::default().open(layer, bytes)?,
             medium: self.clone(),
         }))
     }
 
-    fn protect(&self, path: &Path) -> Result<(), IoFailure> {
-        Disk::default().protect(path)
+    fn protect(&self, layer: &Entry) -> Result<(), IoFailure> {
+        Disk::default().protect(layer)
     }
 }
 

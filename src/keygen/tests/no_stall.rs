@@ -1,13 +1,13 @@
 //! Workers wait neither for the last block of a group nor for the disk.
 
 use std::ops::Range;
-use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use super::quick_kernel::Quick;
 use super::{BATCHES, in_memory, open};
 use crate::failure::IoFailure;
+use crate::files::Entry;
 use crate::keygen::{CancelHandle, Event, Progress};
 use crate::layers::{Disk, LayerError, LayerFile, Medium};
 
@@ -81,23 +81,23 @@ struct SlowSync {
 }
 
 impl Medium for SlowSync {
-    fn create(&self, path: &Path, bytes: u64, header: &[u8]) -> Result<(), IoFailure> {
-        Disk::default().create(path, bytes, header)
+    fn create(&self, layer: &Entry, bytes: u64, header: &[u8]) -> Result<(), IoFailure> {
+        Disk::default().create(layer, bytes, header)
     }
 
-    fn sync_names(&self, directory: &Path) -> Result<(), IoFailure> {
+    fn sync_names(&self, directory: &Entry) -> Result<(), IoFailure> {
         Disk::default().sync_names(directory)
     }
 
-    fn open(&self, path: &Path, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError> {
+    fn open(&self, layer: &Entry, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError> {
         Ok(Box::new(SlowFile {
-            file: Disk::default().open(path, bytes)?,
+            file: Disk::default().open(layer, bytes)?,
             medium: self.clone(),
         }))
     }
 
-    fn protect(&self, path: &Path) -> Result<(), IoFailure> {
-        Disk::default().protect(path)
+    fn protect(&self, layer: &Entry) -> Result<(), IoFailure> {
+        Disk::default().protect(layer)
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use super::support::Numbers;
 use crate::failure::{IoFailure, attempt};
+use crate::files::Entry;
 use crate::layers::{LayerError, LayerFile, Medium, check_length, present};
 
 /// The kernel writes and syncs whole pages.
@@ -165,7 +166,8 @@ impl Content {
 }
 
 impl Medium for PowerCutMedium {
-    fn create(&self, path: &Path, bytes: u64, header: &[u8]) -> Result<(), IoFailure> {
+    fn create(&self, layer: &Entry, bytes: u64, header: &[u8]) -> Result<(), IoFailure> {
+        let path = layer.path();
         let file = attempt("open", path, || {
             let mut disk = self.disk.lock().unwrap();
             disk.files.push(Content::default());
@@ -186,15 +188,16 @@ impl Medium for PowerCutMedium {
         change("fsync", &|content| content.durable.clone_from(&content.volatile))
     }
 
-    fn sync_names(&self, directory: &Path) -> Result<(), IoFailure> {
-        attempt("fsync", directory, || {
+    fn sync_names(&self, directory: &Entry) -> Result<(), IoFailure> {
+        attempt("fsync", directory.path(), || {
             let mut disk = self.disk.lock().unwrap();
             disk.durable_names = disk.names.clone();
             Ok::<_, Error>(())
         })
     }
 
-    fn open(&self, path: &Path, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError> {
+    fn open(&self, layer: &Entry, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError> {
+        let path = layer.path();
         let opened = attempt("open", path, || {
             let disk = self.disk.lock().unwrap();
             disk.names
@@ -202,7 +205,7 @@ impl Medium for PowerCutMedium {
                 .copied()
                 .ok_or(Error::from(ErrorKind::NotFound))
         });
-        let file = present(opened)?;
+        let file = present(layer, opened)?;
         // Clean pages stay as they are: somebody else may have them mapped, and then they cannot be dropped.
         attempt("fsync", path, || {
             let content = &mut self.disk.lock().unwrap().files[file];
@@ -218,7 +221,7 @@ impl Medium for PowerCutMedium {
         }))
     }
 
-    fn protect(&self, _: &Path) -> Result<(), IoFailure> {
+    fn protect(&self, _: &Entry) -> Result<(), IoFailure> {
         Ok(())
     }
 }

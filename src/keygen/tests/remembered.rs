@@ -58,7 +58,7 @@ pub(super) fn assert_whole(directory: &std::path::Path, case: &str) {
 }
 
 fn store(place: &std::path::Path) -> Store {
-    let path = place.join("state");
+    let path = crate::files::Entry::of(&place.join("state")).unwrap();
     Store::create(&path, &COLUMN_FAMILIES, &BINDING).unwrap();
     Store::open_recording(&path, &BINDING, StoreBuffers::SMALL).unwrap()
 }
@@ -281,7 +281,7 @@ fn a_history_with_damaged_tables_is_made_anew_and_the_job_seals() {
         let store = Store::open_recording(&path, &binding, StoreBuffers::SMALL).unwrap();
         History::begin(&store, RunCommand::Repair, &MEMORY).unwrap();
     }
-    flip_in_tables(&path, "history");
+    flip_in_tables(path.path(), "history");
     run_quick(&directory, Box::new(Disk::default())).unwrap();
     assert_eq!(KeyDir::open(&directory).unwrap().manifest().state(), KeyState::Sealed);
     assert_eq!(of_key(&directory).runs.len(), 1);

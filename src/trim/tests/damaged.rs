@@ -148,7 +148,7 @@ fn a_wrong_node_of_the_lowest_level_that_agrees_with_all_above_is_found_by_a_dee
         bytes[HEADER_BYTES..HEADER_BYTES + 28].copy_from_slice(&root);
     });
     slice_crc32.extend([crc32fast::hash(&children), crc32fast::hash(&root)]);
-    let store = Store::open(&key.path().join("state"), &opened.manifest().binding()).unwrap();
+    let store = Store::open(&key.entry("state"), &opened.manifest().binding()).unwrap();
     let records = [(BatchIndex(0), BatchRecord { slice_crc32 })];
     store.commit_batches(&records, &store.progress().unwrap()).unwrap();
     drop(store);

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use super::{batch_records, flip, from_level, is_whole, paths};
 use crate::audit::check;
 use crate::audit::fixture_tests::{LONG, OPTIONS, TINY, TestKey, open_request, seeded};
+use crate::audit::replaced_tests::is_replaced_at_every_call;
 use crate::faults::{Fate, Faults};
 use crate::keydir::{KeyDir, KeyDirError};
 use crate::keygen::{CancelHandle, Event, KeyRequest, KeygenError, NoProgress, Progress};
@@ -238,4 +239,18 @@ fn who_opens_a_key_while_it_is_trimmed_sees_it_trimmed() {
     assert!(seen == truth);
     let (report, _) = meets_a_trim(|directory| check(directory, true, OPTIONS).unwrap());
     assert_eq!((&report.damage[..], report.batches_checked), (&[][..], 1));
+}
+
+#[test]
+fn a_trim_whose_directory_is_replaced_deletes_its_own() {
+    let key = TestKey::new(TINY, 256, 21);
+    let truth = paths(&key.path(), 16);
+    let cut = |directory: &Path| {
+        let trimmed = trim(directory, Level(4));
+        trimmed.map(drop).map_err(|error| error.to_string())
+    };
+    is_replaced_at_every_call(Some(&key.path()), 1, cut, |directory| {
+        cut(directory).unwrap();
+        assert!(paths(directory, 16) == truth);
+    });
 }

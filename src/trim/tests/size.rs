@@ -24,8 +24,9 @@ fn record(batch: u64, levels: u32) -> BatchRecord {
 
 /// The bytes of a store with records of so many levels, of which `kept` remain.
 fn bytes(path: &Path, levels: u32, kept: u32) -> u64 {
-    Store::create(path, &FAMILIES, &BINDING).unwrap();
-    let store = Store::open(path, &BINDING).unwrap();
+    let state = &crate::files::Entry::of(path).unwrap();
+    Store::create(state, &FAMILIES, &BINDING).unwrap();
+    let store = Store::open(state, &BINDING).unwrap();
     for first in (0..BATCHES).step_by(GROUP as usize) {
         let group: Vec<_> = (first..first + GROUP)
             .map(|batch| (BatchIndex(batch), record(batch, levels)))

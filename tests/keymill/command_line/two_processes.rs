@@ -213,3 +213,22 @@ fn a_finished_key_is_read_whoever_holds_the_lock() {
     place.run(&sign).exits(3).prints_nothing().says(&["'key/LOCK'"]);
     assert_eq!(place.run("public-key key").exits(0).line(), public_key);
 }
+
+#[test]
+fn a_keygen_whose_directory_is_moved_and_replaced_ends_with_4_and_is_finished_where_it_is() {
+    let place = Place::in_memory();
+    finished_key(&place, TINY);
+    let untouched = snapshot(&place.path("key"));
+    fs::rename(place.path("key"), place.path("other")).unwrap();
+    let running = long_keygen(&place);
+    fs::rename(place.path("key"), place.path("moved")).unwrap();
+    fs::rename(place.path("other"), place.path("key")).unwrap();
+    let (outcome, _) = running.end();
+    outcome
+        .exits(4)
+        .prints_nothing()
+        .says(&["moved or replaced", &place.path("key").to_string_lossy()]);
+    assert!(snapshot(&place.path("key")) == untouched, "the other key was touched");
+    place.run("keygen moved").exits(0);
+    place.run("check moved").exits(0);
+}

@@ -1,0 +1,106 @@
+//! The records of batches in the store.
+
+use super::StateError;
+use super::history::HistoryChange;
+use super::records::{ArenaRecord, BatchRecord, ProgressRecord};
+use super::store::{ARENA_KEY, BATCHES, Direction, IteratorMode, META, PROGRESS_KEY, Store, WriteBatch, attempt};
+use crate::units::BatchIndex;
+
+const REMOVED_IN_ONE_WRITE: usize = 4096;
+
+impl Store {
+    /// Commits a group in one synced write. Its slices must be durable already.
+    pub(crate) fn commit_batches(
+        &self,
+        group: &[(BatchIndex, BatchRecord)],
+        progress: &ProgressRecord,
+    ) -> Result<(), StateError> {
+        self.commit_batches_recording(group, progress, None, &[])
+    }
+
+    /// As [`commit_batches`](Self::commit_batches), with what is known of the run that computed them, and with what the
+    /// key's history is to remember of it. Nothing is allocated here but by RocksDB.
+    pub(crate) fn commit_batches_recording(
+        &self,
+        group: &[(BatchIndex, BatchRecord)],
+        progress: &ProgressRecord,
+        arena: Option<&ArenaRecord>,
+        history: &[HistoryChange],
+    ) -> Result<(), StateError> {
+        let mut batch = WriteBatch::default();
+        let batches = self.family(BATCHES)?;
+        for (index, record) in group {
+            batch.put_cf(batches, Self::batch_key(*index), self.encode(record)?);
+        }
+        batch.put_cf(self.family(META)?, PROGRESS_KEY, self.encode(progress)?);
+        if let Some(arena) = arena {
+            batch.put_cf(self.family(META)?, ARENA_KEY, self.encode(arena)?);
+        }
+        self.add_history(&mut batch, history)?;
+        self.write_synced(batch)
+    }
+
+    /// Every batch record, in the order of the batches.
+    pub(crate) fn batches(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<(BatchIndex, BatchRecord), StateError>>, StateError> {
+        let entries = self.db.iterator_cf(self.family(BATCHES)?, IteratorMode::Start);
+        Ok(entries.map(|entry| {
+            let (key, value) = attempt("reading", &self.path, || entry)?;
+            let key = <[u8; 8]>::try_from(&key[..]).map_err(|_| self.damaged_record(BATCHES))?;
+            let record = self.decode(BATCHES, &value)?;
+            Ok((BatchIndex(u64::from_be_bytes(key)), record))
+        }))
+    }
+
+    /// The record of a batch.
+    pub(crate) fn batch(&self, batch: BatchIndex) -> Result<Option<BatchRecord>, StateError> {
+        let value = self.get(BATCHES, &Self::batch_key(batch))?;
+        value.map(|value| self.decode(BATCHES, &value)).transpose()
+    }
+
+    /// The keys of all batch records that are not between these two batches, as they are asked for.
+    pub(crate) fn batches_outside(
+        &self,
+        first: BatchIndex,
+        last: BatchIndex,
+    ) -> Result<impl Iterator<Item = Result<Box<[u8]>, StateError>>, StateError> {
+        let (first, last) = (Self::batch_key(first), Self::batch_key(last));
+        let family = self.family(BATCHES)?;
+        let keys = |mode| {
+            let entries = self.db.iterator_cf(family, mode);
+            entries.map(|entry| Ok(attempt("reading", &self.path, || entry)?.0))
+        };
+        // An error is passed on, whatever its place.
+        let is_before = move |key: &Result<Box<[u8]>, StateError>| !key.as_ref().is_ok_and(|key| key[..] >= first[..]);
+        let is_after = move |key: &Result<Box<[u8]>, StateError>| !key.as_ref().is_ok_and(|key| key[..] == last[..]);
+        let before = keys(IteratorMode::Start).take_while(is_before);
+        let after = keys(IteratorMode::From(&last, Direction::Forward)).filter(is_after);
+        Ok(before.chain(after))
+    }
+
+    /// The key of a batch's record.
+    pub(crate) fn batch_key(batch: BatchIndex) -> [u8; 8] {
+        batch.0.to_be_bytes()
+    }
+
+    /// Removes batch records by their keys, as these come, in synced writes that take little memory. Gives their number.
+    pub(crate) fn remove_batches<K: AsRef<[u8]>, E: From<StateError>>(
+        &self,
+        keys: impl IntoIterator<Item = Result<K, E>>,
+    ) -> Result<u64, E> {
+        let family = self.family(BATCHES)?;
+        let (mut keys, mut removed) = (keys.into_iter(), 0);
+        loop {
+            let mut batch = WriteBatch::default();
+            for key in keys.by_ref().take(REMOVED_IN_ONE_WRITE) {
+                batch.delete_cf(family, key?);
+            }
+            if batch.is_empty() {
+                return Ok(removed);
+            }
+            removed += batch.len() as u64;
+            self.write_synced(batch)?;
+        }
+    }
+}
