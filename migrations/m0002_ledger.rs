@@ -1,7 +1,7 @@
 //! Version 2: the ledger of signed epochs has a head, and `ledger.mark` stands beside it.
 
 use super::{Action, Context, MigrationError, Step};
-use crate::keydir::{LedgerMark, Origin};
+use crate::keydir::LedgerMark;
 use crate::ledger::{count, is_unused, mark_of};
 use crate::state::{LedgerHead, Store};
 
@@ -58,10 +58,8 @@ fn write_mark(context: &Context<'_>) -> Result<(), MigrationError> {
         return Ok(());
     }
     let head = open_store(context)?.ledger_head()?.unwrap_or_default();
-    // The mark of a ledger that has entries is lost, and a new one would hide that. And the mark of no spent epoch beside
-    // a fresh secret would say that nobody has signed, which is not known of a key that is made again.
-    let is_fresh = context.manifest.origin() == Origin::Fresh;
-    if head.extent.spent > 0 || (is_fresh && head.knows_nothing()) {
+    // The mark of a ledger that has entries is lost, and a new one would hide that.
+    if head.extent.spent > 0 {
         return Ok(());
     }
     Ok(mark_of(&head, key_id).write(&file)?)

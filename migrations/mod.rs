@@ -5,6 +5,7 @@
 
 mod m0001_create;
 mod m0002_ledger;
+mod m0003_fingerprint;
 #[cfg(test)]
 mod tests;
 
@@ -35,6 +36,11 @@ pub(crate) trait Step {
     fn version(&self) -> u32;
     fn title(&self) -> &'static str;
     fn actions<'a>(&self, context: &'a Context<'a>) -> Vec<Action<'a>>;
+
+    /// The manifest of this version, but for its number: asked for behind the last action.
+    fn manifest(&self, context: &Context<'_>) -> Result<Manifest, MigrationError> {
+        Ok(context.manifest.clone())
+    }
 }
 
 /// A migration did not finish. Running it again goes on where it stopped.
@@ -85,7 +91,11 @@ pub fn migrate(directory: &Path, dry_run: bool) -> Result<Vec<String>, Migration
 
 /// All steps, in order.
 pub(crate) fn steps() -> Vec<Box<dyn Step>> {
-    vec![Box::new(m0001_create::Create), Box::new(m0002_ledger::BeginLedger)]
+    vec![
+        Box::new(m0001_create::Create),
+        Box::new(m0002_ledger::BeginLedger),
+        Box::new(m0003_fingerprint::NoteFingerprint),
+    ]
 }
 
 /// The titles of what [`run`] would do, in order.
@@ -127,7 +137,9 @@ pub(crate) fn run(
             (action.apply)()?;
         }
         proceed(&version_title(step.version()))?;
-        manifest.format_version = step.version();
+        let mut raised = step.manifest(&context)?;
+        raised.format_version = step.version();
+        manifest = raised;
         manifest.write(&paths.manifest())?;
     }
     Ok(manifest)

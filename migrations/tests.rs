@@ -6,8 +6,8 @@ use std::path::Path;
 use super::m0001_create::HeaderV1;
 use super::{Action, Context, MigrationError, Step, run, steps};
 use crate::failure::{attempt, write_whole};
-use crate::hash::PrfKey;
-use crate::keydir::{KeyPaths, LedgerMark, Manifest, Origin, commitment};
+use crate::hash::{PrfKey, fingerprint};
+use crate::keydir::{KeyPaths, LedgerMark, Manifest, Origin, Secret, Stage, commitment};
 use crate::layers::{Disk, Header};
 use crate::plan::Plan;
 use crate::scheme::Scheme;
@@ -20,7 +20,7 @@ struct Inventory;
 
 impl Step for Inventory {
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     fn title(&self) -> &'static str {
@@ -74,6 +74,7 @@ fn manifest() -> Manifest {
 fn begin(directory: &Path) -> KeyPaths {
     let paths = KeyPaths::open(directory).unwrap();
     manifest().write(&paths.manifest()).unwrap();
+    Secret::PrfKey([3; 32]).write(&paths.secret(), Origin::PrfKey).unwrap();
     paths
 }
 
@@ -117,8 +118,12 @@ fn a_migration_interrupted_at_any_point_ends_where_an_uninterrupted_one_ends() {
     let whole = tempfile::tempdir().unwrap();
     let paths = begin(whole.path());
     let manifest = run_interrupted(&paths, usize::MAX).unwrap();
-    assert_eq!(manifest.format_version, 3);
+    assert_eq!(manifest.format_version, 4);
     let expected = content(&paths);
+    assert_eq!(
+        manifest.fingerprint(),
+        Some(fingerprint(&PrfKey::new([3; 32]), &[1; 20]))
+    );
     assert!(expected.contains_key("inventory") && !expected.contains_key("inventory.draft"));
 
     let mut points = 0;
@@ -129,19 +134,15 @@ fn a_migration_interrupted_at_any_point_ends_where_an_uninterrupted_one_ends() {
             break;
         }
         // As a new process would: from the version that the manifest on disk names.
-        let left = std::fs::read_to_string(paths.manifest()).unwrap();
-        let version = left.strip_prefix("format_version = ").unwrap();
-        let version = version.split('\n').next().unwrap().parse().unwrap();
-        let mut manifest = self::manifest();
-        manifest.format_version = version;
+        let manifest = Manifest::read(&paths.manifest()).unwrap().unwrap();
         let finished = run(&paths, manifest, &Disk::default(), &all_steps(), |_| true).unwrap();
-        assert_eq!(finished.format_version, 3);
+        assert_eq!(finished.format_version, 4);
         assert!(content(&paths) == expected, "interrupted before action {points}");
         points += 1;
     }
-    // Creation: layers/, nine levels, their names, the store, the version. Ledger: head, mark, version. Inventory: nine
-    // levels, publishing, version.
-    assert_eq!(points, 13 + 3 + 11);
+    // Creation: layers/, nine levels, their names, the store, the version. Ledger: head, mark, version. Fingerprint: mark,
+    // version. Inventory: nine levels, publishing, version.
+    assert_eq!(points, 13 + 3 + 2 + 11);
 }
 
 /// True as long as no version changes the header; one that does keeps the frozen one and drops this test.
@@ -193,7 +194,7 @@ fn nothing_is_migrated_that_is_up_to_date() {
         panic!("did: {title}")
     })
     .unwrap();
-    assert_eq!(again.format_version, 2);
+    assert_eq!(again.format_version, 3);
 }
 
 /// A directory of version 1 whose key has this origin, and is sealed or not, with the mark that a program which keeps a
@@ -208,7 +209,7 @@ fn from_version_1(origin: Origin, sealed: bool, marked: bool) -> (tempfile::Temp
     let manifest = run(&paths, manifest, &Disk::default(), &steps()[..1], |_| true).unwrap();
     assert_eq!(manifest.format_version, 1);
     if marked {
-        LedgerMark::of_empty(manifest.key_id())
+        LedgerMark::of_creation(manifest.key_id())
             .write(&paths.ledger_mark())
             .unwrap();
     }
@@ -252,11 +253,75 @@ fn a_ledger_that_has_entries_is_not_begun_anew_nor_is_its_mark() {
     let store = Store::open(&paths.state(), &manifest.binding()).unwrap();
     store.commit_ledger([(Epoch(40), &record)], &written).unwrap();
     drop(store);
-    std::fs::remove_file(paths.ledger_mark()).unwrap();
+    std::fs::remove_file(paths.ledger_mark().path()).unwrap();
     // As if an old manifest had been put back.
     let mut old = manifest.clone();
     old.format_version = 1;
     run(&paths, old, &Disk::default(), &steps(), |_| true).unwrap();
     assert_eq!(head(directory.path(), &manifest).unwrap(), written);
     assert!(!paths.ledger_mark().path().exists(), "the loss of the mark is hidden");
+}
+
+/// What version 2 had, with this mark and this word of the head; then the mark of version 3.
+fn mark_from_version_2(initialised: bool, mark: Option<&str>) -> (Option<LedgerMark>, Manifest) {
+    let directory = tempfile::tempdir().unwrap();
+    let paths = begin(directory.path());
+    let manifest = run(&paths, manifest(), &Disk::default(), &steps()[..2], |_| true).unwrap();
+    let head = LedgerHead {
+        initialised,
+        ..LedgerHead::default()
+    };
+    let store = Store::open(&paths.state(), &manifest.binding()).unwrap();
+    store.commit_ledger([], &head).unwrap();
+    drop(store);
+    std::fs::remove_file(paths.ledger_mark().path()).unwrap();
+    if let Some(text) = mark {
+        std::fs::write(paths.ledger_mark().path(), text).unwrap();
+    }
+    let manifest = run(&paths, manifest, &Disk::default(), &steps(), |_| true).unwrap();
+    let read = LedgerMark::read(&paths.ledger_mark(), manifest.key_id());
+    (read.unwrap_or_default(), manifest)
+}
+
+#[test]
+fn the_mark_of_a_key_that_exists_says_what_its_ledger_says_and_a_lost_one_stays_lost() {
+    let stage = |initialised, mark: Option<&str>| mark_from_version_2(initialised, mark).0.map(|mark| mark.stage);
+    let key_id = manifest().key_id();
+    let of_creation = LedgerMark::of_creation(key_id);
+    let new = |stage| {
+        LedgerMark {
+            stage,
+            ..of_creation.clone()
+        }
+        .to_text()
+    };
+    let old = of_creation.to_old_text();
+    assert_eq!(stage(true, Some(&old)), Some(Stage::Begun));
+    assert_eq!(stage(false, Some(&old)), Some(Stage::NotBegun));
+    assert_eq!(stage(true, Some(&new(Stage::Creating))), Some(Stage::Begun));
+    assert_eq!(stage(false, Some(&new(Stage::Creating))), Some(Stage::NotBegun));
+    // A secret that has left meanwhile has left.
+    assert_eq!(stage(true, Some(&new(Stage::NotBegun))), Some(Stage::NotBegun));
+    assert_eq!(stage(false, None), Some(Stage::NotBegun));
+    assert_eq!(stage(true, None), None);
+    assert_eq!(stage(true, Some("damaged")), None);
+}
+
+#[test]
+fn a_key_without_its_secret_or_with_a_damaged_store_is_migrated_all_the_same() {
+    for (is_secret_gone, is_store_gone) in [(true, false), (false, true), (true, true)] {
+        let directory = tempfile::tempdir().unwrap();
+        let paths = begin(directory.path());
+        let manifest = run(&paths, manifest(), &Disk::default(), &steps()[..2], |_| true).unwrap();
+        let manifest = manifest.sealed(vec![1; 32]);
+        if is_secret_gone {
+            std::fs::remove_file(paths.secret().path()).unwrap();
+        }
+        if is_store_gone {
+            std::fs::write(paths.state().path().join("CURRENT"), "").unwrap();
+        }
+        let manifest = run(&paths, manifest, &Disk::default(), &steps(), |_| true).unwrap();
+        assert_eq!(manifest.format_version, 3);
+        assert_eq!(manifest.fingerprint().is_none(), is_secret_gone);
+    }
 }

@@ -143,11 +143,12 @@ fn record(again: Option<Vec<u8>>, bytes: &[u8]) -> Result<(), String> {
 
 #[cfg(feature = "records")]
 fn ledger_mark(bytes: &[u8]) -> Result<(), String> {
-    match LedgerMark::parse_bytes(bytes) {
-        Ok(mark) if mark.to_text().as_bytes() != bytes => {
-            Err("a mark was read that would be written otherwise".to_owned())
-        }
-        _ => Ok(()),
+    let Ok(mark) = LedgerMark::parse_bytes(bytes) else {
+        return Ok(());
+    };
+    match LedgerMark::parse_bytes(mark.to_text().as_bytes()) {
+        Ok(again) if again == mark => Ok(()),
+        other => Err(format!("a mark became another when it was written: {other:?}")),
     }
 }
 

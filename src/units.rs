@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 /// Index of a one-time key within a key's lifetime, `0 <= epoch < 2^h`, `h <= 32`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub u32);
@@ -116,5 +118,27 @@ pub struct Fingerprint(pub [u8; 32]);
 impl std::fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&hex::encode(self.0))
+    }
+}
+
+/// How far a ledger of signed epochs is: in its head, and in the mark beside it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LedgerExtent {
+    /// Epochs below it that have no entry are not known to be unused.
+    pub(crate) first_epoch: u64,
+    /// Number of entries.
+    pub(crate) spent: u64,
+    /// Highest epoch with an entry.
+    pub(crate) highest: Option<u32>,
+    /// The hashes of all entries, xored. It finds accidents; whoever can write entries can also make them fit.
+    pub(crate) digest: [u8; 32],
+}
+
+impl LedgerExtent {
+    /// The first epoch that is above everything that it knows.
+    #[cfg_attr(not(feature = "keygen"), expect(dead_code, reason = "the ledger belongs to the job"))]
+    pub(crate) fn above_all_known(&self) -> u64 {
+        let above = self.highest.map_or(0, |epoch| u64::from(epoch) + 1);
+        above.max(self.first_epoch)
     }
 }

@@ -36,11 +36,12 @@ HEADER_BYTES = 4096
 HEADER = struct.Struct("<8sII16sQQII")
 MAGIC = b"KEYMILL\n"
 LAYER_FORMAT = 1
-FORMAT_VERSIONS = (1, 2)
+FORMAT_VERSIONS = (1, 2, 3)
+FINGERPRINT_VERSION = 3
 BATCH_ROOTS_LEVEL = 10
 FIELDS = frozenset(
     "format_version key_id scheme activation_epoch active_epochs stored_start stored_end parameter secret_commitment"
-    " origin trim state expected_root root public_key fillers checksum".split()
+    " fingerprint origin trim state expected_root root public_key fillers checksum".split()
 )
 LONG_DIGESTS = (
     re.compile(r"leansig-.*-l(32|8)-.*"),
@@ -154,7 +155,7 @@ class Manifest:
         if self.version == 0:
             raise damaged(self.path, 0, "the directory is still being created (format version 0)")
         if self.version not in FORMAT_VERSIONS:
-            raise damaged(self.path, 0, f"format version {self.version} is not known here, only 1 and 2")
+            raise damaged(self.path, 0, f"format version {self.version} is not known here, only 1 to {FORMAT_VERSIONS[-1]}")
         self.check_checksum()
         self.fields = self.parse()
         for key in self.fields.keys() - FIELDS:
@@ -223,6 +224,10 @@ class Manifest:
                 raise self.wrong(key, f"is not {right}, which follows from the epochs asked for")
         self.parameter = self.elements("parameter", self.fields.get("parameter"), PARAMETER_BYTES)
         self.secret_commitment = self.digits("secret_commitment", self.fields.get("secret_commitment"), 32)
+        if "fingerprint" in self.fields:
+            self.digits("fingerprint", self.fields["fingerprint"], 32)
+            if self.version < FINGERPRINT_VERSION:
+                raise self.wrong("fingerprint", f"is not of format version {self.version}")
         if self.value("origin", str) not in ("fresh", "seed", "prf-key"):
             raise self.wrong("origin", "is none that is known")
         self.trim = self.number("trim", min(BATCH_ROOTS_LEVEL, self.h))
@@ -330,13 +335,15 @@ def check_mark(directory, manifest):
     if not os.path.lexists(path):
         return
     text = read_small(path, MARK_BYTES_MAX)
-    form = (rb"keymill-ledger-mark 1\nkey_id ([0-9a-f]{32})\nfirst_epoch (0|[1-9][0-9]*)\nspent (0|[1-9][0-9]*)\n"
-            rb"highest (none|0|[1-9][0-9]*)\ndigest [0-9a-f]{64}\nchecksum ([0-9a-f]{64})\n")  # fmt: skip
+    form = (rb"keymill-ledger-mark [12]\nkey_id ([0-9a-f]{32})\n(stage (?:creating|begun|not-begun)\n)?"
+            rb"first_epoch (0|[1-9][0-9]*)\nspent (0|[1-9][0-9]*)\nhighest (none|0|[1-9][0-9]*)\n"
+            rb"digest [0-9a-f]{64}\nchecksum ([0-9a-f]{64})\n")  # fmt: skip
     lines = re.fullmatch(form, text)
-    if not lines:
+    # The first version of the text has no stage, all later ones have.
+    if not lines or text.startswith(b"keymill-ledger-mark 1\n") == bool(lines[2]):
         raise damaged(path, 0, "the text is not that of a mark")
-    if lines[5] != sha3(text[: text.rindex(b"checksum ")]).hexdigest().encode():
-        raise damaged(path, lines.start(5), "the checksum is not that of the bytes before it")
+    if lines[6] != sha3(text[: text.rindex(b"checksum ")]).hexdigest().encode():
+        raise damaged(path, lines.start(6), "the checksum is not that of the bytes before it")
     if lines[1] != manifest.key_id.hex().encode():
         raise damaged(path, lines.start(1), "it is another key's mark")
 

@@ -10,7 +10,7 @@ use super::tree::Tree;
 use crate::arena::ArenaOverflow;
 use crate::failure::IoFailure;
 use crate::hash::{Kernel, PrfKey};
-use crate::keydir::{DirectoryLock, KeyDir, KeyDirError, KeyState};
+use crate::keydir::{KeyDir, KeyDirError, KeyState, ReadLock};
 use crate::keygen::JobOptions;
 use crate::layers::{LayerError, LayerReader};
 use crate::ledger::LedgerError;
@@ -79,7 +79,7 @@ pub(super) fn check_key(
     // The files of an unfinished key must not change while they are looked at.
     let _lock = match key.manifest().state() {
         KeyState::Sealed => None,
-        KeyState::Generating => Some(DirectoryLock::take(&key.paths().lock())?),
+        KeyState::Generating => ReadLock::take(&key.paths().lock())?,
     };
     let mut report = CheckReport {
         deep,

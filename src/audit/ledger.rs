@@ -5,7 +5,7 @@ use crate::keydir::KeyDir;
 use crate::ledger::{LedgerCondition, LedgerError, look};
 use crate::state::StateError;
 
-/// What is wrong with the ledger. That a key has no known history is not.
+/// What is wrong with the ledger. That a key has no known history, or is used up, is not.
 pub(super) fn check(key: &KeyDir) -> Result<Option<Damage>, LedgerError> {
     let paths = key.paths();
     let seen = match look(key) {
@@ -18,7 +18,7 @@ pub(super) fn check(key: &KeyDir) -> Result<Option<Damage>, LedgerError> {
         return Ok(None);
     };
     let file = match condition {
-        LedgerCondition::Sound | LedgerCondition::NoHistory => return Ok(None),
+        LedgerCondition::Sound | LedgerCondition::NoHistory | LedgerCondition::UsedUp => return Ok(None),
         LedgerCondition::WentBackwards => paths.state(),
         LedgerCondition::MarkMissing | LedgerCondition::MarkDamaged => paths.ledger_mark(),
     };

@@ -7,7 +7,7 @@ use clap::Args;
 use keymill::exchange::backup::Backup;
 
 use super::failure::Failure;
-use super::messages::warn;
+use super::messages::{warn, warn_of_other_copies};
 use super::output::{OutArguments, broken};
 
 /// Flags of backup.
@@ -34,6 +34,7 @@ pub fn run(arguments: &BackupArguments) -> Result<ExitCode, Failure> {
             arguments.directory.display()
         ));
     }
+    warn_of_other_copies("the secret leaves");
     let text = backup.to_text();
     arguments.out.write_private(arguments.force, |writer| {
         writer.write_all(text.as_bytes()).map_err(|error| broken(&error))

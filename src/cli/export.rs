@@ -10,7 +10,7 @@ use keymill::interop::secret_key::{Role, WrittenForm};
 
 use super::failure::Failure;
 use super::forms::{KeyForm, KeyRole};
-use super::messages::{say, warn};
+use super::messages::{say, warn_of_other_copies};
 use super::output::{OutArguments, broken};
 use crate::config::parse_count;
 
@@ -92,7 +92,7 @@ fn written(
     })
 }
 
-/// The other program knows nothing of the ledger, and what both sign with one epoch gives the key away.
+/// The other program knows nothing of the ledger.
 fn say_what_was_written(directory: &Path, window: &Window<'_>, format: KeyForm) {
     let epochs = window.shape().window();
     let name = match format {
@@ -103,10 +103,11 @@ fn say_what_was_written(directory: &Path, window: &Window<'_>, format: KeyForm) 
         "wrote the secret key of '{}' in {name}, with the window {epochs}: these epochs can sign at once",
         directory.display()
     ));
-    warn(format_args!(
-        "the program that takes it does not know which epochs the ledger of '{}' has spent. One epoch that signs two messages \
-         gives the key away: sign with one of the two from now on, and beyond what 'keymill ledger show {}' says",
-        directory.display(),
-        directory.display()
+    warn_of_other_copies("the secret leaves");
+    let directory = directory.display();
+    say(format_args!(
+        "the program that takes it does not know which epochs the ledger of '{directory}' has spent ('keymill ledger show \
+         {directory}'), and the key in '{directory}' signs nothing from now on before 'keymill ledger init {directory} \
+         --first-epoch N' says from which epoch on the file signs nothing"
     ));
 }

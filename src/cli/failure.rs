@@ -210,6 +210,7 @@ mod job {
                 KeygenError::KeyDir(error) => error.code(),
                 KeygenError::Layer(error) => error.code(),
                 KeygenError::State(error) => error.code(),
+                KeygenError::Ledger(error) => error.code(),
                 KeygenError::Migration(error) => error.code(),
                 KeygenError::Io(error) => error.code(),
                 KeygenError::ParameterMissing

@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::forms::{KeyForm, KeyRole};
 use super::input::warn_if_exposed;
 use super::keygen::work;
-use super::messages::{self, say};
+use super::messages::{self, say, warn_of_other_copies};
 use super::process::keep_files_private;
 use super::request::JobArguments;
 use crate::config::{ProgressStyle, Settings, parse_level, parse_scheme};
@@ -62,6 +62,7 @@ pub fn run(arguments: &ImportArguments, settings: &Settings) -> Result<ExitCode,
     let role = arguments.role.map(Role::from);
     warn_if_exposed("--from", &arguments.from);
     let import = Import::read(&arguments.from, form, role, arguments.scheme)?;
+    warn_of_other_copies("the secret is imported");
     let defaults = KeyDefaults {
         scheme: import.scheme(),
         epochs: import.file().head().shape.stored().count(),
@@ -83,8 +84,8 @@ pub fn run(arguments: &ImportArguments, settings: &Settings) -> Result<ExitCode,
     say(format_args!("root, top tree and window are those of '{path}'"));
     if !done.summary.was_sealed || !had_secret {
         say(format_args!(
-            "the key may have signed elsewhere, so it signs here only when it is known which epochs are unused: \
-             'keymill ledger init {} --first-epoch N', or 'keymill ledger import'",
+            "the key signs here only when it is known which epochs are unused: 'keymill ledger import' its history, then name \
+             the first epoch that is surely unused with 'keymill ledger init {} --first-epoch N'",
             directory.display()
         ));
     }

@@ -14,7 +14,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::failure::Failure;
 use super::input::secret_file;
-use super::messages::say;
+use super::messages::{say, warn_of_other_copies};
 use super::output::{human_bytes, print_json, print_lines};
 use super::process::keep_files_private;
 use super::progress::{Memory, Reporter};
@@ -44,6 +44,9 @@ pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode,
         epochs: settings.epochs,
         trim: settings.trim,
     };
+    if request.secret.is_some() {
+        warn_of_other_copies("the secret is given");
+    }
     let done = work(&arguments.directory, request, &defaults, &settings, 0)??;
     done.report(&arguments.directory, arguments.request.json)?;
     Ok(ExitCode::SUCCESS)

@@ -8,12 +8,14 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use keymill::KeyDir;
-use keymill::ledger::{Conflict, Export, ImportReport, LedgerCondition, LedgerStatus, import, init, show};
+use keymill::ledger::{
+    Conflict, Export, ImportReport, LedgerCondition, LedgerStatus, UnknownMessage, import, init, show,
+};
 use keymill::time::utc;
 use serde_json::json;
 
 use super::failure::{self, Failure};
-use super::messages::say;
+use super::messages::{say, warn};
 use super::output::{OutArguments, line, print_json, print_lines};
 use super::process::keep_files_private;
 use crate::config::parse_count;
@@ -34,8 +36,8 @@ pub struct LedgerArguments {
 enum LedgerCommand {
     /// Say from which epoch on a key is unused, so that it may sign.
     ///
-    /// A key made from a given seed or PRF key needs it once, and so does one whose ledger is lost or went backwards. A
-    /// key made from fresh randomness needs it never.
+    /// A key made from a given seed or PRF key needs it once, and so does one whose secret was exported, imported or restored,
+    /// or whose ledger is lost or went backwards. A key made from fresh randomness needs it never.
     Init {
         /// The key directory.
         #[arg(value_name = "DIR")]
@@ -56,7 +58,7 @@ enum LedgerCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Print the ledger as JSON, for another copy of the key.
+    /// Print the ledger as JSON, for another copy of the key, or another key of the same secret. Writes nothing to DIR.
     Export {
         /// The key directory.
         #[arg(value_name = "DIR")]
@@ -65,6 +67,8 @@ enum LedgerCommand {
         out: OutArguments,
     },
     /// Add what another copy of the key has exported; exit code 1 if an epoch has signed two messages.
+    ///
+    /// Takes the history of any key with the same one-time keys, whatever its interval and public key are.
     ///
     /// Nothing is forgotten or overwritten. A key without a known history has none afterwards either: then run 'ledger
     /// init'.
@@ -135,6 +139,30 @@ fn run_import(directory: &Path, file: &Path, json: bool) -> Result<ExitCode, Fai
             hex::encode(conflict.theirs)
         ));
     }
+    let unknown = |is_here: bool| {
+        let epochs = report
+            .unknown
+            .iter()
+            .filter(move |epoch| epoch.ours.is_none() == is_here);
+        epochs.map(|unknown| u64::from(unknown.epoch.0))
+    };
+    for (epochs, whose) in [
+        (ranges(unknown(true)), "the ledger"),
+        (ranges(unknown(false)), "the file"),
+    ] {
+        if !epochs.is_empty() {
+            warn(format_args!(
+                "epochs that {whose} does not know the message of are spent here and there: {epochs}. If it is another one there, \
+                 their one-time keys are given away"
+            ));
+        }
+    }
+    if report.outside > 0 {
+        say(format_args!(
+            "keymill: {} epochs are of another key with the same one-time keys, and this one does not have them",
+            report.outside
+        ));
+    }
     if let Some(first_epoch) = report.raised_to {
         say(format_args!(
             "keymill: epochs below {first_epoch} sign no more, for the file does not know whether they are unused"
@@ -153,7 +181,26 @@ fn run_import(directory: &Path, file: &Path, json: bool) -> Result<ExitCode, Fai
     if !report.conflicts.is_empty() {
         summary += &format!(", {} signed twice", report.conflicts.len());
     }
+    if !report.unknown.is_empty() {
+        summary += &format!(", {} of an unknown message", report.unknown.len());
+    }
+    if report.outside > 0 {
+        summary += &format!(", {} outside this key", report.outside);
+    }
     failure::answer(report.conflicts.is_empty(), print_lines([summary]))
+}
+
+/// Numbers as ranges, neighbours together.
+fn ranges(numbers: impl Iterator<Item = u64>) -> String {
+    let mut numbers: Vec<u64> = numbers.collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let runs = numbers.chunk_by(|one, next| one + 1 == *next);
+    let shown = runs.map(|run| match run {
+        [first, .., last] => format!("{first} to {last}"),
+        _ => run.iter().map(u64::to_string).collect(),
+    });
+    shown.collect::<Vec<_>>().join(", ")
 }
 
 fn import_as_json(report: &ImportReport) -> serde_json::Value {
@@ -164,10 +211,19 @@ fn import_as_json(report: &ImportReport) -> serde_json::Value {
             "theirs": hex::encode(conflict.theirs),
         })
     };
+    let unknown = |unknown: &UnknownMessage| {
+        json!({
+            "epoch": unknown.epoch.0,
+            "ours": unknown.ours.map(hex::encode),
+            "theirs": unknown.theirs.map(hex::encode),
+        })
+    };
     json!({
         "added": report.added,
         "known": report.known,
         "conflicts": report.conflicts.iter().map(conflict).collect::<Vec<_>>(),
+        "unknown": report.unknown.iter().map(unknown).collect::<Vec<_>>(),
+        "outside": report.outside,
         "raised_to": report.raised_to,
         "initialised": report.initialised,
     })
@@ -203,6 +259,7 @@ fn name(condition: LedgerCondition) -> &'static str {
     match condition {
         LedgerCondition::Sound => "sound",
         LedgerCondition::NoHistory => "no-history",
+        LedgerCondition::UsedUp => "used-up",
         LedgerCondition::WentBackwards => "went-backwards",
         LedgerCondition::MarkMissing => "mark-missing",
         LedgerCondition::MarkDamaged => "mark-damaged",

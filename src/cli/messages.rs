@@ -78,6 +78,13 @@ pub fn warn(text: impl std::fmt::Display) {
     speaker(|speaker| speaker.log_message(Level::WARN, &text.to_string()));
 }
 
+/// Says of a secret that it `is` given, or leaves: from then on more than one place can sign with it.
+pub fn warn_of_other_copies(is: &str) {
+    warn(format_args!(
+        "{is}, and the same one-time keys may sign elsewhere: an epoch signs one message among all copies together"
+    ));
+}
+
 /// Why a command fails.
 pub fn error(text: impl std::fmt::Display) {
     let style = AnsiColor::Red.on_default().bold();

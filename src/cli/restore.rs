@@ -11,7 +11,7 @@ use keymill::exchange::restore::request;
 use super::failure::Failure;
 use super::input::secret_text;
 use super::keygen::work;
-use super::messages::{self, say};
+use super::messages::{self, say, warn_of_other_copies};
 use super::process::keep_files_private;
 use super::request::JobArguments;
 use crate::config::{ProgressStyle, Settings};
@@ -50,13 +50,14 @@ pub fn run(arguments: &RestoreArguments, settings: &Settings) -> Result<ExitCode
         trim: backup.plan().trim(),
     };
     let request = request(directory, &backup)?;
+    warn_of_other_copies("the secret is restored");
     // It holds the secret, which the job reads from its directory.
     drop(backup);
     let had_secret = directory.join("secret").exists();
     let done = work(directory, request, &defaults, &settings, 0)??;
     if !done.summary.was_sealed || !had_secret {
         say(format_args!(
-            "the key may have signed elsewhere: no other copy may sign any more; 'keymill ledger import' the newest export of \
+            "no other copy of the key may sign any more; 'keymill ledger import' the newest export of \
              its ledger, then name the first epoch that is surely unused with 'keymill ledger init {} --first-epoch N'",
             directory.display()
         ));

@@ -1,5 +1,9 @@
 //! From a sealed key directory to a secret key of another program.
 
+#[cfg(test)]
+#[cfg(feature = "keygen")]
+mod tests;
+
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -20,6 +24,18 @@ pub enum ExportError {
     /// The secret cannot be had.
     #[error(transparent)]
     Secret(#[from] KeyDirError),
+    /// The secret must not leave a key that goes on saying that its epochs are unused.
+    #[error(
+        "the key in '{}' says which of its epochs are unused, which is not so any more once its secret is elsewhere too, and that \
+         cannot be noted: {source}. Nothing was exported",
+        .directory.display()
+    )]
+    NotNoted {
+        /// The key directory.
+        directory: PathBuf,
+        /// Why not.
+        source: KeyDirError,
+    },
     /// The window cannot hold an epoch that the key has not.
     #[error("epoch {epoch} is outside of the key in '{}', which stores {stored}", .directory.display())]
     OutsideKey {
@@ -79,7 +95,7 @@ impl Classified for ExportError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Key(error) => error.kind(),
-            Self::Secret(error) => error.kind(),
+            Self::Secret(error) | Self::NotNoted { source: error, .. } => error.kind(),
             Self::OutsideKey { .. } | Self::SameKey { .. } | Self::OtherScheme { .. } => FailureKind::Usage,
             Self::Damaged { .. } => FailureKind::Directory,
             Self::Write(_) => FailureKind::Machine,
@@ -94,7 +110,7 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    /// Opens a key directory with its secret. Takes no lock and writes nothing.
+    /// Opens a key directory with its secret. Takes no lock and writes nothing; [`Window::write`] does.
     ///
     /// # Errors
     /// [`ExportError`] if it is not a sealed key, or if its files or its secret cannot be used.
@@ -166,13 +182,26 @@ impl Window<'_> {
         &self.head.shape
     }
 
-    /// Writes the secret key, a few nodes at a time.
+    /// Writes the secret key, a few nodes at a time. Before the first byte leaves, the key's ledger takes back that it says which
+    /// epochs are unused ([`KeyDir::note_elsewhere`](crate::KeyDir::note_elsewhere)): the file signs elsewhere.
     ///
     /// # Errors
-    /// [`ExportError::Write`], or that a layer file is damaged meanwhile.
+    /// [`ExportError::NotNoted`] before anything is written, [`ExportError::Write`], or that a layer file is damaged meanwhile.
     pub fn write(&self, form: WrittenForm, writer: &mut dyn Write) -> Result<(), ExportError> {
+        self.note_elsewhere()?;
         self.head
             .write(form, writer, &mut |slice, digests| self.nodes(slice, digests))
+    }
+
+    fn note_elsewhere(&self) -> Result<(), ExportError> {
+        let key = self.paths.key();
+        match key.note_elsewhere() {
+            Ok(_) => Ok(()),
+            Err(source) => Err(ExportError::NotNoted {
+                directory: key.path().to_owned(),
+                source,
+            }),
+        }
     }
 
     /// Refuses what cannot stand beside it in one file.
@@ -310,6 +339,7 @@ pub fn write_leanspec(windows: &[(Role, &Window<'_>)], writer: &mut dyn Write) -
             window.fits_beside(other)?;
         }
     }
+    windows.iter().try_for_each(|(_, window)| window.note_elsewhere())?;
     let mut file = PairWriter::new(writer);
     for (role, window) in windows {
         let public_key = window.paths.manifest().public_key().unwrap_or_default();

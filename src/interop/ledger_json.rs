@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::units::{Epoch, KeyId};
+use crate::units::{Epoch, Fingerprint, KeyId};
 
 const FORMAT: &str = "keymill-ledger";
 const VERSION: &str = "1";
@@ -28,6 +28,8 @@ pub struct HistoryOwner {
     pub scheme: String,
     /// The key's identifier.
     pub key_id: KeyId,
+    /// The fingerprint of its one-time keys, if it is known.
+    pub fingerprint: Option<Fingerprint>,
     /// Epochs below it that are not listed are not known to be unused; none if that is known of no epoch.
     pub first_epoch: Option<u64>,
 }
@@ -76,11 +78,12 @@ pub fn head_text(owner: &HistoryOwner) -> String {
     let metadata = json!({ "format": FORMAT, "interchange_format_version": VERSION });
     let first_epoch = json!(owner.first_epoch.map(|epoch| epoch.to_string()));
     format!(
-        "{{\"metadata\":{metadata},\"data\":[{{\"pubkey\":{},\"scheme\":{},\"key_id\":{},\"first_epoch\":{first_epoch},\
-         \"signed_epochs\":[",
+        "{{\"metadata\":{metadata},\"data\":[{{\"pubkey\":{},\"scheme\":{},\"key_id\":{},\"fingerprint\":{},\
+         \"first_epoch\":{first_epoch},\"signed_epochs\":[",
         json!(hex::encode(&owner.public_key)),
         json!(owner.scheme),
         json!(owner.key_id.to_string()),
+        json!(owner.fingerprint.map(|fingerprint| fingerprint.to_string())),
     )
 }
 
@@ -159,6 +162,9 @@ struct HistoryText {
     pubkey: String,
     scheme: String,
     key_id: String,
+    /// Earlier programs did not write it.
+    #[serde(default)]
+    fingerprint: Option<String>,
     #[serde(deserialize_with = "Option::deserialize")]
     first_epoch: Option<String>,
     signed_epochs: Vec<EntryText>,
@@ -180,12 +186,16 @@ impl HistoryText {
     fn read(self, place: &str) -> Result<KeyHistory, LedgerJsonError> {
         let public_key = decoded(&self.pubkey).ok_or_else(|| value(place, "pubkey", "hex"))?;
         let key_id = bytes::<16>(&self.key_id).ok_or_else(|| value(place, "key_id", "16 bytes in hex"))?;
+        let fingerprint = self.fingerprint.as_deref().map(bytes::<32>);
+        let fingerprint =
+            fingerprint.map(|bytes| bytes.ok_or_else(|| value(place, "fingerprint", "32 bytes in hex, or null")));
         let first_epoch = self.first_epoch.as_deref().map(number);
         let first_epoch = first_epoch.map(|number| number.ok_or_else(|| value(place, "first_epoch", NUMBER)));
         let owner = HistoryOwner {
             public_key,
             scheme: self.scheme,
             key_id: KeyId(key_id),
+            fingerprint: fingerprint.transpose()?.map(Fingerprint),
             first_epoch: first_epoch.transpose()?,
         };
         let entries = self.signed_epochs.iter().enumerate();

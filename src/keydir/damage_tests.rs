@@ -4,8 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use super::{FORMAT_VERSION, KeyDir, KeyDirError, KeyPaths, Manifest, Origin, Secret, commitment};
+use crate::hash::fingerprint;
 use crate::plan::Plan;
 use crate::scheme::Scheme;
+use crate::units::Fingerprint;
 
 /// A directory with the manifest and the secret of a key, and nothing else.
 fn begun(directory: &Path, secret: &Secret, origin: Origin) -> KeyPaths {
@@ -15,6 +17,7 @@ fn begun(directory: &Path, secret: &Secret, origin: Origin) -> KeyPaths {
     let drawn = secret.draw(&plan, &parameter);
     let commitment = commitment(&drawn.prf_key);
     let mut manifest = Manifest::begin(plan, drawn.parameter, commitment, origin, drawn.fillers).sealed(vec![7; 32]);
+    manifest = manifest.with_fingerprint(fingerprint(&drawn.prf_key, &drawn.parameter));
     manifest.format_version = FORMAT_VERSION;
     let paths = KeyPaths::open(directory).unwrap();
     secret.write(&paths.secret(), origin).unwrap();
@@ -71,4 +74,22 @@ fn every_bit_of_the_secret_counts() {
         });
         key.prf_key().unwrap();
     }
+}
+
+#[test]
+fn a_secret_whose_one_time_keys_are_not_those_of_the_fingerprint_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let paths = begun(directory.path(), &Secret::Seed([5; 32]), Origin::Seed);
+    KeyDir::open(directory.path()).unwrap().prf_key().unwrap();
+    let manifest = Manifest::read(&paths.manifest()).unwrap().unwrap();
+    let other = manifest.clone().with_fingerprint(Fingerprint([9; 32]));
+    other.write(&paths.manifest()).unwrap();
+    let refused = KeyDir::open(directory.path()).unwrap().prf_key().unwrap_err();
+    assert!(matches!(refused, KeyDirError::Manifest { .. }), "{refused}");
+    // Of an earlier version, whatever it is, it is not one.
+    let mut older = manifest;
+    older.format_version = 2;
+    older.write(&paths.manifest()).unwrap();
+    let refused = Manifest::read(&paths.manifest()).unwrap_err().to_string();
+    assert!(refused.contains("fingerprint"), "{refused}");
 }

@@ -85,6 +85,13 @@ pub enum KeyDirError {
         /// What is wrong.
         what: &'static str,
     },
+    /// The high-water mark of the ledger is lost.
+    #[error(
+        "'{}' is missing, so it cannot be noted there that the secret is elsewhere too; put it back, or begin the ledger anew with \
+         'keymill ledger init {} --first-epoch N'",
+        .0.display(), .0.parent().unwrap_or(.0).display()
+    )]
+    LedgerMarkMissing(PathBuf),
     /// Something else stands in the place of a file.
     #[error("'{}' is damaged: {what}; {remedy}", .path.display())]
     NotAFile {

@@ -9,18 +9,50 @@ use super::durable;
 use super::error::KeyDirError;
 use crate::failure::{IoFailure, attempt};
 use crate::files::{Entry, NotRegular, not_regular};
-use crate::state::LedgerExtent;
-use crate::units::KeyId;
+use crate::units::{KeyId, LedgerExtent};
 
 const MARK_MODE: u32 = 0o600;
-const TITLE: &str = "keymill-ledger-mark 1";
+const TITLE: &str = "keymill-ledger-mark 2";
+/// Of a mark as programs of format version 2 wrote it, which says nothing of its stage.
+const OLD_TITLE: &str = "keymill-ledger-mark 1";
 const TEXT_BYTES_MAX: u64 = 1024;
+
+/// What a mark vouches for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The key is being created from fresh randomness: beside its secret alone, the mark says that nobody has signed.
+    Creating,
+    /// The key exists, and its ledger says which epochs are unused.
+    Begun,
+    /// The key exists, and its secret is or was elsewhere, or its ledger in doubt: whatever the ledger says, no epoch is
+    /// known to be unused before a new beginning.
+    NotBegun,
+}
+
+impl Stage {
+    const ALL: [Self; 3] = [Self::Creating, Self::Begun, Self::NotBegun];
+
+    /// That of a key which exists.
+    pub(crate) fn of_key(is_begun: bool) -> Self {
+        if is_begun { Self::Begun } else { Self::NotBegun }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Creating => "creating",
+            Self::Begun => "begun",
+            Self::NotBegun => "not-begun",
+        }
+    }
+}
 
 /// What the ledger said when it was last written to. A ledger that says less has lost something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LedgerMark {
     /// The key whose ledger it was.
     pub(crate) key_id: KeyId,
+    /// What it vouches for.
+    pub(crate) stage: Stage,
     /// How far it was.
     pub(crate) extent: LedgerExtent,
 }
@@ -31,10 +63,18 @@ impl LedgerMark {
         Ok(durable::replace(file, self.to_text().as_bytes(), MARK_MODE)?)
     }
 
-    /// The mark of a ledger that has no entry yet.
-    pub(crate) fn of_empty(key_id: KeyId) -> Self {
-        let extent = LedgerExtent::default();
-        Self { key_id, extent }
+    /// The mark of a key whose creation begins.
+    pub(crate) fn of_creation(key_id: KeyId) -> Self {
+        Self {
+            key_id,
+            stage: Stage::Creating,
+            extent: LedgerExtent::default(),
+        }
+    }
+
+    /// Whether it lets the ledger beside it say which epochs are unused.
+    pub(crate) fn vouches(&self) -> bool {
+        self.stage != Stage::NotBegun
     }
 
     /// Whether no epoch was spent when it was written.
@@ -73,9 +113,11 @@ impl LedgerMark {
     /// Reads the mark of any key; the error says what the bytes are not.
     pub(crate) fn parse_bytes(bytes: &[u8]) -> Result<Self, &'static str> {
         let text = std::str::from_utf8(bytes).map_err(|_| "it is not text")?;
-        let mark = Self::parse(text).ok_or("it is not what keymill writes")?;
+        let is_old = text.starts_with(OLD_TITLE);
+        let mark = Self::parse(text, is_old).ok_or("it is not what keymill writes")?;
+        let expected = if is_old { mark.to_old_text() } else { mark.to_text() };
         // There is one way to write a mark, its checksum included.
-        match mark.to_text() == text {
+        match expected == text {
             true => Ok(mark),
             false => Err("its checksum does not match; it was changed after keymill wrote it"),
         }
@@ -83,17 +125,26 @@ impl LedgerMark {
 
     /// The one way in which it is written.
     pub(crate) fn to_text(&self) -> String {
+        let head = format!("{TITLE}\nkey_id {}\nstage {}\n", self.key_id, self.stage.name());
+        Self::with_checksum(&(head + &self.extent_lines()))
+    }
+
+    /// As programs of format version 2 wrote it.
+    pub(crate) fn to_old_text(&self) -> String {
+        let head = format!("{OLD_TITLE}\nkey_id {}\n", self.key_id);
+        Self::with_checksum(&(head + &self.extent_lines()))
+    }
+
+    fn extent_lines(&self) -> String {
         let extent = &self.extent;
         let highest = extent.highest;
         let highest = highest.map_or_else(|| "none".to_owned(), |epoch| epoch.to_string());
-        let body = format!(
-            "{TITLE}\nkey_id {}\nfirst_epoch {}\nspent {}\nhighest {highest}\ndigest {}\n",
-            self.key_id,
+        format!(
+            "first_epoch {}\nspent {}\nhighest {highest}\ndigest {}\n",
             extent.first_epoch,
             extent.spent,
             hex::encode(extent.digest)
-        );
-        Self::with_checksum(&body)
+        )
     }
 
     /// The body of a mark and the line that belongs behind it.
@@ -102,18 +153,27 @@ impl LedgerMark {
         format!("{body}checksum {checksum}\n")
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    fn parse(text: &str, is_old: bool) -> Option<Self> {
         let mut lines = text.lines();
-        if lines.next()? != TITLE {
+        if lines.next()? != if is_old { OLD_TITLE } else { TITLE } {
             return None;
         }
         let key_id = field(&mut lines, "key_id")?;
+        // The old ones were of keys that existed, or were about to.
+        let stage = match is_old {
+            true => Stage::Begun,
+            false => {
+                let name = field(&mut lines, "stage")?;
+                Stage::ALL.into_iter().find(|stage| stage.name() == name)?
+            }
+        };
         let first_epoch = field(&mut lines, "first_epoch")?;
         let spent = field(&mut lines, "spent")?;
         let highest = field(&mut lines, "highest")?;
         let digest = field(&mut lines, "digest")?;
         let mut mark = Self {
             key_id: KeyId([0; 16]),
+            stage,
             extent: LedgerExtent {
                 first_epoch: first_epoch.parse().ok()?,
                 spent: spent.parse().ok()?,
@@ -148,12 +208,13 @@ fn field<'a>(lines: &mut Lines<'a>, name: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LedgerExtent, LedgerMark};
-    use crate::units::KeyId;
+    use super::{LedgerMark, Stage};
+    use crate::units::{KeyId, LedgerExtent};
 
     fn mark() -> LedgerMark {
         LedgerMark {
             key_id: KeyId([7; 16]),
+            stage: Stage::NotBegun,
             extent: LedgerExtent {
                 first_epoch: 12,
                 spent: 3,
@@ -169,18 +230,28 @@ mod tests {
         let path = crate::files::Entry::of(&directory.path().join("ledger.mark")).unwrap();
         let key_id = KeyId([7; 16]);
         assert_eq!(LedgerMark::read(&path, key_id).unwrap(), None);
-        for mark in [
-            mark(),
-            LedgerMark {
-                extent: LedgerExtent {
-                    highest: None,
-                    ..mark().extent
-                },
-                ..mark()
+        let begun = LedgerMark {
+            stage: Stage::Begun,
+            ..mark()
+        };
+        let unused = LedgerMark {
+            extent: LedgerExtent {
+                highest: None,
+                ..mark().extent
             },
+            ..mark()
+        };
+        for (mark, text) in [
+            (mark(), mark().to_text()),
+            (begun.clone(), begun.to_text()),
+            (begun.clone(), begun.to_old_text()),
+            (unused.clone(), unused.to_text()),
         ] {
+            std::fs::write(&path, &text).unwrap();
+            assert_eq!(LedgerMark::read(&path, key_id).unwrap().unwrap(), mark);
             mark.write(&path).unwrap();
             assert_eq!(LedgerMark::read(&path, key_id).unwrap().unwrap(), mark);
+            std::fs::write(&path, &text).unwrap();
             let whole = std::fs::read(&path).unwrap();
             for at in 0..whole.len() {
                 for changed in [whole[at] ^ 0x01, whole[at] ^ 0x20, b'\n', 0xff] {

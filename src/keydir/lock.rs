@@ -34,21 +34,7 @@ impl DirectoryLock {
         let mut file = lock
             .open(flags, LOCK_MODE)
             .map_err(|failure| KeyDirError::unopened(failure, "move it away"))?;
-        for number in 1..=ATTEMPTS {
-            match file.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::Error(error)) => attempt("flock", path, || Err(error))?,
-                Err(TryLockError::WouldBlock) if number == ATTEMPTS => {
-                    return Err(KeyDirError::Locked {
-                        path: path.to_owned(),
-                        holder: read_holder(&mut file),
-                    });
-                }
-                Err(TryLockError::WouldBlock) => {
-                    std::thread::sleep(Duration::from_millis(ATTEMPT_INTERVAL_MS));
-                }
-            }
-        }
+        try_often(&mut file, path, File::try_lock)?;
         let holder = format!("process {} ({})\n", std::process::id(), program());
         attempt("ftruncate", path, || file.set_len(0))?;
         attempt("lseek", path, || file.rewind())?;
@@ -79,6 +65,55 @@ impl DirectoryLock {
             Err(TryLockError::Error(_)) => None,
         }
     }
+}
+
+/// Held by readers that nobody may write beside. It makes and writes nothing, so the directory may be read-only.
+#[derive(Debug)]
+pub(crate) struct ReadLock {
+    _held: DirectoryLock,
+}
+
+impl ReadLock {
+    /// Takes the lock beside other readers; none where no writer has ever made the file.
+    #[track_caller]
+    pub(crate) fn take(lock: &Entry) -> Result<Option<Self>, KeyDirError> {
+        let mut file = match lock.open(OFlags::RDONLY | OFlags::NOFOLLOW, 0) {
+            Err(failure) if failure.is_missing() => return Ok(None),
+            opened => opened.map_err(|failure| KeyDirError::unopened(failure, "move it away"))?,
+        };
+        try_often(&mut file, lock.path(), File::try_lock_shared)?;
+        let _held = DirectoryLock {
+            file,
+            directory: lock.directory().clone(),
+            _registration: register(ResourceKind::File, 0),
+        };
+        Ok(Some(Self { _held }))
+    }
+}
+
+/// Tries to take a lock, more than once.
+fn try_often(
+    file: &mut File,
+    path: &Path,
+    try_lock: impl Fn(&File) -> Result<(), TryLockError>,
+) -> Result<(), KeyDirError> {
+    for number in 1..=ATTEMPTS {
+        match try_lock(file) {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => attempt("flock", path, || Err(error))?,
+            Err(TryLockError::WouldBlock) if number < ATTEMPTS => {
+                std::thread::sleep(Duration::from_millis(ATTEMPT_INTERVAL_MS));
+            }
+            Err(TryLockError::WouldBlock) => {}
+        }
+    }
+    // What is written in it is of the last writer, who may be long gone while others read.
+    let holder = match file.try_lock_shared() {
+        Ok(()) => "a process that reads the directory".to_owned(),
+        Err(_) => read_holder(file),
+    };
+    let path = path.to_owned();
+    Err(KeyDirError::Locked { path, holder })
 }
 
 impl Drop for DirectoryLock {

@@ -9,53 +9,23 @@ use sha3::{Digest, Sha3_256};
 use super::durable;
 use super::error::KeyDirError;
 use super::fillers::Fillers;
+use super::origin::Origin;
 use crate::failure::{IoFailure, attempt};
 use crate::files::{Entry, not_regular};
 use crate::hash::check_canonical;
 use crate::plan::{Plan, PlanError};
 use crate::scheme::{PARAMETER_BYTES, Scheme};
-use crate::units::{KeyId, Level};
+use crate::units::{Fingerprint, KeyId, Level};
 
 /// The newest format of a key directory. Version 0 is a directory whose creation has begun.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
+/// The first one whose manifests have a fingerprint.
+const FINGERPRINT_VERSION: u32 = 3;
 const BINDING_DOMAIN: &[u8] = b"keymill/1 binding";
 const CHECKSUM_LINE: &str = "checksum = ";
 const MANIFEST_MODE: u32 = 0o600;
 /// Far more than the longest manifest has. What follows in a larger file is not looked at.
 const MANIFEST_BYTES_MAX: u64 = 1 << 20;
-
-/// Where the secret came from: whether somebody else can know it, and have signed with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Origin {
-    /// Drawn from the operating system for this directory.
-    Fresh,
-    /// A seed that was given.
-    Seed,
-    /// A PRF key that was given.
-    PrfKey,
-}
-
-impl Origin {
-    /// What the secret file calls a secret of this origin.
-    pub(crate) fn secret_kind(self) -> &'static str {
-        match self {
-            Self::Fresh => "fresh-seed",
-            Self::Seed => "seed",
-            Self::PrfKey => "prf-key",
-        }
-    }
-}
-
-impl std::fmt::Display for Origin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Fresh => "fresh",
-            Self::Seed => "seed",
-            Self::PrfKey => "prf-key",
-        })
-    }
-}
 
 /// How far a key is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +50,7 @@ struct ManifestText {
     stored_end: u64,
     parameter: String,
     secret_commitment: String,
+    fingerprint: Option<String>,
     origin: Origin,
     trim: u8,
     state: KeyState,
@@ -96,6 +67,7 @@ pub struct Manifest {
     plan: Plan,
     parameter: [u8; PARAMETER_BYTES],
     secret_commitment: [u8; 32],
+    fingerprint: Option<Fingerprint>,
     origin: Origin,
     fillers: Fillers,
     expected_root: Option<Vec<u8>>,
@@ -117,6 +89,7 @@ impl Manifest {
             plan,
             parameter,
             secret_commitment,
+            fingerprint: None,
             origin,
             fillers,
             expected_root: None,
@@ -128,6 +101,14 @@ impl Manifest {
     pub(crate) fn expecting(self, root: Option<Vec<u8>>) -> Self {
         Self {
             expected_root: root,
+            ..self
+        }
+    }
+
+    /// The same key with the fingerprint of its one-time keys.
+    pub(crate) fn with_fingerprint(self, fingerprint: Fingerprint) -> Self {
+        Self {
+            fingerprint: Some(fingerprint),
             ..self
         }
     }
@@ -150,6 +131,11 @@ impl Manifest {
     /// SHA3-256 commitment to the PRF key.
     pub fn secret_commitment(&self) -> &[u8; 32] {
         &self.secret_commitment
+    }
+
+    /// The fingerprint of the one-time keys; none of a key from an earlier program whose secret was not at hand since.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        self.fingerprint
     }
 
     /// Where the secret came from.
@@ -264,6 +250,7 @@ impl Manifest {
             stored_end: stored.end,
             parameter: hex::encode(self.parameter),
             secret_commitment: hex::encode(self.secret_commitment),
+            fingerprint: self.fingerprint.map(|fingerprint| fingerprint.to_string()),
             origin: self.origin,
             trim: self.plan.trim().0,
             state: self.state(),
@@ -323,6 +310,7 @@ impl ManifestText {
         let mut secret_commitment = [0; 32];
         hex::decode_to_slice(&self.secret_commitment, &mut secret_commitment)
             .map_err(|error| format!("secret_commitment: {error}"))?;
+        let fingerprint = self.read_fingerprint()?;
         let digest =
             |name: &str, digits: &str| digest_from_hex(scheme, digits).map_err(|error| format!("{name}: {error}"));
         let mut fillers = Vec::new();
@@ -345,6 +333,7 @@ impl ManifestText {
             plan,
             parameter,
             secret_commitment,
+            fingerprint,
             origin: self.origin,
             expected_root,
             root,
@@ -356,6 +345,20 @@ impl ManifestText {
             return Err("public_key is not root and parameter".to_owned());
         }
         Ok(manifest)
+    }
+}
+
+impl ManifestText {
+    fn read_fingerprint(&self) -> Result<Option<Fingerprint>, String> {
+        let Some(digits) = &self.fingerprint else {
+            return Ok(None);
+        };
+        if self.format_version < FINGERPRINT_VERSION {
+            return Err(format!("fingerprint: format version {} has none", self.format_version));
+        }
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(digits, &mut bytes).map_err(|error| format!("fingerprint: {error}"))?;
+        Ok(Some(Fingerprint(bytes)))
     }
 }
 

@@ -3,36 +3,43 @@
 #[cfg(test)]
 mod damage_tests;
 pub(crate) mod durable;
+mod elsewhere;
 mod error;
 mod fillers;
-#[cfg(any(feature = "keygen", all(fuzzing, feature = "records")))]
 mod ledger_mark;
 mod lock;
 mod manifest;
 mod names;
+mod origin;
 mod secret;
 
+use std::io::ErrorKind;
 use std::path::Path;
 
+#[cfg(feature = "keygen")]
+pub(crate) use elsewhere::take_back;
 pub use error::KeyDirError;
 pub use fillers::Fillers;
-#[cfg(any(feature = "keygen", all(fuzzing, feature = "records")))]
-pub(crate) use ledger_mark::LedgerMark;
+pub(crate) use ledger_mark::{LedgerMark, Stage};
 pub(crate) use lock::DirectoryLock;
 #[cfg(feature = "keygen")]
+pub(crate) use lock::ReadLock;
+#[cfg(feature = "keygen")]
 pub(crate) use manifest::check_digest;
-pub use manifest::{FORMAT_VERSION, KeyState, Manifest, Origin};
+pub use manifest::{FORMAT_VERSION, KeyState, Manifest};
 pub(crate) use names::KeyPaths;
 #[cfg(feature = "keygen")]
 pub(crate) use names::names_aside;
+pub use origin::Origin;
 pub use secret::Secret;
 pub(crate) use secret::commitment;
 
 use crate::failure::attempt;
-use crate::hash::{Kernel, PrfKey, kernel};
+use crate::hash::{Kernel, PrfKey, fingerprint, kernel};
 use crate::layers::{LayerError, LayerReader};
 #[cfg(feature = "keygen")]
 use crate::plan::PlanError;
+use crate::units::Fingerprint;
 #[cfg(feature = "keygen")]
 use crate::units::Level;
 
@@ -165,23 +172,80 @@ impl KeyDir {
     /// # Errors
     /// [`KeyDirError`] if the file is missing, damaged, or another key's.
     pub fn prf_key(&self) -> Result<PrfKey, KeyDirError> {
-        let file = self.paths.secret();
-        let path = file.path().to_owned();
-        let (secret, _) = Secret::read(&file)?.ok_or(KeyDirError::SecretMissing(path.clone()))?;
-        let manifest = &self.manifest;
-        let drawn = secret.draw(manifest.plan(), manifest.parameter());
-        let found = commitment(&drawn.prf_key);
-        if found != *manifest.secret_commitment() {
-            return Err(KeyDirError::SecretMismatch {
-                path,
-                expected: hex::encode(manifest.secret_commitment()),
-                found: hex::encode(found),
-            });
-        }
-        Ok(drawn.prf_key)
+        prf_key(&self.paths, &self.manifest)
+    }
+
+    /// The fingerprint of the one-time keys: from the manifest, or else from the secret, if that is at hand.
+    ///
+    /// # Errors
+    /// [`KeyDirError`] if the secret cannot be read although it is there and may be.
+    pub fn fingerprint(&self) -> Result<Option<Fingerprint>, KeyDirError> {
+        fingerprint_of(&self.paths, &self.manifest)
     }
 
     pub(crate) fn paths(&self) -> &KeyPaths {
         &self.paths
     }
+}
+
+fn prf_key(paths: &KeyPaths, manifest: &Manifest) -> Result<PrfKey, KeyDirError> {
+    let file = paths.secret();
+    let path = file.path().to_owned();
+    let (secret, _) = Secret::read(&file)?.ok_or(KeyDirError::SecretMissing(path.clone()))?;
+    let drawn = secret.draw(manifest.plan(), manifest.parameter());
+    let found = commitment(&drawn.prf_key);
+    if found != *manifest.secret_commitment() {
+        return Err(KeyDirError::SecretMismatch {
+            path,
+            expected: hex::encode(manifest.secret_commitment()),
+            found: hex::encode(found),
+        });
+    }
+    let found = fingerprint(&drawn.prf_key, manifest.parameter());
+    match manifest.fingerprint() {
+        Some(expected) if expected != found => Err(KeyDirError::Manifest {
+            path: paths.manifest().path().to_owned(),
+            what: format!("its fingerprint is {expected}, and that of the secret beside it is {found}"),
+        }),
+        _ => Ok(drawn.prf_key),
+    }
+}
+
+/// The fingerprint of a key, if it is known or the secret is at hand.
+pub(crate) fn fingerprint_of(paths: &KeyPaths, manifest: &Manifest) -> Result<Option<Fingerprint>, KeyDirError> {
+    if let Some(known) = manifest.fingerprint() {
+        return Ok(Some(known));
+    }
+    match prf_key(paths, manifest) {
+        Ok(prf_key) => Ok(Some(fingerprint(&prf_key, manifest.parameter()))),
+        // Whoever needs the secret itself says what is wrong with it.
+        Err(
+            KeyDirError::SecretMissing(_)
+            | KeyDirError::NotAFile { .. }
+            | KeyDirError::SecretUnreadable(_)
+            | KeyDirError::SecretExposed { .. }
+            | KeyDirError::SecretMismatch { .. },
+        ) => Ok(None),
+        Err(KeyDirError::Io(failure)) if failure.source.kind() == ErrorKind::PermissionDenied => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The manifest with the fingerprint, which it is given on disk too if it lacks there and the secret is at hand.
+#[cfg(feature = "keygen")]
+pub(crate) fn note_fingerprint(
+    paths: &KeyPaths,
+    manifest: Manifest,
+    _lock: &DirectoryLock,
+) -> Result<Manifest, KeyDirError> {
+    // One of an earlier version is given it by its migration.
+    if manifest.fingerprint().is_some() || manifest.format_version < FORMAT_VERSION {
+        return Ok(manifest);
+    }
+    let Some(found) = fingerprint_of(paths, &manifest)? else {
+        return Ok(manifest);
+    };
+    let manifest = manifest.with_fingerprint(found);
+    manifest.write(&paths.manifest())?;
+    Ok(manifest)
 }

@@ -8,7 +8,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::durable;
 use super::error::KeyDirError;
-use super::manifest::Origin;
+use super::origin::Origin;
 use crate::failure::attempt;
 use crate::files::Entry;
 use crate::hash::{DrawnKey, PrfKey, derive_fillers, draw_key};

@@ -8,6 +8,7 @@ use crate::failure::IoFailure;
 use crate::hash::NonCanonical;
 use crate::keydir::{KeyDirError, KeyState};
 use crate::layers::LayerError;
+use crate::ledger::LedgerError;
 use crate::memory::LimitSource;
 use crate::migrations::MigrationError;
 use crate::plan::{BudgetTooSmall, PlanError};
@@ -32,6 +33,9 @@ pub enum KeygenError {
     /// The checkpoint store failed.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The ledger of signed epochs cannot be told what happens to the secret.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// The creation of the directory failed.
     #[error(transparent)]
     Migration(#[from] MigrationError),

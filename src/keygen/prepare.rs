@@ -7,12 +7,14 @@ use super::cancel::CancelHandle;
 use super::request::{KeyDefaults, KeyRequest};
 use crate::failure::attempt;
 use crate::files::{available_bytes, make_directory, parent_of, sync_directory};
-use crate::keydir::{DirectoryLock, KeyDirError, KeyPaths, KeyState, LedgerMark, Manifest, Origin, Secret};
+use crate::keydir::{
+    DirectoryLock, KeyDir, KeyDirError, KeyPaths, KeyState, LedgerMark, Manifest, Origin, Secret, Stage,
+    note_fingerprint, take_back,
+};
 use crate::layers::Medium;
-use crate::ledger::is_unused;
+use crate::ledger::{forget, is_unused};
 use crate::migrations::{self, MigrationError};
 use crate::plan::{BudgetTooSmall, MemoryPlan, Plan};
-use crate::state::{LedgerHead, Store};
 
 /// A key in the present format, under its lock if there is work left.
 pub(super) struct Prepared {
@@ -58,6 +60,9 @@ pub(super) fn prepare(
             request.agrees_with(&manifest, &paths)?;
             refuse_vouched_for(&paths, request, &manifest)?;
             if manifest.state() == KeyState::Sealed && lost_secret(&paths, request, &manifest)?.is_none() {
+                if may_have_signed_elsewhere(request, &manifest) && this_key(&paths)?.note_elsewhere()? {
+                    warn_of_taken_back(directory);
+                }
                 return Ok(Prepared::sealed(paths, manifest));
             }
             let memory = plan_memory(manifest.plan())?;
@@ -74,17 +79,25 @@ pub(super) fn prepare(
             refuse_vouched_for(&paths, request, &manifest)?;
             let manifest = expecting(request, manifest);
             if let Some((secret, origin)) = lost_secret(&paths, request, &manifest)? {
-                forget_history(&paths, &manifest)?;
+                if manifest.state() == KeyState::Sealed {
+                    // One of an earlier version is migrated first.
+                    this_key(&paths)?;
+                    forget(&paths, &manifest, &lock)?;
+                }
                 secret.write(&paths.secret(), origin)?;
+            } else if may_have_signed_elsewhere(request, &manifest) && take_back(&paths, &manifest, &lock)? {
+                warn_of_taken_back(directory);
             }
             manifest
         }
         None => begin(&paths, request, defaults)?,
     };
     if manifest.state() == KeyState::Sealed {
+        let manifest = note_fingerprint(&paths, manifest, &lock)?;
         return Ok(Prepared::sealed(paths, manifest));
     }
     let manifest = finish_creation(&paths, manifest, medium, cancel)?;
+    let manifest = note_fingerprint(&paths, manifest, &lock)?;
     Ok(Prepared {
         paths,
         manifest,
@@ -98,6 +111,27 @@ fn refuse_vouched_for(paths: &KeyPaths, request: &KeyRequest, manifest: &Manifes
         true => Err(KeygenError::VouchedFor(paths.root().to_owned())),
         false => Ok(()),
     }
+}
+
+/// Whether the request brings a secret that may have signed wherever it comes from, to a key that need not know of that: the
+/// file of another program, or the secret of a key that was drawn here. A backup is no place that signs.
+fn may_have_signed_elsewhere(request: &KeyRequest, manifest: &Manifest) -> bool {
+    let is_given = request.secret.is_some() && manifest.origin() == Origin::Fresh;
+    request.restored.is_none() && (request.root.is_some() || is_given)
+}
+
+/// The sealed key of a directory that is open, of the present format.
+fn this_key(paths: &KeyPaths) -> Result<KeyDir, KeyDirError> {
+    KeyDir::in_directory(paths)?.of_this_version()?.sealed()
+}
+
+fn warn_of_taken_back(directory: &Path) {
+    let directory = directory.display();
+    tracing::warn!(
+        "the key in '{directory}' may have signed where its secret comes from, so it signs nothing more here before 'keymill \
+         ledger init {directory} --first-epoch N' says from which epoch on it is unused; import its history from there first, \
+         with 'keymill ledger import'"
+    );
 }
 
 fn is_directory(directory: &Path) -> Result<bool, KeygenError> {
@@ -137,13 +171,7 @@ fn ready_for_new(
 fn begin(paths: &KeyPaths, request: &KeyRequest, defaults: &KeyDefaults) -> Result<Manifest, KeygenError> {
     let mark = refuse_foreign(paths)?;
     let left = Secret::read(&paths.secret())?;
-    if left.is_some() && request.secret.is_none() {
-        let secret = paths.secret();
-        tracing::warn!(
-            "there is a secret in '{}', and the key is made from it",
-            secret.path().display()
-        );
-    }
+    let is_found = left.is_some() && request.secret.is_none();
     let (secret, origin) = request.secret(left, paths)?;
     let plan = request.plan(defaults)?;
     if request.has_a_past() {
@@ -151,16 +179,28 @@ fn begin(paths: &KeyPaths, request: &KeyRequest, defaults: &KeyDefaults) -> Resu
         return begin_again(paths, request.begin(plan, &secret, origin), &secret);
     }
     let key_id = request.begin(plan.clone(), &secret, origin).key_id();
-    // A fresh secret that is found was drawn by a creation that was interrupted, if that left its mark; else it was put
-    // here by hand, and may have signed elsewhere.
-    let was_drawn_here = request.secret.is_none() && mark.is_some_and(|mark| mark.key_id == key_id);
+    // A fresh secret that is found was drawn by a creation that was interrupted, if that left its mark; else it was put here
+    // by hand, with the mark of a key that exists or without one, and may have signed elsewhere.
+    let was_drawn_here =
+        request.secret.is_none() && mark.is_some_and(|mark| mark.key_id == key_id && mark.stage == Stage::Creating);
+    if is_found {
+        let secret = paths.secret();
+        let past = match was_drawn_here {
+            true => "",
+            false => "; it may have signed elsewhere, so the key signs nothing before 'keymill ledger init'",
+        };
+        tracing::warn!(
+            "there is a secret in '{}', and the key is made from it{past}",
+            secret.path().display()
+        );
+    }
     let origin = match origin {
         Origin::Fresh if paths.secret().exists()? && !was_drawn_here => Origin::Seed,
         origin => origin,
     };
     // Before the secret, so that no fresh secret stands here without it.
     if origin == Origin::Fresh {
-        LedgerMark::of_empty(key_id).write(&paths.ledger_mark())?;
+        LedgerMark::of_creation(key_id).write(&paths.ledger_mark())?;
     } else if paths.ledger_mark().exists()? {
         paths.ledger_mark().unlink()?;
     }
@@ -211,25 +251,6 @@ fn lost_secret<'a>(
         None => Ok(Some((secret, origin))),
         Some(_) => Err(KeyDirError::Foreign(paths.secret().path().to_owned()).into()),
     }
-}
-
-/// What a directory without a secret knows of spent epochs may be long out of date: from here on nothing is signed before a
-/// new beginning. What it knows it keeps.
-fn forget_history(paths: &KeyPaths, manifest: &Manifest) -> Result<(), KeygenError> {
-    // Of a copy that only serves paths there may be no store, and so no ledger.
-    if manifest.state() != KeyState::Sealed || !paths.state().exists()? {
-        return Ok(());
-    }
-    let store = Store::open(&paths.state(), &manifest.binding())?;
-    let head = store.ledger_head()?.unwrap_or_default();
-    if head.initialised {
-        let head = LedgerHead {
-            initialised: false,
-            ..head
-        };
-        store.commit_ledger([], &head)?;
-    }
-    Ok(())
 }
 
 /// The mark that an interrupted creation left. One that knows of spent epochs has lost its manifest.

@@ -19,9 +19,9 @@ pub enum LedgerError {
     State(#[from] StateError),
     /// Nobody has said which epochs are unused.
     #[error(
-        "which epochs of the key in '{}' have signed is not known: it was not made from fresh randomness by this \
-         version, or has lost its ledger. If you know from which epoch on it is unused, say so with 'keymill ledger \
-         init {} --first-epoch N'; if it has a ledger elsewhere, 'keymill ledger import' that first",
+        "which epochs of the key in '{}' have signed is not known: its secret was given, imported, restored or exported, or its \
+         ledger was lost. If it has signed elsewhere, 'keymill ledger import' that history first; then say from which epoch on \
+         it is unused, with 'keymill ledger init {} --first-epoch N'",
         .directory.display(), .directory.display()
     )]
     NoHistory {
@@ -63,8 +63,8 @@ pub enum LedgerError {
     },
     /// The first epoch is one that may have signed.
     #[error(
-        "--first-epoch {asked} is too low for '{}': epochs below {least} are spent or not known to be unused; the least \
-         that can be given is {least}",
+        "--first-epoch {asked} is too low for '{}': epochs below {least} are not known to be unused; the least that can be \
+         given is {least}",
         .directory.display()
     )]
     TooLow {
@@ -74,6 +74,18 @@ pub enum LedgerError {
         least: u64,
         /// The key directory.
         directory: PathBuf,
+    },
+    /// No epoch is left.
+    #[error(
+        "the key in '{}' is used up: each of its epochs, {stored}, has signed or is not known to be unused, and none can be said \
+         to be; make another key",
+        .directory.display()
+    )]
+    UsedUp {
+        /// The key directory.
+        directory: PathBuf,
+        /// What the key stores.
+        stored: EpochRange,
     },
     /// The first epoch is past the key.
     #[error(
@@ -113,7 +125,11 @@ pub enum LedgerError {
         source: LedgerJsonError,
     },
     /// A file has nothing of this key.
-    #[error("'{}' has no history of the key in '{}': no pubkey and scheme in it are this key's", .path.display(), .directory.display())]
+    #[error(
+        "'{}' has no history of the key in '{}': no fingerprint in it is that of this key's one-time keys, and no pubkey and \
+         scheme are this key's",
+        .path.display(), .directory.display()
+    )]
     OtherKey {
         /// The file.
         path: PathBuf,
@@ -147,6 +163,7 @@ impl Classified for LedgerError {
             | Self::MarkMissing(_)
             | Self::Backwards { .. }
             | Self::TooLow { .. }
+            | Self::UsedUp { .. }
             | Self::OtherKey { .. } => FailureKind::Directory,
             Self::Unknown { .. } => FailureKind::Machine,
         }

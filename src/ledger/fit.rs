@@ -1,8 +1,8 @@
 //! The ledger against the mark that was left beside it.
 
-use crate::keydir::LedgerMark;
+use crate::keydir::{LedgerMark, Stage};
 use crate::state::{LedgerHead, StateError, Store};
-use crate::units::KeyId;
+use crate::units::{EpochRange, KeyId, LedgerExtent};
 
 /// How a ledger fits the mark beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,10 +50,36 @@ pub(crate) fn fit(head: &LedgerHead, entries: u64, mark: &LedgerMark) -> Fit {
     })
 }
 
+/// Whether ledger and mark both say that a history is known. Of a key whose secret is elsewhere too, only the mark knows.
+pub(crate) fn is_begun(head: &LedgerHead, mark: Option<&LedgerMark>) -> bool {
+    head.initialised && mark.is_some_and(LedgerMark::vouches)
+}
+
+/// What is left of a ledger that has lost something, or may have: its entries. Which of the others have signed nobody knows, up
+/// to whatever the ledger or its mark has known of, and nothing is signed before a new beginning above that.
+pub(crate) fn doubted(said: &LedgerHead, counted: &LedgerHead, mark: Option<&LedgerMark>) -> LedgerHead {
+    let known = [Some(said.extent), Some(counted.extent), mark.map(|mark| mark.extent)];
+    let above = known.iter().flatten().map(LedgerExtent::above_all_known).max();
+    LedgerHead {
+        initialised: false,
+        extent: LedgerExtent {
+            first_epoch: above.unwrap_or_default(),
+            ..counted.extent
+        },
+        ..*counted
+    }
+}
+
+/// Whether no epoch of a key that stores these is known to be unused, nor can be said to be.
+pub(crate) fn is_used_up(extent: &LedgerExtent, stored: EpochRange) -> bool {
+    extent.first_epoch >= stored.end
+}
+
 /// The mark of a ledger.
 pub(crate) fn mark_of(head: &LedgerHead, key_id: KeyId) -> LedgerMark {
     LedgerMark {
         key_id,
+        stage: Stage::of_key(head.initialised),
         extent: head.extent,
     }
 }
@@ -66,6 +92,17 @@ pub(crate) fn count(store: &Store) -> Result<LedgerHead, StateError> {
         counted.add(epoch, &record);
     }
     Ok(counted)
+}
+
+/// How many epochs have no entry, of those from the first on that may have none and be unused.
+pub(crate) fn unspent(store: &Store, extent: &LedgerExtent, stored: EpochRange) -> Result<u64, StateError> {
+    let first = extent.first_epoch.clamp(stored.start, stored.end);
+    let mut left = stored.end - first;
+    for entry in store.ledger_entries()? {
+        let (epoch, _) = entry?;
+        left -= u64::from(u64::from(epoch.0) >= first && stored.contains(epoch));
+    }
+    Ok(left)
 }
 
 #[cfg(test)]

@@ -4,8 +4,10 @@
 //! earlier state, be it a log that was cut or a copy that was restored, says less than the mark, and is refused.
 
 mod error;
+mod export;
 mod fit;
-mod manage;
+mod import;
+mod init;
 mod show;
 
 use std::path::PathBuf;
@@ -13,25 +15,80 @@ use std::path::PathBuf;
 use sha3::{Digest, Sha3_256};
 
 pub use error::LedgerError;
-pub(crate) use fit::{Fit, count, fit, mark_of};
-pub use manage::{Conflict, Export, ImportReport, import, init};
+pub use export::Export;
+use fit::{Fit, doubted, fit, is_begun, is_used_up};
+pub(crate) use fit::{count, mark_of};
+pub use import::{Conflict, ImportReport, UnknownMessage, import};
+pub use init::init;
 pub(crate) use show::look;
 pub use show::{LedgerCondition, LedgerStatus, show};
 
 use crate::files::Entry;
-use crate::keydir::{DirectoryLock, KeyDir, KeyDirError, KeyPaths, KeyState, LedgerMark, Manifest, Origin};
-use crate::state::{LedgerExtent, LedgerHead, LedgerRecord, Store};
+use crate::keydir::{
+    DirectoryLock, KeyDir, KeyDirError, KeyPaths, KeyState, LedgerMark, Manifest, Origin, Stage, note_fingerprint,
+};
+use crate::state::{LedgerHead, LedgerRecord, StateError, Store};
 use crate::time::unix_ms;
-use crate::units::{Epoch, KeyId};
+use crate::units::{Epoch, EpochRange, KeyId, LedgerExtent};
 
 /// Whether nobody can have signed with this key: its secret was drawn here by a program that keeps a ledger, which left
-/// its mark before the secret, and it was never finished. A secret that was given, or found, may have signed elsewhere.
+/// its mark before the secret, and it was never finished. A secret that was given, found, or is elsewhere too, may have signed
+/// there.
 pub(crate) fn is_unused(paths: &KeyPaths, manifest: &Manifest) -> Result<bool, KeyDirError> {
     if manifest.origin() != Origin::Fresh || manifest.state() != KeyState::Generating {
         return Ok(false);
     }
     let mark = LedgerMark::read(&paths.ledger_mark(), manifest.key_id())?;
-    Ok(mark.is_some_and(|mark| mark.is_of_empty()))
+    Ok(mark.is_some_and(|mark| mark.is_of_empty() && mark.vouches()))
+}
+
+/// What a directory knows of spent epochs may be long out of date, since its secret was elsewhere and comes back: nothing is
+/// signed before a new beginning above all that it knows. What is listed stays spent. Needs the lock.
+pub(crate) fn forget(paths: &KeyPaths, manifest: &Manifest, _lock: &DirectoryLock) -> Result<(), LedgerError> {
+    let mark = known_mark(&paths.ledger_mark(), manifest.key_id())?;
+    let found = match paths.state().exists().map_err(KeyDirError::from)? {
+        true => read_whole(paths, manifest),
+        // Of a copy that only serves paths there may be none.
+        false => Ok(None),
+    };
+    let head = match found {
+        // Its repair waits for the secret, and begins a ledger that knows nothing.
+        Ok(None) | Err(StateError::Damaged { .. } | StateError::OtherKey { .. }) => {
+            let taken_back = mark.filter(LedgerMark::vouches).map(|mark| LedgerMark {
+                stage: Stage::NotBegun,
+                ..mark
+            });
+            return Ok(taken_back.map_or(Ok(()), |mark| mark.write(&paths.ledger_mark()))?);
+        }
+        Ok(Some((store, said, counted))) => {
+            let head = LedgerHead {
+                marked: mark.as_ref().map_or(said.marked, |mark| mark.extent),
+                ..doubted(&said, &counted, mark.as_ref())
+            };
+            store.commit_ledger([], &head)?;
+            head
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(mark_of(&head, manifest.key_id()).write(&paths.ledger_mark())?)
+}
+
+type FoundLedger = (Store, LedgerHead, LedgerHead);
+
+/// The store, what its head says of the ledger, and what its entries say.
+fn read_whole(paths: &KeyPaths, manifest: &Manifest) -> Result<Option<FoundLedger>, StateError> {
+    let store = Store::open(&paths.state(), &manifest.binding())?;
+    let said = store.ledger_head()?.unwrap_or_default();
+    let counted = count(&store)?;
+    Ok(Some((store, said, counted)))
+}
+
+/// The mark, unless it is missing or says nothing that can be read: it is about to be replaced.
+fn known_mark(file: &Entry, key_id: KeyId) -> Result<Option<LedgerMark>, KeyDirError> {
+    match LedgerMark::read(file, key_id) {
+        Err(KeyDirError::LedgerMark { .. }) => Ok(None),
+        mark => mark,
+    }
 }
 
 /// What the ledger says about signing a message with an epoch.
@@ -56,6 +113,7 @@ pub(crate) struct Ledger {
     marked: LedgerExtent,
     key_id: KeyId,
     scheme: &'static str,
+    stored: EpochRange,
     directory: PathBuf,
     mark_file: Entry,
     /// A write failed: what is on disk is known only to whoever opens it next.
@@ -80,7 +138,9 @@ impl Ledger {
             None if entries == 0 && self.head.knows_nothing() => return Ok(()),
             None => return Err(LedgerError::MarkMissing(self.mark_file.path().to_owned())),
         };
-        match fit(&self.head, entries, &mark) {
+        let fits = fit(&self.head, entries, &mark);
+        self.head.initialised = is_begun(&self.head, Some(&mark));
+        match fits {
             Fit::Same => Ok(()),
             // The process ended between the two writes.
             Fit::Ahead => Ok(self.mark()?),
@@ -96,6 +156,11 @@ impl Ledger {
         let paths = key.paths();
         let lock = DirectoryLock::take(&paths.lock())?;
         paths.remove_temporaries().map_err(KeyDirError::from)?;
+        if key.manifest().fingerprint().is_none() {
+            // As it is now that nobody else can be writing it.
+            let manifest = key.read_again()?.manifest().clone();
+            note_fingerprint(paths, manifest, &lock)?;
+        }
         let store = Store::open(&paths.state(), &key.manifest().binding())?;
         // A store without a head knows of no epoch whether it has signed.
         let head = store.ledger_head()?.unwrap_or_default();
@@ -105,6 +170,7 @@ impl Ledger {
             head,
             key_id: key.manifest().key_id(),
             scheme: key.manifest().scheme().id(),
+            stored: key.manifest().plan().stored(),
             directory: key.path().to_owned(),
             mark_file: paths.ledger_mark(),
             unknown: false,
@@ -132,6 +198,9 @@ impl Ledger {
                 },
             });
         }
+        if is_used_up(&self.head.extent, self.stored) {
+            return Err(self.used_up());
+        }
         if !self.head.initialised {
             return Err(LedgerError::NoHistory { directory: directory() });
         }
@@ -143,6 +212,13 @@ impl Ledger {
             });
         }
         Ok(Standing::Unused)
+    }
+
+    fn used_up(&self) -> LedgerError {
+        LedgerError::UsedUp {
+            directory: self.directory.clone(),
+            stored: self.stored,
+        }
     }
 
     /// Spends an epoch on a message: when this returns, the entry and the mark are on disk.
@@ -181,10 +257,6 @@ impl Ledger {
     }
 
     fn mark(&mut self) -> Result<(), KeyDirError> {
-        // The mark of no spent epoch would say that nobody has signed.
-        if self.head.knows_nothing() {
-            return Ok(());
-        }
         mark_of(&self.head, self.key_id).write(&self.mark_file)?;
         self.marked = self.head.extent;
         Ok(())

@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Fit, LedgerError, count, fit};
+use super::fit::unspent;
+use super::{Fit, LedgerError, count, fit, is_begun};
 use crate::keydir::{KeyDir, KeyDirError, LedgerMark, Manifest};
-use crate::state::{LedgerHead, Store};
+use crate::state::{LedgerHead, StateError, Store};
 
 /// A signer beside us writes the ledger and then its mark, and can have done so twice between our reading one and the
 /// other.
@@ -19,6 +20,8 @@ pub enum LedgerCondition {
     Sound,
     /// Nobody has said which epochs are unused.
     NoHistory,
+    /// No epoch is left that may sign.
+    UsedUp,
     /// It says less than it did, or is another one.
     WentBackwards,
     /// The mark beside it is missing.
@@ -52,6 +55,7 @@ pub struct LedgerStatus {
 
 /// A ledger as it was found.
 pub(crate) struct Seen {
+    /// What the ledger and its mark say together.
     pub(crate) head: LedgerHead,
     pub(crate) mark: Option<LedgerMark>,
     /// What keeps it from being signed with.
@@ -85,7 +89,7 @@ pub(crate) fn look(key: &KeyDir) -> Result<Seen, LedgerError> {
     loop {
         let seen = look_once(key)?;
         let is_settled = match seen.problem {
-            None | Some((LedgerCondition::NoHistory, _)) => true,
+            None | Some((LedgerCondition::NoHistory | LedgerCondition::UsedUp, _)) => true,
             Some(_) => attempt == ATTEMPTS,
         };
         if is_settled {
@@ -98,47 +102,88 @@ pub(crate) fn look(key: &KeyDir) -> Result<Seen, LedgerError> {
 
 fn look_once(key: &KeyDir) -> Result<Seen, LedgerError> {
     let (paths, manifest) = (key.paths(), key.manifest());
-    let directory = || key.path().to_owned();
-    let backwards = |what| {
-        let directory = directory();
-        Some((
-            LedgerCondition::WentBackwards,
-            LedgerError::Backwards { directory, what },
-        ))
-    };
-    let mark = match LedgerMark::read(&paths.ledger_mark(), manifest.key_id()) {
-        Err(error @ (KeyDirError::LedgerMark { .. } | KeyDirError::NotAFile { .. })) => Err(error),
-        mark => Ok(mark?),
-    };
-    let read = |store: Store| Ok((store.ledger_head()?.unwrap_or_default(), count(&store)?));
-    let (head, counted) = Store::read_beside_a_writer(&paths.state(), &manifest.binding(), read)?;
-    let (mark, problem) = match mark {
-        Err(error) => (None, Some((LedgerCondition::MarkDamaged, error.into()))),
-        Ok(None) if head.knows_nothing() && counted.extent.spent == 0 => {
-            let directory = directory();
-            (
-                None,
-                Some((LedgerCondition::NoHistory, LedgerError::NoHistory { directory })),
-            )
+    let mark = FoundMark::read(key)?;
+    let read = |store: Store| LedgerFigures::of(&store, manifest);
+    let figures = Store::read_beside_a_writer(&paths.state(), &manifest.binding(), read)?;
+    Ok(judge(key, figures, mark))
+}
+
+/// The mark as it was found, which has to happen before the ledger is read: a signer writes it last.
+pub(super) struct FoundMark(Result<Option<LedgerMark>, KeyDirError>);
+
+impl FoundMark {
+    pub(super) fn read(key: &KeyDir) -> Result<Self, LedgerError> {
+        match LedgerMark::read(&key.paths().ledger_mark(), key.manifest().key_id()) {
+            Err(error @ (KeyDirError::LedgerMark { .. } | KeyDirError::NotAFile { .. })) => Ok(Self(Err(error))),
+            mark => Ok(Self(Ok(mark?))),
         }
-        Ok(None) => {
-            let missing = LedgerError::MarkMissing(paths.ledger_mark().path().to_owned());
-            (None, Some((LedgerCondition::MarkMissing, missing)))
-        }
-        Ok(Some(mark)) => {
-            let problem = match fit(&head, counted.extent.spent, &mark) {
-                Fit::Backwards(what) => backwards(what),
-                Fit::Same | Fit::Ahead if !head.has_entries_of(&counted) => {
-                    backwards("its entries are not those that its head counts".to_owned())
-                }
-                Fit::Same | Fit::Ahead if !head.initialised => {
-                    let directory = directory();
-                    Some((LedgerCondition::NoHistory, LedgerError::NoHistory { directory }))
-                }
-                Fit::Same | Fit::Ahead => None,
+    }
+}
+
+/// What the store says of a ledger.
+pub(super) struct LedgerFigures {
+    head: LedgerHead,
+    /// From the entries themselves.
+    counted: LedgerHead,
+    /// Epochs without an entry, from the first on that may sign.
+    unspent: u64,
+}
+
+impl LedgerFigures {
+    pub(super) fn of(store: &Store, manifest: &Manifest) -> Result<Self, StateError> {
+        let head = store.ledger_head()?.unwrap_or_default();
+        Ok(Self {
+            counted: count(store)?,
+            unspent: unspent(store, &head.extent, manifest.plan().stored())?,
+            head,
+        })
+    }
+}
+
+/// What keeps a ledger from being signed with, if anything does.
+pub(super) fn judge(key: &KeyDir, figures: LedgerFigures, mark: FoundMark) -> Seen {
+    let directory = key.path().to_owned();
+    let LedgerFigures {
+        mut head,
+        counted,
+        unspent,
+    } = figures;
+    let mark = match mark.0 {
+        Ok(mark) => mark,
+        Err(error) => {
+            let problem = Some((LedgerCondition::MarkDamaged, error.into()));
+            return Seen {
+                head,
+                mark: None,
+                problem,
             };
-            (Some(mark), problem)
         }
     };
-    Ok(Seen { head, mark, problem })
+    let misfit = match &mark {
+        None if head.knows_nothing() && counted.extent.spent == 0 => None,
+        None => {
+            let missing = LedgerError::MarkMissing(key.paths().ledger_mark().path().to_owned());
+            Some((LedgerCondition::MarkMissing, missing))
+        }
+        Some(mark) => {
+            let what = match fit(&head, counted.extent.spent, mark) {
+                Fit::Backwards(what) => Some(what),
+                Fit::Same | Fit::Ahead => (!head.has_entries_of(&counted))
+                    .then(|| "its entries are not those that its head counts".to_owned()),
+            };
+            let backwards = |what| LedgerError::Backwards {
+                directory: directory.clone(),
+                what,
+            };
+            what.map(|what| (LedgerCondition::WentBackwards, backwards(what)))
+        }
+    };
+    head.initialised = is_begun(&head, mark.as_ref());
+    let stored = key.manifest().plan().stored();
+    let problem = match misfit {
+        None if unspent == 0 => Some((LedgerCondition::UsedUp, LedgerError::UsedUp { directory, stored })),
+        None if !head.initialised => Some((LedgerCondition::NoHistory, LedgerError::NoHistory { directory })),
+        misfit => misfit,
+    };
+    Seen { head, mark, problem }
 }

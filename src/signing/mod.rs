@@ -1,6 +1,9 @@
 //! Reading a sealed key: authentication paths, signatures, and verifying them.
 
 mod error;
+#[cfg(test)]
+#[cfg(feature = "keygen")]
+mod ledger_tests;
 mod path;
 #[cfg(feature = "keygen")]
 mod signer;

@@ -33,7 +33,7 @@ pub(super) fn key() -> TempDir {
     let drawn = secret.draw(&plan, &[0; 20]);
     let bound = commitment(&drawn.prf_key);
     let manifest = Manifest::begin(plan, drawn.parameter, bound, Origin::Fresh, drawn.fillers);
-    LedgerMark::of_empty(manifest.key_id())
+    LedgerMark::of_creation(manifest.key_id())
         .write(&paths.ledger_mark())
         .unwrap();
     secret.write(&paths.secret(), Origin::Fresh).unwrap();

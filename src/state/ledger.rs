@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sha3::{Digest, Sha3_256};
 
 use super::records::text;
-use crate::units::Epoch;
+use crate::units::{Epoch, LedgerExtent};
 
 const ENTRY_DOMAIN: &[u8] = b"keymill/1 ledger entry";
 
@@ -18,19 +18,6 @@ pub(crate) struct LedgerRecord {
     pub(crate) scheme: String,
     /// When it was spent, in milliseconds since 1970; 0 if that is not known.
     pub(crate) signed_unix_ms: u64,
-}
-
-/// How far a ledger is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct LedgerExtent {
-    /// Epochs below it that have no entry are not known to be unused.
-    pub(crate) first_epoch: u64,
-    /// Number of entries.
-    pub(crate) spent: u64,
-    /// Highest epoch with an entry.
-    pub(crate) highest: Option<u32>,
-    /// The hashes of all entries, xored. It finds accidents; whoever can write entries can also make them fit.
-    pub(crate) digest: [u8; 32],
 }
 
 /// The ledger as a whole. It changes in the same write as the entries.
@@ -85,7 +72,8 @@ fn hash(epoch: Epoch, record: &LedgerRecord) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::super::records::{decode, encode};
-    use super::{LedgerExtent, LedgerHead, LedgerRecord};
+    use super::{LedgerHead, LedgerRecord};
+    use crate::units::LedgerExtent;
 
     #[test]
     fn records_are_the_bytes_that_the_format_says() {

@@ -33,7 +33,7 @@ use crate::failure::{Classified, FailureKind, IoFailure, advice};
 #[cfg(feature = "keygen")]
 pub(crate) use history::HistoryChange;
 pub use history::{KeyHistory, MarkedRange, Marks, Run, RunCommand, RunEnd, Sample};
-pub(crate) use ledger::{LedgerExtent, LedgerHead, LedgerRecord};
+pub(crate) use ledger::{LedgerHead, LedgerRecord};
 #[cfg(any(test, fuzzing))]
 pub(crate) use records::reencoded;
 pub use records::{ArenaRecord, ProgressRecord};

@@ -18,7 +18,7 @@ pub use report::{RepairReport, RestoredFile, RewrittenLevel, StoreReplaced};
 
 use super::tree::Tree;
 use crate::hash::PrfKey;
-use crate::keydir::{DirectoryLock, KeyDir, KeyState};
+use crate::keydir::{DirectoryLock, KeyDir, KeyState, note_fingerprint};
 use crate::keygen::{CancelHandle, DoneSet, JobOptions, KeygenError};
 use crate::layers::{Disk, LayerWriter, Medium};
 use crate::plan::{LevelSpan, MemoryPlan};
@@ -45,12 +45,13 @@ fn repair_on(
     cancel: &CancelHandle,
 ) -> Result<RepairReport, RepairError> {
     let key = KeyDir::open(directory)?;
-    let _lock = DirectoryLock::take(&key.paths().lock())?;
+    let lock = DirectoryLock::take(&key.paths().lock())?;
     key.paths().remove_temporaries()?;
     // Once more, now that nobody else can be writing it.
     let key = key.read_again()?.of_this_version()?;
     let manifest = key.manifest();
     let prf_key = key.prf_key()?;
+    note_fingerprint(key.paths(), manifest.clone(), &lock)?;
     let memory = options.memory_plan(manifest.plan())?;
     let workers = Workers::start(memory.threads, memory.arena_bytes)?;
     let kernel = key.kernel();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::RestoreError;
 use crate::exchange::backup::Backup;
 use crate::faults::{Fate, Faults};
-use crate::keydir::{KeyDir, KeyDirError, KeyState, Origin, Secret};
+use crate::keydir::{KeyDir, KeyDirError, KeyState, LedgerMark, Origin, Secret};
 use crate::keygen::tests::in_memory;
 use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress};
 use crate::ledger::{LedgerCondition, init, show};
@@ -204,7 +204,11 @@ fn a_mark_that_an_interrupted_creation_left_does_not_vouch_for_a_key_that_is_mad
     assert!(files(&original) == files(&key));
     signs_nothing(&key, "a mark was there");
     // And none is left behind that would vouch for its secret alone.
-    assert!(!key.join("ledger.mark").exists());
+    let key_id = KeyDir::open(&key).unwrap().manifest().key_id();
+    let mark = LedgerMark::read(&KeyDir::open(&key).unwrap().paths().ledger_mark(), key_id)
+        .unwrap()
+        .unwrap();
+    assert!(!mark.vouches());
 }
 
 #[test]

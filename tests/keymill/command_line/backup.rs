@@ -76,11 +76,8 @@ fn a_restored_key_signs_nothing_before_its_ledger_is_imported_and_begun() {
     place.run("check again").exits(0);
     place.run("ledger import again ledger").exits(0);
     sign(&place, "again", 8).exits(3).prints_nothing();
-    place
-        .run("ledger init again --first-epoch 7")
-        .exits(3)
-        .says(&["least", "8"]);
-    place.run("ledger init again --first-epoch 8").exits(0);
+    // Epoch 7 is listed, and stays spent.
+    place.run("ledger init again --first-epoch 7").exits(0);
     sign(&place, "again", 8).exits(0);
     sign(&place, "again", 7).exits(0);
     let other = "1".repeat(64);
@@ -98,6 +95,7 @@ fn a_secret_that_is_put_back_signs_nothing_before_a_beginning() {
     finished_key(&place, TINY);
     place.run("backup key --out text").exits(0);
     place.run("export key --format leansig-ssz --out key.ssz").exits(0);
+    place.run("ledger init key --first-epoch 0").exits(0);
     place
         .run(&format!("import imported --from key.ssz --scheme {TINY}"))
         .exits(0);
@@ -120,8 +118,13 @@ fn a_secret_that_is_put_back_signs_nothing_before_a_beginning() {
         place.run(&format!("ledger init {directory} --first-epoch 8")).exits(0);
         sign(&place, directory, 8).exits(0);
         place.run(&format!("check {directory}")).exits(0);
-        // Once more it is there, and nothing is forgotten.
-        place.run(&again).exits(0);
+        // Once more it is there, and nothing is forgotten; but the file may have signed meanwhile, unlike the backup.
+        let repeated = place.run(&again).exits(0);
+        if directory == "imported" {
+            repeated.says(&["ledger init imported", "ledger import"]);
+            sign(&place, directory, 9).exits(3).prints_nothing();
+            place.run("ledger init imported --first-epoch 8").exits(0);
+        }
         sign(&place, directory, 9).exits(0);
     }
 }

@@ -23,7 +23,7 @@ fn a_newer_format_is_refused_by_its_number() {
     finished_key(&place, TINY);
     edit(
         &place.path("key/manifest.toml"),
-        "format_version = 2\n",
+        "format_version = 3\n",
         "format_version = 7\n",
     );
     let more = ["keygen key", "migrate key", "migrate key --dry-run"].map(str::to_owned);

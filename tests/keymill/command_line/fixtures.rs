@@ -133,7 +133,11 @@ pub fn nothing_was_made(place: &Place) {
 
 /// The manifest as it is while the directory is being created.
 pub fn set_back_to_version_0(place: &Place, directory: &str) {
-    edit_manifest(place, directory, "format_version = 2", "format_version = 0");
+    edit_manifest(place, directory, "format_version = 3", "format_version = 0");
+    let path = place.path(directory).join("manifest.toml");
+    let text = fs::read_to_string(path).unwrap();
+    let fingerprint = text.lines().find(|line| line.starts_with("fingerprint = ")).unwrap();
+    edit_manifest(place, directory, &format!("{fingerprint}\n"), "");
 }
 
 /// Replaces text in a manifest, which has to hold it, and makes its checksum fit.

@@ -273,6 +273,16 @@ fn ledgers(shown: &mut Shown) {
     place.run("ledger export copy --out copy.json").exits(0);
     shown.run(&place, "ledger import --json", "key copy.json", 1);
     shown.run(&place, "ledger import --json", "copy copy.json", 0);
+    // Of each side that does not know a message, an epoch.
+    let text = fs::read_to_string(place.path("copy.json")).unwrap();
+    let (before, rest) = text.split_once("\"message_digest\":\"").unwrap();
+    place.file("null.json", format!("{before}\"message_digest\":null{}", &rest[65..]));
+    place
+        .run(&format!("keygen third --scheme {TINY} --seed-file seed"))
+        .exits(0);
+    place.run("ledger import third null.json").exits(0);
+    shown.run(&place, "ledger import --json", "copy null.json", 0);
+    shown.run(&place, "ledger import --json", "third copy.json", 0);
     shown.run(&place, "ledger show --json", "key", 0);
     // Nobody opens it for reading: the signer waits, and holds the key.
     assert!(

@@ -12,7 +12,7 @@ const TOOL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tools/lookup.py");
 const HEADER_BYTES: u64 = 4096;
 
 /// Whether there is a Python that the tool can run with.
-fn has_python() -> bool {
+pub fn has_python() -> bool {
     let python = Command::new("python3")
         .args(["-c", "import tomllib"])
         .stderr(Stdio::null())
@@ -26,7 +26,7 @@ fn has_python() -> bool {
 
 /// Runs the tool. Whatever it meets, it says what is wrong in words of its own.
 #[track_caller]
-fn look_up(place: &Place, line: &str) -> Outcome {
+pub fn look_up(place: &Place, line: &str) -> Outcome {
     let mut command = Command::new("python3");
     command.arg("-I").arg(TOOL).args(line.split_whitespace());
     let output = command
@@ -236,9 +236,19 @@ fn lookup_refuses_a_manifest_whose_fields_do_not_follow_from_each_other_behind_a
     let sound = fs::read_to_string(&path).unwrap();
     let nested = "[".repeat(20_000);
     let cases = [
-        ("format_version = 2", "format_version = 3", "version 3 is not known"),
-        ("format_version = 2", "format_version = 0", "still being created"),
-        ("format_version = 2", "format_version = -2", "first line"),
+        ("format_version = 3", "format_version = 4", "version 4 is not known"),
+        (
+            "format_version = 3",
+            "format_version = 2",
+            "fingerprint is not of format version 2",
+        ),
+        (
+            "fingerprint = \"",
+            "fingerprint = \"0",
+            "fingerprint should be 64 hex digits",
+        ),
+        ("format_version = 3", "format_version = 0", "still being created"),
+        ("format_version = 3", "format_version = -2", "first line"),
         ("key_id = \"", "key_id = \"0", "key_id should be 32 hex digits"),
         (
             "activation_epoch = 5000",

@@ -1,0 +1,72 @@
+//! Version 3: the manifest has the fingerprint of the one-time keys, and `ledger.mark` says what it vouches for.
+
+use super::{Action, Context, MigrationError, Step};
+use crate::keydir::{KeyDirError, LedgerMark, Manifest, Stage, fingerprint_of};
+use crate::ledger::mark_of;
+use crate::state::{LedgerHead, StateError, Store};
+
+pub(super) struct NoteFingerprint;
+
+impl Step for NoteFingerprint {
+    fn version(&self) -> u32 {
+        3
+    }
+
+    fn title(&self) -> &'static str {
+        "note the fingerprint of the one-time keys, if the secret is there"
+    }
+
+    fn actions<'a>(&self, context: &'a Context<'a>) -> Vec<Action<'a>> {
+        vec![Action {
+            title: "write ledger.mark as that of a key that exists".to_owned(),
+            apply: Box::new(|| write_mark(context)),
+        }]
+    }
+
+    /// A key whose secret is elsewhere is given it when the secret is back.
+    fn manifest(&self, context: &Context<'_>) -> Result<Manifest, MigrationError> {
+        let manifest = context.manifest.clone();
+        Ok(match fingerprint_of(context.paths, &manifest)? {
+            Some(fingerprint) => manifest.with_fingerprint(fingerprint),
+            None => manifest,
+        })
+    }
+}
+
+/// The last action of a creation: from here on a copy of secret and mark alone does not say any more that nobody has signed.
+fn write_mark(context: &Context<'_>) -> Result<(), MigrationError> {
+    let file = context.paths.ledger_mark();
+    let key_id = context.manifest.key_id();
+    let mark = match LedgerMark::read(&file, key_id) {
+        // What is wrong with it, sign, check and ledger init say.
+        Err(KeyDirError::LedgerMark { .. } | KeyDirError::NotAFile { .. }) => return Ok(()),
+        mark => mark?,
+    };
+    let mark = match (mark, ledger_head(context)?) {
+        (Some(mark), Some(head)) => LedgerMark {
+            stage: Stage::of_key(head.initialised && mark.vouches()),
+            ..mark
+        },
+        (Some(mark), None) if mark.stage == Stage::Creating => LedgerMark {
+            stage: Stage::Begun,
+            ..mark
+        },
+        (None, Some(head)) if head.knows_nothing() => mark_of(&head, key_id),
+        // One that is lost, which a new one would hide; or an older one, which is read as that of a key that exists.
+        _ => return Ok(()),
+    };
+    Ok(mark.write(&file)?)
+}
+
+/// What the ledger says; none where it cannot be read, as beside a damaged store, whose repair needs this version first.
+fn ledger_head(context: &Context<'_>) -> Result<Option<LedgerHead>, MigrationError> {
+    let state = context.paths.state();
+    if !state.exists()? {
+        return Ok(None);
+    }
+    let opened = Store::open_read_only(&state, &context.manifest.binding());
+    match opened.and_then(|store| store.ledger_head()) {
+        Err(StateError::Damaged { .. } | StateError::OtherKey { .. }) => Ok(None),
+        head => Ok(Some(head?.unwrap_or_default())),
+    }
+}

@@ -1,0 +1,43 @@
+//! A secret that is elsewhere too: it leaves, or comes from where it may have signed. From then on nobody knows here which of
+//! its epochs are unused, before somebody says so (docs/DURABILITY.md, "An epoch signs once").
+
+use super::error::KeyDirError;
+use super::{DirectoryLock, KeyDir, KeyPaths, KeyState, LedgerMark, Manifest, Stage};
+
+impl KeyDir {
+    /// Takes back, durably, that the ledger of this key says which epochs are unused: its secret leaves, or may have signed
+    /// elsewhere. The key signs nothing from here on before `keymill ledger init`; what its ledger lists stays spent. Gives
+    /// whether there was anything to take back. If there was not, nothing is written, and the directory may be read-only.
+    ///
+    /// # Errors
+    /// [`KeyDirError`] if it cannot be taken back: the mark of the ledger is lost, a signer holds the lock, the disk is
+    /// read-only. The secret must not leave then.
+    pub fn note_elsewhere(&self) -> Result<bool, KeyDirError> {
+        if vouching_mark(&self.paths, &self.manifest)?.is_none() {
+            return Ok(false);
+        }
+        let lock = DirectoryLock::take(&self.paths.lock())?;
+        take_back(&self.paths, &self.manifest, &lock)
+    }
+}
+
+/// As [`KeyDir::note_elsewhere`], for whoever has the lock.
+pub(crate) fn take_back(paths: &KeyPaths, manifest: &Manifest, _lock: &DirectoryLock) -> Result<bool, KeyDirError> {
+    let Some(mark) = vouching_mark(paths, manifest)? else {
+        return Ok(false);
+    };
+    let stage = Stage::NotBegun;
+    LedgerMark { stage, ..mark }.write(&paths.ledger_mark())?;
+    Ok(true)
+}
+
+/// The mark, if it vouches. Where it is lost and the ledger is not, a finished key signs nothing; but the mark could be put
+/// back, and vouch again for a secret that has left meanwhile.
+fn vouching_mark(paths: &KeyPaths, manifest: &Manifest) -> Result<Option<LedgerMark>, KeyDirError> {
+    match LedgerMark::read(&paths.ledger_mark(), manifest.key_id())? {
+        None if manifest.state() == KeyState::Sealed && paths.state().exists()? => {
+            Err(KeyDirError::LedgerMarkMissing(paths.ledger_mark().path().to_owned()))
+        }
+        mark => Ok(mark.filter(LedgerMark::vouches)),
+    }
+}
