@@ -1,30 +1,80 @@
 //! Where settings come from: built-in defaults < config.toml < KEYMILL_* environment < flags, resolved once.
 
+mod values;
+
 use std::fs::File;
 use std::io::{Error, Read};
 use std::path::{Path, PathBuf};
 
 use keymill::Scheme;
 use keymill::plan::{Level, MemoryRequest};
+use keymill::text::{Foreign, toml_fault, without_mark};
+
+pub use values::{
+    PROGRESS_STYLES, parse_count, parse_level, parse_memory, parse_progress, parse_scheme, parse_threads,
+};
+use values::{parse_group, parse_log_level};
 
 /// The prefix of environment variables that are settings.
 const ENVIRONMENT_PREFIX: &str = "KEYMILL_";
 /// Names the file itself, so it cannot stand in the file.
 const CONFIG_VARIABLE: &str = "KEYMILL_CONFIG";
 
-/// All settings, resolved.
+/// All settings, resolved; those that are wrong, too, which only the commands that use them mind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    pub scheme: &'static Scheme,
-    pub epochs: u64,
-    pub trim: Level,
+    pub scheme: Setting<&'static Scheme>,
+    pub epochs: Setting<u64>,
+    pub trim: Setting<Level>,
+    threads: Setting<usize>,
+    group_batches: Setting<usize>,
+    memory: Setting<MemoryRequest>,
+    progress: Setting<ProgressStyle>,
+    log: Setting<tracing::Level>,
+    /// -q was given: no flag of a command shows progress.
+    pub quiet: bool,
+}
+
+/// The value of a setting, or what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting<T>(Result<T, WrongValue>);
+
+impl<T: Clone> Setting<T> {
+    pub fn get(&self) -> Result<T, ConfigError> {
+        Ok(self.0.clone()?)
+    }
+
+    /// With a flag on top. A value that is wrong is refused even where a flag wins.
+    pub fn or_flag(&self, flag: Option<T>) -> Result<T, ConfigError> {
+        let value = self.get()?;
+        Ok(flag.unwrap_or(value))
+    }
+
+    /// Takes what stands further on top, unless something below is wrong.
+    fn set(&mut self, parsed: Result<T, WrongValue>) {
+        if self.0.is_ok() {
+            self.0 = parsed;
+        }
+    }
+}
+
+/// How much of the machine a job may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MachineSettings {
     pub threads: usize,
     pub group_batches: usize,
     pub memory: MemoryRequest,
-    pub progress: ProgressStyle,
-    pub log: tracing::Level,
-    /// -q was given: no flag of a command shows progress.
-    pub quiet: bool,
+}
+
+#[cfg(feature = "keygen")]
+impl From<MachineSettings> for keymill::JobOptions {
+    fn from(settings: MachineSettings) -> Self {
+        Self {
+            threads: settings.threads,
+            group_batches: settings.group_batches,
+            memory: settings.memory,
+        }
+    }
 }
 
 /// How a job shows itself.
@@ -37,16 +87,21 @@ pub enum ProgressStyle {
     None,
 }
 
+/// The value of a setting is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: '{}' is wrong: {wanted}", Foreign(.value))]
+pub struct WrongValue {
+    place: String,
+    value: String,
+    wanted: String,
+}
+
 /// A setting is wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    #[error("{place}: '{value}' is wrong: {wanted}")]
-    Value {
-        place: String,
-        value: String,
-        wanted: String,
-    },
-    #[error("{place}: unknown setting '{name}'{}", suggestion(.nearest))]
+    #[error(transparent)]
+    Value(#[from] WrongValue),
+    #[error("{place}: unknown setting '{}'{}", Foreign(.name), suggestion(.nearest))]
     Unknown {
         place: String,
         name: String,
@@ -65,41 +120,40 @@ fn suggestion(nearest: &Option<&'static str>) -> String {
     )
 }
 
-/// A setting: its name in the file, and how its text becomes part of the settings.
-type Apply = fn(&mut Settings, &str) -> Result<(), String>;
+/// How the text of a setting becomes part of the settings. The last argument makes an error of what would be right.
+type Apply = fn(&mut Settings, &str, &dyn Fn(String) -> WrongValue);
+
+macro_rules! settings {
+    ($(($name:literal, $about:literal, $field:ident, $parse:path),)*) => {
+        [$(($name, $about, |settings, text, wrong| settings.$field.set($parse(text).map_err(wrong)))),*]
+    };
+}
 
 /// The one table of settings, each with what it is. All but group_batches and log have a flag of the same name, which
 /// overrides them; the flags for log are -v and -q.
-const SETTINGS: [(&str, &str, Apply); 8] = [
-    ("scheme", "scheme of a new key", |s, text| {
-        set(&mut s.scheme, parse_scheme(text))
-    }),
-    ("epochs", "epochs of a new key, as 1000 or 2^18", |s, text| {
-        set(&mut s.epochs, parse_count(text))
-    }),
-    ("trim", "lowest level that a new key stores, 0 to 10", |s, text| {
-        set(&mut s.trim, parse_level(text))
-    }),
-    ("threads", "worker threads; 0 is one a core", |s, text| {
-        set(&mut s.threads, parse_threads(text))
-    }),
+const SETTINGS: [(&str, &str, Apply); 8] = settings![
+    ("scheme", "scheme of a new key", scheme, parse_scheme),
+    ("epochs", "epochs of a new key, as 1000 or 2^18", epochs, parse_count),
+    ("trim", "lowest level that a new key stores, 0 to 10", trim, parse_level),
+    ("threads", "worker threads; 0 is one a core", threads, parse_threads),
     (
         "group_batches",
         "batches that are committed as one, 1 to 4096",
-        |s, text| set(&mut s.group_batches, parse_group(text)),
+        group_batches,
+        parse_group
     ),
     (
         "memory",
         "most memory, as 64M or 1G; auto, or 0 for no limit",
-        |s, text| set(&mut s.memory, parse_memory(text)),
+        memory,
+        parse_memory
     ),
-    ("progress", "auto, bar, plain, json or none", |s, text| {
-        set(&mut s.progress, parse_progress(text))
-    }),
+    ("progress", "auto, bar, plain, json or none", progress, parse_progress),
     (
         "log",
         "what is said on standard error: error, warn, info, debug or trace",
-        |s, text| set(&mut s.log, parse_log_level(text)),
+        log,
+        parse_log_level
     ),
 ];
 
@@ -112,7 +166,7 @@ const COMMON_VARIABLES: [(&str, &str); 3] = [
     ),
     (
         "TERM",
-        "if it is dumb, there are no colours, and progress is plain lines instead of a bar",
+        "if it is dumb, empty or not set, progress is plain lines instead of a bar; if it is dumb, nothing is coloured",
     ),
 ];
 
@@ -131,11 +185,6 @@ fn variable_of(setting: &str) -> String {
     format!("{ENVIRONMENT_PREFIX}{}", setting.to_ascii_uppercase())
 }
 
-fn set<T>(setting: &mut T, parsed: Result<T, String>) -> Result<(), String> {
-    *setting = parsed?;
-    Ok(())
-}
-
 fn names() -> impl Iterator<Item = &'static str> {
     SETTINGS.iter().map(|(name, ..)| *name)
 }
@@ -144,28 +193,50 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             // The table has it; the first one stands in for the compiler's sake.
-            scheme: Scheme::by_id("leansig-p1-l32-abort-v46-w8").unwrap_or(&Scheme::all()[0]),
-            epochs: 1 << 18,
-            trim: Level(0),
-            threads: 0,
-            group_batches: 8,
-            memory: MemoryRequest::Auto,
-            progress: ProgressStyle::Auto,
-            log: tracing::Level::WARN,
+            scheme: Setting(Ok(
+                Scheme::by_id("leansig-p1-l32-abort-v46-w8").unwrap_or(&Scheme::all()[0])
+            )),
+            epochs: Setting(Ok(1 << 18)),
+            trim: Setting(Ok(Level(0))),
+            threads: Setting(Ok(0)),
+            group_batches: Setting(Ok(8)),
+            memory: Setting(Ok(MemoryRequest::Auto)),
+            progress: Setting(Ok(ProgressStyle::Auto)),
+            log: Setting(Ok(tracing::Level::WARN)),
             quiet: false,
         }
     }
 }
 
 impl Settings {
-    /// How a job may use the machine.
+    /// How a job may use the machine, with the flags for it on top.
+    pub fn machine(
+        &self,
+        threads: Option<usize>,
+        memory: Option<MemoryRequest>,
+    ) -> Result<MachineSettings, ConfigError> {
+        Ok(MachineSettings {
+            threads: self.threads.or_flag(threads)?,
+            group_batches: self.group_batches.get()?,
+            memory: self.memory.or_flag(memory)?,
+        })
+    }
+
+    /// Threads alone, for what takes no more of the machine.
     #[cfg(feature = "keygen")]
-    pub fn job_options(&self) -> keymill::JobOptions {
-        keymill::JobOptions {
-            threads: self.threads,
-            group_batches: self.group_batches,
-            memory: self.memory,
-        }
+    pub fn threads(&self, flag: Option<usize>) -> Result<usize, ConfigError> {
+        self.threads.or_flag(flag)
+    }
+
+    /// How to show progress where a command was told so, or was not.
+    pub fn progress(&self, flag: Option<ProgressStyle>) -> Result<ProgressStyle, ConfigError> {
+        let style = self.progress.or_flag(flag)?;
+        Ok(if self.quiet { ProgressStyle::None } else { style })
+    }
+
+    /// How much is said, with the flags for it on top.
+    pub fn log(&self, flag: Option<tracing::Level>) -> Result<tracing::Level, ConfigError> {
+        self.log.or_flag(flag)
     }
 
     /// Resolves everything but the flags: defaults, then the file, then the environment.
@@ -193,10 +264,11 @@ impl Settings {
     }
 
     pub fn apply_file(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {
+        let text = without_mark(text);
         let place = format!("'{}'", path.display());
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| ConfigError::NotToml {
             path: path.to_owned(),
-            message: error.to_string(),
+            message: toml_fault(&error, text),
         })?;
         for (name, value) in &table {
             let text = match value {
@@ -214,7 +286,7 @@ impl Settings {
                 continue;
             }
             let name = variable[ENVIRONMENT_PREFIX.len()..].to_ascii_lowercase();
-            let place = format!("environment variable {variable}");
+            let place = format!("environment variable {}", Foreign(variable));
             self.apply(&name, text, &place, &place)?;
         }
         Ok(())
@@ -227,11 +299,12 @@ impl Settings {
             name: name.to_owned(),
             nearest: keymill::text::nearest(name, names()),
         })?;
-        apply(self, text).map_err(|wanted| ConfigError::Value {
+        apply(self, text, &|wanted| WrongValue {
             place: place_of_value.to_owned(),
             value: text.to_owned(),
             wanted,
-        })
+        });
+        Ok(())
     }
 }
 
@@ -258,92 +331,6 @@ fn user_file() -> Option<PathBuf> {
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".config"));
     let base = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
     Some(base.or_else(home)?.join("keymill/config.toml"))
-}
-
-/// A scheme by identifier or upstream name. The error says what would be right.
-pub fn parse_scheme(text: &str) -> Result<&'static Scheme, String> {
-    Scheme::by_id(text).map_err(|error| {
-        let hint = error.nearest.map(|n| format!(", did you mean '{n}'?"));
-        let hint = hint.unwrap_or_default();
-        format!("expected a scheme; 'keymill schemes' lists them all{hint}")
-    })
-}
-
-/// A number of epochs: 1000 or 2^20.
-pub fn parse_count(text: &str) -> Result<u64, String> {
-    let number = match text.strip_prefix("2^") {
-        Some(exponent) => {
-            let exponent = exponent.parse::<u32>().ok();
-            exponent.and_then(|exponent| 1u64.checked_shl(exponent))
-        }
-        None => text.parse().ok(),
-    };
-    number.ok_or_else(|| "expected a number like 1000 or 2^20".to_owned())
-}
-
-/// A number of bytes: 67108864, 64M, 1.5G is not one; K, M, G and T are powers of 1024.
-fn parse_size(text: &str) -> Result<u64, String> {
-    let trimmed = text.trim_end_matches("iB").trim_end_matches('B');
-    let (digits, shift) = match trimmed.chars().last() {
-        Some('K' | 'k') => (&trimmed[..trimmed.len() - 1], 10),
-        Some('M' | 'm') => (&trimmed[..trimmed.len() - 1], 20),
-        Some('G' | 'g') => (&trimmed[..trimmed.len() - 1], 30),
-        Some('T' | 't') => (&trimmed[..trimmed.len() - 1], 40),
-        _ => (trimmed, 0),
-    };
-    let number = digits.trim().parse::<u64>().ok();
-    number
-        .and_then(|number| number.checked_mul(1 << shift))
-        .ok_or_else(|| "expected a size like 67108864, 64M or 1G".to_owned())
-}
-
-/// A memory budget: auto, a size, or 0 for none.
-pub fn parse_memory(text: &str) -> Result<MemoryRequest, String> {
-    match text {
-        "auto" => Ok(MemoryRequest::Auto),
-        _ => match parse_size(text) {
-            Ok(0) => Ok(MemoryRequest::NoLimit),
-            Ok(bytes) => Ok(MemoryRequest::AtMost(bytes)),
-            Err(wanted) => Err(format!("{wanted}, or auto")),
-        },
-    }
-}
-
-/// A number of threads.
-pub fn parse_threads(text: &str) -> Result<usize, String> {
-    let number = text.parse().ok().filter(|&threads| threads <= 1024);
-    number.ok_or_else(|| "expected a number of threads from 0 to 1024".to_owned())
-}
-
-fn parse_group(text: &str) -> Result<usize, String> {
-    let number = text.parse().ok().filter(|n| (1..=4096).contains(n));
-    number.ok_or_else(|| "expected a number of batches from 1 to 4096".to_owned())
-}
-
-/// A level of the tree. Which of them a key can be trimmed to, its scheme decides.
-pub fn parse_level(text: &str) -> Result<Level, String> {
-    let number = text.parse().ok().map(Level);
-    number.ok_or_else(|| "expected a level, a number from 0 to 10".to_owned())
-}
-
-/// What [`parse_progress`] reads.
-pub const PROGRESS_STYLES: [&str; 5] = ["auto", "bar", "plain", "json", "none"];
-
-/// A way to show progress.
-pub fn parse_progress(text: &str) -> Result<ProgressStyle, String> {
-    match text {
-        "auto" => Ok(ProgressStyle::Auto),
-        "bar" => Ok(ProgressStyle::Bar),
-        "plain" => Ok(ProgressStyle::Plain),
-        "json" => Ok(ProgressStyle::Json),
-        "none" => Ok(ProgressStyle::None),
-        _ => Err(format!("expected one of {}", PROGRESS_STYLES.join(", "))),
-    }
-}
-
-fn parse_log_level(text: &str) -> Result<tracing::Level, String> {
-    text.parse()
-        .map_err(|_| "expected one of error, warn, info, debug, trace".to_owned())
 }
 
 #[cfg(test)]
@@ -376,7 +363,8 @@ mod tests {
     #[test]
     fn the_environment_wins_over_the_file() {
         let settings = load("threads = 3\ngroup_batches = 4", &[("KEYMILL_THREADS", "5")]).unwrap();
-        assert_eq!((settings.threads, settings.group_batches), (5, 4));
+        let machine = settings.machine(None, None).unwrap();
+        assert_eq!((machine.threads, machine.group_batches), (5, 4));
     }
 
     #[test]
@@ -392,27 +380,15 @@ mod tests {
 
     #[test]
     fn a_wrong_value_names_its_place_and_what_would_be_right() {
-        let error = load("epochs = \"2^x\"", &[]).unwrap_err().to_string();
+        let error = load("epochs = \"2^x\"", &[])
+            .unwrap()
+            .epochs
+            .get()
+            .unwrap_err()
+            .to_string();
         assert_eq!(
             error,
             "'some.toml', epochs: '2^x' is wrong: expected a number like 1000 or 2^20"
         );
-    }
-
-    #[test]
-    fn counts_and_sizes_read_as_documented_and_never_overflow() {
-        assert_eq!(parse_count("2^32"), Ok(1 << 32));
-        assert_eq!(parse_count("1000"), Ok(1000));
-        for wrong in ["", "2^64", "2^-1", "-1", "1e3", "2^"] {
-            assert!(parse_count(wrong).is_err(), "{wrong}");
-        }
-        assert_eq!(parse_size("64M"), Ok(64 << 20));
-        assert_eq!(parse_size("64MiB"), Ok(64 << 20));
-        assert_eq!(parse_memory("64M"), Ok(MemoryRequest::AtMost(64 << 20)));
-        assert_eq!(parse_memory("0"), Ok(MemoryRequest::NoLimit));
-        assert_eq!(parse_memory("auto"), Ok(MemoryRequest::Auto));
-        for wrong in ["", "M", "99999999999T", "1.5G"] {
-            assert!(parse_size(wrong).is_err() && parse_memory(wrong).is_err(), "{wrong}");
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// An operating system call failed.
 #[derive(Debug, thiserror::Error)]
-#[error("{call} on '{}' failed: {source}{}", .path.display(), advice(.source.kind()))]
+#[error("{call} on '{}' failed: {source}{}", .path.display(), advice_at(.source.kind(), .path))]
 pub struct IoFailure {
     /// The call, by the name that the manual pages use.
     pub call: &'static str,
@@ -63,6 +63,28 @@ pub fn advice(kind: ErrorKind) -> &'static str {
         ErrorKind::Interrupted => "; run the same command again",
         _ => "",
     }
+}
+
+/// As [`advice`], for a call on this file. A file system that has room for bytes and for no further file says the same as one
+/// that has no room (ENOSPC), and whoever looks at the room sees enough of it.
+pub fn advice_at(kind: ErrorKind, path: &Path) -> &'static str {
+    match kind {
+        ErrorKind::StorageFull if has_no_inodes(path) => {
+            "; the file system has no inodes left, though it has room for bytes: delete files there that nobody needs and run \
+             the same command again"
+        }
+        kind => advice(kind),
+    }
+}
+
+fn has_no_inodes(path: &Path) -> bool {
+    // The file may not be there.
+    let found = path.ancestors().find_map(|part| {
+        let part = if part == Path::new("") { Path::new(".") } else { part };
+        rustix::fs::statvfs(part).ok()
+    });
+    // Some file systems make inodes as they need them, and count none.
+    found.is_some_and(|found| found.f_files > 0 && found.f_favail == 0 && found.f_bavail > 0)
 }
 
 /// Makes a call that the machine can fail, and names the call and its file if it does.

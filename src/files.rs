@@ -162,6 +162,10 @@ pub(crate) fn allocated_bytes(path: &Path) -> Result<u64, IoFailure> {
     }
     let entries = match attempt("readdir", path, || std::fs::read_dir(path)) {
         Err(failure) if failure.is_missing() => return Ok(0),
+        // At the top of a file system, for root alone.
+        Err(failure) if path.ends_with("lost+found") && failure.source.kind() == ErrorKind::PermissionDenied => {
+            return Ok(0);
+        }
         entries => entries?,
     };
     let mut bytes: u64 = 0;
@@ -187,8 +191,21 @@ pub fn parent_of(path: &Path) -> &Path {
     }
 }
 
-/// Where `path` lies, or will if it is made: without links, as far as it is there.
+/// Where `path` lies, or will if it is made: without links, as far as it is there. A link that leads nowhere is one too, and
+/// a file that is made by its name comes to lie where it leads.
 pub fn place_of(path: &Path) -> PathBuf {
+    let mut place = place_as_far_as_there(path);
+    for _ in 0..LINKS_MAX {
+        let Ok(target) = std::fs::read_link(&place) else { break };
+        place = place_as_far_as_there(&parent_of(&place).join(target));
+    }
+    place
+}
+
+/// More links than the system follows on the way to a file (path_resolution(7)).
+const LINKS_MAX: usize = 40;
+
+fn place_as_far_as_there(path: &Path) -> PathBuf {
     let there = path.ancestors().find_map(|part| {
         let name = if part == Path::new("") { Path::new(".") } else { part };
         let place = name.canonicalize().ok()?;

@@ -1,11 +1,234 @@
-//! Small helpers for text that people type.
+//! Small helpers for text that people type, and for text of others that people are shown.
+
+use std::borrow::Cow;
+use std::fmt::{self, Display, Write};
 
 /// The candidate most like `asked`, if any is like it at all.
 pub fn nearest<'a>(asked: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Nothing that is much longer than a name is like one, and to compare it would take long.
+    let asked: String = asked.chars().take(FOREIGN_CHARS_MAX).collect();
     candidates
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(asked, candidate), candidate))
+        .map(|candidate| (strsim::jaro_winkler(&asked, candidate), candidate))
         .filter(|(similarity, _)| *similarity > 0.7)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
+}
+
+/// A text without the byte-order mark that some editors put before it (U+FEFF in UTF-8).
+pub fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+/// The same of bytes that are perhaps no text.
+pub fn bytes_without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
+/// As much of a text from outside as an error shows.
+const FOREIGN_CHARS_MAX: usize = 80;
+
+/// Text from outside within an error or a warning: its beginning, and how long it is if that is not all. What it does to a
+/// terminal is the matter of the one place that prints ([`visible`]).
+#[derive(Clone, Copy, Debug)]
+pub struct Foreign<T>(pub T);
+
+impl<T: Display> Display for Foreign<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut cut = Cut {
+            to: f,
+            chars_left: FOREIGN_CHARS_MAX,
+            bytes: 0,
+        };
+        write!(cut, "{}", self.0)?;
+        match cut {
+            Cut { chars_left: 1.., .. } => Ok(()),
+            // What fits exactly has nothing behind it.
+            Cut { bytes, to, .. } if bytes > 0 => write!(to, "... ({bytes} bytes more)"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Lets the first characters through, and counts the bytes of the others.
+struct Cut<'a, 'b> {
+    to: &'a mut fmt::Formatter<'b>,
+    chars_left: usize,
+    bytes: usize,
+}
+
+impl Write for Cut<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = text.char_indices().nth(self.chars_left);
+        let (shown, rest) = text.split_at(end.map_or(text.len(), |(at, _)| at));
+        self.chars_left -= shown.chars().count();
+        self.bytes += rest.len();
+        self.to.write_str(shown)
+    }
+}
+
+/// What is wrong with a text that is not TOML, or other TOML than it has to be: the line, and no more of the text than an error
+/// shows.
+pub fn toml_fault(error: &toml::de::Error, text: &str) -> String {
+    let what = Foreign(error.message());
+    match error.span() {
+        Some(span) => {
+            let before = text.get(..span.start).unwrap_or(text);
+            let line = before.matches('\n').count() + 1;
+            let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+            format!("line {line}, column {column}: {what}")
+        }
+        None => what.to_string(),
+    }
+}
+
+/// The same of JSON.
+pub fn json_fault(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let what = Foreign(text.strip_suffix(&place).unwrap_or(&text));
+    match error.line() {
+        0 => what.to_string(),
+        line => format!("line {line}, column {}: {what}", error.column()),
+    }
+}
+
+/// Whether a character is not seen but obeyed: by a terminal (C0, DEL, C1), or by whatever lays the line out (directions,
+/// ends of lines, joints and tags that have no width).
+pub fn is_hidden(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
+}
+
+/// Text with its hidden characters as escapes, so that it can be shown whatever wrote it: one line, in the order in which it
+/// stands there.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_hidden) {
+        return text.into();
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        match is_hidden(character) {
+            true => shown.extend(character.escape_default()),
+            false => shown.push(character),
+        }
+    }
+    shown.into()
+}
+
+/// The same within the text of a JSON value, where only strings can have such characters.
+pub fn visible_json(text: &str) -> Cow<'_, str> {
+    let is_left = |character: char| is_hidden(character) && character != '\n';
+    if !text.contains(is_left) {
+        return text.into();
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        match is_left(character) {
+            true => {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(shown, "\\u{unit:04x}");
+                }
+            }
+            false => shown.push(character),
+        }
+    }
+    shown.into()
+}
+
+/// A text as long as a message may be at most: of a longer one, beginning and end.
+pub fn bounded(text: &str, bytes_max: usize) -> Cow<'_, str> {
+    if text.len() <= bytes_max {
+        return text.into();
+    }
+    let tail = bytes_max / 4;
+    // Room for what is said in between.
+    let head = bytes_max - tail - 64;
+    let head = text.floor_char_boundary(head);
+    let tail = text.ceil_char_boundary(text.len() - tail);
+    format!(
+        "{} [... {} bytes are left out ...] {}",
+        &text[..head],
+        tail - head,
+        &text[tail..]
+    )
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_is_left_in_what_is_shown() {
+        for number in 0..=0x10_ffff {
+            let Some(character) = char::from_u32(number) else {
+                continue;
+            };
+            let text = format!("a{character}z");
+            let shown = visible(&text);
+            assert!(!shown.contains(is_hidden), "{number:x}");
+            assert_eq!(shown == text, !is_hidden(character), "{number:x}");
+            // Once is enough: what is shown is shown as it is.
+            assert_eq!(visible(&shown), shown, "{number:x}");
+        }
+        let obeyed = [
+            0x00, 0x07, 0x0a, 0x1b, 0x7f, 0x80, 0x9b, 0x9f, 0x202a, 0x202e, 0x2066, 0x2069, 0xfeff,
+        ];
+        assert!(obeyed.into_iter().filter_map(char::from_u32).all(is_hidden));
+        assert!(!"ordinary text, 'quoted'; \u{e9}\u{4e2d}\u{1f511}".contains(is_hidden));
+    }
+
+    #[test]
+    fn what_json_says_is_the_same_when_it_is_visible() {
+        let value: String = (0..0x11_0000)
+            .filter_map(char::from_u32)
+            .filter(|&c| is_hidden(c))
+            .collect();
+        let text = serde_json::json!({ &value: [&value] }).to_string();
+        let shown = visible_json(&text);
+        assert!(!shown.contains(is_hidden));
+        let read: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(read, serde_json::json!({ &value: [&value] }));
+    }
+
+    #[test]
+    fn of_a_foreign_text_the_beginning_is_shown_and_how_much_follows() {
+        let shown = |text: &str| Foreign(text).to_string();
+        assert_eq!(shown(""), "");
+        assert_eq!(shown(&"\u{e9}".repeat(80)), "\u{e9}".repeat(80));
+        assert_eq!(
+            shown(&"\u{e9}".repeat(90)),
+            format!("{}... (20 bytes more)", "\u{e9}".repeat(80))
+        );
+        // However it is written.
+        let pieces = format_args!("{}{}", "a".repeat(79), "bcd").to_string();
+        assert_eq!(shown(&pieces), format!("{}b... (2 bytes more)", "a".repeat(79)));
+        assert_eq!(Foreign(std::path::Path::new("a/b").display()).to_string(), "a/b");
+    }
+
+    #[test]
+    fn a_text_that_is_too_long_keeps_its_beginning_and_its_end() {
+        for length in [0, 100, 2000] {
+            let text = "x".repeat(length);
+            assert_eq!(bounded(&text, 2000), text);
+        }
+        for unit in ["x", "\u{e9}", "\u{1f511}"] {
+            let text = format!("first{}last", unit.repeat(1 << 20));
+            let shown = bounded(&text, 2000);
+            assert!(shown.len() <= 2000, "{}", shown.len());
+            assert!(shown.starts_with("first") && shown.ends_with("last") && shown.contains("left out"));
+        }
+    }
 }

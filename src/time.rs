@@ -1,11 +1,32 @@
 //! The time of day, as it is recorded and as it is shown.
 
+use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Milliseconds since 1970; 0 if the clock stands before that.
-pub(crate) fn unix_ms() -> u64 {
+use rustix::time::{ClockId, clock_gettime};
+
+/// The time of day in milliseconds since 1970; 0 if the clock stands before that. It is set by people and by other machines,
+/// also backwards: nothing that is recorded of it is subtracted.
+pub(crate) fn time_of_day_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as u64)
+    let unix_ms = since.map_or(0, |since| since.as_millis() as u64);
+    #[cfg(test)]
+    let unix_ms = unix_ms.saturating_sub(tests::SET_BACK_MS.load(std::sync::atomic::Ordering::Relaxed));
+    unix_ms
+}
+
+/// The time of day in milliseconds since 1970 as it was when this process first asked, and what has passed since by a clock
+/// that nobody sets. Of two moments of one process, the difference is the time between them.
+pub(crate) fn steady_unix_ms() -> u64 {
+    static BEGUN: OnceLock<(u64, u64)> = OnceLock::new();
+    let &(begun_unix_ms, begun_ms) = BEGUN.get_or_init(|| (time_of_day_ms(), since_boot_ms()));
+    begun_unix_ms.saturating_add(since_boot_ms().saturating_sub(begun_ms))
+}
+
+/// Time during which the machine was suspended counts too (clock_gettime(2)).
+fn since_boot_ms() -> u64 {
+    let since = clock_gettime(ClockId::Boottime);
+    since.tv_sec as u64 * 1000 + since.tv_nsec as u64 / 1_000_000
 }
 
 /// A moment in UTC as RFC 3339 writes it, to the second.
@@ -43,8 +64,22 @@ fn leap_day(year: u64) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::utc;
+pub(crate) mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::{steady_unix_ms, utc};
+
+    /// By how much somebody has set the clock back.
+    pub(crate) static SET_BACK_MS: AtomicU64 = AtomicU64::new(0);
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_no_moment_earlier_than_one_before_it() {
+        let before = steady_unix_ms();
+        SET_BACK_MS.store(3_600_000, Ordering::Relaxed);
+        let after = steady_unix_ms();
+        SET_BACK_MS.store(0, Ordering::Relaxed);
+        assert!((before..before + 60_000).contains(&after), "{before}, {after}");
+    }
 
     #[test]
     fn known_moments_are_written_as_rfc_3339_has_them() {

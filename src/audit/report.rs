@@ -8,7 +8,7 @@ use crate::files::allocated_bytes;
 use crate::keydir::{KeyDir, KeyState};
 use crate::plan::Plan;
 use crate::state::{KeyHistory, RunCommand, StateError, Store};
-use crate::time::unix_ms;
+use crate::time::time_of_day_ms;
 use crate::units::BatchIndex;
 
 /// Most cells of a map: as many as can be told apart in a drawing that a page has room for.
@@ -180,7 +180,7 @@ pub fn report(directory: &Path) -> Result<KeyReport, StatusError> {
             Ok((history, damage, map))
         })?;
     Ok(KeyReport {
-        drawn_unix_ms: unix_ms(),
+        drawn_unix_ms: time_of_day_ms(),
         plan: manifest.plan().clone(),
         key_id: manifest.key_id().to_string(),
         state: manifest.state(),

@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::failure::{Classified, FailureKind};
+use crate::text::{bounded, visible};
 
 /// How a call ended. The first five mean what the exit codes of the program `keymill` mean.
 #[repr(C)]
@@ -59,6 +60,9 @@ impl<E: Classified + Display> From<E> for Refusal {
     }
 }
 
+/// As long as a text is at most, however long the names are that it is put together from.
+const TEXT_BYTES_MAX: usize = 1900;
+
 thread_local! {
     static LAST_ERROR: RefCell<CString> = RefCell::default();
 }
@@ -92,7 +96,9 @@ pub(super) fn answered(call: impl FnOnce() -> Result<(), Refusal>) -> Status {
 }
 
 fn remember(text: &str) {
-    let text = CString::new(text.replace('\0', "?")).unwrap_or_default();
+    // Whoever calls may print it as it is.
+    let text = bounded(&visible(text), TEXT_BYTES_MAX).into_owned();
+    let text = CString::new(text).unwrap_or_default();
     let _ = LAST_ERROR.try_with(|last| last.replace(text));
 }
 

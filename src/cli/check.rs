@@ -31,7 +31,7 @@ pub struct CheckArguments {
 
 /// Checks, and prints what is damaged.
 pub fn run(arguments: &CheckArguments, settings: &Settings) -> Result<ExitCode, Failure> {
-    let options = arguments.machine.settings(settings).job_options();
+    let options = arguments.machine.settings(settings)?.into();
     let report = check(&arguments.directory, arguments.deep, options)?;
     let printed = if arguments.json {
         print_json(&as_json(&report))

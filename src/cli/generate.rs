@@ -17,7 +17,7 @@ use super::output::{human_bytes, print_json, print_lines, refuse_in_key};
 use super::process::keep_files_private;
 use super::progress::Reporter;
 use super::request::JobArguments;
-use crate::config::{ProgressStyle, Settings, parse_level, parse_scheme};
+use crate::config::{Settings, parse_level, parse_scheme};
 
 /// The forms in which keys are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -102,19 +102,16 @@ fn parse_jobs(text: &str) -> Result<usize, String> {
 /// Makes or finishes the set, and prints where its manifest is.
 pub fn run(arguments: &GenerateArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     let public_mode = keep_files_private();
-    let settings = arguments.job.settings(settings);
-    if settings.progress == ProgressStyle::Json {
-        messages::speak_json();
-    }
+    let job_settings = arguments.job.settings(settings)?;
     refuse_in_key("--output-dir", &arguments.output_dir)?;
-    let request = request(arguments, &settings, public_mode)?;
+    let request = request(arguments, settings, public_mode)?;
     let cancel = CancelHandle::default();
     stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;
     let scheme = request.scheme;
     let directory = &arguments.output_dir;
-    let job = SetJob::open(directory, request, settings.job_options(), arguments.jobs, cancel)?;
+    let job = SetJob::open(directory, request, job_settings.machine.into(), arguments.jobs, cancel)?;
     warn_of_restored(&job.restored_secrets());
-    let reporter = Reporter::for_set(settings.progress, job.plan());
+    let reporter = Reporter::for_set(job_settings.progress, job.plan());
     let (outcome, memory) = reporter.watch(|progress| job.run(progress))?;
     let summary = outcome?;
     let manifest = directory.join("validator-keys-manifest.yaml");
@@ -172,7 +169,7 @@ fn request(arguments: &GenerateArguments, settings: &Settings, public_mode: u32)
         .map(|path| secret_file("--seed-file", path));
     let is_asked = |role: &Role| arguments.roles.contains(role);
     Ok(SetRequest {
-        scheme: arguments.scheme.unwrap_or(settings.scheme),
+        scheme: settings.scheme.or_flag(arguments.scheme)?,
         log_epochs: arguments.log_num_active_epochs,
         start_index: arguments.start_index,
         validators: arguments.num_validators,
@@ -182,7 +179,7 @@ fn request(arguments: &GenerateArguments, settings: &Settings, public_mode: u32)
         with_manifest: arguments.create_manifest,
         keeps_directories: arguments.keep_dirs,
         trim: match arguments.keep_dirs {
-            true => arguments.trim.unwrap_or(settings.trim),
+            true => settings.trim.or_flag(arguments.trim)?,
             // It goes as soon as its files are written.
             false => Level(0),
         },

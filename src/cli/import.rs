@@ -13,10 +13,10 @@ use super::failure::Failure;
 use super::forms::{KeyForm, KeyRole};
 use super::input::warn_if_exposed;
 use super::keygen::work;
-use super::messages::{self, say, warn_of_other_copies};
+use super::messages::{say, warn_of_other_copies};
 use super::process::keep_files_private;
 use super::request::JobArguments;
-use crate::config::{ProgressStyle, Settings, parse_level, parse_scheme};
+use crate::config::{Settings, parse_level, parse_scheme};
 
 /// Flags of import.
 #[derive(Debug, Args)]
@@ -54,10 +54,8 @@ pub fn run(arguments: &ImportArguments, settings: &Settings) -> Result<ExitCode,
             "--from has to name a file: '-' is not taken for standard input (a file of that name is './-')",
         ));
     }
-    let settings = arguments.job.settings(settings);
-    if settings.progress == ProgressStyle::Json {
-        messages::speak_json();
-    }
+    let job = arguments.job.settings(settings)?;
+    let trim = settings.trim.get()?;
     let form = arguments.format.map(SecretKeyForm::from);
     let role = arguments.role.map(Role::from);
     warn_if_exposed("--from", &arguments.from);
@@ -66,18 +64,12 @@ pub fn run(arguments: &ImportArguments, settings: &Settings) -> Result<ExitCode,
     let defaults = KeyDefaults {
         scheme: import.scheme(),
         epochs: import.file().head().shape.stored().count(),
-        trim: settings.trim,
+        trim,
     };
     let directory = &arguments.directory;
     let had_secret = directory.join("secret").exists();
     let held_bytes = import.file().held_bytes();
-    let done = work(
-        directory,
-        import.request(arguments.trim),
-        &defaults,
-        &settings,
-        held_bytes,
-    )?;
+    let done = work(directory, import.request(arguments.trim), &defaults, job, held_bytes)?;
     let done = done.map_err(|error| named(error, &import, directory))?;
     import.compare(directory)?;
     let path = arguments.from.display();

@@ -6,11 +6,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use keymill::plan::Epoch;
+use keymill::text::{Foreign, without_mark};
 use zeroize::Zeroizing;
 
 use super::failure::Failure;
-#[cfg(feature = "keygen")]
-use super::messages::{say, warn};
+use super::messages::warn;
 
 /// Hex digits, with or without 0x.
 pub fn parse_hex(text: &str) -> Result<Vec<u8>, String> {
@@ -28,27 +28,87 @@ pub fn parse_message(text: &str) -> Result<[u8; 32], String> {
         .map_err(|_| format!("{}, but a message is 32 bytes, 64 hex digits", counted(found)))
 }
 
+/// What an argument that is hex or the name of a file has given.
+pub struct Given {
+    pub bytes: Vec<u8>,
+    /// What to say if something is wrong with the bytes.
+    origin: Origin,
+}
+
+/// Where the bytes come from.
+enum Origin {
+    Hex,
+    /// Although there is a file of that name.
+    HexBesideFile,
+    /// The file holds hex, or the bytes.
+    File {
+        is_hex: bool,
+    },
+}
+
+impl Given {
+    /// What is wrong with the bytes, with where they came from.
+    pub fn wrong(&self, flag: &str, text: &str, what: impl std::fmt::Display) -> Failure {
+        Failure::usage(format!("{flag}{}: {what}", self.place(text)))
+    }
+
+    /// Where the bytes came from, if that is more than the argument; to be put behind its name.
+    fn place(&self, text: &str) -> String {
+        let name = Foreign(text);
+        match self.origin {
+            Origin::Hex => String::new(),
+            Origin::HexBesideFile => format!(
+                " '{name}' was taken as hex digits, although there is a file of that name (which is './{name}')"
+            ),
+            Origin::File { is_hex: true } => format!(", the hex digits in the file '{name}'"),
+            Origin::File { is_hex: false } => format!(", the bytes of the file '{name}'"),
+        }
+    }
+
+    /// Says so if the bytes may have been meant to be those of a file. For what is answered and is no error.
+    pub fn warn_if_doubtful(&self, flag: &str, text: &str) {
+        if matches!(self.origin, Origin::HexBesideFile) {
+            warn(format_args!("{flag}{}", self.place(text)));
+        }
+    }
+}
+
 /// An argument that is hex, or the name of a file that holds the bytes or their hex.
-pub fn hex_or_file(flag: &str, text: &str, expected_bytes: usize) -> Result<Vec<u8>, Failure> {
+pub fn hex_or_file(flag: &str, text: &str, expected_bytes: usize) -> Result<Given, Failure> {
+    let path = Path::new(text);
     let not_hex = match parse_hex(text) {
-        Ok(bytes) => return Ok(bytes),
+        Ok(bytes) => {
+            let origin = match std::fs::symlink_metadata(path) {
+                Ok(_) => Origin::HexBesideFile,
+                Err(_) => Origin::Hex,
+            };
+            return Ok(Given { bytes, origin });
+        }
         Err(message) => message,
     };
-    if !Path::new(text).exists() {
-        let shown: String = text.chars().take(80).collect();
-        return Err(Failure::usage(format!(
-            "{flag} '{shown}' is neither hex ({not_hex}) nor a file"
-        )));
+    match std::fs::metadata(path) {
+        Ok(_) => {}
+        Err(error) if [ErrorKind::NotFound, ErrorKind::InvalidFilename].contains(&error.kind()) => {
+            return Err(Failure::usage(format!(
+                "{flag} '{}' is not hex ({not_hex}), and there is no file of that name",
+                Foreign(text)
+            )));
+        }
+        Err(error) => return Err(unreadable(flag, path, &error)),
     }
-    let content = read_small(flag, Path::new(text))?;
-    if content.len() == expected_bytes {
-        return Ok(content.to_vec());
-    }
+    let content = read_small(flag, path)?;
     // A file of other length can still hold hex; if it does not, the length of its bytes is what is wrong with it.
-    let as_hex = std::str::from_utf8(&content).ok().map(parse_hex);
-    Ok(match as_hex {
-        Some(Ok(bytes)) => bytes,
-        _ => content.to_vec(),
+    let as_hex = match content.len() == expected_bytes {
+        true => None,
+        false => std::str::from_utf8(&content)
+            .ok()
+            .and_then(|text| parse_hex(without_mark(text)).ok()),
+    };
+    Ok(Given {
+        origin: Origin::File {
+            is_hex: as_hex.is_some(),
+        },
+        bytes: as_hex.unwrap_or_else(|| content.to_vec()),
     })
 }
 
@@ -57,25 +117,24 @@ pub fn hex_or_file(flag: &str, text: &str, expected_bytes: usize) -> Result<Vec<
 pub fn secret_file(flag: &str, path: &Path) -> Result<Zeroizing<[u8; 32]>, Failure> {
     let content = read_small(flag, path)?;
     warn_if_exposed(flag, path);
-    if let Ok(bytes) = <[u8; 32]>::try_from(content.as_slice()) {
-        if bytes.iter().all(u8::is_ascii_hexdigit) {
-            say(format_args!(
-                "keymill: {flag} '{}' holds 32 hex digits; they are taken as 32 bytes as they stand, not as 16",
-                path.display()
-            ));
-        }
-        return Ok(Zeroizing::new(bytes));
-    }
-    let text = std::str::from_utf8(&content).ok().map(str::trim);
-    let digits = text.map(|text| text.strip_prefix("0x").unwrap_or(text));
+    let refused = |what: &str| Err(Failure::usage(format!("{flag} '{}' holds {what}", path.display())));
     let mut bytes = Zeroizing::new([0; 32]);
-    match digits.map(|digits| hex::decode_to_slice(digits, &mut *bytes)) {
-        Some(Ok(())) => Ok(bytes),
-        _ => Err(Failure::usage(format!(
-            "{flag} '{}' holds {}, but has to hold 32 bytes or their 64 hex digits",
-            path.display(),
-            counted(content.len())
-        ))),
+    let text = std::str::from_utf8(&content).ok().map(|text| without_mark(text).trim());
+    let digits = text.map(|text| text.strip_prefix("0x").unwrap_or(text));
+    match digits.map(|digits| (digits.len(), hex::decode_to_slice(digits, &mut *bytes))) {
+        Some((64, Ok(()))) => {}
+        Some((32, _)) if digits.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit())) => {
+            return refused("32 hex digits, which are 16 bytes; a secret is 32 bytes, 64 hex digits");
+        }
+        _ if content.len() == bytes.len() => bytes.copy_from_slice(&content),
+        _ => {
+            let found = counted(content.len());
+            return refused(&format!("{found}, but has to hold 32 bytes or their 64 hex digits"));
+        }
+    }
+    match bytes.iter().all(|byte| *byte == bytes[0]) {
+        true => refused("the same byte 32 times, which anybody can guess; a secret is random"),
+        false => Ok(bytes),
     }
 }
 

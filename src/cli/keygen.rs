@@ -18,7 +18,7 @@ use super::messages::{say, warn_of_other_copies};
 use super::output::{human_bytes, print_json, print_lines};
 use super::process::keep_files_private;
 use super::progress::{Memory, Reporter};
-use super::request::RequestArguments;
+use super::request::{JobSettings, RequestArguments};
 use crate::config::{ProgressStyle, Settings};
 
 /// Exit code of a program that a second signal ends at once.
@@ -37,17 +37,17 @@ pub struct KeygenArguments {
 /// Makes or finishes the key and prints its public key.
 pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     keep_files_private();
-    let settings = arguments.request.job.settings(settings);
-    let request = key_request(&arguments.request)?;
+    let job = arguments.request.job.settings(settings)?;
     let defaults = KeyDefaults {
-        scheme: settings.scheme,
-        epochs: settings.epochs,
-        trim: settings.trim,
+        scheme: settings.scheme.get()?,
+        epochs: settings.epochs.get()?,
+        trim: settings.trim.get()?,
     };
+    let request = key_request(&arguments.request)?;
     if request.secret.is_some() {
         warn_of_other_copies("the secret is given");
     }
-    let done = work(&arguments.directory, request, &defaults, &settings, 0)??;
+    let done = work(&arguments.directory, request, &defaults, job, 0)??;
     done.report(&arguments.directory, arguments.request.json)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -66,12 +66,12 @@ pub(super) fn work(
     directory: &Path,
     request: KeyRequest,
     defaults: &KeyDefaults,
-    settings: &Settings,
+    settings: JobSettings,
     held_bytes: u64,
 ) -> Result<Result<Done, KeygenError>, Failure> {
     let cancel = CancelHandle::default();
     stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;
-    let options = settings.job_options();
+    let options = settings.machine.into();
     let job = match KeygenJob::open_holding(directory, &request, defaults, options, held_bytes, cancel) {
         Ok(job) => job,
         Err(error) => return Ok(Err(error)),

@@ -117,6 +117,7 @@ fn run_show(directory: &Path, json: bool) -> Result<ExitCode, Failure> {
 }
 
 fn run_export(directory: &Path, out: &OutArguments) -> Result<ExitCode, Failure> {
+    out.check()?;
     let export = Export::open(directory)?;
     out.write(|writer| {
         for text in export.lines()? {

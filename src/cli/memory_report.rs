@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use keymill::resources::report::{Comparison, Count, MemoryReport};
+use keymill::text::Foreign;
 use serde_json::json;
 
 use super::failure::{Failure, answer};
@@ -55,7 +56,7 @@ fn as_text(report: &MemoryReport) -> Vec<String> {
     lines.extend(report.left.iter().map(|((kind, place), left)| {
         let (count, bytes) = (left.count, human_bytes(left.bytes));
         // A place is text from a file that anybody can have written.
-        format!("left: {count} {} of {}, {bytes}", kind.name(), place.escape_debug())
+        format!("left: {count} {} of {}, {bytes}", kind.name(), Foreign(place))
     }));
     lines.extend(report.flags.iter().map(|flag| {
         let words = flag.contradiction.words();

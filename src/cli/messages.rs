@@ -1,8 +1,12 @@
 //! What is said on standard error: as text, or as JSON lines beside `--progress json`; always between the frames of the
 //! bar. That nobody listens is no reason to stop: a job outlives its terminal.
+//!
+//! Whatever a message is put together from, it is made visible and cut here, behind all of those who have something to say.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::Debug;
 use std::io::Write;
+use std::panic::PanicHookInfo;
 #[cfg(feature = "keygen")]
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -10,10 +14,14 @@ use std::sync::{Mutex, PoisonError};
 use anstream::{AutoStream, ColorChoice};
 use clap::builder::styling::{AnsiColor, Style};
 use indicatif::ProgressBar;
+use keymill::text::{bounded, visible};
 use serde_json::json;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
+
+/// As long as a message is at most, however long the names and texts are that it is put together from.
+const MESSAGE_BYTES_MAX: usize = 1900;
 
 static SPEAKER: Mutex<Speaker> = Mutex::new(Speaker {
     log: Level::WARN,
@@ -94,7 +102,59 @@ pub fn error(text: impl std::fmt::Display) {
 /// A line that shows progress.
 #[cfg(feature = "keygen")]
 pub fn progress(line: impl std::fmt::Display) {
-    speaker(|speaker| speaker.line(&line.to_string()));
+    speaker(|speaker| speaker.line(&shown(&line.to_string())));
+}
+
+/// What is wrong with the command line, in the lines and colours of clap. What it quotes has been made visible where the
+/// command line was read; here nothing but the colours is let through all the same.
+pub fn wrong_usage(error: &clap::Error) {
+    let rendered = error.render();
+    let text = match is_coloured() {
+        true => rendered.ansi().to_string(),
+        false => rendered.to_string(),
+    };
+    let lines: Vec<_> = text.trim_end().split('\n').map(with_colours).collect();
+    speaker(|speaker| speaker.line(&lines.join("\n")));
+}
+
+/// The place and the words of a panic, and the way to it if RUST_BACKTRACE asks for that. It waits for nobody: who panics may
+/// be speaking.
+pub fn panicked(info: &PanicHookInfo<'_>) {
+    let text = shown(&info.to_string());
+    let mut lines = format!("keymill: failed in itself: {text}\n");
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        for line in backtrace.to_string().lines() {
+            lines += &visible(line);
+            lines.push('\n');
+        }
+    }
+    let _ = std::io::stderr().write_all(lines.as_bytes());
+}
+
+/// A text as it is said: one line, without anything that a terminal would obey, and not too long.
+fn shown(text: &str) -> String {
+    bounded(&visible(text), MESSAGE_BYTES_MAX).into_owned()
+}
+
+/// A line of which colours (Select Graphic Rendition of ECMA-48) are obeyed and nothing else.
+fn with_colours(line: &str) -> String {
+    let mut parts = line.split("\x1b[");
+    let mut shown = visible(parts.next().unwrap_or_default()).into_owned();
+    for part in parts {
+        let end = part
+            .find(|c: char| !c.is_ascii_digit() && c != ';')
+            .unwrap_or(part.len());
+        match part[end..].strip_prefix('m') {
+            Some(rest) => shown += &format!("\x1b[{}m{}", &part[..end], visible(rest)),
+            None => shown += &visible(&format!("\x1b[{part}")),
+        }
+    }
+    shown
+}
+
+fn is_coloured() -> bool {
+    AutoStream::choice(&std::io::stderr()) != ColorChoice::Never
 }
 
 impl Speaker {
@@ -114,16 +174,17 @@ impl Speaker {
     }
 
     fn message(&mut self, level: &str, style: Option<Style>, text: &str) {
+        let text = shown(text);
         if self.is_json {
             return self.line(&json!({ "level": level, "message": text }).to_string());
         }
-        let is_coloured = AutoStream::choice(&std::io::stderr()) != ColorChoice::Never;
-        match style.filter(|_| is_coloured) {
+        match style.filter(|_| is_coloured()) {
             Some(style) => self.line(&format!("{style}keymill:{style:#} {text}")),
             None => self.line(&format!("keymill: {text}")),
         }
     }
 
+    /// Writes what was made visible.
     fn line(&mut self, text: &str) {
         // In one call, so that lines of several processes do not mix.
         let write = || {
@@ -171,5 +232,35 @@ impl Visit for Text {
         if field.name() == "message" {
             self.0 = format!("{value:?}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_line_with_colours_nothing_else_is_obeyed() {
+        for (line, expected) in [
+            ("plain", "plain"),
+            ("\x1b[1;31merror:\x1b[0m no", "\x1b[1;31merror:\x1b[0m no"),
+            (
+                "\x1b[1m\x1b[2Ja\x1b]0;title\x07",
+                "\x1b[1m\\u{1b}[2Ja\\u{1b}]0;title\\u{7}",
+            ),
+            ("\x1b[", "\\u{1b}["),
+            ("\x1b[31", "\\u{1b}[31"),
+            ("a\u{9b}31mb\r", "a\\u{9b}31mb\\r"),
+        ] {
+            assert_eq!(with_colours(line), expected, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_one_line_and_not_long_whatever_it_is_put_together_from() {
+        let text = format!("a\nkeymill: warning: forged\x1b[2J {}", "\u{202e}".repeat(1 << 16));
+        let said = shown(&text);
+        assert!(said.starts_with("a\\nkeymill: warning: forged\\u{1b}[2J"), "{said}");
+        assert!(!said.contains(keymill::text::is_hidden) && said.len() <= MESSAGE_BYTES_MAX);
     }
 }

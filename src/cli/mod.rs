@@ -46,6 +46,7 @@ mod shell_files;
 mod sign;
 #[cfg(feature = "keygen")]
 mod status;
+mod streams;
 mod trace;
 mod tree;
 #[cfg(feature = "keygen")]
@@ -93,22 +94,21 @@ struct Arguments {
     /// Of a command that shows progress, how it is told to.
     #[arg(skip)]
     progress: Option<Option<ProgressStyle>>,
+
+    /// Its answer goes to a file.
+    #[arg(skip)]
+    answers_in_file: bool,
 }
 
 impl Arguments {
-    /// The settings with the flags of all commands on top.
-    fn settings(&self, settings: &Settings) -> Settings {
-        let log = match (self.quiet, self.verbose) {
-            (true, _) => Level::ERROR,
-            (false, 0) => settings.log,
-            (false, 1) => Level::INFO,
-            (false, 2) => Level::DEBUG,
-            (false, _) => Level::TRACE,
-        };
-        Settings {
-            log,
-            quiet: self.quiet,
-            ..settings.clone()
+    /// How much is to be said, if flags tell.
+    fn log(&self) -> Option<Level> {
+        match (self.quiet, self.verbose) {
+            (true, _) => Some(Level::ERROR),
+            (false, 0) => None,
+            (false, 1) => Some(Level::INFO),
+            (false, 2) => Some(Level::DEBUG),
+            (false, _) => Some(Level::TRACE),
         }
     }
 }
@@ -181,6 +181,7 @@ enum Command {
 /// Runs the program.
 pub fn main() -> ExitCode {
     process::keep_memory_private();
+    std::panic::set_hook(Box::new(messages::panicked));
     if let Err(error) = output::outlive_size_limits() {
         return Failure::machine(format!("signals cannot be caught: {error}")).report();
     }
@@ -199,14 +200,20 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    if !arguments.answers_in_file {
+        // Before anything is done that would be done in vain.
+        streams::refuse_closed_output()?;
+    }
     let environment = std::env::vars_os().filter_map(|(name, value)| {
         // A name that is no text is not ours; a value that is none is shown as well as it can be, and then refused.
         Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
     });
-    let settings = Settings::load(arguments.config.as_deref(), environment)?;
-    let settings = arguments.settings(&settings);
-    messages::listen(settings.log);
-    if arguments.progress.map(|style| request::progress(&settings, style)) == Some(ProgressStyle::Json) {
+    let mut settings = Settings::load(arguments.config.as_deref(), environment)?;
+    settings.quiet = arguments.quiet;
+    messages::listen(settings.log(arguments.log())?);
+    if let Some(style) = arguments.progress
+        && settings.progress(style)? == ProgressStyle::Json
+    {
         messages::speak_json();
     }
     let command = || obey(&arguments.command, &settings);

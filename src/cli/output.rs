@@ -1,9 +1,10 @@
 //! Writing results: to standard output, or to a file.
 
+mod place;
 mod private;
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Error, ErrorKind, Read, Write};
+use std::io::{BufWriter, Error, ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,15 +12,20 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use clap::{Args, ValueEnum};
-use keymill::failure::advice;
-use keymill::files::{open_to_read, parent_of, place_of};
+use keymill::failure::{advice, advice_at};
+use keymill::files::parent_of;
 use keymill::resources::{ResourceKind, register};
+use keymill::text::{visible, visible_json};
 use serde::Serialize;
 use signal_hook::consts::SIGXFSZ;
 use tempfile::{Builder, NamedTempFile};
 use zeroize::Zeroize;
 
+pub use place::refuse_in_key;
+use place::{is_standard_output, refuse_directory};
+
 use super::failure::Failure;
+use super::streams::{refuse_closed_output, standard_output};
 
 /// Makes a write beyond the limit on file sizes an error like any other: left alone, the signal that comes with it ends
 /// the process without a word (setrlimit(2)).
@@ -61,15 +67,22 @@ pub struct OutArguments {
 }
 
 impl OutArguments {
-    /// Refuses a destination among the files of a key. For commands that must not do their work in vain.
+    /// The file to write to; none where that is standard output, by whatever name.
+    fn file(&self) -> Option<&Path> {
+        self.out.as_deref().filter(|path| !is_standard_output(path))
+    }
+
+    /// Refuses a destination that is a directory, or lies among the files of a key. For commands that must not do their work
+    /// in vain.
     pub fn check(&self) -> Result<(), Failure> {
-        let Some(path) = &self.out else {
-            return Ok(());
+        let Some(path) = self.file() else {
+            return refuse_closed_output();
         };
         if path == Path::new("-") {
             let message = "--out '-' is no file; without --out the result goes to standard output";
             return Err(Failure::usage(message));
         }
+        refuse_directory(path)?;
         refuse_in_key("--out", path)
     }
 
@@ -77,14 +90,10 @@ impl OutArguments {
     #[cfg(feature = "keygen")]
     pub fn check_writable(&self) -> Result<(), Failure> {
         self.check()?;
-        let Some(path) = &self.out else {
+        let Some(path) = self.file() else {
             return Ok(());
         };
         match std::fs::metadata(path) {
-            Ok(found) if found.is_dir() => Err(Failure::usage(format!(
-                "--out '{}' is a directory; choose the name of a file",
-                path.display()
-            ))),
             // A device or a pipe is opened when there is something for it.
             Ok(found) if !found.is_file() => Ok(()),
             _ => draft(path, |name| File::create_new(name))
@@ -95,13 +104,13 @@ impl OutArguments {
 
     /// Whether results go to standard output.
     pub fn is_standard_output(&self) -> bool {
-        self.out.is_none()
+        self.file().is_none()
     }
 
     /// Opens the destination, hands it to `write`, and makes sure that everything arrived.
     pub fn write(&self, write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>) -> Result<(), Failure> {
-        let Some(path) = &self.out else {
-            let mut writer = BufWriter::new(std::io::stdout().lock());
+        let Some(path) = self.file() else {
+            let mut writer = standard_output()?;
             return write(&mut writer).and_then(|()| writer.flush().map_err(|error| broken(&error)));
         };
         self.check()?;
@@ -152,26 +161,6 @@ fn wiping(output: impl Write, write: impl FnOnce(&mut dyn Write) -> Result<(), F
         buffer.zeroize();
     }
     written
-}
-
-/// Refuses a destination that is, or lies in, a key directory.
-pub fn refuse_in_key(flag: &str, path: &Path) -> Result<(), Failure> {
-    match place_of(path).ancestors().find(|directory| is_key(directory)) {
-        Some(directory) => Err(Failure::usage(format!(
-            "{flag} '{}' lies in the key directory '{}', whose files are not to be overwritten; choose another place",
-            path.display(),
-            directory.display()
-        ))),
-        None => Ok(()),
-    }
-}
-
-fn is_key(directory: &Path) -> bool {
-    const BEGINNING: &[u8] = b"format_version";
-    // Whatever else has this name, somewhere above, is not waited for and not read whole.
-    let mut found = [0; BEGINNING.len()];
-    open_to_read(&directory.join("manifest.toml")).is_ok_and(|mut file| file.read_exact(&mut found).is_ok())
-        && found == *BEGINNING
 }
 
 /// Remembers the error of a write, so that the file it happened on can be named.
@@ -249,35 +238,67 @@ pub fn hex_digits(bytes: &[u8]) -> String {
     digits
 }
 
-/// Writes a line.
+/// Writes a text as it is, and the end of its line.
 pub fn line(writer: &mut dyn Write, text: impl std::fmt::Display) -> Result<(), Failure> {
     writeln!(writer, "{text}").map_err(|error| broken(&error))
 }
 
-/// Prints one JSON object on standard output, as it is made.
+/// Writes one JSON object in a line, as it is made.
+pub fn json_line(writer: &mut dyn Write, value: &impl Serialize) -> Result<(), Failure> {
+    let mut visible = VisibleJson(BufWriter::new(writer));
+    let written = serde_json::to_writer(&mut visible, value).map_err(std::io::Error::from);
+    let written = written
+        .and_then(|()| visible.0.write_all(b"\n"))
+        .and_then(|()| visible.0.flush());
+    written.map_err(|error| broken(&error))
+}
+
+/// JSON in which whatever a terminal would obey is escaped; serde escapes only a part of that. It gets text in whole
+/// characters: the escapes, quotes and pieces of strings that serde writes.
+struct VisibleJson<W>(W);
+
+impl<W: Write> Write for VisibleJson<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let text = std::str::from_utf8(bytes).map_err(Error::other)?;
+        self.0.write_all(visible_json(text).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Prints one JSON object on standard output.
 pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
-    let mut writer = BufWriter::new(std::io::stdout().lock());
-    let written = serde_json::to_writer(&mut writer, value).map_err(std::io::Error::from);
-    written.map_err(|error| broken(&error))?;
-    line(&mut writer, "")?;
+    let mut writer = standard_output()?;
+    json_line(&mut writer, value)?;
     writer.flush().map_err(|error| broken(&error))
 }
 
-/// Prints lines on standard output.
+/// Prints lines on standard output, each of them one line whatever is in it.
 pub fn print_lines<T: std::fmt::Display>(lines: impl IntoIterator<Item = T>) -> Result<(), Failure> {
-    let mut writer = BufWriter::new(std::io::stdout().lock());
+    let mut writer = standard_output()?;
     for text in lines {
-        line(&mut writer, text)?;
+        line(&mut writer, visible(&text.to_string()))?;
     }
     writer.flush().map_err(|error| broken(&error))
 }
 
 /// Prints what clap has to tell: what is wrong with the command line, or a help or version that was asked for.
 pub fn print_told(told: &clap::Error) -> ExitCode {
-    let printed = told.print().and_then(|()| std::io::stdout().flush());
+    let code = ExitCode::from(told.exit_code() as u8);
+    if told.use_stderr() {
+        super::messages::wrong_usage(told);
+        return code;
+    }
+    let printed = standard_output().and_then(|mut output| {
+        let printed = told.print().and_then(|()| output.flush());
+        printed.map_err(|error| broken(&error))
+    });
     match printed {
-        Err(error) if !told.use_stderr() => broken(&error).report(),
-        _ => ExitCode::from(told.exit_code() as u8),
+        Err(failure) => failure.report(),
+        Ok(()) => code,
     }
 }
 
@@ -303,11 +324,11 @@ fn failed(path: &Path, error: &Error) -> Failure {
     let message = format!(
         "'{}' cannot be written: {error}{}",
         path.display(),
-        advice(error.kind())
+        advice_at(error.kind(), path)
     );
     match error.kind() {
-        // The name of another directory mends it.
-        ErrorKind::NotFound | ErrorKind::NotADirectory => Failure::usage(message),
+        // Another name mends it.
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory => Failure::usage(message),
         _ => Failure::machine(message),
     }
 }

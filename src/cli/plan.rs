@@ -25,13 +25,13 @@ pub struct PlanArguments {
 
 /// Prints the plan.
 pub fn run(arguments: &PlanArguments, settings: &Settings) -> Result<ExitCode, Failure> {
-    let settings = arguments.request.job.settings(settings);
-    let plan = arguments.request.plan(&settings)?;
+    let machine = arguments.request.job.settings(settings)?.machine;
+    let plan = arguments.request.plan(settings)?;
     let wishes = Wishes {
-        threads: settings.threads,
-        group_batches: settings.group_batches,
+        threads: machine.threads,
+        group_batches: machine.group_batches,
         arena_bytes: keymill::hash::scratch_bytes(plan.scheme()),
-        memory: settings.memory,
+        memory: machine.memory,
         held_bytes: 0,
         jobs: 1,
     };

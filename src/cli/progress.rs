@@ -238,9 +238,9 @@ impl Reporter {
     }
 }
 
-/// Whether the terminal cannot move its cursor.
+/// Whether the terminal cannot move its cursor, or nobody says what it can.
 fn is_dumb() -> bool {
-    std::env::var_os("TERM").is_some_and(|name| name == "dumb")
+    std::env::var_os("TERM").is_none_or(|name| name.is_empty() || name == "dumb")
 }
 
 /// Ends the watcher when it is dropped, also after a panic of the job: the scope would wait for ever.

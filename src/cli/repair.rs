@@ -34,13 +34,10 @@ pub struct RepairArguments {
 /// Repairs, and prints what was done.
 pub fn run(arguments: &RepairArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     keep_files_private();
+    let options = arguments.machine.settings(settings)?.into();
     let cancel = CancelHandle::default();
     stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;
-    let report = repair(
-        &arguments.directory,
-        arguments.machine.settings(settings).job_options(),
-        &cancel,
-    )?;
+    let report = repair(&arguments.directory, options, &cancel)?;
     if report.store_replaced.is_some() {
         let directory = arguments.directory.display();
         warn(format_args!(

@@ -19,7 +19,7 @@ use keymill::keydir::KeyState;
 use serde_json::{Value, json};
 
 use super::failure::Failure;
-use super::output::{OutArguments, line};
+use super::output::{OutArguments, json_line, line};
 
 /// Flags of report.
 #[derive(Debug, Args)]
@@ -39,7 +39,7 @@ pub fn run(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
     arguments.out.check()?;
     let report = report(&arguments.directory)?;
     arguments.out.write(|writer| match arguments.json {
-        true => line(writer, as_json(&report)),
+        true => json_line(writer, &as_json(&report)),
         false => line(writer, page::html(&report).trim_end()),
     })?;
     Ok(ExitCode::SUCCESS)

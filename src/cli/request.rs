@@ -10,7 +10,8 @@ use keymill::scheme::PARAMETER_BYTES;
 use super::failure::Failure;
 use super::input::parse_hex;
 use crate::config::{
-    ProgressStyle, Settings, parse_count, parse_level, parse_memory, parse_progress, parse_scheme, parse_threads,
+    MachineSettings, ProgressStyle, Settings, parse_count, parse_level, parse_memory, parse_progress, parse_scheme,
+    parse_threads,
 };
 
 /// Flags of keygen and plan.
@@ -57,12 +58,8 @@ pub struct MachineArguments {
 
 impl MachineArguments {
     /// The settings with these flags on top.
-    pub fn settings(&self, settings: &Settings) -> Settings {
-        Settings {
-            threads: self.threads.unwrap_or(settings.threads),
-            memory: self.memory.unwrap_or(settings.memory),
-            ..settings.clone()
-        }
+    pub fn settings(&self, settings: &Settings) -> Result<MachineSettings, Failure> {
+        Ok(settings.machine(self.threads, self.memory)?)
     }
 }
 
@@ -76,21 +73,24 @@ pub struct JobArguments {
     progress: Option<ProgressStyle>,
 }
 
-impl JobArguments {
-    /// The settings with these flags on top.
-    pub fn settings(&self, settings: &Settings) -> Settings {
-        Settings {
-            progress: progress(settings, self.progress),
-            ..self.machine.settings(settings)
-        }
-    }
+/// How a job runs.
+#[derive(Clone, Copy, Debug)]
+pub struct JobSettings {
+    pub machine: MachineSettings,
+    #[cfg_attr(
+        not(feature = "keygen"),
+        expect(dead_code, reason = "plan takes the flag and runs no job")
+    )]
+    pub progress: ProgressStyle,
 }
 
-/// How to show progress where a command was told so, or was not.
-pub fn progress(settings: &Settings, told: Option<ProgressStyle>) -> ProgressStyle {
-    match settings.quiet {
-        true => ProgressStyle::None,
-        false => told.unwrap_or(settings.progress),
+impl JobArguments {
+    /// The settings with these flags on top.
+    pub fn settings(&self, settings: &Settings) -> Result<JobSettings, Failure> {
+        Ok(JobSettings {
+            machine: self.machine.settings(settings)?,
+            progress: settings.progress(self.progress)?,
+        })
     }
 }
 
@@ -115,9 +115,9 @@ fn parse_parameter(text: &str) -> Result<Parameter, String> {
 impl RequestArguments {
     /// The plan of a new key.
     pub fn plan(&self, settings: &Settings) -> Result<keymill::Plan, Failure> {
-        let scheme = self.scheme.unwrap_or(settings.scheme);
+        let scheme = settings.scheme.or_flag(self.scheme)?;
         let activation = self.activation_epoch.unwrap_or(0);
-        let plan = keymill::Plan::or_default(scheme, activation, self.epochs, settings.epochs)?;
-        Ok(plan.trimmed(self.trim.unwrap_or(settings.trim))?)
+        let plan = keymill::Plan::or_default(scheme, activation, self.epochs, settings.epochs.get()?)?;
+        Ok(plan.trimmed(settings.trim.or_flag(self.trim)?)?)
     }
 }

@@ -7,14 +7,15 @@ use clap::Args;
 use keymill::KeyDefaults;
 use keymill::exchange::backup::Backup;
 use keymill::exchange::restore::request;
+use keymill::text::without_mark;
 
 use super::failure::Failure;
 use super::input::secret_text;
 use super::keygen::work;
-use super::messages::{self, say, warn_of_other_copies};
+use super::messages::{say, warn_of_other_copies};
 use super::process::keep_files_private;
 use super::request::JobArguments;
-use crate::config::{ProgressStyle, Settings};
+use crate::config::Settings;
 
 /// Far more than the longest text has, also where every character is typed with blanks around it.
 const TEXT_BYTES_MAX: usize = 128 << 10;
@@ -38,10 +39,7 @@ pub struct RestoreArguments {
 /// Makes or finishes the key and prints its public key.
 pub fn run(arguments: &RestoreArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     keep_files_private();
-    let settings = arguments.job.settings(settings);
-    if settings.progress == ProgressStyle::Json {
-        messages::speak_json();
-    }
+    let job = arguments.job.settings(settings)?;
     let backup = read(arguments)?;
     let directory = &arguments.directory;
     let defaults = KeyDefaults {
@@ -54,7 +52,7 @@ pub fn run(arguments: &RestoreArguments, settings: &Settings) -> Result<ExitCode
     // It holds the secret, which the job reads from its directory.
     drop(backup);
     let had_secret = directory.join("secret").exists();
-    let done = work(directory, request, &defaults, &settings, 0)??;
+    let done = work(directory, request, &defaults, job, 0)??;
     if !done.summary.was_sealed || !had_secret {
         say(format_args!(
             "no other copy of the key may sign any more; 'keymill ledger import' the newest export of \
@@ -76,7 +74,7 @@ fn read(arguments: &RestoreArguments) -> Result<Backup, Failure> {
             path.display()
         ))
     })?;
-    Backup::parse(text).map_err(|error| {
+    Backup::parse(without_mark(text)).map_err(|error| {
         let path = path.display();
         Failure::usage(format!("--from '{path}' is not a backup as it was printed: {error}"))
     })

@@ -9,12 +9,14 @@ use keymill::resources::{ResourceKind, register};
 use rustix::process::{Resource, getrlimit};
 
 use super::failure::Failure;
+use super::output::refuse_in_key;
 
 /// Runs a command and writes what becomes of its resources into a new file.
 ///
 /// A trace that could not be written to its end is a failure of the machine, whatever the command answered; a command that
 /// failed itself keeps its exit code.
 pub fn traced(path: &Path, command: impl FnOnce() -> Result<ExitCode, Failure>) -> Result<ExitCode, Failure> {
+    refuse_in_key("--trace-memory", path)?;
     let trace = Trace::create(path).map_err(|failure| match failure.source.kind() {
         ErrorKind::AlreadyExists => Failure::usage(format!(
             "--trace-memory '{}' is there already; name a file that is not",

@@ -3,32 +3,82 @@
 use std::any::TypeId;
 use std::ffi::{OsStr, OsString};
 
-use clap::builder::{PossibleValue, TypedValueParser, ValueParser};
-use clap::{Arg, Command, CommandFactory, FromArgMatches, ValueHint};
+use clap::builder::{PossibleValue, StyledStr, TypedValueParser, ValueParser};
+use clap::error::{ContextKind, ContextValue};
+use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, ValueHint};
 use keymill::Scheme;
+use keymill::text::{Foreign, bounded, visible};
 
 use super::failure::EXIT_CODES;
 use super::{Arguments, examples};
 use crate::config::{PROGRESS_STYLES, ProgressStyle, parse_progress, parse_scheme};
 
-/// Reads a command line.
+/// Reads a command line. What is wrong with it is told with what was typed made visible, and cut.
 pub fn parse(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Arguments, clap::Error> {
-    let matches = command().try_get_matches_from(line)?;
-    let style = matches
-        .subcommand()
-        .and_then(|(_, sub)| sub.try_get_one::<ProgressStyle>("progress").ok());
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(line).map_err(quoting_visibly)?;
+    let shows_progress = |name: &str| {
+        let mut arguments = command
+            .find_subcommand(name)
+            .into_iter()
+            .flat_map(Command::get_arguments);
+        arguments.any(|argument| argument.get_id() == "progress")
+    };
+    let sub = matches.subcommand().filter(|(name, _)| shows_progress(name));
     Ok(Arguments {
-        progress: style.map(Option::<&ProgressStyle>::copied),
+        progress: sub.map(|(_, sub)| sub.get_one::<ProgressStyle>("progress").copied()),
+        answers_in_file: answers_in_file(&matches),
         ..Arguments::from_arg_matches(&matches)?
     })
 }
+
+/// Whether the command was given a file for its answer.
+fn answers_in_file(matches: &ArgMatches) -> bool {
+    match matches.subcommand() {
+        Some((_, sub)) => answers_in_file(sub),
+        None => matches.try_contains_id(OUT_ARGUMENTS).unwrap_or(false),
+    }
+}
+
+/// The group of [`OutArguments`](super::output::OutArguments), as clap names it.
+const OUT_ARGUMENTS: &str = "OutArguments";
+
+/// An error in which everything that was typed can be shown.
+fn quoting_visibly(mut error: clap::Error) -> clap::Error {
+    let quoted = |text: &str| visible(&Foreign(text).to_string()).into_owned();
+    let replaced: Vec<_> = error
+        .context()
+        .filter_map(|(kind, value)| {
+            let value = match value {
+                ContextValue::String(text) => ContextValue::String(quoted(text)),
+                ContextValue::Strings(texts) => ContextValue::Strings(texts.iter().map(|text| quoted(text)).collect()),
+                // A sentence of clap's with something that was typed in it.
+                ContextValue::StyledStrs(texts) if kind == ContextKind::Suggested => {
+                    let shown =
+                        |text: &StyledStr| visible(&bounded(&text.to_string(), SUGGESTION_BYTES_MAX)).into_owned();
+                    ContextValue::StyledStrs(texts.iter().map(|text| shown(text).into()).collect())
+                }
+                _ => return None,
+            };
+            Some((kind, value))
+        })
+        .collect();
+    for (kind, value) in replaced {
+        error.insert(kind, value);
+    }
+    error
+}
+
+/// As long as a suggestion of clap's is at most.
+const SUGGESTION_BYTES_MAX: usize = 240;
 
 /// The tree of commands, with examples in each help and, for the shells, with what kind of file each value is.
 pub fn command() -> Command {
     let exit_codes = EXIT_CODES
         .map(|(code, meaning)| format!("  {code:<3}  {}\n", indented(meaning)))
         .concat();
-    let command = dressed(Arguments::command(), "");
+    // Whatever the program was called when it was started.
+    let command = dressed(Arguments::command().bin_name("keymill"), "");
     let examples = examples::as_text(examples::of(""));
     command.after_help(format!(
         "{examples}\n\n--version --verbose tells how this program was built.\n\nExit codes:\n{}",

@@ -38,11 +38,21 @@ pub struct VerifyArguments {
 /// Says whether the signature is valid.
 pub fn run(arguments: &VerifyArguments) -> Result<ExitCode, Failure> {
     let scheme = arguments.scheme;
-    let public_key = hex_or_file("--public-key", &arguments.public_key, scheme.public_key_bytes())?;
+    let text = &arguments.public_key;
+    let given = hex_or_file("--public-key", text, scheme.public_key_bytes())?;
     let public_key =
-        PublicKey::from_ssz(scheme, &public_key).map_err(|error| Failure::usage(format!("--public-key: {error}")))?;
+        PublicKey::from_ssz(scheme, &given.bytes).map_err(|error| given.wrong("--public-key", text, error))?;
     let signature = hex_or_file("--signature", &arguments.signature, scheme.signature_bytes())?;
-    let outcome = verify(scheme, &public_key, arguments.epoch, &arguments.message, &signature);
+    let outcome = verify(
+        scheme,
+        &public_key,
+        arguments.epoch,
+        &arguments.message,
+        &signature.bytes,
+    );
+    if outcome.is_err() {
+        signature.warn_if_doubtful("--signature", &arguments.signature);
+    }
     let reason = outcome.as_ref().err().map(ToString::to_string);
     let printed = if arguments.json {
         print_json(&json!({ "valid": outcome.is_ok(), "reason": reason }))

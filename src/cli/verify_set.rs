@@ -27,7 +27,7 @@ pub struct VerifySetArguments {
 
 /// Verifies, and prints what is wrong.
 pub fn run(arguments: &VerifySetArguments, settings: &Settings) -> Result<ExitCode, Failure> {
-    let threads = arguments.threads.unwrap_or(settings.threads);
+    let threads = settings.threads(arguments.threads)?;
     let report = verify_set(&arguments.directory, threads)?;
     let printed = if arguments.json {
         print_json(&json!({
@@ -61,13 +61,7 @@ pub fn run(arguments: &VerifySetArguments, settings: &Settings) -> Result<ExitCo
 }
 
 fn as_text(kind: &str, finding: &SetFinding) -> String {
-    let text = format!("{kind}: {}: {}", finding.path.display(), finding.what);
-    // Names and lines of a set that somebody else made must not look like lines of this report, nor steer a terminal.
-    let shown = |c: char| match c.is_control() {
-        true => c.escape_default().to_string(),
-        false => c.to_string(),
-    };
-    text.chars().map(shown).collect()
+    format!("{kind}: {}: {}", finding.path.display(), finding.what)
 }
 
 fn as_json(finding: &SetFinding) -> Value {

@@ -4,15 +4,20 @@
 mod tests;
 
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
 use crate::failure::{IoFailure, attempt};
+use crate::files::open_to_read;
 use crate::interop::secret_key::{Role, SecretKeyError, SecretKeyFile, SecretKeyForm, UnfitScheme};
 use crate::keydir::{KeyDir, KeyDirError, KeyState, Secret};
 use crate::keygen::KeyRequest;
 use crate::layers::LayerError;
 use crate::resources::{Registration, ResourceKind, register};
 use crate::scheme::Scheme;
+use crate::text::bytes_without_mark;
 use crate::units::{Level, NodeIndex};
 
 /// A secret key is not taken.
@@ -22,10 +27,12 @@ pub enum ImportError {
     #[error(transparent)]
     Unopened(#[from] IoFailure),
     /// The file holds no sound secret key.
-    #[error("'{}' cannot be imported: {source}", .path.display())]
+    #[error("'{}' cannot be imported: {}{source}", .path.display(), in_line(*.line))]
     File {
         /// The file.
         path: PathBuf,
+        /// The line of the fault, from 1, where the file is text of several lines.
+        line: Option<u64>,
         /// What is wrong.
         source: SecretKeyError,
     },
@@ -92,6 +99,33 @@ pub enum ImportError {
     Layer(#[from] LayerError),
 }
 
+fn in_line(line: Option<u64>) -> String {
+    line.map_or_else(String::new, |line| format!("in line {line}, "))
+}
+
+/// The line in which a file is wrong, if it is a text of several. It is read once more for that, and is no matter of life and
+/// death: what cannot be read has no line.
+fn line_of(path: &Path, error: &SecretKeyError) -> Option<u64> {
+    let &SecretKeyError::Malformed { at, .. } = error else {
+        return None;
+    };
+    let mut file = open_to_read(path).ok()?.take(at);
+    let mut buffer = Zeroizing::new([0; 8 << 10]);
+    let mut line = 1;
+    let mut is_text = false;
+    loop {
+        let count = file.read(&mut *buffer).ok()?;
+        let bytes = &buffer[..count];
+        if line == 1 && !is_text {
+            is_text = bytes_without_mark(bytes).trim_ascii_start().starts_with(b"{");
+        }
+        match count {
+            0 => return Some(line).filter(|&line| is_text && line > 1),
+            _ => line += bytes.iter().filter(|&&byte| byte == b'\n').count() as u64,
+        }
+    }
+}
+
 /// A secret key of another program whose own trees are sound, as far as that can be seen before its leaves are computed.
 #[derive(Debug)]
 pub struct Import {
@@ -118,7 +152,10 @@ impl Import {
         let mut opened = attempt("open", &path, || File::open(&path))?;
         let file = match SecretKeyFile::read(&mut opened, form, role) {
             Ok(file) => file,
-            Err(source) => return Err(ImportError::File { path, source }),
+            Err(source) => {
+                let line = line_of(&path, &source);
+                return Err(ImportError::File { path, line, source });
+            }
         };
         let scheme = match file.scheme(scheme) {
             Ok(scheme) => scheme,

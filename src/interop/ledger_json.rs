@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::text::{Foreign, bytes_without_mark, json_fault};
 use crate::units::{Epoch, Fingerprint, KeyId};
 
 const FORMAT: &str = "keymill-ledger";
@@ -47,16 +48,16 @@ pub struct KeyHistory {
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerJsonError {
     /// It is not JSON, or has other fields than it should have.
-    #[error("it is not a ledger as keymill writes it: {0}")]
+    #[error("it is not a ledger as keymill writes it: {}", json_fault(.0))]
     Malformed(#[from] serde_json::Error),
     /// It is something else.
-    #[error("its format is '{found}', not '{FORMAT}'")]
+    #[error("its format is '{}', not '{FORMAT}'", Foreign(.found))]
     Format {
         /// What it says.
         found: String,
     },
     /// It was written by a later program.
-    #[error("its interchange_format_version is '{found}'; this program knows '{VERSION}' only")]
+    #[error("its interchange_format_version is '{}'; this program knows '{VERSION}' only", Foreign(.found))]
     Version {
         /// What it says.
         found: String,
@@ -106,6 +107,7 @@ pub const TAIL_TEXT: &str = "]}]}";
 /// # Errors
 /// [`LedgerJsonError`] if anything in it is not as this version writes it; the place is named by its index.
 pub fn parse(text: &[u8]) -> Result<Vec<KeyHistory>, LedgerJsonError> {
+    let text = bytes_without_mark(text);
     let text: LedgerText = serde_json::from_slice(text).map_err(|error| {
         // A later version may have other fields: then that is what is wrong.
         let any = serde_json::from_slice::<AnyVersion>(text);

@@ -1,9 +1,10 @@
 //! What can be wrong with a key directory.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::failure::{Classified, FailureKind, IoFailure};
 use crate::files::not_regular;
+use crate::text::Foreign;
 
 /// A key directory cannot be used as asked.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,14 @@ pub enum KeyDirError {
     /// The directory that a new key directory would stand in does not exist.
     #[error("'{}' does not exist, so no key directory can be made in it; make it first", .0.display())]
     NoParent(PathBuf),
+    /// The path is a link that leads nowhere.
+    #[error("'{}' is a symbolic link to '{}', where nothing is; mount what it leads to, or delete the link", .path.display(), .target.display())]
+    DanglingLink {
+        /// The link.
+        path: PathBuf,
+        /// What it says.
+        target: PathBuf,
+    },
     /// The path is a file.
     #[error("'{}' is not a directory", .0.display())]
     NotADirectory(PathBuf),
@@ -30,7 +39,7 @@ pub enum KeyDirError {
     #[error("'{}' exists but manifest.toml beside it does not: restore it, or choose another directory", .0.display())]
     ManifestLost(PathBuf),
     /// Another process is writing.
-    #[error("'{}' is held by {holder}; only one process may write a key directory", .path.display())]
+    #[error("'{}' is held by {}; only one process may write a key directory", .path.display(), Foreign(.holder))]
     Locked {
         /// The lock file.
         path: PathBuf,
@@ -136,6 +145,17 @@ pub enum KeyDirError {
 }
 
 impl KeyDirError {
+    /// Of a directory that is not there: whether a link that leads nowhere has its name.
+    pub(crate) fn refuse_dangling_link(path: &Path) -> Result<(), Self> {
+        match std::fs::read_link(path) {
+            Ok(target) => Err(Self::DanglingLink {
+                path: path.to_owned(),
+                target,
+            }),
+            Err(_) => Ok(()),
+        }
+    }
+
     /// Why a file was not opened, and what can be done if something else stands in its place.
     pub(super) fn unopened(failure: IoFailure, remedy: &'static str) -> Self {
         match not_regular(&failure) {

@@ -15,6 +15,7 @@ use crate::files::{Entry, not_regular};
 use crate::hash::check_canonical;
 use crate::plan::{Plan, PlanError};
 use crate::scheme::{PARAMETER_BYTES, Scheme};
+use crate::text::toml_fault;
 use crate::units::{Fingerprint, KeyId, Level};
 
 /// The newest format of a key directory. Version 0 is a directory whose creation has begun.
@@ -284,7 +285,7 @@ impl Manifest {
             });
         }
         let body = checked_body(text).map_err(|what| damaged(what.to_owned()))?;
-        let fields: ManifestText = toml::from_str(body).map_err(|error| damaged(error.to_string()))?;
+        let fields: ManifestText = toml::from_str(body).map_err(|error| damaged(toml_fault(&error, body)))?;
         let claimed_id = fields.key_id.clone();
         let manifest = fields.into_manifest().map_err(damaged)?;
         if manifest.key_id().to_string() != claimed_id {

@@ -29,7 +29,7 @@ pub(crate) use manifest::check_digest;
 pub use manifest::{FORMAT_VERSION, KeyState, Manifest};
 pub(crate) use names::KeyPaths;
 #[cfg(feature = "keygen")]
-pub(crate) use names::names_aside;
+pub(crate) use names::{is_bystander, names_aside};
 pub use origin::Origin;
 pub use secret::Secret;
 pub(crate) use secret::commitment;
@@ -83,6 +83,7 @@ impl KeyDir {
     pub(crate) fn open_any_version(path: &Path) -> Result<Self, KeyDirError> {
         match attempt("stat", path, || std::fs::metadata(path)) {
             Err(failure) if failure.is_missing() => {
+                KeyDirError::refuse_dangling_link(path)?;
                 return Err(KeyDirError::NoDirectory(path.to_owned()));
             }
             Err(failure) => return Err(failure.into()),

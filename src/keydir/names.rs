@@ -22,6 +22,12 @@ const DAMAGED: &str = ".damaged";
 /// Everything that may stand at the top of a key directory.
 const TOP: [&str; 7] = [MANIFEST, SECRET, LAYERS, STATE, LOCK, LEDGER_MARK, STATE_DRAFT];
 
+/// What stands in a directory and is nobody's: what mkfs puts at the top of a file system, and what people leave to say what
+/// a directory is.
+pub(crate) fn is_bystander(name: &str) -> bool {
+    ["lost+found", "README", "README.md", "README.txt"].contains(&name)
+}
+
 /// What one key directory, which is open, has in it.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyPaths {
@@ -89,7 +95,9 @@ impl KeyPaths {
 
     /// An entry of the directory that a key directory does not have, if there is one.
     pub(crate) fn foreign_entry(&self) -> Result<Option<PathBuf>, IoFailure> {
-        let foreign = self.entries(|name| !TOP.contains(&name) && !is_temporary(name) && !was_moved_aside(name))?;
+        let is_foreign =
+            |name: &str| !TOP.contains(&name) && !is_temporary(name) && !was_moved_aside(name) && !is_bystander(name);
+        let foreign = self.entries(is_foreign)?;
         Ok(foreign.first().map(|entry| entry.path().to_owned()))
     }
 

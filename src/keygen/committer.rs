@@ -7,7 +7,7 @@ use super::progress::{Event, Progress};
 use crate::keydir::Manifest;
 use crate::layers::{LayerWriter, Touched};
 use crate::state::{ArenaRecord, BatchRecord, ProgressRecord, Store};
-use crate::time::unix_ms;
+use crate::time::steady_unix_ms;
 use crate::units::BatchIndex;
 use crate::workers::Workers;
 
@@ -69,7 +69,7 @@ impl Committer<'_> {
         in_flight.all_is_synced();
         self.record.batches_done += records.len() as u64;
         self.record.run_epochs += epochs;
-        self.record.committed_unix_ms = unix_ms();
+        self.record.committed_unix_ms = steady_unix_ms();
         let history = self.history.note(self.store, &self.record, in_flight.batches());
         let arena = arena_record(self.workers);
         self.store

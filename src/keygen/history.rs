@@ -11,7 +11,7 @@ use crate::plan::MemoryPlan;
 use crate::state::{
     HistoryChange, KeyHistory, Marks, ProgressRecord, Run, RunCommand, RunEnd, Sample, StateError, Store,
 };
-use crate::time::unix_ms;
+use crate::time::steady_unix_ms;
 use crate::units::BatchIndex;
 
 /// Most samples of a key over its whole life. When there are as many, every second one goes.
@@ -83,8 +83,8 @@ impl History {
             number: last.map_or(0, |last| last.number.saturating_add(last.runs)),
             runs: 1,
             command,
-            started_unix_ms: unix_ms(),
-            seen_unix_ms: unix_ms(),
+            started_unix_ms: steady_unix_ms(),
+            seen_unix_ms: steady_unix_ms(),
             end: None,
             begun: None,
             epochs: 0,
@@ -199,7 +199,7 @@ impl History {
     /// Notes how the run ended.
     pub(crate) fn end(&mut self, store: &Store, end: RunEnd) -> Result<(), StateError> {
         self.run.end = Some(end);
-        self.seen(store, unix_ms(), &ProcessMemory::read().unwrap_or_default());
+        self.seen(store, steady_unix_ms(), &ProcessMemory::read().unwrap_or_default());
         self.changes.clear();
         self.write(store)
     }

@@ -20,7 +20,7 @@ use crate::layers::{Disk, LayerWriter, Medium};
 use crate::memory::Limits;
 use crate::plan::{BudgetTooSmall, MemoryPlan, MemoryRequest, Plan, Wishes};
 use crate::state::{ArenaRecord, ProgressRecord, RunCommand, RunEnd, Store};
-use crate::time::unix_ms;
+use crate::time::steady_unix_ms;
 use crate::workers::Workers;
 
 /// Times that batches are computed and checked again before the disk is given up.
@@ -329,7 +329,7 @@ impl KeygenJob {
             record.batches_done = done.count();
             if record.run_epochs == 0 {
                 // Checking what is there says nothing about the rate of the run.
-                record.run_started_unix_ms = unix_ms();
+                record.run_started_unix_ms = steady_unix_ms();
             }
             let pending = history.handing_out(done.pending(plan.batches()));
             let committer = Committer {

@@ -138,7 +138,7 @@ fn is_directory(directory: &Path) -> Result<bool, KeygenError> {
     match attempt("stat", directory, || std::fs::metadata(directory)) {
         Ok(metadata) if metadata.is_dir() => Ok(true),
         Ok(_) => Err(KeyDirError::NotADirectory(directory.to_owned()).into()),
-        Err(failure) if failure.is_missing() => Ok(false),
+        Err(failure) if failure.is_missing() => Ok(KeyDirError::refuse_dangling_link(directory).map(|()| false)?),
         Err(failure) => Err(failure.into()),
     }
 }

@@ -28,7 +28,7 @@ use crate::keydir::{
     DirectoryLock, KeyDir, KeyDirError, KeyPaths, KeyState, LedgerMark, Manifest, Origin, Stage, note_fingerprint,
 };
 use crate::state::{LedgerHead, LedgerRecord, StateError, Store};
-use crate::time::unix_ms;
+use crate::time::time_of_day_ms;
 use crate::units::{Epoch, EpochRange, KeyId, LedgerExtent};
 
 /// Whether nobody can have signed with this key: its secret was drawn here by a program that keeps a ledger, which left
@@ -226,7 +226,7 @@ impl Ledger {
         let record = LedgerRecord {
             message_digest: Some(message_digest(message)),
             scheme: self.scheme.to_owned(),
-            signed_unix_ms: unix_ms(),
+            signed_unix_ms: time_of_day_ms(),
         };
         let mut head = self.head.clone();
         head.add(epoch, &record);

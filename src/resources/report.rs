@@ -10,6 +10,7 @@ use super::ids::Ids;
 use super::trace::{Event, Line, MARK};
 use super::{Backing, ResourceKind};
 use crate::failure::{IoFailure, attempt};
+use crate::text::json_fault;
 
 /// Longer than any line of a trace: a place is a path within the sources.
 pub(super) const LINE_BYTES_MAX: u64 = 16 << 10;
@@ -210,7 +211,7 @@ impl MemoryReport {
                     return Err(ReportError::Line {
                         path: path.to_owned(),
                         number,
-                        message: error.to_string(),
+                        message: json_fault(&error),
                     });
                 }
             }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{Noted, Registration, Resource, ResourceKind};
 use crate::failure::{IoFailure, attempt};
 use crate::memory::ProcessMemory;
-use crate::time::unix_ms;
+use crate::time::steady_unix_ms;
 
 /// What tells a line of the trace from one of a log in which it may stand.
 pub(super) const MARK: u8 = b'@';
@@ -160,7 +160,7 @@ impl Trace {
             kind: resource.kind,
             bytes: resource.bytes,
             place: format!("{}:{}", resource.place.file(), resource.place.line()).into(),
-            unix_ms: unix_ms(),
+            unix_ms: steady_unix_ms(),
             total_bytes: written.total_bytes,
             rss_anon_bytes: memory.anonymous_bytes,
             rss_file_bytes: memory.file_bytes,

@@ -1,5 +1,6 @@
 //! What is being computed: the table of schemes, their encodings and their tweaks.
 
+use crate::text::Foreign;
 use crate::units::Level;
 
 mod encoding;
@@ -91,7 +92,7 @@ pub struct Scheme {
 
 /// The scheme asked for does not exist.
 #[derive(Debug, thiserror::Error)]
-#[error("unknown scheme '{asked}'{}; 'keymill schemes' lists them all", suggestion(.nearest))]
+#[error("unknown scheme '{}'{}; 'keymill schemes' lists them all", Foreign(.asked), suggestion(.nearest))]
 pub struct UnknownScheme {
     /// What was asked for.
     pub asked: String,

@@ -9,6 +9,7 @@ use crate::failure::IoFailure;
 use crate::keydir::KeyDirError;
 use crate::keygen::KeygenError;
 use crate::plan::BudgetTooSmall;
+use crate::text::Foreign;
 use crate::workers::ThreadsFailed;
 
 /// A set could not be made or merged. Finished keys stay, and the same request goes on from there.
@@ -43,7 +44,7 @@ pub enum SetError {
         available_bytes: u64,
     },
     /// Another process is at work there.
-    #[error("'{}' is held by {holder}; only one process may write a key set", .path.display())]
+    #[error("'{}' is held by {}; only one process may write a key set", .path.display(), Foreign(.holder))]
     Locked {
         /// The lock file.
         path: PathBuf,
@@ -75,9 +76,8 @@ pub enum SetError {
     InTheWay(PathBuf),
     /// The set was begun as another one.
     #[error(
-        "{flag} {asked} contradicts '{}', where the set was begun with {found}; ask for the same, or choose another \
-         directory",
-        .path.display()
+        "{flag} {} contradicts '{}', where the set was begun with {}; ask for the same, or choose another directory",
+        Foreign(.asked), .path.display(), Foreign(.found)
     )]
     Contradiction {
         /// The flag.

@@ -66,7 +66,7 @@ pub(super) fn prepare(directory: &Path, request: &SetRequest, plan: &Plan, jobs:
 /// Whether there is such a directory; anything else of its name is refused.
 pub(super) fn is_directory(directory: &Path) -> Result<bool, SetError> {
     match attempt("stat", directory, || std::fs::metadata(directory)) {
-        Err(failure) if failure.is_missing() => Ok(false),
+        Err(failure) if failure.is_missing() => Ok(KeyDirError::refuse_dangling_link(directory).map(|()| false)?),
         Ok(metadata) if !metadata.is_dir() => Err(SetError::NotADirectory(directory.to_owned())),
         metadata => Ok(metadata.map(|_| true)?),
     }

@@ -17,7 +17,7 @@ use super::notes::{self, FinishedKeys, RECORD_VERSION, Record, finished_line};
 use super::request::SetRequest;
 use crate::failure::{attempt, write_whole};
 use crate::files::{Entry, open_regular, sync_directory, sync_file};
-use crate::keydir::durable;
+use crate::keydir::{KeyDirError, durable};
 use crate::scheme::Scheme;
 
 const MODE: u32 = 0o600;
@@ -205,7 +205,10 @@ impl SetManifest {
     pub(super) fn of_set(paths: &SetPaths) -> Result<Self, SetError> {
         let path = paths.manifest();
         let file = match open_own(&path) {
-            Err(SetError::Io(failure)) if failure.is_missing() => return Err(SetError::NoManifest(path)),
+            Err(SetError::Io(failure)) if failure.is_missing() => {
+                KeyDirError::refuse_dangling_link(paths.root())?;
+                return Err(SetError::NoManifest(path));
+            }
             file => file?,
         };
         Self::read(BufReader::new(file)).map_err(|source| match source {

@@ -19,7 +19,7 @@ use crate::failure::{IoFailure, attempt};
 use crate::files::open_to_read;
 use crate::interop::secret_key::{SecretKeyError, SecretKeyFile, SecretKeyForm};
 use crate::interop::ssz::PublicKey;
-use crate::keydir::KeyDir;
+use crate::keydir::{KeyDir, KeyDirError, is_bystander};
 use crate::plan::stored_interval;
 use crate::resources::{ResourceKind, THREAD_STACK_BYTES, register};
 use crate::units::EpochRange;
@@ -69,6 +69,7 @@ pub fn verify_set(directory: &Path, threads: usize) -> Result<SetReport, SetErro
 pub(super) fn entries(directory: &Path) -> Result<HashSet<String>, SetError> {
     let listed = match attempt("readdir", directory, || std::fs::read_dir(directory)) {
         Err(failure) if matches!(failure.source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            KeyDirError::refuse_dangling_link(directory)?;
             return Err(SetError::NotADirectory(directory.to_owned()));
         }
         listed => listed?,
@@ -155,6 +156,7 @@ impl<'a> Set<'a> {
             known.insert(self.manifest.kind.prefix(key.validator).directory(key.role));
         }
         let mut foreign: Vec<_> = self.entries.difference(&known).collect();
+        foreign.retain(|name| !is_bystander(name));
         foreign.sort();
         for name in foreign {
             report.fault(&self.paths.entry(name), "it belongs to no key that the manifest names");

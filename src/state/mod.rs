@@ -28,7 +28,7 @@ mod store;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use crate::failure::{Classified, FailureKind, IoFailure, advice};
+use crate::failure::{Classified, FailureKind, IoFailure, advice_at};
 
 #[cfg(feature = "keygen")]
 pub(crate) use history::HistoryChange;
@@ -133,7 +133,7 @@ impl StateError {
             ("File too large", ErrorKind::FileTooLarge),
         ];
         let found = known.into_iter().find(|(words, _)| message.contains(words));
-        let message = message + found.map_or("", |(_, kind)| advice(kind));
+        let message = message + found.map_or("", |(_, kind)| advice_at(kind, &path));
         Self::Failed { call, path, message }
     }
 }

@@ -189,7 +189,7 @@ struct CrashLoop {
 impl CrashLoop {
     fn new(parent: &Path, seed: u64, terminate_one_in: u64) -> Self {
         let seed_file = parent.join("seed");
-        std::fs::write(&seed_file, [0x4b; 32]).unwrap();
+        std::fs::write(&seed_file, std::array::from_fn::<u8, 32, _>(|at| 0x4b + at as u8)).unwrap();
         let mut crash_loop = Self {
             seed,
             numbers: Numbers(seed),

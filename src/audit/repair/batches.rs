@@ -10,7 +10,7 @@ use crate::keydir::KeyState;
 use crate::keygen::{BatchComputer, Committer, DoneSet, Governor, History, InFlight, NoProgress, compute_and_commit};
 use crate::plan::Batches;
 use crate::state::{BatchRecord, ProgressRecord, RunCommand, RunEnd, StateError, Store};
-use crate::time::unix_ms;
+use crate::time::steady_unix_ms;
 use crate::units::BatchIndex;
 
 /// Times that batches are computed and read again before the disk is given up.
@@ -88,7 +88,7 @@ impl Repair<'_> {
         let mut kept = kept.clone();
         let mut record = ProgressRecord {
             batches_done: sound,
-            run_started_unix_ms: unix_ms(),
+            run_started_unix_ms: steady_unix_ms(),
             ..ProgressRecord::default()
         };
         for _round in 0..ROUNDS_MAX {

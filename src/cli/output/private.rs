@@ -9,7 +9,9 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, OFlags, fsync, linkat};
 use tempfile::NamedTempFile;
 
-use super::{OutArguments, broken, draft, failed, parent_of, wiping, write_noting};
+use super::{
+    OutArguments, broken, draft, failed, parent_of, refuse_closed_output, refuse_directory, wiping, write_noting,
+};
 use crate::cli::failure::Failure;
 
 const MODE: u32 = 0o600;
@@ -20,8 +22,9 @@ type Writing<'a> = Box<dyn FnOnce(&mut dyn Write) -> Result<(), Failure> + 'a>;
 impl OutArguments {
     /// As [`check`](Self::check), for a secret: nothing that is there is replaced unless that is asked for.
     pub fn check_private(&self, replace: bool) -> Result<(), Failure> {
-        match &self.out {
+        match self.file() {
             Some(path) => match std::fs::symlink_metadata(path) {
+                Ok(found) if found.is_dir() => refuse_directory(path),
                 // A new file that takes its name would replace the device or the link itself.
                 Ok(found) if !found.is_file() => Err(Failure::usage(format!(
                     "--out '{}' is no regular file; choose another name",
@@ -30,7 +33,7 @@ impl OutArguments {
                 Ok(_) if !replace => Err(in_the_way(path)),
                 _ => self.check(),
             },
-            None => Ok(()),
+            None => refuse_closed_output(),
         }
     }
 
@@ -41,7 +44,8 @@ impl OutArguments {
         replace: bool,
         write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let Some(path) = &self.out else {
+        let Some(path) = self.file() else {
+            refuse_closed_output()?;
             // Past the standard library's own buffer, which nobody wipes.
             let output = std::io::stdout().as_fd().try_clone_to_owned();
             return wiping(File::from(output.map_err(|error| broken(&error))?), write);

@@ -1,6 +1,7 @@
 //! Numbers, times and states in the words of a page.
 
 use keymill::audit::{BatchState, Run, RunCommand, RunEnd};
+use keymill::text::is_hidden;
 
 /// Text as HTML has it, in elements and in quoted attributes.
 pub fn escaped(text: &str) -> String {
@@ -12,7 +13,7 @@ pub fn escaped(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
-            c if c.is_control() => escaped.push(char::REPLACEMENT_CHARACTER),
+            c if is_hidden(c) => escaped.push(char::REPLACEMENT_CHARACTER),
             c => escaped.push(c),
         }
     }

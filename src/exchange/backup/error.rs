@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::text::Foreign;
+
 /// A text is not a backup, or not as it was printed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}line {number} ({name}): {fault}", Row(*.row))]
@@ -34,7 +36,7 @@ pub enum LineFault {
     #[error("it is missing; the text ends before it")]
     Missing,
     /// Another one stands here.
-    #[error("line {found} stands in its place; lines are missing, doubled, or in another order")]
+    #[error("line {} stands in its place; lines are missing, doubled, or in another order", Foreign(.found))]
     OtherNumber {
         /// The number that was found.
         found: String,

@@ -5,6 +5,7 @@ use std::io::{BufRead, Write};
 use super::names::{Form, Half, Prefix, Role, parse_index};
 use super::words::{scheme_of, words};
 use crate::scheme::Scheme;
+use crate::text::Foreign;
 
 /// Longer than any line of a manifest. What is longer is read no further.
 const LINE_BYTES_MAX: u64 = 1024;
@@ -122,12 +123,13 @@ impl SetManifest {
         }
         let log = lines.field("", "log_num_active_epochs")?;
         let log_epochs = parse_index(&log).filter(|&log| log <= scheme.log_lifetime().into());
-        kind.log_epochs =
-            log_epochs.ok_or_else(|| lines.wrong(format!("{log} is not from 0 to {}", scheme.log_lifetime())))? as u8;
+        kind.log_epochs = log_epochs
+            .ok_or_else(|| lines.wrong(format!("{} is not from 0 to {}", Foreign(&log), scheme.log_lifetime())))?
+            as u8;
         let [.., (name, expected), _] = &kind.header(0);
         lines.field_with(name, expected)?;
         let count = lines.field("", "num_validators")?;
-        let count = parse_index(&count).ok_or_else(|| lines.wrong(format!("'{count}' is not a number")))?;
+        let count = parse_index(&count).ok_or_else(|| lines.wrong(format!("'{}' is not a number", Foreign(&count))))?;
         lines.heading("validators:")?;
         let validators = read_validators(&mut lines, &mut kind)?;
         match validators.len() as u64 == count {
@@ -151,7 +153,8 @@ fn read_validators(lines: &mut Lines<impl BufRead>, kind: &mut SetKind) -> Resul
         let mut index = None;
         if !kind.is_distributed {
             let text = lines.field(bullet, "index")?;
-            let found = parse_index(&text).ok_or_else(|| lines.wrong(format!("'{text}' is not an index")))?;
+            let found =
+                parse_index(&text).ok_or_else(|| lines.wrong(format!("'{}' is not an index", Foreign(&text))))?;
             let last = validators.last().and_then(|last| last.index);
             if last.is_some_and(|last| last >= found) {
                 return Err(lines.wrong(format!("index {found} is not above the one before it")));
@@ -181,7 +184,10 @@ fn read_validators(lines: &mut Lines<impl BufRead>, kind: &mut SetKind) -> Resul
             let expected = kind.prefix(&validator).file(role, Half::Secret, Form::Ssz);
             let found = lines.field("    ", &file_field(role))?;
             if found != expected {
-                return Err(lines.wrong(format!("the file is '{found}', its name has to be '{expected}'")));
+                return Err(lines.wrong(format!(
+                    "the file is '{}', its name has to be '{expected}'",
+                    Foreign(&found)
+                )));
             }
             bullet = "    ";
         }
@@ -254,7 +260,7 @@ impl<R: BufRead> Lines<R> {
         let line = self.take(heading)?;
         match line == heading {
             true => Ok(()),
-            false => Err(self.wrong(format!("'{}' stands where '{heading}' has to", shown(&line)))),
+            false => Err(self.wrong(format!("'{}' stands where '{heading}' has to", Foreign(&line)))),
         }
     }
 
@@ -264,7 +270,7 @@ impl<R: BufRead> Lines<R> {
         let line = self.take(&expected)?;
         match line.strip_prefix(&expected) {
             Some(value) => Ok(value.to_owned()),
-            None => Err(self.wrong(format!("'{}' stands where '{expected}' has to", shown(&line)))),
+            None => Err(self.wrong(format!("'{}' stands where '{expected}' has to", Foreign(&line)))),
         }
     }
 
@@ -272,7 +278,7 @@ impl<R: BufRead> Lines<R> {
         let found = self.field("", name)?;
         match found == expected {
             true => Ok(()),
-            false => Err(self.wrong(format!("{name} is '{}', it has to be '{expected}'", shown(&found)))),
+            false => Err(self.wrong(format!("{name} is '{}', it has to be '{expected}'", Foreign(&found)))),
         }
     }
 
@@ -287,12 +293,8 @@ impl<R: BufRead> Lines<R> {
                 let digits = 2 * scheme.public_key_bytes();
                 self.wrong(format!(
                     "'{}' is not 0x and {digits} hex digits in lower case",
-                    shown(text)
+                    Foreign(text)
                 ))
             })
     }
-}
-
-fn shown(text: &str) -> String {
-    text.chars().take(80).collect()
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::names::{Role, parse_index};
 use crate::scheme::Scheme;
+use crate::text::toml_fault;
 
 pub(crate) const RECORD_VERSION: u32 = 1;
 
@@ -31,7 +32,7 @@ impl Record {
     /// Reads the text of a record, or says what is wrong with it.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(bytes).map_err(|_| "it is not text".to_owned())?;
-        let record: Self = toml::from_str(text).map_err(|error| error.message().to_owned())?;
+        let record: Self = toml::from_str(text).map_err(|error| toml_fault(&error, text))?;
         match record.version {
             RECORD_VERSION => Ok(record),
             version => Err(format!("its version is {version}, this program knows {RECORD_VERSION}")),

@@ -87,7 +87,7 @@ pub(super) fn read(source: Source<'_>) -> Result<SecretKeyFile, SecretKeyError> 
 }
 
 /// The fields, in the order in which they are written.
-const FIELDS: [&str; 9] = [
+pub(super) const FIELDS: [&str; 9] = [
     "prf_key",
     "parameter",
     "activation_epoch",

@@ -2,6 +2,7 @@
 //! (docs/FORMAT.md, "Secret keys of other programs").
 
 mod agreement;
+mod form;
 mod json;
 mod leansig_json;
 mod leanspec_json;
@@ -12,6 +13,7 @@ mod ssz;
 
 use std::io::{self, Read, Write};
 
+pub use form::ForeignShape;
 pub use leanspec_json::{PairWriter, Role};
 pub use recognition::UnfitScheme;
 pub use shape::{KeyShape, Tree};
@@ -21,6 +23,7 @@ pub(crate) use agreement::first_wrong_node;
 use crate::hash::PrfKey;
 use crate::scheme::PARAMETER_BYTES;
 use crate::units::{Epoch, Level, NodeIndex, Slice};
+use form::form_of;
 use source::Source;
 
 /// A form in which a program keeps secret keys.
@@ -59,11 +62,8 @@ pub enum SecretKeyError {
         node: NodeIndex,
     },
     /// It is in none of the known forms.
-    #[error(
-        "it is no secret key of a known form: neither SSZ nor JSON of leanSig, nor a key file of leanSpec; --format says \
-         which it should be"
-    )]
-    UnknownForm,
+    #[error("it is not a secret key of a known form: {0}")]
+    UnknownForm(ForeignShape),
     /// Which of two keys is meant.
     #[error("it holds an attestation key and a proposal key; --role says which one is meant")]
     RoleNeeded,
@@ -177,10 +177,18 @@ impl SecretKeyFile {
         role: Option<Role>,
     ) -> Result<Self, SecretKeyError> {
         let mut source = Source::new(reader);
-        let form = match form {
-            Some(form) => form,
-            None => form_of(source.ahead()?).ok_or(SecretKeyError::UnknownForm)?,
+        use ForeignShape::{FlatLeanspec, Keystore, PublicAndSecret};
+        let form = match (form, form_of(source.ahead()?)) {
+            // Whatever it was called: what is wrong with it is more than a field.
+            (Some(_), Err(shape @ (FlatLeanspec | PublicAndSecret | Keystore))) => {
+                return Err(SecretKeyError::UnknownForm(shape));
+            }
+            (Some(form), _) | (None, Ok(form)) => form,
+            (None, Err(shape)) => return Err(SecretKeyError::UnknownForm(shape)),
         };
+        if form != SecretKeyForm::LeansigSsz {
+            source.skip_mark()?;
+        }
         if form == SecretKeyForm::LeanspecJson {
             return leanspec_json::read(source, role);
         }
@@ -292,22 +300,5 @@ impl SecretKeyFile {
             Tree::Left => &self.layers[top..top + bottom],
             Tree::Right => &self.layers[top + bottom..],
         }
-    }
-}
-
-/// The form that a file has, as its beginning shows it.
-fn form_of(beginning: &[u8]) -> Option<SecretKeyForm> {
-    // A PRF key can look like anything. The offset behind it has two zero bytes, which no JSON has.
-    let offset = beginning.get(ssz::TOP_OFFSET_AT..ssz::TOP_OFFSET_AT + 4);
-    if offset.is_some_and(|offset| offset.contains(&0)) {
-        return Some(SecretKeyForm::LeansigSsz);
-    }
-    let name = beginning.trim_ascii_start().strip_prefix(b"{")?.trim_ascii_start();
-    match Role::ALL.iter().any(|role| {
-        name.strip_prefix(b"\"")
-            .is_some_and(|name| name.starts_with(role.name().as_bytes()))
-    }) {
-        true => Some(SecretKeyForm::LeanspecJson),
-        false => Some(SecretKeyForm::LeansigJson),
     }
 }

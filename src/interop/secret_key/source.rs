@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Read};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::SecretKeyError;
+use crate::text::bytes_without_mark;
 
 const BUFFER_BYTES: usize = 8 << 10;
 
@@ -42,6 +43,13 @@ impl<'a> Source<'a> {
 
     pub(super) fn skip(&mut self) {
         self.at = (self.at + 1).min(self.buffer.len());
+    }
+
+    /// Passes over a byte-order mark, which some editors put before a text.
+    pub(super) fn skip_mark(&mut self) -> Result<(), SecretKeyError> {
+        let ahead = self.ahead()?;
+        self.at += ahead.len() - bytes_without_mark(ahead).len();
+        Ok(())
     }
 
     /// The bytes that come next, as many as have been read ahead; none at the end of the file. At the beginning of the

@@ -92,6 +92,32 @@ fn too_little_disk_is_refused_before_anything_is_written_with_both_figures() {
     assert_eq!(std::fs::read_dir(place.path("disk/empty")).unwrap().count(), 0);
 }
 
+#[test]
+fn a_file_system_that_has_room_and_no_inodes_is_called_that() {
+    let place = Place::new();
+    // The root of the file system takes one.
+    for inodes in [2, 4, 8, 16] {
+        let at = place.path(&format!("disk-{inodes}"));
+        let Some(_disk) = SmallDisk::mounted(&at, &format!("48M,nr_inodes={inodes}")) else {
+            return;
+        };
+        place
+            .run(&format!("keygen disk-{inodes}/key --scheme {TINY}"))
+            .exits(4)
+            .prints_nothing()
+            .says(&["no inodes left"]);
+    }
+    let at = place.path("full");
+    let Some(_disk) = SmallDisk::mounted(&at, "48M,nr_inodes=2") else {
+        return;
+    };
+    place.run(&format!("keygen key --scheme {TINY}")).exits(0);
+    File::create(at.join("last")).unwrap();
+    for line in ["public-key key --out full/out", "backup key --out full/out"] {
+        place.run(line).exits(4).says(&["'full/out'", "no inodes left"]);
+    }
+}
+
 /// At so many moments the space vanishes while a key is made.
 const MOMENTS: u64 = 14;
 

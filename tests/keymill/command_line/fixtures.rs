@@ -19,7 +19,15 @@ pub const OTHER_TINY: &str = "leansig-p2-l8-top-v64-w8";
 pub const LONG: &str = "leansig-p2-l18-top-v64-w8";
 
 pub const MESSAGE: &str = "0f0e0d0c0b0a09080706050403020100f0e0d0c0b0a090807060504030201000";
-pub const SEED: [u8; 32] = [0xa7; 32];
+pub const SEED: [u8; 32] = seed(0xa7);
+
+/// A seed that is taken, as one of the same byte 32 times is not.
+pub const fn seed(byte: u8) -> [u8; 32] {
+    let mut seed = [byte; 32];
+    seed[31] = !byte;
+    seed
+}
+
 pub const PARAMETER: &str = "0100000002000000030000000400000005000000";
 
 /// Makes groups so small that a keygen can be stopped between any two batches.

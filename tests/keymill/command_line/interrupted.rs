@@ -3,7 +3,8 @@
 use rustix::process::Signal;
 
 use super::fixtures::{
-    LONG, OTHER_TINY, PARAMETER, SEED, SMALL_GROUPS, TINY, changing_nothing, finished_key, stopped_key, unfinished_key,
+    LONG, OTHER_TINY, PARAMETER, SEED, SMALL_GROUPS, TINY, changing_nothing, finished_key, seed, stopped_key,
+    unfinished_key,
 };
 use super::program::{Place, SOON};
 use crate::layers_on_disk::layer_files;
@@ -87,7 +88,7 @@ fn a_flag_that_contradicts_the_manifest_is_refused_with_both_values() {
 fn another_seed_is_refused_and_the_right_one_is_not() {
     let place = Place::new();
     unfinished_key(&place, "2^13");
-    place.file("other", [0x11; 32]);
+    place.file("other", seed(0x11));
     let message = ["--seed-file", "another secret", "'key/manifest.toml'"];
     let other = "keygen key --seed-file other";
     changing_nothing(&place, || place.run(other).exits(3).prints_nothing().says(&message));
@@ -100,7 +101,7 @@ fn another_seed_is_refused_and_the_right_one_is_not() {
 fn another_prf_key_with_the_same_parameter_is_refused() {
     let place = Place::new();
     place.file("prf", SEED);
-    place.file("other", [0x11; 32]);
+    place.file("other", seed(0x11));
     let line = format!("keygen key --scheme {TINY} --parameter {PARAMETER} --prf-key-file");
     place.run(&format!("{line} prf")).exits(0);
     changing_nothing(&place, || {
@@ -171,7 +172,7 @@ fn a_creation_that_died_after_the_secret_is_finished_by_the_same_command() {
 fn a_secret_that_is_there_is_not_replaced_by_another() {
     let place = Place::new();
     died_after_the_secret(&place);
-    place.file("other", [0x11; 32]);
+    place.file("other", seed(0x11));
     let before = std::fs::read(place.path("key/secret")).unwrap();
     let line = format!("keygen key --scheme {TINY} --seed-file other");
     place.run(&line).exits(3).prints_nothing().says(&["'key/secret'"]);

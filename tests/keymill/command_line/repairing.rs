@@ -9,7 +9,9 @@ use keymill::{AuthenticationPath, PathReader};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::fixtures::{LONG, MESSAGE, SMALL_GROUPS, TINY, edit, finished_key, flip_byte, snapshot, unfinished_key};
+use super::fixtures::{
+    LONG, MESSAGE, SEED, SMALL_GROUPS, TINY, edit, finished_key, flip_byte, seed, snapshot, unfinished_key,
+};
 use super::program::Place;
 use crate::layers_on_disk::layer_files;
 
@@ -27,7 +29,7 @@ struct Damaged {
 impl Damaged {
     fn new() -> Self {
         let place = Place::new();
-        place.file("seed", [0xa7; 32]);
+        place.file("seed", SEED);
         let line = format!("keygen key --scheme {LONG} --epochs 3000 --seed-file seed");
         place.run(&line).exits(0);
         let reader = PathReader::open(&place.path("key")).unwrap();
@@ -160,7 +162,7 @@ fn two_batches_that_were_swapped_within_a_file_are_both_named() {
 #[test]
 fn a_file_of_another_key_of_the_same_scheme_is_named() {
     let key = Damaged::new();
-    key.place.file("seed", [0x11; 32]);
+    key.place.file("seed", seed(0x11));
     let line = format!("keygen other --scheme {LONG} --epochs 3000 --seed-file seed");
     key.place.run(&line).exits(0);
     fs::copy(key.place.path("other/layers/05.nodes"), key.place.path(&layer(5))).unwrap();
@@ -322,7 +324,7 @@ fn an_unfinished_key_is_left_to_keygen_but_for_what_was_done() {
 #[test]
 fn a_repair_is_stopped_by_a_signal_and_finished_by_the_next() {
     let place = Place::in_memory();
-    place.file("seed", [0xa7; 32]);
+    place.file("seed", SEED);
     let line = format!("keygen key --scheme {LONG} --epochs 2^16 --seed-file seed");
     place.run(&line).exits(0);
     let truth = layer_files(&place.path("key"));

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use sha3::{Digest, Sha3_256};
 
-use super::fixtures::{OTHER_TINY, SEED, TINY, changing_nothing, edit, snapshot};
+use super::fixtures::{OTHER_TINY, SEED, TINY, changing_nothing, edit, seed, snapshot};
 use super::program::{Outcome, Place};
 
 /// The flags of a small set from [`SEED`], which stays in the file `seed`.
@@ -309,7 +309,7 @@ fn a_request_for_another_set_is_refused_by_what_differs() {
     made(&place, "set", 2, "--export-format ssz");
     let same = "--export-format ssz";
     let line = small(&place, "set", 2, same);
-    fs::write(place.path("other-seed"), [1; 32]).unwrap();
+    fs::write(place.path("other-seed"), seed(1)).unwrap();
     for (line, flag) in [
         (line.replace(TINY, OTHER_TINY), "--scheme"),
         (line.replace("epochs 8", "epochs 7"), "--log-num-active-epochs"),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::fixtures::edit;
+use super::fixtures::{edit, seed};
 use super::program::{Outcome, Place};
 use super::sets::{assert_same_sets, changing_nothing_but_the_lock, made, names, small};
 use crate::support::Numbers;
@@ -232,7 +232,7 @@ fn force_keeps_what_is_finished_of_the_same_set() {
 fn a_set_made_with_force_goes_on_where_it_was_killed() {
     let place = Place::new();
     let flags = "--export-format ssz";
-    fs::write(place.path("old-seed"), [1; 32]).unwrap();
+    fs::write(place.path("old-seed"), seed(1)).unwrap();
     let old = small(&place, "set", 4, flags).replace("seed-file seed", "seed-file old-seed");
     made(&place, "undisturbed", 4, flags);
     let line = small(&place, "set", 4, &format!("{flags} --force"));
@@ -256,7 +256,7 @@ fn a_directory_in_the_way_is_refused_before_the_first_key_also_with_force() {
     let place = Place::new();
     let flags = "--export-format ssz --keep-dirs";
     made(&place, "set", 1, flags);
-    fs::write(place.path("other-seed"), [1; 32]).unwrap();
+    fs::write(place.path("other-seed"), seed(1)).unwrap();
     let other = small(&place, "set", 1, flags).replace("seed-file seed", "seed-file other-seed");
     let refused = |line: &str, directory: &str| {
         let outcome = changing_nothing_but_the_lock(&place, || place.run(line))

@@ -117,6 +117,70 @@ fn a_wrong_variable_is_refused_by_its_name() {
 }
 
 #[test]
+fn a_setting_is_minded_by_the_commands_that_use_it_alone() {
+    let place = Place::new();
+    place.run(&format!("keygen key --scheme {TINY}")).exits(0);
+    let signature = format!("sign key --epoch 3 --message {}", super::fixtures::MESSAGE);
+    let without = [
+        "schemes",
+        "--help",
+        "help keygen",
+        "--version",
+        "--version --verbose",
+        "shell-files prefix",
+        "status key",
+        "public-key key",
+        "path key --epoch 1",
+        &signature,
+        "ledger show key",
+        "ledger export key",
+        "backup key",
+        "report key",
+        "export key --format leansig-ssz",
+        "migrate key",
+        "trim key --level 1",
+    ];
+    let of_machine = ["check key", "repair key", "keygen key"];
+    let of_new_key = [
+        "plan",
+        "keygen new",
+        "generate --num-validators 1 --log-num-active-epochs 8 --output-dir new",
+    ];
+    let of_progress = ["plan", "keygen key", "keygen new"];
+    for (name, minded) in [
+        ("SCHEME", &of_new_key[..]),
+        ("EPOCHS", &of_new_key[..2]),
+        ("TRIM", &of_new_key[..2]),
+        ("THREADS", &of_machine),
+        ("GROUP_BATCHES", &of_machine),
+        ("MEMORY", &of_machine),
+        ("PROGRESS", &of_progress),
+    ] {
+        place.file("settings.toml", format!("{} = \"?\"\n", name.to_lowercase()));
+        let variable = [(&*format!("KEYMILL_{name}"), "?")];
+        for line in without {
+            place.run_with(&variable, line).exits(0);
+            if !line.starts_with("--") && !line.starts_with("help") {
+                place.run(&format!("{line} --config settings.toml")).exits(0);
+            }
+        }
+        for line in minded {
+            place
+                .run_with(&variable, line)
+                .exits(2)
+                .prints_nothing()
+                .says(&["'?' is wrong"]);
+            let line = format!("{line} --config settings.toml");
+            place
+                .run(&line)
+                .exits(2)
+                .prints_nothing()
+                .says(&["'settings.toml'", "'?' is wrong"]);
+        }
+    }
+}
+
+#[test]
 fn a_value_that_is_wrong_in_the_file_is_refused_even_where_a_flag_wins() {
     let place = Place::new();
     place.file("settings.toml", "threads = -1\n");

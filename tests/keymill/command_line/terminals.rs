@@ -20,6 +20,19 @@ fn on_terminal(place: &Place, environment: &[(&str, &str)], line: &str) -> Optio
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// As [`on_terminal`], of a terminal of which TERM says little or nothing.
+fn on_terminal_without(place: &Place, term: &str, line: &str) -> Option<String> {
+    let program = env!("CARGO_BIN_EXE_keymill");
+    let mut script = Command::new("script");
+    script.args(["-qec", &format!("env {term} '{program}' {line}"), "/dev/null"]);
+    place.prepare(&mut script);
+    let Ok(output) = script.output() else {
+        skip("there is no script, of util-linux, that makes a terminal");
+        return None;
+    };
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 /// Select Graphic Rendition of ECMA-48, which colours are.
 fn is_coloured(text: &str) -> bool {
     let mut sequences = text.split("\x1b[").skip(1);
@@ -78,13 +91,17 @@ fn warnings_are_coloured_and_stand_between_the_frames_of_the_bar() {
 
 #[test]
 fn a_terminal_that_cannot_move_its_cursor_and_a_pipe_show_plain_lines() {
-    let place = Place::new();
     let line = format!("keygen key --scheme {LONG} --epochs 4096");
-    if let Some(shown) = on_terminal(&place, &[("TERM", "dumb")], &line) {
-        assert!(
-            !shown.contains('\x1b') && shown.contains("keymill: sealed"),
-            "{shown:?}"
-        );
+    // Or of which nobody says what it can: not set, empty.
+    for unset in ["TERM=dumb", "TERM=", "-u TERM"] {
+        let place = Place::new();
+        let Some(shown) = on_terminal_without(&place, unset, &line) else {
+            break;
+        };
+        // Neither back to the beginning of a line nor up: what ends a line on a terminal is both of its characters.
+        let is_drawn = shown.contains("\x1b[2K") || shown.replace("\r\n", "").contains('\r');
+        assert!(!is_drawn && shown.contains("keymill: "), "{unset}: {shown:?}");
+        assert!(!shown.contains('\x1b') || unset == "TERM=", "{unset}: {shown:?}");
     }
     let other = Place::new();
     let shown = in_pipe(&other, &[], &line).exits(0);

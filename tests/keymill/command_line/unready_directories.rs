@@ -60,6 +60,96 @@ fn a_file_is_no_key_directory() {
 }
 
 #[test]
+fn a_link_that_leads_nowhere_is_called_that_by_every_command() {
+    let place = Place::new();
+    std::os::unix::fs::symlink("disk/key", place.path("key")).unwrap();
+    let making = [
+        format!("keygen key --scheme {TINY}"),
+        format!("generate --scheme {TINY} --num-validators 1 --log-num-active-epochs 8 --output-dir key"),
+        "verify-set key".to_owned(),
+        "merge-sets key key --out new".to_owned(),
+        "repair key".to_owned(),
+        "backup key".to_owned(),
+        "export key --format leansig-ssz".to_owned(),
+        "report key".to_owned(),
+    ];
+    changing_nothing(&place, || {
+        for line in questions().into_iter().chain(making) {
+            let message = ["'key' is a symbolic link to 'disk/key', where nothing is"];
+            place.run(&line).exits(3).prints_nothing().says(&message);
+        }
+    });
+}
+
+#[test]
+fn what_is_nobodys_does_not_keep_a_key_or_a_set_from_its_directory() {
+    let place = Place::new();
+    for directory in ["key", "set"] {
+        std::fs::create_dir_all(place.path(directory).join("lost+found")).unwrap();
+        for name in ["README", "README.md", "README.txt"] {
+            place.file("note", "what this is");
+            std::fs::rename(place.path("note"), place.path(directory).join(name)).unwrap();
+        }
+    }
+    finished_key(&place, TINY);
+    for line in [
+        "check key",
+        "status key",
+        "repair key",
+        "report key",
+        "trim key --level 1",
+    ] {
+        place.run(line).exits(0);
+    }
+    super::sets::made(&place, "set", 1, "--export-format ssz");
+    place.run("verify-set set").exits(0).prints(&["sound"]);
+    super::sets::made(&place, "other", 1, "--export-format ssz --start-index 1");
+    std::fs::create_dir_all(place.path("merged/lost+found")).unwrap();
+    place.run("merge-sets set other --out merged").exits(0);
+    place.run("verify-set merged").exits(0);
+    // Anything else is still somebody's.
+    std::fs::create_dir(place.path("else")).unwrap();
+    std::fs::write(place.path("else/readme.pdf"), "").unwrap();
+    place
+        .run(&format!("keygen else --scheme {TINY}"))
+        .exits(3)
+        .says(&["readme.pdf", "in the way"]);
+    std::fs::write(place.path("set/notes"), "").unwrap();
+    place.run("verify-set set").exits(1).prints(&["set/notes"]);
+}
+
+/// As on the top of a file system, where it is root's and for nobody else.
+#[test]
+fn a_lost_and_found_that_cannot_be_read_disturbs_nobody() {
+    let place = Place::new().with_own_program();
+    if !place.is_given_to(65534) {
+        crate::skip::skip("a directory that cannot be read needs root, and another user");
+        return;
+    }
+    std::fs::create_dir(place.path("key")).unwrap();
+    std::os::unix::fs::chown(place.path("key"), Some(65534), Some(65534)).unwrap();
+    std::fs::create_dir(place.path("key/lost+found")).unwrap();
+    std::fs::set_permissions(
+        place.path("key/lost+found"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o700),
+    )
+    .unwrap();
+    for line in [
+        &format!("keygen key --scheme {TINY}"),
+        "status key",
+        "check key",
+        "report key",
+        "repair key",
+        &format!("sign key --epoch 3 --message {MESSAGE}"),
+    ] {
+        let mut command = place.command(line);
+        use std::os::unix::process::CommandExt;
+        let output = command.uid(65534).gid(65534).output().unwrap();
+        super::program::Outcome::new(line, output).exits(0);
+    }
+}
+
+#[test]
 fn an_unfinished_key_gives_nothing_away_and_says_how_to_finish_it() {
     let place = Place::new();
     unfinished_key(&place, "2^18");

@@ -1,0 +1,82 @@
+//! Where `--out` leads, and what is not written over.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use keymill::files::{open_to_read, parent_of, place_of};
+
+use crate::cli::failure::Failure;
+
+/// More links than any way to a file has (path_resolution(7)).
+const LINKS_MAX: usize = 40;
+
+/// Whether a name leads to standard output, as /dev/stdout and /dev/fd/1 do. Opened anew by that name, a file would be cut
+/// and a socket refused.
+pub fn is_standard_output(path: &Path) -> bool {
+    let own = PathBuf::from(format!("/proc/{}", std::process::id()));
+    let mut path = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        let Ok(parent) = parent_of(&path).canonicalize() else {
+            return false;
+        };
+        if parent.starts_with(&own) && parent.ends_with("fd") {
+            return path.file_name().is_some_and(|name| name == "1");
+        }
+        match std::fs::read_link(&path) {
+            Ok(target) => path = parent.join(target),
+            Err(_) => return false,
+        }
+    }
+    false
+}
+
+/// Refuses a destination that is a directory.
+pub fn refuse_directory(path: &Path) -> Result<(), Failure> {
+    match path.is_dir() {
+        true => Err(Failure::usage(format!(
+            "--out '{}' is a directory; choose the name of a file",
+            path.display()
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// Refuses a destination that is, or lies in, a key directory.
+pub fn refuse_in_key(flag: &str, path: &Path) -> Result<(), Failure> {
+    match place_of(path).ancestors().find(|directory| is_key(directory)) {
+        Some(directory) => Err(Failure::usage(format!(
+            "{flag} '{}' lies in the key directory '{}', whose files are not to be overwritten; choose another place",
+            path.display(),
+            directory.display()
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Whether a directory is that of a key, or what is left of one: each of its parts may be the last that there is.
+fn is_key(directory: &Path) -> bool {
+    begins_with(&directory.join("manifest.toml"), b"format_version")
+        || begins_with(&directory.join("secret"), b"keymill-secret")
+        || is_there(&directory.join("ledger.mark"))
+        || is_there(&directory.join("state/CURRENT"))
+        || has_layers(&directory.join("layers"))
+}
+
+/// Whatever else has this name, somewhere above, is not waited for and not read whole.
+fn begins_with(path: &Path, beginning: &[u8]) -> bool {
+    let mut found = vec![0; beginning.len()];
+    open_to_read(path).is_ok_and(|mut file| file.read_exact(&mut found).is_ok()) && found == beginning
+}
+
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+fn has_layers(directory: &Path) -> bool {
+    let mut entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.any(|entry| {
+        Path::new(&entry.file_name())
+            .extension()
+            .is_some_and(|end| end == "nodes")
+    })
+}
