@@ -18,27 +18,56 @@ pub(crate) enum Fate {
     FailAfterwards(i32),
 }
 
+/// A call that a rule has decided on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) call: &'static str,
+    pub(crate) path: PathBuf,
+    /// Whether it was reported as failed and had not failed by itself.
+    pub(crate) is_injected: bool,
+}
+
 type Rule = Arc<Mutex<dyn FnMut(&'static str, &Path) -> Fate + Send>>;
 
-static RULES: Mutex<Vec<(PathBuf, Rule)>> = Mutex::new(Vec::new());
+/// A rule for all calls below a directory, and those that there were.
+#[derive(Clone)]
+struct Ruled {
+    root: PathBuf,
+    rule: Rule,
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+static RULES: Mutex<Vec<Ruled>> = Mutex::new(Vec::new());
 
 /// A rule for the calls below a directory; it ends with this value.
 pub(crate) struct Faults {
     root: PathBuf,
+    seen: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Faults {
     /// Lets `rule` decide the fate of each call on a file below `root`, or on `root` itself, in the order in which they
     /// are made.
     pub(crate) fn below(root: &Path, rule: impl FnMut(&'static str, &Path) -> Fate + Send + 'static) -> Self {
-        lock(&RULES).push((root.to_owned(), Arc::new(Mutex::new(rule))));
-        Self { root: root.to_owned() }
+        let seen = Arc::default();
+        lock(&RULES).push(Ruled {
+            root: root.to_owned(),
+            rule: Arc::new(Mutex::new(rule)),
+            seen: Arc::clone(&seen),
+        });
+        let root = root.to_owned();
+        Self { root, seen }
+    }
+
+    /// The calls that there were until now, in the order in which they were decided on.
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        lock(&self.seen).clone()
     }
 }
 
 impl Drop for Faults {
     fn drop(&mut self) {
-        lock(&RULES).retain(|(root, _)| *root != self.root);
+        lock(&RULES).retain(|ruled| ruled.root != self.root);
     }
 }
 
@@ -50,15 +79,28 @@ pub(crate) fn through<T, E>(
     failed: impl Fn(io::Error) -> E,
 ) -> Result<T, E> {
     let rules = lock(&RULES);
-    let rule = rules.iter().find(|(root, _)| path.starts_with(root));
-    let rule = rule.map(|(_, rule)| Arc::clone(rule));
+    let ruled = rules.iter().find(|ruled| path.starts_with(&ruled.root)).cloned();
     drop(rules);
-    let fate = rule.map_or(Fate::Pass, |rule| (lock(&rule))(call, path));
+    let Some(ruled) = ruled else {
+        return operation();
+    };
+    let (fate, place) = {
+        let mut rule = lock(&ruled.rule);
+        let fate = rule(call, path);
+        let mut seen = lock(&ruled.seen);
+        seen.push(Seen {
+            call,
+            path: path.to_owned(),
+            is_injected: matches!(fate, Fate::Fail(_)),
+        });
+        (fate, seen.len() - 1)
+    };
     match fate {
         Fate::Pass => operation(),
         Fate::Fail(number) => Err(failed(io::Error::from_raw_os_error(number))),
         Fate::FailAfterwards(number) => {
             operation()?;
+            lock(&ruled.seen)[place].is_injected = true;
             Err(failed(io::Error::from_raw_os_error(number)))
         }
     }

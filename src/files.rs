@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, openat, statat};
 
-pub(crate) use directory::{DESCRIPTORS, Directory, Entry};
+#[cfg(feature = "keygen")]
+pub(crate) use directory::DESCRIPTORS;
+pub(crate) use directory::{Directory, Entry};
 #[cfg(test)]
 pub(crate) use directory::{Lost, lost};
 

@@ -63,10 +63,6 @@ pub mod interop;
 pub mod keydir;
 #[cfg(feature = "keygen")]
 pub mod keygen;
-#[cfg_attr(
-    not(feature = "keygen"),
-    expect(dead_code, reason = "the side that writes belongs to the job")
-)]
 pub mod layers;
 #[cfg(feature = "keygen")]
 pub mod ledger;

@@ -8,15 +8,15 @@ use super::input::{parse_hex, parse_message};
 use super::tree;
 use crate::config::{Settings, parse_count, parse_memory};
 
-/// Takes any bytes; an error says which promise was broken.
-pub type Entry = fn(&[u8]) -> Result<(), String>;
+/// Takes any bytes, and says whether they were read as the form; an error says which promise was broken.
+pub type Entry = fn(&[u8]) -> Result<bool, String>;
 
 /// Every form, by the name of its fuzz target and its corpus.
 pub const ENTRIES: &[(&str, Entry)] = &[("hex", hexadecimal), ("config", config), ("command_line", command_line)];
 
-fn hexadecimal(bytes: &[u8]) -> Result<(), String> {
+fn hexadecimal(bytes: &[u8]) -> Result<bool, String> {
     let Ok(text) = std::str::from_utf8(bytes) else {
-        return Ok(());
+        return Ok(false);
     };
     // The other small forms of an argument.
     let _ = (parse_count(text), parse_memory(text));
@@ -28,14 +28,14 @@ fn hexadecimal(bytes: &[u8]) -> Result<(), String> {
         }
         (Ok(bytes), message) if message.is_ok() != (bytes.len() == 32) => Err("a message of another length".to_owned()),
         (Err(_), Ok(_)) => Err("a message that is not hex".to_owned()),
-        _ => Ok(()),
+        (parsed, _) => Ok(parsed.is_ok()),
     }
 }
 
 /// A settings file, and its lines as the environment's variables.
-fn config(bytes: &[u8]) -> Result<(), String> {
+fn config(bytes: &[u8]) -> Result<bool, String> {
     let Ok(text) = std::str::from_utf8(bytes) else {
-        return Ok(());
+        return Ok(false);
     };
     let show = |error: crate::config::ConfigError| error.to_string();
     let from_file = Settings::default()
@@ -47,21 +47,21 @@ fn config(bytes: &[u8]) -> Result<(), String> {
         .map(|(name, value)| (format!("KEYMILL_{name}"), value.trim_matches('"').to_owned()))
         .collect();
     let from_environment = Settings::default().apply_environment(&variables).map_err(show);
-    match [from_file, from_environment]
+    match [&from_file, &from_environment]
         .into_iter()
-        .any(|said| said == Err(String::new()))
+        .any(|said| *said == Err(String::new()))
     {
         true => Err("a refusal without a word".to_owned()),
-        false => Ok(()),
+        false => Ok(from_file.is_ok()),
     }
 }
 
 /// Arguments, one a line. They are read and not followed.
-fn command_line(bytes: &[u8]) -> Result<(), String> {
+fn command_line(bytes: &[u8]) -> Result<bool, String> {
     let lines = bytes.split(|&byte| byte == b'\n').map(OsStr::from_bytes);
     match tree::parse(std::iter::once(OsStr::new("keymill")).chain(lines)) {
         Err(error) if error.to_string().is_empty() => Err("a refusal without a word".to_owned()),
-        _ => Ok(()),
+        parsed => Ok(parsed.is_ok()),
     }
 }
 

@@ -98,13 +98,16 @@ fn try_often(
     try_lock: impl Fn(&File) -> Result<(), TryLockError>,
 ) -> Result<(), KeyDirError> {
     for number in 1..=ATTEMPTS {
-        match try_lock(file) {
-            Ok(()) => return Ok(()),
-            Err(TryLockError::Error(error)) => attempt("flock", path, || Err(error))?,
-            Err(TryLockError::WouldBlock) if number < ATTEMPTS => {
-                std::thread::sleep(Duration::from_millis(ATTEMPT_INTERVAL_MS));
-            }
-            Err(TryLockError::WouldBlock) => {}
+        let is_taken = attempt("flock", path, || match try_lock(file) {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(error),
+        })?;
+        if is_taken {
+            return Ok(());
+        }
+        if number < ATTEMPTS {
+            std::thread::sleep(Duration::from_millis(ATTEMPT_INTERVAL_MS));
         }
     }
     // What is written in it is of the last writer, who may be long gone while others read.
@@ -161,5 +164,37 @@ mod tests {
         drop(lock);
         DirectoryLock::take(&path).unwrap();
         drop(copy);
+    }
+
+    /// Whether a writer gets the lock although at so many of its attempts a reader holds it, to see who does.
+    #[cfg(feature = "keygen")]
+    fn is_taken_beside_readers(attempts: u32) -> bool {
+        use crate::faults::{Fate, Faults};
+
+        let place = tempfile::tempdir().unwrap();
+        let lock = Directory::open(place.path()).unwrap().entry("LOCK");
+        let reader = File::create(lock.path()).unwrap();
+        reader.lock_shared().unwrap();
+        let mut made = 0;
+        let _faults = Faults::below(place.path(), move |call, _| {
+            made += u32::from(call == "flock");
+            if made > attempts {
+                unlock(&reader);
+            }
+            Fate::Pass
+        });
+        match DirectoryLock::take(&lock) {
+            Ok(_) => true,
+            Err(KeyDirError::Locked { .. }) => false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[cfg(feature = "keygen")]
+    #[test]
+    fn readers_who_ask_for_the_holder_do_not_keep_a_writer_from_its_lock_unless_at_every_attempt() {
+        let taken = (0..=ATTEMPTS).map(is_taken_beside_readers);
+        let expected = (0..=ATTEMPTS).map(|attempts| attempts < ATTEMPTS);
+        assert!(taken.eq(expected));
     }
 }

@@ -114,6 +114,10 @@ pub(crate) fn check_length(path: &Path, found_bytes: u64, expected_bytes: u64) -
 /// Answers of open(2) to a name behind which there is nothing.
 const NOT_THERE: [Errno; 3] = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP];
 
+fn is_not_there(failure: &IoFailure) -> bool {
+    NOT_THERE.map(Some).contains(&Errno::from_io_error(&failure.source))
+}
+
 /// A file that was opened, or the error that says that it is missing, or what stands in its place.
 pub(crate) fn present<T>(layer: &Entry, opened: Result<T, IoFailure>) -> Result<T, LayerError> {
     let failure = match opened {
@@ -127,10 +131,12 @@ pub(crate) fn present<T>(layer: &Entry, opened: Result<T, IoFailure>) -> Result<
             what: found.words(),
         }),
         // Also where a link that leads nowhere, or something else, is in the place of the directory.
-        None if NOT_THERE.map(Some).contains(&Errno::from_io_error(&failure.source)) => match layer.exists() {
+        None if is_not_there(&failure) => match layer.exists() {
             // By its own name it is.
             Ok(true) => Err(LayerError::Link(failure.path)),
-            _ => Err(LayerError::Missing(failure.path)),
+            Ok(false) => Err(LayerError::Missing(failure.path)),
+            Err(again) if is_not_there(&again) => Err(LayerError::Missing(failure.path)),
+            Err(other) => Err(other.into()),
         },
         None => Err(failure.into()),
     }

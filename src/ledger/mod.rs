@@ -232,8 +232,6 @@ impl Ledger {
         head.add(epoch, &record);
         self.commit([(epoch, &record)], head)?;
         self.mark()?;
-        // Once more: what the two writes have come to lie in is the directory that is found by its name.
-        self.check_place()?;
         self.unknown = false;
         Ok(())
     }
@@ -259,7 +257,8 @@ impl Ledger {
     fn mark(&mut self) -> Result<(), KeyDirError> {
         mark_of(&self.head, self.key_id).write(&self.mark_file)?;
         self.marked = self.head.extent;
-        Ok(())
+        // Once more: the directory in which both have been written is the one that is found by its name.
+        Ok(self.lock.directory().check()?)
     }
 }
 

@@ -8,7 +8,6 @@ mod replaced;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use zeroize::Zeroizing;
@@ -95,8 +94,8 @@ fn files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         .collect()
 }
 
-/// Lets one call after the other fail, each in a directory of its own, before or after it is made, until there are no more.
-/// Gives the number of calls.
+/// Lets one call after the other fail, each in a directory of its own, before or after it is made, until there are no more:
+/// each failure is told, with what the machine said. Gives the number of calls.
 fn at_every_call(
     root: &Path,
     prepare: &dyn Fn(&Path),
@@ -108,25 +107,21 @@ fn at_every_call(
         for fate in [Fate::Fail(EIO), Fate::FailAfterwards(EIO)] {
             let directory = root.join("set");
             prepare(&directory);
-            let calls = Arc::new(AtomicUsize::new(0));
-            let counted = Arc::clone(&calls);
+            let mut made = 0;
             let faults = Faults::below(&directory, move |_, _| {
-                match counted.fetch_add(1, Ordering::Relaxed) == number {
-                    true => fate,
-                    false => Fate::Pass,
-                }
+                made += 1;
+                if made == number + 1 { fate } else { Fate::Pass }
             });
             let outcome = run(&directory);
+            let seen = faults.seen();
             drop(faults);
-            is_reached = calls.load(Ordering::Relaxed) > number;
-            let case = format!(
-                "call {number}, {fate:?}: {:?}",
-                outcome.as_ref().err().map(ToString::to_string)
-            );
+            is_reached = seen.len() > number;
             // One that fails by itself, as for a file that is not there, does not fail once more.
-            if fate == Fate::Fail(EIO) {
-                assert_eq!(outcome.is_err(), is_reached, "{case}");
-            }
+            let failed = seen.into_iter().find(|seen| seen.is_injected);
+            let told = outcome.err().map(|error| error.to_string());
+            let case = format!("call {number}, {fate:?}, {failed:?}: {told:?}");
+            assert_eq!(told.is_some(), failed.is_some(), "{case}");
+            assert!(told.is_none_or(|told| told.contains("nput/output error")), "{case}");
             look(&directory, &case);
             fs::remove_dir_all(&directory).unwrap();
         }
@@ -208,12 +203,14 @@ fn a_call_that_fails_is_no_fault_of_the_set() {
     let verify = |directory: &Path| {
         let report = verify_set(directory, 1)?;
         assert_eq!(report.faults, []);
-        match report.unread.first() {
-            None => Ok(()),
-            Some(finding) => Err(SetError::Request(finding.what.clone())),
+        match &report.unread[..] {
+            [] => Ok(()),
+            [finding] => Err(SetError::Request(finding.what.clone())),
+            more => panic!("one call failed, and {more:?} are told"),
         }
     };
-    at_every_call(place.path(), &|directory| copy(&set, directory), &verify, &|_, _| {});
+    let calls = at_every_call(place.path(), &|directory| copy(&set, directory), &verify, &|_, _| {});
+    assert!(calls > 20, "{calls}");
 }
 
 /// SplitMix64.

@@ -23,12 +23,12 @@ impl Store {
     /// believes to have recovered from is in its count alone: so it takes a full disk, without looking whether it still is.
     pub(crate) fn compact(&self) -> Result<(), StateError> {
         let families = self.families()?;
-        self.place.check()?;
         for &family in &families {
+            self.place.check()?;
             attempt(FLUSH, &self.path, || self.db.flush_cf(family))?;
         }
-        self.place.check()?;
         for &family in &families {
+            self.place.check()?;
             attempt(COMPACTION, &self.path, || {
                 self.db.compact_range_cf(family, None::<&[u8]>, None::<&[u8]>);
                 Ok(())
@@ -45,6 +45,7 @@ impl Store {
                 return Err(StateError::failed(COMPACTION, self.path.clone(), message));
             }
         }
+        self.place.check()?;
         // Last: what fails here ends all writing, and is no reason to call what is whole by now a failure.
         if self.has_history()
             && let Err(error) = self.compact_history()
@@ -56,7 +57,6 @@ impl Store {
 
     fn compact_history(&self) -> Result<(), StateError> {
         let family = self.family(HISTORY)?;
-        self.place.check()?;
         attempt(FLUSH_OF_HISTORY, &self.path, || self.db.flush_cf(family))?;
         attempt(COMPACTION_OF_HISTORY, &self.path, || {
             self.db.compact_range_cf(family, None::<&[u8]>, None::<&[u8]>);

@@ -46,6 +46,8 @@ proptest! {
     #[test]
     fn every_level_holds_the_nodes_of_a_naive_tree((h, start, end) in lifetimes_and_intervals()) {
         let geometry = Geometry::new(h, EpochRange { start, end });
+        let levels: Vec<Level> = geometry.levels().iter().map(|span| span.level).collect();
+        prop_assert_eq!(levels, (0..=h).map(Level).collect::<Vec<_>>());
         for (span, (computed, stored)) in geometry.levels().iter().zip(naive_levels(h, start, end)) {
             prop_assert_eq!(span.computed.clone().collect::<BTreeSet<_>>(), computed);
             prop_assert_eq!(span.stored.clone().collect::<BTreeSet<_>>(), stored);
@@ -91,6 +93,7 @@ proptest! {
             epochs.extend(batches.epochs(batch).as_range());
         }
         prop_assert!(epochs.into_iter().eq(start..end));
+        prop_assert!(batches.levels().eq((0..=h.min(10)).map(Level)));
         for level in batches.levels() {
             let owned = batches.all().flat_map(|batch| batches.slice(batch, level));
             let span = batches.geometry().level(level);

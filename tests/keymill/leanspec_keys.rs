@@ -50,16 +50,18 @@ fn tree_grows(secret_key: &[u8], public_key: &[u8]) {
     assert_eq!(public_key[digest_bytes..], parameter);
     let kernel = kernel(scheme, &parameter);
     let layers = tree_layers_in_secret_key(secret_key);
-    for (level, first, nodes) in &layers {
-        if *level == 0 {
-            let mut leaves = vec![0; nodes.len()];
-            let arena = Arena::new(scratch_bytes(scheme));
-            kernel
-                .leaves(&prf_key, Epoch(*first as u32), &mut leaves, &arena)
-                .unwrap();
-            assert_eq!(leaves, *nodes);
-        }
+    // Of the two bottom trees.
+    let leaf_layers: Vec<_> = layers.iter().filter(|(level, _, _)| *level == 0).collect();
+    assert_eq!(leaf_layers.len(), 2);
+    for (_, first, nodes) in leaf_layers {
+        let mut leaves = vec![0; nodes.len()];
+        let arena = Arena::new(scratch_bytes(scheme));
+        kernel
+            .leaves(&prf_key, Epoch(*first as u32), &mut leaves, &arena)
+            .unwrap();
+        assert_eq!(leaves, *nodes);
     }
+    let mut hashed = 0;
     for pair in layers.windows(2) {
         let ((below, first, children), (level, parents_first, recorded)) = (pair[0], pair[1]);
         if level != below + 1 {
@@ -70,7 +72,10 @@ fn tree_grows(secret_key: &[u8], public_key: &[u8]) {
         // The recorded parents may have a filler on either side.
         let at = (first / 2 - parents_first) as usize * digest_bytes;
         assert_eq!(parents, recorded[at..at + parents.len()]);
+        hashed += 1;
     }
+    // Four levels of each bottom tree, and four of the top tree.
+    assert_eq!(hashed, 12);
     let (_, _, root) = layers
         .iter()
         .find(|(level, _, _)| *level == scheme.log_lifetime())

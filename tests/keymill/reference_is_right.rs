@@ -249,7 +249,7 @@ fn assert_grown_whole(key: &Key) {
 fn grow_whole(which: impl Fn(&Key) -> bool) {
     let mut keys = vectors::keys();
     keys.retain(which);
-    assert!(!keys.is_empty());
+    assert_eq!(keys.len(), 22);
     keys.iter().for_each(assert_grown_whole);
 }
 
@@ -327,7 +327,8 @@ fn verification_rejects_whatever_is_not_the_signature() {
 
         for at in (0..good.len()).step_by(61).chain([good.len() - 1]) {
             let mut altered = good.clone();
-            altered[at] ^= 1;
+            // Each bit in its turn: 61 is odd.
+            altered[at] ^= 1 << (at % 8);
             assert!(!verify(&altered), "{} byte {at}", name(&key));
             // The highest byte of an element: not canonical any more.
             altered[at / 4 * 4 + 3] = 0xff;

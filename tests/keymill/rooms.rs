@@ -69,22 +69,56 @@ fn code_lines(text: &str) -> impl Iterator<Item = &str> {
     text.lines().map(str::trim).filter(|line| !line.starts_with("//"))
 }
 
+/// Whether a line has a word, and not as a part of a longer one: `debug_assert!` is no `assert!`.
+fn names(line: &str, word: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    line.match_indices(word).any(|(at, _)| {
+        let (before, behind) = (&line[..at], &line[at + word.len()..]);
+        let begins = !(word.starts_with(is_part) && before.ends_with(is_part));
+        begins && !(word.ends_with(is_part) && behind.starts_with(is_part))
+    })
+}
+
+/// How many modules down from the crate's own a file is.
+fn depth(name: &str) -> usize {
+    let path = name.strip_prefix("src/").unwrap_or(name).strip_suffix(".rs").unwrap();
+    match path.strip_suffix("/mod").unwrap_or(path) {
+        "lib" | "main" => 0,
+        path => path.split('/').count(),
+    }
+}
+
+/// What stands in a line behind the crate's own module, whether that is reached by its name or from below.
+fn from_the_crate(line: &str, depth: usize) -> Vec<&str> {
+    let supers = "super::".repeat(depth);
+    let from_below = line.match_indices(&supers).filter(|_| depth > 0);
+    let from_below = from_below.map(|(at, _)| &line[at + supers.len()..]);
+    line.split("crate::").skip(1).chain(from_below).collect()
+}
+
 #[test]
 fn imports_point_one_way() {
+    let mut seen = 0;
     for (name, text) in program() {
         let own = module(&name);
         let own_rank = rank(own).unwrap_or_else(|| panic!("{name}: its module has no place in the order"));
+        let mut depth = depth(&name);
         // The binary's own modules use the library by its name.
         for line in code_lines(&text) {
-            for part in line.split("crate::").skip(1) {
+            // Unit tests in the file are one module further down.
+            depth += usize::from(line == "mod tests {");
+            for part in from_the_crate(line, depth) {
                 let imported: String = part.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
                 // What the library names at its top is for others; inside, things are imported from where they live.
                 let rank = rank(&imported).unwrap_or_else(|| panic!("{name}: import from the module: {line}"));
                 let inside = imported == own || own_rank == ORDER.len() - 1;
                 assert!(inside || rank < own_rank, "{name}: {own} imports {imported}: {line}");
+                seen += 1;
             }
         }
     }
+    assert!(seen > 500, "{seen} imports");
+    assert_eq!(from_the_crate("use super::super::keygen::X;", 2), ["keygen::X;"]);
 }
 
 /// One other use of the word: the attribute of what has to be looked at before `main`.
@@ -104,10 +138,12 @@ fn unsafe_code_is_in_the_mapping_file_and_at_the_border_to_c() {
 #[test]
 fn rocksdb_and_bincode_are_named_in_their_files_alone() {
     for (name, text) in program() {
-        let names = |word: &str| code_lines(&text).any(|line| line.contains(word));
+        // What stands in quotes is not code.
+        let code: Vec<_> = code_lines(&text).flat_map(|line| line.split('"').step_by(2)).collect();
+        let is_named = |word: &str| code.iter().any(|part| names(part, word));
         let may_name_rocksdb = ["src/state/store.rs", "src/state/options.rs"].contains(&name.as_str());
-        assert!(!names("rocksdb::") || may_name_rocksdb, "{name}");
-        assert!(!names("bincode::") || name == "src/state/records.rs", "{name}");
+        assert!(!is_named("rocksdb") || may_name_rocksdb, "{name}");
+        assert!(!is_named("bincode") || name == "src/state/records.rs", "{name}");
     }
 }
 
@@ -131,26 +167,44 @@ fn the_time_of_day_is_read_where_it_is_not_subtracted() {
     }
 }
 
+const PANICS: [&str; 11] = [
+    ".unwrap()",
+    ".unwrap_err()",
+    ".expect(",
+    ".expect_err(",
+    "panic!",
+    "todo!",
+    "unimplemented!",
+    "unreachable!",
+    "assert!",
+    "assert_eq!",
+    "assert_ne!",
+];
+
 #[test]
 fn nothing_but_tests_panics_on_purpose() {
+    let is_panic = |line: &&str| PANICS.iter().any(|word| names(line, word));
+    for line in [
+        "assert!(a);",
+        "match x { _ => assert_eq!(a, b) }",
+        "x.unwrap()",
+        "_ => unreachable!(),",
+    ] {
+        assert!(is_panic(&line), "{line}");
+    }
+    assert!(!is_panic(&"debug_assert!(a);"));
+    let mut seen = 0;
     for (name, text) in program() {
         // Unit tests stand at the end of a file, or in a file of their own.
         let program = text.split("\nmod tests {").next().unwrap();
         if name.ends_with("tests.rs") || name.contains("/tests/") || name == "src/alone.rs" {
             continue;
         }
-        let panics = [
-            ".unwrap()",
-            ".expect(",
-            "panic!(",
-            "todo!(",
-            "unimplemented!(",
-            " assert!(",
-            " assert_eq!(",
-        ];
-        let found = code_lines(program).find(|line| panics.iter().any(|word| line.contains(word)));
+        let found = code_lines(program).find(is_panic);
         assert!(found.is_none(), "{name}: {found:?}");
+        seen += 1;
     }
+    assert!(seen > 150, "{seen} files");
 }
 
 #[test]

@@ -155,14 +155,23 @@ pub fn folder() -> PathBuf {
 pub fn keys() -> Vec<Key> {
     let lines = read("keys.jsonl");
     let lines = lines.lines().filter(|line| !line.trim().is_empty());
-    lines
+    let keys: Vec<Key> = lines
         .map(|line| serde_json::from_str(line).expect("each line of keys.jsonl is a key"))
-        .collect()
+        .collect();
+    // Whoever goes through them compares with so many answers and not with fewer.
+    let with_file = keys.iter().filter(|key| key.secret_key_file.is_some()).count();
+    let signatures = keys.iter().map(|key| key.signatures.len());
+    assert_eq!((keys.len(), with_file, signatures.clone().sum()), (34, 18, 92));
+    assert!(signatures.min() >= Some(2));
+    keys
 }
 
 /// All of `steps.json`.
 pub fn steps() -> Vec<SchemeSteps> {
-    serde_json::from_str(&read("steps.json")).expect("steps.json is a list of schemes")
+    let steps: Vec<SchemeSteps> = serde_json::from_str(&read("steps.json")).expect("steps.json is a list of schemes");
+    let counts = steps.iter().map(|scheme| scheme.steps.len());
+    assert_eq!(counts.collect::<Vec<_>>(), [6, 4, 4, 4, 4]);
+    steps
 }
 
 fn read(name: &str) -> String {

@@ -1,6 +1,6 @@
 //! Repairs of keys that are damaged in every way at once, that fail or end at every call, and that meet other writers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -59,36 +59,35 @@ pub(super) fn damaged_in_many_ways() -> (TestKey, BTreeMap<String, Vec<u8>>) {
     (key, truth)
 }
 
-/// Repairs copies of a key, of which the n-th call fails, or the n-th and all after it; then repairs them undisturbed.
-/// Gives the number of calls.
+/// Repairs copies of a key, of which the n-th call fails, or the n-th and all after it. Each failure is told, but for that of
+/// reading nodes once: what cannot be read is damage, and is computed again. Then repairs them undisturbed. Gives the number of
+/// calls.
 fn every_call_fails(damaged: &TestKey, truth: &BTreeMap<String, Vec<u8>>, for_good: bool) -> usize {
+    let mut passed_over = BTreeSet::new();
     for number in 0.. {
         let key = damaged.copy();
-        let calls = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&calls);
-        let name = Arc::new(Mutex::new(String::new()));
-        let noted = Arc::clone(&name);
-        let faults = Faults::below(&key.path(), move |call, path| {
-            let now = counter.fetch_add(1, Ordering::Relaxed);
-            if now == number {
-                *noted.lock().unwrap() = format!("call {now}: {call} on {}", path.display());
-            }
-            match now == number || for_good && now > number {
+        let mut made = 0;
+        let faults = Faults::below(&key.path(), move |_, _| {
+            made += 1;
+            match made == number + 1 || for_good && made > number {
                 true => Fate::Fail(5),
                 false => Fate::Pass,
             }
         });
         let outcome = mend(&key);
+        let seen = faults.seen();
         drop(faults);
-        if calls.load(Ordering::Relaxed) <= number {
+        if seen.len() <= number {
             outcome.unwrap();
             is_whole(&key, truth, "undisturbed");
+            let harmless: &[_] = if for_good { &[] } else { &["pread"] };
+            assert!(passed_over.iter().eq(harmless), "{passed_over:?}");
             return number;
         }
-        let context = name.lock().unwrap().clone();
-        if let Err(error) = outcome {
-            let message = error.to_string();
-            assert!(message.contains("nput/output"), "{context}: {message}");
+        let context = format!("call {number}: {:?}", seen[number]);
+        match outcome {
+            Err(error) => assert!(error.to_string().contains("nput/output"), "{context}: {error}"),
+            Ok(_) => passed_over.extend(seen.iter().filter(|seen| seen.is_injected).map(|seen| seen.call)),
         }
         mend(&key).unwrap_or_else(|error| panic!("{context}: {error}"));
         is_restored(&key, truth, &context);

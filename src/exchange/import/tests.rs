@@ -9,7 +9,7 @@ use crate::exchange::restore::tests::{files, make};
 use crate::faults::{Fate, Faults};
 use crate::interop::secret_key::WrittenForm;
 use crate::keydir::{KeyDir, KeyDirError, KeyState, Secret};
-use crate::keygen::tests::in_memory;
+use crate::keygen::tests::{in_memory, to_be_told};
 use crate::keygen::{KeyRequest, KeygenError};
 
 /// The calls of an import that come before the first batch, and some more.
@@ -42,16 +42,20 @@ fn import(directory: &Path, file: &Path) -> Result<(), String> {
     import.compare(directory).map_err(|error| error.to_string())
 }
 
-/// Runs something of which all calls below a directory fail from the n-th one on. Gives whether that was noticed.
+/// Runs something of which all calls below a directory fail from the n-th one on, and which says whether that was noticed.
+/// Gives whether there were so many calls.
 fn fails_from(n: usize, directory: &Path, mut run: impl FnMut() -> bool) -> bool {
     let mut made = 0;
     let faults = Faults::below(directory, move |_, _| {
         made += 1;
         if made < n { Fate::Pass } else { Fate::Fail(EIO) }
     });
-    let failed = run();
+    let is_noticed = run();
+    let seen = faults.seen();
     drop(faults);
-    failed
+    let told = to_be_told(&seen, EIO);
+    assert!(is_noticed || told.is_empty(), "call {n}: {told:?} were not noticed");
+    seen.len() >= n
 }
 
 /// What became of a keygen without flags, in a directory in which something was begun.
@@ -70,7 +74,7 @@ fn an_import_that_fails_at_any_call_is_finished_by_the_same_command_or_by_keygen
     let (original, file) = original(place.path());
     let expected = files(&original);
     for n in 1.. {
-        let mut has_failed = false;
+        let mut is_reached = false;
         // While the directory is created, both; later, one after the other.
         let both = [false, true];
         let next = if n <= CREATING_CALLS {
@@ -83,7 +87,7 @@ fn an_import_that_fails_at_any_call_is_finished_by_the_same_command_or_by_keygen
             let place = in_memory();
             let [key, copy] = ["key", "validator.ssz"].map(|name| place.path().join(name));
             std::fs::copy(&file, &copy).unwrap();
-            has_failed |= fails_from(n, place.path(), || import(&key, &copy).is_err());
+            is_reached |= fails_from(n, place.path(), || import(&key, &copy).is_err());
             if goes_on_with_keygen {
                 match keygen(&key) {
                     // It drew a secret of its own, since nothing of the key was there yet.
@@ -95,7 +99,7 @@ fn an_import_that_fails_at_any_call_is_finished_by_the_same_command_or_by_keygen
             import(&key, &copy).unwrap_or_else(|error| panic!("{case}: {error}"));
             assert!(files(&key) == expected, "{case}: other bytes");
         }
-        if !has_failed {
+        if !is_reached {
             assert!(n > CREATING_CALLS, "only {n} calls were seen");
             return;
         }

@@ -7,7 +7,7 @@ use super::RestoreError;
 use crate::exchange::backup::Backup;
 use crate::faults::{Fate, Faults};
 use crate::keydir::{KeyDir, KeyDirError, KeyState, LedgerMark, Origin, Secret};
-use crate::keygen::tests::in_memory;
+use crate::keygen::tests::{in_memory, to_be_told};
 use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress};
 use crate::ledger::{LedgerCondition, init, show};
 use crate::plan::MemoryRequest;
@@ -119,7 +119,7 @@ enum Next {
     Keygen,
 }
 
-/// Ends a restore at its n-th call, goes on, and gives whether it had ended before it was done.
+/// Ends a restore at its n-th call, goes on, and gives whether there were so many calls.
 fn ends_at(original: &Path, backup: &Backup, n: usize, next: Next) -> bool {
     let case = format!("ended at call {n}, then {next:?}");
     let place = in_memory();
@@ -130,7 +130,11 @@ fn ends_at(original: &Path, backup: &Backup, n: usize, next: Next) -> bool {
         if made < n { Fate::Pass } else { Fate::Fail(EIO) }
     });
     let has_failed = restore(&key, backup).is_err();
+    let seen = faults.seen();
     drop(faults);
+    let told = to_be_told(&seen, EIO);
+    assert!(has_failed || told.is_empty(), "{case}: {told:?} were not noticed");
+    let is_reached = seen.len() >= n;
     if next == Next::Keygen {
         match make(&key, &KeyRequest::default()) {
             Ok(()) => {}
@@ -148,7 +152,7 @@ fn ends_at(original: &Path, backup: &Backup, n: usize, next: Next) -> bool {
                 ),
                 "{case}"
             );
-            return has_failed;
+            return is_reached;
         }
     }
     restore(&key, backup).unwrap_or_else(|error| panic!("{case}: {error:?}"));
@@ -161,7 +165,7 @@ fn ends_at(original: &Path, backup: &Backup, n: usize, next: Next) -> bool {
         assert!(signer.sign(unknown, &[7; 32]).is_err(), "{case}");
         signer.sign(known, &[7; 32]).unwrap();
     }
-    has_failed
+    is_reached
 }
 
 #[test]
@@ -179,11 +183,11 @@ fn a_fresh_key_that_is_made_again_and_ends_at_any_call_signs_nothing_before_a_be
         } else {
             &both[n % 2..][..1]
         };
-        let mut has_ended = false;
+        let mut is_reached = false;
         for &next in next {
-            has_ended |= ends_at(&original, &backup, n, next);
+            is_reached |= ends_at(&original, &backup, n, next);
         }
-        if !has_ended {
+        if !is_reached {
             assert!(n > CREATING_CALLS, "only {n} calls were seen");
             return;
         }

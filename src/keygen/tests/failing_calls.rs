@@ -1,10 +1,9 @@
 //! Every call of a job fails once: the job ends and names it, and the same request finishes the key.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::path::Path;
 
-use super::{Undisturbed, in_memory, run_quick};
-use crate::faults::{Fate, Faults};
+use super::{Undisturbed, in_memory, run_quick, to_be_told};
+use crate::faults::{Fate, Faults, Seen};
 use crate::keygen::KeygenError;
 use crate::layers::{Disk, LayerError};
 use crate::state::StateError;
@@ -13,39 +12,15 @@ const EIO: i32 = 5;
 const EINTR: i32 = 4;
 const ENOSPC: i32 = 28;
 
-/// The calls that a job has made on its directory, in order.
-type Calls = Arc<Mutex<Vec<(&'static str, PathBuf)>>>;
-
-fn note(calls: &Calls, call: &'static str, path: &Path) -> usize {
-    let mut calls = calls.lock().unwrap();
-    calls.push((call, path.to_owned()));
-    calls.len()
-}
-
 /// Runs a job of which the n-th call fails. Gives its error, and the calls that it made.
-fn run_failing(directory: &Path, n: usize, number: i32) -> (Option<KeygenError>, Vec<(&'static str, PathBuf)>) {
-    let calls = Calls::default();
-    let seen = Arc::clone(&calls);
-    let faults = Faults::below(directory, move |call, path| match note(&seen, call, path) == n {
-        true => Fate::Fail(number),
-        false => Fate::Pass,
+fn run_failing(directory: &Path, n: usize, number: i32) -> (Option<KeygenError>, Vec<Seen>) {
+    let mut made = 0;
+    let faults = Faults::below(directory, move |_, _| {
+        made += 1;
+        if made == n { Fate::Fail(number) } else { Fate::Pass }
     });
     let outcome = run_quick(&directory.join("key"), Box::new(Disk::default()));
-    drop(faults);
-    let calls = calls.lock().unwrap().clone();
-    (outcome.err(), calls)
-}
-
-/// What a call is when it fails: the end of the job, with call and file in the message, or harmless.
-fn is_harmless(until: &[(&'static str, PathBuf)], number: i32) -> bool {
-    let Some(((call, path), before)) = until.split_last() else {
-        return false;
-    };
-    // A file that stays writable is worth a warning. Once nodes have been synced, layer files are opened for that alone.
-    let is_layer = path.extension().is_some_and(|extension| extension == "nodes");
-    let protects = *call == "open" && is_layer && before.iter().any(|(call, _)| *call == "msync");
-    // An interrupted allocation is taken up again, and no job depends on its history's few small files.
-    protects || call.ends_with("the history") || *call == "chmod" || (*call == "fallocate" && number == EINTR)
+    (outcome.err(), faults.seen())
 }
 
 fn sweep(number: i32) {
@@ -54,20 +29,20 @@ fn sweep(number: i32) {
     loop {
         n += 1;
         let directory = in_memory();
-        let (error, calls) = run_failing(directory.path(), n, number);
-        if calls.len() < n {
+        let (error, seen) = run_failing(directory.path(), n, number);
+        if seen.len() < n {
             break;
         }
-        let (call, path) = calls[n - 1].clone();
+        let Seen { call, path, .. } = &seen[n - 1];
         let case = format!("error {number} of call {n}, {call} on {}", path.display());
         match error {
-            None => assert!(is_harmless(&calls[..n], number), "{case}: it was not noticed"),
+            None => assert_eq!(to_be_told(&seen, number), [] as [&Seen; 0], "{case}"),
             Some(error) => {
                 assert_machine_failed(&error, &case);
                 let message = error.to_string();
                 assert!(message.contains(call), "{case}: {message}");
                 assert!(message.contains(&*path.to_string_lossy()), "{case}: {message}");
-                assert_syncs_once(&calls[n..], call, &path, &case);
+                assert_syncs_once(&seen[n..], call, path, &case);
             }
         }
         let key = directory.path().join("key");
@@ -99,14 +74,14 @@ fn assert_machine_failed(error: &KeygenError, case: &str) {
 }
 
 /// After a failed sync nothing is synced and nothing is recorded any more.
-fn assert_syncs_once(later: &[(&'static str, PathBuf)], call: &str, path: &Path, case: &str) {
+fn assert_syncs_once(later: &[Seen], call: &str, path: &Path, case: &str) {
     if !matches!(call, "msync" | "fsync" | "a synced write") {
         return;
     }
-    for (later_call, later_path) in later {
-        let is_commit = *later_call == "a synced write" || *later_call == "rename";
-        assert!(!is_commit, "{case}: {later_call} followed on {}", later_path.display());
-        let repeated = *later_call == call && later_path == path;
+    for later in later {
+        let is_commit = later.call == "a synced write" || later.call == "rename";
+        assert!(!is_commit, "{case}: {later:?} followed");
+        let repeated = later.call == call && later.path == path;
         assert!(!repeated, "{case}: the sync was repeated");
     }
 }
@@ -160,7 +135,9 @@ fn a_fresh_key_that_ends_at_any_call_is_still_one_without_a_past() {
             if made < n { Fate::Pass } else { Fate::Fail(EIO) }
         });
         let failed = run_fresh(&key).is_err();
+        let seen = faults.seen();
         drop(faults);
+        assert!(failed || to_be_told(&seen, EIO).is_empty(), "call {n} of {seen:?}");
         run_fresh(&key).unwrap_or_else(|error| panic!("call {n}: going on: {error}"));
         let status = show(&key).unwrap();
         assert_eq!(status.manifest.origin(), Origin::Fresh, "call {n}");
@@ -170,7 +147,7 @@ fn a_fresh_key_that_ends_at_any_call_is_still_one_without_a_past() {
             "call {n}: {:?}",
             status.problem
         );
-        if !failed {
+        if seen.len() < n {
             assert!(n > 100, "only {n} calls were seen");
             return;
         }

@@ -1,6 +1,7 @@
 //! What becomes of a job when the machine fails it: at every call, at every moment, and in every order.
 
 mod abort_points;
+mod appeared;
 mod commit_order;
 mod ended_early;
 mod failing_calls;
@@ -21,6 +22,7 @@ mod support;
 use std::path::Path;
 
 use super::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress, Progress, Summary};
+use crate::faults::Seen;
 use crate::files::available_bytes;
 use crate::keydir::{KeyDir, Secret};
 use crate::layers::{Disk, Medium};
@@ -146,6 +148,21 @@ impl Undisturbed {
         assert_eq!(finished(self.directory.path()), finished(directory), "{case}");
         remembered::assert_whole(directory, case);
     }
+}
+
+/// The calls whose failures with an error of this number a job has to tell.
+pub(crate) fn to_be_told(seen: &[Seen], number: i32) -> Vec<&Seen> {
+    const EINTR: i32 = 4;
+    let is_harmless = |at: usize| {
+        let Seen { call, path, .. } = &seen[at];
+        // A file that stays writable is worth a warning. Once nodes have been synced, layer files are opened for that alone.
+        let is_layer = path.extension().is_some_and(|extension| extension == "nodes");
+        let protects = *call == "open" && is_layer && seen[..at].iter().any(|seen| seen.call == "msync");
+        // An interrupted allocation is taken up again, and no job depends on its history's few small files.
+        protects || call.ends_with("the history") || *call == "chmod" || (*call == "fallocate" && number == EINTR)
+    };
+    let told = (0..seen.len()).filter(|&at| seen[at].is_injected && !is_harmless(at));
+    told.map(|at| &seen[at]).collect()
 }
 
 /// A directory where syncing costs nothing, if there is one with room for some large keys, as in many containers there is not:

@@ -249,7 +249,7 @@ fn a_trim_whose_directory_is_replaced_deletes_its_own() {
         let trimmed = trim(directory, Level(4));
         trimmed.map(drop).map_err(|error| error.to_string())
     };
-    is_replaced_at_every_call(Some(&key.path()), 1, cut, |directory| {
+    is_replaced_at_every_call(Some(&key.path()), 1, &["state"], cut, |directory| {
         cut(directory).unwrap();
         assert!(paths(directory, 16) == truth);
     });

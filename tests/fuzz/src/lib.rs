@@ -13,8 +13,8 @@ pub mod program {
     pub use crate::cli::hostile::ENTRIES;
 }
 
-/// Takes any bytes; an error says which promise was broken.
-type Entry = fn(&[u8]) -> Result<(), String>;
+/// Takes any bytes, and says whether they were read as the form; an error says which promise was broken.
+type Entry = fn(&[u8]) -> Result<bool, String>;
 
 /// Runs the entry of this name; panics if it is none, or breaks its promise.
 pub fn withstand(entries: &[(&str, Entry)], name: &str, bytes: &[u8]) {

@@ -46,7 +46,7 @@ fn a_seed_file_that_is_not_hex_is_refused_and_not_shown() {
     digits.replace_range(10..11, "g");
     let outcome = refused(digits.as_bytes(), "--seed-file seed").says(&["--seed-file 'seed'", "64 hex digits"]);
     // It may well be the secret with a typing error.
-    assert!(!outcome.stderr.contains(&digits[20..]), "{}", outcome.all());
+    assert!(!outcome.stderr.contains("a7a7"), "{}", outcome.all());
 }
 
 #[test]

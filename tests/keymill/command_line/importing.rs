@@ -188,6 +188,17 @@ fn a_top_tree_that_does_not_grow_from_its_prf_key_is_refused_before_the_key_is_s
         .exits(3)
         .prints_nothing()
         .says(&["node 7 of level 4", "The directory is as it was"]);
+    // Nor is one whose interval was changed to another one with trees in the same places.
+    let mut shifted = ssz;
+    assert_eq!(shifted[52], 80);
+    shifted[52] = 64;
+    place.file("shifted.ssz", shifted);
+    place
+        .run("import shifted --from shifted.ssz")
+        .exits(3)
+        .prints_nothing()
+        .says(&["of level 4", "Do not sign"]);
+    place.run("public-key shifted").exits(3);
 }
 
 #[test]

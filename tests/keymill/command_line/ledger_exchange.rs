@@ -328,12 +328,21 @@ fn thousands_of_entries_are_imported_and_exported_again() {
 fn a_ledger_is_shown_beside_a_signer_and_changed_by_one_at_a_time() {
     let place = Place::new();
     fresh_key(&place);
+    place.run("ledger export key --out ledger").exits(0);
     let lock = fs::File::open(place.path("key/LOCK")).unwrap();
     lock.lock().unwrap();
-    place.file("ledger", "{}");
     place.run("ledger show key").exits(0);
-    for line in ["ledger init key --first-epoch 5", "ledger export key"] {
+    let writers = [
+        "ledger init key --first-epoch 5",
+        "ledger import key ledger",
+        "ledger export key",
+    ];
+    for line in writers {
         place.run(line).exits(3).prints_nothing().says(&["'key/LOCK'"]);
+    }
+    drop(lock);
+    for line in writers {
+        place.run(line).exits(0);
     }
 }
 

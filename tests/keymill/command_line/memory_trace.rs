@@ -256,8 +256,10 @@ fn a_trace_that_contradicts_itself_is_told_apart() {
 fn what_a_trace_says_of_places_cannot_command_a_terminal() {
     let place = Place::new();
     let lines = trace_of_a_path(&place);
-    place.file("doctored", lines[0].replace("src/", "\\u001b[2J"));
-    let outcome = place.run("memory-report doctored").exits(1);
+    let doctored = lines[0].replace("src/", "\\u001b[2J");
+    assert!(doctored != lines[0]);
+    place.file("doctored", doctored);
+    let outcome = place.run("memory-report doctored").exits(1).prints(&["[2J"]);
     assert!(!outcome.stdout.contains(&0x1b), "{}", outcome.all());
 }
 

@@ -69,15 +69,23 @@ fn a_job_leaves_no_core_file_and_lets_nobody_attach() {
     let line = format!("keygen key --scheme {LONG} --epochs 2^18 --threads 1 --progress none");
     let mut command = after(&place, "ulimit -S -c $(ulimit -H -c)", &line);
     // Root owns everything in /proc that is of root, so the flag can be seen on another user's process only.
-    place.as_nobody(&mut command);
+    if !place.as_nobody(&mut command) {
+        return;
+    }
     let mut child = command.spawn().unwrap();
     wait_for(&place.path("key/layers/00.nodes"));
     let process = format!("/proc/{}", child.id());
-    let limits = std::fs::read_to_string(format!("{process}/limits"));
+    let [limits, status] = ["limits", "status"].map(|name| std::fs::read_to_string(format!("{process}/{name}")));
     let owner = std::fs::metadata(format!("{process}/environ")).map(|m| m.uid());
     child.kill().unwrap();
     child.wait().unwrap();
-    let limits = limits.unwrap();
+    let (limits, status) = (limits.unwrap(), status.unwrap());
+    let user = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap();
+    assert_ne!(
+        user.split_whitespace().next(),
+        Some("0"),
+        "root runs it, which shows nothing"
+    );
     let core = limits
         .lines()
         .find(|line| line.starts_with("Max core file size"))
@@ -93,7 +101,9 @@ fn a_user_other_than_root_is_told_the_memory_figures() {
     let place = Place::new().with_own_program();
     let line = format!("keygen key --scheme {TINY} --json");
     let mut command = place.command(&line);
-    place.as_nobody(&mut command);
+    if !place.as_nobody(&mut command) {
+        return;
+    }
     let outcome = Outcome::new(&line, command.output().unwrap()).exits(0);
     let said = outcome.json();
     for figure in ["peak_bytes", "anonymous_bytes_max"] {

@@ -1,6 +1,7 @@
 //! Two processes and one directory.
 
 use std::fs::{self, File};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -8,7 +9,7 @@ use rustix::process::Signal;
 use super::fixtures::{
     LONG, MESSAGE, OTHER_TINY, SMALL_GROUPS, TINY, finished_key, snapshot, stopped_key, unfinished_key,
 };
-use super::program::{Outcome, Place, Running};
+use super::program::{Outcome, PATIENCE, Place, Running};
 
 /// A keygen in `key` that will take many seconds, and has committed a batch.
 fn long_keygen(place: &Place) -> Running {
@@ -123,17 +124,34 @@ fn a_writer_of_one_key_keeps_nobody_from_another() {
     assert!(running.is_running());
 }
 
+/// That each attempt may meet a reader is a unit test's (src/keydir/lock.rs). Here readers come one after the other, from
+/// before the keygen takes its lock until it has given it back.
 #[test]
 fn many_readers_do_not_keep_a_keygen_from_its_lock() {
     let place = Place::new();
     unfinished_key(&place, "2^13");
-    let mut readers: Vec<_> = (0..8).map(|_| place.start(&[], "status key")).collect();
-    let keygen = place.start(&[], "keygen key");
-    readers.extend((0..8).map(|_| place.start(&[], "status key --json")));
-    for reader in readers {
-        reader.end().0.exits(0);
-    }
-    keygen.end().0.exits(0);
+    let writers = Mutex::new(Vec::new());
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let mut is_sealed = false;
+                while !is_sealed && begun.elapsed() < PATIENCE {
+                    let status = place.run("status key --json").exits(0).json();
+                    is_sealed = status["state"] == "sealed";
+                    writers.lock().unwrap().push(status["writer"].clone());
+                }
+            });
+        }
+        while writers.lock().unwrap().len() < 3 && begun.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let keygen = place.start(&[], "keygen key --threads 1");
+        let holder = format!("process {} (keymill)", keygen.id());
+        keygen.end().0.exits(0);
+        let writers = writers.lock().unwrap();
+        assert!(writers.contains(&holder.into()), "nobody read beside it: {writers:?}");
+    });
 }
 
 /// While the test itself holds the lock, a keygen starts that finds no key; then a finished one appears, as if the
