@@ -48,7 +48,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         resident_mib.push(ProcessMemory::read()?.resident_bytes as f64 / MIB);
     }
     trace.end()?;
-    let report = MemoryReport::read(&trace_file)?;
+    let report = MemoryReport::read(&trace_file, u64::MAX)?;
     let grew = show_growth(&resident_mib, svg.as_deref())?;
     show_left(&report);
     Ok(ExitCode::from(u8::from(!judge(grew, &report, resident_mib.len()))))

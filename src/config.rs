@@ -222,10 +222,9 @@ impl Settings {
         })
     }
 
-    /// Threads alone, for what takes no more of the machine.
-    #[cfg(feature = "keygen")]
-    pub fn threads(&self, flag: Option<usize>) -> Result<usize, ConfigError> {
-        self.threads.or_flag(flag)
+    /// Memory alone, for what takes no more of the machine.
+    pub fn memory(&self, flag: Option<MemoryRequest>) -> Result<MemoryRequest, ConfigError> {
+        self.memory.or_flag(flag)
     }
 
     /// How to show progress where a command was told so, or was not.

@@ -1,7 +1,11 @@
-//! Small helpers for text that people type, and for text of others that people are shown.
+//! Small helpers for text that people type or read, and for text of others that people are shown.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display, Write};
+use std::ops::Range;
+
+/// Runs that are named one by one. Nobody reads more.
+const RUNS_MAX: usize = 20;
 
 /// The candidate most like `asked`, if any is like it at all.
 pub fn nearest<'a>(asked: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -166,6 +170,55 @@ pub fn bounded(text: &str, bytes_max: usize) -> Cow<'_, str> {
     .into()
 }
 
+/// Numbers in ascending order, for people: "3 to 17, 40", and how many more there are behind the first runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Runs {
+    named: Vec<Range<u64>>,
+    more: u64,
+}
+
+impl Runs {
+    /// Adds numbers, none of which is below those before.
+    pub fn add(&mut self, run: Range<u64>) {
+        let is_full = self.named.len() == RUNS_MAX;
+        match self.named.last_mut() {
+            Some(last) if self.more == 0 && run.start <= last.end => last.end = last.end.max(run.end),
+            _ if is_full => self.more += run.end - run.start,
+            _ => self.named.push(run),
+        }
+    }
+}
+
+impl FromIterator<u64> for Runs {
+    fn from_iter<I: IntoIterator<Item = u64>>(numbers: I) -> Self {
+        numbers.into_iter().map(|number| number..number + 1).collect()
+    }
+}
+
+impl FromIterator<Range<u64>> for Runs {
+    fn from_iter<I: IntoIterator<Item = Range<u64>>>(numbers: I) -> Self {
+        let mut runs = Self::default();
+        numbers.into_iter().for_each(|run| runs.add(run));
+        runs
+    }
+}
+
+impl fmt::Display for Runs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, run) in self.named.iter().enumerate() {
+            f.write_str(if index == 0 { "" } else { ", " })?;
+            match run.end - run.start {
+                1 => write!(f, "{}", run.start)?,
+                _ => write!(f, "{} to {}", run.start, run.end - 1)?,
+            }
+        }
+        match self.more {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,5 +283,18 @@ mod tests {
             assert!(shown.len() <= 2000, "{}", shown.len());
             assert!(shown.starts_with("first") && shown.ends_with("last") && shown.contains("left out"));
         }
+    }
+
+    #[test]
+    fn numbers_are_named_as_runs_and_those_behind_the_first_runs_are_counted() {
+        let text = |numbers: &[u64]| numbers.iter().copied().collect::<Runs>().to_string();
+        assert_eq!(text(&[]), "");
+        assert_eq!(text(&[7]), "7");
+        assert_eq!(text(&[3, 4, 5, 9, 11, 12]), "3 to 5, 9, 11 to 12");
+        let every_second = (0..2_000_000).step_by(2).collect::<Runs>().to_string();
+        assert!(every_second.starts_with("0, 2, 4, "), "{every_second}");
+        assert!(every_second.ends_with(", 38 and 999980 more"), "{every_second}");
+        let joined: Runs = [0..4, 2..6, 6..7, 9..10].into_iter().collect();
+        assert_eq!(joined.to_string(), "0 to 6, 9");
     }
 }

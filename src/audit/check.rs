@@ -252,8 +252,12 @@ impl Tree<'_> {
         };
         let record = found(self, store.batch(batch), report)?;
         if record.as_ref().is_some_and(|record| !self.fits(record)) {
-            let what = format!("the record of batch {batch} in the checkpoint store is not of this key");
-            report.add(self.state_damage(what));
+            let what = "the record in the checkpoint store is not of this key".to_owned();
+            let batch = Some(batch);
+            report.add(Damage {
+                batch,
+                ..self.state_damage(what)
+            });
             return Ok(None);
         }
         Ok(record)

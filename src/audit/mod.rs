@@ -20,7 +20,7 @@ mod tree;
 
 pub use check::{CheckError, check};
 pub use damage::{CheckReport, Damage};
-pub use repair::{RepairError, RepairReport, RestoredFile, RewrittenLevel, StoreReplaced, repair};
+pub use repair::{BatchSet, RepairError, RepairReport, RestoredFile, RewrittenLevel, StoreReplaced, repair};
 pub use report::{BatchMap, BatchState, KeyReport, StateCounts, report};
 pub use status::{KeyStatus, StatusError, status};
 

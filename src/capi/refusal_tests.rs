@@ -14,6 +14,8 @@ use super::exports::*;
 use super::outcome::Status;
 use super::pointers::TEXT_BYTES_MAX;
 use super::tests::{EPOCH, MESSAGE, OTHER_MESSAGE, c_text, made_key, open, path, refused, scheme, sign};
+use crate::exchange::{ExportError, Exporter};
+use crate::interop::secret_key::WrittenForm;
 
 #[test]
 fn pointers_and_lengths_that_are_wrong_are_refused_before_an_epoch_is_spent() {
@@ -154,4 +156,24 @@ fn a_status_means_what_the_exit_code_means() {
     });
     refused(try_to_sign(directory.path()), Status::Machine, "secret' failed");
     assert_eq!(key, Key { id: 0 });
+}
+
+#[test]
+fn a_key_that_is_open_to_sign_keeps_its_secret_in_and_one_whose_secret_has_left_signs_nothing() {
+    let directory = made_key();
+    let export = || {
+        let exporter = Exporter::open(directory.path()).unwrap();
+        let window = exporter.window(None).unwrap();
+        window.write(WrittenForm::LeansigSsz, &mut std::io::sink())
+    };
+    let key = open(keymill_open_to_sign, directory.path());
+    assert!(matches!(export(), Err(ExportError::NotNoted { .. })));
+    assert_eq!(sign(key, EPOCH, &MESSAGE).0, Status::Done);
+    assert_eq!(keymill_close(key), Status::Done);
+    export().unwrap();
+    let key = open(keymill_open_to_sign, directory.path());
+    refused(sign(key, EPOCH + 1, &MESSAGE).0, Status::Directory, "exported");
+    // What it has signed it signs again, with the same bytes.
+    assert_eq!(sign(key, EPOCH, &MESSAGE).0, Status::Done);
+    assert_eq!(keymill_close(key), Status::Done);
 }

@@ -1,10 +1,14 @@
 //! `keymill check`.
 
+use std::collections::HashMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use keymill::audit::{CheckReport, Damage, check};
+use keymill::plan::BatchIndex;
+use keymill::text::Runs;
 use serde::Serialize;
 
 use super::failure::{self, Failure};
@@ -36,10 +40,7 @@ pub fn run(arguments: &CheckArguments, settings: &Settings) -> Result<ExitCode, 
     let printed = if arguments.json {
         print_json(&as_json(&report))
     } else {
-        let lines = report.damage.iter().map(as_text);
-        let unlisted = report.damage_unlisted;
-        let unlisted = (unlisted > 0).then(|| format!("damaged: {unlisted} more places, which are not listed"));
-        print_lines(lines.chain(unlisted).chain([summary(&report)]))
+        print_lines(as_text(&report))
     };
     say_left_over(&report.left_over);
     if !report.damage.is_empty() {
@@ -51,20 +52,85 @@ pub fn run(arguments: &CheckArguments, settings: &Settings) -> Result<ExitCode, 
     failure::answer(report.damage.is_empty(), printed)
 }
 
-fn as_text(damage: &Damage) -> String {
-    if damage.nodes.is_none() {
-        // The whole file, whose name the message has.
-        return format!("damaged: {}", damage.what);
+/// Lines of damage that are printed. What else there is, is counted; as JSON it is listed.
+const LINES_MAX: usize = 100;
+
+/// Damaged places of one kind: of one level, with the same to be said of all of them.
+struct Places<'a> {
+    first: &'a Damage,
+    count: u64,
+    batches: Runs,
+    nodes: Runs,
+}
+
+impl<'a> Places<'a> {
+    /// The damage of a report by its kinds, in the order in which each was found first.
+    fn of(damage: &'a [Damage]) -> Vec<Self> {
+        let mut kinds: Vec<Self> = Vec::new();
+        let mut known = HashMap::new();
+        for damage in damage {
+            let kind = (&damage.file, damage.level, damage.batch.is_some(), &damage.what);
+            let at = *known.entry(kind).or_insert_with(|| {
+                kinds.push(Self {
+                    first: damage,
+                    count: 0,
+                    batches: Runs::default(),
+                    nodes: Runs::default(),
+                });
+                kinds.len() - 1
+            });
+            let places = &mut kinds[at];
+            places.count += 1;
+            if let Some(BatchIndex(batch)) = damage.batch {
+                places.batches.add(batch..batch + 1);
+            }
+            if let Some(nodes) = &damage.nodes {
+                places.nodes.add(nodes.clone());
+            }
+        }
+        kinds
     }
-    let file = damage.file.display();
-    let level = damage.level.map(|level| format!(", level {level}"));
-    let batch = damage.batch.map(|batch| format!(", batch {batch}"));
-    let nodes = damage
-        .nodes
-        .as_ref()
-        .map(|nodes| format!(", nodes {} to {}", nodes.start, nodes.end - 1));
-    let place = [level, batch, nodes].map(Option::unwrap_or_default).concat();
-    format!("damaged: {file}{place}: {}", damage.what)
+}
+
+impl fmt::Display for Places<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Damage {
+            file,
+            level,
+            batch,
+            nodes,
+            what,
+        } = self.first;
+        if batch.is_none() && nodes.is_none() {
+            // The whole file, whose name the message has.
+            return write!(f, "damaged: {what}");
+        }
+        write!(f, "damaged: {}", file.display())?;
+        if let Some(level) = level {
+            write!(f, ", level {level}")?;
+        }
+        if batch.is_some() {
+            let batches = if self.count == 1 { "batch" } else { "batches" };
+            write!(f, ", {batches} {}", self.batches)?;
+        }
+        // Of several batches, the batches say it.
+        if nodes.is_some() && (self.count == 1 || batch.is_none()) {
+            write!(f, ", nodes {}", self.nodes)?;
+        }
+        write!(f, ": {what}")
+    }
+}
+
+fn as_text(report: &CheckReport) -> Vec<String> {
+    let kinds = Places::of(&report.damage);
+    let mut lines: Vec<String> = kinds.iter().take(LINES_MAX).map(Places::to_string).collect();
+    let unnamed: u64 = kinds.iter().skip(LINES_MAX).map(|places| places.count).sum();
+    match unnamed + report.damage_unlisted {
+        0 => {}
+        more => lines.push(format!("damaged: {more} more places, which are not listed")),
+    }
+    lines.push(summary(report));
+    lines
 }
 
 fn summary(report: &CheckReport) -> String {

@@ -7,12 +7,14 @@ use std::process::ExitCode;
 use clap::Args;
 use keymill::exchange::{ExportError, Exporter, Window, write_leanspec};
 use keymill::interop::secret_key::{Role, WrittenForm};
+use keymill::memory::Limits;
 
 use super::failure::Failure;
 use super::forms::{KeyForm, KeyRole};
 use super::messages::{say, warn_of_other_copies};
 use super::output::{OutArguments, broken};
-use crate::config::parse_count;
+use super::request::MemoryArgument;
+use crate::config::{Settings, parse_count};
 
 /// Flags of export.
 #[derive(Debug, Args)]
@@ -37,10 +39,12 @@ pub struct ExportArguments {
     /// Replace the file of --out if there is one.
     #[arg(long, requires = "out")]
     force: bool,
+    #[command(flatten)]
+    memory: MemoryArgument,
 }
 
 /// Writes the secret key.
-pub fn run(arguments: &ExportArguments) -> Result<ExitCode, Failure> {
+pub fn run(arguments: &ExportArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     let is_leanspec = arguments.format == KeyForm::LeanspecJson;
     if !is_leanspec && (arguments.role.is_some() || arguments.with.is_some()) {
         return Err(Failure::usage("--role and --with go with --format leanspec-json only"));
@@ -55,6 +59,8 @@ pub fn run(arguments: &ExportArguments) -> Result<ExitCode, Failure> {
     let role = arguments.role.map_or(Role::Attestation, Role::from);
     let exporter = Exporter::open(&arguments.directory)?;
     let other = arguments.with.as_deref().map(Exporter::open).transpose()?;
+    let exporters: Vec<&Exporter> = [&exporter].into_iter().chain(&other).collect();
+    Exporter::reading(&exporters, arguments.memory.or(settings)?).plan(&Limits::detect())?;
     let window = exporter.window(arguments.epoch)?;
     let other = other.as_ref().map(|other| other.window(arguments.epoch)).transpose()?;
     let write = |writer: &mut dyn Write| written(arguments.format, role, &window, other.as_ref(), writer);

@@ -152,6 +152,7 @@ impl Coded for ReportError {
     fn code(&self) -> u8 {
         match self {
             ReportError::Io(error) => of_input(&error.source),
+            ReportError::TooMany { .. } => MACHINE,
             ReportError::NoTrace(_) | ReportError::Line { .. } => USAGE,
         }
     }
@@ -173,6 +174,7 @@ mod job {
         fn code(&self) -> u8 {
             match self {
                 ImportError::Unopened(error) => of_input(&error.source),
+                ImportError::Memory { source, .. } => source.code(),
                 ImportError::File {
                     source: SecretKeyError::Read(error),
                     ..
@@ -253,7 +255,10 @@ mod job {
                 SetError::Key { source, .. } => source.code(),
                 SetError::KeyDir(error) => error.code(),
                 SetError::Export(error) => error.code(),
-                SetError::Budget { .. } | SetError::TooLittleDisk { .. } | SetError::Threads(_) => MACHINE,
+                SetError::Budget { .. }
+                | SetError::Reading(_)
+                | SetError::TooLittleDisk { .. }
+                | SetError::Threads(_) => MACHINE,
                 SetError::Locked { .. }
                 | SetError::NotADirectory(_)
                 | SetError::Exists(_)
@@ -268,6 +273,7 @@ mod job {
                 | SetError::Record { .. }
                 | SetError::Mixed { .. }
                 | SetError::Duplicate { .. }
+                | SetError::SharedKeys { .. }
                 | SetError::Manifest { .. } => DIRECTORY,
                 SetError::Interrupted => INTERRUPTED,
             }

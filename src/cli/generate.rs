@@ -67,7 +67,7 @@ pub struct GenerateArguments {
     /// Validators whose keys are made side by side; they share threads and memory.
     #[arg(long, value_name = "J", value_parser = parse_jobs, default_value = "1")]
     jobs: usize,
-    /// Keep the key directories, beside the key files.
+    /// Keep the key directories, beside the key files; they sign after 'ledger init' only, instead of the files.
     #[arg(long)]
     keep_dirs: bool,
     /// Lowest level that kept key directories store, 0 to 10.
@@ -110,6 +110,14 @@ pub fn run(arguments: &GenerateArguments, settings: &Settings) -> Result<ExitCod
     let scheme = request.scheme;
     let directory = &arguments.output_dir;
     let job = SetJob::open(directory, request, job_settings.machine.into(), arguments.jobs, cancel)?;
+    if let Some(seed) = &arguments.seed_file {
+        messages::warn(format_args!(
+            "every key of '{}' follows from --seed-file '{}', here and wherever that file was used before: let each key sign \
+             from its file in this set alone",
+            directory.display(),
+            seed.display()
+        ));
+    }
     warn_of_restored(&job.restored_secrets());
     let reporter = Reporter::for_set(job_settings.progress, job.plan());
     let (outcome, memory) = reporter.watch(|progress| job.run(progress))?;

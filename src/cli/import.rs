@@ -59,7 +59,7 @@ pub fn run(arguments: &ImportArguments, settings: &Settings) -> Result<ExitCode,
     let form = arguments.format.map(SecretKeyForm::from);
     let role = arguments.role.map(Role::from);
     warn_if_exposed("--from", &arguments.from);
-    let import = Import::read(&arguments.from, form, role, arguments.scheme)?;
+    let import = Import::read(&arguments.from, form, role, arguments.scheme, job.machine.memory)?;
     warn_of_other_copies("the secret is imported");
     let defaults = KeyDefaults {
         scheme: import.scheme(),

@@ -11,19 +11,32 @@ use keymill::KeyDir;
 use keymill::ledger::{
     Conflict, Export, ImportReport, LedgerCondition, LedgerStatus, UnknownMessage, import, init, show,
 };
+use keymill::memory::Limits;
+use keymill::plan::{MemoryRequest, Reading};
+use keymill::text::Runs;
 use keymill::time::utc;
+use serde::{Serialize, Serializer};
 use serde_json::json;
 
 use super::failure::{self, Failure};
 use super::messages::{say, warn};
 use super::output::{OutArguments, line, print_json, print_lines};
 use super::process::keep_files_private;
-use crate::config::parse_count;
+use super::request::MemoryArgument;
+use crate::config::{Settings, parse_count};
 
 /// What a ledger file may have for each epoch that the key stores, and for all else: three times what is written, so that
 /// other programs may write it wider, and list the histories of other keys too.
 const ENTRY_BYTES_MAX: u64 = 512;
 const LEDGER_BYTES_MAX: u64 = 1 << 20;
+/// What a text and the entries in it take together, at most so many times the text.
+const HELD_TO_TEXT: u64 = 6;
+/// What the checkpoint store takes.
+const STORE_BYTES: u64 = 4 << 20;
+/// So much is read of a text before it is compared again with what memory has room for.
+const PIECE_BYTES: u64 = 64 << 10;
+/// So many epochs that have signed two messages are named each, with both digests.
+const NAMED_CONFLICTS_MAX: usize = 16;
 
 /// Flags of ledger.
 #[derive(Debug, Args)]
@@ -79,6 +92,8 @@ enum LedgerCommand {
         /// The file that 'keymill ledger export' wrote.
         #[arg(value_name = "FILE")]
         file: PathBuf,
+        #[command(flatten)]
+        memory: MemoryArgument,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
@@ -86,7 +101,7 @@ enum LedgerCommand {
 }
 
 /// Does what was asked with the ledger.
-pub fn run(arguments: &LedgerArguments) -> Result<ExitCode, Failure> {
+pub fn run(arguments: &LedgerArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     keep_files_private();
     match &arguments.command {
         LedgerCommand::Init {
@@ -103,7 +118,12 @@ pub fn run(arguments: &LedgerArguments) -> Result<ExitCode, Failure> {
         }
         LedgerCommand::Show { directory, json } => run_show(directory, *json),
         LedgerCommand::Export { directory, out } => run_export(directory, out),
-        LedgerCommand::Import { directory, file, json } => run_import(directory, file, *json),
+        LedgerCommand::Import {
+            directory,
+            file,
+            memory,
+            json,
+        } => run_import(directory, file, memory.or(settings)?, *json),
     }
 }
 
@@ -128,16 +148,23 @@ fn run_export(directory: &Path, out: &OutArguments) -> Result<ExitCode, Failure>
     Ok(ExitCode::SUCCESS)
 }
 
-fn run_import(directory: &Path, file: &Path, json: bool) -> Result<ExitCode, Failure> {
-    let text = read_ledger(directory, file)?;
+fn run_import(directory: &Path, file: &Path, memory: MemoryRequest, json: bool) -> Result<ExitCode, Failure> {
+    let text = read_ledger(directory, file, memory)?;
     let report = import(directory, file, &text)?;
-    for conflict in &report.conflicts {
+    for conflict in report.conflicts.iter().take(NAMED_CONFLICTS_MAX) {
         say(format_args!(
             "keymill: epoch {} has signed two messages, of digests {} here and {} there: its one-time key is given \
              away. The ledger keeps the first",
             conflict.epoch,
             hex::encode(conflict.ours),
             hex::encode(conflict.theirs)
+        ));
+    }
+    if let more @ 1.. = report.conflicts.len().saturating_sub(NAMED_CONFLICTS_MAX) {
+        let epochs = report.conflicts.iter().skip(NAMED_CONFLICTS_MAX);
+        let epochs = runs(epochs.map(|conflict| conflict.epoch.0.into()));
+        say(format_args!(
+            "keymill: so have {more} more epochs, {epochs}; --json lists all of them"
         ));
     }
     let unknown = |is_here: bool| {
@@ -147,11 +174,8 @@ fn run_import(directory: &Path, file: &Path, json: bool) -> Result<ExitCode, Fai
             .filter(move |epoch| epoch.ours.is_none() == is_here);
         epochs.map(|unknown| u64::from(unknown.epoch.0))
     };
-    for (epochs, whose) in [
-        (ranges(unknown(true)), "the ledger"),
-        (ranges(unknown(false)), "the file"),
-    ] {
-        if !epochs.is_empty() {
+    for (epochs, whose) in [(runs(unknown(true)), "the ledger"), (runs(unknown(false)), "the file")] {
+        if epochs != Runs::default() {
             warn(format_args!(
                 "epochs that {whose} does not know the message of are spent here and there: {epochs}. If it is another one there, \
                  their one-time keys are given away"
@@ -191,61 +215,99 @@ fn run_import(directory: &Path, file: &Path, json: bool) -> Result<ExitCode, Fai
     failure::answer(report.conflicts.is_empty(), print_lines([summary]))
 }
 
-/// Numbers as ranges, neighbours together.
-fn ranges(numbers: impl Iterator<Item = u64>) -> String {
-    let mut numbers: Vec<u64> = numbers.collect();
-    numbers.sort_unstable();
-    numbers.dedup();
-    let runs = numbers.chunk_by(|one, next| one + 1 == *next);
-    let shown = runs.map(|run| match run {
-        [first, .., last] => format!("{first} to {last}"),
-        _ => run.iter().map(u64::to_string).collect(),
-    });
-    shown.collect::<Vec<_>>().join(", ")
+/// Epochs, in whatever order a file has them.
+fn runs(epochs: impl Iterator<Item = u64>) -> Runs {
+    let mut epochs: Vec<u64> = epochs.collect();
+    epochs.sort_unstable();
+    epochs.into_iter().collect()
 }
 
-fn import_as_json(report: &ImportReport) -> serde_json::Value {
-    let conflict = |conflict: &Conflict| {
+/// What an import did as one JSON object, its fields in the order of the alphabet. There can be as many conflicts as the file has
+/// entries, so they are written one by one.
+#[derive(Serialize)]
+struct ImportObject<'a> {
+    added: u64,
+    #[serde(serialize_with = "each_conflict")]
+    conflicts: &'a [Conflict],
+    initialised: bool,
+    known: u64,
+    outside: u64,
+    raised_to: Option<u64>,
+    #[serde(serialize_with = "each_unknown")]
+    unknown: &'a [UnknownMessage],
+}
+
+fn each_conflict<S: Serializer>(conflicts: &&[Conflict], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(conflicts.iter().map(|conflict| {
         json!({
             "epoch": conflict.epoch.0,
             "ours": hex::encode(conflict.ours),
             "theirs": hex::encode(conflict.theirs),
         })
-    };
-    let unknown = |unknown: &UnknownMessage| {
+    }))
+}
+
+fn each_unknown<S: Serializer>(unknown: &&[UnknownMessage], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(unknown.iter().map(|unknown| {
         json!({
             "epoch": unknown.epoch.0,
             "ours": unknown.ours.map(hex::encode),
             "theirs": unknown.theirs.map(hex::encode),
         })
-    };
-    json!({
-        "added": report.added,
-        "known": report.known,
-        "conflicts": report.conflicts.iter().map(conflict).collect::<Vec<_>>(),
-        "unknown": report.unknown.iter().map(unknown).collect::<Vec<_>>(),
-        "outside": report.outside,
-        "raised_to": report.raised_to,
-        "initialised": report.initialised,
-    })
+    }))
 }
 
-/// The content of a ledger file, which is no larger than one of this key can need to be.
-fn read_ledger(directory: &Path, path: &Path) -> Result<Vec<u8>, Failure> {
+fn import_as_json(report: &ImportReport) -> ImportObject<'_> {
+    ImportObject {
+        added: report.added,
+        conflicts: &report.conflicts,
+        initialised: report.initialised,
+        known: report.known,
+        outside: report.outside,
+        raised_to: report.raised_to,
+        unknown: &report.unknown,
+    }
+}
+
+/// The content of a ledger file, which is no larger than one of this key can need to be, nor than memory has room for.
+fn read_ledger(directory: &Path, path: &Path, memory: MemoryRequest) -> Result<Vec<u8>, Failure> {
     let epochs = KeyDir::open_sealed(directory)?.manifest().plan().stored().count();
     let bytes_max = LEDGER_BYTES_MAX + ENTRY_BYTES_MAX * epochs;
+    let limits = Limits::detect();
     let unreadable = |error| Failure::usage(format!("'{}' cannot be read: {error}", path.display()));
+    let refuse_beyond_memory = |text_bytes: u64| {
+        let reading = Reading {
+            held_bytes: text_bytes.saturating_mul(HELD_TO_TEXT) + STORE_BYTES,
+            thread_bytes: 0,
+            threads: 1,
+            memory,
+        };
+        let planned = reading.plan(&limits).map(drop);
+        planned.map_err(|error| Failure::machine(format!("'{}' is not read: {error}", path.display())))
+    };
     let file = File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
     // Some have no end, and the bound for a large key is more than memory holds.
-    let kind = file.metadata().map_err(unreadable)?.file_type();
+    let kind = metadata.file_type();
     if kind.is_char_device() || kind.is_block_device() {
         return Err(Failure::usage(format!(
             "'{}' is a device; name the file that 'keymill ledger export' wrote, or a pipe",
             path.display()
         )));
     }
-    let mut text = Vec::new();
-    file.take(bytes_max + 1).read_to_end(&mut text).map_err(unreadable)?;
+    // How much comes through a pipe shows while it comes.
+    refuse_beyond_memory(metadata.len().min(bytes_max))?;
+    let mut text = Vec::with_capacity(metadata.len().min(bytes_max) as usize + 1);
+    let mut file = file.take(bytes_max + 1);
+    while file
+        .by_ref()
+        .take(PIECE_BYTES)
+        .read_to_end(&mut text)
+        .map_err(unreadable)?
+        > 0
+    {
+        refuse_beyond_memory(text.len() as u64 + PIECE_BYTES)?;
+    }
     match text.len() as u64 > bytes_max {
         true => Err(Failure::usage(format!(
             "'{}' cannot be imported: it has more than {bytes_max} bytes, and a ledger of this key, which stores {epochs} \

@@ -4,12 +4,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use keymill::memory::Limits;
+use keymill::plan::Reading;
 use keymill::resources::report::{Comparison, Count, MemoryReport};
 use keymill::text::Foreign;
 use serde_json::json;
 
 use super::failure::{Failure, answer};
 use super::output::{human_bytes, print_json, print_lines};
+use super::request::MemoryArgument;
+use crate::config::Settings;
 
 /// Flags of memory-report.
 #[derive(Debug, Args)]
@@ -17,14 +21,17 @@ pub struct MemoryReportArguments {
     /// What --trace-memory wrote, or a log in which it stands.
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    #[command(flatten)]
+    memory: MemoryArgument,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }
 
 /// Prints what became of the resources; the answer is no if something was left or an event contradicts another.
-pub fn run(arguments: &MemoryReportArguments) -> Result<ExitCode, Failure> {
-    let report = MemoryReport::read(&arguments.file)?;
+pub fn run(arguments: &MemoryReportArguments, settings: &Settings) -> Result<ExitCode, Failure> {
+    let held_bytes_max = Reading::held_bytes_max(arguments.memory.or(settings)?, &Limits::detect());
+    let report = MemoryReport::read(&arguments.file, held_bytes_max)?;
     let printed = match arguments.json {
         true => print_json(&as_json(&report)),
         false => print_lines(as_text(&report)),

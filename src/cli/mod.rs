@@ -230,12 +230,12 @@ fn obey(command: &Command, settings: &Settings) -> Result<ExitCode, Failure> {
         #[cfg(feature = "keygen")]
         Command::Generate(arguments) => generate::run(arguments, settings),
         #[cfg(feature = "keygen")]
-        Command::MergeSets(arguments) => merge_sets::run(arguments),
+        Command::MergeSets(arguments) => merge_sets::run(arguments, settings),
         #[cfg(feature = "keygen")]
         Command::VerifySet(arguments) => verify_set::run(arguments, settings),
         #[cfg(feature = "keygen")]
         Command::Import(arguments) => import::run(arguments, settings),
-        Command::Export(arguments) => export::run(arguments),
+        Command::Export(arguments) => export::run(arguments, settings),
         Command::Plan(arguments) => plan::run(arguments, settings),
         #[cfg(feature = "keygen")]
         Command::Status(arguments) => status::run(arguments),
@@ -244,7 +244,7 @@ fn obey(command: &Command, settings: &Settings) -> Result<ExitCode, Failure> {
         #[cfg(feature = "keygen")]
         Command::Sign(arguments) => sign::run(arguments),
         #[cfg(feature = "keygen")]
-        Command::Ledger(arguments) => ledger::run(arguments),
+        Command::Ledger(arguments) => ledger::run(arguments, settings),
         Command::Verify(arguments) => verify::run(arguments),
         #[cfg(feature = "keygen")]
         Command::Check(arguments) => check::run(arguments, settings),
@@ -260,7 +260,7 @@ fn obey(command: &Command, settings: &Settings) -> Result<ExitCode, Failure> {
         Command::Schemes(arguments) => schemes::run(arguments),
         #[cfg(feature = "keygen")]
         Command::Migrate(arguments) => migrate::run(arguments),
-        Command::MemoryReport(arguments) => memory_report::run(arguments),
+        Command::MemoryReport(arguments) => memory_report::run(arguments, settings),
         Command::ShellFiles(arguments) => shell_files::run(arguments),
     }
 }

@@ -1,12 +1,12 @@
 //! `keymill repair`.
 
-use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use keymill::CancelHandle;
-use keymill::audit::{RepairReport, repair};
+use keymill::audit::{BatchSet, RepairReport, repair};
+use keymill::text::Runs;
 use serde::{Serialize, Serializer};
 use serde_json::json;
 
@@ -70,12 +70,8 @@ fn as_text(report: &RepairReport) -> Vec<String> {
         lines.push(format!("restored: {file}, level {level}: {what}{old}"));
     }
     if !report.batches_recomputed.is_empty() {
-        let mut line = "computed again: batches ".to_owned();
-        for (index, run) in report.batches_recomputed.iter().enumerate() {
-            line.push_str(if index == 0 { "" } else { ", " });
-            line.push_str(&run_as_text(run));
-        }
-        lines.push(line);
+        let batches: Runs = report.batches_recomputed.iter().map(|batch| batch.0).collect();
+        lines.push(format!("computed again: batches {batches}"));
     }
     for rewritten in &report.crown_rewritten {
         let (file, level, nodes) = (rewritten.file.display(), rewritten.level, rewritten.nodes);
@@ -110,20 +106,13 @@ fn as_text(report: &RepairReport) -> Vec<String> {
     lines
 }
 
-fn run_as_text(run: &Range<u64>) -> String {
-    match run.end - run.start {
-        1 => run.start.to_string(),
-        _ => format!("{} to {}", run.start, run.end - 1),
-    }
-}
-
 /// The report as one JSON object, its fields in the order of the alphabet.
 #[derive(Serialize)]
 struct ReportObject<'a> {
     batch_records_renewed: u64,
     batches_left: u64,
     #[serde(serialize_with = "each_batch")]
-    batches_recomputed: &'a [Range<u64>],
+    batches_recomputed: &'a BatchSet,
     crown_records_renewed: Vec<u8>,
     crown_rewritten: Vec<serde_json::Value>,
     files_restored: Vec<serde_json::Value>,
@@ -132,9 +121,9 @@ struct ReportObject<'a> {
     store_replaced: Option<serde_json::Value>,
 }
 
-/// Every batch of some runs by its number, without a list of them all.
-fn each_batch<S: Serializer>(runs: &&[Range<u64>], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(runs.iter().cloned().flatten())
+/// Every batch by its number, without a list of them all.
+fn each_batch<S: Serializer>(batches: &&BatchSet, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(batches.iter().map(|batch| batch.0))
 }
 
 fn as_json(report: &RepairReport) -> ReportObject<'_> {

@@ -51,15 +51,29 @@ pub struct MachineArguments {
     /// Worker threads; 0 is one a core.
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     threads: Option<usize>,
+    #[command(flatten)]
+    memory: MemoryArgument,
+}
+
+/// How much memory a command may take.
+#[derive(Debug, Args)]
+pub struct MemoryArgument {
     /// Most memory, as 64M or 1G; auto is what cgroup, address space and machine allow, 0 is no limit.
     #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
     memory: Option<MemoryRequest>,
 }
 
+impl MemoryArgument {
+    /// What was asked for, or what the settings say.
+    pub fn or(&self, settings: &Settings) -> Result<MemoryRequest, Failure> {
+        Ok(settings.memory(self.memory)?)
+    }
+}
+
 impl MachineArguments {
     /// The settings with these flags on top.
     pub fn settings(&self, settings: &Settings) -> Result<MachineSettings, Failure> {
-        Ok(settings.machine(self.threads, self.memory)?)
+        Ok(settings.machine(self.threads, self.memory.memory)?)
     }
 }
 

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use keymill::sets::{SetFinding, SetReport, verify_set};
+use keymill::sets::{Findings, SetFinding, SetReport, verify_set};
 use serde_json::{Value, json};
 
 use super::failure::{self, Failure};
 use super::output::{print_json, print_lines};
-use crate::config::{Settings, parse_threads};
+use super::request::MachineArguments;
+use crate::config::Settings;
 
 /// Flags of verify-set.
 #[derive(Debug, Args)]
@@ -17,9 +18,8 @@ pub struct VerifySetArguments {
     /// The directory of the set.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
-    /// Threads, each with one key in memory; 0 is one a core.
-    #[arg(long, value_name = "N", value_parser = parse_threads)]
-    threads: Option<usize>,
+    #[command(flatten)]
+    machine: MachineArguments,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -27,24 +27,13 @@ pub struct VerifySetArguments {
 
 /// Verifies, and prints what is wrong.
 pub fn run(arguments: &VerifySetArguments, settings: &Settings) -> Result<ExitCode, Failure> {
-    let threads = settings.threads(arguments.threads)?;
-    let report = verify_set(&arguments.directory, threads)?;
-    let printed = if arguments.json {
-        print_json(&json!({
-            "faults": report.faults.iter().map(as_json).collect::<Vec<_>>(),
-            "keys_checked": report.keys_checked,
-            "sound": report.faults.is_empty() && report.unread.is_empty(),
-            "unread": report.unread.iter().map(as_json).collect::<Vec<_>>(),
-            "validators": report.validators,
-            "warnings": report.warnings.iter().map(as_json).collect::<Vec<_>>(),
-        }))
-    } else {
-        let faults = report.faults.iter().map(|finding| as_text("wrong", finding));
-        let warnings = report.warnings.iter().map(|finding| as_text("warning", finding));
-        let unread = report.unread.iter().map(|finding| as_text("not read", finding));
-        print_lines(faults.chain(unread).chain(warnings).chain([summary(&report)]))
+    let machine = arguments.machine.settings(settings)?;
+    let report = verify_set(&arguments.directory, machine.threads, machine.memory)?;
+    let printed = match arguments.json {
+        true => print_json(&as_json(&report)),
+        false => print_lines(as_text(&report)),
     };
-    let unread = report.unread.len();
+    let unread = report.unread.count();
     if unread > 0 {
         printed?;
         let files = if unread == 1 {
@@ -60,16 +49,57 @@ pub fn run(arguments: &VerifySetArguments, settings: &Settings) -> Result<ExitCo
     failure::answer(report.faults.is_empty(), printed)
 }
 
-fn as_text(kind: &str, finding: &SetFinding) -> String {
+fn as_text(report: &SetReport) -> Vec<String> {
+    let kinds = [
+        ("wrong", &report.faults),
+        ("not read", &report.unread),
+        ("warning", &report.warnings),
+    ];
+    let mut lines = Vec::new();
+    for (kind, findings) in kinds {
+        lines.extend(findings.listed.iter().map(|finding| line(kind, finding)));
+        if findings.unlisted > 0 {
+            lines.push(format!("{kind}: {} more, which are not listed", findings.unlisted));
+        }
+    }
+    if report.keys_not_compared > 0 {
+        lines.push(format!(
+            "not known: of {} keys there is no secret to be read here, so whether they share one-time keys with others cannot \
+             be seen",
+            report.keys_not_compared
+        ));
+    }
+    lines.push(summary(report));
+    lines
+}
+
+fn line(kind: &str, finding: &SetFinding) -> String {
     format!("{kind}: {}: {}", finding.path.display(), finding.what)
 }
 
-fn as_json(finding: &SetFinding) -> Value {
-    json!({ "file": finding.path.display().to_string(), "what": finding.what })
+fn as_json(report: &SetReport) -> Value {
+    let listed = |findings: &Findings| {
+        let findings = findings.listed.iter();
+        let objects =
+            findings.map(|finding| json!({ "file": finding.path.display().to_string(), "what": finding.what }));
+        objects.collect::<Vec<_>>()
+    };
+    json!({
+        "faults": listed(&report.faults),
+        "faults_unlisted": report.faults.unlisted,
+        "keys_checked": report.keys_checked,
+        "keys_not_compared": report.keys_not_compared,
+        "sound": report.faults.is_empty() && report.unread.is_empty(),
+        "unread": listed(&report.unread),
+        "unread_unlisted": report.unread.unlisted,
+        "validators": report.validators,
+        "warnings": listed(&report.warnings),
+        "warnings_unlisted": report.warnings.unlisted,
+    })
 }
 
 fn summary(report: &SetReport) -> String {
-    let verdict = match report.faults.len() {
+    let verdict = match report.faults.count() {
         0 if report.unread.is_empty() => "sound".to_owned(),
         0 => "no fault in what was read".to_owned(),
         1 => "1 fault".to_owned(),

@@ -8,10 +8,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Classified, FailureKind};
-use crate::hash::check_canonical;
+use crate::hash::{check_canonical, scratch_bytes};
 use crate::interop::secret_key::{KeyShape, PairWriter, Role, SecretKeyHead, Tree, WrittenForm, first_wrong_node};
 use crate::keydir::{KeyDirError, Manifest};
-use crate::plan::Batches;
+use crate::plan::{Batches, MemoryRequest, Plan, Reading, WORKER_BYTES};
 use crate::signing::{PathReader, SigningError};
 use crate::units::{Epoch, EpochRange, Level, NodeIndex, Slice};
 
@@ -131,6 +131,19 @@ impl Exporter {
         self.paths.manifest()
     }
 
+    /// What writing windows of these keys takes, which are held side by side.
+    pub fn reading(exporters: &[&Self], memory: MemoryRequest) -> Reading {
+        let held = exporters
+            .iter()
+            .map(|exporter| computed_bytes(exporter.manifest().plan()));
+        Reading {
+            held_bytes: held.sum(),
+            thread_bytes: 0,
+            threads: 1,
+            memory,
+        }
+    }
+
     /// The two bottom trees of which the first one holds `epoch`, or of the last two if it is the last; without an epoch
     /// the first two. Every node of them and of the top tree is held against the hash of its children up to the root, so
     /// that nothing damaged is written. Of a trimmed key, what is not stored is computed and kept, some megabytes.
@@ -161,6 +174,20 @@ impl Exporter {
         window.check()?;
         Ok(window)
     }
+}
+
+/// Most bytes that are computed and kept to write a window of a key: what its two bottom trees have below the trim, and the
+/// arenas and stacks of the workers that compute it.
+pub(crate) fn computed_bytes(plan: &Plan) -> u64 {
+    let (scheme, trim) = (plan.scheme(), plan.trim());
+    if trim == Level(0) {
+        return 0;
+    }
+    let bottom = scheme.log_lifetime() / 2;
+    let levels = (0..=bottom).take_while(|&level| Level(level) < trim);
+    let nodes: u64 = levels.map(|level| 2 << (bottom - level)).sum();
+    let workers = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    nodes * scheme.digest_bytes() as u64 + workers * (WORKER_BYTES + scratch_bytes(scheme) as u64)
 }
 
 /// A run of nodes that was computed because the key does not store it.
@@ -208,9 +235,8 @@ impl Window<'_> {
     fn fits_beside(&self, other: &Self) -> Result<(), ExportError> {
         let directory = |window: &Self| window.paths.key().path().to_owned();
         let (own, others) = (self.paths.manifest(), other.paths.manifest());
-        // The same chain starts are no better under another parameter.
-        let is_same = self.head.prf_key.expose() == other.head.prf_key.expose();
-        if is_same || own.public_key() == others.public_key() {
+        let shared = self.head.one_time_keys().shared_with(&other.head.one_time_keys());
+        if shared.is_some() || own.public_key() == others.public_key() {
             return Err(ExportError::SameKey {
                 first: directory(self),
                 second: directory(other),

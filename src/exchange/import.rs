@@ -5,16 +5,21 @@ mod tests;
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::failure::{IoFailure, attempt};
 use crate::files::open_to_read;
-use crate::interop::secret_key::{Role, SecretKeyError, SecretKeyFile, SecretKeyForm, UnfitScheme};
+use crate::interop::secret_key::{
+    Role, SecretKeyError, SecretKeyFile, SecretKeyForm, UnfitScheme, form_of, reading_bytes_max,
+};
 use crate::keydir::{KeyDir, KeyDirError, KeyState, Secret};
 use crate::keygen::KeyRequest;
 use crate::layers::LayerError;
+use crate::memory::Limits;
+use crate::plan::{BudgetTooSmall, MemoryRequest, Reading};
 use crate::resources::{Registration, ResourceKind, register};
 use crate::scheme::Scheme;
 use crate::text::bytes_without_mark;
@@ -26,6 +31,14 @@ pub enum ImportError {
     /// The file cannot be opened.
     #[error(transparent)]
     Unopened(#[from] IoFailure),
+    /// Memory is too small for what the file may hold.
+    #[error("'{}' is not read: {source}", .path.display())]
+    Memory {
+        /// The file.
+        path: PathBuf,
+        /// What is too small.
+        source: BudgetTooSmall,
+    },
     /// The file holds no sound secret key.
     #[error("'{}' cannot be imported: {}{source}", .path.display(), in_line(*.line))]
     File {
@@ -126,6 +139,30 @@ fn line_of(path: &Path, error: &SecretKeyError) -> Option<u64> {
     }
 }
 
+/// What the job takes at the least that makes the key beside what was read.
+const JOB_BYTES: u64 = 4 << 20;
+/// More than is needed to tell the form of a file.
+const BEGINNING_BYTES: usize = 4 << 10;
+
+/// What reading a file takes, and making the key in it.
+fn reading(file: &File, form: Option<SecretKeyForm>, memory: MemoryRequest) -> Reading {
+    let metadata = file.metadata().ok().filter(std::fs::Metadata::is_file);
+    // Of what comes through a pipe, nothing is known before.
+    let file_bytes = metadata.as_ref().map_or(u64::MAX, std::fs::Metadata::len);
+    let mut beginning = [0; BEGINNING_BYTES];
+    let seen = metadata
+        .and_then(|_| file.read_at(&mut beginning, 0).ok())
+        .unwrap_or_default();
+    let form = form.or_else(|| form_of(&beginning[..seen]).ok());
+    beginning.zeroize();
+    Reading {
+        held_bytes: reading_bytes_max(form, file_bytes) + JOB_BYTES,
+        thread_bytes: 0,
+        threads: 1,
+        memory,
+    }
+}
+
 /// A secret key of another program whose own trees are sound, as far as that can be seen before its leaves are computed.
 #[derive(Debug)]
 pub struct Import {
@@ -138,7 +175,7 @@ pub struct Import {
 impl Import {
     /// Reads a secret key. `form` and `scheme` are recognised where they are left out; `role` says which key of a file of
     /// two is meant. The first leaves of both bottom trees are held against the PRF key, and all other nodes against their
-    /// children.
+    /// children. A file for which there is too little memory is not read.
     ///
     /// # Errors
     /// [`ImportError`] says what is wrong with the file, and where.
@@ -147,9 +184,13 @@ impl Import {
         form: Option<SecretKeyForm>,
         role: Option<Role>,
         scheme: Option<&'static Scheme>,
+        memory: MemoryRequest,
     ) -> Result<Self, ImportError> {
         let path = path.to_owned();
         let mut opened = attempt("open", &path, || File::open(&path))?;
+        if let Err(source) = reading(&opened, form, memory).plan(&Limits::detect()) {
+            return Err(ImportError::Memory { path, source });
+        }
         let file = match SecretKeyFile::read(&mut opened, form, role) {
             Ok(file) => file,
             Err(source) => {

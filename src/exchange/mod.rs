@@ -8,6 +8,8 @@ mod import;
 #[cfg(feature = "keygen")]
 pub mod restore;
 
+#[cfg(feature = "keygen")]
+pub(crate) use export::computed_bytes;
 pub use export::{ExportError, Exporter, Window, write_leanspec};
 #[cfg(feature = "keygen")]
 pub use import::{Import, ImportError};

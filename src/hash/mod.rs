@@ -32,7 +32,8 @@ mod xmss;
 
 pub use bytes::{NonCanonical, check_canonical, from_montgomery_form, to_montgomery_form};
 pub use draw::{DrawnKey, derive_fillers, draw_key};
-pub use fingerprint::fingerprint;
+pub(crate) use fingerprint::{OneTimeKeys, commitment};
+pub use fingerprint::{Shared, fingerprint};
 pub use kernel::{Codeword, Kernel, Revealed, kernel, scratch_bytes};
 pub use prf::PrfKey;
 

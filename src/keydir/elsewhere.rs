@@ -21,6 +21,14 @@ impl KeyDir {
     }
 }
 
+#[cfg(feature = "keygen")]
+impl KeyDir {
+    /// Whether the ledger of this key says which epochs are unused, as far as its mark tells: then the key may sign from here.
+    pub(crate) fn may_sign(&self) -> Result<bool, KeyDirError> {
+        Ok(vouching_mark(&self.paths, &self.manifest)?.is_some())
+    }
+}
+
 /// As [`KeyDir::note_elsewhere`], for whoever has the lock.
 pub(crate) fn take_back(paths: &KeyPaths, manifest: &Manifest, _lock: &DirectoryLock) -> Result<bool, KeyDirError> {
     let Some(mark) = vouching_mark(paths, manifest)? else {

@@ -32,7 +32,8 @@ pub(crate) use names::KeyPaths;
 pub(crate) use names::{is_bystander, names_aside};
 pub use origin::Origin;
 pub use secret::Secret;
-pub(crate) use secret::commitment;
+
+pub(crate) use crate::hash::commitment;
 
 use crate::failure::attempt;
 use crate::hash::{Kernel, PrfKey, fingerprint, kernel};

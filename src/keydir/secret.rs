@@ -3,7 +3,6 @@
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 
-use sha3::{Digest, Sha3_256};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::durable;
@@ -15,7 +14,6 @@ use crate::hash::{DrawnKey, PrfKey, derive_fillers, draw_key};
 use crate::plan::Plan;
 use crate::scheme::PARAMETER_BYTES;
 
-const COMMITMENT_DOMAIN: &[u8] = b"keymill/1 secret commitment";
 const SECRET_MODE: u32 = 0o600;
 const TEXT_BYTES_MAX: usize = 256;
 
@@ -126,13 +124,4 @@ impl Secret {
         };
         Some((secret, origin))
     }
-}
-
-/// A public value that only the right PRF key leads to: SHA3-256(domain, PRF key).
-pub(crate) fn commitment(prf_key: &PrfKey) -> [u8; 32] {
-    Sha3_256::new()
-        .chain_update(COMMITMENT_DOMAIN)
-        .chain_update(prf_key.expose())
-        .finalize()
-        .into()
 }

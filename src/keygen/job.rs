@@ -43,12 +43,7 @@ impl JobOptions {
     /// # Errors
     /// [`BudgetTooSmall`] if the least that works does not fit.
     pub fn memory_plan(&self, plan: &Plan) -> Result<MemoryPlan, BudgetTooSmall> {
-        self.memory_plan_beside(plan, 1)
-    }
-
-    /// As [`memory_plan`](Self::memory_plan), for each of `jobs` such jobs that run side by side in this process.
-    pub(crate) fn memory_plan_beside(&self, plan: &Plan, jobs: usize) -> Result<MemoryPlan, BudgetTooSmall> {
-        self.memory_plan_holding(plan, jobs, 0)
+        self.memory_plan_holding(plan, 1, 0)
     }
 
     /// As [`memory_plan`](Self::memory_plan), for a check: it writes nothing, so what it needs of address space is what the
@@ -61,7 +56,14 @@ impl JobOptions {
         MemoryPlan::new(plan, &self.wishes(plan, 1, 0), &limits)
     }
 
-    fn memory_plan_holding(&self, plan: &Plan, jobs: usize, held_bytes: u64) -> Result<MemoryPlan, BudgetTooSmall> {
+    /// As [`memory_plan`](Self::memory_plan), for each of `jobs` such jobs that run side by side in this process, while whoever
+    /// runs each of them holds so many bytes.
+    pub(crate) fn memory_plan_holding(
+        &self,
+        plan: &Plan,
+        jobs: usize,
+        held_bytes: u64,
+    ) -> Result<MemoryPlan, BudgetTooSmall> {
         MemoryPlan::new(plan, &self.wishes(plan, jobs, held_bytes), &Limits::detect())
     }
 
@@ -148,16 +150,18 @@ impl KeygenJob {
         Self::open_on_disk(directory, request, defaults, &plan_memory, cancel)
     }
 
-    /// As [`open`](Self::open), for one of `jobs` jobs with the same options that run side by side in this process.
+    /// As [`open_holding`](Self::open_holding), for one of `jobs` jobs with the same options that run side by side in this
+    /// process.
     pub(crate) fn open_beside(
         directory: &Path,
         request: &KeyRequest,
         defaults: &KeyDefaults,
         options: JobOptions,
         jobs: usize,
+        held_bytes: u64,
         cancel: CancelHandle,
     ) -> Result<Self, KeygenError> {
-        let plan_memory = |plan: &Plan| options.memory_plan_beside(plan, jobs);
+        let plan_memory = |plan: &Plan| options.memory_plan_holding(plan, jobs, held_bytes);
         Self::open_on_disk(directory, request, defaults, &plan_memory, cancel)
     }
 

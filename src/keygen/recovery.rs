@@ -8,6 +8,7 @@ use super::progress::{Event, Progress};
 use crate::layers::LayerWriter;
 use crate::plan::Plan;
 use crate::state::{BatchRecord, StateError, Store};
+use crate::text::Runs;
 use crate::units::{BatchIndex, Slice};
 
 /// Compares all committed batches with their checksums, and removes the records of those that do not match. They are
@@ -34,15 +35,29 @@ pub(super) fn check_batches(
         if matches(plan, writer, batch, &record, &mut bytes)? {
             done.insert(position);
         } else {
-            tracing::warn!("batch {batch} does not match its checksums and is computed again");
             progress.event(Event::Damaged { batch });
             damaged.insert(position);
         }
+    }
+    match damaged.count() {
+        0 => {}
+        1 => tracing::warn!(
+            "batch {} does not match its checksums and is computed again",
+            named(&damaged, plan)
+        ),
+        count => tracing::warn!(
+            "{count} batches do not match their checksums and are computed again: {}",
+            named(&damaged, plan)
+        ),
     }
     history.note_damaged(store, damaged.noted(plan.batches()))?;
     let keys = damaged.noted(plan.batches()).map(Store::batch_key);
     store.remove_batches(keys.map(Ok::<_, StateError>))?;
     Ok(done)
+}
+
+fn named(damaged: &DoneSet, plan: &Plan) -> Runs {
+    damaged.noted(plan.batches()).map(|batch| batch.0).collect()
 }
 
 fn matches(

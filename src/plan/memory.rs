@@ -7,7 +7,7 @@ use crate::memory::{Limit, LimitSource, Limits};
 /// the progress display, and what RocksDB takes beside its buffers, also while it compacts.
 const BASE_BYTES: u64 = 6 << 20;
 /// Stack that a worker touches, beside its arena.
-const WORKER_BYTES: u64 = 192 << 10;
+pub const WORKER_BYTES: u64 = 192 << 10;
 /// Records and checksums of a batch in flight, on their way into the checkpoint store.
 const BATCH_RECORD_BYTES: u64 = 512;
 /// Part of a budget that is planned with. The job makes groups smaller when more than this is held, so that what was planned
@@ -82,17 +82,18 @@ pub enum BudgetTooSmall {
     /// Too little memory.
     #[error(
         "a memory budget of {budget_bytes} bytes ({source_of_budget}) is too small: {needed_bytes} bytes are the least \
-         that works with {threads} threads; {}",
+         that works with {threads} thread{}; {}",
+        if *.threads == 1 { "" } else { "s" },
         advice(.source_of_budget, *.threads)
     )]
     Memory {
-        /// What was allowed.
+        /// What was allowed, as it was set: not the part of it that is planned with, nor the share of one of several jobs.
         budget_bytes: u64,
         /// What allowed no more.
         source_of_budget: LimitSource,
-        /// What the smallest possible job takes.
+        /// What has to be allowed for the least that works.
         needed_bytes: u64,
-        /// Worker threads of it.
+        /// Threads of it.
         threads: usize,
     },
     /// Too little address space. Layer files are mapped, and count there in full.
@@ -172,12 +173,19 @@ impl MemoryPlan {
             choices.map(|(threads, group_batches, store)| Self::of(plan, wishes, threads, group_batches, store));
         match (planned.find(fits), budget) {
             (Some(planned), budget) => Ok(Self { budget, ..planned }),
-            (None, Some(budget)) => Err(BudgetTooSmall::Memory {
-                budget_bytes,
-                source_of_budget: budget.source,
-                needed_bytes: least.budget_bytes(),
-                threads: fewest,
-            }),
+            (None, Some(budget)) => {
+                // Of address space, what is mapped was taken off.
+                let mapped = match budget.source {
+                    LimitSource::AddressSpace => mapped_bytes(plan, fewest, jobs),
+                    _ => 0,
+                };
+                Err(BudgetTooSmall::Memory {
+                    budget_bytes: budget.bytes.saturating_add(mapped),
+                    source_of_budget: budget.source,
+                    needed_bytes: jobs * least.budget_bytes() + mapped,
+                    threads: fewest,
+                })
+            }
             // Without a budget everything fits.
             (None, None) => Ok(least),
         }
@@ -208,7 +216,7 @@ impl MemoryPlan {
 
     /// The least budget that this fits into.
     fn budget_bytes(&self) -> u64 {
-        ((self.anonymous_bytes + self.file_bytes) * 100).div_ceil(PLANNED_PERCENT)
+        budget_for(self.anonymous_bytes + self.file_bytes)
     }
 
     fn check_address_space(&self, plan: &Plan, jobs: u64, limits: &Limits) -> Result<(), BudgetTooSmall> {
@@ -226,6 +234,11 @@ impl MemoryPlan {
 
 /// The lowest of all that bounds memory.
 fn budget(plan: &Plan, threads: usize, jobs: u64, asked: MemoryRequest, limits: &Limits) -> Option<Limit> {
+    lowest(asked, limits, mapped_bytes(plan, threads, jobs))
+}
+
+/// The lowest of all that bounds memory, where so much address space is taken by no memory.
+pub(super) fn lowest(asked: MemoryRequest, limits: &Limits, mapped_bytes: u64) -> Option<Limit> {
     let asked = match asked {
         MemoryRequest::NoLimit => return None,
         MemoryRequest::Auto => None,
@@ -236,11 +249,16 @@ fn budget(plan: &Plan, threads: usize, jobs: u64, asked: MemoryRequest, limits: 
     };
     // What is mapped leaves so much address space for memory.
     let left = limits.address_bytes.map(|bytes| Limit {
-        bytes: bytes.saturating_sub(mapped_bytes(plan, threads, jobs)),
+        bytes: bytes.saturating_sub(mapped_bytes),
         source: LimitSource::AddressSpace,
     });
     let all = asked.into_iter().chain(limits.lowest().cloned()).chain(left);
     all.min_by_key(|limit| limit.bytes)
+}
+
+/// The least budget into which so much memory is planned.
+pub(super) fn budget_for(bytes: u64) -> u64 {
+    bytes.saturating_mul(100).div_ceil(PLANNED_PERCENT)
 }
 
 /// Address space that is taken, but by no memory.

@@ -5,12 +5,14 @@ mod geometry;
 mod interval;
 mod memory;
 mod pieces;
+mod reading;
 mod sizes;
 
 pub use crate::units::{BatchIndex, Epoch, EpochRange, Fingerprint, KeyId, Level, NodeIndex, Slice};
 pub use batches::Batches;
 pub use geometry::{Geometry, LevelSpan};
 pub use interval::{PlanError, stored_interval};
-pub use memory::{BudgetTooSmall, MemoryPlan, MemoryRequest, PLANNED_PERCENT, StoreBuffers, Wishes};
+pub use memory::{BudgetTooSmall, MemoryPlan, MemoryRequest, PLANNED_PERCENT, StoreBuffers, WORKER_BYTES, Wishes};
 pub use pieces::pieces;
+pub use reading::{Readers, Reading};
 pub use sizes::{LAYER_HEADER_BYTES, Plan};

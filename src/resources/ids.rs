@@ -15,6 +15,11 @@ impl Ids {
         run.is_some_and(|(_, &last)| id <= last)
     }
 
+    /// How many runs it is.
+    pub(super) fn runs(&self) -> usize {
+        self.runs.len()
+    }
+
     /// Whether it was not in the set before.
     pub(super) fn insert(&mut self, id: u64) -> bool {
         if self.contains(id) {

@@ -28,6 +28,23 @@ pub enum ReportError {
     /// No line is one of a trace, but perhaps the beginning of one at its end.
     #[error("'{}' is no trace of resources: no whole line of it begins with '@'", .0.display())]
     NoTrace(PathBuf),
+    /// More was alive at a time than there is memory for.
+    #[error(
+        "'{}', line {number}: so many resources are alive here that {held_bytes} bytes are needed to remember them, and \
+         {held_bytes_max} are the most that memory has room for; give more memory (--memory, KEYMILL_MEMORY, or memory in \
+         config.toml), if this is a trace of one process",
+        .path.display()
+    )]
+    TooMany {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        number: u64,
+        /// What remembering them takes.
+        held_bytes: u64,
+        /// What it may take.
+        held_bytes_max: u64,
+    },
     /// A line has the mark of the trace and is none of its lines.
     #[error("'{}', line {number}: this is no line of a trace of resources: {message}", .path.display())]
     Line {
@@ -175,17 +192,18 @@ impl Comparison {
 }
 
 impl MemoryReport {
-    /// Reads a trace. Other lines than those of a trace are passed over: it may stand in a log.
+    /// Reads a trace. Other lines than those of a trace are passed over: it may stand in a log. What is kept takes
+    /// `held_bytes_max` at most.
     ///
     /// # Errors
-    /// [`ReportError`] if the file cannot be read or is no trace.
-    pub fn read(path: &Path) -> Result<Self, ReportError> {
+    /// [`ReportError`] if the file cannot be read or is no trace, or if more is alive at a time than may be kept.
+    pub fn read(path: &Path, held_bytes_max: u64) -> Result<Self, ReportError> {
         let file = attempt("open", path, || File::open(path))?;
-        Self::of(BufReader::new(file), path)
+        Self::of(BufReader::new(file), path, held_bytes_max)
     }
 
     /// As [`read`](Self::read), from an open file. It keeps what is alive and nothing else.
-    pub(crate) fn of(mut trace: impl BufRead, path: &Path) -> Result<Self, ReportError> {
+    pub(crate) fn of(mut trace: impl BufRead, path: &Path, held_bytes_max: u64) -> Result<Self, ReportError> {
         let mut reading = Reading::default();
         let mut bytes = Vec::new();
         for number in 1.. {
@@ -202,7 +220,18 @@ impl MemoryReport {
             let mut bounded = trace.by_ref().take(LINE_BYTES_MAX);
             attempt("read", path, || bounded.read_until(b'\n', &mut bytes))?;
             match serde_json::from_slice(&bytes[1..]) {
-                Ok(line) => reading.take(&line, number),
+                Ok(line) => {
+                    reading.take(&line, number);
+                    let held_bytes = reading.held_bytes();
+                    if held_bytes > held_bytes_max {
+                        return Err(ReportError::TooMany {
+                            path: path.to_owned(),
+                            number,
+                            held_bytes,
+                            held_bytes_max,
+                        });
+                    }
+                }
                 // The process was killed while it wrote, or is writing.
                 Err(_) if !bytes.ends_with(b"\n") && (bytes.len() as u64) < LINE_BYTES_MAX => {
                     reading.report.torn_line = Some(number);
@@ -239,8 +268,14 @@ struct Reading {
     report: MemoryReport,
     alive: HashMap<u64, Alive>,
     known: Ids,
+    /// Bytes of the places of what is alive.
+    place_bytes: u64,
     first_unix_ms: u64,
 }
+
+/// What is kept of a resource that is alive beside its place, and of a run of ids.
+const ALIVE_BYTES: u64 = 160;
+const RUN_BYTES: u64 = 48;
 
 struct Alive {
     kind: ResourceKind,
@@ -275,6 +310,10 @@ impl Reading {
         }
     }
 
+    fn held_bytes(&self) -> u64 {
+        ALIVE_BYTES * self.alive.len() as u64 + self.place_bytes + RUN_BYTES * self.known.runs() as u64
+    }
+
     fn allocate(&mut self, line: &Line<'_>) -> Result<(), Contradiction> {
         if !self.known.insert(line.id) {
             return Err(Contradiction::AllocatedTwice);
@@ -284,6 +323,7 @@ impl Reading {
             bytes: line.bytes,
             place: line.place.clone().into_owned(),
         };
+        self.place_bytes += alive.place.len() as u64;
         self.alive.insert(line.id, alive);
         let count = self.report.kinds.entry(line.kind).or_default();
         count.allocated += 1;
@@ -302,6 +342,7 @@ impl Reading {
                 false => Contradiction::NeverAllocated,
             });
         };
+        self.place_bytes -= alive.place.len() as u64;
         let count = self.report.kinds.entry(alive.kind).or_default();
         count.dropped += 1;
         count.bytes_left = count.bytes_left.saturating_sub(alive.bytes);

@@ -22,7 +22,7 @@ fn drop_of(id: u64, bytes: u64) -> String {
 }
 
 fn report(lines: &[String]) -> Result<MemoryReport, ReportError> {
-    MemoryReport::of(lines.concat().as_bytes(), Path::new("trace"))
+    MemoryReport::of(lines.concat().as_bytes(), Path::new("trace"), u64::MAX)
 }
 
 #[track_caller]
@@ -177,7 +177,7 @@ fn numbers_that_no_machine_reaches_are_counted_without_overflow() {
 fn a_long_trace_takes_no_more_memory_than_a_short_one() {
     let pairs = |count: u64| -> String { (1..=count).map(|id| allocate(id, 8) + &drop_of(id, 8)).collect() };
     let peak_bytes = |text: String| {
-        let read = || MemoryReport::of(text.as_bytes(), Path::new("trace")).unwrap();
+        let read = || MemoryReport::of(text.as_bytes(), Path::new("trace"), u64::MAX).unwrap();
         allocation_counter::measure(|| assert!(read().is_clean())).bytes_max
     };
     let (short, long) = (peak_bytes(pairs(10)), peak_bytes(pairs(20_000)));

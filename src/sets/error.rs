@@ -6,6 +6,7 @@ use super::manifest::ManifestError;
 use super::names::Role;
 use crate::exchange::ExportError;
 use crate::failure::IoFailure;
+use crate::hash::Shared;
 use crate::keydir::KeyDirError;
 use crate::keygen::KeygenError;
 use crate::plan::BudgetTooSmall;
@@ -29,6 +30,9 @@ pub enum SetError {
         /// What is too small.
         source: BudgetTooSmall,
     },
+    /// Memory is too small to look at what is there.
+    #[error(transparent)]
+    Reading(#[from] BudgetTooSmall),
     /// The disk is too small.
     #[error(
         "too little disk for '{}': {needed_bytes} bytes are needed and {available_bytes} are free; free some, or ask for \
@@ -170,6 +174,25 @@ pub enum SetError {
         first: PathBuf,
         /// Another one, or the same.
         second: PathBuf,
+    },
+    /// Two keys that are to be in one set have one-time keys in common.
+    #[error(
+        "{first_key} ('{}') and {second_key} ('{}') have {shared}: an epoch that both sign gives these away. They do not become \
+         one set; never use both, and make other keys",
+        .first.display(),
+        .second.display()
+    )]
+    SharedKeys {
+        /// What the first is called in its set.
+        first_key: String,
+        /// The file of its secret.
+        first: PathBuf,
+        /// What the other one is called in its set.
+        second_key: String,
+        /// The file of its secret.
+        second: PathBuf,
+        /// What they have in common.
+        shared: Shared,
     },
     /// A key could not be made.
     #[error("validator {index}, {role} key: {source}")]

@@ -5,11 +5,14 @@ use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use zeroize::Zeroizing;
+
 use super::error::SetError;
 use super::names::{Form, Half};
 use crate::exchange::ExportError;
 use crate::failure::{IoFailure, attempt};
 use crate::files::{not_regular, open_to_read};
+use crate::hash::{OneTimeKeys, PrfKey};
 use crate::interop::leansig_json;
 use crate::interop::secret_key::WrittenForm;
 use crate::interop::ssz::PublicKey;
@@ -18,6 +21,7 @@ use crate::scheme::{PARAMETER_BYTES, Scheme};
 use crate::units::Level;
 
 /// Where things stand in a secret key in SSZ (docs/FORMAT.md).
+const PRF_KEY_AT: u64 = 0;
 const PARAMETER_AT: u64 = 32;
 const LEFT_TREE_OFFSET_AT: u64 = 80;
 const FIXED_BYTES: u64 = 88;
@@ -113,8 +117,9 @@ pub(super) fn public_json(public_key: &PublicKey) -> Vec<u8> {
     serde_json::to_vec_pretty(&leansig_json::public_key(public_key)).unwrap_or_default()
 }
 
-/// Refuses a secret key file whose parameter or root is another key's. Reads these and nothing else of it.
-pub(super) fn check_secret_head(path: &Path, scheme: &Scheme, public_key: &[u8]) -> Result<(), SetError> {
+/// Refuses a secret key file whose parameter or root is another key's. Reads these, and the PRF key, and nothing else of it.
+/// Tells by what others are seen to have its one-time keys.
+pub(super) fn check_secret_head(path: &Path, scheme: &Scheme, public_key: &[u8]) -> Result<OneTimeKeys, SetError> {
     let foreign = |what: &str| SetError::Foreign {
         path: path.to_owned(),
         what: what.to_owned(),
@@ -138,8 +143,10 @@ pub(super) fn check_secret_head(path: &Path, scheme: &Scheme, public_key: &[u8])
     };
     let mut found = vec![0; digest_bytes];
     attempt("pread", path, || file.read_exact_at(&mut found, root_at))?;
+    let mut prf_key = Zeroizing::new([0; 32]);
+    attempt("pread", path, || file.read_exact_at(&mut *prf_key, PRF_KEY_AT))?;
     match parameter == *expected && found == root {
-        true => Ok(()),
+        true => Ok(OneTimeKeys::of(&PrfKey::new(*prf_key), &parameter)),
         false => Err(foreign("it holds another key than the public key beside it")),
     }
 }

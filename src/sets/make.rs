@@ -14,7 +14,7 @@ use super::prepare::{Prepared, check_place, is_of_key, prefix, prepare, remove_k
 use super::progress::{OfKey, SetEvent, SetProgress};
 use super::publish::Publisher;
 use super::request::SetRequest;
-use crate::exchange::{ExportError, Exporter};
+use crate::exchange::{ExportError, Exporter, computed_bytes};
 use crate::failure::attempt;
 use crate::files::{exists, sync_directory};
 use crate::interop::ssz::PublicKey;
@@ -24,6 +24,9 @@ use crate::resources::{ResourceKind, THREAD_STACK_BYTES, register};
 use crate::signing::SigningError;
 use crate::units::Level;
 use crate::workers::spawn_scoped;
+
+/// What is kept of each key of a set: its public key, which of its files there are, and its part of the manifest.
+const KEPT_BYTES: u64 = 512;
 
 /// What was done for a set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +47,8 @@ pub struct SetJob {
     /// How each of the keys that are made side by side may use the machine.
     options: JobOptions,
     jobs: usize,
+    /// What each job has beside it.
+    held_bytes: u64,
     cancel: CancelHandle,
     opened: Instant,
 }
@@ -67,16 +72,24 @@ impl SetJob {
         let validators = usize::try_from(request.validators).unwrap_or(usize::MAX);
         let jobs = jobs.clamp(1, validators);
         let options = share(options, jobs);
-        options
-            .memory_plan_beside(&plan, jobs)
-            .map_err(|source| SetError::Budget { jobs, source })?;
+        let plan_memory = |held_bytes| {
+            let planned = options.memory_plan_holding(&plan, jobs, held_bytes);
+            planned.map(drop).map_err(|source| SetError::Budget { jobs, source })
+        };
+        // One share of what is kept of all keys; and beside the keys that the others make, one is written, or mended.
+        let kept_bytes = (request.keys().saturating_mul(KEPT_BYTES)).div_ceil(jobs as u64);
+        let written_bytes = computed_bytes(&plan);
+        plan_memory(kept_bytes.saturating_add(written_bytes))?;
         let prepared = prepare(directory, &request, &plan, jobs)?;
+        let held_bytes = kept_bytes.saturating_add(written_bytes.max(mend::reading_bytes(&prepared.broken)?));
+        plan_memory(held_bytes)?;
         Ok(Self {
             request,
             plan,
             prepared,
             options,
             jobs,
+            held_bytes,
             cancel,
             opened,
         })
@@ -234,7 +247,15 @@ impl SetJob {
             epochs: 1 << request.log_epochs,
             trim: Level(0),
         };
-        let job = KeygenJob::open_beside(directory, &key, &defaults, self.options, self.jobs, self.cancel.clone())?;
+        let job = KeygenJob::open_beside(
+            directory,
+            &key,
+            &defaults,
+            self.options,
+            self.jobs,
+            self.held_bytes,
+            self.cancel.clone(),
+        )?;
         // It holds the secret, which the job reads from its directory.
         drop(key);
         Ok(job.run(progress)?.public_key)

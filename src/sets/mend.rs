@@ -13,9 +13,9 @@ use super::probe::check_secret;
 use super::publish::Publisher;
 use super::request::SetRequest;
 use crate::exchange::{ExportError, Exporter};
-use crate::failure::{Classified, FailureKind};
+use crate::failure::{Classified, FailureKind, attempt};
 use crate::files::exists;
-use crate::interop::secret_key::{SecretKeyError, SecretKeyFile, SecretKeyForm};
+use crate::interop::secret_key::{SecretKeyError, SecretKeyFile, SecretKeyForm, reading_bytes_max};
 use crate::interop::ssz::PublicKey;
 use crate::plan::Plan;
 
@@ -74,6 +74,18 @@ pub(super) fn broken(paths: &SetPaths, request: &SetRequest, finished: &Finished
     }
 }
 
+/// The most that reading one of the secrets takes of which files are made again.
+pub(super) fn reading_bytes(broken: &Broken) -> Result<u64, SetError> {
+    let mut most = 0;
+    for mending in broken.values() {
+        if let Source::Secret(path, form) = &mending.source {
+            let file_bytes = attempt("stat", path, || std::fs::metadata(path))?.len();
+            most = most.max(reading_bytes_max(Some(*form), file_bytes));
+        }
+    }
+    Ok(most)
+}
+
 /// The files of secrets that are in no file of the set any more.
 pub(super) fn secrets_gone(broken: &Broken) -> impl Iterator<Item = &Path> {
     broken.values().filter_map(|mending| mending.secret_gone.as_deref())
@@ -90,11 +102,7 @@ fn source(
     for &(half, form) in names::key_files(request.with_json) {
         let path = paths.entry(&prefix.file(role, half, form));
         if half == Half::Secret && exists(&path)? {
-            let form = match form {
-                Form::Ssz => SecretKeyForm::LeansigSsz,
-                Form::Json => SecretKeyForm::LeansigJson,
-            };
-            return Ok(Some(Source::Secret(path, form)));
+            return Ok(Some(Source::Secret(path, form.of_secret())));
         }
     }
     let kept = paths.entry(&prefix.directory(role));

@@ -1,23 +1,30 @@
 //! Merging: several sets, made by several machines, become one.
 
-use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::error::SetError;
 use super::json_twin::check_secret_json;
 use super::key_files::{check_public, check_secret_head, holds, public_json};
-use super::manifest::{SetManifest, Validator};
-use super::names::{Form, Half, Named, SetPaths, key_files};
+use super::manifest::SetManifest;
+use super::names::{Form, Half, Named, SetPaths};
+use super::parts::{
+    Member, Part, files_of, in_order, refuse_duplicates, refuse_mixed, refuse_same_place, refuse_shared,
+};
 use super::prepare::{check_place, is_directory, make_public_directory, remove_temporaries, take_lock};
 use super::publish::{Publisher, copy, holds_the_same};
 use super::room::refuse_too_little_room;
-use super::verify::{entries, has_json};
+use super::shared::SeenKeys;
+use super::survey::Survey;
+use super::verify::{Prefixes, each_entry};
 use crate::exchange::ExportError;
 use crate::failure::attempt;
-use crate::files::{exists, make_directory, not_regular, open_to_read, place_of, sync_directory};
+use crate::files::{exists, make_directory, not_regular, open_to_read, sync_directory};
+use crate::hash::OneTimeKeys;
 use crate::interop::ssz::PublicKey;
 use crate::keydir::DirectoryLock;
+use crate::memory::Limits;
+use crate::plan::MemoryRequest;
 
 /// What a merge did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,26 +39,26 @@ pub struct MergeReport {
     pub manifest: PathBuf,
 }
 
-/// A set that is to become a part.
-pub(super) struct Part {
-    paths: SetPaths,
-    manifest: SetManifest,
-    with_json: bool,
-}
-
-/// A validator of one of the parts.
-pub(super) struct Member<'a> {
-    part: &'a Part,
-    validator: &'a Validator,
-}
-
 /// Copies the key files of several sets into the directory `out`, and writes the manifest of all of them when everything is
 /// there. Run again after an interruption, it goes on.
 ///
 /// # Errors
-/// [`SetError`] if a set lacks a file, if two of them are of different kinds or have an index or a key in common, or if
-/// something else is in the way. Nothing has then been copied.
-pub fn merge_sets(sets: &[PathBuf], out: &Path, public_mode: u32) -> Result<MergeReport, SetError> {
+/// [`SetError`] if a set lacks a file, if two of them are of different kinds or have an index, a key, or the one-time keys of one
+/// in common, if memory is too small for a key, or if something else is in the way. Nothing has then been copied.
+pub fn merge_sets(
+    sets: &[PathBuf],
+    out: &Path,
+    public_mode: u32,
+    memory: MemoryRequest,
+) -> Result<MergeReport, SetError> {
+    let surveys = sets.iter().map(|set| Survey::of(&SetPaths::new(set)));
+    let surveyed = surveys.collect::<Result<Vec<_>, _>>()?.into_iter().reduce(Survey::and);
+    let survey = surveyed.unwrap_or_default();
+    // Before anything is read.
+    survey.to_merge(memory).plan(&Limits::detect())?;
+    if let Some(failure) = survey.unknown {
+        return Err(failure.into());
+    }
     let parts = sets.iter().map(|set| Part::open(set)).collect::<Result<Vec<_>, _>>()?;
     let Some(first) = parts.first() else {
         return Err(SetError::Request(
@@ -72,12 +79,21 @@ pub fn merge_sets(sets: &[PathBuf], out: &Path, public_mode: u32) -> Result<Merg
     manifest.write(&mut text).map_err(ExportError::Write)?;
     is_directory(out)?;
     let paths = SetPaths::new(out);
-    refuse_foreign(&paths, &members, &text)?;
+    let merged = Merged {
+        prefixes: Prefixes::of(&manifest),
+        with_json: first.with_json,
+        text: &text,
+    };
+    merged.refuse_foreign(&paths)?;
     let mut bytes = 0;
+    let mut seen = SeenKeys::with_capacity(members.len() * manifest.kind.roles.len());
     for member in &members {
-        check_files(member, &member.part.paths)?;
+        for one_time_keys in check_files(member, &member.part.paths)? {
+            seen.add(seen.count(), one_time_keys);
+        }
         bytes += bytes_left(member, &paths)?;
     }
+    refuse_shared(&members, seen)?;
     refuse_too_little_room(out, bytes)?;
 
     make_public_directory(out, public_mode)?;
@@ -85,149 +101,18 @@ pub fn merge_sets(sets: &[PathBuf], out: &Path, public_mode: u32) -> Result<Merg
     let lock = take_lock(&paths)?;
     remove_temporaries(&paths)?;
     // Once more, now that nobody else can be writing.
-    refuse_foreign(&paths, &members, &text)?;
-    let work = paths.work();
-    let publisher = Publisher {
-        drafts: &work,
-        public_mode,
-        overwrites: false,
-    };
-    let mut files = 0;
-    for member in &members {
-        files += copy_files(member, &paths, publisher, &lock)?;
-    }
-    // Nobody had to leave the sets alone while they were copied.
-    for member in &members {
-        check_files(member, &paths)?;
-    }
-    sync_directory(out)?;
-    check_place(&lock, &paths)?;
-    publisher.publish(&paths.manifest(), false, |to| {
-        Ok(to.write_all(&text).map_err(ExportError::Write)?)
-    })?;
-    sync_directory(out)?;
+    merged.refuse_foreign(&paths)?;
     Ok(MergeReport {
         validators: members.len() as u64,
-        files,
+        files: merged.write(&members, &paths, &lock, public_mode)?,
         directories_left: directories_left(&parts)?,
         manifest: paths.manifest(),
     })
 }
 
-impl Part {
-    pub(super) fn open(directory: &Path) -> Result<Self, SetError> {
-        let paths = SetPaths::new(directory);
-        let manifest = SetManifest::of_set(&paths)?;
-        let with_json = has_json(&manifest, &entries(directory)?);
-        Ok(Self {
-            paths,
-            manifest,
-            with_json,
-        })
-    }
-
-    pub(super) fn members(&self) -> impl Iterator<Item = Member<'_>> {
-        let validators = self.manifest.validators.iter();
-        validators.map(|validator| Member { part: self, validator })
-    }
-}
-
-fn refuse_mixed(first: &Part, second: &Part) -> Result<(), SetError> {
-    let facts = |part: &Part| {
-        let kind = &part.manifest.kind;
-        let roles: Vec<_> = kind.roles.iter().map(|role| role.name()).collect();
-        [
-            ("key_scheme", kind.scheme.id().to_owned()),
-            ("log_num_active_epochs", kind.log_epochs.to_string()),
-            ("the kind of its keys", roles.join(",")),
-            (
-                "the naming",
-                if kind.is_distributed {
-                    "by public key"
-                } else {
-                    "by index"
-                }
-                .to_owned(),
-            ),
-            (
-                "the form of its files",
-                if part.with_json { "SSZ and JSON" } else { "SSZ" }.to_owned(),
-            ),
-        ]
-    };
-    let compared = facts(first).into_iter().zip(facts(second));
-    match compared.into_iter().find(|(one, other)| one != other) {
-        None => Ok(()),
-        Some(((what, one), (_, other))) => Err(SetError::Mixed {
-            first: first.paths.root().to_owned(),
-            second: second.paths.root().to_owned(),
-            what,
-            one,
-            other,
-        }),
-    }
-}
-
-fn refuse_same_place(part: &Path, out: &Path) -> Result<(), SetError> {
-    match place_of(out).starts_with(place_of(part)) {
-        false => Ok(()),
-        true => Err(SetError::Request(format!(
-            "--out '{}' is, or lies in, one of the sets; the merged set needs a directory of its own",
-            out.display()
-        ))),
-    }
-}
-
-/// All validators by index; those that have none in the order of their sets.
-fn in_order(parts: &[Part]) -> Vec<Member<'_>> {
-    let mut members: Vec<_> = parts.iter().flat_map(Part::members).collect();
-    members.sort_by_key(|member| member.validator.index);
-    members
-}
-
-/// A validator, a key, and the name of a file, may be there once.
-fn refuse_duplicates(members: &[Member<'_>]) -> Result<(), SetError> {
-    let mut keys: HashMap<&[u8], &Part> = HashMap::new();
-    let mut prefixes = HashMap::new();
-    for Member { part, validator } in members {
-        let duplicate = |what: String, first: &Part| SetError::Duplicate {
-            what,
-            first: first.paths.root().to_owned(),
-            second: part.paths.root().to_owned(),
-        };
-        for public_key in &validator.public_keys {
-            if let Some(first) = keys.insert(public_key, part) {
-                return Err(duplicate(
-                    format!("the public key 0x{}", hex::encode(public_key)),
-                    first,
-                ));
-            }
-        }
-        if let Some(first) = prefixes.insert(part.manifest.kind.prefix(validator), *part) {
-            let what = match validator.index {
-                Some(index) => format!("index {index}"),
-                None => format!("the name {}", part.manifest.kind.prefix(validator)),
-            };
-            return Err(duplicate(what, first));
-        }
-    }
-    Ok(())
-}
-
-/// The files of a validator: the public key of each, what it holds, and its name.
-fn files_of<'a>(member: &'a Member<'_>) -> impl Iterator<Item = (&'a [u8], Half, Form, String)> {
-    let kind = &member.part.manifest.kind;
-    let prefix = kind.prefix(member.validator);
-    let keys = kind.roles.iter().zip(&member.validator.public_keys);
-    keys.flat_map(move |(&role, public_key)| {
-        let prefix = prefix.clone();
-        let files = key_files(member.part.with_json).iter();
-        files.map(move |&(half, form)| (&public_key[..], half, form, prefix.file(role, half, form)))
-    })
-}
-
-/// All files are there, and are of the keys that the manifest names.
-fn check_files(member: &Member<'_>, paths: &SetPaths) -> Result<(), SetError> {
+/// All files are there, and are of the keys that the manifest names. Tells by what each key is known, in the order of the roles.
+fn check_files(member: &Member<'_>, paths: &SetPaths) -> Result<Vec<OneTimeKeys>, SetError> {
+    let mut keys = Vec::new();
     let scheme = member.part.manifest.kind.scheme;
     for (public_key, half, form, name) in files_of(member) {
         let path = paths.entry(&name);
@@ -236,7 +121,7 @@ fn check_files(member: &Member<'_>, paths: &SetPaths) -> Result<(), SetError> {
         }
         match (form, half) {
             (Form::Ssz, Half::Public) => check_public(&path, public_key)?,
-            (Form::Ssz, Half::Secret) => check_secret_head(&path, scheme, public_key)?,
+            (Form::Ssz, Half::Secret) => keys.push(check_secret_head(&path, scheme, public_key)?),
             (Form::Json, Half::Public) => {
                 let public_key = PublicKey::from_ssz(scheme, public_key).map_err(|error| SetError::Foreign {
                     path: path.clone(),
@@ -247,7 +132,7 @@ fn check_files(member: &Member<'_>, paths: &SetPaths) -> Result<(), SetError> {
             (Form::Json, Half::Secret) => check_secret_json(&path)?,
         }
     }
-    Ok(())
+    Ok(keys)
 }
 
 /// Bytes of those files that are not copied yet.
@@ -275,40 +160,83 @@ fn is_copied(from: &Path, to: &Path) -> Result<bool, SetError> {
     }
 }
 
-/// Nothing is in the way but what an earlier run has copied.
-fn refuse_foreign(paths: &SetPaths, members: &[Member<'_>], manifest: &[u8]) -> Result<(), SetError> {
-    let root = paths.root();
-    if !exists(root)? {
-        return Ok(());
+/// The set that is to be.
+struct Merged<'a> {
+    prefixes: Prefixes<'a>,
+    with_json: bool,
+    /// Its manifest.
+    text: &'a [u8],
+}
+
+impl Merged<'_> {
+    /// Copies the files, and writes the manifest when all of them are there. Gives the number of files.
+    fn write(
+        &self,
+        members: &[Member<'_>],
+        paths: &SetPaths,
+        lock: &DirectoryLock,
+        public_mode: u32,
+    ) -> Result<u64, SetError> {
+        let work = paths.work();
+        let publisher = Publisher {
+            drafts: &work,
+            public_mode,
+            overwrites: false,
+        };
+        let mut files = 0;
+        for member in members {
+            files += copy_files(member, paths, publisher, lock)?;
+        }
+        // Nobody had to leave the sets alone while they were copied.
+        for member in members {
+            check_files(member, paths)?;
+        }
+        sync_directory(paths.root())?;
+        check_place(lock, paths)?;
+        publisher.publish(&paths.manifest(), false, |to| {
+            Ok(to.write_all(self.text).map_err(ExportError::Write)?)
+        })?;
+        sync_directory(paths.root())?;
+        Ok(files)
     }
-    // A set that generate makes there is another one.
-    for path in [paths.request(), paths.finished()] {
+
+    /// Nothing is in the way but what an earlier run has copied.
+    fn refuse_foreign(&self, paths: &SetPaths) -> Result<(), SetError> {
+        let root = paths.root();
+        if !exists(root)? {
+            return Ok(());
+        }
+        // A set that generate makes there is another one.
+        for path in [paths.request(), paths.finished()] {
+            if exists(&path)? {
+                return Err(SetError::InTheWay(path));
+            }
+        }
+        let path = paths.manifest();
         if exists(&path)? {
-            return Err(SetError::InTheWay(path));
+            let found = open_to_read(&path).and_then(|file| holds(file, self.text, &path));
+            match found {
+                Ok(true) => {}
+                Ok(false) => return Err(SetError::InTheWay(path)),
+                Err(failure) if not_regular(&failure).is_some() => return Err(SetError::InTheWay(path)),
+                Err(failure) => return Err(failure.into()),
+            }
         }
+        let mut in_the_way = None;
+        each_entry(root, |name| {
+            let is_in_the_way = match Named::parse(&name) {
+                None => false,
+                Some(Named::Directory(..)) => true,
+                Some(Named::File(prefix, role, _, form)) => {
+                    (form == Form::Json && !self.with_json) || !self.prefixes.has_key(&prefix, role)
+                }
+            };
+            if is_in_the_way {
+                in_the_way = Some(root.join(name));
+            }
+        })?;
+        in_the_way.map_or(Ok(()), |path| Err(SetError::InTheWay(path)))
     }
-    let path = paths.manifest();
-    if exists(&path)? {
-        let found = open_to_read(&path).and_then(|file| holds(file, manifest, &path));
-        match found {
-            Ok(true) => {}
-            Ok(false) => return Err(SetError::InTheWay(path)),
-            Err(failure) if not_regular(&failure).is_some() => return Err(SetError::InTheWay(path)),
-            Err(failure) => return Err(failure.into()),
-        }
-    }
-    let names = members
-        .iter()
-        .flat_map(|member| files_of(member).map(|(.., name)| name));
-    let ours: HashSet<String> = names.collect();
-    for entry in attempt("readdir", root, || std::fs::read_dir(root))? {
-        let name = attempt("readdir", root, || entry)?.file_name();
-        let name = name.to_string_lossy();
-        if Named::parse(&name).is_some() && !ours.contains(&*name) {
-            return Err(SetError::InTheWay(root.join(&*name)));
-        }
-    }
-    Ok(())
 }
 
 fn copy_files(

@@ -8,6 +8,7 @@ mod key_files;
 mod make;
 mod mend;
 mod merge;
+mod parts;
 mod prepare;
 mod probe;
 mod progress;
@@ -16,9 +17,12 @@ mod record;
 mod report;
 mod request;
 mod room;
+mod shared;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod verify_key;
 
 use crate::interop::key_set::{manifest, names, notes};
 
@@ -28,6 +32,6 @@ pub use manifest::ManifestError;
 pub use merge::{MergeReport, merge_sets};
 pub use names::Role;
 pub use progress::{NoSetProgress, SetEvent, SetProgress};
-pub use report::{SetFinding, SetReport};
+pub use report::{Findings, SetFinding, SetReport};
 pub use request::SetRequest;
 pub use verify::verify_set;

@@ -158,7 +158,7 @@ fn check_finished(
         if form == Form::Ssz && exists(&path)? {
             match half {
                 Half::Public => key_files::check_public(&path, public_key)?,
-                Half::Secret => key_files::check_secret_head(&path, request.scheme, public_key)?,
+                Half::Secret => drop(key_files::check_secret_head(&path, request.scheme, public_key)?),
             }
         }
     }

@@ -13,14 +13,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use zeroize::Zeroizing;
 
 use super::manifest::SetManifest;
-use super::merge::{Part, bytes_left};
+use super::merge::bytes_left;
 use super::names::SetPaths;
+use super::parts::Part;
 use super::record::Finished;
 use super::room::needed_bytes;
 use super::{NoSetProgress, Role, SetError, SetJob, SetRequest, merge_sets, verify_set};
 use crate::faults::{Fate, Faults};
 use crate::keygen::{CancelHandle, JobOptions};
-use crate::plan::MemoryRequest;
+use crate::plan::MemoryRequest::{self, NoLimit};
 use crate::scheme::Scheme;
 use crate::units::Level;
 
@@ -186,7 +187,7 @@ fn a_merge_of_which_any_call_fails_is_finished_by_the_same_request() {
     let part = place.path().join("part");
     make(&part).unwrap();
     let prepare = |directory: &Path| fs::create_dir(directory).unwrap();
-    let merge = |directory: &Path| merge_sets(std::slice::from_ref(&part), directory, 0o644).map(drop);
+    let merge = |directory: &Path| merge_sets(std::slice::from_ref(&part), directory, 0o644, NoLimit).map(drop);
     let finished = |directory: &Path, case: &str| {
         merge(directory).unwrap_or_else(|error| panic!("{case}: {error}"));
         assert!(files(directory) == files(&part), "{case}");
@@ -201,9 +202,9 @@ fn a_call_that_fails_is_no_fault_of_the_set() {
     let set = place.path().join("part");
     make(&set).unwrap();
     let verify = |directory: &Path| {
-        let report = verify_set(directory, 1)?;
-        assert_eq!(report.faults, []);
-        match &report.unread[..] {
+        let report = verify_set(directory, 1, NoLimit)?;
+        assert_eq!(report.faults.listed, []);
+        match &report.unread.listed[..] {
             [] => Ok(()),
             [finding] => Err(SetError::Request(finding.what.clone())),
             more => panic!("one call failed, and {more:?} are told"),
@@ -280,9 +281,9 @@ fn a_file_that_cannot_be_read_hides_no_fault() {
         ("read" | "pread", Some(extension)) if extension == "ssz" => Fate::Fail(EIO),
         _ => Fate::Pass,
     });
-    let report = verify_set(&set, 1).unwrap();
+    let report = verify_set(&set, 1, NoLimit).unwrap();
     drop(faults);
-    assert_eq!((report.faults.len(), report.unread.len()), (1, 1), "{report:?}");
+    assert_eq!((report.faults.count(), report.unread.count()), (1, 1), "{report:?}");
 }
 
 #[test]
@@ -297,10 +298,10 @@ fn notes_that_cannot_be_read_are_one_finding_and_hide_no_fault() {
             true => Fate::Fail(EACCES),
             false => Fate::Pass,
         });
-        let report = verify_set(&set, 1).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let report = verify_set(&set, 1, NoLimit).unwrap_or_else(|error| panic!("{name}: {error}"));
         drop(faults);
-        assert_eq!((report.faults.len(), report.keys_checked), (1, 1), "{report:?}");
-        let unread: Vec<_> = report.unread.iter().map(|finding| &finding.path).collect();
+        assert_eq!((report.faults.count(), report.keys_checked), (1, 1), "{report:?}");
+        let unread: Vec<_> = report.unread.listed.iter().map(|finding| &finding.path).collect();
         assert!(unread.len() == 1 && unread[0].ends_with(name), "{report:?}");
     }
 }
@@ -379,7 +380,7 @@ fn a_set_that_changes_while_it_is_merged_gets_no_manifest() {
             }
             Fate::Pass
         });
-        let outcome = merge_sets(std::slice::from_ref(&part), &out, 0o644);
+        let outcome = merge_sets(std::slice::from_ref(&part), &out, 0o644, NoLimit);
         drop(faults);
         assert!(
             matches!(outcome, Err(SetError::Foreign { .. })),
@@ -408,6 +409,6 @@ fn room_for_a_merge_is_asked_for_what_is_not_copied_yet() {
         .filter(|(name, _)| name.extension().unwrap() != "yaml");
     let bytes: usize = found.map(|(_, content)| content.len()).sum();
     assert_eq!(left(), bytes as u64);
-    merge_sets(std::slice::from_ref(&part), &out, 0o644).unwrap();
+    merge_sets(std::slice::from_ref(&part), &out, 0o644, NoLimit).unwrap();
     assert_eq!(left(), 0);
 }

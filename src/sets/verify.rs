@@ -1,38 +1,48 @@
-//! Looking at a set without changing it: every file, public against secret, and the manifest against both.
+//! Looking at a set without changing it: every file, public against secret, the manifest against both, and the keys against
+//! each other.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::error::SetError;
-use super::json_twin::{differs, first_difference, read_failed};
-use super::key_files::{holds, public_json};
 use super::manifest::{SetKind, SetManifest, Validator};
-use super::names::{Form, Half, MANIFEST, Named, Role, SetPaths, WORK, key_files};
+use super::names::{Form, Half, MANIFEST, Named, Prefix, Role, SetPaths, WORK};
 use super::notes::Record;
-use super::probe::check_secret;
-use super::report::{SetFinding, SetReport};
-use crate::failure::{IoFailure, attempt};
-use crate::files::open_to_read;
-use crate::interop::secret_key::{SecretKeyError, SecretKeyFile, SecretKeyForm};
-use crate::interop::ssz::PublicKey;
-use crate::keydir::{KeyDir, KeyDirError, is_bystander};
-use crate::plan::stored_interval;
+use super::report::{Collected, LISTED_MAX, SetReport};
+use super::shared::SeenKeys;
+use super::survey::Survey;
+use crate::failure::attempt;
+use crate::files::exists;
+use crate::keydir::{KeyDirError, is_bystander};
+use crate::memory::Limits;
+use crate::plan::{MemoryRequest, stored_interval};
 use crate::resources::{ResourceKind, THREAD_STACK_BYTES, register};
 use crate::units::EpochRange;
 use crate::workers::spawn_scoped;
 
-/// Looks at every file of a set, on so many threads (0: one a core), each with one key in memory at a time. A manifest that
-/// cannot be understood is the only finding then: it says what the files have to be.
+/// Looks at every file of a set, on so many threads (0: one a core), each with one key in memory at a time, or on fewer where
+/// memory leaves no room for all of them. A manifest that cannot be understood is the only finding then: it says what the files
+/// have to be.
 ///
 /// # Errors
-/// [`SetError`] if there is no such directory, or if the machine fails at something else than the file of one key.
-pub fn verify_set(directory: &Path, threads: usize) -> Result<SetReport, SetError> {
+/// [`SetError`] if there is no such directory, if there is too little memory for one thread, or if the machine fails at
+/// something else than the file of one key.
+pub fn verify_set(directory: &Path, threads: usize, memory: MemoryRequest) -> Result<SetReport, SetError> {
     let paths = SetPaths::new(directory);
-    let entries = entries(directory)?;
+    // Before anything is read.
+    let survey = Survey::of(&paths)?;
+    let readers = survey.to_verify(threads, memory).plan(&Limits::detect())?;
+    if let Some(limit) = &readers.fewer_for {
+        tracing::warn!(
+            "{} instead of {threads} threads: {} bytes ({}) leave no room for more, each of which has one key in memory",
+            readers.threads,
+            limit.bytes,
+            limit.source
+        );
+    }
     let mut report = SetReport::default();
     let manifest = match SetManifest::of_set(&paths) {
         Ok(manifest) => manifest,
@@ -51,22 +61,26 @@ pub fn verify_set(directory: &Path, threads: usize) -> Result<SetReport, SetErro
         Err(error) => return Err(error),
     };
     report.validators = manifest.validators.len() as u64;
+    let prefixes = Prefixes::of(&manifest);
     let set = Set {
         stored: stored_of(&manifest.kind, &paths)?,
-        with_json: has_json(&manifest, &entries),
-        entries: &entries,
+        with_json: has_json(&prefixes, directory)?,
+        prefixes: &prefixes,
         paths: &paths,
         manifest: &manifest,
     };
     set.check_keys_once(&mut report);
-    set.check_foreign(&mut report);
-    set.check_notes(&mut report);
-    report.add(set.check_all(threads)?);
+    set.check_foreign(&mut report)?;
+    set.check_notes(&mut report)?;
+    report.add(set.check_all(readers.threads)?);
+    if let Some(failure) = survey.unknown {
+        report.failed_once(&failure);
+    }
     Ok(report)
 }
 
-/// The names of everything in a directory.
-pub(super) fn entries(directory: &Path) -> Result<HashSet<String>, SetError> {
+/// Looks at the name of everything in a directory.
+pub(super) fn each_entry(directory: &Path, mut look: impl FnMut(String)) -> Result<(), SetError> {
     let listed = match attempt("readdir", directory, || std::fs::read_dir(directory)) {
         Err(failure) if matches!(failure.source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             KeyDirError::refuse_dangling_link(directory)?;
@@ -74,23 +88,53 @@ pub(super) fn entries(directory: &Path) -> Result<HashSet<String>, SetError> {
         }
         listed => listed?,
     };
-    let mut names = HashSet::new();
     for entry in listed {
         let entry = attempt("readdir", directory, || entry)?;
-        names.insert(entry.file_name().to_string_lossy().into_owned());
+        look(entry.file_name().to_string_lossy().into_owned());
     }
-    Ok(names)
+    Ok(())
+}
+
+/// How the names of the files of a set begin, to be looked up.
+pub(super) struct Prefixes<'a> {
+    in_order: Vec<Prefix>,
+    roles: &'a [Role],
+}
+
+impl<'a> Prefixes<'a> {
+    pub(super) fn of(manifest: &'a SetManifest) -> Self {
+        let prefixes = manifest
+            .validators
+            .iter()
+            .map(|validator| manifest.kind.prefix(validator));
+        let mut in_order: Vec<_> = prefixes.collect();
+        in_order.sort_unstable();
+        Self {
+            in_order,
+            roles: &manifest.kind.roles,
+        }
+    }
+
+    /// Whether the set has such a key.
+    pub(super) fn has_key(&self, prefix: &Prefix, role: Role) -> bool {
+        self.roles.contains(&role) && self.has(prefix)
+    }
+
+    fn has(&self, prefix: &Prefix) -> bool {
+        self.in_order.binary_search(prefix).is_ok()
+    }
 }
 
 /// Whether the keys of a set have JSON files: if one has, all have.
-pub(super) fn has_json(manifest: &SetManifest, entries: &HashSet<String>) -> bool {
-    let is_named = |name: &String| match Named::parse(name) {
-        Some(Named::File(prefix, _, _, Form::Json)) => Some(prefix),
-        _ => None,
-    };
-    let with_json: HashSet<_> = entries.iter().filter_map(is_named).collect();
-    let mut validators = manifest.validators.iter();
-    validators.any(|validator| with_json.contains(&manifest.kind.prefix(validator)))
+pub(super) fn has_json(prefixes: &Prefixes<'_>, directory: &Path) -> Result<bool, SetError> {
+    let mut has_json = false;
+    each_entry(directory, |name| {
+        has_json |= match Named::parse(&name) {
+            Some(Named::File(prefix, _, _, Form::Json)) => prefixes.has(&prefix),
+            _ => false,
+        };
+    })?;
+    Ok(has_json)
 }
 
 /// The epochs that each key of the set stores.
@@ -99,20 +143,45 @@ fn stored_of(kind: &SetKind, paths: &SetPaths) -> Result<EpochRange, SetError> {
         .map_err(|error| SetError::Request(format!("'{}': {error}", paths.manifest().display())))
 }
 
+/// The first names in their order, as many as are listed, and how many there are beyond.
+#[derive(Default)]
+struct FirstNames {
+    names: BTreeSet<String>,
+    more: u64,
+}
+
+impl FirstNames {
+    fn add(&mut self, name: String) {
+        self.names.insert(name);
+        if self.names.len() > LISTED_MAX {
+            self.names.pop_last();
+            self.more += 1;
+        }
+    }
+
+    /// Adds a fault of each.
+    fn report(self, report: &mut SetReport, directory: &Path, what: &str) {
+        for name in &self.names {
+            report.fault(&directory.join(name), what);
+        }
+        report.faults.unlisted += self.more;
+    }
+}
+
 /// A set whose manifest was understood.
-struct Set<'a> {
-    paths: &'a SetPaths,
-    manifest: &'a SetManifest,
-    entries: &'a HashSet<String>,
-    stored: EpochRange,
-    with_json: bool,
+pub(super) struct Set<'a> {
+    pub(super) paths: &'a SetPaths,
+    pub(super) manifest: &'a SetManifest,
+    prefixes: &'a Prefixes<'a>,
+    pub(super) stored: EpochRange,
+    pub(super) with_json: bool,
 }
 
 /// What the files of one key have to agree with.
-struct Key<'a> {
-    validator: &'a Validator,
-    role: Role,
-    public_key: &'a [u8],
+pub(super) struct Key<'a> {
+    pub(super) validator: &'a Validator,
+    pub(super) role: Role,
+    pub(super) public_key: &'a [u8],
 }
 
 impl<'a> Set<'a> {
@@ -129,58 +198,70 @@ impl<'a> Set<'a> {
         self.manifest.validators.iter().flat_map(of_validator)
     }
 
-    fn name(&self, key: &Key<'_>, half: Half, form: Form) -> String {
+    pub(super) fn name(&self, key: &Key<'_>, half: Half, form: Form) -> String {
         self.manifest.kind.prefix(key.validator).file(key.role, half, form)
     }
 
     /// No key may stand in the manifest twice.
     fn check_keys_once(&self, report: &mut SetReport) {
-        let mut seen: HashMap<&[u8], String> = HashMap::new();
-        for key in self.keys() {
-            let name = self.name(&key, Half::Public, Form::Ssz);
-            if let Some(first) = seen.insert(key.public_key, name.clone()) {
-                report.fault(
-                    &self.paths.manifest(),
-                    format!("'{name}' and '{first}' have the same public key"),
-                );
+        let mut keys: Vec<_> = self.keys().enumerate().collect();
+        keys.sort_by_key(|(place, key)| (key.public_key, *place));
+        let same = keys.chunk_by(|(_, one), (_, other)| one.public_key == other.public_key);
+        let mut twice: Vec<_> = same.filter(|same| same.len() > 1).collect();
+        twice.sort_by_key(|same| same[0].0);
+        for same in twice {
+            let [first, others @ ..] = same else { continue };
+            let first = self.name(&first.1, Half::Public, Form::Ssz);
+            for (_, other) in others {
+                let name = self.name(other, Half::Public, Form::Ssz);
+                let what = format!("'{name}' and '{first}' have the same public key");
+                report.fault(&self.paths.manifest(), what);
             }
         }
     }
 
     /// Whatever is in the directory belongs to a key.
-    fn check_foreign(&self, report: &mut SetReport) {
-        let mut known: HashSet<String> = HashSet::from([MANIFEST.to_owned(), WORK.to_owned()]);
-        for key in self.keys() {
-            let files = key_files(self.with_json).iter();
-            known.extend(files.map(|&(half, form)| self.name(&key, half, form)));
-            known.insert(self.manifest.kind.prefix(key.validator).directory(key.role));
-        }
-        let mut foreign: Vec<_> = self.entries.difference(&known).collect();
-        foreign.retain(|name| !is_bystander(name));
-        foreign.sort();
-        for name in foreign {
-            report.fault(&self.paths.entry(name), "it belongs to no key that the manifest names");
-        }
+    fn check_foreign(&self, report: &mut SetReport) -> Result<(), SetError> {
+        let mut foreign = FirstNames::default();
+        each_entry(self.paths.root(), |name| {
+            let is_known = match Named::parse(&name) {
+                Some(Named::File(prefix, role, _, form)) => {
+                    (form == Form::Ssz || self.with_json) && self.prefixes.has_key(&prefix, role)
+                }
+                Some(Named::Directory(prefix, role)) => self.prefixes.has_key(&prefix, role),
+                None => name == MANIFEST || name == WORK || is_bystander(&name),
+            };
+            if !is_known {
+                foreign.add(name);
+            }
+        })?;
+        foreign.report(
+            report,
+            self.paths.root(),
+            "it belongs to no key that the manifest names",
+        );
+        Ok(())
     }
 
     /// What keymill notes about a set agrees with it. Nothing else rests on that: where it cannot be read, the files are looked
     /// at all the same.
-    fn check_notes(&self, report: &mut SetReport) {
-        if !self.entries.contains(WORK) {
-            return;
-        }
+    fn check_notes(&self, report: &mut SetReport) -> Result<(), SetError> {
         let again = "; the same 'keymill generate' finishes the set";
         let work = self.paths.work();
-        let mut inside: Vec<_> = match entries(&work) {
-            Ok(names) => names.into_iter().collect(),
-            Err(error) => return report.failed_notes(&work, error),
-        };
-        inside.sort();
-        for name in inside {
-            if matches!(Named::parse(&name), Some(Named::Directory(..))) {
-                report.fault(&work.join(name), format!("it is a key that was not finished{again}"));
-            }
+        if !exists(&work)? {
+            return Ok(());
         }
+        let mut unfinished = FirstNames::default();
+        let looked = each_entry(&work, |name| {
+            if matches!(Named::parse(&name), Some(Named::Directory(..))) {
+                unfinished.add(name);
+            }
+        });
+        if let Err(error) = looked {
+            report.failed_notes(&work, error);
+            return Ok(());
+        }
+        unfinished.report(report, &work, &format!("it is a key that was not finished{again}"));
         match Record::read(&self.paths.request()) {
             Ok(Some(record)) if record.num_validators != report.validators => {
                 let (wanted, found) = (record.num_validators, report.validators);
@@ -190,25 +271,21 @@ impl<'a> Set<'a> {
             Ok(_) => {}
             Err(error) => report.failed_notes(&self.paths.request(), error),
         }
+        Ok(())
     }
 
-    /// Looks at the files of every key.
+    /// Looks at the files of every key, and holds the keys against each other.
     fn check_all(&self, threads: usize) -> Result<SetReport, SetError> {
         let keys: Vec<_> = self.keys().collect();
-        let threads = match threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            threads => threads,
-        };
         let next = AtomicUsize::new(0);
-        let reports: Mutex<Vec<(usize, SetReport)>> = Mutex::new(Vec::new());
+        let found = Mutex::new((Collected::default(), SeenKeys::with_capacity(keys.len())));
         let work = || {
             while let Some((place, key)) = next_of(&keys, &next) {
-                let report = self.check_key(key);
-                if report != SetReport::default() {
-                    reports
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push((place, report));
+                let (report, one_time_keys) = self.check_key(key);
+                let (collected, seen) = &mut *found.lock().unwrap_or_else(PoisonError::into_inner);
+                collected.add(place, report);
+                if let Some(one_time_keys) = one_time_keys {
+                    seen.add(place, one_time_keys);
                 }
             }
         };
@@ -224,115 +301,34 @@ impl<'a> Set<'a> {
             work();
             Ok::<(), SetError>(())
         })?;
-        let mut reports = reports.into_inner().unwrap_or_else(PoisonError::into_inner);
-        reports.sort_by_key(|(place, _)| *place);
-        let mut all = SetReport::default();
-        for (_, report) in reports {
-            all.add(report);
-        }
-        all.keys_checked = keys.len() as u64;
-        Ok(all)
+        let (collected, seen) = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut report = SetReport {
+            keys_checked: keys.len() as u64,
+            keys_not_compared: (keys.len() - seen.count()) as u64,
+            ..SetReport::default()
+        };
+        // What gives a key away comes first.
+        self.check_shared(&keys, seen, &mut report);
+        report.add(collected.finish());
+        Ok(report)
     }
 
-    fn check_key(&self, key: &Key<'_>) -> SetReport {
-        let mut report = SetReport::default();
-        let present = |form, half| {
-            let name = self.name(key, half, form);
-            (self.paths.entry(&name), self.entries.contains(&name))
-        };
-        for &(half, form) in key_files(self.with_json) {
-            let (path, is_there) = present(form, half);
-            if !is_there {
-                report.fault(&path, "it is missing");
-            }
-        }
-        self.check_public_files(key, &mut report);
-        let (path, is_there) = present(Form::Ssz, Half::Secret);
-        let mut secret = None;
-        if is_there {
-            match self.read_secret(key, &path, &mut report) {
-                Ok(read) => secret = read,
-                Err(failure) => report.failed(&failure),
-            }
-        }
-        let (path, is_there) = present(Form::Json, Half::Secret);
-        if self.with_json && is_there {
-            let compared = check_mode(&path, &mut report).and_then(|()| match &secret {
-                Some(secret) => first_difference(secret, &path),
-                None => Ok(None),
-            });
-            match compared {
-                Ok(None) => {}
-                Ok(Some(at)) => report.fault(&path, differs(at)),
-                Err(failure) => report.failed(&failure),
-            }
-        }
-        self.check_kept_directory(key, &mut report);
-        report
-    }
-
-    fn check_public_files(&self, key: &Key<'_>, report: &mut SetReport) {
-        let public_key = match PublicKey::from_ssz(self.manifest.kind.scheme, key.public_key) {
-            Ok(public_key) => public_key,
-            Err(error) => {
-                report.fault(&self.paths.manifest(), format!("the {} public key: {error}", key.role));
-                return;
-            }
-        };
-        for &(half, form) in key_files(self.with_json) {
-            let name = self.name(key, half, form);
-            if half != Half::Public || !self.entries.contains(&name) {
+    /// No two keys have one-time keys in common.
+    fn check_shared(&self, keys: &[Key<'_>], seen: SeenKeys, report: &mut SetReport) {
+        for pair in seen.pairs() {
+            let (Some(first), Some(second)) = (keys.get(pair.first), keys.get(pair.second)) else {
                 continue;
-            }
-            let expected = match form {
-                Form::Ssz => key.public_key.to_vec(),
-                Form::Json => public_json(&public_key),
             };
-            let path = self.paths.entry(&name);
-            match open_to_read(&path).and_then(|file| holds(file, &expected, &path)) {
-                Ok(true) => {}
-                Ok(false) => report.fault(&path, "it does not hold the public key that the manifest has"),
-                Err(failure) => report.failed(&failure),
-            }
-        }
-    }
-
-    /// Reads a secret key and checks it by itself and against the manifest.
-    fn read_secret(
-        &self,
-        key: &Key<'_>,
-        path: &Path,
-        report: &mut SetReport,
-    ) -> Result<Option<SecretKeyFile>, IoFailure> {
-        check_mode(path, report)?;
-        let mut file = open_to_read(path)?;
-        let secret = match SecretKeyFile::read(&mut file, Some(SecretKeyForm::LeansigSsz), None) {
-            Ok(secret) => secret,
-            Err(SecretKeyError::Read(source)) => return Err(read_failed(path, source)),
-            Err(error) => {
-                report.fault(path, error.to_string());
-                return Ok(None);
-            }
-        };
-        if let Err(what) = check_secret(&secret, self.manifest.kind.scheme, self.stored, key.public_key) {
-            report.fault(path, what);
-        }
-        Ok(Some(secret))
-    }
-
-    /// A key directory beside the files is of the same key.
-    fn check_kept_directory(&self, key: &Key<'_>, report: &mut SetReport) {
-        let name = self.manifest.kind.prefix(key.validator).directory(key.role);
-        if !self.entries.contains(&name) {
-            return;
-        }
-        let path = self.paths.entry(&name);
-        match KeyDir::open_sealed(&path) {
-            Err(error) => report.fault(&path, error.to_string()),
-            Ok(kept) if kept.manifest().public_key().as_deref() != Some(key.public_key) => {
-                report.fault(&path, "it is the directory of another key");
-            }
-            Ok(_) => {}
+            let file = |key: &Key<'_>| self.name(key, Half::Secret, Form::Ssz);
+            let named = |key: &Key<'_>| self.manifest.kind.key_name(key.validator, key.role);
+            let what = format!(
+                "{} has {} as {} ('{}'): an epoch that both sign gives these away; never use both, and make other keys",
+                named(second),
+                pair.shared,
+                named(first),
+                file(first)
+            );
+            report.fault(&self.paths.entry(&file(second)), what);
         }
     }
 }
@@ -340,16 +336,4 @@ impl<'a> Set<'a> {
 fn next_of<'a, T>(items: &'a [T], next: &AtomicUsize) -> Option<(usize, &'a T)> {
     let place = next.fetch_add(1, Ordering::Relaxed);
     Some((place, items.get(place)?))
-}
-
-/// A secret that others can read is known to nobody knows whom.
-fn check_mode(path: &Path, report: &mut SetReport) -> Result<(), IoFailure> {
-    let mode = attempt("stat", path, || std::fs::metadata(path))?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        report.warnings.push(SetFinding {
-            path: path.to_owned(),
-            what: format!("it can be read by others (its mode is {mode:o}); 'chmod 600' it"),
-        });
-    }
-    Ok(())
 }

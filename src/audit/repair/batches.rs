@@ -84,7 +84,7 @@ impl Repair<'_> {
     fn recompute(&mut self, kept: &DoneSet, sound: u64, history: &mut History) -> Result<(), RepairError> {
         let tree = self.tree;
         let batches = tree.plan().batches();
-        self.report.add_recomputed(kept.pending(batches));
+        self.report.batches_recomputed.extend(kept.pending(batches));
         let mut kept = kept.clone();
         let mut record = ProgressRecord {
             batches_done: sound,

@@ -14,7 +14,7 @@ mod tests;
 use std::path::Path;
 
 pub use error::RepairError;
-pub use report::{RepairReport, RestoredFile, RewrittenLevel, StoreReplaced};
+pub use report::{BatchSet, RepairReport, RestoredFile, RewrittenLevel, StoreReplaced};
 
 use super::tree::Tree;
 use crate::hash::PrfKey;

@@ -1,6 +1,5 @@
 //! What a repair did.
 
-use std::ops::Range;
 use std::path::PathBuf;
 
 use crate::units::{BatchIndex, Level};
@@ -12,8 +11,8 @@ pub struct RepairReport {
     pub store_replaced: Option<StoreReplaced>,
     /// Layer files that were missing, or had another length or header.
     pub files_restored: Vec<RestoredFile>,
-    /// Runs of batches that were computed again from the secret, in order and without touching each other.
-    pub batches_recomputed: Vec<Range<u64>>,
+    /// Batches that were computed again from the secret.
+    pub batches_recomputed: BatchSet,
     /// Levels of which nodes above the batches were written again.
     pub crown_rewritten: Vec<RewrittenLevel>,
     /// Sound batches that had no usable record and were given one.
@@ -79,25 +78,75 @@ impl RepairReport {
             || batch_records_renewed + records_removed > 0
             || !crown_records_renewed.is_empty()
     }
+}
 
-    /// Adds batches, which are in order, to those that were computed again.
-    pub(super) fn add_recomputed(&mut self, batches: impl Iterator<Item = BatchIndex>) {
-        let before = std::mem::take(&mut self.batches_recomputed);
-        let mut before = before.into_iter().peekable();
-        for batch in batches {
-            while let Some(run) = before.next_if(|run| run.start <= batch.0) {
-                self.add_run(run);
-            }
-            self.add_run(batch.0..batch.0 + 1);
-        }
-        before.for_each(|run| self.add_run(run));
+/// Some of the batches of a key: a bit for each from the first one to the last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BatchSet {
+    /// The batches of the first word begin with 64 times this.
+    first_word: u64,
+    words: Vec<u64>,
+}
+
+impl BatchSet {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.words.is_empty()
     }
 
-    /// Adds a run that begins no earlier than the last one.
-    fn add_run(&mut self, run: Range<u64>) {
-        match self.batches_recomputed.last_mut() {
-            Some(last) if run.start <= last.end => last.end = last.end.max(run.end),
-            _ => self.batches_recomputed.push(run),
+    /// The batches, in order.
+    pub fn iter(&self) -> impl Iterator<Item = BatchIndex> {
+        let words = (self.first_word..).zip(&self.words);
+        words.flat_map(|(at, word)| {
+            (0..64)
+                .filter(move |bit| word >> bit & 1 == 1)
+                .map(move |bit| BatchIndex(64 * at + bit))
+        })
+    }
+
+    fn insert(&mut self, BatchIndex(batch): BatchIndex) {
+        let at = batch / 64;
+        if self.words.is_empty() {
+            self.first_word = at;
         }
+        if let before @ 1.. = self.first_word.saturating_sub(at) {
+            self.words.splice(0..0, (0..before).map(|_| 0));
+            self.first_word = at;
+        }
+        let place = (at - self.first_word) as usize;
+        if place >= self.words.len() {
+            self.words.resize(place + 1, 0);
+        }
+        self.words[place] |= 1 << (batch % 64);
+    }
+}
+
+impl Extend<BatchIndex> for BatchSet {
+    fn extend<I: IntoIterator<Item = BatchIndex>>(&mut self, batches: I) {
+        batches.into_iter().for_each(|batch| self.insert(batch));
+    }
+}
+
+impl FromIterator<BatchIndex> for BatchSet {
+    fn from_iter<I: IntoIterator<Item = BatchIndex>>(batches: I) -> Self {
+        let mut set = Self::default();
+        set.extend(batches);
+        set
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_of_batches_is_the_same_in_whatever_order_they_came_and_has_a_bit_for_each() {
+        let batches: Vec<_> = [1_000_000, 5, 70, 64, 63, 5].map(BatchIndex).into();
+        let set: BatchSet = batches.iter().copied().collect();
+        let expected = [5, 63, 64, 70, 1_000_000].map(BatchIndex);
+        assert_eq!(set.iter().collect::<Vec<_>>(), expected);
+        assert_eq!(expected.into_iter().collect::<BatchSet>(), set);
+        assert!(set.words.len() <= 1_000_000 / 64 + 1);
+        assert!(BatchSet::default().is_empty() && !set.is_empty());
     }
 }

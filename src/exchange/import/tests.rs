@@ -11,6 +11,7 @@ use crate::interop::secret_key::WrittenForm;
 use crate::keydir::{KeyDir, KeyDirError, KeyState, Secret};
 use crate::keygen::tests::{in_memory, to_be_told};
 use crate::keygen::{KeyRequest, KeygenError};
+use crate::plan::MemoryRequest;
 
 /// The calls of an import that come before the first batch, and some more.
 const CREATING_CALLS: usize = 100;
@@ -37,7 +38,7 @@ fn original(place: &Path) -> (PathBuf, PathBuf) {
 
 /// What the command does.
 fn import(directory: &Path, file: &Path) -> Result<(), String> {
-    let import = Import::read(file, None, None, None).map_err(|error| error.to_string())?;
+    let import = Import::read(file, None, None, None, MemoryRequest::NoLimit).map_err(|error| error.to_string())?;
     make(directory, &import.request(None)).map_err(|error| error.to_string())?;
     import.compare(directory).map_err(|error| error.to_string())
 }
@@ -110,7 +111,9 @@ fn an_import_that_fails_at_any_call_is_finished_by_the_same_command_or_by_keygen
 fn a_key_that_has_to_have_another_root_is_sealed_by_nobody_wherever_it_was_interrupted() {
     let place = in_memory();
     let (original, file) = original(place.path());
-    let mut request = Import::read(&file, None, None, None).unwrap().request(None);
+    let mut request = Import::read(&file, None, None, None, MemoryRequest::NoLimit)
+        .unwrap()
+        .request(None);
     request.root.as_mut().unwrap()[0] ^= 1;
     for n in 1.. {
         let place = in_memory();
@@ -146,7 +149,9 @@ fn a_key_that_was_begun_without_a_root_is_not_spoiled_by_a_source_with_a_wrong_o
     let place = in_memory();
     let (original, file) = original(place.path());
     let key = place.path().join("key");
-    let sound = Import::read(&file, None, None, None).unwrap().request(None);
+    let sound = Import::read(&file, None, None, None, MemoryRequest::NoLimit)
+        .unwrap()
+        .request(None);
     let without = KeyRequest {
         root: None,
         ..sound.clone()

@@ -46,6 +46,14 @@ impl SetKind {
         }
     }
 
+    /// What a key of a validator is called.
+    pub(crate) fn key_name(&self, validator: &Validator, role: Role) -> String {
+        match validator.index {
+            Some(index) => format!("the {role} key of validator {index}"),
+            None => format!("the {role} key of {}", self.prefix(validator)),
+        }
+    }
+
     fn header(&self, validators: usize) -> [(&'static str, String); 7] {
         let words = words(self.scheme);
         [

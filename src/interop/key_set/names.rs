@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::interop::secret_key::SecretKeyForm;
+
 /// What says which files there are.
 pub(crate) const MANIFEST: &str = "validator-keys-manifest.yaml";
 /// What keymill knows of a set that it makes: the request, which keys are finished, and the ones that are not.
@@ -58,6 +60,16 @@ pub(crate) enum Half {
 pub(crate) enum Form {
     Ssz,
     Json,
+}
+
+impl Form {
+    /// The form of a secret key in such a file.
+    pub(crate) fn of_secret(self) -> SecretKeyForm {
+        match self {
+            Self::Ssz => SecretKeyForm::LeansigSsz,
+            Self::Json => SecretKeyForm::LeansigJson,
+        }
+    }
 }
 
 /// All files of a key; without JSON, the first two.

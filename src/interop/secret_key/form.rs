@@ -52,7 +52,7 @@ impl std::fmt::Display for ForeignShape {
 }
 
 /// The form that a file has.
-pub(super) fn form_of(beginning: &[u8]) -> Result<SecretKeyForm, ForeignShape> {
+pub(crate) fn form_of(beginning: &[u8]) -> Result<SecretKeyForm, ForeignShape> {
     // A PRF key can look like anything. The offset behind it has two zero bytes, which no JSON has.
     let offset = beginning.get(ssz::TOP_OFFSET_AT..ssz::TOP_OFFSET_AT + 4);
     if offset.is_some_and(|offset| offset.contains(&0)) {

@@ -11,16 +11,15 @@ use zeroize::Zeroizing;
 use super::json::Json;
 use super::shape::{KeyShape, Tree, checked_depth, checked_interval, digest_lengths};
 use super::source::Source;
-use super::{GiveNodes, Layer, SecretKeyError, SecretKeyFile, SecretKeyHead};
+use super::{GiveNodes, Layer, NODES_MAX, SecretKeyError, SecretKeyFile, SecretKeyHead};
 use crate::hash::{PrfKey, from_montgomery_form};
 use crate::interop::leansig_json::Elements;
 use crate::plan::pieces;
 use crate::scheme::{PARAMETER_BYTES, PRIME};
 use crate::units::{Level, Slice};
 
-/// More elements than a digest of any scheme has, and more nodes than a tree of any secret key has.
+/// More elements than a digest of any scheme has.
 const ELEMENTS_MAX: usize = 8;
-const NODES_MAX: usize = (2 << 16) + 80;
 const LAYERS_MAX: usize = 33;
 
 /// A tree as it stands in the text, before it is known what it has to be.
@@ -199,6 +198,8 @@ fn layer(
         })?;
         Ok(())
     })?;
+    // It has grown with what came, and the next one grows beside it.
+    layer.digests.shrink_to_fit();
     Ok(layer)
 }
 

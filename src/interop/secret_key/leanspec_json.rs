@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use super::json::Json;
 use super::source::Source;
 use super::{GiveNodes, SecretKeyError, SecretKeyFile, SecretKeyHead, ssz};
-use crate::hash::PrfKey;
+use crate::hash::OneTimeKeys;
 use crate::scheme::Scheme;
 
 /// What a key of a validator signs.
@@ -156,12 +156,12 @@ pub(super) fn read(source: Source<'_>, role: Option<Role>) -> Result<SecretKeyFi
     let mut first = None;
     let found = json.object(Role::ALL.map(Role::name), |json, field| {
         let key = pair(json)?;
-        let (prf_key, public_key) = (key.head().prf_key.clone(), key.public_key());
-        let same = |(other, others): &(PrfKey, Vec<u8>)| other.expose() == prf_key.expose() || *others == public_key;
-        if first.as_ref().is_some_and(same) {
+        let own = (key.head().one_time_keys(), key.public_key());
+        let shares = |first: &(OneTimeKeys, Vec<u8>)| own.0.shared_with(&first.0).is_some() || own.1 == first.1;
+        if first.as_ref().is_some_and(shares) {
             return Err(SecretKeyError::SameKeys);
         }
-        first = Some((prf_key, public_key));
+        first = Some(own);
         if role.is_none_or(|role| role.name() == field) {
             chosen = Some(key);
         }

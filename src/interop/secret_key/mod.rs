@@ -19,11 +19,11 @@ pub use recognition::UnfitScheme;
 pub use shape::{KeyShape, Tree};
 
 pub(crate) use agreement::first_wrong_node;
+pub(crate) use form::form_of;
 
-use crate::hash::PrfKey;
+use crate::hash::{OneTimeKeys, PrfKey};
 use crate::scheme::PARAMETER_BYTES;
 use crate::units::{Epoch, Level, NodeIndex, Slice};
-use form::form_of;
 use source::Source;
 
 /// A form in which a program keeps secret keys.
@@ -35,6 +35,30 @@ pub enum SecretKeyForm {
     LeansigJson,
     /// The key file of leanSpec's test validators: two pairs of keys, each in SSZ, in hex.
     LeanspecJson,
+}
+
+/// Most bytes that the nodes of a secret key take, of whatever scheme: three trees of half the levels of the largest lifetime,
+/// and fillers.
+const NODES_BYTES_MAX: u64 = 3 * NODES_MAX as u64 * 32;
+/// More nodes than a tree of any secret key has.
+const NODES_MAX: usize = (2 << 16) + 80;
+/// In JSON, the layer that is being read may have as much room again as it needs, and be copied once.
+const LAYER_BYTES_MAX: u64 = 4 << 20;
+/// The shortest text of an element of four bytes, in JSON: a digit and a comma.
+const JSON_ELEMENT_BYTES: u64 = 2;
+
+/// Most bytes that reading a secret key file of this length takes, in this form, or in any.
+pub fn reading_bytes_max(form: Option<SecretKeyForm>, file_bytes: u64) -> u64 {
+    let of_json = file_bytes.saturating_mul(4 / JSON_ELEMENT_BYTES);
+    // In SSZ it is known how much comes, and memory is taken for just that.
+    let (nodes, keys, growing) = match form {
+        Some(SecretKeyForm::LeansigSsz) => (file_bytes, 1, 0),
+        Some(SecretKeyForm::LeansigJson) => (of_json, 1, LAYER_BYTES_MAX),
+        // The key that is meant is kept while the other one is read.
+        Some(SecretKeyForm::LeanspecJson) => (file_bytes / 2, 2, 0),
+        None => (of_json, 2, LAYER_BYTES_MAX),
+    };
+    nodes.min(keys * NODES_BYTES_MAX) + nodes.min(growing)
 }
 
 /// A secret key cannot be read.
@@ -132,6 +156,11 @@ pub enum WrittenForm {
 }
 
 impl SecretKeyHead {
+    /// By what it is seen whether another key has its one-time keys.
+    pub(crate) fn one_time_keys(&self) -> OneTimeKeys {
+        OneTimeKeys::of(&self.prf_key, &self.parameter)
+    }
+
     /// Writes a secret key whose nodes are asked for a few at a time, in the order of the form.
     ///
     /// # Errors
@@ -206,9 +235,7 @@ impl SecretKeyFile {
     }
 
     /// The secret key of these layers, if the roots of its bottom trees are the same ones in its top tree.
-    fn of(head: SecretKeyHead, mut layers: Vec<Layer>) -> Result<Self, SecretKeyError> {
-        // They have grown with what came, and are kept for as long as a job runs.
-        layers.iter_mut().for_each(|layer| layer.digests.shrink_to_fit());
+    fn of(head: SecretKeyHead, layers: Vec<Layer>) -> Result<Self, SecretKeyError> {
         let key = Self { head, layers };
         let roots = [Tree::Left, Tree::Right].into_iter();
         for root in roots.filter_map(|tree| key.layers_of(tree).last()) {

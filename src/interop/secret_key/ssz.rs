@@ -138,9 +138,9 @@ impl Counted<'_> {
         Ok(bytes)
     }
 
-    /// As many bytes as that; memory grows with what comes, not with what is hoped for.
+    /// As many bytes as that, which are those of one layer at most. Only what has come is touched of their memory.
     fn digests(&mut self, count: usize, what: &str) -> Result<Vec<u8>, SecretKeyError> {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(count);
         (&mut *self.reader).take(count as u64).read_to_end(&mut bytes)?;
         if bytes.len() != count {
             return Err(cut_short(self.at + bytes.len() as u64, what));

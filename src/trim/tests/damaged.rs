@@ -126,7 +126,7 @@ fn every_byte_of_the_lowest_level_counts_and_is_mended() {
     flip(&key, 5, 100);
     let report = repair(&key.path(), OPTIONS, &CancelHandle::default()).unwrap();
     let expected = RepairReport {
-        batches_recomputed: std::iter::once(0..1).collect(),
+        batches_recomputed: std::iter::once(BatchIndex(0)).collect(),
         ..RepairReport::default()
     };
     assert_eq!(report, expected);

@@ -12,19 +12,19 @@ use super::fixtures::{LONG, SEED, TINY};
 use super::program::Place;
 use crate::skip::skip;
 
-const MIB: u64 = 1 << 20;
+pub const MIB: u64 = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
 
 /// A memory cgroup, below that of the tests where there is one.
-struct Cgroup {
-    at: PathBuf,
+pub struct Cgroup {
+    pub at: PathBuf,
     limit_file: &'static str,
 }
 
 impl Cgroup {
     /// Makes one with this limit; says so and gives none where that is not possible.
-    fn made(name: &str, limit_bytes: u64) -> Option<Self> {
+    pub fn made(name: &str, limit_bytes: u64) -> Option<Self> {
         let name = format!("keymill-test-{name}-{}", std::process::id());
         let made = Self::parents().into_iter().find_map(|(parent, limit_file)| {
             let at = parent.join(&name);
@@ -64,14 +64,14 @@ impl Cgroup {
         Self { at, limit_file }
     }
 
-    fn limit_to(&self, bytes: u64) -> std::io::Result<()> {
+    pub fn limit_to(&self, bytes: u64) -> std::io::Result<()> {
         // Not one that is made by writing: the directory could lie on any file system.
         let mut file = File::options().write(true).open(self.at.join(self.limit_file))?;
         file.write_all(bytes.to_string().as_bytes())
     }
 
     /// A shell that goes into the cgroup and becomes the program that is named behind.
-    fn entering(&self) -> Command {
+    pub fn entering(&self) -> Command {
         let mut shell = Command::new("sh");
         let enter = format!("echo $$ > '{}/cgroup.procs' && exec \"$@\"", self.at.display());
         shell.args(["-c", &enter, "sh"]);

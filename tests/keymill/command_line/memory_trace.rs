@@ -178,9 +178,10 @@ fn the_nodes_of_an_imported_file_are_registered_and_are_planned_into_the_budget(
     let ssz = large_secret_key();
     place.file("large.ssz", &ssz);
     let least = |line: &str| {
-        let line = format!("{line} --threads 1 --memory 1M --trace-memory trace");
+        // Room to read the file in, but not for so many workers.
+        let line = format!("{line} --threads 200 --memory 40M --trace-memory trace");
         let refused = place.run(&line).exits(4).prints_nothing();
-        let refused = refused.says(&["a memory budget of 1048576 bytes", "bytes are the least that works"]);
+        let refused = refused.says(&["a memory budget of 41943040 bytes", "bytes are the least that works"]);
         nothing_was_made(&place);
         let report = report(&place, "trace");
         fs::remove_file(place.path("trace")).unwrap();
