@@ -15,6 +15,7 @@ pub(crate) use m0001_create::COLUMN_FAMILIES;
 
 use crate::keydir::{DirectoryLock, KeyDir, KeyPaths, Manifest};
 use crate::layers::{Disk, LayerError, Medium};
+use crate::remedy::{Remedied, Remedy};
 use crate::state::StateError;
 
 /// What a step works on.
@@ -61,6 +62,18 @@ pub enum MigrationError {
     /// An observer asked to stop.
     #[error("the migration was interrupted before: {0}")]
     Interrupted(String),
+}
+
+impl Remedied for MigrationError {
+    fn remedies(&self) -> Vec<Remedy> {
+        match self {
+            Self::Io(failure) => failure.remedies(),
+            Self::Layer(error) => error.remedies(),
+            Self::State(error) => error.remedies(),
+            Self::KeyDir(error) => error.remedies(),
+            Self::Interrupted(_) => vec![Remedy::Again],
+        }
+    }
 }
 
 /// Brings the key directory to the present format, and gives the titles of everything that was done; with `dry_run`, of

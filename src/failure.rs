@@ -1,11 +1,13 @@
 //! A failed call to the operating system, with what was called on which file.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+use crate::remedy::{Remedied, Remedy, advised};
 
 /// An operating system call failed.
 #[derive(Debug, thiserror::Error)]
-#[error("{call} on '{}' failed: {source}{}", .path.display(), advice_at(.source.kind(), .path))]
+#[error("{call} on '{}' failed: {source}{}", .path.display(), advised(Remedy::at(.source, .path)))]
 pub struct IoFailure {
     /// The call, by the name that the manual pages use.
     pub call: &'static str,
@@ -41,50 +43,16 @@ pub trait Classified {
     fn kind(&self) -> FailureKind;
 }
 
+impl Remedied for IoFailure {
+    fn remedies(&self) -> Vec<Remedy> {
+        Remedy::at(&self.source, &self.path).into_iter().collect()
+    }
+}
+
 impl Classified for IoFailure {
     fn kind(&self) -> FailureKind {
         FailureKind::Machine
     }
-}
-
-/// What a person can do about a failed call, to be put behind its message; nothing where only the message helps.
-pub fn advice(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::StorageFull => "; free some space there and run the same command again",
-        ErrorKind::QuotaExceeded => "; free some of the quota and run the same command again",
-        ErrorKind::FileTooLarge => "; raise the limit on file sizes (ulimit -f) and run the same command again",
-        ErrorKind::ReadOnlyFilesystem => {
-            "; a disk that fails is often made read-only: see the kernel's log, and run the same command again when it can \
-             be written"
-        }
-        ErrorKind::OutOfMemory => {
-            "; raise the limit on memory (ulimit -v, or the container's), or take fewer --threads or a smaller --memory"
-        }
-        ErrorKind::Interrupted => "; run the same command again",
-        _ => "",
-    }
-}
-
-/// As [`advice`], for a call on this file. A file system that has room for bytes and for no further file says the same as one
-/// that has no room (ENOSPC), and whoever looks at the room sees enough of it.
-pub fn advice_at(kind: ErrorKind, path: &Path) -> &'static str {
-    match kind {
-        ErrorKind::StorageFull if has_no_inodes(path) => {
-            "; the file system has no inodes left, though it has room for bytes: delete files there that nobody needs and run \
-             the same command again"
-        }
-        kind => advice(kind),
-    }
-}
-
-fn has_no_inodes(path: &Path) -> bool {
-    // The file may not be there.
-    let found = path.ancestors().find_map(|part| {
-        let part = if part == Path::new("") { Path::new(".") } else { part };
-        rustix::fs::statvfs(part).ok()
-    });
-    // Some file systems make inodes as they need them, and count none.
-    found.is_some_and(|found| found.f_files > 0 && found.f_favail == 0 && found.f_bavail > 0)
 }
 
 /// Makes a call that the machine can fail, and names the call and its file if it does.

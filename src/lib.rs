@@ -76,6 +76,7 @@ pub mod memory;
 #[path = "../migrations/mod.rs"]
 mod migrations;
 pub mod plan;
+pub mod remedy;
 pub mod resources;
 pub mod scheme;
 #[cfg(feature = "keygen")]

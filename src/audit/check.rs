@@ -15,6 +15,7 @@ use crate::keygen::JobOptions;
 use crate::layers::{LayerError, LayerReader};
 use crate::ledger::LedgerError;
 use crate::plan::BudgetTooSmall;
+use crate::remedy::{Remedied, Remedy};
 use crate::state::{BatchRecord, StateError, Store};
 use crate::units::{BatchIndex, Level};
 use crate::workers::{ThreadsFailed, Workers};
@@ -46,6 +47,19 @@ pub enum CheckError {
     /// A call failed.
     #[error(transparent)]
     Io(#[from] IoFailure),
+}
+
+impl Remedied for CheckError {
+    fn remedies(&self) -> Vec<Remedy> {
+        match self {
+            Self::KeyDir(error) => error.remedies(),
+            Self::State(error) => error.remedies(),
+            Self::Ledger(error) => error.remedies(),
+            Self::Layer(error) => error.remedies(),
+            Self::Io(failure) => failure.remedies(),
+            Self::Budget(_) | Self::Threads(_) | Self::Arena(_) => Vec::new(),
+        }
+    }
 }
 
 /// Checks the key in a directory: headers and lengths, the checksums of every batch and of the levels above, and that
@@ -88,8 +102,11 @@ pub(super) fn check_key(
     };
     let lock = key.paths().lock();
     if let Some(found) = lock.standing_for_file() {
-        let what = format!("'{}' is damaged: {found}; move it away", lock.path().display());
-        report.add(Damage::of_file(&lock, None, what));
+        let error = KeyDirError::NotAFile {
+            path: lock.path().to_owned(),
+            what: found.words(),
+        };
+        report.add(Damage::of_file(&lock, None, &error));
     }
     let prf_key = secret(key, &mut report)?.filter(|_| deep);
     let layers = layers(key, &mut report)?;
@@ -132,7 +149,7 @@ fn secret(key: &KeyDir, report: &mut CheckReport) -> Result<Option<PrfKey>, Chec
             | KeyDirError::SecretUnreadable(_)
             | KeyDirError::SecretMismatch { .. }),
         ) if !report.deep => {
-            let damage = Damage::of_file(&key.paths().secret(), None, error.to_string());
+            let damage = Damage::of_file(&key.paths().secret(), None, &error);
             report.add(damage);
             None
         }
@@ -154,11 +171,7 @@ fn layers(key: &KeyDir, report: &mut CheckReport) -> Result<LayerReader, CheckEr
     for (level, error) in unusable {
         match error {
             LayerError::Io(failure) => return Err(failure.into()),
-            error => report.add(Damage::of_file(
-                &key.paths().layer(level),
-                Some(level),
-                error.to_string(),
-            )),
+            error => report.add(Damage::of_file(&key.paths().layer(level), Some(level), &error)),
         }
     }
     Ok(layers)
@@ -169,7 +182,7 @@ fn checkpoints(key: &KeyDir, report: &mut CheckReport) -> Result<Option<Store>, 
     match Store::read_beside_a_writer(&key.paths().state(), &key.manifest().binding(), Ok) {
         Ok(store) => Ok(Some(store)),
         Err(error @ (StateError::Damaged { .. } | StateError::OtherKey { .. })) => {
-            let damage = Damage::of_file(&key.paths().state(), None, error.to_string());
+            let damage = Damage::of_file(&key.paths().state(), None, &error);
             report.add(damage);
             Ok(None)
         }
@@ -186,7 +199,7 @@ fn found<T>(
     match read {
         Ok(record) => Ok(record),
         Err(error @ StateError::Damaged { .. }) => {
-            let damage = tree.state_damage(error.to_string());
+            let damage = Damage::of_file(&tree.key.paths().state(), None, &error);
             // One damaged block of the store can hold many records.
             if report.is_full() || !report.damage.contains(&damage) {
                 report.add(damage);

@@ -1,9 +1,11 @@
 //! What a check found.
 
+use std::fmt::Display;
 use std::ops::Range;
 use std::path::PathBuf;
 
 use crate::files::Entry;
+use crate::remedy::{Remedied, Remedy};
 use crate::units::{BatchIndex, Level, Slice};
 
 /// Damaged places that a report lists. A key can have tens of millions of batches' levels, all of them damaged, and nobody
@@ -23,17 +25,20 @@ pub struct Damage {
     pub nodes: Option<Range<u64>>,
     /// What was found.
     pub what: String,
+    /// What can be done, the best first; each of them alone.
+    pub remedies: Vec<Remedy>,
 }
 
 impl Damage {
-    /// Damage of a file as a whole; `what` names it.
-    pub(super) fn of_file(file: &Entry, level: Option<Level>, what: String) -> Self {
+    /// Damage of a file as a whole; the error names it.
+    pub(super) fn of_file(file: &Entry, level: Option<Level>, error: &(impl Display + Remedied)) -> Self {
         Self {
             file: file.path().to_owned(),
             level,
             batch: None,
             nodes: None,
-            what,
+            what: error.to_string(),
+            remedies: error.remedies(),
         }
     }
 }

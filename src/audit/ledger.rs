@@ -10,7 +10,7 @@ pub(super) fn check(key: &KeyDir) -> Result<Option<Damage>, LedgerError> {
     let paths = key.paths();
     let seen = match look(key) {
         Err(LedgerError::State(error @ StateError::Damaged { .. })) => {
-            return Ok(Some(Damage::of_file(&paths.state(), None, error.to_string())));
+            return Ok(Some(Damage::of_file(&paths.state(), None, &error)));
         }
         seen => seen?,
     };
@@ -22,5 +22,5 @@ pub(super) fn check(key: &KeyDir) -> Result<Option<Damage>, LedgerError> {
         LedgerCondition::WentBackwards => paths.state(),
         LedgerCondition::MarkMissing | LedgerCondition::MarkDamaged => paths.ledger_mark(),
     };
-    Ok(Some(Damage::of_file(&file, None, problem.to_string())))
+    Ok(Some(Damage::of_file(&file, None, &problem)))
 }

@@ -5,6 +5,7 @@ use crate::hash::{Kernel, PrfKey, check_canonical};
 use crate::keydir::{KeyDir, Manifest};
 use crate::layers::LayerReader;
 use crate::plan::Plan;
+use crate::remedy::Remedy;
 use crate::subtree::SubtreeSource;
 use crate::units::{BatchIndex, Level, NodeIndex, Slice};
 use crate::workers::Workers;
@@ -121,8 +122,19 @@ impl Tree<'_> {
         &bytes[offset(part.nodes.start)..offset(part.nodes.end)]
     }
 
+    fn repair(&self) -> Remedy {
+        Remedy::Repair(self.key.path().to_owned())
+    }
+
     pub(super) fn state_damage(&self, what: String) -> Damage {
-        Damage::of_file(&self.key.paths().state(), None, what)
+        Damage {
+            file: self.key.paths().state().path().to_owned(),
+            level: None,
+            batch: None,
+            nodes: None,
+            what,
+            remedies: vec![self.repair()],
+        }
     }
 
     pub(super) fn damage(&self, slice: &Slice, batch: Option<BatchIndex>, what: String) -> Damage {
@@ -132,6 +144,7 @@ impl Tree<'_> {
             batch,
             nodes: Some(slice.nodes.clone()),
             what,
+            remedies: vec![self.repair()],
         }
     }
 }

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::Args;
 use keymill::audit::{CheckReport, Damage, check};
 use keymill::plan::BatchIndex;
+use keymill::remedy::{Remedy, advised};
 use keymill::text::Runs;
 use serde::Serialize;
 
@@ -43,11 +44,8 @@ pub fn run(arguments: &CheckArguments, settings: &Settings) -> Result<ExitCode, 
         print_lines(as_text(&report))
     };
     say_left_over(&report.left_over);
-    if !report.damage.is_empty() {
-        let directory = arguments.directory.display();
-        say(format_args!(
-            "keymill: 'keymill repair {directory}' mends layer files and checkpoints; for secret and ledger see above"
-        ));
+    for remedies in ways_out(&report) {
+        say(format_args!("there is damage{}", advised(remedies.iter().cloned())));
     }
     failure::answer(report.damage.is_empty(), printed)
 }
@@ -100,6 +98,8 @@ impl fmt::Display for Places<'_> {
             batch,
             nodes,
             what,
+            // What can be done is said once, behind all damage.
+            remedies: _,
         } = self.first;
         if batch.is_none() && nodes.is_none() {
             // The whole file, whose name the message has.
@@ -168,6 +168,17 @@ struct ReportObject<'a> {
     secret_present: bool,
 }
 
+/// What can be done about all that is damaged, each once, in the order in which it was found.
+fn ways_out(report: &CheckReport) -> Vec<&[Remedy]> {
+    let mut ways: Vec<&[Remedy]> = Vec::new();
+    for damage in &report.damage {
+        if !damage.remedies.is_empty() && !ways.contains(&&damage.remedies[..]) {
+            ways.push(&damage.remedies);
+        }
+    }
+    ways
+}
+
 #[derive(Serialize)]
 struct DamageObject<'a> {
     batch: Option<u64>,
@@ -175,7 +186,23 @@ struct DamageObject<'a> {
     first_node: Option<u64>,
     last_node: Option<u64>,
     level: Option<u8>,
+    remedy: Vec<RemedyObject>,
     what: &'a str,
+}
+
+#[derive(Serialize)]
+struct RemedyObject {
+    action: &'static str,
+    path: Option<String>,
+    what: String,
+}
+
+fn remedy_as_json(remedy: &Remedy) -> RemedyObject {
+    RemedyObject {
+        action: remedy.name(),
+        path: remedy.path().map(|path| path.display().to_string()),
+        what: remedy.to_string(),
+    }
 }
 
 fn as_json(report: &CheckReport) -> ReportObject<'_> {
@@ -185,6 +212,7 @@ fn as_json(report: &CheckReport) -> ReportObject<'_> {
         first_node: damage.nodes.as_ref().map(|nodes| nodes.start),
         last_node: damage.nodes.as_ref().map(|nodes| nodes.end - 1),
         level: damage.level.map(|level| level.0),
+        remedy: damage.remedies.iter().map(remedy_as_json).collect(),
         what: &damage.what,
     });
     ReportObject {

@@ -321,7 +321,7 @@ mod job {
     impl Coded for RepairError {
         fn code(&self) -> u8 {
             match self {
-                RepairError::KeyDir(error) | RepairError::Manifest(error) => error.code(),
+                RepairError::KeyDir(error) => error.code(),
                 RepairError::Layer(error) => error.code(),
                 RepairError::State(error) => error.code(),
                 RepairError::Io(error) => error.code(),

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use clap::{Args, ValueEnum};
-use keymill::failure::{advice, advice_at};
 use keymill::files::parent_of;
+use keymill::remedy::{Remedy, advised};
 use keymill::resources::{ResourceKind, register};
 use keymill::text::{visible, visible_json};
 use serde::Serialize;
@@ -324,7 +324,7 @@ fn failed(path: &Path, error: &Error) -> Failure {
     let message = format!(
         "'{}' cannot be written: {error}{}",
         path.display(),
-        advice_at(error.kind(), path)
+        advised(Remedy::at(error, path))
     );
     match error.kind() {
         // Another name mends it.
@@ -338,7 +338,10 @@ pub fn broken(error: &Error) -> Failure {
     if error.kind() == ErrorKind::BrokenPipe {
         return Failure::reader_gone();
     }
-    Failure::machine(format!("the output cannot be written: {error}{}", advice(error.kind())))
+    Failure::machine(format!(
+        "the output cannot be written: {error}{}",
+        advised(Remedy::of(error))
+    ))
 }
 
 #[cfg(test)]

@@ -38,7 +38,11 @@ pub fn run(arguments: &RepairArguments, settings: &Settings) -> Result<ExitCode,
     let cancel = CancelHandle::default();
     stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;
     let report = repair(&arguments.directory, options, &cancel)?;
-    if report.store_replaced.is_some() {
+    if report
+        .store_replaced
+        .as_ref()
+        .is_some_and(|replaced| !replaced.ledger_kept)
+    {
         let directory = arguments.directory.display();
         warn(format_args!(
             "the ledger of signed epochs was in the checkpoint store that had to be replaced. \
@@ -61,7 +65,10 @@ fn as_text(report: &RepairReport) -> Vec<String> {
         None => String::new(),
     };
     if let Some(replaced) = &report.store_replaced {
-        let old = moved("the old one", &replaced.moved_to);
+        let mut old = moved("the old one", &replaced.moved_to);
+        if replaced.ledger_kept {
+            old.push_str("; its ledger of signed epochs is in the new one");
+        }
         lines.push(format!("made anew: the checkpoint store: {}{old}", replaced.what));
     }
     for restored in &report.files_restored {
@@ -146,6 +153,7 @@ fn as_json(report: &RepairReport) -> ReportObject<'_> {
         json!({
             "what": replaced.what,
             "moved_to": replaced.moved_to.as_ref().map(|path| path.display().to_string()),
+            "ledger_kept": replaced.ledger_kept,
         })
     });
     let levels = report.crown_records_renewed.iter().map(|level| level.0);

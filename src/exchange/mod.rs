@@ -7,6 +7,8 @@ mod export;
 mod import;
 #[cfg(feature = "keygen")]
 pub mod restore;
+#[cfg(all(test, feature = "keygen"))]
+mod ways_out_tests;
 
 #[cfg(feature = "keygen")]
 pub(crate) use export::computed_bytes;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::backup::Backup;
 use crate::keydir::{KeyDir, KeyDirError};
 use crate::keygen::KeyRequest;
+use crate::remedy::{Remedied, Remedy};
 use crate::units::KeyId;
 
 /// A key cannot be made again there.
@@ -29,6 +30,15 @@ pub enum RestoreError {
         /// The key of the backup.
         expected: KeyId,
     },
+}
+
+impl Remedied for RestoreError {
+    fn remedies(&self) -> Vec<Remedy> {
+        match self {
+            Self::KeyDir(error) => error.remedies(),
+            Self::OtherKey { .. } => Vec::new(),
+        }
+    }
 }
 
 /// The key of a backup, to be made in a directory in which there is no key yet, or the same one. It may have signed
@@ -65,7 +75,8 @@ pub fn request(directory: &Path, backup: &Backup) -> Result<KeyRequest, RestoreE
 fn found_key(directory: &Path) -> Result<Option<KeyId>, KeyDirError> {
     match KeyDir::open_any_version(directory) {
         Ok(key) => Ok(Some(key.manifest().key_id())),
-        Err(KeyDirError::NoDirectory(_) | KeyDirError::NoManifest(_)) => Ok(None),
+        // Of one that has lost its manifest too; making the key there is refused.
+        Err(KeyDirError::NoDirectory(_) | KeyDirError::NoManifest(_) | KeyDirError::ManifestLost(_)) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -191,16 +191,11 @@ impl Directory {
         })
     }
 
-    /// Opens every file in it for reading, and names the first that cannot be, unless it `is_passed_over`. Those that vanish
-    /// meanwhile do not count.
+    /// Opens everything in it as a file, for reading, and names the first that cannot be, unless it `is_passed_over`. What
+    /// vanishes meanwhile does not count.
     pub(crate) fn open_each_file(&self, is_passed_over: impl Fn(&IoFailure) -> bool) -> Result<(), IoFailure> {
         for name in self.names()? {
-            let entry = self.entry(name);
-            let opened = entry.is_directory().and_then(|is_directory| match is_directory {
-                true => Ok(()),
-                false => entry.open_to_read().map(drop),
-            });
-            match opened {
+            match self.entry(name).open_to_read() {
                 Err(failure) if !failure.is_missing() && !is_passed_over(&failure) => return Err(failure),
                 _ => {}
             }
@@ -289,7 +284,8 @@ impl Entry {
     fn lstat(&self) -> Result<Option<FileType>, IoFailure> {
         let look = || statat(self.at(), &self.name, AtFlags::SYMLINK_NOFOLLOW);
         match attempt("lstat", &self.path, look) {
-            Err(failure) if failure.is_missing() => Ok(None),
+            // Nothing is in what is no directory.
+            Err(failure) if failure.is_missing() || failure.source.kind() == ErrorKind::NotADirectory => Ok(None),
             found => Ok(Some(FileType::from_raw_mode(found?.st_mode))),
         }
     }
@@ -340,6 +336,13 @@ impl Entry {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let opened = attempt("open", &self.path, || self.open_at_once(flags, 0))?;
         sync_file(&opened, &self.path)
+    }
+
+    /// Removes a directory in which nothing is left.
+    #[cfg(feature = "keygen")]
+    pub(crate) fn remove_directory(&self) -> Result<(), IoFailure> {
+        let remove = || unlinkat(self.at(), &self.name, AtFlags::REMOVEDIR);
+        attempt("rmdir", &self.path, remove)
     }
 
     /// Removes a file.

@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use super::names::MANIFEST;
 use crate::failure::{Classified, FailureKind, IoFailure};
-use crate::files::not_regular;
+use crate::files::{not_regular, parent_of};
+use crate::remedy::{Remedied, Remedy, advised};
 use crate::text::Foreign;
 
 /// A key directory cannot be used as asked.
@@ -13,7 +15,7 @@ pub enum KeyDirError {
     #[error(transparent)]
     Io(#[from] IoFailure),
     /// There is no such directory.
-    #[error("there is no key directory at '{}'; 'keymill keygen' makes one", .0.display())]
+    #[error("there is no key directory at '{}'{}", .0.display(), advised([Remedy::Keygen(.0.clone())]))]
     NoDirectory(PathBuf),
     /// The directory that a new key directory would stand in does not exist.
     #[error("'{}' does not exist, so no key directory can be made in it; make it first", .0.display())]
@@ -30,13 +32,13 @@ pub enum KeyDirError {
     #[error("'{}' is not a directory", .0.display())]
     NotADirectory(PathBuf),
     /// The directory is something else.
-    #[error("'{}' is not a key directory: it has no manifest.toml", .0.display())]
+    #[error("'{}' is not a key directory: it has no manifest.toml{}", .0.display(), advised(for_new(.0)))]
     NoManifest(PathBuf),
     /// Something that keymill did not put there.
-    #[error("'{}' is in the way: a new key needs an empty or absent directory", .0.display())]
+    #[error("'{}' is in the way: a new key needs an empty or absent directory{}", .0.display(), advised([Remedy::MoveAway(.0.clone())]))]
     Foreign(PathBuf),
     /// There are layer files, checkpoints or a ledger, but no manifest.
-    #[error("'{}' exists but manifest.toml beside it does not: restore it, or choose another directory", .0.display())]
+    #[error("'{}' exists but manifest.toml beside it does not{}", .0.display(), advised(for_manifest(&beside(.0))))]
     ManifestLost(PathBuf),
     /// Another process is writing.
     #[error("'{}' is held by {}; only one process may write a key directory", .path.display(), Foreign(.holder))]
@@ -47,7 +49,7 @@ pub enum KeyDirError {
         holder: String,
     },
     /// The manifest cannot be understood.
-    #[error("'{}' is damaged: {what}", .path.display())]
+    #[error("'{}' is damaged: {what}{}", .path.display(), advised(for_manifest(.path)))]
     Manifest {
         /// The manifest.
         path: PathBuf,
@@ -69,8 +71,8 @@ pub enum KeyDirError {
     },
     /// The directory must be brought to the present format first.
     #[error(
-        "'{}' has format version {found}, older than {newest}; 'keymill migrate' brings it up to date",
-        .path.display()
+        "'{}' has format version {found}, older than {newest}{}",
+        .path.display(), advised([Remedy::Migrate(parent_of(.path).to_owned())])
     )]
     OlderFormat {
         /// The manifest.
@@ -81,13 +83,16 @@ pub enum KeyDirError {
         newest: u32,
     },
     /// The directory was still being created when the process ended.
-    #[error("'{}' was not created completely, or was begun by an earlier version; run the command that makes it again", .0.display())]
+    #[error(
+        "'{}' was not created completely, or was begun by an earlier version{}",
+        .0.display(), advised([Remedy::Keygen(.0.clone())])
+    )]
     BeingCreated(PathBuf),
     /// The key is not finished.
-    #[error("the key in '{}' is not finished; unless a keygen is running, 'keymill keygen' with the same directory finishes it", .0.display())]
+    #[error("the key in '{}' is not finished{}, unless one is running", .0.display(), advised([Remedy::Keygen(.0.clone())]))]
     NotSealed(PathBuf),
     /// The high-water mark of the ledger is not one.
-    #[error("'{}' is damaged: {what}", .path.display())]
+    #[error("'{}' is damaged: {what}{}", .path.display(), advised(advice_for_mark(.path)))]
     LedgerMark {
         /// The file.
         path: PathBuf,
@@ -96,32 +101,34 @@ pub enum KeyDirError {
     },
     /// The high-water mark of the ledger is lost.
     #[error(
-        "'{}' is missing, so it cannot be noted there that the secret is elsewhere too; put it back, or begin the ledger anew with \
-         'keymill ledger init {} --first-epoch N'",
-        .0.display(), .0.parent().unwrap_or(.0).display()
+        "'{}' is missing, so it cannot be noted there that the secret is elsewhere too{}",
+        .0.display(), advised(advice_for_mark(.0))
     )]
     LedgerMarkMissing(PathBuf),
     /// Something else stands in the place of a file.
-    #[error("'{}' is damaged: {what}; {remedy}", .path.display())]
+    #[error("'{}' is damaged: {what}{}", .path.display(), advised([Remedy::MoveAway(.path.clone())]))]
     NotAFile {
         /// The file.
         path: PathBuf,
         /// What it is instead.
         what: &'static str,
-        /// What a person can do.
-        remedy: &'static str,
     },
     /// There is no secret file.
-    #[error("'{}' is missing; restore that file from a backup; where an import or a restore was interrupted, repeat that", .0.display())]
+    #[error(
+        "'{}' is missing (where an import or a restore was interrupted, repeat that){}",
+        .0.display(), advised(for_lost_secret(.0))
+    )]
     SecretMissing(PathBuf),
     /// The secret file is not one.
-    #[error("'{}' is damaged: it does not hold a seed or a PRF key in the form that keymill writes", .0.display())]
+    #[error(
+        "'{}' is damaged: it does not hold a seed or a PRF key in the form that keymill writes{}",
+        .0.display(), advised(for_wrong_secret(.0))
+    )]
     SecretUnreadable(PathBuf),
     /// The secret file is open to others.
     #[error(
-        "'{}' can be read by others (its mode is {mode:o}); whoever has read it can sign with this key. If nobody has, \
-         'chmod 600' it and try again",
-        .path.display()
+        "'{}' can be read by others (its mode is {mode:o}); whoever has read it can sign with this key{}",
+        .path.display(), advised([Remedy::Protect(.path.clone())])
     )]
     SecretExposed {
         /// The secret file.
@@ -131,8 +138,8 @@ pub enum KeyDirError {
     },
     /// The secret file belongs to another key.
     #[error(
-        "'{}' does not belong to this key: the manifest's secret_commitment is {expected}, this secret's is {found}",
-        .path.display()
+        "'{}' does not belong to this key: the manifest's secret_commitment is {expected}, this secret's is {found}{}",
+        .path.display(), advised(for_wrong_secret(.path))
     )]
     SecretMismatch {
         /// The secret file.
@@ -142,6 +149,40 @@ pub enum KeyDirError {
         /// Commitment of the secret that was found.
         found: String,
     },
+}
+
+/// The manifest beside a part of its key.
+fn beside(part: &Path) -> PathBuf {
+    parent_of(part).join(MANIFEST)
+}
+
+fn for_manifest(manifest: &Path) -> [Remedy; 3] {
+    [Remedy::PutBack, Remedy::RestoreElsewhere, Remedy::MakeAgain].map(|remedy| remedy(manifest.to_owned()))
+}
+
+/// A copy of the mark may be there, or a ledger be begun.
+pub(crate) fn advice_for_mark(mark: &Path) -> [Remedy; 2] {
+    [
+        Remedy::PutBack(mark.to_owned()),
+        Remedy::LedgerInit(parent_of(mark).to_owned()),
+    ]
+}
+
+/// A key can come to be where none is.
+fn for_new(directory: &Path) -> [Remedy; 2] {
+    [Remedy::Restore, Remedy::Keygen].map(|remedy| remedy(directory.to_owned()))
+}
+
+fn for_lost_secret(secret: &Path) -> [Remedy; 2] {
+    [
+        Remedy::PutBack(secret.to_owned()),
+        Remedy::Restore(parent_of(secret).to_owned()),
+    ]
+}
+
+/// Nothing is written over what may be a secret, be it another key's.
+fn for_wrong_secret(secret: &Path) -> [Remedy; 2] {
+    [Remedy::PutBack, Remedy::MoveAway].map(|remedy| remedy(secret.to_owned()))
 }
 
 impl KeyDirError {
@@ -156,15 +197,37 @@ impl KeyDirError {
         }
     }
 
-    /// Why a file was not opened, and what can be done if something else stands in its place.
-    pub(super) fn unopened(failure: IoFailure, remedy: &'static str) -> Self {
+    /// Why a file was not opened.
+    pub(super) fn unopened(failure: IoFailure) -> Self {
         match not_regular(&failure) {
             Some(found) => Self::NotAFile {
                 path: failure.path,
                 what: found.words(),
-                remedy,
             },
             None => failure.into(),
+        }
+    }
+}
+
+impl Remedied for KeyDirError {
+    fn remedies(&self) -> Vec<Remedy> {
+        match self {
+            Self::Io(failure) => failure.remedies(),
+            Self::NoDirectory(path) | Self::BeingCreated(path) | Self::NotSealed(path) => {
+                vec![Remedy::Keygen(path.clone())]
+            }
+            Self::Foreign(path) | Self::NotAFile { path, .. } | Self::DanglingLink { path, .. } => {
+                vec![Remedy::MoveAway(path.clone())]
+            }
+            Self::ManifestLost(path) => for_manifest(&beside(path)).into(),
+            Self::Manifest { path, .. } => for_manifest(path).into(),
+            Self::OlderFormat { path, .. } => vec![Remedy::Migrate(parent_of(path).to_owned())],
+            Self::LedgerMark { path, .. } | Self::LedgerMarkMissing(path) => advice_for_mark(path).into(),
+            Self::SecretMissing(path) => for_lost_secret(path).into(),
+            Self::SecretUnreadable(path) | Self::SecretMismatch { path, .. } => for_wrong_secret(path).into(),
+            Self::SecretExposed { path, .. } => vec![Remedy::Protect(path.clone())],
+            Self::NoManifest(path) => for_new(path).into(),
+            Self::NoParent(_) | Self::NotADirectory(_) | Self::Locked { .. } | Self::NewerFormat { .. } => Vec::new(),
         }
     }
 }

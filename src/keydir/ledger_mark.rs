@@ -193,7 +193,7 @@ impl LedgerMark {
 fn unopened(failure: IoFailure) -> KeyDirError {
     match not_regular(&failure) {
         // No mark can be renamed over it.
-        Some(NotRegular::Directory) | None => KeyDirError::unopened(failure, "move it away"),
+        Some(NotRegular::Directory) | None => KeyDirError::unopened(failure),
         Some(found) => KeyDirError::LedgerMark {
             path: failure.path,
             what: found.words(),

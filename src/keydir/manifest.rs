@@ -10,8 +10,8 @@ use super::durable;
 use super::error::KeyDirError;
 use super::fillers::Fillers;
 use super::origin::Origin;
-use crate::failure::{IoFailure, attempt};
-use crate::files::{Entry, not_regular};
+use crate::failure::attempt;
+use crate::files::Entry;
 use crate::hash::check_canonical;
 use crate::plan::{Plan, PlanError};
 use crate::scheme::{PARAMETER_BYTES, Scheme};
@@ -222,7 +222,7 @@ impl Manifest {
         let path = file.path();
         let file = match file.open_to_read() {
             Err(failure) if failure.is_missing() => return Ok(None),
-            Err(failure) => return Err(unopened(failure)),
+            Err(failure) => return Err(KeyDirError::unopened(failure)),
             Ok(file) => file,
         };
         let mut text = Vec::new();
@@ -360,16 +360,6 @@ impl ManifestText {
         let mut bytes = [0; 32];
         hex::decode_to_slice(digits, &mut bytes).map_err(|error| format!("fingerprint: {error}"))?;
         Ok(Some(Fingerprint(bytes)))
-    }
-}
-
-fn unopened(failure: IoFailure) -> KeyDirError {
-    match not_regular(&failure) {
-        Some(found) => KeyDirError::Manifest {
-            path: failure.path,
-            what: found.words().to_owned(),
-        },
-        None => failure.into(),
     }
 }
 

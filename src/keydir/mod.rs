@@ -19,6 +19,8 @@ use std::path::Path;
 #[cfg(feature = "keygen")]
 pub(crate) use elsewhere::take_back;
 pub use error::KeyDirError;
+#[cfg(feature = "keygen")]
+pub(crate) use error::advice_for_mark;
 pub use fillers::Fillers;
 pub(crate) use ledger_mark::{LedgerMark, Stage};
 pub(crate) use lock::DirectoryLock;
@@ -103,7 +105,10 @@ impl KeyDir {
                 paths: paths.clone(),
                 manifest,
             }),
-            None => Err(KeyDirError::NoManifest(paths.root().to_owned())),
+            None => match paths.part_of_key()? {
+                Some(part) => Err(KeyDirError::ManifestLost(part)),
+                None => Err(KeyDirError::NoManifest(paths.root().to_owned())),
+            },
         }
     }
 
@@ -192,13 +197,17 @@ impl KeyDir {
 
 fn prf_key(paths: &KeyPaths, manifest: &Manifest) -> Result<PrfKey, KeyDirError> {
     let file = paths.secret();
-    let path = file.path().to_owned();
-    let (secret, _) = Secret::read(&file)?.ok_or(KeyDirError::SecretMissing(path.clone()))?;
+    let (secret, _) = Secret::read(&file)?.ok_or_else(|| KeyDirError::SecretMissing(file.path().to_owned()))?;
+    prf_key_of(&secret, paths, manifest)
+}
+
+/// The PRF key of a secret that was read from this directory, if it is that of this key.
+pub(crate) fn prf_key_of(secret: &Secret, paths: &KeyPaths, manifest: &Manifest) -> Result<PrfKey, KeyDirError> {
     let drawn = secret.draw(manifest.plan(), manifest.parameter());
     let found = commitment(&drawn.prf_key);
     if found != *manifest.secret_commitment() {
         return Err(KeyDirError::SecretMismatch {
-            path,
+            path: paths.secret().path().to_owned(),
             expected: hex::encode(manifest.secret_commitment()),
             found: hex::encode(found),
         });

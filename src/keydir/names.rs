@@ -93,6 +93,16 @@ impl KeyPaths {
         Ok(left_over)
     }
 
+    /// A part of a key that is made after its manifest. Where it is and no manifest, that is lost.
+    pub(crate) fn part_of_key(&self) -> Result<Option<PathBuf>, IoFailure> {
+        for part in [self.layers(), self.state()] {
+            if part.exists()? {
+                return Ok(Some(part.path().to_owned()));
+            }
+        }
+        Ok(None)
+    }
+
     /// An entry of the directory that a key directory does not have, if there is one.
     pub(crate) fn foreign_entry(&self) -> Result<Option<PathBuf>, IoFailure> {
         let is_foreign =

@@ -91,7 +91,7 @@ impl Secret {
         let path = file.path();
         let file = match file.open_to_read() {
             Err(failure) if failure.is_missing() => return Ok(None),
-            file => file.map_err(|failure| KeyDirError::unopened(failure, "restore that file from a backup"))?,
+            file => file.map_err(KeyDirError::unopened)?,
         };
         let mode = attempt("stat", path, || file.metadata())?.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {

@@ -12,6 +12,7 @@ use crate::ledger::LedgerError;
 use crate::memory::LimitSource;
 use crate::migrations::MigrationError;
 use crate::plan::{BudgetTooSmall, PlanError};
+use crate::remedy::{Remedied, Remedy, advised};
 use crate::state::StateError;
 use crate::workers::ThreadsFailed;
 
@@ -108,9 +109,8 @@ pub enum KeygenError {
     /// The directory vouches that nobody has signed with the key, and the key may have signed elsewhere.
     #[error(
         "'{}' holds this key as it was begun there, and says that nobody has signed with it, which is not known of a key that \
-         comes from elsewhere: make it in another directory; or, if no other copy was ever finished, go on with 'keymill \
-         keygen'",
-        .0.display()
+         comes from elsewhere: make it in another directory; or, if no other copy was ever finished{}",
+        .0.display(), advised([Remedy::Keygen(.0.clone())])
     )]
     VouchedFor(PathBuf),
     /// The tree has another root than was asked for.
@@ -194,6 +194,41 @@ pub enum KeygenError {
         /// How often they were written.
         rounds: u32,
     },
+}
+
+impl Remedied for KeygenError {
+    fn remedies(&self) -> Vec<Remedy> {
+        match self {
+            Self::KeyDir(error) => error.remedies(),
+            Self::Layer(error) => error.remedies(),
+            Self::State(error) => error.remedies(),
+            Self::Ledger(error) => error.remedies(),
+            Self::Migration(error) => error.remedies(),
+            Self::Io(failure) => failure.remedies(),
+            Self::VouchedFor(directory) => vec![Remedy::Keygen(directory.clone())],
+            Self::TooLittleDisk { .. } => vec![Remedy::FreeSpace],
+            Self::Interrupted => vec![Remedy::Again],
+            // What was asked for, or the machine, has to be another one.
+            Self::Plan(_)
+            | Self::Budget(_)
+            | Self::NoRandomness(_)
+            | Self::Threads(_)
+            | Self::Arena(_)
+            | Self::Contradiction { .. }
+            | Self::OtherSecret { .. }
+            | Self::ParameterMissing
+            | Self::ParameterWithoutPrfKey
+            | Self::FillersWithoutPrfKey
+            | Self::FillerBytes { .. }
+            | Self::FillersNotCanonical(_)
+            | Self::OtherFillers(_)
+            | Self::OtherRoot { .. }
+            | Self::OtherExpectedRoot { .. }
+            | Self::UnsoundRoot(_)
+            | Self::MemoryShort { .. }
+            | Self::DiskUnreliable { .. } => Vec::new(),
+        }
+    }
 }
 
 impl KeygenError {

@@ -9,7 +9,7 @@ use crate::failure::attempt;
 use crate::files::{available_bytes, make_directory, parent_of, sync_directory};
 use crate::keydir::{
     DirectoryLock, KeyDir, KeyDirError, KeyPaths, KeyState, LedgerMark, Manifest, Origin, Secret, Stage,
-    note_fingerprint, take_back,
+    note_fingerprint, prf_key_of, take_back,
 };
 use crate::layers::Medium;
 use crate::ledger::{forget, is_unused};
@@ -83,6 +83,8 @@ pub(super) fn prepare(
                     // One of an earlier version is migrated first.
                     this_key(&paths)?;
                     forget(&paths, &manifest, &lock)?;
+                } else if is_unused(&paths, &manifest)? {
+                    take_back(&paths, &manifest, &lock)?;
                 }
                 secret.write(&paths.secret(), origin)?;
             } else if may_have_signed_elsewhere(request, &manifest) && take_back(&paths, &manifest, &lock)? {
@@ -105,9 +107,10 @@ pub(super) fn prepare(
     })
 }
 
-/// A key that may have signed elsewhere does not go on where its ledger would begin with the word that it has not.
+/// A key that may have signed elsewhere does not go on where its ledger would begin with the word that it has not. Where the
+/// secret is lost it does, and the word with it: nothing else leads on from there.
 fn refuse_vouched_for(paths: &KeyPaths, request: &KeyRequest, manifest: &Manifest) -> Result<(), KeygenError> {
-    match request.has_a_past() && is_unused(paths, manifest)? {
+    match request.has_a_past() && paths.secret().exists()? && is_unused(paths, manifest)? {
         true => Err(KeygenError::VouchedFor(paths.root().to_owned())),
         false => Ok(()),
     }
@@ -249,7 +252,11 @@ fn lost_secret<'a>(
         // A PRF key does not tell the seed that it was drawn from.
         _ if matches!(secret, Secret::PrfKey(_)) != (origin == Origin::PrfKey) => Ok(None),
         None => Ok(Some((secret, origin))),
-        Some(_) => Err(KeyDirError::Foreign(paths.secret().path().to_owned()).into()),
+        // The one that was given is this key's. Nothing is written over what may be another one's.
+        Some((found, _)) => match prf_key_of(&found, paths, manifest) {
+            Ok(_) => Ok(None),
+            Err(error) => Err(error.into()),
+        },
     }
 }
 
@@ -270,12 +277,10 @@ fn refuse_foreign(paths: &KeyPaths) -> Result<Option<LedgerMark>, KeygenError> {
     if let Some(path) = paths.foreign_entry()? {
         return Err(KeyDirError::Foreign(path).into());
     }
-    for entry in [paths.layers(), paths.state()] {
-        if entry.exists()? {
-            return Err(KeyDirError::ManifestLost(entry.path().to_owned()).into());
-        }
+    match paths.part_of_key()? {
+        Some(part) => Err(KeyDirError::ManifestLost(part).into()),
+        None => empty_mark(paths),
     }
-    empty_mark(paths)
 }
 
 /// Brings a key that is being made to the present format. Finishing a creation, or going on with a key that an earlier

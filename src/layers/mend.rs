@@ -14,6 +14,11 @@ use crate::plan::LAYER_HEADER_BYTES;
 const OWNER_WRITES: u32 = 0o200;
 const ANYBODY_WRITES: u32 = 0o222;
 
+/// Looks whether a layer file can be read and mended in its place.
+pub(crate) fn look(layer: &Entry) -> Result<(), LayerError> {
+    present(layer, open_to_read(layer)).map(drop)
+}
+
 /// Gives the file at `path` the length and the header that it has to have, durably but for its name, and says what was
 /// wrong; `None` if nothing was. A run of nodes that was missing holds zeros afterwards. What is read of the file from
 /// here on is what the disk has.

@@ -22,7 +22,7 @@ pub(crate) use header::Header;
 #[cfg(feature = "keygen")]
 pub(crate) use medium::{Disk, LayerFile, Medium};
 #[cfg(feature = "keygen")]
-pub(crate) use mend::{make_writable, mend, protect_again};
+pub(crate) use mend::{look, make_writable, mend, protect_again};
 pub use reader::LayerReader;
 #[cfg(feature = "keygen")]
 pub(crate) use touched::Touched;
@@ -31,6 +31,7 @@ pub(crate) use writer::LayerWriter;
 
 use crate::failure::{Classified, FailureKind, IoFailure};
 use crate::files::{Entry, not_regular};
+use crate::remedy::{Remedied, Remedy, advised};
 use crate::units::Level;
 
 /// A layer file cannot be used.
@@ -41,7 +42,7 @@ pub enum LayerError {
     Io(#[from] IoFailure),
     /// The header is not that of this key and level.
     #[error(
-        "'{}' is damaged or belongs to another key: at offset {offset} {what}; {}", .path.display(), repair_hint(.path)
+        "'{}' is damaged or belongs to another key: at offset {offset} {what}{}", .path.display(), advised([repair(.path)])
     )]
     Header {
         /// The file.
@@ -53,8 +54,8 @@ pub enum LayerError {
     },
     /// The length is not what the header demands.
     #[error(
-        "'{}' is {found_bytes} bytes long but has to be {expected_bytes}; it was truncated or replaced; {}",
-        .path.display(), repair_hint(.path)
+        "'{}' is {found_bytes} bytes long but has to be {expected_bytes}; it was truncated or replaced{}",
+        .path.display(), advised([repair(.path)])
     )]
     Length {
         /// The file.
@@ -65,10 +66,10 @@ pub enum LayerError {
         expected_bytes: u64,
     },
     /// The file does not exist.
-    #[error("the layer file '{}' is missing; {}", .0.display(), repair_hint(.0))]
+    #[error("the layer file '{}' is missing{}", .0.display(), advised([repair(.0)]))]
     Missing(PathBuf),
     /// Something else stands in the place of the file.
-    #[error("'{}' is damaged: {what}; {}", .path.display(), repair_hint(.path))]
+    #[error("'{}' is damaged: {what}{}", .path.display(), advised([repair(.path)]))]
     NotAFile {
         /// The file.
         path: PathBuf,
@@ -77,9 +78,8 @@ pub enum LayerError {
     },
     /// A symbolic link through which something had to be written, or that leads nowhere.
     #[error(
-        "'{}' is a symbolic link. A file behind one is read, but nothing is written through a link: put what it leads to \
-         in its place, or delete the link and run 'keymill repair'",
-        .0.display()
+        "'{}' is a symbolic link. A file behind one is read, but nothing is written through a link{}",
+        .0.display(), advised(for_link(.0))
     )]
     Link(PathBuf),
 }
@@ -93,10 +93,27 @@ impl Classified for LayerError {
     }
 }
 
-/// Which command mends a layer file.
-fn repair_hint(layer: &Path) -> String {
-    let directory = layer.ancestors().nth(2).unwrap_or(layer);
-    format!("'keymill repair {}' restores it", directory.display())
+impl Remedied for LayerError {
+    fn remedies(&self) -> Vec<Remedy> {
+        match self {
+            Self::Io(failure) => failure.remedies(),
+            Self::Header { path, .. }
+            | Self::Length { path, .. }
+            | Self::Missing(path)
+            | Self::NotAFile { path, .. } => vec![repair(path)],
+            Self::Link(path) => for_link(path).into(),
+        }
+    }
+}
+
+/// What mends a layer file.
+fn repair(layer: &Path) -> Remedy {
+    Remedy::Repair(layer.ancestors().nth(2).unwrap_or(layer).to_owned())
+}
+
+/// What it leads to may come back, as a disk does that is not mounted.
+fn for_link(link: &Path) -> [Remedy; 2] {
+    [Remedy::PutBack, Remedy::MoveAway].map(|remedy| remedy(link.to_owned()))
 }
 
 /// Compares the length of a file with what it has to be: a page past the end of a mapped file would be SIGBUS.

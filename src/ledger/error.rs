@@ -1,10 +1,11 @@
 //! Why an epoch cannot be spent, or a ledger not be changed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::failure::{Classified, FailureKind};
 use crate::interop::ledger_json::LedgerJsonError;
-use crate::keydir::KeyDirError;
+use crate::keydir::{KeyDirError, advice_for_mark};
+use crate::remedy::{Remedied, Remedy, advised};
 use crate::state::StateError;
 use crate::units::EpochRange;
 
@@ -20,9 +21,8 @@ pub enum LedgerError {
     /// Nobody has said which epochs are unused.
     #[error(
         "which epochs of the key in '{}' have signed is not known: its secret was given, imported, restored or exported, or its \
-         ledger was lost. If it has signed elsewhere, 'keymill ledger import' that history first; then say from which epoch on \
-         it is unused, with 'keymill ledger init {} --first-epoch N'",
-        .directory.display(), .directory.display()
+         ledger was lost. If it has signed elsewhere, 'keymill ledger import' that history first{}",
+        .directory.display(), advised([Remedy::LedgerInit(.directory.clone())])
     )]
     NoHistory {
         /// The key directory.
@@ -44,16 +44,15 @@ pub enum LedgerError {
     },
     /// There is no mark to compare the ledger with.
     #[error(
-        "'{}' is missing, so it cannot be told whether the ledger has lost entries; put it back, or name the first epoch \
-         that is surely unused with 'keymill ledger init'",
-        .0.display()
+        "'{}' is missing, so it cannot be told whether the ledger has lost entries{}",
+        .0.display(), advised(advice_for_mark(.0))
     )]
     MarkMissing(PathBuf),
     /// The ledger says less than it said before.
     #[error(
-        "the ledger in '{}' went backwards or is another one: {what}. Epochs that it does not list may have signed. Put \
-         the newest state/ and ledger.mark back; or name the first epoch that is surely unused with 'keymill ledger init'",
-        .directory.display()
+        "the ledger in '{}' went backwards or is another one: {what}. Epochs that it does not list may have signed; what is \
+         put back has to be the newest state/ with its ledger.mark{}",
+        .directory.display(), advised(for_backwards(.directory))
     )]
     Backwards {
         /// The key directory.
@@ -148,6 +147,27 @@ pub enum LedgerError {
         /// What the key stores.
         stored: EpochRange,
     },
+}
+
+fn for_backwards(directory: &Path) -> [Remedy; 2] {
+    [
+        Remedy::PutBack(directory.join("state")),
+        Remedy::LedgerInit(directory.to_owned()),
+    ]
+}
+
+impl Remedied for LedgerError {
+    fn remedies(&self) -> Vec<Remedy> {
+        match self {
+            Self::KeyDir(error) => error.remedies(),
+            Self::State(error) => error.remedies(),
+            Self::NoHistory { directory } => vec![Remedy::LedgerInit(directory.clone())],
+            Self::MarkMissing(mark) => advice_for_mark(mark).into(),
+            Self::Backwards { directory, .. } => for_backwards(directory).into(),
+            Self::Unknown { .. } => vec![Remedy::Again],
+            _ => Vec::new(),
+        }
+    }
 }
 
 impl Classified for LedgerError {

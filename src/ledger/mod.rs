@@ -8,6 +8,7 @@ mod export;
 mod fit;
 mod import;
 mod init;
+mod rescue;
 mod show;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use fit::{Fit, doubted, fit, is_begun, is_used_up};
 pub(crate) use fit::{count, mark_of};
 pub use import::{Conflict, ImportReport, UnknownMessage, import};
 pub use init::init;
+pub(crate) use rescue::rescue;
 pub(crate) use show::look;
 pub use show::{LedgerCondition, LedgerStatus, show};
 
@@ -38,8 +40,11 @@ pub(crate) fn is_unused(paths: &KeyPaths, manifest: &Manifest) -> Result<bool, K
     if manifest.origin() != Origin::Fresh || manifest.state() != KeyState::Generating {
         return Ok(false);
     }
-    let mark = LedgerMark::read(&paths.ledger_mark(), manifest.key_id())?;
-    Ok(mark.is_some_and(|mark| mark.is_of_empty() && mark.vouches()))
+    match LedgerMark::read(&paths.ledger_mark(), manifest.key_id()) {
+        // What is damaged vouches for nothing.
+        Err(KeyDirError::LedgerMark { .. } | KeyDirError::NotAFile { .. }) => Ok(false),
+        mark => Ok(mark?.is_some_and(|mark| mark.is_of_empty() && mark.vouches())),
+    }
 }
 
 /// What a directory knows of spent epochs may be long out of date, since its secret was elsewhere and comes back: nothing is

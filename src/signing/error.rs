@@ -6,6 +6,7 @@ use crate::arena::ArenaOverflow;
 use crate::failure::{Classified, FailureKind};
 use crate::keydir::KeyDirError;
 use crate::layers::LayerError;
+use crate::remedy::{Remedied, Remedy, advised};
 use crate::time::utc;
 use crate::units::{Epoch, EpochRange, Level, NodeIndex};
 use crate::workers::ThreadsFailed;
@@ -51,9 +52,9 @@ pub enum SigningError {
     Ledger(#[from] crate::ledger::LedgerError),
     /// What is stored does not lead to the root.
     #[error(
-        "the path of epoch {epoch} in '{}' does not lead to the root: a layer file is damaged; 'keymill check {}' \
-         finds where, and 'keymill repair {}' mends it",
-        .directory.display(), .directory.display(), .directory.display()
+        "the path of epoch {epoch} in '{}' does not lead to the root: a layer file is damaged, and 'keymill check {}' \
+         finds where{}",
+        .directory.display(), .directory.display(), advised([Remedy::Repair(.directory.clone())])
     )]
     Damaged {
         /// The epoch.
@@ -64,8 +65,9 @@ pub enum SigningError {
     /// What the secret gives is not what is stored above it.
     #[error(
         "node {node} of level {level} in '{}' is not what the secret gives for the epochs {epochs} below it: the layer \
-         file is damaged; 'keymill repair {}' mends it",
-        .directory.join(format!("layers/{:02}.nodes", .level.0)).display(), .directory.display()
+         file is damaged{}",
+        .directory.join(format!("layers/{:02}.nodes", .level.0)).display(),
+        advised([Remedy::Repair(.directory.clone())])
     )]
     DamagedBlock {
         /// The lowest level that is stored.
@@ -115,6 +117,27 @@ pub enum SigningError {
         /// Why it does not verify.
         source: super::Rejection,
     },
+}
+
+impl Remedied for SigningError {
+    fn remedies(&self) -> Vec<Remedy> {
+        match self {
+            Self::KeyDir(error) | Self::SecretNeeded { source: error, .. } => error.remedies(),
+            Self::Layer(error) => error.remedies(),
+            #[cfg(feature = "keygen")]
+            Self::Ledger(error) => error.remedies(),
+            Self::Damaged { directory, .. } | Self::DamagedBlock { directory, .. } => {
+                vec![Remedy::Repair(directory.clone())]
+            }
+            Self::OutsideKey { .. }
+            | Self::Spent { .. }
+            | Self::Threads(_)
+            | Self::Arena(_)
+            | Self::PublicKey { .. }
+            | Self::NoCodeword { .. }
+            | Self::Withheld { .. } => Vec::new(),
+        }
+    }
 }
 
 impl Classified for SigningError {

@@ -4,6 +4,7 @@ use super::StateError;
 use super::history::HistoryChange;
 use super::records::{ArenaRecord, BatchRecord, ProgressRecord};
 use super::store::{ARENA_KEY, BATCHES, Direction, IteratorMode, META, PROGRESS_KEY, Store, WriteBatch, attempt};
+use super::verdict::READING;
 use crate::units::BatchIndex;
 
 const REMOVED_IN_ONE_WRITE: usize = 4096;
@@ -46,7 +47,7 @@ impl Store {
     ) -> Result<impl Iterator<Item = Result<(BatchIndex, BatchRecord), StateError>>, StateError> {
         let entries = self.db.iterator_cf(self.family(BATCHES)?, IteratorMode::Start);
         Ok(entries.map(|entry| {
-            let (key, value) = attempt("reading", &self.path, || entry)?;
+            let (key, value) = attempt(READING, &self.place, || entry)?;
             let key = <[u8; 8]>::try_from(&key[..]).map_err(|_| self.damaged_record(BATCHES))?;
             let record = self.decode(BATCHES, &value)?;
             Ok((BatchIndex(u64::from_be_bytes(key)), record))
@@ -69,7 +70,7 @@ impl Store {
         let family = self.family(BATCHES)?;
         let keys = |mode| {
             let entries = self.db.iterator_cf(family, mode);
-            entries.map(|entry| Ok(attempt("reading", &self.path, || entry)?.0))
+            entries.map(|entry| Ok(attempt(READING, &self.place, || entry)?.0))
         };
         // An error is passed on, whatever its place.
         let is_before = move |key: &Result<Box<[u8]>, StateError>| !key.as_ref().is_ok_and(|key| key[..] >= first[..]);

@@ -1,7 +1,7 @@
 //! What can be known before RocksDB is asked, which tells less, or ends the process.
 
 use std::hint::black_box;
-use std::io::Read;
+use std::io::{Read, copy, sink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, mpsc};
@@ -16,6 +16,11 @@ use super::log_records::recycled_record;
 use crate::failure::{IoFailure, attempt};
 use crate::files::{Directory, Entry, not_regular};
 use crate::memory::ProcessMemory;
+
+/// The file that names the newest list of files.
+const CURRENT: &str = "CURRENT";
+/// More than the name of a list of files has.
+const NAME_BYTES_MAX: u64 = 64;
 
 /// Threads that RocksDB starts with the first store of a process and never ends, for background jobs. It ends the process if it
 /// cannot.
@@ -45,44 +50,77 @@ pub(super) fn note_opened() {
 
 /// Looks whether there are files of a store, and whether all of them can be read. Gives the directory that they are in.
 pub(super) fn look_at_files(state: &Entry) -> Result<Directory, StateError> {
-    let damaged = |message| StateError::Damaged {
-        path: state.path().to_owned(),
-        message,
-    };
-    // A link is not followed. Without this file RocksDB would answer with a bare I/O error.
-    if !state.is_directory()? || !state.join("CURRENT").exists()? {
-        let message = "it is missing, is a link or a file, or has no CURRENT file";
-        return Err(damaged(message.to_owned()));
+    // A link is not followed.
+    if state.is_directory()? {
+        let directory = state.open_directory()?;
+        look_in(&directory)?;
+        return Ok(directory);
     }
-    let directory = state.open_directory()?;
+    confirm_missing(state.directory())?;
+    let message = "it is missing, or is a link or a file".to_owned();
+    Err(damaged(state.path(), message))
+}
+
+fn damaged(path: &Path, message: String) -> StateError {
+    let path = path.to_owned();
+    StateError::Damaged { path, message }
+}
+
+/// As [`look_at_files`], in a directory that is open.
+pub(super) fn look_in(directory: &Directory) -> Result<(), StateError> {
+    let path = directory.path();
+    // Without this file RocksDB would answer with a bare I/O error.
+    if !directory.entry(CURRENT).exists()? {
+        confirm_missing(directory)?;
+        return Err(damaged(path, "it has no CURRENT file".to_owned()));
+    }
     // RocksDB takes files that it may not read for damage. They are not: what can be read tomorrow must not be moved aside.
     let is_foreign = |failure: &IoFailure| not_regular(failure).is_some() && !is_read(&failure.path);
     let failed = |failure: IoFailure| match not_regular(&failure) {
         // It would wait at a FIFO.
-        Some(found) => damaged(format!("'{}': {found}", failure.path.display())),
+        Some(found) => damaged(path, format!("'{}': {found}", failure.path.display())),
         None => failure.into(),
     };
     directory.open_each_file(is_foreign).map_err(failed)?;
-    match first_recycled_record(&directory).map_err(failed)? {
-        Some((log, offset)) => Err(damaged(format!(
-            "'{}', offset {offset}: the record's type is wrong",
-            log.display()
-        ))),
-        None => Ok(directory),
+    let list = named_by_current(directory).map_err(failed)?;
+    if let Some(list) = &list
+        && !list.exists()?
+    {
+        confirm_missing(directory)?;
+        let message = format!("its list of files '{}' is missing", list.path().display());
+        return Err(damaged(path, message));
+    }
+    match first_recycled_record(directory, list.as_ref()).map_err(failed)? {
+        Some((log, offset)) => Err(damaged(
+            path,
+            format!("'{}', offset {offset}: the record's type is wrong", log.display()),
+        )),
+        None => Ok(()),
     }
 }
 
+/// What should be in a directory is not there. That is damage only where the directory can be read: a disk that is not mounted, or
+/// that fails, may have it.
+fn confirm_missing(directory: &Directory) -> Result<(), IoFailure> {
+    directory.check()?;
+    directory.names().map(drop)
+}
+
+/// The list of files that CURRENT names, unless what stands there is no name of one.
+fn named_by_current(directory: &Directory) -> Result<Option<Entry>, IoFailure> {
+    let (current, mut named) = (directory.entry(CURRENT), Vec::new());
+    let opened = current.open_to_read()?;
+    let read = || opened.take(NAME_BYTES_MAX).read_to_end(&mut named);
+    attempt("read", current.path(), read)?;
+    let list = directory.entry(String::from_utf8_lossy(&named).trim_end());
+    Ok(Some(list).filter(|list| list.path().parent() == Some(directory.path()) && is_read(list.path())))
+}
+
 /// Looks through the logs that RocksDB reads when it opens a store: those of writes, and the list of files that CURRENT names.
-fn first_recycled_record(directory: &Directory) -> Result<Option<(PathBuf, u64)>, IoFailure> {
-    let mut named = Vec::new();
-    let current = directory.entry("CURRENT");
-    let mut opened = current.open_to_read()?;
-    attempt("read", current.path(), || opened.read_to_end(&mut named))?;
-    let named = String::from_utf8_lossy(&named).trim_end().to_owned();
-    for name in directory.names()? {
-        let file = directory.entry(&name);
-        let is_log = name.to_string_lossy() == named || file.path().extension().is_some_and(|end| end == "log");
-        if !is_read(file.path()) || !is_log {
+fn first_recycled_record(directory: &Directory, list: Option<&Entry>) -> Result<Option<(PathBuf, u64)>, IoFailure> {
+    let list = list.map(Entry::path);
+    for file in files_that_are_read(directory)? {
+        if file.path().extension().is_none_or(|end| end != "log") && Some(file.path()) != list {
             continue;
         }
         match recycled_record(&file) {
@@ -96,11 +134,35 @@ fn first_recycled_record(directory: &Directory) -> Result<Option<(PathBuf, u64)>
     Ok(None)
 }
 
+/// Reads every file that RocksDB reads, to its end, and names the first that the machine does not give.
+pub(super) fn read_each_file(directory: &Directory) -> Result<(), IoFailure> {
+    for file in files_that_are_read(directory)? {
+        let path = file.path();
+        let read = file.open_to_read();
+        match read.and_then(|mut opened| attempt("read", path, || copy(&mut opened, &mut sink()))) {
+            // What is gone, or is something else, is damage, and not this call's to judge.
+            Err(failure) if failure.is_missing() || not_regular(&failure).is_some() => {}
+            read => drop(read?),
+        }
+    }
+    Ok(())
+}
+
+fn files_that_are_read(directory: &Directory) -> Result<Vec<Entry>, IoFailure> {
+    let mut files: Vec<_> = directory
+        .names()?
+        .into_iter()
+        .map(|name| directory.entry(name))
+        .collect();
+    files.retain(|file| is_read(file.path()));
+    Ok(files)
+}
+
 /// Whether RocksDB reads a file of this name when it opens a store.
 fn is_read(file: &Path) -> bool {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let is_number = |number: &str| number.parse::<u64>().is_ok();
-    ["CURRENT", "IDENTITY"].contains(&&*name)
+    [CURRENT, "IDENTITY"].contains(&&*name)
         || ["MANIFEST-", "OPTIONS-"]
             .iter()
             .any(|begin| name.strip_prefix(begin).is_some_and(is_number))

@@ -1,10 +1,8 @@
 //! Rewriting the store in few small files.
 
-use std::io::ErrorKind;
-
 use super::StateError;
 use super::store::{HISTORY, Store, WaitForCompactOptions, attempt};
-use crate::failure::advice;
+use crate::remedy::{Remedy, advised};
 
 const FLUSH: &str = "flushing";
 const COMPACTION: &str = "compaction";
@@ -25,24 +23,27 @@ impl Store {
         let families = self.families()?;
         for &family in &families {
             self.place.check()?;
-            attempt(FLUSH, &self.path, || self.db.flush_cf(family))?;
+            attempt(FLUSH, &self.place, || self.db.flush_cf(family))?;
         }
         for &family in &families {
             self.place.check()?;
-            attempt(COMPACTION, &self.path, || {
+            attempt(COMPACTION, &self.place, || {
                 self.db.compact_range_cf(family, None::<&[u8]>, None::<&[u8]>);
                 Ok(())
             })?;
         }
         let wait = || self.db.wait_for_compact(&WaitForCompactOptions::default());
-        attempt(COMPACTION, &self.path, wait)?;
+        attempt(COMPACTION, &self.place, wait)?;
         for &family in &families {
             let count = || self.db.property_int_value_cf(family, ERROR_COUNT);
-            if attempt(COMPACTION, &self.path, count)? != Some(0) {
+            if attempt(COMPACTION, &self.place, count)? != Some(0) {
                 let words = "RocksDB found the disk full, or another error that it takes for passing, which its file LOG \
                              there tells";
-                let message = words.to_owned() + advice(ErrorKind::StorageFull);
-                return Err(StateError::failed(COMPACTION, self.path.clone(), message));
+                return Err(StateError::Failed {
+                    call: COMPACTION,
+                    path: self.path.clone(),
+                    message: words.to_owned() + &advised([Remedy::FreeSpace]),
+                });
             }
         }
         self.place.check()?;
@@ -57,8 +58,8 @@ impl Store {
 
     fn compact_history(&self) -> Result<(), StateError> {
         let family = self.family(HISTORY)?;
-        attempt(FLUSH_OF_HISTORY, &self.path, || self.db.flush_cf(family))?;
-        attempt(COMPACTION_OF_HISTORY, &self.path, || {
+        attempt(FLUSH_OF_HISTORY, &self.place, || self.db.flush_cf(family))?;
+        attempt(COMPACTION_OF_HISTORY, &self.place, || {
             self.db.compact_range_cf(family, None::<&[u8]>, None::<&[u8]>);
             Ok(())
         })

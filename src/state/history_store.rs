@@ -6,6 +6,7 @@ use super::StateError;
 use super::history::{HistoryChange, KeyHistory};
 use super::options::options;
 use super::store::{BATCHES, HISTORY, IteratorMode, Store, WriteBatch, attempt};
+use super::verdict::READING;
 use crate::plan::StoreBuffers;
 
 /// First bytes of the keys: what the record is. A number follows, big-endian, so that samples and runs stand in their
@@ -38,7 +39,7 @@ impl Store {
         let (mut history, mut numbers) = (KeyHistory::default(), Vec::new());
         let entries = self.db.iterator_cf(self.family(HISTORY)?, IteratorMode::Start);
         for (count, entry) in entries.enumerate() {
-            let (key, value) = attempt("reading", &self.path, || entry)?;
+            let (key, value) = attempt(READING, &self.place, || entry)?;
             let Some((&kind, number)) = key.split_first() else {
                 return Err(self.damaged_record(HISTORY));
             };
@@ -65,7 +66,7 @@ impl Store {
             Ok(_) => {
                 let family = self.family(HISTORY)?;
                 let compacted = [("disable_auto_compactions", "false")];
-                attempt("setting options", &self.path, || {
+                attempt("setting options", &self.place, || {
                     self.db.set_options_cf(family, &compacted)
                 })
             }
@@ -78,9 +79,9 @@ impl Store {
                     "the history of this key begins anew, because the one that is there is not readable: {message}"
                 );
                 self.place.check()?;
-                attempt("dropping a column family", &path, || db.drop_cf(HISTORY))?;
+                attempt("dropping a column family", &self.place, || db.drop_cf(HISTORY))?;
                 // Whoever is ended here leaves a store without a history, which is whole.
-                attempt("creating a column family", &path, || {
+                attempt("creating a column family", &self.place, || {
                     db.create_cf(HISTORY, &options(buffers))
                 })
             }
@@ -92,7 +93,7 @@ impl Store {
     pub(crate) fn recorded_batches(&self) -> Result<impl Iterator<Item = Result<u64, StateError>>, StateError> {
         let entries = self.db.iterator_cf(self.family(BATCHES)?, IteratorMode::Start);
         Ok(entries.map(|entry| {
-            let (key, _) = attempt("reading", &self.path, || entry)?;
+            let (key, _) = attempt(READING, &self.place, || entry)?;
             let key = <[u8; 8]>::try_from(&key[..]).map_err(|_| self.damaged_record(BATCHES))?;
             Ok(u64::from_be_bytes(key))
         }))

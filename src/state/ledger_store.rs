@@ -3,6 +3,7 @@
 use super::StateError;
 use super::ledger::{LedgerHead, LedgerRecord};
 use super::store::{IteratorMode, LEDGER, META, Store, WriteBatch, attempt};
+use super::verdict::READING;
 use crate::units::Epoch;
 
 const LEDGER_KEY: &[u8] = b"ledger";
@@ -24,7 +25,7 @@ impl Store {
     pub(crate) fn ledger_entry_count(&self) -> Result<u64, StateError> {
         let mut entries = self.db.iterator_cf(self.family(LEDGER)?, IteratorMode::Start);
         entries.try_fold(0, |count, entry| {
-            attempt("reading", &self.path, || entry).map(|_| count + 1)
+            attempt(READING, &self.place, || entry).map(|_| count + 1)
         })
     }
 
@@ -34,11 +35,33 @@ impl Store {
     ) -> Result<impl Iterator<Item = Result<(Epoch, LedgerRecord), StateError>>, StateError> {
         let entries = self.db.iterator_cf(self.family(LEDGER)?, IteratorMode::Start);
         Ok(entries.map(|entry| {
-            let (key, value) = attempt("reading", &self.path, || entry)?;
+            let (key, value) = attempt(READING, &self.place, || entry)?;
             let key = <[u8; 4]>::try_from(&key[..]).map_err(|_| self.damaged_record(LEDGER))?;
             let record = self.decode(LEDGER, &value)?;
             Ok((Epoch(u32::from_be_bytes(key)), record))
         }))
+    }
+
+    /// Commits entries of a ledger whose head follows, in one synced write.
+    pub(crate) fn commit_ledger_entries<'a>(
+        &self,
+        entries: impl IntoIterator<Item = (Epoch, &'a LedgerRecord)>,
+    ) -> Result<(), StateError> {
+        let mut batch = WriteBatch::default();
+        self.add_entries(&mut batch, entries)?;
+        self.write_synced(batch)
+    }
+
+    fn add_entries<'a>(
+        &self,
+        batch: &mut WriteBatch,
+        entries: impl IntoIterator<Item = (Epoch, &'a LedgerRecord)>,
+    ) -> Result<(), StateError> {
+        let ledger = self.family(LEDGER)?;
+        for (epoch, record) in entries {
+            batch.put_cf(ledger, epoch.0.to_be_bytes(), self.encode(record)?);
+        }
+        Ok(())
     }
 
     /// Commits entries of the ledger together with the head that counts them, in one synced write.
@@ -48,10 +71,7 @@ impl Store {
         head: &LedgerHead,
     ) -> Result<(), StateError> {
         let mut batch = WriteBatch::default();
-        let ledger = self.family(LEDGER)?;
-        for (epoch, record) in entries {
-            batch.put_cf(ledger, epoch.0.to_be_bytes(), self.encode(record)?);
-        }
+        self.add_entries(&mut batch, entries)?;
         batch.put_cf(self.family(META)?, LEDGER_KEY, self.encode(head)?);
         self.write_synced(batch)
     }

@@ -24,11 +24,14 @@ mod place;
 mod records;
 #[cfg(feature = "keygen")]
 mod store;
+#[cfg(feature = "keygen")]
+mod verdict;
 
-use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::failure::{Classified, FailureKind, IoFailure, advice_at};
+use crate::failure::{Classified, FailureKind, IoFailure};
+use crate::files::parent_of;
+use crate::remedy::{Remedied, Remedy, advised};
 
 #[cfg(feature = "keygen")]
 pub(crate) use history::HistoryChange;
@@ -88,8 +91,7 @@ pub enum StateError {
     },
     /// The store is missing or corrupt.
     #[error(
-        "the checkpoint store '{}' is damaged: {message}; 'keymill repair {}' makes a new one", .path.display(),
-        .path.parent().unwrap_or(.path).display()
+        "the checkpoint store '{}' is damaged: {message}{}", .path.display(), advised([repair(.path)])
     )]
     Damaged {
         /// The store.
@@ -99,9 +101,8 @@ pub enum StateError {
     },
     /// The store holds checkpoints of another key.
     #[error(
-        "the checkpoints in '{}' belong to another key: their binding is {found}, the manifest's is {expected}; put \
-         this key's in their place, or move them away and run 'keymill repair {}'",
-        .path.display(), .path.parent().unwrap_or(.path).display()
+        "the checkpoints in '{}' belong to another key: their binding is {found}, the manifest's is {expected}{}",
+        .path.display(), advised(for_other_key(.path))
     )]
     OtherKey {
         /// The store.
@@ -113,6 +114,29 @@ pub enum StateError {
     },
 }
 
+impl Remedied for StateError {
+    fn remedies(&self) -> Vec<Remedy> {
+        match self {
+            Self::Io(failure) | Self::Threads { source: failure, .. } => failure.remedies(),
+            Self::AddressSpace { .. } => vec![Remedy::RaiseMemory],
+            // What RocksDB says of the system is advised on in its words.
+            Self::Failed { .. } => vec![Remedy::Again],
+            Self::Damaged { path, .. } => vec![repair(path)],
+            Self::OtherKey { path, .. } => for_other_key(path).into(),
+        }
+    }
+}
+
+/// What makes a new store, around the ledger of this one as far as that can be read.
+fn repair(store: &Path) -> Remedy {
+    Remedy::Repair(parent_of(store).to_owned())
+}
+
+/// Somebody put it there, and where this key's own is only they know.
+fn for_other_key(store: &Path) -> [Remedy; 2] {
+    [Remedy::PutBack, Remedy::MoveAway].map(|remedy| remedy(store.to_owned()))
+}
+
 impl Classified for StateError {
     fn kind(&self) -> FailureKind {
         match self {
@@ -121,19 +145,5 @@ impl Classified for StateError {
             }
             Self::Damaged { .. } | Self::OtherKey { .. } => FailureKind::Directory,
         }
-    }
-}
-
-impl StateError {
-    /// A call of RocksDB's that failed. It hands on the system's words and not its error number.
-    #[cfg(feature = "keygen")]
-    fn failed(call: &'static str, path: PathBuf, message: String) -> Self {
-        let known = [
-            ("No space left on device", ErrorKind::StorageFull),
-            ("File too large", ErrorKind::FileTooLarge),
-        ];
-        let found = known.into_iter().find(|(words, _)| message.contains(words));
-        let message = message + found.map_or("", |(_, kind)| advice_at(kind, &path));
-        Self::Failed { call, path, message }
     }
 }

@@ -19,6 +19,11 @@ impl Place {
         Self { directory, path }
     }
 
+    /// The directory itself.
+    pub(super) fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
     /// Its path, for messages.
     pub(super) fn name(&self) -> &Path {
         self.directory.path()

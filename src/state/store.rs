@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rocksdb::{ColumnFamily, DB, ErrorKind, WriteOptions};
+use rocksdb::{ColumnFamily, DB, WriteOptions};
 pub(super) use rocksdb::{Direction, IteratorMode, WaitForCompactOptions, WriteBatch};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,15 +13,14 @@ use serde::de::DeserializeOwned;
 use super::StateError;
 use super::before_opening::{look_at_files, look_at_machine, note_opened};
 use super::options::{descriptors, options};
-use super::place::{Place, in_words};
+use super::place::Place;
 use super::records::{self, ArenaRecord, CrownRecord, Encoded, ProgressRecord};
+use super::verdict::{CREATION, OPENING, READING, REMOVAL, verdict};
 use crate::files::Entry;
 use crate::plan::StoreBuffers;
 use crate::resources::{Registration, ResourceKind, register};
 use crate::units::Level;
 
-const REMOVAL: &str = "removal";
-const CREATION: &str = "creation";
 pub(super) const META: &str = "meta";
 pub(super) const BATCHES: &str = "batches";
 const CROWN: &str = "crown";
@@ -56,7 +55,7 @@ impl Store {
         state.make_directory()?;
         let found = Place::new(state.open_directory()?);
         found.check()?;
-        attempt(REMOVAL, path, || DB::destroy(&options, found.path()))?;
+        attempt(REMOVAL, &found, || DB::destroy(&options, found.path()))?;
         options.create_if_missing(true);
         options.create_missing_column_families(true);
         // By its name, the directory was removed as well.
@@ -65,7 +64,7 @@ impl Store {
         place.check()?;
         let families = descriptors(column_families, &options);
         let open = || DB::open_cf_descriptors(&options, place.path(), families);
-        let db = attempt(CREATION, path, open)?;
+        let db = attempt(CREATION, &place, open)?;
         let store = Self::of(db, place, StoreBuffers::FULL);
         let mut batch = WriteBatch::default();
         batch.put_cf(store.family(META)?, BINDING_KEY, binding);
@@ -103,7 +102,7 @@ impl Store {
         options.create_missing_column_families(true);
         place.check()?;
         let open = || DB::open_cf_descriptors(&options, place.path(), families);
-        let db = attempt("opening", place.name(), open)?;
+        let db = attempt(OPENING, &place, open)?;
         Self::bound(db, place, binding, buffers)
     }
 
@@ -115,7 +114,7 @@ impl Store {
         let options = options(StoreBuffers::FULL);
         let families = descriptors(&families, &options);
         let open = || DB::open_cf_descriptors_read_only(&options, place.path(), families, false);
-        let db = attempt("opening", place.name(), open)?;
+        let db = attempt(OPENING, &place, open)?;
         Self::bound(db, place, binding, StoreBuffers::FULL)
     }
 
@@ -184,7 +183,7 @@ impl Store {
     pub(crate) fn read_through(&self) -> Result<(), StateError> {
         for family in self.families()? {
             for entry in self.db.iterator_cf(family, IteratorMode::Start) {
-                attempt("reading", &self.path, || entry)?;
+                attempt(READING, &self.place, || entry)?;
             }
         }
         Ok(())
@@ -218,6 +217,11 @@ impl Store {
         value.map(|value| self.decode(META, &value)).transpose()
     }
 
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Bytes that this process has given to the store.
     pub(crate) fn written_bytes(&self) -> u64 {
         self.written_bytes.load(Ordering::Relaxed)
@@ -241,14 +245,14 @@ impl Store {
     fn write(&self, call: &'static str, batch: WriteBatch, options: &WriteOptions) -> Result<(), StateError> {
         let bytes = batch.size_in_bytes() as u64;
         self.place.check()?;
-        attempt(call, &self.path, || self.db.write_opt(batch, options))?;
+        attempt(call, &self.place, || self.db.write_opt(batch, options))?;
         self.written_bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
 
     pub(super) fn get(&self, family: &'static str, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
         let family = self.family(family)?;
-        attempt("reading", &self.path, || self.db.get_cf(family, key))
+        attempt(READING, &self.place, || self.db.get_cf(family, key))
     }
 
     pub(super) fn family(&self, name: &'static str) -> Result<&ColumnFamily, StateError> {
@@ -303,44 +307,23 @@ fn existing_families(state: &Entry) -> Result<(Place, Vec<String>), StateError> 
 
 fn listed_families(place: &Place) -> Result<Vec<String>, StateError> {
     let list = || DB::list_cf(&options(StoreBuffers::FULL), place.path());
-    attempt("opening", place.name(), list)
+    attempt(OPENING, &place, list)
 }
 
 /// Makes a call to RocksDB. All come through here, so that tests can let any one of them fail, or end the process there.
 pub(super) fn attempt<T>(
     call: &'static str,
-    path: &Path,
+    place: &Place,
     operation: impl FnOnce() -> Result<T, rocksdb::Error>,
 ) -> Result<T, StateError> {
-    let operation = || operation().map_err(|error| classified(call, path, &error));
+    let operation = || operation().map_err(|error| verdict(call, place, &error));
     #[cfg(test)]
     let operation = || {
-        crate::faults::through(call, path, operation, |error| StateError::Failed {
+        crate::faults::through(call, place.name(), operation, |error| StateError::Failed {
             call,
-            path: path.to_owned(),
+            path: place.name().to_owned(),
             message: error.to_string(),
         })
     };
     operation()
-}
-
-fn classified(call: &'static str, path: &Path, error: &rocksdb::Error) -> StateError {
-    let message = in_words(error.as_ref(), path);
-    let path = path.to_owned();
-    let not_there = ["No such file or directory", "Is a directory"];
-    let missing = error.kind() == ErrorKind::IOError && not_there.iter().any(|words| message.contains(words));
-    // A store that is being made holds nothing yet that could be damaged.
-    let nothing_to_lose = [REMOVAL, CREATION].contains(&call);
-    // RocksDB's words for an open(2) of CURRENT that failed: once if the next one went well, twice if not.
-    let failed_to_open = ["Direct I/O is not supported", "incompatible with filesystem"];
-    let is_damage = match error.kind() {
-        _ if failed_to_open.iter().any(|words| message.contains(words)) => false,
-        ErrorKind::Corruption | ErrorKind::NotFound | ErrorKind::InvalidArgument => true,
-        // A file of the store that is gone, or a directory, does not come back by trying again.
-        _ => missing,
-    };
-    if is_damage && !nothing_to_lose {
-        return StateError::Damaged { path, message };
-    }
-    StateError::failed(call, path, message)
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// The modules in the order in which they may import each other: only from lines above their own.
 const ORDER: [&[&str]; 19] = [
-    &["alone", "faults", "text", "time", "units"],
+    &["alone", "faults", "remedy", "text", "time", "units"],
     &["failure"],
     &["memory"],
     &["resources"],

@@ -9,21 +9,16 @@ use crate::keygen::{CancelHandle, KeygenError};
 use crate::layers::LayerError;
 use crate::migrations::MigrationError;
 use crate::plan::BudgetTooSmall;
+use crate::remedy::{Remedied, Remedy};
 use crate::state::StateError;
 use crate::workers::ThreadsFailed;
 
 /// A repair could not begin, or ended early. What it had mended stays, and the same repair goes on from there.
 #[derive(Debug, thiserror::Error)]
 pub enum RepairError {
-    /// The directory is not a key directory, it is locked, or its secret is not there.
+    /// The directory is not a key directory, it is locked, or its manifest or its secret is not there.
     #[error(transparent)]
-    KeyDir(KeyDirError),
-    /// Without the manifest nothing is known of the key.
-    #[error(
-        "{0}; a repair needs the manifest: restore it from a copy, or make the key again in another directory, with \
-         the secret, scheme and epochs of this one"
-    )]
-    Manifest(KeyDirError),
+    KeyDir(#[from] KeyDirError),
     /// A layer file cannot be read or written.
     #[error(transparent)]
     Layer(#[from] LayerError),
@@ -89,11 +84,20 @@ impl RepairError {
     }
 }
 
-impl From<KeyDirError> for RepairError {
-    fn from(error: KeyDirError) -> Self {
-        match error {
-            KeyDirError::Manifest { .. } | KeyDirError::NoManifest(_) => Self::Manifest(error),
-            _ => Self::KeyDir(error),
+impl Remedied for RepairError {
+    fn remedies(&self) -> Vec<Remedy> {
+        match self {
+            Self::KeyDir(error) => error.remedies(),
+            Self::Layer(error) => error.remedies(),
+            Self::State(error) => error.remedies(),
+            Self::Io(failure) => failure.remedies(),
+            Self::Keygen(error) => error.remedies(),
+            Self::Interrupted => vec![Remedy::Again],
+            Self::Budget(_)
+            | Self::Threads(_)
+            | Self::Arena(_)
+            | Self::DiskUnreliable { .. }
+            | Self::OtherRoot { .. } => Vec::new(),
         }
     }
 }

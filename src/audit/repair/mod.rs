@@ -9,6 +9,8 @@ mod files;
 mod report;
 mod store;
 #[cfg(test)]
+mod store_tests;
+#[cfg(test)]
 mod tests;
 
 use std::path::Path;
@@ -55,6 +57,8 @@ fn repair_on(
     let memory = options.memory_plan(manifest.plan())?;
     let workers = Workers::start(memory.threads, memory.arena_bytes)?;
     let kernel = key.kernel();
+    // Nothing is changed before all of it can be.
+    files::look(&key)?;
     let (store, store_replaced) = store::open(key.paths(), manifest, memory.store)?;
     let files_restored = files::restore(&key, medium, &Disk::new(cancel.flag()))?;
     let layers = key.layers()?;

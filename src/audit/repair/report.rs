@@ -32,6 +32,8 @@ pub struct StoreReplaced {
     pub what: String,
     /// Where the old one is now, unless it was missing.
     pub moved_to: Option<PathBuf>,
+    /// Whether all of its ledger could be read, and is that of the new one.
+    pub ledger_kept: bool,
 }
 
 /// A layer file that was given its length and header again.

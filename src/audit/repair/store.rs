@@ -4,36 +4,104 @@ use super::files::move_aside;
 use super::{RepairError, StoreReplaced};
 use crate::failure::attempt;
 use crate::keydir::{KeyPaths, Manifest};
-use crate::ledger::is_unused;
+use crate::ledger::{is_unused, rescue};
 use crate::migrations::COLUMN_FAMILIES;
 use crate::plan::StoreBuffers;
 use crate::state::{LedgerHead, StateError, Store};
 
 /// Opens the store if all of it can be read. A damaged one is moved aside, never deleted: it may be the only place that
-/// knows which epochs have signed.
+/// knows which epochs have signed. What can be read of its ledger is in the new one.
 pub(super) fn open(
     paths: &KeyPaths,
     manifest: &Manifest,
     buffers: StoreBuffers,
 ) -> Result<(Store, Option<StoreReplaced>), RepairError> {
     let (state, binding) = (paths.state(), &manifest.binding());
-    let opened = Store::open_recording(&state, binding, buffers).and_then(|store| store.read_through().map(|()| store));
-    let what = match opened {
-        Ok(store) => return Ok((store, None)),
-        Err(StateError::Damaged { message, .. }) => message,
+    let finished = finish_replacing(paths, binding)?;
+    let reopened = || Store::open_recording(&state, binding, buffers);
+    // To look changes nothing, so that a failure of the machine is not mixed up with damage.
+    let (what, readable) = match Store::open_read_only(&state, binding) {
+        Ok(store) => match store.read_through() {
+            Ok(()) => {
+                drop(store);
+                remove_draft(paths)?;
+                return Ok((reopened()?, finished));
+            }
+            Err(StateError::Damaged { message, .. }) => (message, Some(store)),
+            Err(error) => return Err(error.into()),
+        },
+        Err(StateError::Damaged { message, .. }) => (message, None),
         Err(error) => return Err(error.into()),
     };
+    let ledger_kept = make_draft(paths, manifest, readable.as_ref())?;
+    drop(readable);
     let moved_to = move_aside(&state)?;
-    // Under another name until it is whole, so that a kill leaves no store that would have to be moved aside as well.
-    let draft = paths.state_draft();
+    rename_draft(paths)?;
+    let replaced = StoreReplaced {
+        what,
+        moved_to,
+        ledger_kept,
+    };
+    Ok((reopened()?, Some(replaced)))
+}
+
+/// Makes the new store under another name, with what can be read of the old one's ledger, and says whether that was all of
+/// it. Whatever fails here has changed nothing. The ledger's head comes last: a store that has it is whole.
+fn make_draft(paths: &KeyPaths, manifest: &Manifest, readable: Option<&Store>) -> Result<bool, RepairError> {
+    let (draft, binding) = (paths.state_draft(), &manifest.binding());
+    let initialised = is_unused(paths, manifest)?;
     Store::create(&draft, &COLUMN_FAMILIES, binding)?;
+    let store = Store::open(&draft, binding)?;
+    if let Some(readable) = readable
+        && let Some(rescued) = rescue(readable, &store)?
+    {
+        return Ok(rescued);
+    }
     let head = LedgerHead {
-        initialised: is_unused(paths, manifest)?,
+        initialised,
         ..LedgerHead::default()
     };
-    Store::open(&draft, binding)?.commit_ledger([], &head)?;
+    store.commit_ledger([], &head)?;
+    Ok(false)
+}
+
+fn rename_draft(paths: &KeyPaths) -> Result<(), RepairError> {
+    let (draft, state) = (paths.state_draft(), paths.state());
     attempt("rename", draft.path(), || draft.rename(&state))?;
-    paths.directory().sync()?;
-    let store = Store::open_recording(&state, binding, buffers)?;
-    Ok((store, Some(StoreReplaced { what, moved_to })))
+    Ok(paths.directory().sync()?)
+}
+
+/// A repair that ended between the two names has left the new store whole, and perhaps with the only ledger that can be read.
+fn finish_replacing(paths: &KeyPaths, binding: &[u8; 32]) -> Result<Option<StoreReplaced>, RepairError> {
+    let draft = paths.state_draft();
+    if paths.state().exists()? || !draft.is_directory()? {
+        return Ok(None);
+    }
+    let opened = Store::open_read_only(&draft, binding);
+    let head = match opened.and_then(|store| store.read_through().and_then(|()| store.ledger_head())) {
+        Err(StateError::Damaged { .. } | StateError::OtherKey { .. }) => None,
+        head => head?,
+    };
+    let Some(head) = head else {
+        return Ok(None);
+    };
+    rename_draft(paths)?;
+    Ok(Some(StoreReplaced {
+        what: "it was missing, and the repair before this one had made a new one".to_owned(),
+        moved_to: None,
+        ledger_kept: head.initialised,
+    }))
+}
+
+/// What a repair that ended early was making is not to be taken for the newest store some day.
+fn remove_draft(paths: &KeyPaths) -> Result<(), RepairError> {
+    let draft = paths.state_draft();
+    if draft.is_directory()? {
+        let directory = draft.open_directory()?;
+        for name in directory.names()? {
+            directory.entry(name).unlink()?;
+        }
+        draft.remove_directory()?;
+    }
+    Ok(())
 }

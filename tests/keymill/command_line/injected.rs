@@ -17,7 +17,7 @@ use crate::layers_on_disk::layer_files;
 use crate::skip::skip;
 
 /// The calls, by the name that strace knows them by, and by those that messages have.
-const CALLS: [(&str, &[&str]); 21] = [
+pub const CALLS: [(&str, &[&str]); 21] = [
     ("access", &["access"]),
     ("fallocate", &["fallocate"]),
     ("fdatasync", &["fdatasync"]),
@@ -253,7 +253,7 @@ impl Job {
 }
 
 /// The thread and the call of a line that begins one.
-fn begun_call(line: &str) -> Option<(&str, usize)> {
+pub fn begun_call(line: &str) -> Option<(&str, usize)> {
     let (thread, rest) = line.split_once(' ')?;
     let (name, _) = rest.trim_start().split_once('(')?;
     let call = CALLS.iter().position(|&(call, _)| call == name)?;

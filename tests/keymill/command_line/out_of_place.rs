@@ -183,7 +183,7 @@ fn a_new_beginning_replaces_a_mark_that_is_no_file_but_not_a_directory_of_somebo
         if kind == "directory" {
             run_in_vain(&place, init)
                 .exits(3)
-                .says(&["key/ledger.mark", "move it away"]);
+                .says(&["key/ledger.mark", "move 'key/ledger.mark' away"]);
             fs::rename(place.path("key/ledger.mark"), place.path("away")).unwrap();
         }
         run(&place, init).exits(0);
@@ -223,17 +223,20 @@ fn what_rocksdb_does_not_read_in_its_directory_damages_no_store() {
 }
 
 #[test]
-fn a_repair_that_is_refused_has_said_what_it_moved_aside() {
-    let place = Place::new();
-    finished_key(&place, TINY);
-    replace(&place, "key/state/CURRENT", "FIFO");
-    fs::remove_dir_all(place.path("key/layers")).unwrap();
-    symlink("nowhere", place.path("key/layers")).unwrap();
-    let refused = run(&place, "repair key").exits(3);
-    refused.says(&[
-        "'key/state' was moved aside and is 'key/state.damaged' now",
-        "symbolic link",
-    ]);
+fn a_repair_that_is_refused_has_moved_nothing_aside_and_one_that_is_not_says_at_once_what_it_has() {
+    for link in ["key/layers", LEVEL_3] {
+        let place = Place::new();
+        finished_key(&place, TINY);
+        replace(&place, "key/state/CURRENT", "FIFO");
+        fs::rename(place.path(link), place.path("elsewhere")).unwrap();
+        symlink("nowhere", place.path(link)).unwrap();
+        run(&place, "repair key").exits(3).says(&["symbolic link"]);
+        assert!(place.path("key/state/CURRENT").symlink_metadata().is_ok());
+        assert!(!place.path("key/state.damaged").exists());
+        fs::remove_file(place.path(link)).unwrap();
+        let message = "'key/state' was moved aside and is 'key/state.damaged' now";
+        run(&place, "repair key").exits(0).says(&[message]);
+    }
 }
 
 #[test]
@@ -287,7 +290,7 @@ fn layer_files_are_read_through_links_and_never_mended_behind_one() {
             run(&place, line).exits(0);
         }
         let refused = run_in_vain(&place, "repair key").exits(3);
-        refused.says(&[name, "symbolic link", "delete the link"]);
+        refused.says(&[name, "symbolic link", &format!("move '{name}' away")]);
         // To a disk that is not mounted, say; then in a circle.
         for target in ["nowhere", "."] {
             fs::remove_file(place.path(name)).unwrap();

@@ -228,7 +228,7 @@ fn a_store_of_another_key_is_named_and_repaired_only_when_it_is_out_of_the_way()
     key.shows(&[(json!(null), json!(null))]);
     key.serves_nothing_wrong();
     let before = layer_files(&key.place.path("key"));
-    let message = ["'key/state'", "another key", "keymill repair key"];
+    let message = ["'key/state'", "another key", "move 'key/state' away"];
     key.place.run("repair key").exits(3).prints_nothing().says(&message);
     assert!(layer_files(&key.place.path("key")) == before);
     fs::remove_dir_all(key.place.path("key/state")).unwrap();
@@ -265,7 +265,10 @@ fn nothing_is_repaired_without_a_manifest_or_with_another_secret() {
     let before = snapshot(&place.path("key/layers"));
     let manifest = fs::read_to_string(place.path("key/manifest.toml")).unwrap();
     edit(&place.path("key/manifest.toml"), "trim = 0", "trim = 1");
-    let message = ["'key/manifest.toml' is damaged", "restore it from a copy"];
+    let message = [
+        "'key/manifest.toml' is damaged",
+        "put a copy of 'key/manifest.toml' back",
+    ];
     place.run("repair key").exits(3).prints_nothing().says(&message);
     place.file("key/manifest.toml", manifest);
     let secret = fs::read_to_string(place.path("key/secret")).unwrap();

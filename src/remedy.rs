@@ -1,0 +1,205 @@
+//! What a person can do about an error, as data: the messages are made of it, `check` prints it, and tests do it.
+
+use std::fmt::{Display, Formatter};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+
+/// Something that a person can do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Remedy {
+    /// `keymill repair` of this key directory.
+    Repair(PathBuf),
+    /// `keymill restore` into this key directory, from the text of `keymill backup`.
+    Restore(PathBuf),
+    /// `keymill keygen` in this directory.
+    Keygen(PathBuf),
+    /// `keymill migrate` of this key directory.
+    Migrate(PathBuf),
+    /// `keymill ledger init` of this key directory.
+    LedgerInit(PathBuf),
+    /// This file, from a copy of it.
+    PutBack(PathBuf),
+    /// This manifest, from the directory that `keymill restore` makes elsewhere from the text of `keymill backup`.
+    RestoreElsewhere(PathBuf),
+    /// This manifest, from the directory that `keymill keygen` makes elsewhere of the secret beside it.
+    MakeAgain(PathBuf),
+    /// What has this name is in the way, or of no use.
+    MoveAway(PathBuf),
+    /// This file, from the eyes of others.
+    Protect(PathBuf),
+    /// The file system is full.
+    FreeSpace,
+    /// The file system has room for bytes, and for no further file.
+    FreeInodes,
+    /// The quota is used up.
+    FreeQuota,
+    /// The limit on file sizes is too low.
+    RaiseFileSize,
+    /// The limit on open files is too low.
+    RaiseOpenFiles,
+    /// There is too little memory.
+    RaiseMemory,
+    /// The file system is read-only.
+    MakeWritable,
+    /// The disk failed.
+    AwaitDisk,
+    /// Nothing is in the way of the same command any more.
+    Again,
+}
+
+impl Remedy {
+    /// What can be done about a call that the system refused, if that is known.
+    pub fn of(error: &io::Error) -> Option<Self> {
+        match error.kind() {
+            ErrorKind::StorageFull => Some(Self::FreeSpace),
+            ErrorKind::QuotaExceeded => Some(Self::FreeQuota),
+            ErrorKind::FileTooLarge => Some(Self::RaiseFileSize),
+            ErrorKind::ReadOnlyFilesystem => Some(Self::MakeWritable),
+            ErrorKind::OutOfMemory => Some(Self::RaiseMemory),
+            ErrorKind::Interrupted => Some(Self::Again),
+            _ => match Errno::from_io_error(error) {
+                Some(Errno::MFILE | Errno::NFILE) => Some(Self::RaiseOpenFiles),
+                Some(Errno::IO) => Some(Self::AwaitDisk),
+                _ => None,
+            },
+        }
+    }
+
+    /// As [`of`](Self::of), for a call on this file. A file system that has room for bytes and for no further file says the same
+    /// as one that has no room (ENOSPC), and whoever looks at the room sees enough of it.
+    pub fn at(error: &io::Error, path: &Path) -> Option<Self> {
+        match Self::of(error) {
+            Some(Self::FreeSpace) if has_no_inodes(path) => Some(Self::FreeInodes),
+            remedy => remedy,
+        }
+    }
+
+    /// Its name, for programs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Repair(_) => "repair",
+            Self::Restore(_) => "restore",
+            Self::Keygen(_) => "keygen",
+            Self::Migrate(_) => "migrate",
+            Self::LedgerInit(_) => "ledger-init",
+            Self::PutBack(_) => "put-back",
+            Self::RestoreElsewhere(_) => "restore-elsewhere",
+            Self::MakeAgain(_) => "make-again",
+            Self::MoveAway(_) => "move-away",
+            Self::Protect(_) => "protect",
+            Self::FreeSpace => "free-space",
+            Self::FreeInodes => "free-inodes",
+            Self::FreeQuota => "free-quota",
+            Self::RaiseFileSize => "raise-file-size",
+            Self::RaiseOpenFiles => "raise-open-files",
+            Self::RaiseMemory => "raise-memory",
+            Self::MakeWritable => "make-writable",
+            Self::AwaitDisk => "await-disk",
+            Self::Again => "again",
+        }
+    }
+
+    /// The file or key directory that it is about, if it is about one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Repair(path)
+            | Self::Restore(path)
+            | Self::Keygen(path)
+            | Self::Migrate(path)
+            | Self::LedgerInit(path)
+            | Self::PutBack(path)
+            | Self::RestoreElsewhere(path)
+            | Self::MakeAgain(path)
+            | Self::MoveAway(path)
+            | Self::Protect(path) => Some(path),
+            Self::FreeSpace
+            | Self::FreeInodes
+            | Self::FreeQuota
+            | Self::RaiseFileSize
+            | Self::RaiseOpenFiles
+            | Self::RaiseMemory
+            | Self::MakeWritable
+            | Self::AwaitDisk
+            | Self::Again => None,
+        }
+    }
+}
+
+impl Display for Remedy {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        let path = self.path().unwrap_or(Path::new("")).display();
+        match self {
+            Self::Repair(_) => write!(f, "run 'keymill repair {path}'"),
+            Self::Restore(_) => write!(f, "run 'keymill restore {path} --from FILE' with the text of its backup"),
+            Self::Keygen(_) => write!(f, "run 'keymill keygen {path}'"),
+            Self::Migrate(_) => write!(f, "run 'keymill migrate {path}'"),
+            Self::LedgerInit(_) => write!(
+                f,
+                "name the first epoch that is surely unused with 'keymill ledger init {path} --first-epoch N'"
+            ),
+            Self::PutBack(_) => write!(f, "put a copy of '{path}' back"),
+            Self::RestoreElsewhere(_) => write!(
+                f,
+                "run 'keymill restore' with the text of its backup in another directory and put the manifest that it makes \
+                 there in the place of '{path}'"
+            ),
+            Self::MakeAgain(_) => write!(
+                f,
+                "make the key again in another directory, of a copy of the secret and with the same scheme and epochs, and \
+                 put the manifest of that in the place of '{path}'"
+            ),
+            Self::MoveAway(_) => write!(f, "move '{path}' away"),
+            Self::Protect(_) => write!(f, "if nobody has, 'chmod 600 {path}' and try again"),
+            Self::FreeSpace => f.write_str("free some space there and run the same command again"),
+            Self::FreeInodes => f.write_str(
+                "the file system has no inodes left, though it has room for bytes: delete files there that nobody needs and \
+                 run the same command again",
+            ),
+            Self::FreeQuota => f.write_str("free some of the quota and run the same command again"),
+            Self::RaiseFileSize => {
+                f.write_str("raise the limit on file sizes (ulimit -f) and run the same command again")
+            }
+            Self::RaiseOpenFiles => {
+                f.write_str("raise the limit on open files (ulimit -n) and run the same command again")
+            }
+            Self::RaiseMemory => f.write_str(
+                "raise the limit on memory (ulimit -v, or the container's), or take fewer --threads or a smaller --memory",
+            ),
+            Self::MakeWritable => f.write_str(
+                "a disk that fails is often made read-only: see the kernel's log, and run the same command again when it \
+                 can be written",
+            ),
+            Self::AwaitDisk => {
+                f.write_str("see the kernel's log, and run the same command again when the disk answers")
+            }
+            Self::Again => f.write_str("run the same command again"),
+        }
+    }
+}
+
+fn has_no_inodes(path: &Path) -> bool {
+    // The file may not be there.
+    let found = path.ancestors().find_map(|part| {
+        let part = if part == Path::new("") { Path::new(".") } else { part };
+        rustix::fs::statvfs(part).ok()
+    });
+    // Some file systems make inodes as they need them, and count none.
+    found.is_some_and(|found| found.f_files > 0 && found.f_favail == 0 && found.f_bavail > 0)
+}
+
+/// An error about which something can be done.
+pub trait Remedied {
+    /// What can be done, the best first; each of them alone.
+    fn remedies(&self) -> Vec<Remedy>;
+}
+
+/// The end of a message that says what can be done; empty where nothing can.
+pub fn advised(remedies: impl IntoIterator<Item = Remedy>) -> String {
+    let ways: Vec<String> = remedies.into_iter().map(|remedy| remedy.to_string()).collect();
+    match ways.is_empty() {
+        true => String::new(),
+        false => format!("; {}", ways.join(", or ")),
+    }
+}
