@@ -43,8 +43,7 @@ impl Step for Create {
 }
 
 fn make_layer_directory(context: &Context<'_>) -> Result<(), MigrationError> {
-    context.paths.layers().make_directory()?;
-    Ok(context.paths.directory().sync()?)
+    Ok(context.paths.layers().make_directory()?)
 }
 
 fn allocate_layer(context: &Context<'_>, span: &LevelSpan) -> Result<(), MigrationError> {
@@ -92,6 +91,6 @@ impl HeaderV1 {
 }
 
 fn create_store(context: &Context<'_>) -> Result<(), MigrationError> {
-    Store::create(&context.paths.state(), &COLUMN_FAMILIES, &context.manifest.binding())?;
-    Ok(context.paths.directory().sync()?)
+    let state = context.paths.state();
+    Ok(Store::create(&state, &COLUMN_FAMILIES, &context.manifest.binding())?)
 }

@@ -3,6 +3,11 @@
 //! It is compiled into the unit tests only. A rule holds for the calls on files below one directory, in all threads, so
 //! that tests do not meet each other's faults.
 
+#[cfg(test)]
+#[path = "faults/shadow_tests.rs"]
+pub(crate) mod shadow;
+
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,7 +32,7 @@ pub(crate) struct Seen {
     pub(crate) is_injected: bool,
 }
 
-type Rule = Arc<Mutex<dyn FnMut(&'static str, &Path) -> Fate + Send>>;
+type Rule = Arc<Mutex<dyn Judge>>;
 
 /// A rule for all calls below a directory, and those that there were.
 #[derive(Clone)]
@@ -39,6 +44,21 @@ struct Ruled {
 
 static RULES: Mutex<Vec<Ruled>> = Mutex::new(Vec::new());
 
+/// Who says what becomes of calls.
+pub(crate) trait Judge: Send {
+    /// The fate of a call on a file.
+    fn fate(&mut self, call: &'static str, path: &Path) -> Fate;
+
+    /// Hears of an open file, or directory, that was made durable.
+    fn synced(&mut self, _file: &File) {}
+}
+
+impl<R: FnMut(&'static str, &Path) -> Fate + Send> Judge for R {
+    fn fate(&mut self, call: &'static str, path: &Path) -> Fate {
+        self(call, path)
+    }
+}
+
 /// A rule for the calls below a directory; it ends with this value.
 pub(crate) struct Faults {
     root: PathBuf,
@@ -49,10 +69,15 @@ impl Faults {
     /// Lets `rule` decide the fate of each call on a file below `root`, or on `root` itself, in the order in which they
     /// are made.
     pub(crate) fn below(root: &Path, rule: impl FnMut(&'static str, &Path) -> Fate + Send + 'static) -> Self {
+        Self::judged(root, rule)
+    }
+
+    /// As [`below`](Self::below), for one that hears of syncs too.
+    pub(crate) fn judged(root: &Path, judge: impl Judge + 'static) -> Self {
         let seen = Arc::default();
         lock(&RULES).push(Ruled {
             root: root.to_owned(),
-            rule: Arc::new(Mutex::new(rule)),
+            rule: Arc::new(Mutex::new(judge)),
             seen: Arc::clone(&seen),
         });
         let root = root.to_owned();
@@ -78,15 +103,12 @@ pub(crate) fn through<T, E>(
     operation: impl FnOnce() -> Result<T, E>,
     failed: impl Fn(io::Error) -> E,
 ) -> Result<T, E> {
-    let rules = lock(&RULES);
-    let ruled = rules.iter().find(|ruled| path.starts_with(&ruled.root)).cloned();
-    drop(rules);
-    let Some(ruled) = ruled else {
+    let Some(ruled) = rule_for(path) else {
         return operation();
     };
     let (fate, place) = {
         let mut rule = lock(&ruled.rule);
-        let fate = rule(call, path);
+        let fate = rule.fate(call, path);
         let mut seen = lock(&ruled.seen);
         seen.push(Seen {
             call,
@@ -104,6 +126,18 @@ pub(crate) fn through<T, E>(
             Err(failed(io::Error::from_raw_os_error(number)))
         }
     }
+}
+
+/// Says that an open file, or directory, was made durable.
+pub(crate) fn synced(path: &Path, file: &File) {
+    if let Some(ruled) = rule_for(path) {
+        lock(&ruled.rule).synced(file);
+    }
+}
+
+fn rule_for(path: &Path) -> Option<Ruled> {
+    let rules = lock(&RULES);
+    rules.iter().find(|ruled| path.starts_with(&ruled.root)).cloned()
 }
 
 /// A test that failed with the lock held has not spoiled what is behind it.

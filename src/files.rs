@@ -1,40 +1,80 @@
-//! Directories, made for their owner alone, and files, opened and made durable.
+//! Directories, made durable, and files, opened and made durable; [`publish`] has those that appear whole.
 
 mod directory;
 #[cfg(test)]
 mod directory_tests;
+pub mod publish;
 
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, Permissions};
 use std::io::{Error, ErrorKind};
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::DirBuilderExt;
 #[cfg(feature = "keygen")]
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, openat, statat};
-
-#[cfg(feature = "keygen")]
-pub(crate) use directory::DESCRIPTORS;
-pub(crate) use directory::{Directory, Entry};
+pub(crate) use directory::{DESCRIPTORS, Directory, Entry};
 #[cfg(test)]
 pub(crate) use directory::{Lost, lost};
+use publish::Mode;
+use rustix::fs::{AtFlags, CWD, FileType, OFlags, openat, statat};
 
 use crate::failure::{IoFailure, attempt};
 
 const DIRECTORY_MODE: u32 = 0o700;
 
-/// Makes a directory for its owner alone; it may be there already.
+/// Makes a directory for its owner alone; it may be there already. Its name is durable then, whoever made it: one that was
+/// killed in between has left that to us.
 pub(crate) fn make_directory(directory: &Path) -> Result<(), IoFailure> {
+    make(directory, Mode::Umasked(DIRECTORY_MODE))?;
+    sync_directory(parent_of(directory))
+}
+
+fn make(directory: &Path, mode: Mode) -> Result<(), IoFailure> {
     let mut builder = DirBuilder::new();
-    builder.mode(DIRECTORY_MODE);
+    let (Mode::Exact(bits) | Mode::Umasked(bits)) = mode;
+    builder.mode(bits);
     match attempt("mkdir", directory, || builder.create(directory)) {
         // A directory: not a link to one, behind which files would come to lie elsewhere.
-        Err(failure) if failure.source.kind() == ErrorKind::AlreadyExists => match is_directory(directory)? {
-            true => Ok(()),
-            false => Err(failure),
-        },
-        result => result,
+        Err(failure) if failure.source.kind() == ErrorKind::AlreadyExists => {
+            return match is_directory(directory)? {
+                true => Ok(()),
+                false => Err(failure),
+            };
+        }
+        made => made?,
+    }
+    match mode {
+        Mode::Umasked(_) => Ok(()),
+        Mode::Exact(bits) => attempt("chmod", directory, || {
+            std::fs::set_permissions(directory, Permissions::from_mode(bits))
+        }),
+    }
+}
+
+/// Makes a directory and those above it that are not there, durably; it may be there already.
+///
+/// # Errors
+/// [`IoFailure`] names the one that cannot be made.
+pub fn make_directories(directory: &Path, mode: Mode) -> Result<(), IoFailure> {
+    if exists(directory)? {
+        return sync_name_of(directory);
+    }
+    let parent = parent_of(directory);
+    make_directories(parent, mode)?;
+    make(directory, mode)?;
+    sync_directory(parent)
+}
+
+/// Makes the name of a directory durable that is there already. It may have been made by a process that was killed before it
+/// came to that. Above what somebody else has made, nothing may be readable, and then there is no way to.
+pub(crate) fn sync_name_of(directory: &Path) -> Result<(), IoFailure> {
+    let place = place_of(directory);
+    match place.parent().map(sync_directory) {
+        None => Ok(()),
+        Some(Err(failure)) if failure.source.kind() == ErrorKind::PermissionDenied => Ok(()),
+        Some(synced) => synced,
     }
 }
 
@@ -90,7 +130,7 @@ fn open_at(at: BorrowedFd<'_>, name: &Path, path: &Path, flags: OFlags, mode: u3
     };
     attempt("open", path, || {
         // Some of them cannot be opened: a socket (ENXIO), a directory for writing (EISDIR), a link with O_NOFOLLOW (ELOOP).
-        let opened = openat(at, name, opening, Mode::from_raw_mode(mode)).map_err(Error::from);
+        let opened = openat(at, name, opening, rustix::fs::Mode::from_raw_mode(mode)).map_err(Error::from);
         let opened = opened
             .map(File::from)
             .and_then(|file| match file.metadata()?.is_file() {
@@ -123,7 +163,12 @@ pub fn open_to_read(path: &Path) -> Result<File, IoFailure> {
 /// Makes a file durable, with one call. [`File::sync_all`] would repeat one that a signal interrupted, and no failed sync
 /// is repeated (docs/DURABILITY.md).
 pub(crate) fn sync_file(file: &File, path: &Path) -> Result<(), IoFailure> {
-    attempt("fsync", path, || rustix::fs::fsync(file))
+    attempt("fsync", path, || {
+        rustix::fs::fsync(file)?;
+        #[cfg(all(test, feature = "keygen"))]
+        crate::faults::synced(path, file);
+        Ok::<_, Error>(())
+    })
 }
 
 /// Drops what the page cache has of a file, so that it is read from the disk. Pages can be cached, right, and not on the

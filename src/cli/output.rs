@@ -1,31 +1,24 @@
 //! Writing results: to standard output, or to a file.
 
+mod destination;
 mod place;
-mod private;
 
-use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Error, ErrorKind, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use clap::{Args, ValueEnum};
-use keymill::files::parent_of;
+use clap::ValueEnum;
+pub use destination::OutArguments;
 use keymill::remedy::{Remedy, advised};
-use keymill::resources::{ResourceKind, register};
 use keymill::text::{visible, visible_json};
+pub use place::refuse_in_key;
 use serde::Serialize;
 use signal_hook::consts::SIGXFSZ;
-use tempfile::{Builder, NamedTempFile};
-use zeroize::Zeroize;
-
-pub use place::refuse_in_key;
-use place::{is_standard_output, refuse_directory};
 
 use super::failure::Failure;
-use super::streams::{refuse_closed_output, standard_output};
+use super::streams::standard_output;
 
 /// Makes a write beyond the limit on file sizes an error like any other: left alone, the signal that comes with it ends
 /// the process without a word (setrlimit(2)).
@@ -56,134 +49,6 @@ pub enum SharedFormat {
     Json,
     /// JSON of leanSig, with field elements in Montgomery form.
     LeansigJson,
-}
-
-/// Where results go.
-#[derive(Debug, Args)]
-pub struct OutArguments {
-    /// Write to this file instead of standard output; a command that writes to DIR makes it for its owner alone.
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
-}
-
-impl OutArguments {
-    /// The file to write to; none where that is standard output, by whatever name.
-    fn file(&self) -> Option<&Path> {
-        self.out.as_deref().filter(|path| !is_standard_output(path))
-    }
-
-    /// Refuses a destination that is a directory, or lies among the files of a key. For commands that must not do their work
-    /// in vain.
-    pub fn check(&self) -> Result<(), Failure> {
-        let Some(path) = self.file() else {
-            return refuse_closed_output();
-        };
-        if path == Path::new("-") {
-            let message = "--out '-' is no file; without --out the result goes to standard output";
-            return Err(Failure::usage(message));
-        }
-        refuse_directory(path)?;
-        refuse_in_key("--out", path)
-    }
-
-    /// As [`check`](Self::check), and that a file can be made there. For what is done only once.
-    #[cfg(feature = "keygen")]
-    pub fn check_writable(&self) -> Result<(), Failure> {
-        self.check()?;
-        let Some(path) = self.file() else {
-            return Ok(());
-        };
-        match std::fs::metadata(path) {
-            // A device or a pipe is opened when there is something for it.
-            Ok(found) if !found.is_file() => Ok(()),
-            _ => draft(path, |name| File::create_new(name))
-                .map(drop)
-                .map_err(|error| failed(path, &error)),
-        }
-    }
-
-    /// Whether results go to standard output.
-    pub fn is_standard_output(&self) -> bool {
-        self.file().is_none()
-    }
-
-    /// Opens the destination, hands it to `write`, and makes sure that everything arrived.
-    pub fn write(&self, write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>) -> Result<(), Failure> {
-        let Some(path) = self.file() else {
-            let mut writer = standard_output()?;
-            return write(&mut writer).and_then(|()| writer.flush().map_err(|error| broken(&error)));
-        };
-        self.check()?;
-        let found = std::fs::symlink_metadata(path).ok();
-        if found.as_ref().is_some_and(|found| !found.is_file()) {
-            // A device or a pipe is written to; a link leads to what is written.
-            let file = File::create(path).map_err(|error| failed(path, &error))?;
-            return write_noting(&file, path, write);
-        }
-        // The old file stays what it is until the new one is complete.
-        let mode = found.map_or(0o666, |found| found.permissions().mode());
-        let open = |name: &Path| OpenOptions::new().write(true).create_new(true).mode(mode).open(name);
-        let draft = draft(path, open).map_err(|error| failed(path, &error))?;
-        write_noting(draft.as_file(), path, write)?;
-        draft
-            .persist(path)
-            .map(drop)
-            .map_err(|error| failed(path, &error.error))
-    }
-}
-
-/// A file beside `path` under a name of its own, gone when it is dropped. Its errors do not name it: it is nobody's concern.
-fn draft<T>(path: &Path, make: impl FnMut(&Path) -> std::io::Result<T>) -> std::io::Result<NamedTempFile<T>> {
-    Builder::new().prefix(".keymill-").make_in(parent_of(path), make)
-}
-
-/// Writes to an open file; an error of a write names it.
-fn write_noting(
-    file: &File,
-    path: &Path,
-    write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    // A stream of paths can hold it for hours.
-    let _registration = register(ResourceKind::File, 0);
-    let mut noting = Noting { file, error: None };
-    let written = wiping(&mut noting, write);
-    match noting.error {
-        Some(error) => Err(failed(path, &error)),
-        None => written,
-    }
-}
-
-/// Writes through a buffer that is wiped, for what was in it may be a secret.
-fn wiping(output: impl Write, write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>) -> Result<(), Failure> {
-    let mut writer = BufWriter::new(output);
-    let written = write(&mut writer).and_then(|()| writer.flush().map_err(|error| broken(&error)));
-    if let (_, Ok(mut buffer)) = writer.into_parts() {
-        buffer.zeroize();
-    }
-    written
-}
-
-/// Remembers the error of a write, so that the file it happened on can be named.
-struct Noting<'a> {
-    file: &'a File,
-    error: Option<Error>,
-}
-
-impl Write for Noting<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.file.write(bytes).map_err(|error| {
-            let kind = error.kind();
-            // A write that was interrupted is made again by the caller.
-            if kind != ErrorKind::Interrupted {
-                self.error = Some(error);
-            }
-            kind.into()
-        })
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 /// Writes one result in its format; `json` is asked for only where it is wanted.

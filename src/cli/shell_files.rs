@@ -3,14 +3,20 @@
 mod completions;
 mod manual;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Command};
+use keymill::files::publish::{Mode, replace_at};
+use keymill::files::{make_directories, parent_of};
 
 use super::failure::Failure;
 use super::output::print_lines;
 use super::tree;
+
+/// For everybody to read, as far as the umask lets them.
+const FILE_MODE: Mode = Mode::Umasked(0o666);
+const DIRECTORY_MODE: Mode = Mode::Umasked(0o777);
 
 /// Flags of shell-files.
 #[derive(Debug, Args)]
@@ -25,8 +31,8 @@ pub fn run(arguments: &ShellFilesArguments) -> Result<ExitCode, Failure> {
     let mut names = Vec::new();
     for (name, content) in files() {
         let path = arguments.prefix.join(name);
-        write(&path, &content)
-            .map_err(|error| Failure::machine(format!("'{}' cannot be written: {error}", path.display())))?;
+        make_directories(parent_of(&path), DIRECTORY_MODE)?;
+        replace_at(&path, &content, FILE_MODE)?;
         names.push(path.display().to_string());
     }
     print_lines(names)?;
@@ -54,11 +60,4 @@ fn shown() -> Command {
         .args(tree.get_arguments().cloned())
         .subcommand_required(true)
         .subcommands(shown)
-}
-
-fn write(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    std::fs::write(path, content)
 }

@@ -5,6 +5,9 @@ pub mod backup;
 mod export;
 #[cfg(feature = "keygen")]
 mod import;
+#[cfg(test)]
+#[cfg(feature = "keygen")]
+mod power_cut_tests;
 #[cfg(feature = "keygen")]
 pub mod restore;
 #[cfg(all(test, feature = "keygen"))]

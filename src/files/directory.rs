@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fstat, mkdirat, openat, renameat, stat, statat, unlinkat,
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, Stat, fstat, linkat, mkdirat, openat, renameat,
+    renameat_with, stat, statat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -204,7 +205,7 @@ impl Directory {
     }
 
     /// The directory as a file that can be listed and synced.
-    fn listing(&self) -> Result<File, Errno> {
+    pub(super) fn listing(&self) -> Result<File, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         openat(&self.0.handle, ".", flags, Mode::empty()).map(File::from)
     }
@@ -310,17 +311,16 @@ impl Entry {
         NotRegular::of(self.lstat().ok()??)
     }
 
-    /// Makes a directory for its owner alone; it may be there already.
+    /// Makes a directory for its owner alone; it may be there already. Its name is durable then, whoever made it: one that was
+    /// killed in between has left that to us.
     pub(crate) fn make_directory(&self) -> Result<(), IoFailure> {
         let mode = Mode::from_raw_mode(DIRECTORY_MODE);
         match attempt("mkdir", &self.path, || mkdirat(self.at(), &self.name, mode)) {
             // A directory: not a link to one, behind which files would come to lie elsewhere.
-            Err(failure) if failure.source.kind() == ErrorKind::AlreadyExists => match self.is_directory()? {
-                true => Ok(()),
-                false => Err(failure),
-            },
-            made => made,
+            Err(failure) if failure.source.kind() == ErrorKind::AlreadyExists && self.is_directory()? => {}
+            made => made?,
         }
+        self.sync_name()
     }
 
     /// Makes the name itself durable, if there is something to which it was given.
@@ -353,6 +353,22 @@ impl Entry {
     /// As [`unlink`](Self::unlink), for what is nobody's failure.
     pub(crate) fn unlink_at_once(&self) -> Result<(), Errno> {
         unlinkat(self.at(), &self.name, AtFlags::empty())
+    }
+
+    /// Gives an open file this name, which may not be taken. Without /proc there is no way to.
+    pub(super) fn link_file(&self, file: &File) -> Result<(), Errno> {
+        let file = format!("{DESCRIPTORS}{}", file.as_raw_fd());
+        linkat(CWD, file, self.at(), &self.name, AtFlags::SYMLINK_FOLLOW)
+    }
+
+    /// Gives what has this name a second one, which may not be taken.
+    pub(super) fn link(&self, to: &Self) -> Result<(), Errno> {
+        linkat(self.at(), &self.name, to.at(), &to.name, AtFlags::empty())
+    }
+
+    /// As [`rename`](Self::rename), but for a name that is taken. Not every file system and kernel can (renameat2(2)).
+    pub(super) fn rename_beside(&self, to: &Self) -> Result<(), Errno> {
+        renameat_with(self.at(), &self.name, to.at(), &to.name, RenameFlags::NOREPLACE)
     }
 
     /// Gives what has this name another one, of which nothing is there that has to be kept.

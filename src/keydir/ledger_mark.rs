@@ -5,13 +5,13 @@ use std::str::Lines;
 
 use sha3::{Digest, Sha3_256};
 
-use super::durable;
 use super::error::KeyDirError;
 use crate::failure::{IoFailure, attempt};
+use crate::files::publish::{Mode, replace};
 use crate::files::{Entry, NotRegular, not_regular};
 use crate::units::{KeyId, LedgerExtent};
 
-const MARK_MODE: u32 = 0o600;
+const MARK_MODE: Mode = Mode::Umasked(0o600);
 const TITLE: &str = "keymill-ledger-mark 2";
 /// Of a mark as programs of format version 2 wrote it, which says nothing of its stage.
 const OLD_TITLE: &str = "keymill-ledger-mark 1";
@@ -60,7 +60,7 @@ pub(crate) struct LedgerMark {
 impl LedgerMark {
     /// Replaces the file, atomically and durably.
     pub(crate) fn write(&self, file: &Entry) -> Result<(), KeyDirError> {
-        Ok(durable::replace(file, self.to_text().as_bytes(), MARK_MODE)?)
+        Ok(replace(file, self.to_text().as_bytes(), MARK_MODE)?)
     }
 
     /// The mark of a key whose creation begins.

@@ -6,12 +6,12 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha3::{Digest, Sha3_256};
 
-use super::durable;
 use super::error::KeyDirError;
 use super::fillers::Fillers;
 use super::origin::Origin;
 use crate::failure::attempt;
 use crate::files::Entry;
+use crate::files::publish::{Mode, replace};
 use crate::hash::check_canonical;
 use crate::plan::{Plan, PlanError};
 use crate::scheme::{PARAMETER_BYTES, Scheme};
@@ -24,7 +24,7 @@ pub const FORMAT_VERSION: u32 = 3;
 const FINGERPRINT_VERSION: u32 = 3;
 const BINDING_DOMAIN: &[u8] = b"keymill/1 binding";
 const CHECKSUM_LINE: &str = "checksum = ";
-const MANIFEST_MODE: u32 = 0o600;
+const MANIFEST_MODE: Mode = Mode::Umasked(0o600);
 /// Far more than the longest manifest has. What follows in a larger file is not looked at.
 const MANIFEST_BYTES_MAX: u64 = 1 << 20;
 
@@ -236,7 +236,7 @@ impl Manifest {
             path: file.path().to_owned(),
             what,
         })?;
-        Ok(durable::replace(file, text.as_bytes(), MANIFEST_MODE)?)
+        Ok(replace(file, text.as_bytes(), MANIFEST_MODE)?)
     }
 
     pub(crate) fn to_text(&self) -> Result<String, String> {

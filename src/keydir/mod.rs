@@ -2,7 +2,6 @@
 
 #[cfg(test)]
 mod damage_tests;
-pub(crate) mod durable;
 mod elsewhere;
 mod error;
 mod fillers;

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::durable::is_temporary;
 use crate::failure::IoFailure;
+use crate::files::publish::is_draft;
 use crate::files::{Directory, Entry};
 use crate::layers::layer_file;
 use crate::units::Level;
@@ -106,14 +106,14 @@ impl KeyPaths {
     /// An entry of the directory that a key directory does not have, if there is one.
     pub(crate) fn foreign_entry(&self) -> Result<Option<PathBuf>, IoFailure> {
         let is_foreign =
-            |name: &str| !TOP.contains(&name) && !is_temporary(name) && !was_moved_aside(name) && !is_bystander(name);
+            |name: &str| !TOP.contains(&name) && !is_draft(name) && !was_moved_aside(name) && !is_bystander(name);
         let foreign = self.entries(is_foreign)?;
         Ok(foreign.first().map(|entry| entry.path().to_owned()))
     }
 
     /// Removes what a process that died was writing; one of these files may hold the secret. Needs the lock.
     pub(crate) fn remove_temporaries(&self) -> Result<(), IoFailure> {
-        self.entries(is_temporary)?.iter().try_for_each(Entry::unlink)
+        self.entries(is_draft)?.iter().try_for_each(Entry::unlink)
     }
 
     fn entries(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<Entry>, IoFailure> {

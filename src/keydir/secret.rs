@@ -5,16 +5,16 @@ use std::os::unix::fs::PermissionsExt;
 
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::durable;
 use super::error::KeyDirError;
 use super::origin::Origin;
 use crate::failure::attempt;
 use crate::files::Entry;
+use crate::files::publish::{Mode, replace};
 use crate::hash::{DrawnKey, PrfKey, derive_fillers, draw_key};
 use crate::plan::Plan;
 use crate::scheme::PARAMETER_BYTES;
 
-const SECRET_MODE: u32 = 0o600;
+const SECRET_MODE: Mode = Mode::Umasked(0o600);
 const TEXT_BYTES_MAX: usize = 256;
 
 /// What a key is made from. Wiped from memory when dropped.
@@ -73,7 +73,7 @@ impl Secret {
     /// Writes the file, readable by its owner alone.
     pub(crate) fn write(&self, file: &Entry, origin: Origin) -> Result<(), KeyDirError> {
         let text = self.to_text(origin);
-        Ok(durable::replace(file, text.as_bytes(), SECRET_MODE)?)
+        Ok(replace(file, text.as_bytes(), SECRET_MODE)?)
     }
 
     pub(crate) fn to_text(&self, origin: Origin) -> Zeroizing<String> {

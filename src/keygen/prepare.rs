@@ -6,7 +6,7 @@ use super::KeygenError;
 use super::cancel::CancelHandle;
 use super::request::{KeyDefaults, KeyRequest};
 use crate::failure::attempt;
-use crate::files::{available_bytes, make_directory, parent_of, sync_directory};
+use crate::files::{available_bytes, make_directory, parent_of, sync_name_of};
 use crate::keydir::{
     DirectoryLock, KeyDir, KeyDirError, KeyPaths, KeyState, LedgerMark, Manifest, Origin, Secret, Stage,
     note_fingerprint, prf_key_of, take_back,
@@ -162,11 +162,11 @@ fn ready_for_new(
     check_room(directory, found.is_some(), &plan)?;
     if let Some(paths) = found {
         refuse_foreign(&paths)?;
+        sync_name_of(directory)?;
         return Ok((paths, memory));
     }
     // If somebody else was quicker, the lock decides.
     make_directory(directory)?;
-    sync_directory(parent_of(directory))?;
     Ok((KeyPaths::open(directory)?, memory))
 }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustix::fs::fsync;
 use serde::{Deserialize, Serialize};
 
 use super::{Noted, Registration, Resource, ResourceKind};
@@ -97,10 +98,11 @@ impl Trace {
         IS_RUNNING.store(true, Ordering::Release);
     }
 
-    /// Ends it: what is registered from now on is not written any more. The end of what was registered before still is.
+    /// Ends it: what is registered from now on is not written any more, and what was written is durable. The end of what was
+    /// registered before still is written.
     ///
     /// # Errors
-    /// A line could not be written; those after it are missing too.
+    /// A line could not be written, and those after it are missing too; or the file could not be made durable.
     pub fn end(&self) -> Result<(), IoFailure> {
         let mut running = lock(&RUNNING);
         if running
@@ -111,10 +113,22 @@ impl Trace {
             *running = None;
         }
         drop(running);
-        match lock(&self.written).failure.take() {
+        let mut written = lock(&self.written);
+        match written.failure.take() {
             Some(failure) => Err(failure),
-            None => Ok(()),
+            // A log that follows what happens is not synced line by line. What is said to be written is durable all the same.
+            None => self.sync(&written.file),
         }
+    }
+
+    fn sync(&self, file: &File) -> Result<(), IoFailure> {
+        let directory = match self.path.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        attempt("fsync", &self.path, || fsync(file))?;
+        let opened = attempt("open", directory, || File::open(directory))?;
+        attempt("fsync", directory, || fsync(&opened))
     }
 
     #[track_caller]
@@ -284,6 +298,31 @@ mod tests {
             message.contains("write on") && message.contains(path.to_str().unwrap()),
             "{message}"
         );
+    }
+
+    #[cfg(feature = "keygen")]
+    #[test]
+    fn a_trace_that_has_ended_is_durable_with_its_name() {
+        use crate::faults::{Fate, Faults};
+
+        let parent = tempfile::tempdir().unwrap();
+        for (synced, name) in [
+            (parent.path().join("trace1"), "trace1"),
+            (parent.path().to_owned(), "trace2"),
+        ] {
+            let trace = Trace::create(&parent.path().join(name)).unwrap();
+            drop(Arc::clone(&trace).register(ResourceKind::Arena, 1));
+            let failing = synced.clone();
+            let faults = Faults::below(parent.path(), move |call, path| {
+                match call == "fsync" && path == failing {
+                    true => Fate::Fail(rustix::io::Errno::IO.raw_os_error()),
+                    false => Fate::Pass,
+                }
+            });
+            let failure = trace.end().unwrap_err();
+            drop(faults);
+            assert_eq!((failure.call, failure.path), ("fsync", synced));
+        }
     }
 
     #[test]

@@ -91,7 +91,7 @@ struct Comparing {
 impl Write for Comparing {
     fn write(&mut self, expected: &[u8]) -> std::io::Result<usize> {
         let mut found = Zeroizing::new(vec![0; expected.len()]);
-        let count = fill(&mut self.file, &mut found)?;
+        let count = fill(&self.file, &mut found)?;
         let same = expected
             .iter()
             .zip(&found[..count])

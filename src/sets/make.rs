@@ -15,7 +15,8 @@ use super::progress::{OfKey, SetEvent, SetProgress};
 use super::publish::Publisher;
 use super::request::SetRequest;
 use crate::exchange::{ExportError, Exporter, computed_bytes};
-use crate::failure::attempt;
+use crate::failure::{IoFailure, attempt};
+use crate::files::publish::Existing;
 use crate::files::{exists, sync_directory};
 use crate::interop::ssz::PublicKey;
 use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob};
@@ -263,8 +264,7 @@ impl SetJob {
 
     fn write_files(&self, directory: &Path, prefix: &Prefix, role: Role, public_key: &[u8]) -> Result<(), SetError> {
         let Prepared { paths, .. } = &self.prepared;
-        let work = paths.work();
-        let publisher = self.publisher(&work);
+        let publisher = self.publisher()?;
         let public_key = self.parsed(public_key, directory)?;
         let exporter = Exporter::open(directory)?;
         // Holds all of its nodes against each other.
@@ -276,7 +276,7 @@ impl SetJob {
                 key_files::write(&public_key, half, form, to, |form, to| window.write(form, to))
             })?;
         }
-        Ok(sync_directory(paths.root())?)
+        Ok(publisher.sync_names()?)
     }
 
     /// Makes the missing files of a finished key again.
@@ -295,17 +295,12 @@ impl SetJob {
         match source {
             Source::Secret(path, form) => {
                 let secret = mend::read_secret(path, *form, &self.plan, public_key)?;
-                let work = paths.work();
+                let publisher = self.publisher()?;
                 let file = |half, form| paths.entry(&prefix.file(role, half, form));
                 let with_json = self.request.with_json;
-                mend::write_missing(
-                    self.publisher(&work),
-                    file,
-                    with_json,
-                    &self.parsed(public_key, path)?,
-                    &secret,
-                )?;
-                sync_directory(paths.root())?;
+                let public_key = self.parsed(public_key, path)?;
+                mend::write_missing(&publisher, file, with_json, &public_key, &secret)?;
+                publisher.sync_names()?;
             }
             Source::Directory(directory) => self.write_files(directory, &prefix, role, public_key)?,
             Source::Seed => {
@@ -357,7 +352,9 @@ impl SetJob {
                 }
             } else if is_of_key(&directory, public_key)? {
                 attempt("rename", &kept, || std::fs::rename(&directory, &kept))?;
-                return Ok(sync_directory(paths.root())?);
+                // Its new name first: with neither of the two it would be lost.
+                sync_directory(paths.root())?;
+                return Ok(sync_directory(&paths.work())?);
             }
         }
         Ok(remove_key(&directory)?)
@@ -372,12 +369,13 @@ impl SetJob {
         prefix(&self.request, index, proposer.as_ref())
     }
 
-    fn publisher<'a>(&self, drafts: &'a Path) -> Publisher<'a> {
-        Publisher {
-            drafts,
-            public_mode: self.request.public_mode,
-            overwrites: self.request.overwrites,
-        }
+    fn publisher(&self) -> Result<Publisher, IoFailure> {
+        let request = &self.request;
+        let existing = match request.overwrites {
+            true => Existing::Replaced,
+            false => Existing::InTheWay,
+        };
+        Publisher::open(&self.prepared.paths, request.public_mode, existing)
     }
 
     /// Replaces the manifest by that of all validators.
@@ -385,16 +383,12 @@ impl SetJob {
         self.check_place()?;
         let Prepared { paths, finished, .. } = &self.prepared;
         let manifest = finished.manifest(&self.request);
-        let work = paths.work();
-        let publisher = Publisher {
-            // One of fewer validators of this set may be there; anything else was refused before.
-            overwrites: true,
-            ..self.publisher(&work)
-        };
+        // One of fewer validators of this set may be there; anything else was refused before.
+        let publisher = Publisher::open(paths, self.request.public_mode, Existing::Replaced)?;
         publisher.publish(&paths.manifest(), false, |to| {
             Ok(manifest.write(to).map_err(ExportError::Write)?)
         })?;
-        Ok(sync_directory(paths.root())?)
+        Ok(publisher.sync_names()?)
     }
 }
 

@@ -150,7 +150,7 @@ pub(super) fn read_secret(
 
 /// Writes those files of a key that are missing.
 pub(super) fn write_missing(
-    publisher: Publisher<'_>,
+    publisher: &Publisher,
     file: impl Fn(Half, Form) -> PathBuf,
     with_json: bool,
     public_key: &PublicKey,

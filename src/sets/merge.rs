@@ -19,7 +19,8 @@ use super::survey::Survey;
 use super::verify::{Prefixes, each_entry};
 use crate::exchange::ExportError;
 use crate::failure::attempt;
-use crate::files::{exists, make_directory, not_regular, open_to_read, sync_directory};
+use crate::files::publish::Existing;
+use crate::files::{exists, make_directory, not_regular, open_to_read, sync_file};
 use crate::hash::OneTimeKeys;
 use crate::interop::ssz::PublicKey;
 use crate::keydir::DirectoryLock;
@@ -177,26 +178,22 @@ impl Merged<'_> {
         lock: &DirectoryLock,
         public_mode: u32,
     ) -> Result<u64, SetError> {
-        let work = paths.work();
-        let publisher = Publisher {
-            drafts: &work,
-            public_mode,
-            overwrites: false,
-        };
+        let publisher = Publisher::open(paths, public_mode, Existing::InTheWay)?;
         let mut files = 0;
         for member in members {
-            files += copy_files(member, paths, publisher, lock)?;
+            files += copy_files(member, paths, &publisher, lock)?;
         }
         // Nobody had to leave the sets alone while they were copied.
         for member in members {
             check_files(member, paths)?;
         }
-        sync_directory(paths.root())?;
+        // The manifest names none of them before.
+        publisher.sync_names()?;
         check_place(lock, paths)?;
         publisher.publish(&paths.manifest(), false, |to| {
             Ok(to.write_all(self.text).map_err(ExportError::Write)?)
         })?;
-        sync_directory(paths.root())?;
+        publisher.sync_names()?;
         Ok(files)
     }
 
@@ -242,16 +239,20 @@ impl Merged<'_> {
 fn copy_files(
     member: &Member<'_>,
     to: &SetPaths,
-    publisher: Publisher<'_>,
+    publisher: &Publisher,
     lock: &DirectoryLock,
 ) -> Result<u64, SetError> {
     let mut files = 0;
     for (_, half, _, name) in files_of(member) {
         let from = member.part.paths.entry(&name);
         let target = to.entry(&name);
-        if !is_copied(&from, &target)? {
-            check_place(lock, to)?;
-            publisher.publish(&target, half == Half::Secret, |draft| copy(&from, draft))?;
+        match is_copied(&from, &target)? {
+            // Whoever did so need not have made it durable.
+            true => sync_file(&open_to_read(&target)?, &target)?,
+            false => {
+                check_place(lock, to)?;
+                publisher.publish(&target, half == Half::Secret, |draft| copy(&from, draft))?;
+            }
         }
         files += 1;
     }

@@ -1,8 +1,6 @@
 //! From a request and a directory to a set that can be worked on. Everything is looked at before the first key is made.
 
 use std::collections::HashSet;
-use std::fs::{DirBuilder, Permissions};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::error::SetError;
@@ -15,8 +13,8 @@ use super::record::{Finished, manifest_of};
 use super::request::SetRequest;
 use super::room::{needed_bytes, refuse_too_little_room};
 use crate::failure::{IoFailure, attempt};
-use crate::files::{self, Directory, exists, make_directory, parent_of, sync_directory};
-use crate::keydir::durable::is_temporary;
+use crate::files::publish::{Mode, is_draft};
+use crate::files::{self, Directory, exists, make_directories, make_directory, parent_of, sync_directory};
 use crate::keydir::{DirectoryLock, KeyDir, KeyDirError};
 use crate::plan::Plan;
 
@@ -296,7 +294,7 @@ pub(super) fn remove_temporaries(paths: &SetPaths) -> Result<(), IoFailure> {
     for path in entries(&paths.work(), |name| name.starts_with(REMOVED_PREFIX))? {
         attempt("rmdir", &path, || std::fs::remove_dir_all(&path))?;
     }
-    for path in entries(&paths.work(), is_temporary)? {
+    for path in entries(&paths.work(), is_draft)? {
         attempt("unlink", &path, || std::fs::remove_file(&path))?;
     }
     Ok(())
@@ -315,21 +313,9 @@ pub(super) fn entries(directory: &Path, wanted: impl Fn(&str) -> bool) -> Result
 
 /// Makes a directory that others may read as far as the caller's umask lets them, with those above it.
 pub(super) fn make_public_directory(directory: &Path, public_mode: u32) -> Result<(), IoFailure> {
-    if exists(directory)? {
-        return Ok(());
-    }
-    let parent = parent_of(directory);
-    make_public_directory(parent, public_mode)?;
-    match attempt("mkdir", directory, || DirBuilder::new().create(directory)) {
-        Err(failure) if failure.source.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
-        made => made?,
-    }
     // Whoever may read may also enter; the umask of this process is narrower.
     let mode = 0o700 | public_mode | ((public_mode & 0o444) >> 2);
-    attempt("chmod", directory, || {
-        std::fs::set_permissions(directory, Permissions::from_mode(mode))
-    })?;
-    sync_directory(parent)
+    make_directories(directory, Mode::Exact(mode))
 }
 
 /// The directories of keys that are not finished.

@@ -1,35 +1,43 @@
-//! Files that appear under their name complete and durable, or not at all.
+//! Files of a set: whole and durable as soon as they have their names, and never put over another one unasked.
 
-use std::fs::{File, Permissions};
-use std::io::{BufWriter, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::fs::File;
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::Path;
 
-use tempfile::NamedTempFile;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::error::SetError;
+use super::names::SetPaths;
 use crate::failure::{IoFailure, attempt};
-use crate::files::{open_to_read, sync_file};
-use crate::keydir::durable;
+use crate::files::publish::{Draft, Existing, Mode};
+use crate::files::{Directory, open_to_read, sync_file};
 
 const BUFFER_BYTES: usize = 64 << 10;
 const SECRET_MODE: u32 = 0o600;
 
-/// Where drafts are written, and how they become files.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Publisher<'a> {
-    /// On the same file system as the files.
-    pub(super) drafts: &'a Path,
+/// The directory of a set, where files are published.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    directory: Directory,
+    /// Where they lie until they are whole.
+    drafts: Directory,
     /// Mode of files that hold no secret.
-    pub(super) public_mode: u32,
-    /// Files of these names are replaced, whatever they are.
-    pub(super) overwrites: bool,
+    public_mode: u32,
+    existing: Existing,
 }
 
-impl Publisher<'_> {
-    /// Writes a file. One that is there already has to hold the same, unless files may be replaced. The directory is left to
-    /// be synced.
+impl Publisher {
+    pub(super) fn open(paths: &SetPaths, public_mode: u32, existing: Existing) -> Result<Self, IoFailure> {
+        Ok(Self {
+            directory: Directory::open(paths.root())?,
+            drafts: Directory::open(&paths.work())?,
+            public_mode,
+            existing,
+        })
+    }
+
+    /// Writes a file of the set. One that is there already has to hold the same, unless files may be replaced. Their names
+    /// are left to be [synced](Self::sync_names).
     pub(super) fn publish(
         &self,
         target: &Path,
@@ -37,99 +45,43 @@ impl Publisher<'_> {
         write: impl FnOnce(&mut dyn Write) -> Result<(), SetError>,
     ) -> Result<(), SetError> {
         let mode = if is_secret { SECRET_MODE } else { self.public_mode };
-        let draft = durable::draft(self.drafts, target, SECRET_MODE)?;
-        attempt("fchmod", target, || {
-            draft.as_file().set_permissions(Permissions::from_mode(mode))
-        })?;
-        write_named(draft.as_file(), target, write)?;
-        sync_file(draft.as_file(), target)?;
-        if self.overwrites {
-            attempt("rename", target, || {
-                draft.persist(target).map_err(|failed| failed.error)
-            })?;
-            return Ok(());
+        let entry = self.directory.entry(target.file_name().unwrap_or_default());
+        let mut draft = Draft::beside(self.drafts.clone(), entry, Mode::Exact(mode))?;
+        draft.write(write)??;
+        match draft.put(self.existing) {
+            Err(failure) if failure.source.kind() == ErrorKind::AlreadyExists => settle_with(&draft, target),
+            put => Ok(put?),
         }
-        put_beside(draft, target)
+    }
+
+    /// Makes the names of all files durable that were published.
+    pub(super) fn sync_names(&self) -> Result<(), IoFailure> {
+        self.directory.sync()
     }
 }
 
-/// Gives the draft its name, unless that is taken.
-fn put_beside(draft: NamedTempFile, target: &Path) -> Result<(), SetError> {
-    let mut left = None;
-    let renamed = attempt("rename", target, || {
-        draft.persist_noclobber(target).map(drop).map_err(|failed| {
-            left = Some(failed.file);
-            failed.error
-        })
-    });
-    match (renamed, left) {
-        (Err(failure), Some(draft)) if failure.source.kind() == std::io::ErrorKind::AlreadyExists => {
-            match holds_the_same(draft.path(), target)? {
-                true => Ok(()),
-                false => Err(SetError::Exists(target.to_owned())),
-            }
-        }
-        (renamed, _) => Ok(renamed?),
-    }
-}
-
-fn write_named(
-    file: &File,
-    path: &Path,
-    write: impl FnOnce(&mut dyn Write) -> Result<(), SetError>,
-) -> Result<(), SetError> {
-    let mut failure = None;
-    let naming = Naming {
-        file,
-        path,
-        failure: &mut failure,
-    };
-    let mut writer = BufWriter::with_capacity(BUFFER_BYTES, naming);
-    let written = write(&mut writer);
-    let flushed = writer.flush();
-    if let (_, Ok(mut buffer)) = writer.into_parts() {
-        // What was in it may be a secret.
-        buffer.zeroize();
-    }
-    match (failure, written, flushed) {
-        (Some(failure), ..) => Err(failure.into()),
-        (None, written, Ok(())) => written,
-        // A write that failed is always named.
-        (None, written, Err(_)) => written,
-    }
-}
-
-/// Keeps the failure of a write with the name of its file.
-struct Naming<'a> {
-    file: &'a File,
-    path: &'a Path,
-    failure: &'a mut Option<IoFailure>,
-}
-
-impl Write for Naming<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        attempt("write", self.path, || self.file.write(bytes)).map_err(|failure| {
-            let kind = failure.source.kind();
-            // A write that was interrupted is made again by the caller.
-            if kind != std::io::ErrorKind::Interrupted {
-                *self.failure = Some(failure);
-            }
-            kind.into()
-        })
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
+/// Leaves the file that is there if it holds the same as the draft; whoever wrote it need not have made it durable.
+fn settle_with(draft: &Draft, target: &Path) -> Result<(), SetError> {
+    let mut written = draft.file();
+    attempt("lseek", target, || written.rewind())?;
+    let there = open_to_read(target)?;
+    match same((written, target), (&there, target))? {
+        true => Ok(sync_file(&there, target)?),
+        false => Err(SetError::Exists(target.to_owned())),
     }
 }
 
 /// Whether two files hold the same bytes.
 pub(super) fn holds_the_same(one: &Path, other: &Path) -> Result<bool, IoFailure> {
-    let (mut files, mut buffers) = ([open_to_read(one)?, open_to_read(other)?], [buffer(), buffer()]);
+    same((&open_to_read(one)?, one), (&open_to_read(other)?, other))
+}
+
+fn same(one: (&File, &Path), other: (&File, &Path)) -> Result<bool, IoFailure> {
+    let mut buffers = [buffer(), buffer()];
     loop {
         let mut counts = [0; 2];
-        for (place, path) in [one, other].into_iter().enumerate() {
-            counts[place] = attempt("read", path, || fill(&mut files[place], &mut buffers[place]))?;
+        for (place, (file, path)) in [one, other].into_iter().enumerate() {
+            counts[place] = attempt("read", path, || fill(file, &mut buffers[place]))?;
         }
         let [left, right] = [&buffers[0][..counts[0]], &buffers[1][..counts[1]]];
         if left != right {
@@ -146,7 +98,7 @@ fn buffer() -> Zeroizing<Vec<u8>> {
 }
 
 /// Reads until the buffer is full or the file ends.
-pub(super) fn fill(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
+pub(super) fn fill(mut file: &File, buffer: &mut [u8]) -> std::io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
         match file.read(&mut buffer[filled..]) {
@@ -161,10 +113,10 @@ pub(super) fn fill(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize>
 
 /// Copies a file in pieces, through memory that is wiped.
 pub(super) fn copy(from: &Path, to: &mut dyn Write) -> Result<(), SetError> {
-    let mut file = open_to_read(from)?;
+    let file = open_to_read(from)?;
     let mut buffer = buffer();
     loop {
-        let count = attempt("read", from, || fill(&mut file, &mut buffer))?;
+        let count = attempt("read", from, || fill(&file, &mut buffer))?;
         if count == 0 {
             return Ok(());
         }

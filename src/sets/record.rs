@@ -16,8 +16,9 @@ use super::names::{Role, SetPaths};
 use super::notes::{self, FinishedKeys, RECORD_VERSION, Record, finished_line};
 use super::request::SetRequest;
 use crate::failure::{attempt, write_whole};
+use crate::files::publish::{Mode, replace};
 use crate::files::{Entry, open_regular, sync_directory, sync_file};
-use crate::keydir::{KeyDirError, durable};
+use crate::keydir::KeyDirError;
 use crate::scheme::Scheme;
 
 const MODE: u32 = 0o600;
@@ -54,7 +55,7 @@ impl Record {
 
     pub(super) fn write(&self, path: &Path) -> Result<(), SetError> {
         let text = self.to_text().map_err(|what| damaged(path, what))?;
-        Ok(durable::replace(&Entry::of(path)?, text.as_bytes(), MODE)?)
+        Ok(replace(&Entry::of(path)?, text.as_bytes(), Mode::Umasked(MODE))?)
     }
 
     /// Refuses a request for another set than this one. More validators are no other set.

@@ -2,6 +2,7 @@
 
 mod mended;
 mod moved;
+mod power_cut;
 mod recorded;
 mod replaced;
 

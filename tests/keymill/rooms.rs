@@ -181,6 +181,57 @@ const PANICS: [&str; 11] = [
     "assert_ne!",
 ];
 
+/// Calls that make a file, or give one its name, and the files of the source that may make them: `publish.rs` for all that is
+/// said to be written; layer files, the lock, the list of a set and the trace, which are no such files; and what moves whole
+/// directories, or a trimmed key's files, durably.
+const MAKING_AND_NAMING: [(&[&str], &[&str]); 5] = [
+    (
+        &["linkat(", "renameat", "hard_link", "mkdirat("],
+        &["src/files/directory.rs"],
+    ),
+    (&["DirBuilder"], &["src/files.rs"]),
+    (
+        &["TMPFILE", ".link_file(", ".rename_beside("],
+        &["src/files/publish.rs"],
+    ),
+    (
+        &["OFlags::CREATE", ".create(true", "create_new(", "File::create"],
+        &[
+            "src/files/publish.rs",
+            "src/keydir/lock.rs",
+            "src/layers/medium.rs",
+            "src/resources/trace.rs",
+            "src/sets/record.rs",
+            // A device or a pipe.
+            "src/cli/output/destination.rs",
+        ],
+    ),
+    (
+        &[".rename(", "fs::rename(", "fs::write(", "NamedTempFile", "create_dir"],
+        &[
+            "src/files/publish.rs",
+            "src/audit/repair/files.rs",
+            "src/audit/repair/store.rs",
+            "src/sets/make.rs",
+            "src/sets/prepare.rs",
+        ],
+    ),
+];
+
+#[test]
+fn files_are_made_and_named_in_their_homes_alone() {
+    for (name, text) in program() {
+        let program = text.split("\nmod tests {").next().unwrap();
+        if name.ends_with("tests.rs") || name.contains("/tests/") {
+            continue;
+        }
+        for (calls, homes) in MAKING_AND_NAMING {
+            let found = code_lines(program).find(|line| calls.iter().any(|call| line.contains(call)));
+            assert!(found.is_none() || homes.contains(&name.as_str()), "{name}: {found:?}");
+        }
+    }
+}
+
 #[test]
 fn nothing_but_tests_panics_on_purpose() {
     let is_panic = |line: &&str| PANICS.iter().any(|word| names(line, word));

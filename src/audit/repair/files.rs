@@ -56,19 +56,16 @@ pub(super) fn look(key: &KeyDir) -> Result<(), RepairError> {
 
 /// Makes the directory of the layer files, unless it is there, and says where that is now which stood in its place.
 fn make_directory_of_layers(directory: &Entry) -> Result<Option<PathBuf>, RepairError> {
-    if directory.is_directory()? {
-        return Ok(None);
-    }
     if directory.is_link() {
         // Files of something else could lie behind it.
         return Err(LayerError::Link(directory.path().to_owned()).into());
     }
-    let moved_to = match directory.exists()? {
+    let moved_to = match directory.exists()? && !directory.is_directory()? {
         true => move_aside(directory)?,
         false => None,
     };
+    // Also if it is there: a repair that was killed may have made it, or given the store its name, and not come to more.
     directory.make_directory()?;
-    directory.sync_name()?;
     Ok(moved_to)
 }
 

@@ -1,6 +1,7 @@
 //! Where `--out` leads, and what is not written over.
 
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use keymill::files::{open_to_read, parent_of, place_of};
@@ -10,29 +11,40 @@ use crate::cli::failure::Failure;
 /// More links than any way to a file has (path_resolution(7)).
 const LINKS_MAX: usize = 40;
 
-/// Whether a name leads to standard output, as /dev/stdout and /dev/fd/1 do. Opened anew by that name, a file would be cut
-/// and a socket refused.
-pub fn is_standard_output(path: &Path) -> bool {
-    let own = PathBuf::from(format!("/proc/{}", std::process::id()));
-    let mut path = path.to_owned();
-    for _ in 0..LINKS_MAX {
-        let Ok(parent) = parent_of(&path).canonicalize() else {
-            return false;
-        };
-        if parent.starts_with(&own) && parent.ends_with("fd") {
-            return path.file_name().is_some_and(|name| name == "1");
-        }
-        match std::fs::read_link(&path) {
-            Ok(target) => path = parent.join(target),
-            Err(_) => return false,
-        }
-    }
-    false
+/// What a name leads to.
+pub enum Way {
+    /// Standard output, as by /dev/stdout and /dev/fd/1. Opened anew by that name, a file would be cut and a socket refused.
+    StandardOutput,
+    /// Something else that a process has open.
+    Open,
+    /// What lies there, or nothing yet.
+    Place(PathBuf),
 }
 
-/// Refuses a destination that is a directory.
+/// Follows the links that have a name. Those below /proc lead to what a process has open, whatever is in them.
+pub fn way(path: &Path) -> Way {
+    let own = PathBuf::from(format!("/proc/{}", std::process::id()));
+    let mut place = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        let Ok(parent) = parent_of(&place).canonicalize() else {
+            break;
+        };
+        let is_own = parent.starts_with(&own) && parent.ends_with("fd");
+        if is_own && place.file_name().is_some_and(|name| name == "1") {
+            return Way::StandardOutput;
+        }
+        match std::fs::read_link(&place) {
+            Ok(_) if parent.starts_with("/proc") => return Way::Open,
+            Ok(target) => place = parent.join(target),
+            Err(_) => break,
+        }
+    }
+    Way::Place(place)
+}
+
+/// Refuses a destination that is a directory, or is said to be one.
 pub fn refuse_directory(path: &Path) -> Result<(), Failure> {
-    match path.is_dir() {
+    match path.is_dir() || path.as_os_str().as_bytes().ends_with(b"/") {
         true => Err(Failure::usage(format!(
             "--out '{}' is a directory; choose the name of a file",
             path.display()

@@ -3,6 +3,7 @@
 mod abort_points;
 mod appeared;
 mod commit_order;
+pub(crate) mod cut_short;
 mod ended_early;
 mod failing_calls;
 mod memory;

@@ -17,7 +17,7 @@ use crate::layers_on_disk::layer_files;
 use crate::skip::skip;
 
 /// The calls, by the name that strace knows them by, and by those that messages have.
-pub const CALLS: [(&str, &[&str]); 21] = [
+pub const CALLS: [(&str, &[&str]); 22] = [
     ("access", &["access"]),
     ("fallocate", &["fallocate"]),
     ("fdatasync", &["fdatasync"]),
@@ -25,6 +25,7 @@ pub const CALLS: [(&str, &[&str]); 21] = [
     ("fsync", &["fsync"]),
     ("ftruncate", &["ftruncate"]),
     ("getdents64", &["readdir"]),
+    ("linkat", &["linkat"]),
     ("lseek", &["lseek"]),
     // With the advice the mapping is made.
     ("madvise", &["madvise", "mmap"]),
@@ -44,11 +45,12 @@ pub const CALLS: [(&str, &[&str]); 21] = [
     ("write", &["write"]),
 ];
 /// Those that can find the disk full.
-const ALLOCATING: [&str; 11] = [
+const ALLOCATING: [&str; 12] = [
     "fallocate",
     "fdatasync",
     "fsync",
     "ftruncate",
+    "linkat",
     "mkdir",
     "msync",
     "openat",
@@ -287,8 +289,9 @@ fn names_file(message: &str, line: &str, call: &str) -> bool {
     if ["msync", "madvise"].contains(&call) {
         return message.contains("/layers/");
     }
-    // A temporary is named by the file that it is to replace.
-    if line.contains("/.keymill-") {
+    // A draft is named by the file that it is to become, whether it has a name of its own or none.
+    let of_draft = [".keymill-", "O_TMPFILE", "(deleted)", " linkat("];
+    if of_draft.iter().any(|word| line.contains(word)) {
         let replaced = ["/manifest.toml'", "/secret'", "/ledger.mark'"];
         return replaced.iter().any(|name| message.contains(name));
     }

@@ -56,3 +56,4 @@ mod typed_values;
 mod unready_directories;
 mod verifying;
 mod version;
+mod written_files;

@@ -14,7 +14,7 @@ use crate::skip::skip;
 const LINES: [&str; 2] = ["export key --format leansig-ssz --out out", "backup key --out out"];
 
 /// A key, where files can be without a name and strace can trace.
-fn traceable_key() -> Option<Place> {
+pub fn traceable_key() -> Option<Place> {
     let place = Place::new();
     let mut options = OpenOptions::new();
     options.write(true).custom_flags(OFlags::TMPFILE.bits() as i32);
@@ -33,7 +33,7 @@ fn traceable_key() -> Option<Place> {
 }
 
 /// Runs keymill under strace. Gives what strace wrote as well, which is gone from the place then.
-fn traced(place: &Place, flags: &[&str], line: &str) -> Option<(Outcome, String)> {
+pub fn traced(place: &Place, flags: &[&str], line: &str) -> Option<(Outcome, String)> {
     let log = place.path("log");
     let mut strace = Command::new("strace");
     strace.args(["-f", "-qq", "-y", "-o"]).arg(&log).args(flags);
