@@ -153,6 +153,8 @@ pub(crate) fn run(
         let mut raised = step.manifest(&context)?;
         raised.format_version = step.version();
         manifest = raised;
+        // The version vouches for a store that is found by name.
+        paths.directory().check()?;
         manifest.write(&paths.manifest())?;
     }
     Ok(manifest)

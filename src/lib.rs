@@ -82,6 +82,9 @@ pub mod scheme;
 #[cfg(feature = "keygen")]
 pub mod sets;
 pub mod signing;
+#[cfg(test)]
+#[path = "../tests/keymill/skip.rs"]
+mod skip;
 #[cfg(any(feature = "keygen", all(fuzzing, feature = "records")))]
 #[cfg_attr(
     not(feature = "keygen"),

@@ -11,9 +11,13 @@ pub(crate) fn time_of_day_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let unix_ms = since.map_or(0, |since| since.as_millis() as u64);
     #[cfg(test)]
-    let unix_ms = unix_ms.saturating_sub(tests::SET_BACK_MS.load(std::sync::atomic::Ordering::Relaxed));
+    let unix_ms = unix_ms.saturating_sub(SET_BACK_MS.load(std::sync::atomic::Ordering::Relaxed));
     unix_ms
 }
+
+/// By how much a test has set the clock back.
+#[cfg(test)]
+static SET_BACK_MS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
 
 /// The time of day in milliseconds since 1970 as it was when this process first asked, and what has passed since by a clock
 /// that nobody sets. Of two moments of one process, the difference is the time between them.
@@ -64,13 +68,10 @@ fn leap_day(year: u64) -> u64 {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
+mod tests {
+    use std::sync::atomic::Ordering;
 
-    use super::{steady_unix_ms, utc};
-
-    /// By how much somebody has set the clock back.
-    pub(crate) static SET_BACK_MS: AtomicU64 = AtomicU64::new(0);
+    use super::{SET_BACK_MS, steady_unix_ms, utc};
 
     #[test]
     fn a_clock_that_is_set_back_makes_no_moment_earlier_than_one_before_it() {

@@ -101,7 +101,7 @@ pub(super) fn check_key(
         ..CheckReport::default()
     };
     let lock = key.paths().lock();
-    if let Some(found) = lock.standing_for_file() {
+    if let Some(found) = lock.standing_for_file()? {
         let error = KeyDirError::NotAFile {
             path: lock.path().to_owned(),
             what: found.words(),

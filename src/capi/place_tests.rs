@@ -19,6 +19,7 @@ use super::outcome::Status;
 use super::tests::{MESSAGE, OTHER_MESSAGE, last_error, make_key, open, public_key, refused, sign, verified};
 use crate::alone::is_alone;
 use crate::ledger::show;
+use crate::skip::skip;
 
 const NEW_PID_NAMESPACE: i32 = 0x2000_0000;
 /// Set in the process that is the first one of its PID namespace.
@@ -216,7 +217,7 @@ fn a_forked_child_with_the_number_of_its_parent_is_told_from_it() {
         command.env(NUMBER_ONE, "yes").output()
     };
     if !unshared(Path::new("true"), &[]).is_ok_and(|output| output.status.success()) {
-        return println!("not tested: PID namespaces, which may not be made here");
+        return skip("PID namespaces may not be made here");
     }
     let output = unshared(&std::env::current_exe().unwrap(), &["--exact", name, "--nocapture"]).unwrap();
     let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());

@@ -10,7 +10,8 @@ mod import;
 mod power_cut_tests;
 #[cfg(feature = "keygen")]
 pub mod restore;
-#[cfg(all(test, feature = "keygen"))]
+#[cfg(test)]
+#[cfg(feature = "keygen")]
 mod ways_out_tests;
 
 #[cfg(feature = "keygen")]

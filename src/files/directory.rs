@@ -302,13 +302,13 @@ impl Entry {
     }
 
     /// Whether a symbolic link has this name, wherever it leads.
-    pub(crate) fn is_link(&self) -> bool {
-        matches!(self.lstat(), Ok(Some(FileType::Symlink)))
+    pub(crate) fn is_link(&self) -> Result<bool, IoFailure> {
+        Ok(self.lstat()? == Some(FileType::Symlink))
     }
 
     /// What has this name and is no regular file; a link is none.
-    pub(crate) fn standing_for_file(&self) -> Option<NotRegular> {
-        NotRegular::of(self.lstat().ok()??)
+    pub(crate) fn standing_for_file(&self) -> Result<Option<NotRegular>, IoFailure> {
+        Ok(self.lstat()?.and_then(NotRegular::of))
     }
 
     /// Makes a directory for its owner alone; it may be there already. Its name is durable then, whoever made it: one that was

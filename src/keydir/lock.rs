@@ -31,9 +31,7 @@ impl DirectoryLock {
     pub(crate) fn take(lock: &Entry) -> Result<Self, KeyDirError> {
         let path = lock.path();
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW;
-        let mut file = lock
-            .open(flags, LOCK_MODE)
-            .map_err(|failure| KeyDirError::unopened(failure))?;
+        let mut file = lock.open(flags, LOCK_MODE).map_err(KeyDirError::unopened)?;
         try_often(&mut file, path, File::try_lock)?;
         let holder = format!("process {} ({})\n", std::process::id(), program());
         attempt("ftruncate", path, || file.set_len(0))?;
@@ -79,7 +77,7 @@ impl ReadLock {
     pub(crate) fn take(lock: &Entry) -> Result<Option<Self>, KeyDirError> {
         let mut file = match lock.open(OFlags::RDONLY | OFlags::NOFOLLOW, 0) {
             Err(failure) if failure.is_missing() => return Ok(None),
-            opened => opened.map_err(|failure| KeyDirError::unopened(failure))?,
+            opened => opened.map_err(KeyDirError::unopened)?,
         };
         try_often(&mut file, lock.path(), File::try_lock_shared)?;
         let _held = DirectoryLock {

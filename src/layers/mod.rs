@@ -142,7 +142,7 @@ pub(crate) fn present<T>(layer: &Entry, opened: Result<T, IoFailure>) -> Result<
         Err(failure) => failure,
     };
     match not_regular(&failure) {
-        Some(_) if layer.is_link() => Err(LayerError::Link(failure.path)),
+        Some(_) if layer.is_link()? => Err(LayerError::Link(failure.path)),
         Some(found) => Err(LayerError::NotAFile {
             path: failure.path,
             what: found.words(),

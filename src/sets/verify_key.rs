@@ -14,30 +14,35 @@ use crate::files::{exists, open_to_read};
 use crate::hash::OneTimeKeys;
 use crate::interop::secret_key::{SecretKeyError, SecretKeyFile};
 use crate::interop::ssz::PublicKey;
-use crate::keydir::KeyDir;
+use crate::keydir::{KeyDir, KeyDirError};
 
 impl Set<'_> {
     /// Looks at the files of one key, and tells by what others are seen to have its one-time keys.
     pub(super) fn check_key(&self, key: &Key<'_>) -> (SetReport, Option<OneTimeKeys>) {
         let mut report = SetReport::default();
+        let mut files = Vec::new();
         for &(half, form) in key_files(self.with_json) {
             let path = self.file(key, half, form);
             match exists(&path) {
-                Ok(true) => {}
+                Ok(true) => files.push((half, form)),
                 Ok(false) => report.fault(&path, "it is missing"),
                 Err(failure) => report.failed(&failure),
             }
         }
-        self.check_public_files(key, &mut report);
-        let mut secret = self.secret(key, Form::Ssz, &mut report);
-        if self.with_json {
+        let has = |half, form| files.contains(&(half, form));
+        self.check_public_files(key, &files, &mut report);
+        let mut secret = None;
+        if has(Half::Secret, Form::Ssz) {
+            secret = self.secret(key, Form::Ssz, &mut report);
+        }
+        if has(Half::Secret, Form::Json) {
             match &secret {
                 Some(secret) => self.check_json(key, secret, &mut report),
                 // It says what the other one does not.
                 None => secret = self.secret(key, Form::Json, &mut report),
             }
         }
-        self.check_kept_directory(key, &mut report);
+        self.check_kept_directory(key, has(Half::Secret, Form::Ssz), &mut report);
         (report, secret.map(|secret| secret.head().one_time_keys()))
     }
 
@@ -45,12 +50,9 @@ impl Set<'_> {
         self.paths.entry(&self.name(key, half, form))
     }
 
-    /// The secret key in a file of this form, if it is there and can be understood.
+    /// The secret key in a file of this form, if it can be understood.
     fn secret(&self, key: &Key<'_>, form: Form, report: &mut SetReport) -> Option<SecretKeyFile> {
         let path = self.file(key, Half::Secret, form);
-        if !is_there(&path) {
-            return None;
-        }
         match self.read_secret(key, form, &path, report) {
             Ok(secret) => secret,
             Err(failure) => {
@@ -60,12 +62,9 @@ impl Set<'_> {
         }
     }
 
-    /// The JSON file of a secret key, if it is there, is the key in the SSZ file beside it.
+    /// The JSON file of a secret key is the key in the SSZ file beside it.
     fn check_json(&self, key: &Key<'_>, secret: &SecretKeyFile, report: &mut SetReport) {
         let path = self.file(key, Half::Secret, Form::Json);
-        if !is_there(&path) {
-            return;
-        }
         match check_mode(&path, report).and_then(|()| first_difference(secret, &path)) {
             Ok(None) => {}
             Ok(Some(at)) => report.fault(&path, differs(at)),
@@ -73,7 +72,7 @@ impl Set<'_> {
         }
     }
 
-    fn check_public_files(&self, key: &Key<'_>, report: &mut SetReport) {
+    fn check_public_files(&self, key: &Key<'_>, files: &[(Half, Form)], report: &mut SetReport) {
         let public_key = match PublicKey::from_ssz(self.manifest.kind.scheme, key.public_key) {
             Ok(public_key) => public_key,
             Err(error) => {
@@ -81,11 +80,8 @@ impl Set<'_> {
                 return;
             }
         };
-        for &(half, form) in key_files(self.with_json) {
+        for &(half, form) in files.iter().filter(|(half, _)| *half == Half::Public) {
             let path = self.file(key, half, form);
-            if half != Half::Public || !is_there(&path) {
-                continue;
-            }
             let expected = match form {
                 Form::Ssz => key.public_key.to_vec(),
                 Form::Json => public_json(&public_key),
@@ -123,7 +119,7 @@ impl Set<'_> {
     }
 
     /// A key directory beside the files is of the same key.
-    fn check_kept_directory(&self, key: &Key<'_>, report: &mut SetReport) {
+    fn check_kept_directory(&self, key: &Key<'_>, is_exported: bool, report: &mut SetReport) {
         let name = self.manifest.kind.prefix(key.validator).directory(key.role);
         let path = self.paths.entry(&name);
         match exists(&path) {
@@ -136,20 +132,20 @@ impl Set<'_> {
             Ok(kept) if kept.manifest().public_key().as_deref() != Some(key.public_key) => {
                 report.fault(&path, "it is the directory of another key");
             }
-            // What its mark does not say, it does not sign by.
-            Ok(kept) if is_there(&self.file(key, Half::Secret, Form::Ssz)) && kept.may_sign().is_ok_and(|may| may) => {
-                let what = "its ledger lets it sign, and the secret key file beside it can sign elsewhere: only one of the \
-                            two may ever sign";
-                report.warning(&path, what);
-            }
+            Ok(kept) if is_exported => match kept.may_sign() {
+                Ok(true) => {
+                    let what = "its ledger lets it sign, and the secret key file beside it can sign elsewhere: only one of \
+                                the two may ever sign";
+                    report.warning(&path, what);
+                }
+                Ok(false) => {}
+                // With a mark that cannot be read it signs nothing.
+                Err(KeyDirError::Io(failure)) => report.failed(&failure),
+                Err(_) => {}
+            },
             Ok(_) => {}
         }
     }
-}
-
-/// Whether there is something to look at. Of what is not there, or cannot be told, it was said before.
-fn is_there(path: &Path) -> bool {
-    exists(path).is_ok_and(|is_there| is_there)
 }
 
 /// A secret that others can read is known to nobody knows whom.

@@ -307,7 +307,7 @@ fn existing_families(state: &Entry) -> Result<(Place, Vec<String>), StateError> 
 
 fn listed_families(place: &Place) -> Result<Vec<String>, StateError> {
     let list = || DB::list_cf(&options(StoreBuffers::FULL), place.path());
-    attempt(OPENING, &place, list)
+    attempt(OPENING, place, list)
 }
 
 /// Makes a call to RocksDB. All come through here, so that tests can let any one of them fail, or end the process there.

@@ -150,7 +150,7 @@ fn shorten_records(store: &Store, batches: &Batches) -> Result<(), StateError> {
 fn layers_below(key: &KeyDir) -> Result<Vec<Entry>, TrimError> {
     let layers = key.paths().layers();
     // Behind it files of something else could lie.
-    if layers.is_link() {
+    if layers.is_link()? {
         return Err(LayerError::Link(layers.path().to_owned()).into());
     }
     layers.make_directory()?;

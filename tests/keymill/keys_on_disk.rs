@@ -73,6 +73,8 @@ fn keys_made_on_disk_are_the_recorded_ones_and_sign_as_recorded() {
             let ssz = signature.to_ssz(signer.paths().manifest().scheme());
             assert_eq!(ssz, recorded.signature_ssz, "{} epoch {}", key.scheme, recorded.epoch);
         }
+        // Its secret does not leave while a signer is open.
+        drop(signer);
         layers_hold_the_secret_key_file(&key, &directory);
         the_key_goes_out_as_the_recorded_secret_key(&key, &directory);
         paths_are_those_of_the_signatures(&key, &directory);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// The modules in the order in which they may import each other: only from lines above their own.
 const ORDER: [&[&str]; 19] = [
-    &["alone", "faults", "remedy", "text", "time", "units"],
+    &["alone", "faults", "skip", "remedy", "text", "time", "units"],
     &["failure"],
     &["memory"],
     &["resources"],
@@ -106,7 +106,7 @@ fn imports_point_one_way() {
         // The binary's own modules use the library by its name.
         for line in code_lines(&text) {
             // Unit tests in the file are one module further down.
-            depth += usize::from(line == "mod tests {");
+            depth += usize::from(line.ends_with("mod tests {"));
             for part in from_the_crate(line, depth) {
                 let imported: String = part.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
                 // What the library names at its top is for others; inside, things are imported from where they live.
@@ -141,7 +141,8 @@ fn rocksdb_and_bincode_are_named_in_their_files_alone() {
         // What stands in quotes is not code.
         let code: Vec<_> = code_lines(&text).flat_map(|line| line.split('"').step_by(2)).collect();
         let is_named = |word: &str| code.iter().any(|part| names(part, word));
-        let may_name_rocksdb = ["src/state/store.rs", "src/state/options.rs"].contains(&name.as_str());
+        let may_name_rocksdb =
+            ["src/state/store.rs", "src/state/options.rs", "src/state/verdict.rs"].contains(&name.as_str());
         assert!(!is_named("rocksdb") || may_name_rocksdb, "{name}");
         assert!(!is_named("bincode") || name == "src/state/records.rs", "{name}");
     }
@@ -221,8 +222,8 @@ const MAKING_AND_NAMING: [(&[&str], &[&str]); 5] = [
 #[test]
 fn files_are_made_and_named_in_their_homes_alone() {
     for (name, text) in program() {
-        let program = text.split("\nmod tests {").next().unwrap();
-        if name.ends_with("tests.rs") || name.contains("/tests/") {
+        let program = text.split("mod tests {\n").next().unwrap();
+        if name.ends_with("tests.rs") || name.contains("tests/") {
             continue;
         }
         for (calls, homes) in MAKING_AND_NAMING {
@@ -247,8 +248,8 @@ fn nothing_but_tests_panics_on_purpose() {
     let mut seen = 0;
     for (name, text) in program() {
         // Unit tests stand at the end of a file, or in a file of their own.
-        let program = text.split("\nmod tests {").next().unwrap();
-        if name.ends_with("tests.rs") || name.contains("/tests/") || name == "src/alone.rs" {
+        let program = text.split("mod tests {\n").next().unwrap();
+        if name.ends_with("tests.rs") || name.contains("tests/") || name == "src/alone.rs" {
             continue;
         }
         let found = code_lines(program).find(is_panic);

@@ -42,7 +42,7 @@ pub(super) fn restore(key: &KeyDir, medium: &dyn Medium, disk: &Disk) -> Result<
 /// Looks whether each layer file can be mended, or made, and names the first that cannot.
 pub(super) fn look(key: &KeyDir) -> Result<(), RepairError> {
     let layers = key.paths().layers();
-    if layers.is_link() {
+    if layers.is_link()? {
         return Err(LayerError::Link(layers.path().to_owned()).into());
     }
     for span in key.manifest().plan().geometry().stored_levels() {
@@ -56,7 +56,7 @@ pub(super) fn look(key: &KeyDir) -> Result<(), RepairError> {
 
 /// Makes the directory of the layer files, unless it is there, and says where that is now which stood in its place.
 fn make_directory_of_layers(directory: &Entry) -> Result<Option<PathBuf>, RepairError> {
-    if directory.is_link() {
+    if directory.is_link()? {
         // Files of something else could lie behind it.
         return Err(LayerError::Link(directory.path().to_owned()).into());
     }

@@ -266,7 +266,7 @@ fn of_an_unfinished_key_the_batches_that_were_done_are_repaired_and_the_others_l
             std::fs::write(key.path().join("state/CURRENT"), "MANIFEST-999999\n").unwrap();
             let refused = job(&key.path(), LONG, 16 * 1024, 16).unwrap().run(&NoProgress);
             let message = refused.unwrap_err().to_string();
-            assert!(message.contains("missing; 'keymill repair"), "{message}");
+            assert!(message.contains("missing; run 'keymill repair"), "{message}");
         }
         let report = mend(&key).unwrap();
         let recomputed = report.batches_recomputed.iter().count() as u64;

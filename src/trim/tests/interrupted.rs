@@ -194,12 +194,13 @@ fn files_are_deleted_only_under_a_durable_manifest_and_their_deletion_is_made_du
         ("fsync key", Fate::Fail(5)),
     ] {
         let key = untrimmed.copy();
+        let mut is_renamed = false;
         let faults = Faults::below(&key.path(), move |call, path| {
-            let name = path.file_name().unwrap().to_string_lossy();
-            if format!("{call} {name}") == at {
-                fate
-            } else {
-                Fate::Pass
+            let made = format!("{call} {}", path.file_name().unwrap().to_string_lossy());
+            is_renamed |= made == "rename manifest.toml";
+            match is_renamed && made == at {
+                true => fate,
+                false => Fate::Pass,
             }
         });
         trim(&key.path(), Level(2)).unwrap_err();

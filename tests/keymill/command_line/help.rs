@@ -71,6 +71,7 @@ fn prepared() -> Place {
     place
         .run("export key --format leansig-ssz --out validator.ssz")
         .exits(0);
+    place.run("ledger init key --first-epoch 0").exits(0);
     place.run("backup key --out backup.txt").exits(0);
     place
 }

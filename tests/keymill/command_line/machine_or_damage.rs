@@ -94,6 +94,9 @@ fn a_sound_key_is_one_and_real_damage_is_found_and_mended_whatever_its_directory
         key.run(&sign()).exits(3).says(&["damaged", "keymill repair"]);
         let report = key.run("repair --json").exits(0).json();
         assert!(report["store_replaced"]["moved_to"].is_string(), "{phrase}: {report}");
+        // What its ledger knew is lost with the store.
+        key.run("check").exits(1).says(&["keymill ledger init"]);
+        key.run("ledger init --first-epoch 100").exits(0);
         key.run("check").exits(0);
     }
 }
@@ -124,7 +127,7 @@ fn limited(key: &NamedKey, limit: &str, values: std::ops::Range<usize>, step: us
 
 #[test]
 fn a_limit_on_file_sizes_or_open_files_damages_no_key_and_moves_nothing_aside() {
-    for phrase in ["Is a directory", "incompatible with filesystem", "key"] {
+    for phrase in ["Is a directory", "incompatible with filesystem", "a name"] {
         let key = NamedKey::new(phrase);
         let sizes = limited(&key, "fsize", 0..3000, 233);
         let files = limited(&key, "nofile", 4..40, 1);

@@ -225,7 +225,10 @@ fn a_store_of_another_key_is_named_and_repaired_only_when_it_is_out_of_the_way()
     key.place.run(&line).exits(0);
     fs::rename(key.place.path("key/state"), key.place.path("own")).unwrap();
     fs::rename(key.place.path("other/state"), key.place.path("key/state")).unwrap();
-    key.shows(&[(json!(null), json!(null))]);
+    let report = key.place.run("check key --json").exits(1).json();
+    let actions: Vec<_> = report["damage"][0]["remedy"].as_array().unwrap().iter().collect();
+    let actions: Vec<_> = actions.iter().map(|remedy| remedy["action"].clone()).collect();
+    assert_eq!(actions, ["put-back", "move-away"], "{report}");
     key.serves_nothing_wrong();
     let before = layer_files(&key.place.path("key"));
     let message = ["'key/state'", "another key", "move 'key/state' away"];

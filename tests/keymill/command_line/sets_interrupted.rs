@@ -193,8 +193,8 @@ fn a_file_in_the_place_of_the_directory_is_named() {
 #[test]
 fn too_little_disk_is_refused_before_the_first_key_with_both_figures() {
     let place = Place::new();
-    // No disk holds so many.
-    let line = small(&place, "set", 4_000_000_000, "");
+    // More than a usual disk has room for, and so few that memory holds what is said of them.
+    let line = small(&place, "set", 4_000_000, "");
     let outcome = place.run(&line).exits(4).prints_nothing();
     let outcome = outcome.says(&["too little disk for 'set'", "bytes are needed", "are free"]);
     assert!(outcome.figures().len() >= 2);

@@ -190,7 +190,8 @@ fn a_kept_directory_does_not_sign_beside_the_file_of_its_secret_whatever_becomes
     let key = "set/validator_0_proposer_key";
     let sign = |epoch: u32| place.run(&format!("sign {key} --epoch {epoch} --message {MESSAGE}"));
     let refused = |after: &str| {
-        let outcome = sign(3);
+        // One that has never signed.
+        let outcome = sign(7);
         assert!(
             outcome.code != Some(0) && outcome.stdout.is_empty(),
             "{after}: {}",

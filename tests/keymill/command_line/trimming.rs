@@ -85,7 +85,7 @@ fn the_trim_of_a_new_key_can_be_a_setting() {
     assert_eq!(names(&place.path("key")), ["07.nodes", "08.nodes"]);
     let plan = format!("plan --scheme {TINY} --config some.toml --json");
     assert_eq!(place.run(&plan).exits(0).json()["trim"], 7);
-    let wrong = place.run_with(&[("KEYMILL_TRIM", "many")], "schemes");
+    let wrong = place.run_with(&[("KEYMILL_TRIM", "many")], &format!("plan --scheme {TINY}"));
     wrong.exits(2).says(&["KEYMILL_TRIM", "'many'", "0 to 10"]);
 }
 
