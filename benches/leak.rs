@@ -10,8 +10,8 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use keymill::PublicKey;
 use keymill::audit::check;
-use keymill::interop::ssz::PublicKey;
 use keymill::memory::ProcessMemory;
 use keymill::plan::{Epoch, Level, MemoryRequest};
 use keymill::resources::ResourceKind;

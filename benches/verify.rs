@@ -13,8 +13,8 @@ use std::error::Error;
 
 use keymill::arena::Arena;
 use keymill::hash::{PrfKey, bound, kernel, scratch_bytes};
-use keymill::interop::ssz::{PublicKey, Signature};
 use keymill::plan::{Epoch, Level, NodeIndex};
+use keymill::{PublicKey, Signature};
 use keymill::{Rejection, Scheme, Verifier};
 use measure::{median, processor_us};
 use schemes::asked_schemes;

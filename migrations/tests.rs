@@ -6,13 +6,13 @@ use std::path::Path;
 use super::m0001_create::HeaderV1;
 use super::{Action, Context, MigrationError, Step, run, steps};
 use crate::failure::{attempt, write_whole};
-use crate::hash::{PrfKey, fingerprint};
 use crate::keydir::{KeyPaths, LedgerMark, Manifest, Origin, Secret, Stage, commitment};
 use crate::layers::{Disk, Header};
 use crate::plan::Plan;
-use crate::scheme::Scheme;
 use crate::state::{LedgerHead, LedgerRecord, Store};
 use crate::units::Epoch;
+use keymill_xmss::hash::{PrfKey, fingerprint};
+use keymill_xmss::scheme::Scheme;
 
 /// Notes every layer file in a new file, one action a level, and then renames that file: actions that must not be
 /// applied twice to different effect.

@@ -66,7 +66,6 @@ pub struct MachineSettings {
     pub memory: MemoryRequest,
 }
 
-#[cfg(feature = "keygen")]
 impl From<MachineSettings> for keymill::JobOptions {
     fn from(settings: MachineSettings) -> Self {
         Self {

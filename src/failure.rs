@@ -64,7 +64,7 @@ pub(crate) fn attempt<T, E: Into<io::Error>>(
     operation: impl FnOnce() -> Result<T, E>,
 ) -> Result<T, IoFailure> {
     let operation = || operation().map_err(Into::into);
-    #[cfg(all(test, feature = "keygen"))]
+    #[cfg(test)]
     let operation = || crate::faults::through(call, path, operation, |error| error);
     operation().map_err(|source| IoFailure {
         call,

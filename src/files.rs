@@ -9,7 +9,6 @@ use std::fs::{DirBuilder, File, Permissions};
 use std::io::{Error, ErrorKind};
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::DirBuilderExt;
-#[cfg(feature = "keygen")]
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -165,7 +164,7 @@ pub fn open_to_read(path: &Path) -> Result<File, IoFailure> {
 pub(crate) fn sync_file(file: &File, path: &Path) -> Result<(), IoFailure> {
     attempt("fsync", path, || {
         rustix::fs::fsync(file)?;
-        #[cfg(all(test, feature = "keygen"))]
+        #[cfg(test)]
         crate::faults::synced(path, file);
         Ok::<_, Error>(())
     })
@@ -174,7 +173,6 @@ pub(crate) fn sync_file(file: &File, path: &Path) -> Result<(), IoFailure> {
 /// Drops what the page cache has of a file, so that it is read from the disk. Pages can be cached, right, and not on the
 /// disk: after a write-back that failed, Linux marks them clean all the same (fsync(2), EIO). Dirty pages stay, so sync
 /// first; and so do those that another process has mapped (posix_fadvise(2), POSIX_FADV_DONTNEED).
-#[cfg(feature = "keygen")]
 pub(crate) fn drop_cached(file: &File, path: &Path) -> Result<(), IoFailure> {
     attempt("posix_fadvise", path, || {
         rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed)
@@ -196,7 +194,6 @@ pub(crate) fn is_directory(path: &Path) -> Result<bool, IoFailure> {
 }
 
 /// Bytes on disk of a file, or of all files below a directory. What vanishes meanwhile does not count.
-#[cfg(feature = "keygen")]
 pub(crate) fn allocated_bytes(path: &Path) -> Result<u64, IoFailure> {
     /// Of `st_blocks`, whatever the block size of the file system is (stat(3type)).
     const BLOCK_BYTES: u64 = 512;
@@ -224,7 +221,6 @@ pub(crate) fn allocated_bytes(path: &Path) -> Result<u64, IoFailure> {
 }
 
 /// Bytes that an ordinary user may still write on the file system that holds `path`.
-#[cfg(feature = "keygen")]
 pub(crate) fn available_bytes(path: &Path) -> Result<u64, IoFailure> {
     let stat = attempt("statvfs", path, || rustix::fs::statvfs(path))?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))

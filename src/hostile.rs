@@ -10,26 +10,23 @@ mod signatures;
 use std::path::Path;
 
 use crate::exchange::backup::Backup;
-use crate::hash::PrfKey;
-#[cfg(feature = "records")]
 use crate::interop::key_set::{
     manifest::SetManifest,
     notes::{Record, finished_line, parse_finished},
 };
 use crate::interop::ledger_json;
 use crate::interop::secret_key::{Role, SecretKeyFile, SecretKeyForm, WrittenForm};
-use crate::interop::ssz::{PublicKey, Signature};
-#[cfg(feature = "records")]
 use crate::keydir::LedgerMark;
 use crate::keydir::{Manifest, Secret};
 use crate::layers::Header;
 use crate::resources::report::{Count, MemoryReport};
-use crate::scheme::Scheme;
-#[cfg(feature = "records")]
 use crate::state::{
     ArenaRecord, BatchRecord, CrownRecord, LedgerHead, LedgerRecord, Marks, ProgressRecord, Run, Sample, reencoded,
 };
 use crate::units::{KeyId, Level};
+use keymill_xmss::hash::PrfKey;
+use keymill_xmss::scheme::Scheme;
+use keymill_xmss::{PublicKey, Signature};
 
 /// Takes any bytes, and says whether they were read as the form; an error says which promise was broken.
 pub type Entry = fn(&[u8]) -> Result<bool, String>;
@@ -40,35 +37,21 @@ pub const ENTRIES: &[(&str, Entry)] = &[
     ("manifest_body", manifest_body),
     ("secret", secret),
     ("layer_header", layer_header),
-    #[cfg(feature = "records")]
     ("batch_record", |bytes| record(reencoded::<BatchRecord>(bytes), bytes)),
-    #[cfg(feature = "records")]
     ("crown_record", |bytes| record(reencoded::<CrownRecord>(bytes), bytes)),
-    #[cfg(feature = "records")]
     ("progress_record", |bytes| {
         record(reencoded::<ProgressRecord>(bytes), bytes)
     }),
-    #[cfg(feature = "records")]
     ("arena_record", |bytes| record(reencoded::<ArenaRecord>(bytes), bytes)),
-    #[cfg(feature = "records")]
     ("ledger_record", |bytes| record(reencoded::<LedgerRecord>(bytes), bytes)),
-    #[cfg(feature = "records")]
     ("ledger_head", |bytes| record(reencoded::<LedgerHead>(bytes), bytes)),
-    #[cfg(feature = "records")]
     ("history_sample", |bytes| record(reencoded::<Sample>(bytes), bytes)),
-    #[cfg(feature = "records")]
     ("history_run", |bytes| record(reencoded::<Run>(bytes), bytes)),
-    #[cfg(feature = "records")]
     ("history_marks", |bytes| record(reencoded::<Marks>(bytes), bytes)),
-    #[cfg(feature = "records")]
     ("ledger_mark", ledger_mark),
-    #[cfg(feature = "records")]
     ("ledger_mark_body", ledger_mark_body),
-    #[cfg(feature = "records")]
     ("set_manifest", set_manifest),
-    #[cfg(feature = "records")]
     ("set_record", set_record),
-    #[cfg(feature = "records")]
     ("set_finished", set_finished),
     ("ledger_json", ledger),
     ("backup_text", backup),
@@ -139,7 +122,6 @@ fn layer_header(bytes: &[u8]) -> Result<bool, String> {
     }
 }
 
-#[cfg(feature = "records")]
 fn record(again: Option<Vec<u8>>, bytes: &[u8]) -> Result<bool, String> {
     match again {
         Some(again) if again != bytes => Err(format!("a record was read that would be written as {again:02x?}")),
@@ -147,7 +129,6 @@ fn record(again: Option<Vec<u8>>, bytes: &[u8]) -> Result<bool, String> {
     }
 }
 
-#[cfg(feature = "records")]
 fn ledger_mark(bytes: &[u8]) -> Result<bool, String> {
     let Ok(mark) = LedgerMark::parse_bytes(bytes) else {
         return Ok(false);
@@ -159,7 +140,6 @@ fn ledger_mark(bytes: &[u8]) -> Result<bool, String> {
 }
 
 /// The mark's fields behind a checksum that is right, which random changes never hit.
-#[cfg(feature = "records")]
 fn ledger_mark_body(body: &[u8]) -> Result<bool, String> {
     match std::str::from_utf8(body) {
         Ok(body) => ledger_mark(LedgerMark::with_checksum(body).as_bytes()),
@@ -168,7 +148,6 @@ fn ledger_mark_body(body: &[u8]) -> Result<bool, String> {
 }
 
 /// A manifest that is read is written with the same lines, but for those that say nothing.
-#[cfg(feature = "records")]
 fn set_manifest(bytes: &[u8]) -> Result<bool, String> {
     let Ok(manifest) = SetManifest::read(bytes) else {
         return Ok(false);
@@ -186,7 +165,6 @@ fn set_manifest(bytes: &[u8]) -> Result<bool, String> {
     }
 }
 
-#[cfg(feature = "records")]
 fn set_record(bytes: &[u8]) -> Result<bool, String> {
     let Ok(record) = Record::parse(bytes) else {
         return Ok(false);
@@ -200,7 +178,6 @@ fn set_record(bytes: &[u8]) -> Result<bool, String> {
 }
 
 /// The keys of a list, written as they are added to it, are the same keys.
-#[cfg(feature = "records")]
 fn set_finished(bytes: &[u8]) -> Result<bool, String> {
     let Some((scheme, bytes)) = with_scheme(bytes) else {
         return Ok(false);

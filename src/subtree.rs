@@ -4,12 +4,12 @@
 use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::ParallelSliceMut;
 
-use crate::arena::ArenaOverflow;
-use crate::hash::{Kernel, PrfKey};
 use crate::keydir::Manifest;
 use crate::plan::Batches;
 use crate::units::{BatchIndex, Epoch, Level, NodeIndex, Slice};
 use crate::workers::Workers;
+use keymill_xmss::arena::ArenaOverflow;
+use keymill_xmss::hash::{Kernel, PrfKey};
 
 /// Everything that any node of a key can be computed from.
 #[derive(Clone, Copy)]

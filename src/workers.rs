@@ -4,13 +4,12 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::thread::JoinHandle;
-#[cfg(feature = "keygen")]
 use std::thread::{Scope, ScopedJoinHandle};
 
 use rayon::{ThreadBuilder, ThreadPool, ThreadPoolBuilder};
 
-use crate::arena::Arena;
 use crate::resources::{Registration, ResourceKind, THREAD_STACK_BYTES, register};
+use keymill_xmss::arena::Arena;
 
 /// Threads could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +25,6 @@ pub struct ThreadsFailed {
 }
 
 /// Starts one thread that ends with its scope.
-#[cfg(feature = "keygen")]
 pub(crate) fn spawn_scoped<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     operation: impl FnOnce() -> T + Send + 'scope,
@@ -43,6 +41,7 @@ pub(crate) struct Workers {
     _threads: Threads,
     /// One a worker, by its index in the pool.
     arenas: Vec<Mutex<Arena>>,
+    _arenas_registered: Vec<Registration>,
     arena_capacity_bytes: usize,
     arena_high_water_bytes: AtomicUsize,
 }
@@ -64,10 +63,13 @@ impl Workers {
                 source: io::Error::other(error),
             })?;
         let arenas: Vec<_> = (0..count).map(|_| Mutex::new(Arena::new(arena_bytes))).collect();
+        let arena_capacity_bytes = arenas.first().map_or(0, |arena| lock(arena).capacity_bytes());
+        let register_arena = |_: &Mutex<Arena>| register(ResourceKind::Arena, arena_capacity_bytes as u64);
         Ok(Self {
             pool,
             _threads: threads,
-            arena_capacity_bytes: arenas.first().map_or(0, |arena| lock(arena).capacity_bytes()),
+            arena_capacity_bytes,
+            _arenas_registered: arenas.iter().map(register_arena).collect(),
             arenas,
             arena_high_water_bytes: AtomicUsize::new(0),
         })

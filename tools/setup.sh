@@ -13,12 +13,13 @@ has_libclang() {
     return 1
 }
 
-# RocksDB is C++ and its bindings are made by libclang.
+# RocksDB is C++ and its bindings are made by libclang. The compute crate alone needs neither.
 install_what_is_missing() {
     if ! command -v cargo >/dev/null; then
         say 'there is no Rust toolchain; install one from https://rustup.rs and try again'
         exit 4
     fi
+    [ -z "${compute_alone:-}" ] || return 0
     local missing=()
     command -v c++ >/dev/null || missing+=(g++)
     has_libclang || missing+=(libclang-dev)

@@ -2,9 +2,9 @@
 
 use super::damage::Damage;
 use super::tree::Tree;
-use crate::arena::ArenaOverflow;
 use crate::state::BatchRecord;
 use crate::units::{BatchIndex, Slice};
+use keymill_xmss::arena::ArenaOverflow;
 
 /// Batches that are looked at side by side.
 pub(super) const WINDOW_BATCHES: usize = 64;

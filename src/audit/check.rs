@@ -7,9 +7,7 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use super::batches::WINDOW_BATCHES;
 use super::damage::{CheckReport, Damage};
 use super::tree::Tree;
-use crate::arena::ArenaOverflow;
 use crate::failure::IoFailure;
-use crate::hash::{Kernel, PrfKey};
 use crate::keydir::{KeyDir, KeyDirError, KeyState, ReadLock};
 use crate::keygen::JobOptions;
 use crate::layers::{LayerError, LayerReader};
@@ -19,6 +17,8 @@ use crate::remedy::{Remedied, Remedy};
 use crate::state::{BatchRecord, StateError, Store};
 use crate::units::{BatchIndex, Level};
 use crate::workers::{ThreadsFailed, Workers};
+use keymill_xmss::arena::ArenaOverflow;
+use keymill_xmss::hash::{Kernel, PrfKey};
 
 /// A check could not be made.
 #[derive(Debug, thiserror::Error)]

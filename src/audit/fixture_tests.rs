@@ -13,8 +13,8 @@ use crate::keydir::Secret;
 use crate::keygen::tests::in_memory;
 use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress};
 use crate::plan::MemoryRequest;
-use crate::scheme::Scheme;
 use crate::units::Level;
+use keymill_xmss::scheme::Scheme;
 
 /// 256 epochs in one batch: made in a moment.
 pub(crate) const TINY: &str = "leansig-p1-l8-abort-v4-w8";

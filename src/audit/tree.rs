@@ -1,7 +1,5 @@
 //! The stored tree, held against itself, its checksums, its fillers, and the secret.
 
-use crate::arena::ArenaOverflow;
-use crate::hash::{Kernel, PrfKey, check_canonical};
 use crate::keydir::{KeyDir, Manifest};
 use crate::layers::LayerReader;
 use crate::plan::Plan;
@@ -9,6 +7,8 @@ use crate::remedy::Remedy;
 use crate::subtree::SubtreeSource;
 use crate::units::{BatchIndex, Level, NodeIndex, Slice};
 use crate::workers::Workers;
+use keymill_xmss::arena::ArenaOverflow;
+use keymill_xmss::hash::{Kernel, PrfKey, check_canonical};
 
 use super::damage::Damage;
 

@@ -11,9 +11,9 @@ use super::keys::{self, OpenKey};
 use super::outcome::{Refusal, Status, VERSION, answered, last_error};
 use super::pointers::{Room, bytes, put, text};
 use super::trace;
-use crate::interop::ssz::PublicKey;
-use crate::scheme::{MESSAGE_BYTES, Scheme};
-use crate::signing::verify;
+use keymill_xmss::PublicKey;
+use keymill_xmss::scheme::{MESSAGE_BYTES, Scheme};
+use keymill_xmss::verify;
 
 /// Room for the identifier of a scheme and the zero byte behind it.
 pub const SCHEME_ID_BYTES: usize = 64;

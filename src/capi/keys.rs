@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::outcome::{Refusal, Status};
-use crate::interop::ssz::Signature;
 use crate::keydir::Manifest;
 use crate::resources::{Registration, ResourceKind, register};
-use crate::scheme::{MESSAGE_BYTES, Scheme};
 use crate::signing::{AuthenticationPath, PathReader, Signer};
 use crate::units::EpochRange;
+use keymill_xmss::Signature;
+use keymill_xmss::scheme::{MESSAGE_BYTES, Scheme};
 
 /// A key that is open, with everything about it that never changes. Any number of threads may use it at once.
 pub(super) struct OpenKey {

@@ -13,13 +13,14 @@ use std::sync::Barrier;
 
 use super::exports::*;
 use super::outcome::Status;
-use crate::interop::ssz::{PublicKey, Signature};
 use crate::keydir::Secret;
 use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress};
 use crate::plan::MemoryRequest;
-use crate::scheme::Scheme;
-use crate::signing::{PathReader, Signer, verify};
+use crate::signing::{PathReader, Signer};
 use crate::units::{Epoch, Level};
+use keymill_xmss::scheme::Scheme;
+use keymill_xmss::verify;
+use keymill_xmss::{PublicKey, Signature};
 
 pub(super) const SCHEME: &str = "leansig-p1-l8-abort-v4-w8";
 pub(super) const MESSAGE: [u8; 32] = [7; 32];

@@ -3,9 +3,9 @@
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
+use keymill::SszError;
 use keymill::exchange::ExportError;
 use keymill::failure::{Classified, IoFailure};
-use keymill::interop::ssz::SszError;
 use keymill::keydir::KeyDirError;
 use keymill::layers::LayerError;
 use keymill::plan::{BudgetTooSmall, PlanError};
@@ -18,7 +18,6 @@ const NO: u8 = 1;
 const USAGE: u8 = 2;
 const DIRECTORY: u8 = 3;
 pub(super) const MACHINE: u8 = 4;
-#[cfg(feature = "keygen")]
 const INTERRUPTED: u8 = 130;
 
 /// What each exit code says, for the help and the manual pages.
@@ -112,7 +111,6 @@ macro_rules! coded_by_their_kind {
 }
 
 coded_by_their_kind!(IoFailure, KeyDirError, LayerError, SigningError, ExportError);
-#[cfg(feature = "keygen")]
 coded_by_their_kind!(keymill::StateError, keymill::ledger::LedgerError);
 
 impl Coded for ConfigError {
@@ -158,7 +156,6 @@ impl Coded for ReportError {
     }
 }
 
-#[cfg(feature = "keygen")]
 mod job {
     use keymill::audit::{CheckError, RepairError, StatusError};
     use keymill::exchange::ImportError;

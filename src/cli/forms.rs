@@ -2,7 +2,6 @@
 
 use clap::ValueEnum;
 use keymill::interop::secret_key::Role;
-#[cfg(feature = "keygen")]
 use keymill::interop::secret_key::SecretKeyForm;
 
 /// A form of secret keys.
@@ -16,7 +15,6 @@ pub enum KeyForm {
     LeanspecJson,
 }
 
-#[cfg(feature = "keygen")]
 impl From<KeyForm> for SecretKeyForm {
     fn from(form: KeyForm) -> Self {
         match form {

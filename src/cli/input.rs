@@ -1,7 +1,6 @@
 //! Reading what people type: hex, files that hold it, secrets.
 
 use std::io::ErrorKind;
-#[cfg(feature = "keygen")]
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -113,7 +112,6 @@ pub fn hex_or_file(flag: &str, text: &str, expected_bytes: usize) -> Result<Give
 }
 
 /// A secret of 32 bytes, from a file that holds them or their 64 hex digits.
-#[cfg(feature = "keygen")]
 pub fn secret_file(flag: &str, path: &Path) -> Result<Zeroizing<[u8; 32]>, Failure> {
     let content = read_small(flag, path)?;
     warn_if_exposed(flag, path);
@@ -139,7 +137,6 @@ pub fn secret_file(flag: &str, path: &Path) -> Result<Zeroizing<[u8; 32]>, Failu
 }
 
 /// A text that holds a secret, from a file, or from standard input for `-`.
-#[cfg(feature = "keygen")]
 pub fn secret_text(flag: &str, path: &Path, bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
     use std::io::Read;
     // Room for all of it, so that no copy is left behind by growing.
@@ -163,7 +160,6 @@ pub fn secret_text(flag: &str, path: &Path, bytes_max: usize) -> Result<Zeroizin
 }
 
 /// Says so if others can read the file, since whoever has it has the key. Pipes and devices have modes of their own.
-#[cfg(feature = "keygen")]
 pub fn warn_if_exposed(flag: &str, path: &Path) {
     let Ok(metadata) = std::fs::metadata(path) else {
         return;

@@ -7,7 +7,6 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::Debug;
 use std::io::Write;
 use std::panic::PanicHookInfo;
-#[cfg(feature = "keygen")]
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -54,7 +53,6 @@ pub fn speak_json() {
 }
 
 /// Lets messages go between the frames of this bar, until it is taken away again.
-#[cfg(feature = "keygen")]
 pub fn make_room_for(bar: Option<ProgressBar>) {
     speaker(|speaker| speaker.bar = bar);
 }
@@ -71,7 +69,6 @@ pub fn say(text: impl std::fmt::Display) {
 }
 
 /// Says that a trim did not end, if it has left layer files.
-#[cfg(feature = "keygen")]
 pub fn say_left_over(files: &[PathBuf]) {
     if let Some(file) = files.first() {
         let (count, file) = (files.len(), file.display());
@@ -100,7 +97,6 @@ pub fn error(text: impl std::fmt::Display) {
 }
 
 /// A line that shows progress.
-#[cfg(feature = "keygen")]
 pub fn progress(line: impl std::fmt::Display) {
     speaker(|speaker| speaker.line(&shown(&line.to_string())));
 }

@@ -12,47 +12,32 @@ mod messages;
 mod output;
 
 mod backup;
-#[cfg(feature = "keygen")]
 mod check;
-#[cfg(feature = "keygen")]
 mod generate;
-#[cfg(feature = "keygen")]
 mod import;
-#[cfg(feature = "keygen")]
 mod keygen;
-#[cfg(feature = "keygen")]
 mod ledger;
 mod memory_report;
-#[cfg(feature = "keygen")]
 mod merge_sets;
-#[cfg(feature = "keygen")]
 mod migrate;
 mod path;
 mod plan;
 mod process;
-#[cfg(feature = "keygen")]
 mod progress;
 mod public_key;
-#[cfg(feature = "keygen")]
 mod repair;
-#[cfg(feature = "keygen")]
 mod report;
 mod request;
-#[cfg(feature = "keygen")]
 mod restore;
 mod schemes;
 mod shell_files;
-#[cfg(feature = "keygen")]
 mod sign;
-#[cfg(feature = "keygen")]
 mod status;
 mod streams;
 mod trace;
 mod tree;
-#[cfg(feature = "keygen")]
 mod trim;
 mod verify;
-#[cfg(feature = "keygen")]
 mod verify_set;
 mod version;
 
@@ -116,60 +101,46 @@ impl Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make a key, or go on with one that was interrupted.
-    #[cfg(feature = "keygen")]
     Keygen(keygen::KeygenArguments),
     /// Make the keys of a set of validators, or go on with a set that was interrupted; for users of hash-sig-cli.
-    #[cfg(feature = "keygen")]
     Generate(generate::GenerateArguments),
     /// Merge sets of validators that were made in parts; the parts stay as they are.
-    #[cfg(feature = "keygen")]
     MergeSets(merge_sets::MergeSetsArguments),
     /// Check every key of a set of validators; exit code 1 if anything is wrong.
-    #[cfg(feature = "keygen")]
     VerifySet(verify_set::VerifySetArguments),
     /// Make the key of another program's secret key, or go on with one that was interrupted.
-    #[cfg(feature = "keygen")]
     Import(import::ImportArguments),
     /// Write the secret key in the form of another program.
     Export(export::ExportArguments),
     /// Show what keygen would write and need; write nothing.
     Plan(plan::PlanArguments),
     /// Show how far a key is; also while it is being made.
-    #[cfg(feature = "keygen")]
     Status(status::StatusArguments),
     /// Print the public key.
     PublicKey(public_key::PublicKeyArguments),
     /// Print authentication paths.
     Path(path::PathArguments),
     /// Sign a message at an epoch.
-    #[cfg(feature = "keygen")]
     Sign(sign::SignArguments),
     /// Show, begin, export or import the ledger of spent epochs.
-    #[cfg(feature = "keygen")]
     Ledger(ledger::LedgerArguments),
     /// Verify a signature; exit code 0 if it is valid, 1 if not.
     Verify(verify::VerifyArguments),
     /// Check a key for damage; exit code 1 if there is any.
-    #[cfg(feature = "keygen")]
     Check(check::CheckArguments),
     /// Compute what is damaged of a key again from its secret.
-    #[cfg(feature = "keygen")]
     Repair(repair::RepairArguments),
     /// Print what must be kept of a key, as text that can be typed in: whoever has it can sign.
     Backup(backup::BackupArguments),
     /// Make a key again from what backup printed, or go on with one that was interrupted.
-    #[cfg(feature = "keygen")]
     Restore(restore::RestoreArguments),
     /// Draw how a key came to be, as a page for a browser; also while it is being made.
-    #[cfg(feature = "keygen")]
     Report(report::ReportArguments),
     /// Delete the lowest levels of a finished key; paths then compute them from the secret.
-    #[cfg(feature = "keygen")]
     Trim(trim::TrimArguments),
     /// List the schemes.
     Schemes(schemes::SchemesArguments),
     /// Bring a key directory to the present format.
-    #[cfg(feature = "keygen")]
     Migrate(migrate::MigrateArguments),
     /// Tell from what --trace-memory wrote what was never given back; exit code 1 if there is anything.
     MemoryReport(memory_report::MemoryReportArguments),
@@ -225,40 +196,26 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 
 fn obey(command: &Command, settings: &Settings) -> Result<ExitCode, Failure> {
     match command {
-        #[cfg(feature = "keygen")]
         Command::Keygen(arguments) => keygen::run(arguments, settings),
-        #[cfg(feature = "keygen")]
         Command::Generate(arguments) => generate::run(arguments, settings),
-        #[cfg(feature = "keygen")]
         Command::MergeSets(arguments) => merge_sets::run(arguments, settings),
-        #[cfg(feature = "keygen")]
         Command::VerifySet(arguments) => verify_set::run(arguments, settings),
-        #[cfg(feature = "keygen")]
         Command::Import(arguments) => import::run(arguments, settings),
         Command::Export(arguments) => export::run(arguments, settings),
         Command::Plan(arguments) => plan::run(arguments, settings),
-        #[cfg(feature = "keygen")]
         Command::Status(arguments) => status::run(arguments),
         Command::PublicKey(arguments) => public_key::run(arguments),
         Command::Path(arguments) => path::run(arguments),
-        #[cfg(feature = "keygen")]
         Command::Sign(arguments) => sign::run(arguments),
-        #[cfg(feature = "keygen")]
         Command::Ledger(arguments) => ledger::run(arguments, settings),
         Command::Verify(arguments) => verify::run(arguments),
-        #[cfg(feature = "keygen")]
         Command::Check(arguments) => check::run(arguments, settings),
-        #[cfg(feature = "keygen")]
         Command::Repair(arguments) => repair::run(arguments, settings),
         Command::Backup(arguments) => backup::run(arguments),
-        #[cfg(feature = "keygen")]
         Command::Restore(arguments) => restore::run(arguments, settings),
-        #[cfg(feature = "keygen")]
         Command::Report(arguments) => report::run(arguments),
-        #[cfg(feature = "keygen")]
         Command::Trim(arguments) => trim::run(arguments),
         Command::Schemes(arguments) => schemes::run(arguments),
-        #[cfg(feature = "keygen")]
         Command::Migrate(arguments) => migrate::run(arguments),
         Command::MemoryReport(arguments) => memory_report::run(arguments, settings),
         Command::ShellFiles(arguments) => shell_files::run(arguments),

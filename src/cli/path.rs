@@ -75,7 +75,7 @@ fn as_json(path: &AuthenticationPath) -> PathObject {
     }
 }
 
-#[cfg(all(test, feature = "keygen"))]
+#[cfg(test)]
 mod tests {
     use allocation_counter::measure;
     use keymill::plan::Level;

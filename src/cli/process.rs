@@ -21,7 +21,6 @@ pub fn keep_memory_private() {
 /// Every file and directory that is made from here on is for its owner alone, whatever the caller's umask is. RocksDB
 /// leaves the mode of its files to it. For the commands that write key directories; before they start a thread. Gives the
 /// mode that a file which anybody may read would have had.
-#[cfg(feature = "keygen")]
 pub fn keep_files_private() -> u32 {
     use rustix::fs::Mode;
     let others = Mode::RWXG | Mode::RWXO;

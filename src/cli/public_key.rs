@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 use keymill::KeyDir;
+use keymill::PublicKey;
 use keymill::interop::leansig_json;
-use keymill::interop::ssz::PublicKey;
 use serde_json::json;
 
 use super::failure::Failure;

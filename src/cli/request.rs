@@ -91,10 +91,6 @@ pub struct JobArguments {
 #[derive(Clone, Copy, Debug)]
 pub struct JobSettings {
     pub machine: MachineSettings,
-    #[cfg_attr(
-        not(feature = "keygen"),
-        expect(dead_code, reason = "plan takes the flag and runs no job")
-    )]
     pub progress: ProgressStyle,
 }
 
@@ -109,10 +105,6 @@ impl JobArguments {
 }
 
 /// A public parameter, canonical.
-#[cfg_attr(
-    not(feature = "keygen"),
-    expect(dead_code, reason = "plan takes keygen's flags, but needs no secret")
-)]
 #[derive(Clone, Copy, Debug)]
 pub struct Parameter(pub [u8; PARAMETER_BYTES]);
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use keymill::interop::ssz::PublicKey;
+use keymill::PublicKey;
 use keymill::{Scheme, verify};
 use serde_json::json;
 

@@ -25,7 +25,7 @@ pub fn print_all() -> std::process::ExitCode {
         format!("features        {}", compiled_in().join(" ")),
         format!("target          {}", target()),
         format!("CPU features    {features_text}"),
-        format!("RocksDB         {}", keymill::ROCKSDB_VERSION.unwrap_or("none")),
+        format!("RocksDB         {}", keymill::ROCKSDB_VERSION),
         format!("key directories format version {}", keymill::FORMAT_VERSION),
     ];
     match output::print_lines(lines) {
@@ -37,7 +37,6 @@ pub fn print_all() -> std::process::ExitCode {
 /// The features of Cargo.toml that change what the program can do.
 fn compiled_in() -> Vec<&'static str> {
     let features = [
-        ("keygen", cfg!(feature = "keygen")),
         ("capi", cfg!(feature = "capi")),
         ("planted-leak", cfg!(feature = "planted-leak")),
     ];

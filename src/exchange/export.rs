@@ -1,19 +1,18 @@
 //! From a sealed key directory to a secret key of another program.
 
 #[cfg(test)]
-#[cfg(feature = "keygen")]
 mod tests;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Classified, FailureKind};
-use crate::hash::{check_canonical, scratch_bytes};
 use crate::interop::secret_key::{KeyShape, PairWriter, Role, SecretKeyHead, Tree, WrittenForm, first_wrong_node};
 use crate::keydir::{KeyDirError, Manifest};
 use crate::plan::{Batches, MemoryRequest, Plan, Reading, WORKER_BYTES};
 use crate::signing::{PathReader, SigningError};
 use crate::units::{Epoch, EpochRange, Level, NodeIndex, Slice};
+use keymill_xmss::hash::{check_canonical, scratch_bytes};
 
 /// A secret key cannot be written.
 #[derive(Debug, thiserror::Error)]

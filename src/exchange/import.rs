@@ -21,9 +21,9 @@ use crate::layers::LayerError;
 use crate::memory::Limits;
 use crate::plan::{BudgetTooSmall, MemoryRequest, Reading};
 use crate::resources::{Registration, ResourceKind, register};
-use crate::scheme::Scheme;
 use crate::text::bytes_without_mark;
 use crate::units::{Level, NodeIndex};
+use keymill_xmss::scheme::Scheme;
 
 /// A secret key is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -202,7 +202,7 @@ impl Import {
             Ok(scheme) => scheme,
             Err(source) => return Err(ImportError::Scheme { path, source }),
         };
-        let kernel = crate::hash::kernel(scheme, &file.head().parameter);
+        let kernel = keymill_xmss::hash::kernel(scheme, &file.head().parameter);
         match file.first_wrong_node(kernel.as_ref()) {
             Some((level, node)) => Err(ImportError::WrongNode { path, level, node }),
             None => Ok(Self {

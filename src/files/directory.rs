@@ -339,7 +339,6 @@ impl Entry {
     }
 
     /// Removes a directory in which nothing is left.
-    #[cfg(feature = "keygen")]
     pub(crate) fn remove_directory(&self) -> Result<(), IoFailure> {
         let remove = || unlinkat(self.at(), &self.name, AtFlags::REMOVEDIR);
         attempt("rmdir", &self.path, remove)

@@ -324,6 +324,5 @@ impl Write for Naming<'_> {
 }
 
 #[cfg(test)]
-#[cfg(feature = "keygen")]
 #[path = "publish_tests.rs"]
 mod tests;

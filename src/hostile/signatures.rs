@@ -1,8 +1,8 @@
 //! What verifies, and in how many forms.
 
-use crate::interop::ssz::PublicKey;
-use crate::scheme::{PRIME, Scheme};
-use crate::signing::Verifier;
+use keymill_xmss::PublicKey;
+use keymill_xmss::Verifier;
+use keymill_xmss::scheme::{PRIME, Scheme};
 
 /// Public key (52 bytes), epoch (8), message (32), signature: whatever verifies does so in one form alone.
 pub(super) fn verifying(bytes: &[u8]) -> Result<bool, String> {

@@ -4,9 +4,9 @@
 use serde::Serialize;
 use serde::ser::{SerializeTuple, Serializer};
 
-use super::ssz::{PublicKey, Signature};
-use crate::hash::to_montgomery_form;
-use crate::scheme::Scheme;
+use keymill_xmss::hash::to_montgomery_form;
+use keymill_xmss::scheme::Scheme;
+use keymill_xmss::{PublicKey, Signature};
 
 /// Canonical elements, written as a list of their Montgomery forms.
 pub(super) struct Elements<'a>(pub(super) &'a [u8]);

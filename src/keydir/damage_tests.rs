@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use super::{FORMAT_VERSION, KeyDir, KeyDirError, KeyPaths, Manifest, Origin, Secret, commitment};
-use crate::hash::fingerprint;
 use crate::plan::Plan;
-use crate::scheme::Scheme;
 use crate::units::Fingerprint;
+use keymill_xmss::hash::fingerprint;
+use keymill_xmss::scheme::Scheme;
 
 /// A directory with the manifest and the secret of a key, and nothing else.
 fn begun(directory: &Path, secret: &Secret, origin: Origin) -> KeyPaths {

@@ -21,7 +21,6 @@ impl KeyDir {
     }
 }
 
-#[cfg(feature = "keygen")]
 impl KeyDir {
     /// Whether the ledger of this key says which epochs are unused, as far as its mark tells: then the key may sign from here.
     pub(crate) fn may_sign(&self) -> Result<bool, KeyDirError> {

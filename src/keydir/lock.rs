@@ -165,7 +165,6 @@ mod tests {
     }
 
     /// Whether a writer gets the lock although at so many of its attempts a reader holds it, to see who does.
-    #[cfg(feature = "keygen")]
     fn is_taken_beside_readers(attempts: u32) -> bool {
         use crate::faults::{Fate, Faults};
 
@@ -188,7 +187,6 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "keygen")]
     #[test]
     fn readers_who_ask_for_the_holder_do_not_keep_a_writer_from_its_lock_unless_at_every_attempt() {
         let taken = (0..=ATTEMPTS).map(is_taken_beside_readers);

@@ -12,11 +12,11 @@ use super::origin::Origin;
 use crate::failure::attempt;
 use crate::files::Entry;
 use crate::files::publish::{Mode, replace};
-use crate::hash::check_canonical;
 use crate::plan::{Plan, PlanError};
-use crate::scheme::{PARAMETER_BYTES, Scheme};
 use crate::text::toml_fault;
 use crate::units::{Fingerprint, KeyId, Level};
+use keymill_xmss::hash::check_canonical;
+use keymill_xmss::scheme::{PARAMETER_BYTES, Scheme};
 
 /// The newest format of a key directory. Version 0 is a directory whose creation has begun.
 pub const FORMAT_VERSION: u32 = 3;

@@ -15,35 +15,28 @@ mod secret;
 use std::io::ErrorKind;
 use std::path::Path;
 
-#[cfg(feature = "keygen")]
 pub(crate) use elsewhere::take_back;
 pub use error::KeyDirError;
-#[cfg(feature = "keygen")]
 pub(crate) use error::advice_for_mark;
 pub use fillers::Fillers;
 pub(crate) use ledger_mark::{LedgerMark, Stage};
 pub(crate) use lock::DirectoryLock;
-#[cfg(feature = "keygen")]
 pub(crate) use lock::ReadLock;
-#[cfg(feature = "keygen")]
 pub(crate) use manifest::check_digest;
 pub use manifest::{FORMAT_VERSION, KeyState, Manifest};
 pub(crate) use names::KeyPaths;
-#[cfg(feature = "keygen")]
 pub(crate) use names::{is_bystander, names_aside};
 pub use origin::Origin;
 pub use secret::Secret;
 
-pub(crate) use crate::hash::commitment;
+pub(crate) use keymill_xmss::hash::commitment;
 
 use crate::failure::attempt;
-use crate::hash::{Kernel, PrfKey, fingerprint, kernel};
 use crate::layers::{LayerError, LayerReader};
-#[cfg(feature = "keygen")]
 use crate::plan::PlanError;
 use crate::units::Fingerprint;
-#[cfg(feature = "keygen")]
 use crate::units::Level;
+use keymill_xmss::hash::{Kernel, PrfKey, fingerprint, kernel};
 
 /// A key directory that exists: what is public about it, and the way to its files.
 ///
@@ -134,7 +127,6 @@ impl KeyDir {
     }
 
     /// The same key as it will be once it is trimmed to this level.
-    #[cfg(feature = "keygen")]
     pub(crate) fn trimmed(self, trim: Level) -> Result<Self, PlanError> {
         Ok(Self {
             manifest: self.manifest.trimmed(trim)?,
@@ -242,7 +234,6 @@ pub(crate) fn fingerprint_of(paths: &KeyPaths, manifest: &Manifest) -> Result<Op
 }
 
 /// The manifest with the fingerprint, which it is given on disk too if it lacks there and the secret is at hand.
-#[cfg(feature = "keygen")]
 pub(crate) fn note_fingerprint(
     paths: &KeyPaths,
     manifest: Manifest,

@@ -124,7 +124,6 @@ impl KeyPaths {
 }
 
 /// Names for what is moved aside from `entry`, in the order in which they are taken.
-#[cfg(feature = "keygen")]
 pub(crate) fn names_aside(entry: &Entry) -> impl Iterator<Item = Entry> {
     let name = |end: String| {
         let mut name = entry.path().file_name().unwrap_or_default().to_owned();

@@ -10,9 +10,9 @@ use super::origin::Origin;
 use crate::failure::attempt;
 use crate::files::Entry;
 use crate::files::publish::{Mode, replace};
-use crate::hash::{DrawnKey, PrfKey, derive_fillers, draw_key};
 use crate::plan::Plan;
-use crate::scheme::PARAMETER_BYTES;
+use keymill_xmss::hash::{DrawnKey, PrfKey, derive_fillers, draw_key};
+use keymill_xmss::scheme::PARAMETER_BYTES;
 
 const SECRET_MODE: Mode = Mode::Umasked(0o600);
 const TEXT_BYTES_MAX: usize = 256;

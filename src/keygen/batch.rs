@@ -6,12 +6,12 @@ use memmap2::MmapMut;
 
 use super::cancel::CancelHandle;
 use super::progress::{Event, Progress};
-use crate::arena::{Arena, ArenaOverflow};
 use crate::failure::{IoFailure, attempt};
-use crate::hash::{Kernel, PrfKey};
 use crate::keydir::Manifest;
 use crate::resources::{Registration, ResourceKind, register};
 use crate::units::{BatchIndex, Epoch, Level, NodeIndex, Slice};
+use keymill_xmss::arena::{Arena, ArenaOverflow};
+use keymill_xmss::hash::{Kernel, PrfKey};
 
 /// Everything that is needed to compute any batch of a key.
 pub(crate) struct BatchComputer<'a> {

@@ -2,12 +2,12 @@
 
 use super::KeygenError;
 use super::cancel::CancelHandle;
-use crate::hash::Kernel;
 use crate::keydir::Manifest;
 use crate::layers::LayerWriter;
 use crate::plan::{LevelSpan, pieces};
 use crate::state::{CrownRecord, Store};
 use crate::units::{Level, NodeIndex, Slice};
+use keymill_xmss::hash::Kernel;
 
 /// Folds the crown, makes it durable, commits its checksums, and gives the root.
 pub(super) fn fold(

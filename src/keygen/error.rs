@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 
 use super::cancel::CancelHandle;
-use crate::arena::ArenaOverflow;
 use crate::failure::IoFailure;
-use crate::hash::NonCanonical;
 use crate::keydir::{KeyDirError, KeyState};
 use crate::layers::LayerError;
 use crate::ledger::LedgerError;
@@ -15,6 +13,8 @@ use crate::plan::{BudgetTooSmall, PlanError};
 use crate::remedy::{Remedied, Remedy, advised};
 use crate::state::StateError;
 use crate::workers::ThreadsFailed;
+use keymill_xmss::arena::ArenaOverflow;
+use keymill_xmss::hash::NonCanonical;
 
 /// A job could not begin, or ended early. What it had committed is kept, and the same job goes on from there.
 #[derive(Debug, thiserror::Error)]

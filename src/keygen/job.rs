@@ -14,7 +14,6 @@ use super::prepare::{PlanMemory, Prepared, prepare};
 use super::progress::{Event, Phase, Progress};
 use super::request::{KeyDefaults, KeyRequest, check_root};
 use super::{KeygenError, crown, recovery};
-use crate::hash::{Kernel, kernel, scratch_bytes};
 use crate::keydir::{KeyDir, Manifest};
 use crate::layers::{Disk, LayerWriter, Medium};
 use crate::memory::Limits;
@@ -22,6 +21,7 @@ use crate::plan::{BudgetTooSmall, MemoryPlan, MemoryRequest, Plan, Wishes};
 use crate::state::{ArenaRecord, ProgressRecord, RunCommand, RunEnd, Store};
 use crate::time::steady_unix_ms;
 use crate::workers::Workers;
+use keymill_xmss::hash::{Kernel, kernel, scratch_bytes};
 
 /// Times that batches are computed and checked again before the disk is given up.
 const ROUNDS_MAX: u32 = 3;

@@ -7,10 +7,10 @@ use super::KeygenError;
 use super::batch::BatchComputer;
 use super::committer::Committer;
 use super::in_flight::{InFlight, Place};
-use crate::arena::{Arena, ArenaOverflow};
 use crate::resources::{ResourceKind, THREAD_STACK_BYTES, register};
 use crate::units::BatchIndex;
 use crate::workers::{Workers, spawn_scoped};
+use keymill_xmss::arena::{Arena, ArenaOverflow};
 
 /// Computes and commits batches. Returns the number of epochs that it committed.
 ///

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use super::KeygenError;
-use crate::hash::{PrfKey, check_canonical, draw_key};
 use crate::keydir::{KeyDirError, KeyPaths, KeyState, Manifest, Origin, Secret, check_digest, commitment};
 use crate::plan::{Plan, PlanError};
-use crate::scheme::{PARAMETER_BYTES, Scheme};
 use crate::units::Level;
+use keymill_xmss::hash::{PrfKey, check_canonical, draw_key};
+use keymill_xmss::scheme::{PARAMETER_BYTES, Scheme};
 
 /// A key as asked for. What is left out is taken from `defaults` for a new key, and from the manifest of one that is
 /// resumed; what is given must not contradict the manifest.

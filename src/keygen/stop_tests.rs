@@ -10,14 +10,14 @@ use super::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, Keyg
 use crate::failure::IoFailure;
 use crate::faults::{Fate, Faults};
 use crate::files::Entry;
-use crate::hash::kernel;
 use crate::keydir::{KeyPaths, Manifest, Origin};
 use crate::layers::{Disk, LayerError, LayerFile, LayerWriter, Medium};
 use crate::migrations;
 use crate::plan::{MemoryRequest, Plan};
-use crate::scheme::{PARAMETER_BYTES, Scheme};
 use crate::state::Store;
 use crate::units::Level;
+use keymill_xmss::hash::kernel;
+use keymill_xmss::scheme::{PARAMETER_BYTES, Scheme};
 
 const EINTR: i32 = 4;
 const EIO: i32 = 5;

@@ -4,14 +4,10 @@
 //! mappings once the key is sealed.
 
 mod header;
-#[cfg(feature = "keygen")]
 mod medium;
-#[cfg(feature = "keygen")]
 mod mend;
 mod reader;
-#[cfg(feature = "keygen")]
 mod touched;
-#[cfg(feature = "keygen")]
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -19,14 +15,10 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 pub(crate) use header::Header;
-#[cfg(feature = "keygen")]
 pub(crate) use medium::{Disk, LayerFile, Medium};
-#[cfg(feature = "keygen")]
 pub(crate) use mend::{look, make_writable, mend, protect_again};
 pub use reader::LayerReader;
-#[cfg(feature = "keygen")]
 pub(crate) use touched::Touched;
-#[cfg(feature = "keygen")]
 pub(crate) use writer::LayerWriter;
 
 use crate::failure::{Classified, FailureKind, IoFailure};

@@ -2,18 +2,15 @@
 
 use std::fs::File;
 use std::ops::Range;
-#[cfg(feature = "keygen")]
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::{Header, LayerError, check_length, layer_file, present};
 use crate::failure::{IoFailure, attempt};
 use crate::files::Entry;
-#[cfg(feature = "keygen")]
 use crate::files::drop_cached;
 use crate::mapping::ReadableMapping;
 use crate::plan::{Geometry, LAYER_HEADER_BYTES};
-#[cfg(feature = "keygen")]
 use crate::resources::{Registration, ResourceKind, register};
 use crate::units::{KeyId, Level, NodeIndex, Slice};
 
@@ -31,12 +28,10 @@ type Prepare = fn(&File, &Path) -> Result<(), IoFailure>;
 #[derive(Debug)]
 struct MappedLayer {
     path: PathBuf,
-    #[cfg(feature = "keygen")]
     file: File,
     mapping: ReadableMapping,
     first_index: u64,
     count: u64,
-    #[cfg(feature = "keygen")]
     _registration: Registration,
 }
 
@@ -61,7 +56,6 @@ impl LayerReader {
 
     /// Maps every layer file of a key that can be used, and names all that cannot. What is read is what the disk has, and
     /// not what is cached of it.
-    #[cfg(feature = "keygen")]
     pub(crate) fn open_usable(
         layers: &Entry,
         geometry: &Geometry,
@@ -91,7 +85,6 @@ impl LayerReader {
     }
 
     /// Whether the file of this level can be used.
-    #[cfg(feature = "keygen")]
     pub(crate) fn has(&self, level: Level) -> bool {
         self.layer(level).is_some()
     }
@@ -118,7 +111,6 @@ impl LayerReader {
 
     /// Reads a run of nodes into `bytes` without the mapping, so that a disk that fails to give a page is an error; an
     /// empty result if the key does not store all of them.
-    #[cfg(feature = "keygen")]
     pub(crate) fn read(&self, slice: &Slice, bytes: &mut Vec<u8>) -> Result<(), LayerError> {
         bytes.clear();
         let layer = self.layer(slice.level);
@@ -157,11 +149,9 @@ impl MappedLayer {
         Ok(Self {
             path: path.to_owned(),
             mapping,
-            #[cfg(feature = "keygen")]
             file,
             first_index: header.first_index,
             count: header.count,
-            #[cfg(feature = "keygen")]
             _registration: register(ResourceKind::File, 0),
         })
     }

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::geometry::Geometry;
 use crate::units::{BatchIndex, EpochRange, Level};
+use keymill_xmss::tree::Geometry;
 
 /// A whole batch has `2^BATCH_LEVELS` = 1,024 epochs, and folds this many levels of its own.
 const BATCH_LEVELS: u8 = 10;

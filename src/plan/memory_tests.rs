@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::scheme::Scheme;
+use keymill_xmss::scheme::Scheme;
 
 const MIB: u64 = 1 << 20;
 

@@ -1,8 +1,6 @@
-//! Pure arithmetic, done before anything is written: interval, tree, batches, sizes, memory.
+//! Pure arithmetic, done before anything is written: batches, sizes, memory.
 
 mod batches;
-mod geometry;
-mod interval;
 mod memory;
 mod pieces;
 mod reading;
@@ -10,8 +8,7 @@ mod sizes;
 
 pub use crate::units::{BatchIndex, Epoch, EpochRange, Fingerprint, KeyId, Level, NodeIndex, Slice};
 pub use batches::Batches;
-pub use geometry::{Geometry, LevelSpan};
-pub use interval::{PlanError, stored_interval};
+pub use keymill_xmss::tree::{Geometry, LevelSpan, PlanError, stored_interval};
 pub use memory::{BudgetTooSmall, MemoryPlan, MemoryRequest, PLANNED_PERCENT, StoreBuffers, WORKER_BYTES, Wishes};
 pub use pieces::pieces;
 pub use reading::{Readers, Reading};

@@ -1,10 +1,10 @@
 //! What a key will take: bytes on disk. Known before anything is written.
 
 use super::batches::Batches;
-use super::geometry::{Geometry, LevelSpan};
-use super::interval::{PlanError, stored_interval};
-use crate::scheme::Scheme;
 use crate::units::{EpochRange, Level};
+use keymill_xmss::scheme::Scheme;
+use keymill_xmss::tree::{Geometry, LevelSpan};
+use keymill_xmss::tree::{PlanError, stored_interval};
 
 /// Bytes of the header that every layer file begins with: one page, so that nodes start at a page boundary.
 pub const LAYER_HEADER_BYTES: u64 = 4096;

@@ -272,7 +272,6 @@ mod tests {
         assert!(!parent.path().join("elsewhere").exists());
     }
 
-    #[cfg(feature = "keygen")]
     #[test]
     fn a_line_that_cannot_be_written_is_told_at_the_end_and_leaves_no_gap() {
         use crate::faults::{Fate, Faults};
@@ -300,7 +299,6 @@ mod tests {
         );
     }
 
-    #[cfg(feature = "keygen")]
     #[test]
     fn a_trace_that_has_ended_is_durable_with_its_name() {
         use crate::faults::{Fate, Faults};

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use super::names::Role;
 use crate::keydir::Secret;
-use crate::scheme::Scheme;
+use keymill_xmss::scheme::Scheme;
 
 const SEED_DOMAIN: &[u8] = b"keymill/1 set key seed";
 const COMMITMENT_DOMAIN: &[u8] = b"keymill/1 set seed commitment";

@@ -6,12 +6,12 @@ use super::manifest::ManifestError;
 use super::names::Role;
 use crate::exchange::ExportError;
 use crate::failure::IoFailure;
-use crate::hash::Shared;
 use crate::keydir::KeyDirError;
 use crate::keygen::KeygenError;
 use crate::plan::BudgetTooSmall;
 use crate::text::Foreign;
 use crate::workers::ThreadsFailed;
+use keymill_xmss::hash::Shared;
 
 /// A set could not be made or merged. Finished keys stay, and the same request goes on from there.
 #[derive(Debug, thiserror::Error)]

@@ -12,13 +12,13 @@ use super::names::{Form, Half};
 use crate::exchange::ExportError;
 use crate::failure::{IoFailure, attempt};
 use crate::files::{not_regular, open_to_read};
-use crate::hash::{OneTimeKeys, PrfKey};
 use crate::interop::leansig_json;
 use crate::interop::secret_key::WrittenForm;
-use crate::interop::ssz::PublicKey;
 use crate::plan::{LevelSpan, Plan};
-use crate::scheme::{PARAMETER_BYTES, Scheme};
 use crate::units::Level;
+use keymill_xmss::PublicKey;
+use keymill_xmss::hash::{OneTimeKeys, PrfKey};
+use keymill_xmss::scheme::{PARAMETER_BYTES, Scheme};
 
 /// Where things stand in a secret key in SSZ (docs/FORMAT.md).
 const PRF_KEY_AT: u64 = 0;

@@ -18,13 +18,13 @@ use crate::exchange::{ExportError, Exporter, computed_bytes};
 use crate::failure::{IoFailure, attempt};
 use crate::files::publish::Existing;
 use crate::files::{exists, sync_directory};
-use crate::interop::ssz::PublicKey;
 use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob};
 use crate::plan::Plan;
 use crate::resources::{ResourceKind, THREAD_STACK_BYTES, register};
 use crate::signing::SigningError;
 use crate::units::Level;
 use crate::workers::spawn_scoped;
+use keymill_xmss::PublicKey;
 
 /// What is kept of each key of a set: its public key, which of its files there are, and its part of the manifest.
 const KEPT_BYTES: u64 = 512;

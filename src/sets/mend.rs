@@ -16,8 +16,8 @@ use crate::exchange::{ExportError, Exporter};
 use crate::failure::{Classified, FailureKind, attempt};
 use crate::files::exists;
 use crate::interop::secret_key::{SecretKeyError, SecretKeyFile, SecretKeyForm, reading_bytes_max};
-use crate::interop::ssz::PublicKey;
 use crate::plan::Plan;
+use keymill_xmss::PublicKey;
 
 /// What the missing files of a key are made of.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -21,11 +21,11 @@ use crate::exchange::ExportError;
 use crate::failure::attempt;
 use crate::files::publish::Existing;
 use crate::files::{exists, make_directory, not_regular, open_to_read, sync_file};
-use crate::hash::OneTimeKeys;
-use crate::interop::ssz::PublicKey;
 use crate::keydir::DirectoryLock;
 use crate::memory::Limits;
 use crate::plan::MemoryRequest;
+use keymill_xmss::PublicKey;
+use keymill_xmss::hash::OneTimeKeys;
 
 /// What a merge did.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,12 +2,12 @@
 
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::hash::{Kernel, kernel};
 use crate::interop::secret_key::SecretKeyFile;
-use crate::interop::ssz::{PublicKey, Signature};
-use crate::scheme::{MESSAGE_BYTES, Scheme};
-use crate::signing::Verifier;
 use crate::units::{Epoch, EpochRange, NodeIndex};
+use keymill_xmss::Verifier;
+use keymill_xmss::hash::{Kernel, kernel};
+use keymill_xmss::scheme::{MESSAGE_BYTES, Scheme};
+use keymill_xmss::{PublicKey, Signature};
 
 /// Always the same one, so that however often a key is looked at, its epoch has signed one message in memory
 /// (docs/SECURITY.md).

@@ -19,7 +19,7 @@ use crate::failure::{attempt, write_whole};
 use crate::files::publish::{Mode, replace};
 use crate::files::{Entry, open_regular, sync_directory, sync_file};
 use crate::keydir::KeyDirError;
-use crate::scheme::Scheme;
+use keymill_xmss::scheme::Scheme;
 
 const MODE: u32 = 0o600;
 /// Far more than it has.

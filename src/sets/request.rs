@@ -7,8 +7,8 @@ use zeroize::Zeroizing;
 use super::error::SetError;
 use super::names::Role;
 use crate::plan::Plan;
-use crate::scheme::Scheme;
 use crate::units::Level;
+use keymill_xmss::scheme::Scheme;
 
 /// A set as asked for.
 #[derive(Clone)]

@@ -1,7 +1,7 @@
 //! Keys of sets that have one-time keys in common, although their public keys differ: an epoch that one of them signs is spent
 //! for the other, and none of them knows what the other one signs.
 
-use crate::hash::{OneTimeKeys, Shared};
+use keymill_xmss::hash::{OneTimeKeys, Shared};
 
 /// What keys are known by, without their secrets: 72 bytes of each.
 #[derive(Default)]
@@ -52,7 +52,7 @@ impl SeenKeys {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hash::PrfKey;
+    use keymill_xmss::hash::PrfKey;
 
     fn pairs(keys: &[(u8, u8)]) -> Vec<(usize, usize, Shared)> {
         let mut seen = SeenKeys::with_capacity(keys.len());

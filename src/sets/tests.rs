@@ -23,8 +23,8 @@ use super::{NoSetProgress, Role, SetError, SetJob, SetRequest, merge_sets, verif
 use crate::faults::{Fate, Faults};
 use crate::keygen::{CancelHandle, JobOptions};
 use crate::plan::MemoryRequest::{self, NoLimit};
-use crate::scheme::Scheme;
 use crate::units::Level;
+use keymill_xmss::scheme::Scheme;
 
 const EIO: i32 = 5;
 const OPTIONS: JobOptions = JobOptions {

@@ -11,10 +11,10 @@ use super::report::SetReport;
 use super::verify::{Key, Set};
 use crate::failure::{IoFailure, attempt};
 use crate::files::{exists, open_to_read};
-use crate::hash::OneTimeKeys;
 use crate::interop::secret_key::{SecretKeyError, SecretKeyFile};
-use crate::interop::ssz::PublicKey;
 use crate::keydir::{KeyDir, KeyDirError};
+use keymill_xmss::PublicKey;
+use keymill_xmss::hash::OneTimeKeys;
 
 impl Set<'_> {
     /// Looks at the files of one key, and tells by what others are seen to have its one-time keys.

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use crate::arena::ArenaOverflow;
 use crate::failure::{Classified, FailureKind};
 use crate::keydir::KeyDirError;
 use crate::layers::LayerError;
@@ -10,6 +9,7 @@ use crate::remedy::{Remedied, Remedy, advised};
 use crate::time::utc;
 use crate::units::{Epoch, EpochRange, Level, NodeIndex};
 use crate::workers::ThreadsFailed;
+use keymill_xmss::arena::ArenaOverflow;
 
 /// A sealed key cannot give what was asked of it.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +47,6 @@ pub enum SigningError {
         signed_unix_ms: u64,
     },
     /// The ledger of spent epochs does not allow to sign.
-    #[cfg(feature = "keygen")]
     #[error(transparent)]
     Ledger(#[from] crate::ledger::LedgerError),
     /// What is stored does not lead to the root.
@@ -99,7 +98,7 @@ pub enum SigningError {
         /// The key directory.
         directory: PathBuf,
         /// What is wrong.
-        source: crate::interop::ssz::SszError,
+        source: keymill_xmss::SszError,
     },
     /// No attempt gave an accepted codeword.
     #[error("no codeword was accepted for epoch {epoch} in {attempts} attempts; sign another message")]
@@ -115,7 +114,7 @@ pub enum SigningError {
         /// The epoch.
         epoch: Epoch,
         /// Why it does not verify.
-        source: super::Rejection,
+        source: keymill_xmss::Rejection,
     },
 }
 
@@ -124,7 +123,6 @@ impl Remedied for SigningError {
         match self {
             Self::KeyDir(error) | Self::SecretNeeded { source: error, .. } => error.remedies(),
             Self::Layer(error) => error.remedies(),
-            #[cfg(feature = "keygen")]
             Self::Ledger(error) => error.remedies(),
             Self::Damaged { directory, .. } | Self::DamagedBlock { directory, .. } => {
                 vec![Remedy::Repair(directory.clone())]
@@ -147,7 +145,6 @@ impl Classified for SigningError {
             Self::Layer(error) => error.kind(),
             Self::OutsideKey { .. } | Self::NoCodeword { .. } => FailureKind::Usage,
             Self::Spent { .. } => FailureKind::No,
-            #[cfg(feature = "keygen")]
             Self::Ledger(error) => error.kind(),
             Self::SecretNeeded { source, .. } => source.kind(),
             Self::Damaged { .. } | Self::DamagedBlock { .. } | Self::PublicKey { .. } => FailureKind::Directory,

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use super::trimmed::Trimmed;
 use super::{PathStream, SigningError};
-use crate::hash::{Kernel, check_canonical};
 use crate::keydir::{KeyDir, Manifest};
 use crate::layers::{LayerError, LayerReader};
 #[cfg(feature = "planted-leak")]
 use crate::resources::{ResourceKind, register};
 use crate::subtree::Subtree;
 use crate::units::{Epoch, Level, NodeIndex};
+use keymill_xmss::hash::{Kernel, check_canonical};
 
 /// A leaf and the siblings that lead from it to the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +94,7 @@ impl PathReader {
     }
 
     /// The same with other hash functions.
-    #[cfg(all(test, feature = "keygen"))]
+    #[cfg(test)]
     pub(crate) fn with_kernel(self, kernel: Box<dyn Kernel>) -> Self {
         Self { kernel, ..self }
     }

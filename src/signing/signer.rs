@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use super::{PathReader, SigningError, Verifier};
-use crate::hash::PrfKey;
-use crate::interop::ssz::{PublicKey, Signature};
+use super::{PathReader, SigningError};
 use crate::ledger::{Ledger, Standing};
-use crate::scheme::MESSAGE_BYTES;
 use crate::units::Epoch;
+use keymill_xmss::Verifier;
+use keymill_xmss::hash::PrfKey;
+use keymill_xmss::scheme::MESSAGE_BYTES;
+use keymill_xmss::{PublicKey, Signature};
 
 /// Signs with one sealed key. Holds the directory's lock as long as it lives, so there is one at a time.
 ///

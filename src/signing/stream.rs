@@ -1,8 +1,8 @@
 //! Checked paths of many epochs: what one path has bound to the root, the next need not prove again.
 
 use super::{AuthenticationPath, PathReader, SigningError};
-use crate::hash::check_canonical;
 use crate::units::{Epoch, Level, NodeIndex};
+use keymill_xmss::hash::check_canonical;
 
 /// Nodes that were read for the first time, about, between two times that their pages are given up. A mapping keeps what
 /// was ever read through it, so that a stream would come to hold all of a key.

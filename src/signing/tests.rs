@@ -6,18 +6,18 @@ use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
 use super::{Signer, SigningError};
-use crate::arena::Arena;
 use crate::faults::{Fate, Faults};
-use crate::hash::{PrfKey, kernel, scratch_bytes};
-use crate::interop::ssz::Signature;
 use crate::keydir::{KeyDir, KeyPaths, LedgerMark, Manifest, Origin, Secret, commitment};
 use crate::layers::Disk;
 use crate::ledger::{LedgerCondition, LedgerError, init, show};
 use crate::migrations;
 use crate::plan::Plan;
-use crate::scheme::{MESSAGE_BYTES, Scheme};
 use crate::state::Store;
 use crate::units::{Epoch, Level, NodeIndex};
+use keymill_xmss::Signature;
+use keymill_xmss::arena::Arena;
+use keymill_xmss::hash::{PrfKey, kernel, scratch_bytes};
+use keymill_xmss::scheme::{MESSAGE_BYTES, Scheme};
 
 const A: [u8; MESSAGE_BYTES] = [0xaa; MESSAGE_BYTES];
 const B: [u8; MESSAGE_BYTES] = [0xbb; MESSAGE_BYTES];

@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::SigningError;
-use crate::hash::{Kernel, PrfKey, scratch_bytes};
 use crate::keydir::KeyDir;
 use crate::layers::LayerReader;
 use crate::plan::Batches;
@@ -11,6 +10,7 @@ use crate::resources::{Registration, ResourceKind, register};
 use crate::subtree::{Subtree, SubtreeSource};
 use crate::units::{BatchIndex, Epoch, Level, NodeIndex};
 use crate::workers::Workers;
+use keymill_xmss::hash::{Kernel, PrfKey, scratch_bytes};
 
 /// What paths of a trimmed key need beside its layer files: the secret, and the block that was computed last.
 pub(super) struct Trimmed {

@@ -1,30 +1,20 @@
 //! The checkpoint store: which batches are done, with their checksums, and which epochs are spent. The only module that
 //! names RocksDB.
 
-#[cfg(feature = "keygen")]
 mod batch_store;
-#[cfg(feature = "keygen")]
 mod before_opening;
-#[cfg(feature = "keygen")]
 mod compaction;
 #[cfg(test)]
 pub(crate) mod damage_tests;
 mod history;
-#[cfg(feature = "keygen")]
 mod history_store;
 mod ledger;
-#[cfg(feature = "keygen")]
 mod ledger_store;
-#[cfg(feature = "keygen")]
 mod log_records;
-#[cfg(feature = "keygen")]
 mod options;
-#[cfg(feature = "keygen")]
 mod place;
 mod records;
-#[cfg(feature = "keygen")]
 mod store;
-#[cfg(feature = "keygen")]
 mod verdict;
 
 use std::path::{Path, PathBuf};
@@ -33,7 +23,6 @@ use crate::failure::{Classified, FailureKind, IoFailure};
 use crate::files::parent_of;
 use crate::remedy::{Remedied, Remedy, advised};
 
-#[cfg(feature = "keygen")]
 pub(crate) use history::HistoryChange;
 pub use history::{KeyHistory, MarkedRange, Marks, Run, RunCommand, RunEnd, Sample};
 pub(crate) use ledger::{LedgerHead, LedgerRecord};
@@ -41,7 +30,6 @@ pub(crate) use ledger::{LedgerHead, LedgerRecord};
 pub(crate) use records::reencoded;
 pub use records::{ArenaRecord, ProgressRecord};
 pub(crate) use records::{BatchRecord, CrownRecord};
-#[cfg(feature = "keygen")]
 pub(crate) use store::Store;
 
 /// The checkpoint store cannot be used.

@@ -7,10 +7,7 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-#[path = "../keymill/support.rs"]
-mod support;
-
-use support::Numbers;
+use keymill_reference::Numbers;
 
 type Entry = fn(&[u8]) -> Result<bool, String>;
 

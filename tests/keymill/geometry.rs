@@ -7,7 +7,7 @@ use keymill::{Plan, Scheme};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-use crate::reference::{fillers_needed, widen};
+use keymill_reference::{fillers_needed, widen};
 
 /// An interval anywhere in a lifetime of 2^h, of any length and alignment.
 fn lifetimes_and_intervals() -> impl Strategy<Value = (u8, u64, u64)> {

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use keymill::Signature;
 use keymill::exchange::Exporter;
 use keymill::interop::secret_key::{SecretKeyFile, WrittenForm};
-use keymill::interop::ssz::Signature;
 use keymill::keydir::Secret;
 use keymill::plan::{Epoch, Level, MemoryRequest, NodeIndex, Plan};
 use keymill::{
@@ -13,7 +13,7 @@ use keymill::{
 
 use crate::layers_on_disk::layer_files;
 use crate::secret_key_file::tree_layers_in_secret_key;
-use crate::vectors::{self, Key};
+use keymill_reference::vectors::{self, Key};
 
 const HEADER_BYTES: usize = 4096;
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::layers_on_disk::layer_files;
-use crate::support::Numbers;
+use keymill_reference::Numbers;
 
 const SCHEME: &str = "leansig-p2-l18-top-v64-w8";
 /// First epoch and number of epochs of the keys; the second one begins and ends within a batch.

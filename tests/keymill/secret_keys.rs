@@ -5,7 +5,7 @@ use keymill::hash::kernel;
 use keymill::interop::secret_key::{SecretKeyError, SecretKeyFile, SecretKeyForm, WrittenForm};
 use keymill::plan::{Epoch, Level, NodeIndex};
 
-use crate::vectors;
+use keymill_reference::vectors;
 
 const SCHEME: &str = "leansig-p1-l8-abort-v4-w8";
 /// Stores [80, 128), so that there are fillers; the smallest of its kind.

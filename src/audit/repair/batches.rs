@@ -3,7 +3,6 @@
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::{Repair, RepairError};
-use crate::arena::ArenaOverflow;
 use crate::audit::batches::WINDOW_BATCHES;
 use crate::audit::tree::Tree;
 use crate::keydir::KeyState;
@@ -12,6 +11,7 @@ use crate::plan::Batches;
 use crate::state::{BatchRecord, ProgressRecord, RunCommand, RunEnd, StateError, Store};
 use crate::time::steady_unix_ms;
 use crate::units::BatchIndex;
+use keymill_xmss::arena::ArenaOverflow;
 
 /// Times that batches are computed and read again before the disk is given up.
 const ROUNDS_MAX: u32 = 3;

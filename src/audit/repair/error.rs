@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use crate::arena::ArenaOverflow;
 use crate::failure::IoFailure;
 use crate::keydir::KeyDirError;
 use crate::keygen::{CancelHandle, KeygenError};
@@ -12,6 +11,7 @@ use crate::plan::BudgetTooSmall;
 use crate::remedy::{Remedied, Remedy};
 use crate::state::StateError;
 use crate::workers::ThreadsFailed;
+use keymill_xmss::arena::ArenaOverflow;
 
 /// A repair could not begin, or ended early. What it had mended stays, and the same repair goes on from there.
 #[derive(Debug, thiserror::Error)]

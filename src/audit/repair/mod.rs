@@ -19,13 +19,13 @@ pub use error::RepairError;
 pub use report::{BatchSet, RepairReport, RestoredFile, RewrittenLevel, StoreReplaced};
 
 use super::tree::Tree;
-use crate::hash::PrfKey;
 use crate::keydir::{DirectoryLock, KeyDir, KeyState, note_fingerprint};
 use crate::keygen::{CancelHandle, DoneSet, JobOptions, KeygenError};
 use crate::layers::{Disk, LayerWriter, Medium};
 use crate::plan::{LevelSpan, MemoryPlan};
 use crate::state::Store;
 use crate::workers::Workers;
+use keymill_xmss::hash::PrfKey;
 
 /// Repairs the key in a directory: layer files that are missing, cut or headed wrongly, the checkpoint store, every batch
 /// that is damaged, and the levels above them. What is right is not written. Of an unfinished key, batches that have no

@@ -74,7 +74,6 @@ impl OutArguments {
     }
 
     /// As [`check`](Self::check), and that a file can be made there. For what is done only once.
-    #[cfg(feature = "keygen")]
     pub fn check_writable(&self) -> Result<(), Failure> {
         self.check()?;
         let Some(path) = self.file() else {

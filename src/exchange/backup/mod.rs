@@ -14,8 +14,8 @@ use zeroize::Zeroizing;
 
 use crate::keydir::{KeyDir, KeyDirError, Manifest, Origin, Secret, commitment};
 use crate::plan::Plan;
-use crate::scheme::PARAMETER_BYTES;
 use crate::units::KeyId;
+use keymill_xmss::scheme::PARAMETER_BYTES;
 use lines::Writer;
 
 /// The version of the text.

@@ -5,11 +5,11 @@ use zeroize::Zeroizing;
 use super::error::{BackupTextError, LineFault, Slip};
 use super::lines::{CHECK_DIGITS, GROUP_CHARACTERS, LINE_BYTES, WHOLE_BYTES, Whole, check};
 use super::{Backup, VERSION, key_id_of, secret_name};
-use crate::hash::check_canonical;
 use crate::keydir::{Origin, Secret};
 use crate::plan::Plan;
-use crate::scheme::{PARAMETER_BYTES, Scheme};
 use crate::units::Level;
+use keymill_xmss::hash::check_canonical;
+use keymill_xmss::scheme::{PARAMETER_BYTES, Scheme};
 
 /// A name that a line can have, and how many hex digits are its value; none if it is no hex.
 type Form = (&'static str, Option<usize>);

@@ -3,8 +3,8 @@
 use super::{Backup, LineFault, Slip, key_id_of};
 use crate::keydir::{Origin, Secret};
 use crate::plan::Plan;
-use crate::scheme::Scheme;
 use crate::units::Level;
+use keymill_xmss::scheme::Scheme;
 
 struct Case {
     scheme: &'static str,

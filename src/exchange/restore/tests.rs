@@ -11,9 +11,9 @@ use crate::keygen::tests::{in_memory, to_be_told};
 use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress};
 use crate::ledger::{LedgerCondition, init, show};
 use crate::plan::MemoryRequest;
-use crate::scheme::Scheme;
 use crate::signing::Signer;
 use crate::units::Level;
+use keymill_xmss::scheme::Scheme;
 
 const EIO: i32 = rustix::io::Errno::IO.raw_os_error();
 const OPTIONS: JobOptions = JobOptions {

@@ -13,10 +13,10 @@ use crate::exchange::backup::Backup;
 use crate::keydir::KeyDir;
 use crate::keygen::tests::in_memory;
 use crate::keygen::{CancelHandle, KeyRequest, NoProgress};
-use crate::scheme::Scheme;
 use crate::signing::Signer;
 use crate::state::damage_tests::flip_in_tables;
 use crate::units::Level;
+use keymill_xmss::scheme::Scheme;
 
 /// Of the combinations in which more than two parts are damaged, one in so many.
 const SAMPLED: usize = 29;

@@ -4,8 +4,8 @@ use std::io::{BufRead, Write};
 
 use super::names::{Form, Half, Prefix, Role, parse_index};
 use super::words::{scheme_of, words};
-use crate::scheme::Scheme;
 use crate::text::Foreign;
+use keymill_xmss::scheme::Scheme;
 
 /// Longer than any line of a manifest. What is longer is read no further.
 const LINE_BYTES_MAX: u64 = 1024;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::names::{Role, parse_index};
-use crate::scheme::Scheme;
 use crate::text::toml_fault;
+use keymill_xmss::scheme::Scheme;
 
 pub(crate) const RECORD_VERSION: u32 = 1;
 

@@ -1,6 +1,6 @@
 //! The words with which the manifest of a key set says what its keys are.
 
-use crate::scheme::{Encoding, PermutationLayout, Scheme};
+use keymill_xmss::scheme::{Encoding, PermutationLayout, Scheme};
 
 /// What hash-sig-cli calls a scheme, and says of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

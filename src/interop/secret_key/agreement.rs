@@ -1,8 +1,8 @@
 //! Whether the nodes of a secret key are the hashes of each other.
 
 use super::{GiveNodes, KeyShape, Level, NodeIndex, SecretKeyFile, Slice, Tree};
-use crate::hash::Kernel;
 use crate::plan::pieces;
+use keymill_xmss::hash::Kernel;
 
 /// The first node that is not the hash of its children: of the left bottom tree, the right one, and then of the top tree,
 /// each from below. `nodes` gives what is recorded.

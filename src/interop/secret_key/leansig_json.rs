@@ -12,11 +12,11 @@ use super::json::Json;
 use super::shape::{KeyShape, Tree, checked_depth, checked_interval, digest_lengths};
 use super::source::Source;
 use super::{GiveNodes, Layer, NODES_MAX, SecretKeyError, SecretKeyFile, SecretKeyHead};
-use crate::hash::{PrfKey, from_montgomery_form};
 use crate::interop::leansig_json::Elements;
 use crate::plan::pieces;
-use crate::scheme::{PARAMETER_BYTES, PRIME};
 use crate::units::{Level, Slice};
+use keymill_xmss::hash::{PrfKey, from_montgomery_form};
+use keymill_xmss::scheme::{PARAMETER_BYTES, PRIME};
 
 /// More elements than a digest of any scheme has.
 const ELEMENTS_MAX: usize = 8;

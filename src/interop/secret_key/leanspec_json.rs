@@ -6,8 +6,8 @@ use std::io::{self, ErrorKind, Read, Write};
 use super::json::Json;
 use super::source::Source;
 use super::{GiveNodes, SecretKeyError, SecretKeyFile, SecretKeyHead, ssz};
-use crate::hash::OneTimeKeys;
-use crate::scheme::Scheme;
+use keymill_xmss::hash::OneTimeKeys;
+use keymill_xmss::scheme::Scheme;
 
 /// What a key of a validator signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

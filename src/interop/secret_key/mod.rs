@@ -21,9 +21,9 @@ pub use shape::{KeyShape, Tree};
 pub(crate) use agreement::first_wrong_node;
 pub(crate) use form::form_of;
 
-use crate::hash::{OneTimeKeys, PrfKey};
-use crate::scheme::PARAMETER_BYTES;
 use crate::units::{Epoch, Level, NodeIndex, Slice};
+use keymill_xmss::hash::{OneTimeKeys, PrfKey};
+use keymill_xmss::scheme::PARAMETER_BYTES;
 use source::Source;
 
 /// A form in which a program keeps secret keys.
@@ -296,7 +296,6 @@ impl SecretKeyFile {
     }
 
     /// Every run of nodes that it holds, tree by tree, each from its lowest level upward.
-    #[cfg(feature = "keygen")]
     pub(crate) fn slices(&self) -> impl Iterator<Item = (&Slice, &[u8])> {
         self.layers.iter().map(|layer| (&layer.slice, &layer.digests[..]))
     }

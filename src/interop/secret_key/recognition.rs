@@ -1,10 +1,10 @@
 //! Of which scheme a secret key is: its shape leaves a few, and its first leaves fewer.
 
 use super::{Level, NodeIndex, SecretKeyFile};
-use crate::arena::{Arena, ArenaOverflow};
-use crate::hash::{kernel, scratch_bytes};
-use crate::scheme::Scheme;
 use crate::units::Epoch;
+use keymill_xmss::arena::{Arena, ArenaOverflow};
+use keymill_xmss::hash::{kernel, scratch_bytes};
+use keymill_xmss::scheme::Scheme;
 
 /// A secret key is not of the scheme that was asked for, or it cannot be told of which it is.
 #[derive(Debug, thiserror::Error)]

@@ -2,8 +2,8 @@
 //! one possible value then.
 
 use crate::plan::Geometry;
-use crate::scheme::Scheme;
 use crate::units::{EpochRange, Level, NodeIndex, Slice};
+use keymill_xmss::scheme::Scheme;
 
 /// One of the three trees of a secret key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

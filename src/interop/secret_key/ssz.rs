@@ -6,10 +6,10 @@ use zeroize::Zeroizing;
 
 use super::shape::{KeyShape, Tree, checked_depth, checked_interval, digest_lengths};
 use super::{Digits, GiveNodes, Layer, SecretKeyError, SecretKeyFile, SecretKeyHead};
-use crate::hash::{PrfKey, check_canonical};
 use crate::plan::pieces;
-use crate::scheme::PARAMETER_BYTES;
 use crate::units::Slice;
+use keymill_xmss::hash::{PrfKey, check_canonical};
+use keymill_xmss::scheme::PARAMETER_BYTES;
 
 /// PRF key, parameter, first epoch, number of epochs, offset of the top tree, index of the left bottom tree, offsets of
 /// the left and of the right one.

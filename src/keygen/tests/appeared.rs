@@ -8,8 +8,8 @@ use crate::keydir::Secret;
 use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob};
 use crate::layers::Disk;
 use crate::plan::MemoryRequest;
-use crate::scheme::Scheme;
 use crate::units::Level;
+use keymill_xmss::scheme::Scheme;
 
 #[test]
 fn a_key_that_is_finished_while_another_keygen_goes_for_its_lock_is_not_overwritten() {

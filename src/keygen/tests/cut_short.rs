@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::in_memory;
-use super::support::Numbers;
 use crate::faults::shadow::Shadow;
+use keymill_reference::Numbers;
 
 /// `KEYMILL_TEST_POWER_CUT_SEED=S` replays one seed.
 const SEED_VARIABLE: &str = "KEYMILL_TEST_POWER_CUT_SEED";

@@ -4,15 +4,15 @@ use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::quick_kernel::{JobKernel, Quick};
+use super::quick_kernel::{JobKernel, JobOnly, Quick};
 use super::{BATCHES, Undisturbed, in_memory, open, records, run_quick};
-use crate::arena::{Arena, ArenaOverflow};
-use crate::hash::PrfKey;
 use crate::keydir::KeyDir;
 use crate::keygen::{CancelHandle, Event, KeygenError, NoProgress, Progress};
 use crate::layers::Disk;
 use crate::state::Store;
 use crate::units::{Epoch, Level, NodeIndex};
+use keymill_xmss::arena::{Arena, ArenaOverflow};
+use keymill_xmss::hash::PrfKey;
 
 const QUICK: Quick = Quick { digest_bytes: 28 };
 /// The block of leaves at which a worker fails: in the third batch of 64 blocks.
@@ -68,7 +68,9 @@ fn committed_then_finished(directory: &Path, case: &str) -> u64 {
 fn a_worker_that_panics_takes_the_job_with_it() {
     let directory = in_memory();
     let job = open(directory.path(), Box::<Disk>::default(), CancelHandle::default()).unwrap();
-    let ended = std::panic::catch_unwind(AssertUnwindSafe(|| job.run_with(&Failing::new(true), &NoProgress)));
+    let ended = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        job.run_with(&JobOnly(Failing::new(true)), &NoProgress)
+    }));
     assert_eq!(ended.unwrap_err().downcast_ref(), Some(&"on purpose"));
     let committed = committed_then_finished(directory.path(), "panic");
     assert!((1..BATCHES).contains(&committed), "{committed}");
@@ -78,7 +80,7 @@ fn a_worker_that_panics_takes_the_job_with_it() {
 fn an_arena_that_overflows_ends_the_job_with_an_error_that_names_it() {
     let directory = in_memory();
     let job = open(directory.path(), Box::<Disk>::default(), CancelHandle::default()).unwrap();
-    let ended = job.run_with(&Failing::new(false), &NoProgress).unwrap_err();
+    let ended = job.run_with(&JobOnly(Failing::new(false)), &NoProgress).unwrap_err();
     assert!(
         matches!(ended, KeygenError::Arena(ArenaOverflow { needed_bytes, .. }) if needed_bytes == 1 << 20),
         "{ended}"
@@ -106,7 +108,7 @@ fn a_job_that_is_cancelled_for_a_reason_ends_with_it() {
     let directory = in_memory();
     let cancel = CancelHandle::default();
     let job = open(directory.path(), Box::<Disk>::default(), cancel.clone()).unwrap();
-    let ended = job.run_with(&QUICK, &EndsBecause(cancel.clone())).unwrap_err();
+    let ended = job.run_with(&JobOnly(QUICK), &EndsBecause(cancel.clone())).unwrap_err();
     assert!(
         matches!(ended, KeygenError::DiskUnreliable { rounds: 77, .. }),
         "{ended}"

@@ -105,8 +105,8 @@ fn an_interruption_of_any_call_ends_the_job_by_name_or_is_made_again_and_the_sam
 fn run_fresh(directory: &Path) -> Result<(), KeygenError> {
     use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress};
     use crate::plan::MemoryRequest;
-    use crate::scheme::Scheme;
     use crate::units::Level;
+    use keymill_xmss::scheme::Scheme;
     let defaults = KeyDefaults {
         scheme: Scheme::by_id("leansig-p1-l8-abort-v4-w8").unwrap(),
         epochs: 256,

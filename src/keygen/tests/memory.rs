@@ -7,8 +7,8 @@ use crate::alone::is_alone;
 use crate::keygen::{Event, JobOptions, Progress};
 use crate::memory::{Limits, ProcessMemory};
 use crate::plan::{BudgetTooSmall, MemoryPlan, MemoryRequest, Plan, StoreBuffers, Wishes};
-use crate::scheme::Scheme;
 use crate::units::Level;
+use keymill_xmss::scheme::Scheme;
 
 /// Looks after each group.
 #[derive(Default)]
@@ -46,7 +46,7 @@ fn least_bytes() -> u64 {
     let wishes = Wishes {
         threads: 2,
         group_batches: 1,
-        arena_bytes: crate::hash::scratch_bytes(scheme),
+        arena_bytes: keymill_xmss::hash::scratch_bytes(scheme),
         memory: MemoryRequest::AtMost(1),
         held_bytes: 0,
         jobs: 1,

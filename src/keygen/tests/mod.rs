@@ -13,13 +13,6 @@ mod power_cut_medium;
 pub(crate) mod quick_kernel;
 mod remembered;
 mod size;
-#[expect(
-    clippy::duplicate_mod,
-    reason = "the property run has this file as well, being compiled into the library's and the program's tests"
-)]
-#[path = "../../../tests/keymill/support.rs"]
-mod support;
-
 use std::path::Path;
 
 use super::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress, Progress, Summary};
@@ -28,17 +21,17 @@ use crate::files::available_bytes;
 use crate::keydir::{KeyDir, Secret};
 use crate::layers::{Disk, Medium};
 use crate::plan::MemoryRequest;
-use crate::scheme::Scheme;
 use crate::state::{BatchRecord, CrownRecord, Store};
 use crate::units::{BatchIndex, Level};
-use quick_kernel::Quick;
+use keymill_xmss::scheme::Scheme;
+use quick_kernel::{JobOnly, Quick};
 
 /// Batches of the keys that are made here, in groups of one.
 const BATCHES: u64 = 4;
 const LEVELS: u8 = 18;
 const LARGE_SCHEME: &str = "leansig-p1-l32-abort-v46-w8";
 /// Hash functions for it.
-pub(crate) const LARGE_QUICK: Quick = Quick { digest_bytes: 32 };
+pub(crate) const LARGE_QUICK: JobOnly<Quick> = JobOnly(Quick { digest_bytes: 32 });
 
 fn open(directory: &Path, medium: Box<dyn Medium>, cancel: CancelHandle) -> Result<KeygenJob, KeygenError> {
     let scheme = Scheme::by_id("leansig-p2-l18-top-v64-w8").unwrap();
@@ -87,7 +80,7 @@ fn run_quick(directory: &Path, medium: Box<dyn Medium>) -> Result<Summary, Keyge
 }
 
 fn run_watched(directory: &Path, medium: Box<dyn Medium>, progress: &dyn Progress) -> Result<Summary, KeygenError> {
-    open(directory, medium, CancelHandle::default())?.run_with(&Quick { digest_bytes: 28 }, progress)
+    open(directory, medium, CancelHandle::default())?.run_with(&JobOnly(Quick { digest_bytes: 28 }), progress)
 }
 
 fn layers(directory: &Path) -> Vec<Vec<u8>> {

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tempfile::TempDir;
 
 use super::power_cut_medium::PowerCutMedium;
-use super::support::Numbers;
 use super::{LEVELS, Undisturbed, in_memory, layers, records, run_quick, run_watched};
 use crate::faults::{Fate, Faults};
 use crate::keygen::{Event, Progress};
+use keymill_reference::Numbers;
 
 const CUTS: u64 = 10_000;
 /// `KEYMILL_TEST_POWER_CUTS=N` asks for another number, `KEYMILL_TEST_POWER_CUT_SEED=S` replays one seed.

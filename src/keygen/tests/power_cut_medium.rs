@@ -7,10 +7,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use super::support::Numbers;
 use crate::failure::{IoFailure, attempt};
 use crate::files::Entry;
 use crate::layers::{LayerError, LayerFile, Medium, check_length, present};
+use keymill_reference::Numbers;
 
 /// The kernel writes and syncs whole pages.
 const PAGE_BYTES: usize = 4096;

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 
 use rustix::process::{Signal, getpid, kill_process};
 
-use super::support::Numbers;
 use super::{BATCHES, in_memory, open, run_quick};
 use crate::faults::{Fate, Faults};
 use crate::keydir::{KeyDir, KeyState};
@@ -18,6 +17,7 @@ use crate::plan::{MemoryPlan, StoreBuffers};
 use crate::state::damage_tests::flip_in_tables;
 use crate::state::{KeyHistory, ProgressRecord, RunCommand, RunEnd, Store};
 use crate::units::BatchIndex;
+use keymill_reference::Numbers;
 
 const BINDING: [u8; 32] = [0xb1; 32];
 const MEMORY: MemoryPlan = MemoryPlan {

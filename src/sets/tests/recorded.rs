@@ -7,7 +7,7 @@ use std::path::Path;
 use super::super::key_files::public_json;
 use super::super::names::{Form, Half, MANIFEST, key_files};
 use super::SetManifest;
-use crate::interop::ssz::PublicKey;
+use keymill_xmss::PublicKey;
 
 #[test]
 fn sets_of_hash_sig_cli_have_the_names_the_manifest_and_the_public_keys_that_are_written_here() {

@@ -10,10 +10,10 @@ use crate::audit::replaced_tests::is_replaced_at_every_call;
 use crate::faults::{Fate, Faults};
 use crate::keydir::{KeyDir, KeyDirError};
 use crate::keygen::{CancelHandle, Event, KeyRequest, KeygenError, NoProgress, Progress};
-use crate::scheme::Scheme;
 use crate::signing::AuthenticationPath;
 use crate::trim::{TrimError, TrimReport, trim};
 use crate::units::Level;
+use keymill_xmss::scheme::Scheme;
 
 /// Trims copies of a key, of which the n-th call and all after it fail, as when the process ends there; with `made`, the
 /// n-th is made before. Then the key is used, and trimmed undisturbed. Gives the number of calls.

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use crate::keygen::tests::in_memory;
 use crate::plan::Plan;
-use crate::scheme::Scheme;
 use crate::state::{BatchRecord, ProgressRecord, Store};
 use crate::trim::shorten_records;
 use crate::units::{BatchIndex, Level};
+use keymill_xmss::scheme::Scheme;
 
 const FAMILIES: [&str; 4] = ["meta", "batches", "crown", "ledger"];
 const BINDING: [u8; 32] = [0xb2; 32];

@@ -1,6 +1,6 @@
 //! What the fuzz targets share.
 
-// The program's own modules, as its `main.rs` has them, but without the commands that need the job.
+// The program's own modules, as its `main.rs` has them.
 #[allow(dead_code, unused_imports, reason = "only reading is fuzzed")]
 #[path = "../../../src/cli/mod.rs"]
 mod cli;

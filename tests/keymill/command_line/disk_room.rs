@@ -13,7 +13,7 @@ use super::fixtures::{LONG, MESSAGE, SEED, SMALL_GROUPS, TINY, finished_key, sto
 use super::program::Place;
 use crate::layers_on_disk::layer_files;
 use crate::skip::skip;
-use crate::support::Numbers;
+use keymill_reference::Numbers;
 
 /// A file system in memory, unmounted at the end.
 struct SmallDisk {

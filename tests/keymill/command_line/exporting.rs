@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::fixtures::{MESSAGE, OTHER_TINY, PARAMETER, SEED, TINY, changing_nothing, flip_byte, recorded_tiny_key};
 use super::program::Place;
-use crate::vectors;
+use keymill_reference::vectors;
 
 const NAME: &str = "leansig-p1-l8-abort-v4-w8_0442_80_48";
 

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use sha3::{Digest, Sha3_256};
 
 use super::program::Place;
-use crate::vectors::{self, Key};
+use keymill_reference::vectors::{self, Key};
 
 /// A key of 256 epochs in one batch: made in a moment.
 pub const TINY: &str = "leansig-p1-l8-abort-v4-w8";

@@ -11,7 +11,7 @@ use super::fixtures::{TINY, changing_nothing};
 use super::ledger::message;
 use super::lookup::{has_python, look_up};
 use super::program::{Outcome, Place};
-use crate::vectors::folder;
+use keymill_reference::vectors::folder;
 
 /// Copies a directory; the modes that a key has are not kept in a repository.
 fn copy(from: &Path, to: &Path) {

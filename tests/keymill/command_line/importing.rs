@@ -11,7 +11,7 @@ use super::fixtures::{
 use super::program::Place;
 use crate::leanspec_keys;
 use crate::skip::skip;
-use crate::vectors::{self, Key};
+use keymill_reference::vectors::{self, Key};
 
 /// The recorded keys whose secret keys are here, with their files.
 fn recorded() -> impl Iterator<Item = (Key, Vec<u8>)> {

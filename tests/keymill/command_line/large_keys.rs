@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::program::Place;
 use crate::layers_on_disk::layer_files;
-use crate::vectors::{self, Key};
+use keymill_reference::vectors::{self, Key};
 
 /// What has to be the same of a key that was made and of one that was imported: all of the manifest but for the line that
 /// says where the secret came from, and the checksum.

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use super::fixtures::{PARAMETER, SEED, TINY, finished_key};
 use super::program::{Outcome, Place};
-use crate::support::Numbers;
+use keymill_reference::Numbers;
 
 /// A message of its own for each number.
 pub fn message(number: u64) -> String {

@@ -2,8 +2,8 @@
 
 use super::fixtures::{LONG, PARAMETER, SEED, TINY, changing_nothing, finished_key, recorded_tiny_key};
 use super::program::Place;
-use crate::reference::{all_ids, params};
-use crate::vectors::{Key, Signature};
+use keymill_reference::vectors::{Key, Signature};
+use keymill_reference::{all_ids, params};
 
 fn keygen_line(seed_file: &str) -> String {
     format!("keygen key --scheme {TINY} --seed-file {seed_file}")

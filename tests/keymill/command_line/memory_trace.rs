@@ -13,10 +13,10 @@ use serde_json::Value;
 
 use super::fixtures::{LONG, MESSAGE, SEED, SMALL_GROUPS, TINY, finished_key, nothing_was_made, set_back_to_version_0};
 use super::program::{Outcome, Place};
-use crate::reference::hash::Reference;
-use crate::reference::secret_key::secret_key_ssz;
-use crate::reference::tree::Tree;
 use crate::skip::skip;
+use keymill_reference::hash::Reference;
+use keymill_reference::secret_key::secret_key_ssz;
+use keymill_reference::tree::Tree;
 
 /// Runs a command with a trace of this name.
 fn traced(place: &Place, line: &str, trace: &str) -> Outcome {

@@ -2,7 +2,7 @@
 
 use super::fixtures::{LONG, MESSAGE, TINY, changing_nothing, finished_key, flip_byte, nothing_was_made};
 use super::program::Place;
-use crate::reference::params;
+use keymill_reference::params;
 
 /// Standard output, and the same through `--out`.
 fn bytes_of(place: &Place, line: &str) -> Vec<u8> {

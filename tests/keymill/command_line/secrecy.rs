@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use super::fixtures::{LONG, MESSAGE, PARAMETER, SEED, SMALL_GROUPS, TINY, snapshot};
 use super::program::{Outcome, Place};
-use crate::reference::{Reference, draw_from_seed};
+use keymill_reference::{Reference, draw_from_seed};
 
 /// The 32 bytes in DIR/secret, and what kind of secret the file says they are.
 fn secret_in_file(place: &Place) -> (String, Vec<u8>) {

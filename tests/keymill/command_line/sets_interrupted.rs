@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use super::fixtures::{edit, seed};
 use super::program::{Outcome, Place};
 use super::sets::{assert_same_sets, changing_nothing_but_the_lock, made, names, small};
-use crate::support::Numbers;
+use keymill_reference::Numbers;
 
 /// Starts a command that makes keys in a set, and sends it a signal as soon as it `has_begun`. On a busy machine it can be done
 /// before that is seen; then what `prepare` makes ready is made ready again. Gives how it ended, and how long that took.

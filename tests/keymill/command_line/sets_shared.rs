@@ -3,10 +3,10 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use keymill::PublicKey;
 use keymill::Scheme;
 use keymill::interop::leansig_json;
 use keymill::interop::secret_key::{SecretKeyFile, WrittenForm};
-use keymill::interop::ssz::PublicKey;
 
 use super::fixtures::{MESSAGE, TINY, changing_nothing, edit};
 use super::program::Place;

@@ -9,7 +9,7 @@ use rustix::fs::{CWD, Mode, mkfifoat};
 use super::fixtures::{changing_nothing, edit, flip_byte};
 use super::program::Place;
 use super::sets::{made, names};
-use crate::support::Numbers;
+use keymill_reference::Numbers;
 
 fn copy_directory(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();

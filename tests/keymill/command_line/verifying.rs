@@ -1,11 +1,11 @@
 //! `verify`: what is not valid and why, and what is no question at all.
 
-use keymill::interop::ssz::PublicKey;
+use keymill::PublicKey;
 use keymill::{Scheme, Verifier};
 
 use super::fixtures::{MESSAGE, OTHER_TINY, TINY, changing_nothing, recorded_tiny_key};
 use super::program::{Outcome, Place};
-use crate::reference::params;
+use keymill_reference::params;
 
 /// A question to `verify`; each part can be changed.
 #[derive(Clone)]

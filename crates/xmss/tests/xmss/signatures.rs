@@ -1,15 +1,15 @@
 //! Signatures of every scheme against the plain implementation, and batches of them against one after the other.
 
-use keymill::arena::Arena;
-use keymill::hash::{draw_key, kernel, scratch_bytes};
-use keymill::interop::ssz::{PublicKey, Signature};
-use keymill::plan::Epoch;
-use keymill::scheme::PRIME;
-use keymill::{Claim, Rejection, Scheme, Verifier, verify_batch};
+use keymill_xmss::arena::Arena;
+use keymill_xmss::hash::{draw_key, kernel, scratch_bytes};
+use keymill_xmss::scheme::PRIME;
+use keymill_xmss::units::Epoch;
+use keymill_xmss::{Claim, Rejection, Scheme, Verifier, verify_batch};
+use keymill_xmss::{PublicKey, Signature};
 use rayon::prelude::*;
 
-use crate::reference::Reference;
-use crate::support::Numbers;
+use keymill_reference::Numbers;
+use keymill_reference::Reference;
 
 /// A signature, and what it is said to be one of.
 #[derive(Clone)]

@@ -41,7 +41,7 @@ fn first_attempt<L: Layout>(
 
 #[test]
 fn the_first_attempt_of_every_recorded_step_is_made_again() {
-    let text = include_str!("../../tests/vectors/steps.json");
+    let text = include_str!("../../../../tests/vectors/steps.json");
     let recorded: Value = serde_json::from_str(text).unwrap();
     let mut compared = 0;
     for entry in recorded.as_array().unwrap() {

@@ -9,11 +9,11 @@
 
 use sha3::{Digest, Sha3_256};
 
-use crate::reference::{
+use keymill_reference::vectors::{self, Key, TopTree};
+use keymill_reference::{
     DrawnKey, Filler, Params, Reference, Tree, all_ids, draw_from_seed, fillers_needed, keccak, params, secret_key_ssz,
     widen,
 };
-use crate::vectors::{self, Key, TopTree};
 
 /// Epochs of the longest stored interval that is not a matter of minutes.
 const SHORT: u64 = 10_000;

@@ -212,7 +212,7 @@ impl Scheme {
     }
 
     /// Attempts that signing may make before it gives up; the checksum encoding accepts the first.
-    pub(crate) fn attempts_max(&self) -> u64 {
+    pub fn attempts_max(&self) -> u64 {
         match self.encoding {
             Encoding::Checksum { .. } => 1,
             _ => SIGNING_ATTEMPTS_MAX,

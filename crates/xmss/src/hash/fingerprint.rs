@@ -11,7 +11,7 @@ const DOMAIN: &[u8] = b"keymill/1 one-time keys";
 const COMMITMENT_DOMAIN: &[u8] = b"keymill/1 secret commitment";
 
 /// A public value that only the right PRF key leads to: SHA3-256(domain, PRF key).
-pub(crate) fn commitment(prf_key: &PrfKey) -> [u8; 32] {
+pub fn commitment(prf_key: &PrfKey) -> [u8; 32] {
     Sha3_256::new()
         .chain_update(COMMITMENT_DOMAIN)
         .chain_update(prf_key.expose())
@@ -35,7 +35,7 @@ pub fn fingerprint(prf_key: &PrfKey, parameter: &[u8; PARAMETER_BYTES]) -> Finge
 ///
 /// In their order, keys of one PRF key stand together, and among them those of one parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct OneTimeKeys {
+pub struct OneTimeKeys {
     prf_key: [u8; 32],
     fingerprint: Fingerprint,
 }
@@ -59,7 +59,8 @@ impl std::fmt::Display for Shared {
 }
 
 impl OneTimeKeys {
-    pub(crate) fn of(prf_key: &PrfKey, parameter: &[u8; PARAMETER_BYTES]) -> Self {
+    /// Those of this PRF key and public parameter.
+    pub fn of(prf_key: &PrfKey, parameter: &[u8; PARAMETER_BYTES]) -> Self {
         Self {
             prf_key: commitment(prf_key),
             fingerprint: fingerprint(prf_key, parameter),
@@ -67,7 +68,7 @@ impl OneTimeKeys {
     }
 
     /// What both have in common, if anything: whoever signs an epoch with each of them gives away what they share.
-    pub(crate) fn shared_with(&self, other: &Self) -> Option<Shared> {
+    pub fn shared_with(&self, other: &Self) -> Option<Shared> {
         if self.prf_key != other.prf_key {
             return None;
         }

@@ -1,17 +1,18 @@
-//! keymill's own results against the known answers of three independent libraries, computed in memory: no key directory,
-//! no checkpoint store, so that builds for other CPUs without the job can be held to the same answers.
+//! keymill's own results against the known answers of three independent libraries, computed in memory, so that builds
+//! for other CPUs are compared with the same answers.
 
-use keymill::Scheme;
-use keymill::arena::Arena;
-use keymill::hash::{Kernel, PrfKey, draw_key, kernel, scratch_bytes};
-use keymill::interop::ssz::{PublicKey, Signature};
-use keymill::plan::{Epoch, Level, NodeIndex};
-use keymill::{Plan, Verifier};
+use keymill_xmss::Scheme;
+use keymill_xmss::Verifier;
+use keymill_xmss::arena::Arena;
+use keymill_xmss::hash::{Kernel, PrfKey, draw_key, kernel, scratch_bytes};
+use keymill_xmss::tree::{Geometry, stored_interval};
+use keymill_xmss::units::{Epoch, Level, NodeIndex};
+use keymill_xmss::{PublicKey, Signature};
 use rayon::prelude::*;
 
-use crate::reference::Reference;
-use crate::support::Numbers;
-use crate::vectors::{self, Key, SchemeSteps, Step};
+use keymill_reference::Numbers;
+use keymill_reference::Reference;
+use keymill_reference::vectors::{self, Key, SchemeSteps, Step};
 
 /// Epochs of the longest stored interval that is short.
 const SHORT: u64 = 10_000;
@@ -20,7 +21,8 @@ const VECTOR_LANES: usize = 4;
 
 /// A key grown in memory with the kernel, level by level as the plan's geometry says.
 struct MemoryKey {
-    plan: Plan,
+    scheme: &'static Scheme,
+    geometry: Geometry,
     kernel: Box<dyn Kernel>,
     prf_key: PrfKey,
     parameter: [u8; 20],
@@ -30,14 +32,15 @@ struct MemoryKey {
 impl MemoryKey {
     fn grow(key: &Key) -> Self {
         let scheme = Scheme::by_id(&key.scheme).unwrap();
-        let plan = Plan::new(scheme, key.activation_epoch, key.num_active_epochs).unwrap();
-        assert_eq!((plan.stored().start, plan.stored().end), key.stored(), "{}", key.scheme);
-        let drawn = draw_key(scheme, &key.rng_seed, plan.filler_count());
+        let stored = stored_interval(scheme, key.activation_epoch, key.num_active_epochs).unwrap();
+        assert_eq!((stored.start, stored.end), key.stored(), "{}", key.scheme);
+        let geometry = Geometry::new(scheme.log_lifetime(), stored);
+        let drawn = draw_key(scheme, &key.rng_seed, geometry.fillers().count());
         let kernel = kernel(scheme, &drawn.parameter);
         let digest_bytes = scheme.digest_bytes();
         let mut fillers = drawn.fillers.chunks(digest_bytes);
         let mut layers: Vec<Vec<u8>> = Vec::new();
-        for span in plan.geometry().levels() {
+        for span in geometry.levels() {
             let mut layer = vec![0; span.stored_count() as usize * digest_bytes];
             let offset = |node: u64| (node - span.stored.start) as usize * digest_bytes;
             let computed = &mut layer[offset(span.computed.start)..offset(span.computed.end)];
@@ -57,27 +60,28 @@ impl MemoryKey {
             prf_key: drawn.prf_key,
             parameter: drawn.parameter,
             layers,
-            plan,
+            scheme,
+            geometry,
         }
     }
 
     fn node(&self, level: u8, index: u64) -> &[u8] {
-        let span = self.plan.geometry().level(Level(level));
-        let digest_bytes = self.plan.scheme().digest_bytes();
+        let span = self.geometry.level(Level(level));
+        let digest_bytes = self.scheme.digest_bytes();
         let at = (index - span.stored.start) as usize * digest_bytes;
         &self.layers[usize::from(level)][at..at + digest_bytes]
     }
 
     fn public_key(&self) -> Vec<u8> {
-        [self.node(self.plan.scheme().log_lifetime(), 0), &self.parameter].concat()
+        [self.node(self.scheme.log_lifetime(), 0), &self.parameter].concat()
     }
 
     fn sign(&self, epoch: Epoch, message: &[u8; 32]) -> Vec<u8> {
-        let path = self.plan.geometry().path(epoch);
+        let path = self.geometry.path(epoch);
         let siblings = path.flat_map(|(level, node)| self.node(level.0, node.0).to_vec());
         sign_with(
             &*self.kernel,
-            self.plan.scheme(),
+            self.scheme,
             &self.prf_key,
             epoch,
             message,
@@ -149,9 +153,9 @@ fn top_tree_agrees(key: &Key, memory: &MemoryKey) {
     let Some(top) = key.top_tree.as_ref().filter(|_| key.secret_fields_are_its_own()) else {
         return;
     };
-    assert_eq!(top.depth, memory.plan.scheme().log_lifetime());
+    assert_eq!(top.depth, memory.scheme.log_lifetime());
     for (level, layer) in (top.lowest_layer..).zip(&top.layers) {
-        let span = memory.plan.geometry().level(Level(level));
+        let span = memory.geometry.level(Level(level));
         assert_eq!(
             (span.stored.start, span.stored_count()),
             (layer.start_index, layer.nodes.len() as u64)
@@ -163,11 +167,11 @@ fn top_tree_agrees(key: &Key, memory: &MemoryKey) {
             key.scheme
         );
     }
-    let half = memory.plan.scheme().log_lifetime() / 2;
-    let first_tree = memory.plan.stored().start >> half;
-    let window_end = memory.plan.stored().start + (2 << half);
+    let half = memory.scheme.log_lifetime() / 2;
+    let first_tree = memory.geometry.epochs().start >> half;
+    let window_end = memory.geometry.epochs().start + (2 << half);
     for (expected, found) in [
-        (&key.first_leaf_hash, memory.node(0, memory.plan.stored().start)),
+        (&key.first_leaf_hash, memory.node(0, memory.geometry.epochs().start)),
         (&key.last_prepared_leaf_hash, memory.node(0, window_end - 1)),
         (&key.left_bottom_root, memory.node(half, first_tree)),
         (&key.right_bottom_root, memory.node(half, first_tree + 1)),

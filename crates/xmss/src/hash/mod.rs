@@ -32,8 +32,8 @@ mod xmss;
 
 pub use bytes::{NonCanonical, check_canonical, from_montgomery_form, to_montgomery_form};
 pub use draw::{DrawnKey, derive_fillers, draw_key};
-pub(crate) use fingerprint::{OneTimeKeys, commitment};
-pub use fingerprint::{Shared, fingerprint};
+
+pub use fingerprint::{OneTimeKeys, Shared, commitment, fingerprint};
 pub use kernel::{Codeword, Kernel, Revealed, kernel, scratch_bytes};
 pub use prf::PrfKey;
 

@@ -1,9 +1,11 @@
-//! What several tests need.
+//! Numbers for test data.
 
 /// A small generator for test data (SplitMix64), so that a failure is replayed from its seed.
 pub struct Numbers(pub u64);
 
 impl Numbers {
+    /// The next number.
+    #[expect(clippy::should_implement_trait, reason = "the numbers do not end")]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;

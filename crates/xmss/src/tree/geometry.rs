@@ -66,7 +66,7 @@ impl Geometry {
     }
 
     /// The same tree, of which levels below this one are computed but not stored.
-    pub(crate) fn trimmed(self, lowest_stored: Level) -> Self {
+    pub fn trimmed(self, lowest_stored: Level) -> Self {
         Self { lowest_stored, ..self }
     }
 
@@ -86,7 +86,7 @@ impl Geometry {
     }
 
     /// The part of a slice that is no filler.
-    pub(crate) fn computed(&self, slice: &Slice) -> Slice {
+    pub fn computed(&self, slice: &Slice) -> Slice {
         let computed = &self.level(slice.level).computed;
         // Of a slice with fillers only there is nothing, at one of its ends.
         let start = computed.start.clamp(slice.nodes.start, slice.nodes.end);

@@ -3,8 +3,6 @@
 
 use bumpalo::Bump;
 
-use crate::resources::{Registration, ResourceKind, register};
-
 /// What the largest alignment that is asked for can cost beside the bytes themselves.
 const ALIGNMENT_BYTES: usize = 64;
 
@@ -29,7 +27,7 @@ pub struct ArenaOverflow {
 ///
 /// # Examples
 /// ```
-/// use keymill::arena::Arena;
+/// use keymill_xmss::arena::Arena;
 ///
 /// let mut arena = Arena::new(100);
 /// let words: &mut [u64] = arena.slice(4, 0)?;
@@ -37,19 +35,17 @@ pub struct ArenaOverflow {
 /// assert!(arena.slice(10_000, 0u8).is_err());
 /// arena.reset();
 /// assert_eq!(arena.high_water_bytes(), 32);
-/// # Ok::<(), keymill::arena::ArenaOverflow>(())
+/// # Ok::<(), keymill_xmss::arena::ArenaOverflow>(())
 /// ```
 #[derive(Debug)]
 pub struct Arena {
     bump: Bump,
     capacity_bytes: usize,
     high_water_bytes: usize,
-    _registration: Registration,
 }
 
 impl Arena {
     /// An arena for values of so many bytes in all, each aligned to 64 bytes at most.
-    #[track_caller]
     pub fn new(capacity_bytes: usize) -> Self {
         let bump = Bump::with_capacity(capacity_bytes + ALIGNMENT_BYTES);
         // What there is now is all that there ever is.
@@ -59,7 +55,6 @@ impl Arena {
             bump,
             capacity_bytes,
             high_water_bytes: 0,
-            _registration: register(ResourceKind::Arena, capacity_bytes as u64),
         }
     }
 

@@ -1,8 +1,8 @@
 //! Verifying a signature (spec "Signing and verifying").
 
 use crate::hash::{Kernel, Revealed, kernel};
-use crate::interop::ssz::{PublicKey, Signature, SszError};
 use crate::scheme::{MESSAGE_BYTES, Scheme};
+use crate::signature::{PublicKey, Signature, SszError};
 use crate::units::Epoch;
 
 /// Why a signature is not valid.
@@ -127,8 +127,8 @@ pub struct Claim<'a> {
 ///
 /// # Examples
 /// ```
-/// use keymill::interop::ssz::{PublicKey, Signature};
-/// use keymill::{Claim, Rejection, Scheme, verify_batch};
+/// use keymill_xmss::{PublicKey, Signature};
+/// use keymill_xmss::{Claim, Rejection, Scheme, verify_batch};
 /// let scheme = Scheme::by_id("leansig-p1-l8-abort-v4-w8")?;
 /// let public_keys = [PublicKey::from_ssz(scheme, &[0; 52])?, PublicKey::from_ssz(scheme, &[1; 52])?];
 /// let signature = Signature {
@@ -193,7 +193,7 @@ fn verdicts(scheme: &'static Scheme, kernel: &dyn Kernel, claims: &[Claim<'_>]) 
 ///
 /// # Examples
 /// ```
-/// use keymill::{Scheme, interop::ssz::PublicKey, verify};
+/// use keymill_xmss::{PublicKey, Scheme, verify};
 /// let scheme = Scheme::by_id("leansig-p1-l8-abort-v4-w8")?;
 /// let public_key = PublicKey::from_ssz(scheme, &[0; 52])?;
 /// let signature = vec![0; scheme.signature_bytes()];
