@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::failure::Failure;
 use super::messages::{self, say, warn};
-use super::output::human_bytes;
+use super::output::{human_bytes, human_duration};
 use crate::config::ProgressStyle;
 
 const TICK_MS: u64 = 100;
@@ -307,7 +307,8 @@ impl Snapshot {
     }
 
     fn rate_and_rest(&self, memory: &Memory) -> String {
-        let left = self.seconds_left().map_or("?".to_owned(), human_seconds);
+        let left = self.seconds_left();
+        let left = left.map_or("?".to_owned(), |seconds| human_duration(Duration::from_secs(seconds)));
         let there = match self.keys {
             Some((finished, all)) => format!("{finished} of {all} keys"),
             None => format!("{} on disk", human_bytes(self.disk_bytes)),
@@ -357,15 +358,6 @@ fn draw(bar: &ProgressBar, snapshot: &Snapshot, memory: &Memory) {
     bar.set_position(snapshot.epochs_done);
     bar.set_prefix(snapshot.phase);
     bar.set_message(snapshot.rate_and_rest(memory));
-}
-
-fn human_seconds(seconds: u64) -> String {
-    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
-    match (hours, minutes) {
-        (0, 0) => format!("{seconds} s"),
-        (0, _) => format!("{minutes} min {:02} s", seconds % 60),
-        _ => format!("{hours} h {minutes:02} min"),
-    }
 }
 
 #[cfg(test)]

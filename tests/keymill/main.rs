@@ -6,6 +6,7 @@
     reason = "tests say what they expect by unwrapping it"
 )]
 
+mod browser;
 mod c_header;
 mod geometry;
 mod leanspec_keys;

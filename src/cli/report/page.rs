@@ -1,191 +1,254 @@
-//! The page as a whole. It needs nothing but itself: no network, and no script to be complete.
+//! The page: its figures as plain HTML, and the report as JSON for the script that draws the rest.
 
-use keymill::audit::{KeyReport, Sample};
+use std::time::Duration;
 
-use super::axis::{Scale, TimeAxis};
-use super::chart::{Chart, Line, most, rates};
-use super::words::{self, counted, escaped};
-use super::{facts, map, runs};
+use indicatif::HumanCount;
+use keymill::audit::{BatchState, KeyReport, MarkedRange, Marks, Run, Sample};
+use keymill::text::{visible, visible_json};
+use serde_json::Value;
 
-const STYLE: &str = include_str!("style.css");
-const SCRIPT: &str = include_str!("script.js");
-/// A budget is drawn up to so many times the most of what else there is to draw.
-const BUDGET_DRAWN_MAX: f64 = 4.0;
+use super::{ended_early, mean_rate, run_command, run_end, state, state_name};
+use crate::cli::output::{human_bytes, human_duration};
 
-/// The page of a key.
-pub fn html(report: &KeyReport) -> String {
-    let axis = TimeAxis::new(&report.history);
-    let scheme = report.plan.scheme().id();
+/// Ranges that are listed.
+const LISTED_MAX: usize = 12;
+/// Runs that are shown unasked.
+const OPEN_MAX: usize = 12;
+const COLUMNS: [&str; 7] = ["Run", "Command", "Began", "Took", "Epochs", "Most memory", "End"];
+
+/// The page of a report, which is also given as JSON.
+pub fn html(report: &KeyReport, json: &Value) -> String {
+    let (batches, batches_done) = batches(report);
     format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
-         content=\"width=device-width, initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>{scheme}, key {key_id}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{header}{charts}{map}\
-         {marks}{runs}<footer>Drawn by keymill {version} on {drawn}.</footer>\n</main>\n{data}<script>\n{SCRIPT}</script>\n\
-         </body>\n</html>\n",
-        scheme = escaped(scheme),
+        include_str!("page.html"),
+        style = include_str!("page.css"),
+        script = include_str!("page.js"),
+        // Only a string of JSON can have a '<', and without one no script ends and no comment begins.
+        json = visible_json(&json.to_string()).replace('<', "\\u003c"),
+        scheme = escaped(report.plan.scheme().id()),
         key_id = escaped(&report.key_id),
-        header = facts::header(report, &axis),
-        charts = charts(report, &axis),
-        map = map::html(&report.map),
-        marks = facts::marks(report),
-        runs = runs::html(report),
-        version = env!("CARGO_PKG_VERSION"),
-        drawn = words::moment(report.drawn_unix_ms),
-        data = data(report, &axis),
-    )
-}
-
-fn charts(report: &KeyReport, axis: &TimeAxis<'_>) -> String {
-    if let Some(damage) = &report.history_damage {
-        return format!(
-            "<section class=\"empty\" id=\"no-history\"><h2>Runs</h2><p>What was remembered of how this key was made cannot \
-             be read: {}. The key itself does not depend on it.</p></section>\n",
-            escaped(damage)
-        );
-    }
-    if report.history.runs.is_empty() {
-        return "<section class=\"empty\" id=\"no-history\"><h2>Runs</h2><p>Nothing is remembered of how this key was made: it \
-                was made by a version of keymill that did not note it, or its checkpoint store was made anew. The key itself \
-                does not depend on it.</p></section>\n"
-            .to_owned();
-    }
-    if report.history.samples.is_empty() {
-        return "<section class=\"empty\" id=\"no-samples\"><h2>Runs</h2><p>No batch has been committed yet, so there is \
-                nothing to draw.</p></section>\n"
-            .to_owned();
-    }
-    let drawn = [
-        rate_chart(report, axis),
-        memory_chart(report, axis),
-        written_chart(report, axis),
-    ];
-    let [rate, memory, written] = drawn.map(|chart| chart.html());
-    format!("{rate}<div class=\"pair\">{memory}{written}</div>\n")
-}
-
-fn rate_chart<'a>(report: &'a KeyReport, axis: &'a TimeAxis<'a>) -> Chart<'a> {
-    let lines = vec![Line {
-        name: "epochs a second",
-        class: "rate",
-        runs: rates(axis),
-    }];
-    let left_out = match axis.segments.len() {
-        0 | 1 => "",
-        _ => ". What lies between runs is left out, and shaded; the number is that of the run before",
-    };
-    let most = most(&lines);
-    let mean = facts::mean_rate(report, axis).unwrap_or_default();
-    Chart {
-        id: "rate",
-        title: "Rate",
-        note: format!("Epochs a second, over the time in which batches were made{left_out}."),
-        summary: format!("{} in the mean, {} at most", words::rate(mean), words::rate(most)),
-        scale: Scale::decimal(most),
-        lines,
-        tick: words::rate,
-        axis,
-        history: &report.history,
-    }
-}
-
-fn series(axis: &TimeAxis<'_>, quantity: fn(&Sample) -> u64) -> Vec<Vec<(u64, f64)>> {
-    let segments = axis.segments.iter();
-    let points = segments.map(|segment| {
-        segment
-            .samples
-            .iter()
-            .map(|sample| (sample.unix_ms, quantity(sample) as f64))
-    });
-    points.map(Iterator::collect).collect()
-}
-
-fn memory_chart<'a>(report: &'a KeyReport, axis: &'a TimeAxis<'a>) -> Chart<'a> {
-    let line = |name, class, quantity: fn(&Sample) -> u64| Line {
-        name,
-        class,
-        runs: series(axis, quantity),
-    };
-    let mut lines = vec![
-        line("planned for anonymous memory", "planned", |sample| sample.planned_bytes),
-        line("anonymous", "anonymous", |sample| sample.anonymous_bytes),
-        line("pages of files", "file", |sample| sample.file_bytes),
-    ];
-    let budget_bytes = facts::most_of(report, |sample| sample.budget_bytes);
-    // One that is far above everything else would flatten it.
-    if (1.0..=BUDGET_DRAWN_MAX * most(&lines)).contains(&(budget_bytes as f64)) {
-        lines.insert(0, line("budget", "budget", |sample| sample.budget_bytes));
-    }
-    let of_budget = match budget_bytes {
-        0 => String::new(),
-        bytes => format!(", of a budget of {}", words::bytes(bytes)),
-    };
-    Chart {
-        id: "memory",
-        title: "Memory",
-        note: "What was resident at each commit. Clean pages of files are the kernel's to drop, and do not count towards a \
-               budget."
-            .to_owned(),
-        summary: format!(
-            "At most {} anonymous and {} of files{of_budget}",
-            words::bytes(facts::most_of(report, |sample| sample.anonymous_bytes)),
-            words::bytes(facts::most_of(report, |sample| sample.file_bytes))
+        state = state(report),
+        batches = batches,
+        batches_done = batches_done,
+        share_done = share(batches_done, batches),
+        done = format_args!(
+            "{} of {} done",
+            HumanCount(batches_done),
+            counted(batches, "batch", "batches")
         ),
-        scale: Scale::binary(most(&lines)),
-        lines,
-        tick: |quantity| words::bytes(quantity as u64),
-        axis,
-        history: &report.history,
-    }
-}
-
-fn written_chart<'a>(report: &'a KeyReport, axis: &'a TimeAxis<'a>) -> Chart<'a> {
-    let lines = vec![Line {
-        name: "bytes",
-        class: "written",
-        runs: series(axis, |sample| sample.written_bytes),
-    }];
-    let last = report.history.samples.last().copied().unwrap_or_default();
-    let summary = format!(
-        "{} for {}",
-        words::bytes(last.written_bytes),
-        counted(last.batches_done, "batch", "batches")
-    );
-    Chart {
-        id: "written",
-        title: "Written to RocksDB",
-        note: "Bytes of all commits before each moment: checksums, progress, and this history.".to_owned(),
-        summary,
-        scale: Scale::binary(most(&lines)),
-        lines,
-        tick: |quantity| words::bytes(quantity as u64),
-        axis,
-        history: &report.history,
-    }
-}
-
-/// The samples for the script that reads them out: a list a sample, beginning with its place in the drawings.
-fn data(report: &KeyReport, axis: &TimeAxis<'_>) -> String {
-    let rates = rates(axis);
-    let first_ms = report.history.samples.first().map_or(0, |sample| sample.unix_ms);
-    let mut points = Vec::new();
-    for (segment, steps) in axis.segments.iter().zip(&rates) {
-        for sample in segment.samples {
-            let step = steps.iter().find(|(unix_ms, _)| *unix_ms >= sample.unix_ms);
-            let rate = step.map_or(0.0, |(_, rate)| *rate);
-            points.push(format!(
-                "[{:.1},{},{:.0},{},{},{},{}]",
-                axis.x(segment, sample.unix_ms),
-                sample.unix_ms.saturating_sub(first_ms) / 100,
-                rate,
-                sample.batches_done,
-                sample.anonymous_bytes >> 10,
-                sample.file_bytes >> 10,
-                sample.written_bytes >> 10,
-            ));
-        }
-    }
-    format!(
-        "<script type=\"application/json\" id=\"samples\">{{\"first_ms\":{first_ms},\"samples\":[{}]}}</script>\n",
-        points.join(",")
+        facts = listed_facts(facts(report)),
+        long_facts = listed_facts(long_facts(report)),
+        notice = notice(report),
+        states = states(report),
+        runs = runs(report),
+        version = env!("CARGO_PKG_VERSION"),
+        drawn = moment(report.drawn_unix_ms),
     )
+}
+
+/// How many batches there are, and how many are done.
+fn batches(report: &KeyReport) -> (u64, u64) {
+    let states = [BatchState::Done, BatchState::Redone, BatchState::Repaired];
+    let done = states.into_iter().map(|state| report.map.total.of(state)).sum();
+    (report.map.batches.end - report.map.batches.start, done)
+}
+
+type Fact = (&'static str, Option<String>);
+
+fn listed_facts(facts: impl IntoIterator<Item = Fact>) -> String {
+    let known = facts.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    known
+        .map(|(name, value)| format!("<div><dt>{name}</dt><dd>{}</dd></div>", escaped(&value)))
+        .collect()
+}
+
+fn facts(report: &KeyReport) -> [Fact; 14] {
+    let (runs, samples) = (&report.history.runs, &report.history.samples);
+    let (first, last) = (runs.first(), runs.last());
+    let stored = report.plan.stored();
+    let (start, end) = (HumanCount(stored.start), HumanCount(stored.end - 1));
+    let trim = report.plan.trim();
+    let bytes = |of: fn(&Sample) -> u64| samples.last().map(of).filter(|bytes| *bytes > 0).map(human_bytes);
+    let peak_anonymous = samples.iter().map(|sample| sample.anonymous_bytes).max();
+    [
+        (
+            "Epochs",
+            Some(format!("{} ({start} to {end})", HumanCount(stored.count()))),
+        ),
+        ("Lowest stored level", (trim.0 > 0).then(|| trim.to_string())),
+        ("On disk", Some(human_bytes(report.disk_bytes))),
+        ("Begun", first.map(|run| moment(run.started_unix_ms))),
+        ("Last seen", last.map(|run| moment(run.seen_unix_ms))),
+        ("Time at work", first.map(|_| time_at_work(runs))),
+        (
+            "Interruptions",
+            first.map(|_| HumanCount(ended_early(report)).to_string()),
+        ),
+        ("Mean rate", mean_rate(report).map(rate)),
+        (
+            "Peak memory",
+            runs.iter().map(|run| run.peak_bytes).max().map(human_bytes),
+        ),
+        ("Peak anonymous memory", peak_anonymous.map(human_bytes)),
+        ("Planned anonymous memory", bytes(|sample| sample.planned_bytes)),
+        ("Memory budget", bytes(|sample| sample.budget_bytes)),
+        ("Written to RocksDB", bytes(|sample| sample.written_bytes)),
+        ("Held by", report.writer.clone()),
+    ]
+}
+
+/// Those that need a line of their own.
+fn long_facts(report: &KeyReport) -> [Fact; 4] {
+    let public_key = report.public_key.as_ref().map(hex::encode);
+    [
+        ("Batches that a crash interrupted", listed(&report.history.redone)),
+        ("Batches that were found damaged", listed(&report.history.damaged)),
+        ("Key id", Some(report.key_id.clone())),
+        (
+            "Public key",
+            public_key.or_else(|| Some("known when the key is sealed".to_owned())),
+        ),
+    ]
+}
+
+fn time_at_work(runs: &[Run]) -> String {
+    let busy_ms = runs.iter().map(took_ms).fold(0, u64::saturating_add);
+    let count = runs.iter().map(|run| run.runs).fold(0, u64::saturating_add);
+    format!("{} in {}", duration(busy_ms), counted(count, "run", "runs"))
+}
+
+/// The batches of a set; nothing if there are none. Of some ranges only the number of their batches that are meant is known.
+fn listed(marks: &Marks) -> Option<String> {
+    let ranges = marks.ranges();
+    let name = |range: &MarkedRange| {
+        let (first, last) = (HumanCount(range.first), HumanCount(range.last));
+        match range.last - range.first {
+            0 => first.to_string(),
+            _ if range.is_approximate() => format!("{} of {first} to {last}", HumanCount(range.marked)),
+            _ => format!("{first} to {last}"),
+        }
+    };
+    let mut names: Vec<String> = ranges.iter().take(LISTED_MAX).map(name).collect();
+    if ranges.len() > LISTED_MAX {
+        names.push(counted((ranges.len() - LISTED_MAX) as u64, "more range", "more ranges"));
+    }
+    (!names.is_empty()).then(|| names.join(", "))
+}
+
+/// Why there is nothing to draw.
+fn notice(report: &KeyReport) -> String {
+    let history = &report.history;
+    let why = if let Some(damage) = &report.history_damage {
+        format!("The record of how this key was made cannot be read: {damage}. The key itself does not depend on it.")
+    } else if history.runs.is_empty() {
+        "There is no record of how this key was made: the version of keymill that made it kept none, or the record was lost. \
+         The key itself does not depend on it."
+            .to_owned()
+    } else if history.samples.is_empty() {
+        "No batch has been committed yet, so there is nothing to draw.".to_owned()
+    } else {
+        return String::new();
+    };
+    format!(
+        "<section id=\"notice\"><h2>Runs</h2><p>{}</p></section>\n",
+        escaped(&why)
+    )
+}
+
+/// The states of batches, which are the legend of the map too.
+fn states(report: &KeyReport) -> String {
+    let entry = |state: BatchState| {
+        let (count, (field, name)) = (report.map.total.of(state), state_name(state));
+        let share = share(count, batches(report).0);
+        let class = if count == 0 { " class=\"none\"" } else { "" };
+        let count = HumanCount(count);
+        format!("<li data-state=\"{field}\"{class}><span>{name}</span> <b>{count}</b> <small>{share}</small></li>")
+    };
+    BatchState::ALL.map(entry).concat()
+}
+
+fn runs(report: &KeyReport) -> String {
+    let runs = &report.history.runs;
+    if runs.is_empty() {
+        return String::new();
+    }
+    let mut rows = String::new();
+    for (at, run) in runs.iter().enumerate() {
+        if let Some(before) = at.checked_sub(1).and_then(|before| runs.get(before)) {
+            let away_ms = run.started_unix_ms.saturating_sub(before.seen_unix_ms);
+            rows += &format!(
+                "<tr class=\"away\"><td colspan=\"7\">{} later</td></tr>",
+                duration(away_ms)
+            );
+        }
+        rows += &row(report, run);
+    }
+    let names = COLUMNS.map(|name| format!("<th>{name}</th>")).concat();
+    let open = if runs.len() > OPEN_MAX { "" } else { " open" };
+    let all = counted(runs.len() as u64, "entry", "entries");
+    format!(
+        "<section id=\"runs\"><h2>Runs</h2><details{open}><summary>{all}</summary><table><thead><tr>{names}</tr></thead>\
+         <tbody>{rows}</tbody></table></details></section>\n"
+    )
+}
+
+fn row(report: &KeyReport, run: &Run) -> String {
+    let first = HumanCount(run.number.saturating_add(1));
+    let cells = [
+        match run.runs {
+            1 => first.to_string(),
+            runs => format!("{first} to {}", HumanCount(run.number.saturating_add(runs))),
+        },
+        run_command(run).to_owned(),
+        moment(run.started_unix_ms),
+        duration(took_ms(run)),
+        HumanCount(run.epochs).to_string(),
+        human_bytes(run.peak_bytes),
+        run_end(run, report).to_owned(),
+    ];
+    let cells = COLUMNS.iter().zip(cells);
+    let cells: String = cells
+        .map(|(name, cell)| format!("<td data-name=\"{name}\">{cell}</td>"))
+        .collect();
+    format!("<tr>{cells}</tr>")
+}
+
+fn took_ms(run: &Run) -> u64 {
+    run.seen_unix_ms.saturating_sub(run.started_unix_ms)
+}
+
+/// Text as HTML has it, in elements and in quoted attributes.
+fn escaped(text: &str) -> String {
+    let text = visible(text).replace('&', "&amp;").replace('<', "&lt;");
+    text.replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+}
+
+fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", HumanCount(number), if number == 1 { one } else { many })
+}
+
+fn duration(ms: u64) -> String {
+    human_duration(Duration::from_millis(ms))
+}
+
+fn moment(unix_ms: u64) -> String {
+    keymill::time::utc(unix_ms).replace('T', " ").replace('Z', " UTC")
+}
+
+fn rate(per_second: f64) -> String {
+    match per_second {
+        rate if rate < 10.0 => format!("{rate:.1} epochs a second"),
+        rate => format!("{} epochs a second", HumanCount(rate.round() as u64)),
+    }
+}
+
+/// A part of the whole. What is neither nothing nor all never looks like it.
+pub fn share(part: u64, all: u64) -> String {
+    let percent = 100.0 * part as f64 / all.max(1) as f64;
+    match percent {
+        _ if part == 0 || part == all => format!("{percent:.0}%"),
+        percent if percent < 0.1 => "under 0.1%".to_owned(),
+        percent if percent > 99.9 => "over 99.9%".to_owned(),
+        percent => format!("{percent:.1}%"),
+    }
 }

@@ -7,8 +7,12 @@ use keymill::audit::{BatchMap, BatchState, KeyHistory, KeyReport, Run, RunComman
 use keymill::keydir::KeyState;
 use keymill::plan::{BatchIndex, Plan};
 
-use super::axis::{Scale, TimeAxis, WIDTH};
-use super::{as_json, map, page, words};
+use super::{as_json, page};
+
+#[path = "../../../tests/keymill/browser.rs"]
+mod browser;
+#[path = "../../../tests/keymill/skip.rs"]
+mod skip;
 
 const BEGUN_MS: u64 = 1_790_000_000_000;
 const HOUR_MS: u64 = 3_600_000;
@@ -93,27 +97,84 @@ fn longest() -> KeyReport {
     report_of("leansig-p2-l32-top-v64-w8", 1 << 32, history, recorded)
 }
 
+fn html(report: &KeyReport) -> String {
+    page::html(report, &as_json(report))
+}
+
+/// Pages as a browser draws them, in their order, with the pointer in the middle of the first chart: each in a frame of one
+/// document, which then shows their text.
+fn drawn(reports: &[KeyReport]) -> Option<Vec<String>> {
+    const SHOW: &str = "onload = () => { for (const frame of document.querySelectorAll('iframe')) {\
+        const chart = frame.contentDocument.querySelector('.plot');\
+        const { left, right } = chart?.getBoundingClientRect() ?? {};\
+        chart?.dispatchEvent(new PointerEvent('pointermove', { clientX: (left + right) / 2 }));\
+        const text = frame.contentDocument.documentElement.outerHTML; frame.remove();\
+        document.body.append(Object.assign(document.createElement('pre'), { textContent: text })); } };";
+    let frame = |report| {
+        let page = html(report).replace('&', "&amp;").replace('"', "&quot;");
+        format!("<iframe srcdoc=\"{page}\"></iframe>")
+    };
+    let frames: String = reports.iter().map(frame).collect();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("pages.html");
+    let document = format!("<!DOCTYPE html><meta charset=\"utf-8\"><body>{frames}<script>{SHOW}</script>");
+    std::fs::write(&file, document).unwrap();
+    let document = browser::drawn(&file, directory.path())?;
+    let pages = document.split("<pre>").skip(1).map(|rest| rest.split("</pre>").next());
+    let unescaped = |page: &str| page.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+    let pages: Vec<String> = pages.map(|page| unescaped(page.unwrap())).collect();
+    assert_eq!(pages.len(), reports.len(), "{document}");
+    assert!(
+        pages.iter().all(|page| !page.contains("id=\"undrawn\"")),
+        "the script did not end"
+    );
+    Some(pages)
+}
+
+/// Whatever stands between these two texts.
+fn between<'a>(text: &'a str, before: &'a str, after: &'a str) -> impl Iterator<Item = &'a str> {
+    text.split(before)
+        .skip(1)
+        .map(move |rest| rest.split(after).next().unwrap())
+}
+
+/// The lines of a page, each with the points of each run.
+fn lines(page: &str) -> Vec<Vec<Vec<[f64; 2]>>> {
+    let point = |point: &str| {
+        let (x, y) = point.split_once(' ').unwrap();
+        [x.parse().unwrap(), y.parse().unwrap()]
+    };
+    between(page, "<path class=\"line", "\"></path>")
+        .map(|line| line.split(" d=\"").nth(1).unwrap())
+        .map(|path| {
+            path.split('M')
+                .skip(1)
+                .map(|run| run.split('L').map(point).collect())
+                .collect()
+        })
+        .collect()
+}
+
 #[test]
 fn the_page_of_4_194_304_batches_is_made_in_seconds_and_stays_small() {
     let begun = Instant::now();
     let report = longest();
-    let page = page::html(&report);
+    let page = html(&report);
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
-    assert!(page.len() < 300 << 10, "{} bytes", page.len());
+    assert!(page.len() < 700 << 10, "{} bytes", page.len());
     assert_eq!((report.map.cells.len(), report.map.cell_batches), (2048, 2048));
     let total = |state| report.map.total.of(state);
     assert_eq!(total(BatchState::Redone), 255 * 16);
     assert_eq!((total(BatchState::Repaired), total(BatchState::Damaged)), (3, 1));
     assert_eq!(total(BatchState::NotDone), 4_194_304 - 4_100_000);
     for words in [
-        "4,194,304 batches",
-        "2,048 batches",
+        "of 4,194,304 batches",
         "4,294,967,296 (0 to 4,294,967,295)",
-        "batches 999,424 to 1,001,471: 1 damaged",
+        "<span>redone after a crash</span> <b>4,080</b>",
+        "<span>damaged, and rebuilt</span> <b>3</b>",
     ] {
         assert!(page.contains(words), "{words}");
     }
-    assert!(page.contains(&words::grouped(total(BatchState::Done))));
 }
 
 /// Every cell with a number of its own in each state, so that none is like its neighbour.
@@ -126,47 +187,74 @@ fn the_page_of_the_most_luckless_key_stays_small() {
     }
     let recorded = (0..1 << 22_u64).filter(|batch| batch % 2048 > batch / 2048);
     let report = report_of("leansig-p2-l32-top-v64-w8", 1 << 32, history, recorded);
-    let page = page::html(&report);
-    assert!(page.len() < 600 << 10, "{} bytes", page.len());
+    let page = html(&report);
+    assert!(page.len() < 900 << 10, "{} bytes", page.len());
 }
 
 #[test]
 fn a_page_needs_nothing_but_itself() {
     for report in [longest(), small(history(3, 9, HOUR_MS)), small(KeyHistory::default())] {
-        let page = page::html(&report);
-        for word in ["http:", "https:", "src=", "@import", "<link", "fetch(", "NaN", "inf"] {
+        let page = html(&report);
+        for word in ["http:", "https:", "src=", "@import", "<link", "fetch(", "import("] {
             assert!(!page.contains(word), "{word}");
         }
+        assert!(page.contains("content=\"default-src 'none';"));
         assert!(page.split("url(").skip(1).all(|rest| rest.starts_with("#p-")));
+    }
+}
+
+/// The figures do not wait for a script.
+#[test]
+fn facts_states_and_runs_are_plain_html() {
+    let page = html(&small(history(3, 9, HOUR_MS)));
+    let plain: Vec<&str> = page.split("<script").collect();
+    for figure in [
+        "<dt>Epochs</dt><dd>262,144 (0 to 262,143)</dd>",
+        "<dt>Time at work</dt><dd>3 h 00 min in 3 runs</dd>",
+        "<dt>Interruptions</dt><dd>2</dd>",
+        "<span>not done</span> <b>56</b> <small>21.9%</small>",
+        "<td data-name=\"End\">killed</td>",
+        "<td data-name=\"End\">stopped by a signal</td>",
+        "<td colspan=\"7\">1 h 00 min later</td>",
+    ] {
+        assert!(plain[0].contains(figure), "{figure}\n{}", plain[0]);
     }
 }
 
 #[test]
 fn hostile_text_stays_text() {
-    let hostile = "</script><script>alert('1')</script>\"&\u{7}";
+    let hostile = "</script><script>alert('1')</script><!--\"&\u{7}\u{2028}";
     let mut report = small(KeyHistory::default());
     report.writer = Some(hostile.to_owned());
     report.key_id = hostile.to_owned();
     report.history_damage = Some(hostile.to_owned());
-    let page = page::html(&report);
-    assert!(!page.contains("<script>alert") && !page.contains('\u{7}'), "{page}");
-    let escaped = "&lt;/script&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&quot;&amp;\u{fffd}";
+    let page = html(&report);
+    for active in ["<script>alert", "<!--", "\u{7}", "\u{2028}"] {
+        assert!(!page.contains(active), "{active}\n{page}");
+    }
+    assert_eq!(page.matches("</script>").count(), 2, "{page}");
+    let escaped = "&lt;/script&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&lt;!--&quot;&amp;\\u{7}\\u{2028}";
     assert_eq!(page.matches(escaped).count(), 4, "{page}");
+    let json = between(&page, "id=\"report\">", "</script>").next().unwrap();
+    let read: serde_json::Value = serde_json::from_str(json).unwrap();
+    assert_eq!(read["writer"], hostile);
+    let Some(drawn) = drawn(&[report]) else { return };
+    assert_eq!(drawn[0].matches("<script").count(), 2, "{}", drawn[0]);
 }
 
 #[test]
 fn what_is_missing_is_said_in_words() {
-    assert!(page::html(&small(KeyHistory::default())).contains("Nothing is remembered"));
+    assert!(html(&small(KeyHistory::default())).contains("There is no record of how this key was made"));
     let begun = KeyHistory {
         runs: vec![run(0, BEGUN_MS, 10, None)],
         ..KeyHistory::default()
     };
-    assert!(page::html(&small(begun)).contains("No batch has been committed yet"));
+    assert!(html(&small(begun)).contains("No batch has been committed yet"));
 }
 
-/// Whatever stands in a store that somebody else wrote, and clocks that were set back.
+/// Whatever stands in a history that somebody else wrote, and clocks that were set back.
 #[test]
-fn a_history_that_makes_no_sense_is_drawn_within_its_frame() {
+fn every_history_is_drawn_within_its_frame() {
     let mut senseless = history(3, 5, HOUR_MS);
     for sample in &mut senseless.samples {
         sample.unix_ms = u64::MAX - sample.unix_ms;
@@ -181,101 +269,117 @@ fn a_history_that_makes_no_sense_is_drawn_within_its_frame() {
         let most = if at % 2 == 0 { 0 } else { u64::MAX };
         (sample.unix_ms, sample.run_epochs, sample.file_bytes) = (most, most, most);
     }
-    for history in [senseless, at_its_limits] {
-        let report = small(history);
-        let page = page::html(&report);
-        assert!(!page.contains("NaN") && !page.contains("inf"), "{page}");
-        let mut drawn = 0;
-        for coordinates in page.split("<path class=\"line").skip(1) {
-            let coordinates = coordinates.split(" d=\"M").nth(1).unwrap_or("\"");
-            let path = coordinates.split('"').next().unwrap();
-            let numbers = path
-                .split(|c: char| c.is_ascii_alphabetic() || c == ' ')
-                .filter(|n| !n.is_empty());
-            for number in numbers.map(|number| number.parse::<f64>().unwrap()) {
-                assert!((0.0..=WIDTH).contains(&number), "{number} in {path}");
-                drawn += 1;
-            }
-        }
-        assert!(drawn > 10, "{drawn} coordinates");
-        assert!(as_json(&report).is_object());
+    let mut sparse = history(2, 2, HOUR_MS);
+    sparse.samples.remove(1);
+    let histories = [senseless, at_its_limits, sparse, KeyHistory::default()];
+    let mut reports: Vec<KeyReport> = histories.into_iter().map(small).collect();
+    reports.push(longest());
+    let Some(pages) = drawn(&reports) else { return };
+    let points: Vec<usize> = pages.iter().map(|page| points_in_frame(page)).collect();
+    // Five lines; a run of one sample has no rate.
+    assert_eq!(points[2..4], [3 * 5 + 2, 0]);
+    assert!(
+        points[0] > 40 && points[1] > 10 && points[4] > 256 * 4 * 4,
+        "{points:?}"
+    );
+    assert!(pages[4].contains("Each cell stands for 2,048 batches"));
+    assert!(pages[4].contains("batches 999,424 to 1,001,471: 1 damaged"));
+}
+
+/// How many points are drawn; none is outside the frame.
+fn points_in_frame(page: &str) -> usize {
+    let drawing = page.split("<script").next().unwrap();
+    for nonsense in ["NaN", "Infinity", "undefined", "null"] {
+        assert!(!drawing.contains(nonsense), "{nonsense}\n{drawing}");
     }
+    let lines = lines(page);
+    let points = lines.iter().flatten().flatten();
+    for [x, y] in points.clone() {
+        assert!((0.0..=1000.0).contains(x) && (0.0..=100.0).contains(y), "{x} {y}");
+    }
+    points.count()
 }
 
 #[test]
 fn ticks_are_round_few_and_in_the_frame() {
-    for exponent in 0..46 {
-        for worked_ms in [1_u64 << exponent, (1 << exponent) + (1 << exponent) / 3] {
-            let history = history(7, 12, worked_ms);
-            let axis = TimeAxis::new(&history);
-            let ticks = axis.ticks();
-            assert!((1..=6).contains(&ticks.len()), "{worked_ms}: {ticks:?}");
-            assert!(
-                ticks.iter().all(|(x, _)| (0.0..=WIDTH + 0.01).contains(x)),
-                "{worked_ms}: {ticks:?}"
-            );
-            assert!(
-                ticks.is_sorted_by(|before, after| before.0 < after.0),
-                "{worked_ms}: {ticks:?}"
-            );
+    let times = (0..46)
+        .step_by(3)
+        .flat_map(|exponent| [1_u64 << exponent, (1 << exponent) + (1 << exponent) / 3]);
+    let mut reports: Vec<KeyReport> = times.map(|worked_ms| small(history(7, 12, worked_ms))).collect();
+    for (exponent, report) in reports.iter_mut().enumerate() {
+        let most = 1.7 * (1_u64 << exponent) as f64;
+        let last = report.history.samples.last_mut().unwrap();
+        (last.anonymous_bytes, last.written_bytes) = (most as u64, most as u64);
+    }
+    let Some(pages) = drawn(&reports) else { return };
+    for page in pages {
+        for times in between(&page, "<div class=\"x\"", "</div>") {
+            let places: Vec<f64> = between(times, "left:", "%")
+                .map(|place| place.parse().unwrap())
+                .collect();
+            assert!((1..=6).contains(&places.len()), "{times}");
+            assert!(places.iter().all(|place| (0.0..=100.001).contains(place)), "{times}");
+            assert!(places.is_sorted_by(|before, after| before < after), "{times}");
         }
-        for scale in [Scale::decimal, Scale::binary].map(|scale| scale(1.7 * (1_u64 << exponent) as f64)) {
-            assert!((2..=6).contains(&scale.ticks.len()), "{:?}", scale.ticks);
-            assert!(scale.top >= 1.7 * (1_u64 << exponent) as f64, "{:?}", scale.ticks);
+        let scales: Vec<&str> = between(&page, "<div class=\"y\"", "</div>").collect();
+        assert_eq!(scales.len(), 3);
+        for quantities in scales {
+            let places: Vec<f64> = between(quantities, "top:", "%")
+                .map(|place| place.parse().unwrap())
+                .collect();
+            assert!((2..=6).contains(&places.len()), "{quantities}");
+            assert_eq!((places[0], places[places.len() - 1]), (100.0, 0.0), "{quantities}");
+            let names: std::collections::BTreeSet<&str> = between(quantities, "%;\">", "<").collect();
+            assert!(
+                names.len() <= 6 && names.iter().all(|name| name.len() <= 14),
+                "{quantities}"
+            );
         }
     }
 }
 
 #[test]
 fn runs_stand_side_by_side_with_what_lies_between_them_left_out() {
-    let history = history(3, 5, HOUR_MS);
-    let axis = TimeAxis::new(&history);
-    assert_eq!(axis.worked_ms, 3 * HOUR_MS);
-    let ends: Vec<(f64, f64)> = axis
-        .segments
-        .iter()
-        .map(|segment| (segment.x, axis.x(segment, segment.samples[4].unix_ms)))
-        .collect();
+    let Some(pages) = drawn(&[small(history(3, 5, HOUR_MS)), small(history(30, 5, HOUR_MS))]) else {
+        return;
+    };
+    let lines = lines(&pages[0]);
+    assert_eq!(lines.len(), 6, "rate, budget, planned, anonymous, file, written");
+    for runs in lines {
+        let ends: Vec<(f64, f64)> = runs.iter().map(|run| (run[0][0], run[run.len() - 1][0])).collect();
+        assert_eq!((ends.len(), ends[0].0, ends[2].1), (3, 0.0, 1000.0), "{ends:?}");
+        assert!(
+            ends.windows(2).all(|pair| (pair[1].0 - pair[0].1 - 14.0).abs() < 0.11),
+            "{ends:?}"
+        );
+        let lengths: Vec<f64> = ends.iter().map(|(start, end)| end - start).collect();
+        assert!(
+            lengths.iter().all(|length| (length - lengths[0]).abs() < 0.21),
+            "{lengths:?}"
+        );
+    }
+    for words in [
+        "1 h 00 min between runs; the one before: killed",
+        "1 h 00 min between runs; the one before: stopped by a signal",
+        "class=\"number\"",
+        "the number is that of the run before",
+        // What is below the pointer.
+        "2026-09-21 16:43:20 UTC: 13,717 epochs a second, 28,000 batches done</output>",
+    ] {
+        assert!(pages[0].contains(words), "{words}\n{}", pages[0]);
+    }
+    // More numbers than ten would stand on each other.
+    let drawing = pages[1].split("<script").next().unwrap();
     assert!(
-        ends.windows(2)
-            .all(|pair| (pair[1].0 - pair[0].1 - axis.gap).abs() < 1e-6),
-        "{ends:?}"
-    );
-    assert_eq!((ends[0].0, ends[2].1.round()), (0.0, WIDTH));
-    let gaps = axis.gaps(&history);
-    assert_eq!(
-        gaps.iter()
-            .map(|(_, before, after)| (before.number, after.number))
-            .collect::<Vec<_>>(),
-        [(0, 1), (1, 2)]
-    );
-    let page = page::html(&small(history));
-    assert!(
-        page.contains("1 h 00 min between runs; the one before: killed"),
-        "{page}"
-    );
-    assert!(
-        page.contains("1 h 00 min between runs; the one before: stopped by a signal"),
-        "{page}"
+        drawing.contains("class=\"pause\"") && !drawing.contains("class=\"number\""),
+        "{drawing}"
     );
 }
 
 #[test]
-fn quantities_are_in_the_words_of_people() {
+fn a_part_that_is_neither_nothing_nor_all_never_looks_like_it() {
     assert_eq!(
-        [0, 999, 1000, 4_294_967_296].map(words::grouped),
-        ["0", "999", "1,000", "4,294,967,296"]
-    );
-    assert_eq!(
-        [0, 1023, 1024, 1536, 15_000, 14 << 20, u64::MAX].map(words::bytes),
-        ["0 B", "1023 B", "1 KiB", "1.50 KiB", "14.6 KiB", "14 MiB", "16 EiB"]
-    );
-    assert_eq!(
-        [0, 1500, 10_000, 61_000, 3_660_000, 90_000_000].map(words::duration),
-        ["0.0 s", "1.5 s", "10 s", "1 min 01 s", "1 h 01 min", "1 d 01 h"]
-    );
-    assert_eq!(
-        [(0, 9), (9, 9), (1, 9), (1, 4_194_304), (4_194_303, 4_194_304)].map(|(part, all)| map::share(part, all)),
+        [(0, 9), (9, 9), (1, 9), (1, 4_194_304), (4_194_303, 4_194_304)].map(|(part, all)| page::share(part, all)),
         ["0%", "100%", "11.1%", "under 0.1%", "over 99.9%"]
     );
 }
