@@ -8,6 +8,7 @@
 
 mod browser;
 mod c_header;
+mod documents;
 mod geometry;
 mod leanspec_keys;
 #[cfg(target_arch = "x86_64")]

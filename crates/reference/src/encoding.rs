@@ -1,4 +1,4 @@
-//! From the message hash to the codeword (schemes.md, "Encodings").
+//! From the message hash to the codeword (docs/SCHEMES.md, "Encodings").
 
 use super::field::{Integer, big_endian_number, low_first_digits};
 use super::params::{Encoding, Params};

@@ -4,13 +4,13 @@
 
 use ruint::Uint;
 
-/// KoalaBear (schemes.md, "Words").
+/// KoalaBear (docs/SCHEMES.md, "Field elements").
 pub const P: u64 = (1 << 31) - (1 << 24) + 1;
 
 /// Wide enough for the largest number anywhere: 15 elements of 31 bits.
 pub type Integer = Uint<512, 8>;
 
-/// Little-endian canonical u32 each (schemes.md, "Words"; formats.md, first paragraph).
+/// Little-endian canonical u32 each (docs/SCHEMES.md, "Field elements").
 pub fn to_bytes(elements: &[u32]) -> Vec<u8> {
     elements.iter().flat_map(|e| e.to_le_bytes()).collect()
 }
@@ -53,7 +53,7 @@ pub fn big_endian_number(elements: &[u32]) -> Integer {
     number
 }
 
-/// Each 16 bytes, read big-endian and reduced mod p (schemes.md, "Pseudorandom function").
+/// Each 16 bytes, read big-endian and reduced mod p (docs/SCHEMES.md, "Pseudorandom function").
 pub fn reduce_each_16_bytes(bytes: &[u8]) -> Vec<u32> {
     bytes
         .chunks(16)

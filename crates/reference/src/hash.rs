@@ -6,14 +6,14 @@ use super::keccak::shake128;
 use super::params::{Encoding, Layout, Params, params};
 use super::poseidon::Poseidon;
 
-/// SEP (schemes.md, "Pseudorandom function").
+/// SEP (docs/SCHEMES.md, "Pseudorandom function").
 const SEPARATOR: [u8; 16] = [
     0xae, 0xae, 0x22, 0xff, 0x00, 0x01, 0xfa, 0xff, 0x21, 0xaf, 0x12, 0x00, 0x01, 0x11, 0xff, 0x00,
 ];
 const FOR_CHAIN_START: u8 = 0;
 const FOR_RHO: u8 = 1;
 
-/// Field elements of P, of a tweak and of a message (schemes.md, "The table of schemes").
+/// Field elements of P, of a tweak and of a message (docs/SCHEMES.md, "The table of schemes").
 pub const PARAMETER_ELEMENTS: usize = 5;
 const TWEAK_ELEMENTS: usize = 2;
 const MESSAGE_ELEMENTS: usize = 9;
@@ -50,7 +50,7 @@ impl Reference {
         field::to_bytes(&self.parameter)
     }
 
-    /// The secret start of a chain, position 0 (schemes.md, "Pseudorandom function").
+    /// The secret start of a chain, position 0 (docs/SCHEMES.md, "Pseudorandom function").
     pub fn chain_start(&self, prf_key: &[u8; 32], epoch: u32, chain: u64) -> Vec<u8> {
         let mut input = SEPARATOR.to_vec();
         input.push(FOR_CHAIN_START);
@@ -78,7 +78,7 @@ impl Reference {
         field::to_bytes(&value)
     }
 
-    /// The leaf hash of an epoch from its chain ends (schemes.md, "Permutation modes"): node
+    /// The leaf hash of an epoch from its chain ends (docs/SCHEMES.md, "Permutation modes"): node
     /// (0, e) of the tree, over all v ends.
     pub fn leaf_from_chain_ends(&self, epoch: u32, ends: &[Vec<u8>]) -> Vec<u8> {
         assert_eq!(ends.len(), self.params.v);
@@ -112,7 +112,7 @@ impl Reference {
         field::to_bytes(&self.poseidon.compress_24(&input, self.params.n))
     }
 
-    /// The randomness of a signing attempt (schemes.md, "Pseudorandom function").
+    /// The randomness of a signing attempt (docs/SCHEMES.md, "Pseudorandom function").
     pub fn rho(&self, prf_key: &[u8; 32], epoch: u32, message: &[u8; 32], attempt: u64) -> Vec<u8> {
         let mut input = SEPARATOR.to_vec();
         input.push(FOR_RHO);
@@ -124,7 +124,7 @@ impl Reference {
         field::to_bytes(&field::reduce_each_16_bytes(&output))
     }
 
-    /// The codeword of a message, or None if this rho is rejected (schemes.md, "Encodings").
+    /// The codeword of a message, or None if this rho is rejected (docs/SCHEMES.md, "Encodings").
     pub fn codeword(&self, epoch: u32, message: &[u8; 32], rho: &[u8]) -> Option<Vec<u8>> {
         let x = self.codeword_of_any_sum(epoch, message, rho)?;
         let sum: u64 = x.iter().map(|&position| u64::from(position)).sum();
@@ -154,8 +154,7 @@ impl Reference {
     }
 }
 
-/// A constant of the scheme: |P|, the tweak length, c and n, hashed (schemes.md, "Permutation
-/// modes").
+/// A constant of the scheme: |P|, the tweak length, c and n, hashed (docs/SCHEMES.md, "Permutation modes").
 fn capacity(poseidon: &Poseidon, params: &Params) -> Vec<u32> {
     let lengths = [PARAMETER_ELEMENTS, TWEAK_ELEMENTS, params.c, params.n];
     let number = lengths
@@ -168,7 +167,7 @@ fn node_tweak(level: u8, index: u64) -> Vec<u32> {
     tweak((u64::from(level) << 40) + (index << 8) + 0x01)
 }
 
-/// A tweak from its number (schemes.md, "Tweaks"): two low-first base-p digits.
+/// A tweak from its number (docs/SCHEMES.md, "Tweaks"): two low-first base-p digits.
 fn tweak(number: u64) -> Vec<u32> {
     vec![(number % P) as u32, (number / P) as u32]
 }

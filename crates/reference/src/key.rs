@@ -1,4 +1,4 @@
-//! Which epochs a key stores, and what its seed draws (schemes.md, "Key generation").
+//! Which epochs a key stores, and what its seed draws (docs/SCHEMES.md, "Stored interval" and "Keys from a seed").
 
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};

@@ -1,7 +1,7 @@
-//! The table of schemes (schemes.md, "The table of schemes").
+//! The table of schemes (docs/SCHEMES.md, "The table of schemes").
 
 /// Which permutation a scheme hashes with, and with it the order of the inputs
-/// (schemes.md, "Permutation modes").
+/// (docs/SCHEMES.md, "Permutation modes").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// `p2`: Poseidon2 with the classic layout.
@@ -10,7 +10,7 @@ pub enum Layout {
     Devnet4,
 }
 
-/// How a message hash becomes a codeword (schemes.md, "Encodings").
+/// How a message hash becomes a codeword (docs/SCHEMES.md, "Encodings").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
     Plain,

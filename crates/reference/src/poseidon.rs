@@ -1,4 +1,4 @@
-//! The permutations and the modes they are used in (schemes.md, "Permutation modes").
+//! The permutations and the modes they are used in (docs/SCHEMES.md, "Permutation modes").
 
 use p3_field::{PrimeCharacteristicRing, PrimeField32};
 use p3_koala_bear::{KoalaBear, Poseidon2KoalaBear, default_koalabear_poseidon1_16, default_koalabear_poseidon1_24};

@@ -2,8 +2,8 @@
 //! values.
 //!
 //! Plonky3 had them as its default up to early 2026; the default of p3-koala-bear 0.8 is another
-//! set and gives other bytes, so the earlier ones are written out here (schemes.md, "The table of
-//! schemes").
+//! set and gives other bytes, so the earlier ones are written out here (docs/SCHEMES.md, "Round
+//! constants of Poseidon2").
 
 /// Width 16: the four full rounds before the partial ones.
 pub const WIDTH_16_EXTERNAL_INITIAL: [[u32; 16]; 4] = [

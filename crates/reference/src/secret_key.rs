@@ -1,4 +1,4 @@
-//! The SSZ secret key of a fresh key (formats.md, "SSZ, as leanSig writes it").
+//! The SSZ secret key of a fresh key (docs/FORMAT.md, "Secret keys of other programs").
 
 use super::hash::Reference;
 use super::tree::Tree;

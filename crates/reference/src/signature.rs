@@ -1,10 +1,9 @@
-//! Signing and verifying (schemes.md, "Signing and verifying"; formats.md, "SSZ, as leanSig
-//! writes it").
+//! Signing and verifying (docs/SCHEMES.md, "Signing", "Verifying" and "Public key and signature").
 
 use super::field;
 use super::hash::Reference;
 
-/// Schemes.md, "Encodings", last paragraph.
+/// At the end of docs/SCHEMES.md, "Encodings".
 const MOST_ATTEMPTS: u64 = 100_000;
 
 /// A signature taken apart.

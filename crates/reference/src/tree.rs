@@ -1,4 +1,4 @@
-//! The hash tree over a stored interval, naively and in memory (schemes.md, "Key generation", 3).
+//! The hash tree over a stored interval, naively and in memory (docs/SCHEMES.md, "Tree").
 
 use super::hash::Reference;
 use super::key::Filler;

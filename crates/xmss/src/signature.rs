@@ -1,4 +1,5 @@
-//! SSZ as leanSig writes it (docs/FORMAT.md, "Public keys and signatures"). Integers are little-endian, digests canonical.
+//! SSZ as leanSig writes it (docs/SCHEMES.md, "Public key and signature"). Integers are little-endian, digests
+//! canonical.
 
 use crate::hash::{NonCanonical, check_canonical};
 use crate::scheme::{PARAMETER_BYTES, Scheme};

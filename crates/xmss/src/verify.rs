@@ -1,4 +1,4 @@
-//! Verifying a signature (spec "Signing and verifying").
+//! Verifying a signature (docs/SCHEMES.md, "Verifying").
 
 use crate::hash::{Kernel, Revealed, kernel};
 use crate::scheme::{MESSAGE_BYTES, Scheme};

@@ -1,4 +1,4 @@
-//! Hash chains, walked in lanes (spec "Permutation modes" and "Tweaks").
+//! Hash chains, walked in lanes (docs/SCHEMES.md, "Permutation modes" and "Tweaks").
 
 use p3_field::PrimeCharacteristicRing;
 

@@ -1,4 +1,5 @@
-//! Drawing a key from a 32-byte seed as the upstream libraries do from a seeded `StdRng` (spec "Key generation").
+//! Drawing a key from a 32-byte seed as the upstream libraries do from a seeded `StdRng` (docs/SCHEMES.md, "Keys from a
+//! seed").
 
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};

@@ -36,7 +36,7 @@ pub(super) struct MessagePositions {
     pub(super) message: usize,
 }
 
-/// A permutation with its input orders (spec "Permutation modes").
+/// A permutation with its input orders (docs/SCHEMES.md, "Permutation modes").
 pub(super) trait Layout: Send + Sync + 'static {
     /// What the permutations compute with in lanes.
     type Lanes: Lanes;

@@ -1,4 +1,4 @@
-//! The message hash, alone and of one attempt a lane (spec "Permutation modes", "Encodings").
+//! The message hash, alone and of one attempt a lane (docs/SCHEMES.md, "Permutation modes" and "Encodings").
 
 use std::ops::Range;
 

@@ -1,4 +1,5 @@
-//! The pseudorandom function: SHAKE128 on one block, several instances side by side (spec "Pseudorandom function").
+//! The pseudorandom function: SHAKE128 on one block, several instances side by side (docs/SCHEMES.md, "Pseudorandom
+//! function").
 //!
 //! Input and output each fit one Keccak block, so a call is one permutation. Between the instances of a block only the
 //! epoch and a counter (the chain, or the signing attempt) differ, so all other words are prepared once.

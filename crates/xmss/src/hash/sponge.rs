@@ -1,4 +1,4 @@
-//! The sponge that hashes an epoch's chain ends to its leaf (spec "Permutation modes").
+//! The sponge that hashes an epoch's chain ends to its leaf (docs/SCHEMES.md, "Permutation modes").
 
 use p3_symmetric::Permutation;
 

@@ -21,7 +21,7 @@ pub const PARAMETER_BYTES: usize = 4 * PARAMETER_ELEMENTS;
 /// Bytes of a message (a digest of whatever is being signed).
 pub const MESSAGE_BYTES: usize = 32;
 
-/// Attempts after which signing gives up looking for an accepted codeword (spec, "Encodings").
+/// Attempts after which signing gives up looking for an accepted codeword (docs/SCHEMES.md, "Encodings").
 pub const SIGNING_ATTEMPTS_MAX: u64 = 100_000;
 
 /// Permutation, and the order in which its inputs are laid out.

@@ -1,4 +1,5 @@
-//! Tweak integers: what separates every hash of a key from every other (spec "Tweaks", eprint 2025/055 section 5).
+//! Tweak integers: what separates every hash of a key from every other (docs/SCHEMES.md, "Tweaks"; eprint 2025/055,
+//! section 5).
 //!
 //! A tweak is an integer that is absorbed as its two low-first base-p digits; here are the integers.
 

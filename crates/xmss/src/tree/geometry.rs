@@ -1,4 +1,4 @@
-//! Which nodes a key stores at each level, for any interval (spec "Key generation", rule 3).
+//! Which nodes a key stores at each level, for any interval (docs/SCHEMES.md, "Tree").
 
 use std::ops::Range;
 

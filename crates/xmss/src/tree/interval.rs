@@ -1,4 +1,4 @@
-//! The interval of epochs that a key stores, from the interval that was asked for (spec "Key generation", rule 1).
+//! The interval of epochs that a key stores, from the interval that was asked for (docs/SCHEMES.md, "Stored interval").
 
 use crate::scheme::Scheme;
 use crate::units::{EpochRange, Level};

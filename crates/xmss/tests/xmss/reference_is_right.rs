@@ -9,10 +9,12 @@
 
 use sha3::{Digest, Sha3_256};
 
+use keymill_reference::params::Layout;
+use keymill_reference::poseidon::Poseidon;
 use keymill_reference::vectors::{self, Key, TopTree};
 use keymill_reference::{
-    DrawnKey, Filler, Params, Reference, Tree, all_ids, draw_from_seed, fillers_needed, keccak, params, secret_key_ssz,
-    widen,
+    DrawnKey, Filler, Params, Reference, Tree, all_ids, draw_from_seed, fillers_needed, keccak, params,
+    poseidon2_classic as classic, secret_key_ssz, widen,
 };
 
 /// Epochs of the longest stored interval that is not a matter of minutes.
@@ -61,6 +63,37 @@ fn shake128_is_the_published_function() {
         hex::encode(&keccak::shake128(&bytes[..200], 400)[368..]),
         "fee6ee2f71a7379d317fde494491ec873fa6be71b2cf3888ff169e5a98c7fa85"
     );
+}
+
+#[test]
+fn the_specification_lists_the_constants_and_permutations_of_the_reference() {
+    let specification = include_str!("../../../../docs/SCHEMES.md");
+    let (_, section) = specification.split_once("## Round constants of Poseidon2").unwrap();
+    let numbers = |block: &str| -> Vec<u32> { block.split_whitespace().skip(1).map(|n| n.parse().unwrap()).collect() };
+    let listed: Vec<_> = section.split("```").skip(1).step_by(2).map(numbers).collect();
+    let expected = [
+        classic::WIDTH_16_EXTERNAL_INITIAL.concat(),
+        classic::WIDTH_16_INTERNAL.to_vec(),
+        classic::WIDTH_16_EXTERNAL_FINAL.concat(),
+        classic::WIDTH_24_EXTERNAL_INITIAL.concat(),
+        classic::WIDTH_24_INTERNAL.to_vec(),
+        classic::WIDTH_24_EXTERNAL_FINAL.concat(),
+    ];
+    assert_eq!(listed, expected);
+
+    for (name, layout) in [("Poseidon1", Layout::Devnet4), ("Poseidon2", Layout::Classic)] {
+        let poseidon = Poseidon::new(layout);
+        let input: Vec<u32> = (0..24).collect();
+        for (width, compressed) in [
+            (16, poseidon.compress_16(&input[..16], 4)),
+            (24, poseidon.compress_24(&input, 4)),
+        ] {
+            // What compressing adds to the permutation is its input: 0, 1, 2, 3.
+            let permuted: Vec<_> = (0..).zip(&compressed).map(|(i, sum)| (sum - i).to_string()).collect();
+            let row = format!("| {name}, width {width} | {} |", permuted.join(", "));
+            assert!(specification.contains(&row), "docs/SCHEMES.md should have: {row}");
+        }
+    }
 }
 
 #[test]

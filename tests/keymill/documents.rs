@@ -1,0 +1,118 @@
+//! What the documents and the source say of each other.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The files below `folder` with this ending.
+fn files_below(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files_below(&path, ending, found);
+        } else if path.extension().is_some_and(|own| own == ending) {
+            found.push(path);
+        }
+    }
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The lines of a document, without those of code.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    let mut is_code = false;
+    text.lines().filter(move |line| {
+        let is_fence = line.trim_start().starts_with("```");
+        is_code ^= is_fence;
+        !is_code && !is_fence
+    })
+}
+
+fn headings(text: &str) -> Vec<&str> {
+    let marked = prose(text).filter(|line| line.starts_with('#'));
+    marked.map(|line| line.trim_start_matches('#').trim()).collect()
+}
+
+/// A heading as the end of a link to it.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|&c| c.is_alphanumeric() || " -_".contains(c));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
+}
+
+/// What a source cites, each title with its document: `docs/X.md, "One", "Two" and "Three"`, also across lines.
+fn cited(source: &str) -> Vec<(String, String)> {
+    let without_slashes = |line: &'_ str| line.trim().trim_start_matches(['/', '!']).trim().to_owned();
+    let flat = source.lines().map(without_slashes).collect::<Vec<_>>().join(" ");
+    let mut found = Vec::new();
+    for part in flat.split("docs/").skip(1) {
+        let Some((name, mut rest)) = part.split_once(".md") else {
+            continue;
+        };
+        while let Some(quoted) = rest.strip_prefix(", \"").or(rest.strip_prefix(" and \"")) {
+            let (title, behind) = quoted.split_once('"').unwrap();
+            found.push((format!("docs/{name}.md"), title.to_owned()));
+            rest = behind;
+        }
+    }
+    found
+}
+
+#[test]
+fn every_section_that_the_source_cites_exists() {
+    let mut files = Vec::new();
+    for folder in ["src", "crates", "migrations", "tests/keymill", "benches"] {
+        files_below(&root().join(folder), "rs", &mut files);
+    }
+    let mut seen = 0;
+    for path in files.iter().filter(|path| !path.ends_with(file!())) {
+        for (document, title) in cited(&read(path)) {
+            let text = read(&root().join(&document));
+            let is_there = headings(&text).contains(&title.as_str());
+            assert!(is_there, "{}: {document} has no section \"{title}\"", path.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 30, "{seen} citations");
+    let example = "/// docs/A.md, \"One\", \"Two\n/// three\" and \"Four\"; docs/B.md.";
+    let titles: Vec<_> = cited(example).into_iter().map(|(_, title)| title).collect();
+    assert_eq!(titles, ["One", "Two three", "Four"]);
+}
+
+#[test]
+fn every_link_between_documents_leads_somewhere() {
+    let names = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "tools/README.md"];
+    let mut documents = names.map(|name| root().join(name)).to_vec();
+    files_below(&root().join("docs"), "md", &mut documents);
+    let mut seen = 0;
+    for path in &documents {
+        let text = prose(&read(path)).collect::<Vec<_>>().join(" ");
+        for link in text.split("](").skip(1) {
+            let link = link.split(')').next().unwrap();
+            if link.contains("://") {
+                continue;
+            }
+            let (file, section) = link.split_once('#').unwrap_or((link, ""));
+            let target = match file {
+                "" => path.clone(),
+                file => path.parent().unwrap().join(file),
+            };
+            assert!(target.exists(), "{}: {link} leads nowhere", path.display());
+            if !section.is_empty() {
+                let text = read(&target);
+                let sections: BTreeSet<_> = headings(&text).into_iter().map(anchor).collect();
+                assert!(
+                    sections.contains(section),
+                    "{}: {link} has no such section",
+                    path.display()
+                );
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 50, "{seen} links");
+}
