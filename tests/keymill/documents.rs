@@ -83,13 +83,18 @@ fn every_section_that_the_source_cites_exists() {
     assert_eq!(titles, ["One", "Two three", "Four"]);
 }
 
-#[test]
-fn every_link_between_documents_leads_somewhere() {
+/// README, CONTRIBUTING and their like, and all of docs.
+fn documents() -> Vec<PathBuf> {
     let names = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "tools/README.md"];
     let mut documents = names.map(|name| root().join(name)).to_vec();
     files_below(&root().join("docs"), "md", &mut documents);
+    documents
+}
+
+#[test]
+fn every_link_between_documents_leads_somewhere() {
     let mut seen = 0;
-    for path in &documents {
+    for path in &documents() {
         let text = prose(&read(path)).collect::<Vec<_>>().join(" ");
         for link in text.split("](").skip(1) {
             let link = link.split(')').next().unwrap();
@@ -115,4 +120,32 @@ fn every_link_between_documents_leads_somewhere() {
         }
     }
     assert!(seen > 50, "{seen} links");
+}
+
+/// What a document puts between backticks and is a path of the repository, or one of the command line's tests.
+fn named_paths(text: &str) -> Vec<String> {
+    let flat = prose(text).collect::<Vec<_>>().join(" ");
+    let first_word = |quoted: &str| quoted.split([' ', ':']).next().unwrap_or_default().to_owned();
+    let words: Vec<_> = flat.split('`').skip(1).step_by(2).map(first_word).collect();
+    let rooms = ["src/", "crates/", "tests/", "tools/", "migrations/", "benches/"];
+    let whole = words
+        .iter()
+        .filter(|word| rooms.iter().any(|room| word.starts_with(room)));
+    let tests = words.iter().filter(|word| word.starts_with("command_line/"));
+    whole
+        .cloned()
+        .chain(tests.map(|word| format!("tests/keymill/{word}")))
+        .collect()
+}
+
+#[test]
+fn every_path_that_a_document_names_exists() {
+    let mut seen = 0;
+    for path in &documents() {
+        for named in named_paths(&read(path)) {
+            assert!(root().join(&named).exists(), "{}: there is no {named}", path.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 60, "{seen} paths");
 }
