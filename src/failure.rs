@@ -35,6 +35,8 @@ pub enum FailureKind {
     Directory = 3,
     /// The machine failed.
     Machine = 4,
+    /// Somebody asked the work to stop.
+    Interrupted = 130,
 }
 
 /// An error of which the library knows what kind of failure it is, for the program and for the C interface.

@@ -32,6 +32,7 @@ mod alone;
 pub mod audit;
 #[cfg(any(feature = "capi", test))]
 mod capi;
+pub mod error;
 pub mod exchange;
 pub mod failure;
 #[cfg(test)]
@@ -49,6 +50,7 @@ mod mapping;
 pub mod memory;
 #[path = "../migrations/mod.rs"]
 mod migrations;
+mod own;
 pub mod plan;
 pub mod remedy;
 pub mod resources;
@@ -67,6 +69,7 @@ pub mod trim;
 mod units;
 mod workers;
 
+pub use error::{Error, Reason, Result};
 pub use keydir::{FORMAT_VERSION, KeyDir, KeyDirError, Manifest};
 pub use keygen::{
     CancelHandle, Event, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress, Phase, Progress,

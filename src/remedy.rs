@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
+use crate::units::Level;
+
 /// Something that a person can do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Remedy {
@@ -27,6 +29,13 @@ pub enum Remedy {
     MakeAgain(PathBuf),
     /// What has this name is in the way, or of no use.
     MoveAway(PathBuf),
+    /// What a trim deleted: with a copy of the manifest from before it, or by making the key again elsewhere.
+    Untrim {
+        /// The key directory.
+        directory: PathBuf,
+        /// The lowest level that is to be stored.
+        level: Level,
+    },
     /// This file, from the eyes of others.
     Protect(PathBuf),
     /// The file system is full.
@@ -88,6 +97,7 @@ impl Remedy {
             Self::RestoreElsewhere(_) => "restore-elsewhere",
             Self::MakeAgain(_) => "make-again",
             Self::MoveAway(_) => "move-away",
+            Self::Untrim { .. } => "untrim",
             Self::Protect(_) => "protect",
             Self::FreeSpace => "free-space",
             Self::FreeInodes => "free-inodes",
@@ -113,6 +123,7 @@ impl Remedy {
             | Self::RestoreElsewhere(path)
             | Self::MakeAgain(path)
             | Self::MoveAway(path)
+            | Self::Untrim { directory: path, .. }
             | Self::Protect(path) => Some(path),
             Self::FreeSpace
             | Self::FreeInodes
@@ -151,6 +162,13 @@ impl Display for Remedy {
                  put the manifest of that in the place of '{path}'"
             ),
             Self::MoveAway(_) => write!(f, "move '{path}' away"),
+            Self::Untrim { level, .. } => write!(
+                f,
+                "to have them again, put a copy of manifest.toml from before the trim back and run 'keymill repair {path}', which \
+                 keeps the ledger; without such a copy, run 'keymill ledger export {path} --out FILE' and never sign with this \
+                 directory again; make the key in another directory with 'keymill keygen --trim {level}' and the same secret, \
+                 scheme and epochs; and there run 'keymill ledger import' and 'keymill ledger init'"
+            ),
             Self::Protect(_) => write!(f, "if nobody has, 'chmod 600 {path}' and try again"),
             Self::FreeSpace => f.write_str("free some space there and run the same command again"),
             Self::FreeInodes => f.write_str(
@@ -192,7 +210,9 @@ fn has_no_inodes(path: &Path) -> bool {
 /// An error about which something can be done.
 pub trait Remedied {
     /// What can be done, the best first; each of them alone.
-    fn remedies(&self) -> Vec<Remedy>;
+    fn remedies(&self) -> Vec<Remedy> {
+        Vec::new()
+    }
 }
 
 /// The end of a message that says what can be done; empty where nothing can.

@@ -32,7 +32,8 @@ impl From<FailureKind> for Status {
             FailureKind::No => Self::No,
             FailureKind::Usage => Self::Usage,
             FailureKind::Directory => Self::Directory,
-            FailureKind::Machine => Self::Machine,
+            // Nothing interrupts a call of the C interface but a call of the system that can be made again.
+            FailureKind::Machine | FailureKind::Interrupted => Self::Machine,
         }
     }
 }

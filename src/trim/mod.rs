@@ -1,17 +1,16 @@
 //! Trimming a finished key: its lowest levels are deleted, and from then on computed from the secret for each path.
 
-mod error;
 #[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};
 
-pub use error::TrimError;
-
+use crate::error::{Error, Reason, Result};
 use crate::files::Entry;
 use crate::keydir::{DirectoryLock, KeyDir};
 use crate::layers::LayerError;
 use crate::plan::Batches;
+use crate::remedy::Remedy;
 use crate::signing::PathReader;
 use crate::state::{BatchRecord, StateError, Store};
 use crate::units::{Epoch, EpochRange, Level};
@@ -40,10 +39,10 @@ pub struct TrimReport {
 /// A trim that ended early, in whatever way, leaves a key that can be used, and is finished by another one.
 ///
 /// # Errors
-/// [`TrimError`] if the key is not finished or is locked, if it has been trimmed higher, if `level` is above the roots of
+/// If the key is not finished or is locked, if it has been trimmed higher, if `level` is above the roots of
 /// the batches, if the secret is missing or what stays does not follow from it, or if the checkpoint store is damaged.
 /// Nothing has then been changed.
-pub fn trim(directory: &Path, level: Level) -> Result<TrimReport, TrimError> {
+pub fn trim(directory: &Path, level: Level) -> Result<TrimReport> {
     let key = ready(KeyDir::open_sealed(directory)?, level)?;
     let _lock = DirectoryLock::take(&key.paths().lock())?;
     key.paths().remove_temporaries()?;
@@ -75,25 +74,37 @@ pub fn trim(directory: &Path, level: Level) -> Result<TrimReport, TrimError> {
 }
 
 /// The key as it will be, if it can be trimmed to this level.
-fn ready(key: KeyDir, level: Level) -> Result<KeyDir, TrimError> {
+fn ready(key: KeyDir, level: Level) -> Result<KeyDir> {
     let present = key.manifest().plan().trim();
     let directory = key.path().to_owned();
     let trimmed = key.trimmed(level)?;
-    match level < present {
-        true => Err(TrimError::Lower {
-            directory,
-            present,
-            asked: level,
-        }),
-        false => Ok(trimmed),
+    if level < present {
+        return Err(levels_are_gone(directory, present, level));
     }
+    Ok(trimmed)
+}
+
+fn levels_are_gone(directory: PathBuf, present: Level, asked: Level) -> Error {
+    let what = format!(
+        "the key in '{}' is trimmed to level {present}, and the levels below are deleted",
+        directory.display()
+    );
+    let untrim = Remedy::Untrim {
+        directory: directory.clone(),
+        level: asked,
+    };
+    Error::directory(what)
+        .because(Reason::LevelsAreGone)
+        .at(directory)
+        .mend([untrim])
 }
 
 /// Computes blocks of epochs from the secret, at both ends of the key and in its middle, and makes sure that they lead to
 /// the nodes that stay above them, and on to the root. Gives the blocks.
-fn compare_blocks(key: &KeyDir) -> Result<Vec<EpochRange>, TrimError> {
-    key.prf_key().map_err(TrimError::Secret)?;
-    let reader = PathReader::of(key.clone())?;
+fn compare_blocks(key: &KeyDir) -> Result<Vec<EpochRange>> {
+    let needed = "a trimmed key needs its secret for every path, so nothing was trimmed";
+    key.prf_key().map_err(|error| Error::from(error).within(needed))?;
+    let reader = PathReader::of(key.clone()).map_err(|error| Error::from(error).within("nothing was trimmed"))?;
     let (level, stored) = (key.manifest().plan().trim(), key.manifest().plan().stored());
     let mut blocks: Vec<EpochRange> = Vec::new();
     for number in [stored.start, stored.start + stored.count() / 2, stored.end - 1] {
@@ -101,7 +112,9 @@ fn compare_blocks(key: &KeyDir) -> Result<Vec<EpochRange>, TrimError> {
         if blocks.iter().any(|block| block.contains(epoch)) {
             continue;
         }
-        reader.path(epoch)?;
+        reader
+            .path(epoch)
+            .map_err(|error| Error::from(error).within("nothing was trimmed"))?;
         let start = number >> level.0 << level.0;
         blocks.push(EpochRange {
             start: start.max(stored.start),
@@ -140,14 +153,14 @@ fn shorten_records(store: &Store, batches: &Batches) -> Result<(), StateError> {
             shortened.clear();
         }
     }
-    match shortened.is_empty() {
-        true => Ok(()),
-        false => store.commit_batches(&shortened, &progress),
+    if shortened.is_empty() {
+        return Ok(());
     }
+    store.commit_batches(&shortened, &progress)
 }
 
 /// The layer files of all levels that the key does not store any more.
-fn layers_below(key: &KeyDir) -> Result<Vec<Entry>, TrimError> {
+fn layers_below(key: &KeyDir) -> Result<Vec<Entry>> {
     let layers = key.paths().layers();
     // Behind it files of something else could lie.
     if layers.is_link()? {
@@ -157,14 +170,19 @@ fn layers_below(key: &KeyDir) -> Result<Vec<Entry>, TrimError> {
     let below = key.paths().left_over_layers(key.manifest().plan().trim())?;
     for file in &below {
         if file.is_directory()? {
-            return Err(TrimError::Directory(file.path().to_owned()));
+            let what = format!(
+                "'{}' is a directory and not a layer file, and is not deleted",
+                file.path().display()
+            );
+            let away = Remedy::MoveAway(file.path().to_owned());
+            return Err(Error::directory(what).at(file.path()).mend([away]));
         }
     }
     Ok(below)
 }
 
 /// Deletes layer files, durably.
-fn remove_layers(key: &KeyDir, files: &[Entry]) -> Result<(), TrimError> {
+fn remove_layers(key: &KeyDir, files: &[Entry]) -> Result<()> {
     files.iter().try_for_each(Entry::unlink)?;
     // Always: a trim that was killed may have deleted files whose names are still on the disk.
     Ok(key.paths().layers().sync()?)

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 /// The modules in the order in which they may import each other: only from lines above their own.
-const ORDER: [&[&str]; 18] = [
+const ORDER: [&[&str]; 19] = [
     &["alone", "faults", "skip", "remedy", "text", "time", "units"],
     &["failure"],
+    &["error"],
     &["memory"],
     &["resources"],
     &["mapping"],
@@ -21,7 +22,7 @@ const ORDER: [&[&str]; 18] = [
     &["exchange"],
     &["sets"],
     &["capi"],
-    &["cli", "config", "hostile", "main", "lib"],
+    &["cli", "config", "hostile", "main", "lib", "own"],
 ];
 
 fn root() -> PathBuf {

@@ -7,11 +7,12 @@ use super::{batch_records, flip, from_level, is_whole, paths};
 use crate::audit::check;
 use crate::audit::fixture_tests::{LONG, OPTIONS, TINY, TestKey, open_request, seeded};
 use crate::audit::replaced_tests::is_replaced_at_every_call;
+use crate::error::Reason;
 use crate::faults::{Fate, Faults};
-use crate::keydir::{KeyDir, KeyDirError};
+use crate::keydir::KeyDir;
 use crate::keygen::{CancelHandle, Event, KeyRequest, KeygenError, NoProgress, Progress};
 use crate::signing::AuthenticationPath;
-use crate::trim::{TrimError, TrimReport, trim};
+use crate::trim::{TrimReport, trim};
 use crate::units::Level;
 use keymill_xmss::scheme::Scheme;
 
@@ -92,7 +93,7 @@ fn files_that_a_trim_left_are_named_and_in_nobodys_way() {
         _ => Fate::Pass,
     });
     let failed = trim(&key.path(), Level(4)).unwrap_err();
-    assert!(matches!(failed, TrimError::Io(_)), "{failed}");
+    assert_eq!(failed.reason(), Reason::Call, "{failed}");
     drop(faults);
     let left = [key.layer(1), key.layer(2), key.layer(3)];
     // What they hold does not matter any more.
@@ -140,10 +141,7 @@ fn an_unfinished_trimmed_key_is_resumed_from_its_checkpoints_and_never_trimmed()
     let done = key.check().batches_checked;
     assert!((1..16).contains(&done), "{done}");
     let refused = trim(&key.path(), Level(9)).unwrap_err();
-    assert!(
-        matches!(refused, TrimError::KeyDir(KeyDirError::NotSealed(_))),
-        "{refused}"
-    );
+    assert_eq!(refused.reason(), Reason::NotFinished, "{refused}");
     let other = KeyRequest {
         trim: Some(Level(7)),
         ..request

@@ -9,13 +9,15 @@ use std::path::Path;
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
-use super::{TrimError, trim};
+use super::trim;
 use crate::audit::fixture_tests::{LONG, OPTIONS, TINY, TestKey};
 use crate::audit::{RepairReport, check, repair};
+use crate::error::Reason;
+use crate::failure::FailureKind;
 use crate::keydir::KeyDir;
 use crate::keygen::CancelHandle;
 use crate::ledger;
-use crate::plan::PlanError;
+use crate::remedy::Remedy;
 use crate::signing::{AuthenticationPath, PathReader, Signer, SigningError};
 use crate::state::{BatchRecord, Store};
 use crate::units::{Epoch, Level};
@@ -138,27 +140,15 @@ fn a_level_that_was_deleted_or_that_every_key_stores_is_refused_and_nothing_chan
     let key = TestKey::trimmed(TINY, 0, 256, 25, 3);
     let before = visible(&key);
     let lower = trim(&key.path(), Level(2)).unwrap_err();
-    assert!(
-        matches!(
-            lower,
-            TrimError::Lower {
-                present: Level(3),
-                asked: Level(2),
-                ..
-            }
-        ),
-        "{lower}"
-    );
+    assert_eq!(lower.reason(), Reason::LevelsAreGone, "{lower}");
+    let untrim = Remedy::Untrim {
+        directory: key.path(),
+        level: Level(2),
+    };
+    assert_eq!(lower.remedies(), [untrim]);
     let higher = trim(&key.path(), Level(9)).unwrap_err();
-    let limit = matches!(
-        higher,
-        TrimError::Plan(PlanError::TrimTooHigh {
-            trim: Level(9),
-            limit: Level(8),
-            ..
-        })
-    );
-    assert!(limit, "{higher}");
+    assert_eq!(higher.kind(), FailureKind::Usage);
+    assert!(higher.to_string().contains("it may be at most 8"), "{higher}");
     let equal = trim(&key.path(), Level(3)).unwrap();
     assert_eq!((equal.before, &equal.files_removed[..]), (Level(3), &[][..]));
     assert!(visible(&key) == before);

@@ -1,0 +1,192 @@
+//! The one error of the library: what kind of failure it is, what happened, where, and what can be done about it.
+//!
+//! The text says what happened and names no command and no flag. What can be done about it is data ([`Remedy`]), which the
+//! command line turns into a command, and other callers into what suits them.
+
+use std::fmt::{self, Display, Formatter};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::failure::{Classified, FailureKind, IoFailure};
+use crate::remedy::{Remedied, Remedy};
+
+/// What a caller may want to tell apart, beyond the kind of failure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// Nothing that a program would treat in a way of its own; the text says it.
+    #[default]
+    Other,
+    /// The job was asked to stop.
+    Interrupted,
+    /// A call to the operating system failed.
+    Call,
+    /// The key is not finished.
+    NotFinished,
+    /// Another process is writing.
+    Locked,
+    /// What is stored is not as it was written.
+    Damaged,
+    /// The key is trimmed, and the levels that were asked for are deleted.
+    LevelsAreGone,
+}
+
+/// Why something was not done.
+#[derive(Debug)]
+pub struct Error(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    kind: FailureKind,
+    reason: Reason,
+    what: String,
+    path: Option<PathBuf>,
+    remedies: Vec<Remedy>,
+    source: Option<io::Error>,
+    /// Whether the text ends with the remedies already, as those of the errors that are not of this type yet do.
+    is_advised: bool,
+}
+
+/// The result of everything in the library that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    fn new(kind: FailureKind, what: impl Into<String>) -> Self {
+        Self(Box::new(Parts {
+            kind,
+            reason: Reason::Other,
+            what: what.into(),
+            path: None,
+            remedies: Vec::new(),
+            source: None,
+            is_advised: false,
+        }))
+    }
+
+    /// Nothing failed: the answer is no.
+    #[expect(dead_code, reason = "no room that has gone over to this type needs it yet")]
+    pub(crate) fn no(what: impl Into<String>) -> Self {
+        Self::new(FailureKind::No, what)
+    }
+
+    /// The caller asked for something that cannot be, or handed in a wrong value.
+    #[expect(dead_code, reason = "no room that has gone over to this type needs it yet")]
+    pub(crate) fn usage(what: impl Into<String>) -> Self {
+        Self::new(FailureKind::Usage, what)
+    }
+
+    /// A directory is damaged, locked, or not what was asked for.
+    pub(crate) fn directory(what: impl Into<String>) -> Self {
+        Self::new(FailureKind::Directory, what)
+    }
+
+    /// The machine failed.
+    pub(crate) fn machine(what: impl Into<String>) -> Self {
+        Self::new(FailureKind::Machine, what)
+    }
+
+    /// Somebody asked the work to stop.
+    #[expect(dead_code, reason = "no room that has gone over to this type needs it yet")]
+    pub(crate) fn interrupted(what: impl Into<String>) -> Self {
+        Self::new(FailureKind::Interrupted, what)
+            .because(Reason::Interrupted)
+            .mend([Remedy::Again])
+    }
+
+    pub(crate) fn because(mut self, reason: Reason) -> Self {
+        self.0.reason = reason;
+        self
+    }
+
+    pub(crate) fn at(mut self, path: impl Into<PathBuf>) -> Self {
+        self.0.path = Some(path.into());
+        self
+    }
+
+    /// What can be done about it, the best first; each of them alone.
+    pub(crate) fn mend(mut self, remedies: impl IntoIterator<Item = Remedy>) -> Self {
+        self.0.remedies.extend(remedies);
+        self
+    }
+
+    /// The same error with words before its text, as of one key among many.
+    pub(crate) fn within(mut self, context: impl Display) -> Self {
+        self.0.what = format!("{context}: {}", self.0.what);
+        self
+    }
+
+    /// What kind of failure it is.
+    pub fn kind(&self) -> FailureKind {
+        self.0.kind
+    }
+
+    /// What it is, for those who treat it in a way of their own.
+    pub fn reason(&self) -> Reason {
+        self.0.reason
+    }
+
+    /// The file or directory that it is about, if it is about one.
+    pub fn path(&self) -> Option<&Path> {
+        self.0.path.as_deref()
+    }
+
+    /// What the operating system answered, if a call failed.
+    pub fn io(&self) -> Option<&io::Error> {
+        self.0.source.as_ref()
+    }
+
+    /// What can be done about it, the best first; each of them alone.
+    pub fn remedies(&self) -> &[Remedy] {
+        &self.0.remedies
+    }
+
+    /// Whether the text says already what can be done.
+    #[doc(hidden)]
+    pub fn is_advised(&self) -> bool {
+        self.0.is_advised
+    }
+}
+
+impl Display for Error {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.what)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<IoFailure> for Error {
+    fn from(failure: IoFailure) -> Self {
+        let remedies = failure.remedies();
+        let what = format!(
+            "{} on '{}' failed: {}",
+            failure.call,
+            failure.path.display(),
+            failure.source
+        );
+        let mut error = Self::machine(what)
+            .because(Reason::Call)
+            .at(failure.path)
+            .mend(remedies);
+        error.0.source = Some(failure.source);
+        error
+    }
+}
+
+/// An error of a room that has its own type.
+pub(crate) trait Own: Classified + Remedied + std::error::Error {
+    /// As [`Error::reason`].
+    fn reason(&self) -> Reason {
+        Reason::Other
+    }
+}
+
+impl<E: Own> From<E> for Error {
+    fn from(error: E) -> Self {
+        let mut converted = Self::new(error.kind(), error.to_string())
+            .because(error.reason())
+            .mend(error.remedies());
+        converted.0.is_advised = true;
+        converted
+    }
+}

@@ -1,0 +1,276 @@
+//! Of which kind the errors are that have a type of their own.
+
+use std::io::ErrorKind;
+
+use keymill_xmss::SszError;
+use keymill_xmss::tree::PlanError;
+
+use crate::audit::{CheckError, RepairError, StatusError};
+use crate::error::{Own, Reason};
+use crate::exchange::restore::RestoreError;
+use crate::exchange::{ExportError, ImportError};
+use crate::failure::{Classified, FailureKind};
+use crate::interop::secret_key::{SecretKeyError, UnfitScheme};
+use crate::keydir::KeyDirError;
+use crate::keygen::KeygenError;
+use crate::layers::LayerError;
+use crate::ledger::LedgerError;
+use crate::migrations::MigrationError;
+use crate::plan::BudgetTooSmall;
+use crate::remedy::Remedied;
+use crate::resources::report::ReportError;
+use crate::sets::SetError;
+use crate::signing::SigningError;
+use crate::state::StateError;
+
+macro_rules! own {
+    ($($error:ty),*) => {$(impl Own for $error {})*};
+}
+
+own!(
+    BudgetTooSmall,
+    CheckError,
+    ExportError,
+    ImportError,
+    KeygenError,
+    LedgerError,
+    MigrationError,
+    PlanError,
+    RepairError,
+    ReportError,
+    RestoreError,
+    SetError,
+    SigningError,
+    SszError,
+    StatusError
+);
+
+impl Own for KeyDirError {
+    fn reason(&self) -> Reason {
+        match self {
+            Self::Io(_) => Reason::Call,
+            Self::NotSealed(_) => Reason::NotFinished,
+            Self::Locked { .. } => Reason::Locked,
+            _ => Reason::Other,
+        }
+    }
+}
+
+impl Own for StateError {
+    fn reason(&self) -> Reason {
+        match self {
+            Self::Io(_) => Reason::Call,
+            Self::Damaged { .. } => Reason::Damaged,
+            _ => Reason::Other,
+        }
+    }
+}
+
+impl Own for LayerError {
+    fn reason(&self) -> Reason {
+        match self {
+            Self::Io(_) => Reason::Call,
+            _ => Reason::Damaged,
+        }
+    }
+}
+
+macro_rules! without_remedy {
+    ($($error:ty),*) => {$(impl Remedied for $error {})*};
+}
+
+without_remedy!(
+    BudgetTooSmall,
+    ExportError,
+    ImportError,
+    PlanError,
+    ReportError,
+    SetError,
+    SszError,
+    StatusError
+);
+
+macro_rules! of_kind {
+    ($kind:ident: $($error:ty),*) => {$(
+        impl Classified for $error {
+            fn kind(&self) -> FailureKind {
+                FailureKind::$kind
+            }
+        }
+    )*};
+}
+
+of_kind!(Usage: PlanError, SszError);
+of_kind!(Machine: BudgetTooSmall);
+
+/// What kind of failure it is that a file cannot be read which was named on the command line.
+fn of_input(error: &std::io::Error) -> FailureKind {
+    match error.kind() {
+        // The name of another file mends it.
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::PermissionDenied => {
+            FailureKind::Usage
+        }
+        _ => FailureKind::Machine,
+    }
+}
+
+impl Classified for ReportError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            ReportError::Io(error) => of_input(&error.source),
+            ReportError::TooMany { .. } => FailureKind::Machine,
+            ReportError::NoTrace(_) | ReportError::Line { .. } => FailureKind::Usage,
+        }
+    }
+}
+
+impl Classified for ImportError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            ImportError::Unopened(error) => of_input(&error.source),
+            ImportError::Memory { source, .. } => source.kind(),
+            ImportError::File {
+                source: SecretKeyError::Read(error),
+                ..
+            } => of_input(error),
+            ImportError::Scheme {
+                source: UnfitScheme::Arena(_),
+                ..
+            } => FailureKind::Machine,
+            // A sound file mends it.
+            ImportError::File { .. } | ImportError::Scheme { .. } | ImportError::WrongNode { .. } => FailureKind::Usage,
+            ImportError::Differs { .. } | ImportError::OtherKey { .. } => FailureKind::Directory,
+            ImportError::KeyDir(error) => error.kind(),
+            ImportError::Layer(error) => error.kind(),
+        }
+    }
+}
+
+impl Classified for MigrationError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            MigrationError::Io(error) => error.kind(),
+            MigrationError::Layer(error) => error.kind(),
+            MigrationError::State(error) => error.kind(),
+            MigrationError::KeyDir(error) => error.kind(),
+            MigrationError::Interrupted(_) => FailureKind::Interrupted,
+        }
+    }
+}
+
+impl Classified for KeygenError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            KeygenError::Plan(error) => error.kind(),
+            KeygenError::Budget(error) => error.kind(),
+            KeygenError::KeyDir(error) => error.kind(),
+            KeygenError::Layer(error) => error.kind(),
+            KeygenError::State(error) => error.kind(),
+            KeygenError::Ledger(error) => error.kind(),
+            KeygenError::Migration(error) => error.kind(),
+            KeygenError::Io(error) => error.kind(),
+            KeygenError::ParameterMissing
+            | KeygenError::ParameterWithoutPrfKey
+            | KeygenError::FillersWithoutPrfKey
+            | KeygenError::FillerBytes { .. }
+            | KeygenError::FillersNotCanonical(_)
+            | KeygenError::UnsoundRoot(_) => FailureKind::Usage,
+            KeygenError::Contradiction { .. }
+            | KeygenError::OtherSecret { .. }
+            | KeygenError::OtherFillers(_)
+            | KeygenError::VouchedFor(_)
+            | KeygenError::OtherRoot { .. }
+            | KeygenError::OtherExpectedRoot { .. } => FailureKind::Directory,
+            KeygenError::NoRandomness(_)
+            | KeygenError::Threads(_)
+            | KeygenError::Arena(_)
+            | KeygenError::MemoryShort { .. }
+            | KeygenError::TooLittleDisk { .. }
+            | KeygenError::DiskUnreliable { .. } => FailureKind::Machine,
+            KeygenError::Interrupted => FailureKind::Interrupted,
+        }
+    }
+}
+
+impl Classified for RestoreError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            RestoreError::KeyDir(error) => error.kind(),
+            RestoreError::OtherKey { .. } => FailureKind::Directory,
+        }
+    }
+}
+
+impl Classified for SetError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            SetError::Io(error) => error.kind(),
+            SetError::Request(_) => FailureKind::Usage,
+            SetError::Key { source, .. } => source.kind(),
+            SetError::KeyDir(error) => error.kind(),
+            SetError::Export(error) => error.kind(),
+            SetError::Budget { .. } | SetError::Reading(_) | SetError::TooLittleDisk { .. } | SetError::Threads(_) => {
+                FailureKind::Machine
+            }
+            SetError::Locked { .. }
+            | SetError::NotADirectory(_)
+            | SetError::Exists(_)
+            | SetError::KeptDirectory(_)
+            | SetError::InTheWay(_)
+            | SetError::Contradiction { .. }
+            | SetError::Lost(_)
+            | SetError::SecretsGone { .. }
+            | SetError::Missing(_)
+            | SetError::NoManifest(_)
+            | SetError::Foreign { .. }
+            | SetError::Record { .. }
+            | SetError::Mixed { .. }
+            | SetError::Duplicate { .. }
+            | SetError::SharedKeys { .. }
+            | SetError::Manifest { .. } => FailureKind::Directory,
+            SetError::Interrupted => FailureKind::Interrupted,
+        }
+    }
+}
+
+impl Classified for StatusError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            StatusError::KeyDir(error) => error.kind(),
+            StatusError::State(error) => error.kind(),
+            StatusError::Io(error) => error.kind(),
+        }
+    }
+}
+
+impl Classified for CheckError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            CheckError::KeyDir(error) => error.kind(),
+            CheckError::State(error) => error.kind(),
+            CheckError::Ledger(error) => error.kind(),
+            CheckError::Layer(error) => error.kind(),
+            CheckError::Budget(error) => error.kind(),
+            CheckError::Threads(_) | CheckError::Arena(_) => FailureKind::Machine,
+            CheckError::Io(error) => error.kind(),
+        }
+    }
+}
+
+impl Classified for RepairError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            RepairError::KeyDir(error) => error.kind(),
+            RepairError::Layer(error) => error.kind(),
+            RepairError::State(error) => error.kind(),
+            RepairError::Io(error) => error.kind(),
+            RepairError::Budget(error) => error.kind(),
+            RepairError::Keygen(error) => error.kind(),
+            RepairError::Interrupted => FailureKind::Interrupted,
+            RepairError::Threads(_) | RepairError::Arena(_) | RepairError::DiskUnreliable { .. } => {
+                FailureKind::Machine
+            }
+            RepairError::OtherRoot { .. } => FailureKind::Directory,
+        }
+    }
+}
