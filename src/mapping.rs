@@ -1,5 +1,5 @@
-//! Memory mappings: of layer files, and the page that tells a process from those that are forked from it. The only unsafe
-//! code of the program.
+//! Memory mappings: of layer files, and the page that tells a process from those that are forked from it. With the border to C
+//! (`src/capi`), the only unsafe code.
 
 #![expect(
     unsafe_code,
