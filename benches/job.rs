@@ -15,9 +15,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use keymill::arena::{Arena, ArenaOverflow};
-use keymill::hash::{Kernel, PrfKey, kernel, scratch_bytes};
+use keymill::hash::{Kernel, PrfKey};
 use keymill::keydir::Secret;
 use keymill::plan::{Epoch, Level, MemoryRequest, NodeIndex};
+use keymill::scheme::Parameter;
 use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, Plan, Scheme};
 use measure::median;
 use rustix::time::{ClockId, clock_gettime};
@@ -133,14 +134,14 @@ fn run_job(arguments: &Arguments, threads: usize) -> Result<(), Box<dyn Error>> 
 
 /// Whole batches, each computed by one thread.
 fn run_kernel(scheme: &'static Scheme, threads: usize, epochs: u64) -> Result<(), Box<dyn Error>> {
-    let kernel = kernel(scheme, &[1; 20]);
+    let kernel = scheme.kernel(&Parameter::of(&[1; 20]));
     let next = AtomicU64::new(0);
     std::thread::scope(|scope| {
         let mut computing = Vec::new();
         for _ in 0..threads {
             computing.push(scope.spawn(|| {
                 let mut nodes = Vec::new();
-                let mut arena = Arena::new(scratch_bytes(scheme));
+                let mut arena = Arena::new(scheme.scratch_bytes());
                 loop {
                     let batch = next.fetch_add(1, Ordering::Relaxed);
                     if batch << BATCH_LEVELS >= epochs {

@@ -9,8 +9,9 @@ use std::error::Error;
 
 use keymill::Scheme;
 use keymill::arena::{Arena, ArenaOverflow};
-use keymill::hash::{PrfKey, bound, kernel, scratch_bytes};
+use keymill::hash::{PrfKey, bound};
 use keymill::plan::Epoch;
+use keymill::scheme::Parameter;
 use measure::{median, processor_us};
 use schemes::asked_schemes;
 
@@ -30,12 +31,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn measure(scheme: &'static Scheme) -> Result<(), ArenaOverflow> {
-    let kernel = kernel(scheme, &[1; 20]);
+    let kernel = scheme.kernel(&Parameter::of(&[1; 20]));
     let prf_key = PrfKey::new([7; 32]);
     let lanes = kernel.lanes();
     let mut leaves = vec![0; 64 * lanes * scheme.digest_bytes()];
     let one_block = lanes * scheme.digest_bytes();
-    let mut arena = Arena::new(scratch_bytes(scheme));
+    let mut arena = Arena::new(scheme.scratch_bytes());
     let mut leaves_us = |first: u32, bytes: usize| {
         let (us, outcome) = processor_us(|| kernel.leaves(&prf_key, Epoch(first), &mut leaves[..bytes], &arena));
         arena.reset();

@@ -12,8 +12,9 @@ mod schemes;
 use std::error::Error;
 
 use keymill::arena::Arena;
-use keymill::hash::{PrfKey, bound, kernel, scratch_bytes};
+use keymill::hash::{PrfKey, bound};
 use keymill::plan::{Epoch, Level, NodeIndex};
+use keymill::scheme::Parameter;
 use keymill::{PublicKey, Signature};
 use keymill::{Rejection, Scheme, Verifier};
 use measure::{median, processor_us};
@@ -53,11 +54,11 @@ struct Signed {
 
 impl Signed {
     fn new(scheme: &'static Scheme) -> Result<Self, Box<dyn Error>> {
-        let kernel = kernel(scheme, &PARAMETER);
+        let kernel = scheme.kernel(&Parameter::of(&PARAMETER));
         let prf_key = PrfKey::new([7; 32]);
         let digest_bytes = scheme.digest_bytes();
         let mut layers = vec![vec![0; EPOCHS * digest_bytes]];
-        kernel.leaves(&prf_key, Epoch(0), &mut layers[0], &Arena::new(scratch_bytes(scheme)))?;
+        kernel.leaves(&prf_key, Epoch(0), &mut layers[0], &Arena::new(scheme.scratch_bytes()))?;
         for level in 1..LEVELS {
             let below = &layers[usize::from(level) - 1];
             let mut parents = vec![0; below.len() / 2];

@@ -12,6 +12,7 @@ use crate::plan::Plan;
 use crate::state::{LedgerHead, LedgerRecord, Store};
 use crate::units::Epoch;
 use keymill_xmss::hash::{PrfKey, fingerprint};
+use keymill_xmss::scheme::Parameter;
 use keymill_xmss::scheme::Scheme;
 
 /// Notes every layer file in a new file, one action a level, and then renames that file: actions that must not be
@@ -68,7 +69,7 @@ fn manifest() -> Manifest {
     let plan = Plan::new(scheme, 37, 20).unwrap();
     let fillers = vec![1; plan.filler_count() * scheme.digest_bytes()];
     let commitment = commitment(&PrfKey::new([3; 32]));
-    Manifest::begin(plan, [1; 20], commitment, Origin::Seed, fillers)
+    Manifest::begin(plan, Parameter::of(&[1; 20]), commitment, Origin::Seed, fillers)
 }
 
 fn begin(directory: &Path) -> KeyPaths {
@@ -122,7 +123,7 @@ fn a_migration_interrupted_at_any_point_ends_where_an_uninterrupted_one_ends() {
     let expected = content(&paths);
     assert_eq!(
         manifest.fingerprint(),
-        Some(fingerprint(&PrfKey::new([3; 32]), &[1; 20]))
+        Some(fingerprint(&PrfKey::new([3; 32]), &Parameter::of(&[1; 20])))
     );
     assert!(expected.contains_key("inventory") && !expected.contains_key("inventory.draft"));
 
@@ -205,7 +206,13 @@ fn from_version_1(origin: Origin, sealed: bool, marked: bool) -> (tempfile::Temp
     let scheme = manifest().scheme();
     let fillers = vec![1; manifest().plan().filler_count() * scheme.digest_bytes()];
     let commitment = commitment(&PrfKey::new([3; 32]));
-    let manifest = Manifest::begin(manifest().plan().clone(), [1; 20], commitment, origin, fillers);
+    let manifest = Manifest::begin(
+        manifest().plan().clone(),
+        Parameter::of(&[1; 20]),
+        commitment,
+        origin,
+        fillers,
+    );
     let manifest = run(&paths, manifest, &Disk::default(), &steps()[..1], |_| true).unwrap();
     assert_eq!(manifest.format_version, 1);
     if marked {

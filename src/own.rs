@@ -171,6 +171,8 @@ impl Classified for KeygenError {
             KeygenError::Io(error) => error.kind(),
             KeygenError::ParameterMissing
             | KeygenError::ParameterWithoutPrfKey
+            | KeygenError::UnsoundParameter(_)
+            | KeygenError::SeedNeeded(_)
             | KeygenError::FillersWithoutPrfKey
             | KeygenError::FillerBytes { .. }
             | KeygenError::FillersNotCanonical(_)

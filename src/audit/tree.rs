@@ -8,7 +8,7 @@ use crate::subtree::SubtreeSource;
 use crate::units::{BatchIndex, Level, NodeIndex, Slice};
 use crate::workers::Workers;
 use keymill_xmss::arena::ArenaOverflow;
-use keymill_xmss::hash::{Kernel, PrfKey, check_canonical};
+use keymill_xmss::hash::{Kernel, PrfKey};
 
 use super::damage::Damage;
 
@@ -54,7 +54,7 @@ impl Tree<'_> {
         }
         // Other nodes are compared with computed ones, which are canonical; those of the lowest level, leaves as a rule, are
         // only hashed, and reduced for that.
-        if slice.level == self.plan().trim() && check_canonical(&bytes).is_err() {
+        if slice.level == self.plan().trim() && self.plan().scheme().check_canonical(&bytes).is_err() {
             return Err(format!("a {} is not canonical", self.lowest_node()));
         }
         Ok(Some(bytes))

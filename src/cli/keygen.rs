@@ -105,7 +105,7 @@ fn key_request(arguments: &RequestArguments) -> Result<KeyRequest, Failure> {
         activation_epoch: arguments.activation_epoch,
         epochs: arguments.epochs,
         secret,
-        parameter: arguments.parameter.map(|parameter| parameter.0),
+        parameter: arguments.parameter,
         fillers: None,
         root: None,
         trim: arguments.trim,

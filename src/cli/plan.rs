@@ -30,7 +30,7 @@ pub fn run(arguments: &PlanArguments, settings: &Settings) -> Result<ExitCode, F
     let wishes = Wishes {
         threads: machine.threads,
         group_batches: machine.group_batches,
-        arena_bytes: keymill::hash::scratch_bytes(plan.scheme()),
+        arena_bytes: plan.scheme().scratch_bytes(),
         memory: machine.memory,
         held_bytes: 0,
         jobs: 1,

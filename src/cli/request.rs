@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use keymill::Scheme;
 use keymill::plan::{Level, MemoryRequest};
-use keymill::scheme::PARAMETER_BYTES;
+use keymill::scheme::Parameter;
 
 use super::failure::Failure;
 use super::input::parse_hex;
@@ -104,18 +104,16 @@ impl JobArguments {
     }
 }
 
-/// A public parameter, canonical.
-#[derive(Clone, Copy, Debug)]
-pub struct Parameter(pub [u8; PARAMETER_BYTES]);
-
 fn parse_parameter(text: &str) -> Result<Parameter, String> {
     let bytes = parse_hex(text)?;
-    let found = bytes.len();
-    let parameter: [u8; PARAMETER_BYTES] = bytes
-        .try_into()
-        .map_err(|_| format!("{found} bytes, but a public parameter is 20 bytes, 40 hex digits"))?;
-    keymill::hash::check_canonical(&parameter).map_err(|error| error.to_string())?;
-    Ok(Parameter(parameter))
+    if bytes.is_empty() || bytes.len() > Parameter::BYTES_MAX {
+        return Err(format!(
+            "{} bytes, but a public parameter is 20 bytes (40 hex digits) in most schemes, and at most {}",
+            bytes.len(),
+            Parameter::BYTES_MAX
+        ));
+    }
+    Ok(Parameter::of(&bytes))
 }
 
 impl RequestArguments {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use keymill::Scheme;
-use keymill::scheme::Encoding;
+
 use serde_json::json;
 
 use super::failure::Failure;
@@ -39,7 +39,7 @@ fn as_text(scheme: &Scheme) -> String {
         "{:<32} {:<42} {:<20} {:>9} {:>6} B {:>7} B{}",
         scheme.id(),
         scheme.upstream_name(),
-        scheme.layout().name(),
+        scheme.family().permutation(),
         format!("2^{}", scheme.log_lifetime()),
         scheme.public_key_bytes(),
         scheme.signature_bytes(),
@@ -48,21 +48,16 @@ fn as_text(scheme: &Scheme) -> String {
 }
 
 fn as_json(scheme: &Scheme) -> serde_json::Value {
-    let (encoding, target_sum) = match scheme.encoding() {
-        Encoding::Plain { target_sum } => ("plain target sum", Some(target_sum)),
-        Encoding::Checksum { .. } => ("Winternitz checksum", None),
-        Encoding::TopLevel { target_sum, .. } => ("top-level target sum", Some(target_sum)),
-        Encoding::Aborting { target_sum, .. } => ("aborting target sum", Some(target_sum)),
-    };
+    let codewords = scheme.family().codewords();
     json!({
         "id": scheme.id(),
         "upstream_name": scheme.upstream_name(),
-        "permutation": scheme.layout().name(),
+        "permutation": scheme.family().permutation(),
         "log_lifetime": scheme.log_lifetime(),
         "chains": scheme.chains(),
         "chain_length": scheme.chain_length(),
-        "encoding": encoding,
-        "target_sum": target_sum,
+        "encoding": codewords.name,
+        "target_sum": codewords.target_sum,
         "digest_bytes": scheme.digest_bytes(),
         "rho_bytes": scheme.rho_bytes(),
         "public_key_bytes": scheme.public_key_bytes(),

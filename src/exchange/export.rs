@@ -12,7 +12,6 @@ use crate::keydir::{KeyDirError, Manifest};
 use crate::plan::{Batches, MemoryRequest, Plan, Reading, WORKER_BYTES};
 use crate::signing::{PathReader, SigningError};
 use crate::units::{Epoch, EpochRange, Level, NodeIndex, Slice};
-use keymill_xmss::hash::{check_canonical, scratch_bytes};
 
 /// A secret key cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -186,7 +185,7 @@ pub(crate) fn computed_bytes(plan: &Plan) -> u64 {
     let levels = (0..=bottom).take_while(|&level| Level(level) < trim);
     let nodes: u64 = levels.map(|level| 2 << (bottom - level)).sum();
     let workers = std::thread::available_parallelism().map_or(1, usize::from) as u64;
-    nodes * scheme.digest_bytes() as u64 + workers * (WORKER_BYTES + scratch_bytes(scheme) as u64)
+    nodes * scheme.digest_bytes() as u64 + workers * (WORKER_BYTES + scheme.scratch_bytes() as u64)
 }
 
 /// A run of nodes that was computed because the key does not store it.
@@ -315,7 +314,7 @@ impl Window<'_> {
         let found = computed.or_else(|| self.paths.layers().slice(slice));
         digests.clear();
         digests.extend_from_slice(found.ok_or_else(|| self.damaged(slice.level, first))?);
-        if let Err(error) = check_canonical(digests) {
+        if let Err(error) = self.paths.manifest().scheme().check_canonical(digests) {
             let elements = self.head.shape.digest_bytes() / 4;
             return Err(self.damaged(slice.level, NodeIndex(first.0 + (error.element / elements) as u64)));
         }

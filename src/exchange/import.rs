@@ -202,7 +202,7 @@ impl Import {
             Ok(scheme) => scheme,
             Err(source) => return Err(ImportError::Scheme { path, source }),
         };
-        let kernel = keymill_xmss::hash::kernel(scheme, &file.head().parameter);
+        let kernel = scheme.kernel(&file.head().parameter);
         match file.first_wrong_node(kernel.as_ref()) {
             Some((level, node)) => Err(ImportError::WrongNode { path, level, node }),
             None => Ok(Self {

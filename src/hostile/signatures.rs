@@ -2,7 +2,8 @@
 
 use keymill_xmss::PublicKey;
 use keymill_xmss::Verifier;
-use keymill_xmss::scheme::{PRIME, Scheme};
+use keymill_xmss::poseidon::PRIME;
+use keymill_xmss::scheme::Scheme;
 
 /// Public key (52 bytes), epoch (8), message (32), signature: whatever verifies does so in one form alone.
 pub(super) fn verifying(bytes: &[u8]) -> Result<bool, String> {

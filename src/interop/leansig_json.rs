@@ -4,7 +4,7 @@
 use serde::Serialize;
 use serde::ser::{SerializeTuple, Serializer};
 
-use keymill_xmss::hash::to_montgomery_form;
+use keymill_xmss::poseidon::to_montgomery_form;
 use keymill_xmss::scheme::Scheme;
 use keymill_xmss::{PublicKey, Signature};
 

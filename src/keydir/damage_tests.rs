@@ -7,6 +7,7 @@ use super::{FORMAT_VERSION, KeyDir, KeyDirError, KeyPaths, Manifest, Origin, Sec
 use crate::plan::Plan;
 use crate::units::Fingerprint;
 use keymill_xmss::hash::fingerprint;
+use keymill_xmss::scheme::Parameter;
 use keymill_xmss::scheme::Scheme;
 
 /// A directory with the manifest and the secret of a key, and nothing else.
@@ -14,7 +15,7 @@ fn begun(directory: &Path, secret: &Secret, origin: Origin) -> KeyPaths {
     let scheme = Scheme::by_id("leansig-p1-l8-abort-v4-w8").unwrap();
     let plan = Plan::new(scheme, 37, 20).unwrap();
     let parameter = [1; 20];
-    let drawn = secret.draw(&plan, &parameter);
+    let drawn = secret.draw(&plan, &Parameter::of(&parameter));
     let commitment = commitment(&drawn.prf_key);
     let mut manifest = Manifest::begin(plan, drawn.parameter, commitment, origin, drawn.fillers).sealed(vec![7; 32]);
     manifest = manifest.with_fingerprint(fingerprint(&drawn.prf_key, &drawn.parameter));

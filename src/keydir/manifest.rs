@@ -15,8 +15,8 @@ use crate::files::publish::{Mode, replace};
 use crate::plan::{Plan, PlanError};
 use crate::text::toml_fault;
 use crate::units::{Fingerprint, KeyId, Level};
-use keymill_xmss::hash::check_canonical;
-use keymill_xmss::scheme::{PARAMETER_BYTES, Scheme};
+
+use keymill_xmss::scheme::{Parameter, Scheme};
 
 /// The newest format of a key directory. Version 0 is a directory whose creation has begun.
 pub const FORMAT_VERSION: u32 = 3;
@@ -66,7 +66,7 @@ struct ManifestText {
 pub struct Manifest {
     pub(crate) format_version: u32,
     plan: Plan,
-    parameter: [u8; PARAMETER_BYTES],
+    parameter: Parameter,
     secret_commitment: [u8; 32],
     fingerprint: Option<Fingerprint>,
     origin: Origin,
@@ -79,7 +79,7 @@ impl Manifest {
     /// The manifest of a key whose creation begins.
     pub(crate) fn begin(
         plan: Plan,
-        parameter: [u8; PARAMETER_BYTES],
+        parameter: Parameter,
         secret_commitment: [u8; 32],
         origin: Origin,
         fillers: Vec<u8>,
@@ -125,7 +125,7 @@ impl Manifest {
     }
 
     /// Public parameter, canonical bytes.
-    pub fn parameter(&self) -> &[u8; PARAMETER_BYTES] {
+    pub fn parameter(&self) -> &Parameter {
         &self.parameter
     }
 
@@ -305,9 +305,8 @@ impl ManifestText {
         if (stored.start, stored.end) != (self.stored_start, self.stored_end) {
             return Err(format!("stored_start and stored_end must be {stored}"));
         }
-        let mut parameter = [0; PARAMETER_BYTES];
-        hex::decode_to_slice(&self.parameter, &mut parameter).map_err(|error| format!("parameter: {error}"))?;
-        check_canonical(&parameter).map_err(|error| format!("parameter: {error}"))?;
+        let parameter = hex::decode(&self.parameter).map_err(|error| format!("parameter: {error}"))?;
+        let parameter = Parameter::new(scheme, &parameter).map_err(|error| format!("parameter: {error}"))?;
         let mut secret_commitment = [0; 32];
         hex::decode_to_slice(&self.secret_commitment, &mut secret_commitment)
             .map_err(|error| format!("secret_commitment: {error}"))?;
@@ -374,7 +373,7 @@ pub(crate) fn check_digest(scheme: &Scheme, bytes: &[u8]) -> Result<(), String> 
     if bytes.len() != scheme.digest_bytes() {
         return Err(format!("{} bytes instead of {}", bytes.len(), scheme.digest_bytes()));
     }
-    check_canonical(bytes).map_err(|error| error.to_string())
+    scheme.check_canonical(bytes).map_err(|error| error.to_string())
 }
 
 /// The version on the first line, which every version of the manifest begins with.

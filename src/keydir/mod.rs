@@ -36,7 +36,7 @@ use crate::layers::{LayerError, LayerReader};
 use crate::plan::PlanError;
 use crate::units::Fingerprint;
 use crate::units::Level;
-use keymill_xmss::hash::{Kernel, PrfKey, fingerprint, kernel};
+use keymill_xmss::hash::{Kernel, PrfKey, fingerprint};
 
 /// A key directory that exists: what is public about it, and the way to its files.
 ///
@@ -162,7 +162,7 @@ impl KeyDir {
 
     /// The hash functions of this key.
     pub fn kernel(&self) -> Box<dyn Kernel> {
-        kernel(self.manifest.scheme(), self.manifest.parameter())
+        self.manifest.scheme().kernel(self.manifest.parameter())
     }
 
     /// Reads the secret and checks that it is this key's.

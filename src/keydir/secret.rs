@@ -11,8 +11,8 @@ use crate::failure::attempt;
 use crate::files::Entry;
 use crate::files::publish::{Mode, replace};
 use crate::plan::Plan;
-use keymill_xmss::hash::{DrawnKey, PrfKey, derive_fillers, draw_key};
-use keymill_xmss::scheme::PARAMETER_BYTES;
+use keymill_xmss::hash::{DrawnKey, PrfKey};
+use keymill_xmss::scheme::Parameter;
 
 const SECRET_MODE: Mode = Mode::Umasked(0o600);
 const TEXT_BYTES_MAX: usize = 256;
@@ -44,14 +44,14 @@ impl Secret {
     }
 
     /// Everything that decides the key's bytes. `parameter` is used for a PRF key only; a seed draws its own.
-    pub(crate) fn draw(&self, plan: &Plan, parameter: &[u8; PARAMETER_BYTES]) -> DrawnKey {
-        let count = plan.filler_count();
+    pub(crate) fn draw(&self, plan: &Plan, parameter: &Parameter) -> DrawnKey {
+        let (scheme, places) = (plan.scheme(), plan.geometry().fillers().collect::<Vec<_>>());
         match self {
-            Self::Seed(seed) => draw_key(plan.scheme(), seed, count),
+            Self::Seed(seed) => scheme.draw(seed, &places),
             Self::PrfKey(bytes) => {
                 let prf_key = PrfKey::new(*bytes);
                 DrawnKey {
-                    fillers: derive_fillers(plan.scheme(), &prf_key, parameter, count),
+                    fillers: scheme.fillers(&prf_key, parameter, &places),
                     parameter: *parameter,
                     prf_key,
                 }

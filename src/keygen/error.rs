@@ -14,7 +14,7 @@ use crate::remedy::{Remedied, Remedy, advised};
 use crate::state::StateError;
 use crate::workers::ThreadsFailed;
 use keymill_xmss::arena::ArenaOverflow;
-use keymill_xmss::hash::NonCanonical;
+use keymill_xmss::scheme::{NonCanonical, WrongParameter};
 
 /// A job could not begin, or ended early. What it had committed is kept, and the same job goes on from there.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +83,12 @@ pub enum KeygenError {
     /// A PRF key needs its parameter.
     #[error("--prf-key-file needs --parameter: the public parameter cannot be drawn from a PRF key")]
     ParameterMissing,
+    /// The parameter is not one of the scheme.
+    #[error("the public parameter is not sound: {0}")]
+    UnsoundParameter(#[from] WrongParameter),
+    /// Keys of the scheme are made of a seed.
+    #[error("a key of {0} is made of a seed alone, not of a PRF key: give --seed-file instead of --prf-key-file")]
+    SeedNeeded(&'static str),
     /// A seed draws its own parameter.
     #[error("--parameter goes with --prf-key-file only: a seed draws its own public parameter")]
     ParameterWithoutPrfKey,
@@ -218,6 +224,8 @@ impl Remedied for KeygenError {
             | Self::OtherSecret { .. }
             | Self::ParameterMissing
             | Self::ParameterWithoutPrfKey
+            | Self::UnsoundParameter(_)
+            | Self::SeedNeeded(_)
             | Self::FillersWithoutPrfKey
             | Self::FillerBytes { .. }
             | Self::FillersNotCanonical(_)

@@ -21,7 +21,7 @@ use crate::plan::{BudgetTooSmall, MemoryPlan, MemoryRequest, Plan, Wishes};
 use crate::state::{ArenaRecord, ProgressRecord, RunCommand, RunEnd, Store};
 use crate::time::steady_unix_ms;
 use crate::workers::Workers;
-use keymill_xmss::hash::{Kernel, kernel, scratch_bytes};
+use keymill_xmss::hash::Kernel;
 
 /// Times that batches are computed and checked again before the disk is given up.
 const ROUNDS_MAX: u32 = 3;
@@ -71,7 +71,7 @@ impl JobOptions {
         Wishes {
             threads: self.threads,
             group_batches: self.group_batches,
-            arena_bytes: scratch_bytes(plan.scheme()),
+            arena_bytes: plan.scheme().scratch_bytes(),
             memory: self.memory,
             held_bytes,
             jobs,
@@ -223,7 +223,7 @@ impl KeygenJob {
     /// # Errors
     /// [`KeygenError`]; what was committed is kept, and opening the job again goes on from there.
     pub fn run(self, progress: &dyn Progress) -> Result<Summary, KeygenError> {
-        let kernel = kernel(self.manifest().scheme(), self.manifest().parameter());
+        let kernel = self.manifest().scheme().kernel(self.manifest().parameter());
         self.run_with(kernel.as_ref(), progress)
     }
 

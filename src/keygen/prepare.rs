@@ -156,6 +156,7 @@ fn ready_for_new(
 ) -> Result<(KeyPaths, MemoryPlan), KeygenError> {
     request.check_parameter()?;
     let plan = request.plan(defaults)?;
+    request.check_secret_form(plan.scheme())?;
     request.check_fillers(&plan)?;
     request.check_root_form(plan.scheme())?;
     let memory = plan_memory(&plan)?;

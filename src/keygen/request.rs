@@ -6,8 +6,8 @@ use super::KeygenError;
 use crate::keydir::{KeyDirError, KeyPaths, KeyState, Manifest, Origin, Secret, check_digest, commitment};
 use crate::plan::{Plan, PlanError};
 use crate::units::Level;
-use keymill_xmss::hash::{PrfKey, check_canonical, draw_key};
-use keymill_xmss::scheme::{PARAMETER_BYTES, Scheme};
+use keymill_xmss::hash::PrfKey;
+use keymill_xmss::scheme::{Parameter, Scheme, Secrets};
 
 /// A key as asked for. What is left out is taken from `defaults` for a new key, and from the manifest of one that is
 /// resumed; what is given must not contradict the manifest.
@@ -22,7 +22,7 @@ pub struct KeyRequest {
     /// The secret; without one a new key draws a fresh seed.
     pub secret: Option<Secret>,
     /// The public parameter, canonical bytes; needed beside a PRF key.
-    pub parameter: Option<[u8; PARAMETER_BYTES]>,
+    pub parameter: Option<Parameter>,
     /// Filler digests in drawing order, of a key that another program drew; without them those of a PRF key are derived
     /// from it.
     pub fillers: Option<Vec<u8>>,
@@ -74,6 +74,18 @@ impl KeyRequest {
         }
     }
 
+    /// Refuses a parameter that is none of this scheme, and a PRF key where a key is made of a seed alone.
+    pub(super) fn check_secret_form(&self, scheme: &Scheme) -> Result<(), KeygenError> {
+        match (scheme.family().secrets(), &self.secret) {
+            (Secrets::SeedAlone, Some(Secret::PrfKey(_))) => return Err(KeygenError::SeedNeeded(scheme.id())),
+            (Secrets::SeedAlone | Secrets::SeedOrPrfKey, _) => {}
+        }
+        if let Some(parameter) = &self.parameter {
+            Parameter::new(scheme, parameter)?;
+        }
+        Ok(())
+    }
+
     /// Refuses fillers that a key of this plan cannot have.
     pub(super) fn check_fillers(&self, plan: &Plan) -> Result<(), KeygenError> {
         let Some(fillers) = &self.fillers else {
@@ -89,7 +101,7 @@ impl KeyRequest {
                 expected_bytes,
             });
         }
-        Ok(check_canonical(fillers)?)
+        Ok(plan.scheme().check_canonical(fillers)?)
     }
 
     /// Refuses a root that no key of this scheme can have.
@@ -154,6 +166,7 @@ impl KeyRequest {
         {
             return Err(KeygenError::OtherFillers(paths.manifest().path().to_owned()));
         }
+        self.check_secret_form(plan.scheme())?;
         self.check_root_form(plan.scheme())?;
         if let Some(root) = manifest.root() {
             check_root(self.root.as_deref(), root, manifest.state(), paths.root())?;
@@ -174,7 +187,7 @@ impl KeyRequest {
             return Ok(());
         };
         let (flag, prf_key) = match secret {
-            Secret::Seed(seed) => ("--seed-file", draw_key(manifest.scheme(), seed, 0).prf_key),
+            Secret::Seed(seed) => ("--seed-file", manifest.scheme().draw(seed, &[]).prf_key),
             Secret::PrfKey(bytes) => ("--prf-key-file", PrfKey::new(*bytes)),
         };
         if commitment(&prf_key) == *manifest.secret_commitment() {

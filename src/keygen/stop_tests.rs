@@ -16,8 +16,9 @@ use crate::migrations;
 use crate::plan::{MemoryRequest, Plan};
 use crate::state::Store;
 use crate::units::Level;
-use keymill_xmss::hash::kernel;
-use keymill_xmss::scheme::{PARAMETER_BYTES, Scheme};
+use keymill_xmss::scheme::Parameter;
+
+use keymill_xmss::Scheme;
 
 const EINTR: i32 = 4;
 const EIO: i32 = 5;
@@ -104,7 +105,7 @@ fn a_crown_is_abandoned_between_two_pieces() {
     let scheme = Scheme::by_id("leansig-p2-l32-top-v64-w8").unwrap();
     let plan = Plan::new(scheme, 0, 1 << 28).unwrap();
     let fillers = vec![0; plan.filler_count() * scheme.digest_bytes()];
-    let manifest = Manifest::begin(plan, [0; PARAMETER_BYTES], [0; 32], Origin::Seed, fillers);
+    let manifest = Manifest::begin(plan, Parameter::of(&[0; 20]), [0; 32], Origin::Seed, fillers);
     for stop_at in [0, 1, 2, 100, 257, 258, 259, 260, 500, 700, 1000] {
         let directory = tempfile::tempdir().unwrap();
         let medium = Zeros {
@@ -115,7 +116,7 @@ fn a_crown_is_abandoned_between_two_pieces() {
         let manifest = migrations::run(&paths, manifest.clone(), &medium, &migrations::steps(), |_| true).unwrap();
         let mut writer = LayerWriter::open(&medium, &paths.layers(), manifest.plan(), manifest.key_id()).unwrap();
         let store = Store::open(&paths.state(), &manifest.binding()).unwrap();
-        let kernel = kernel(scheme, manifest.parameter());
+        let kernel = scheme.kernel(manifest.parameter());
         let outcome = crown::fold(&manifest, kernel.as_ref(), &mut writer, &store, &medium.cancel);
         assert!(
             matches!(outcome, Err(KeygenError::Interrupted)),

@@ -18,7 +18,8 @@ use crate::plan::{LevelSpan, Plan};
 use crate::units::Level;
 use keymill_xmss::PublicKey;
 use keymill_xmss::hash::{OneTimeKeys, PrfKey};
-use keymill_xmss::scheme::{PARAMETER_BYTES, Scheme};
+use keymill_xmss::poseidon::PARAMETER_BYTES;
+use keymill_xmss::scheme::{Parameter, Scheme};
 
 /// Where things stand in a secret key in SSZ (docs/FORMAT.md).
 const PRF_KEY_AT: u64 = 0;
@@ -146,7 +147,7 @@ pub(super) fn check_secret_head(path: &Path, scheme: &Scheme, public_key: &[u8])
     let mut prf_key = Zeroizing::new([0; 32]);
     attempt("pread", path, || file.read_exact_at(&mut *prf_key, PRF_KEY_AT))?;
     match parameter == *expected && found == root {
-        true => Ok(OneTimeKeys::of(&PrfKey::new(*prf_key), &parameter)),
+        true => Ok(OneTimeKeys::of(&PrfKey::new(*prf_key), &Parameter::of(&parameter))),
         false => Err(foreign("it holds another key than the public key beside it")),
     }
 }

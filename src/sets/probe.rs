@@ -5,7 +5,7 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::interop::secret_key::SecretKeyFile;
 use crate::units::{Epoch, EpochRange, NodeIndex};
 use keymill_xmss::Verifier;
-use keymill_xmss::hash::{Kernel, kernel};
+use keymill_xmss::hash::Kernel;
 use keymill_xmss::scheme::{MESSAGE_BYTES, Scheme};
 use keymill_xmss::{PublicKey, Signature};
 
@@ -32,7 +32,7 @@ pub(super) fn check_secret(
             expected.end - 1
         ));
     }
-    let kernel = kernel(scheme, &key.head().parameter);
+    let kernel = scheme.kernel(&key.head().parameter);
     if let Some((level, NodeIndex(node))) = key.first_wrong_node(kernel.as_ref()) {
         return Err(format!("node {node} of level {level} is not the hash of its children"));
     }

@@ -53,11 +53,15 @@ impl SeenKeys {
 mod tests {
     use super::*;
     use keymill_xmss::hash::PrfKey;
+    use keymill_xmss::scheme::Parameter;
 
     fn pairs(keys: &[(u8, u8)]) -> Vec<(usize, usize, Shared)> {
         let mut seen = SeenKeys::with_capacity(keys.len());
         for (place, &(prf_key, parameter)) in keys.iter().enumerate().rev() {
-            seen.add(place, OneTimeKeys::of(&PrfKey::new([prf_key; 32]), &[parameter; 20]));
+            seen.add(
+                place,
+                OneTimeKeys::of(&PrfKey::new([prf_key; 32]), &Parameter::of(&[parameter; 20])),
+            );
         }
         let pairs = seen.pairs().into_iter();
         pairs.map(|pair| (pair.first, pair.second, pair.shared)).collect()
@@ -84,7 +88,7 @@ mod tests {
     #[test]
     fn a_hundred_thousand_keys_are_compared_in_an_instant_also_if_all_are_the_same() {
         let mut seen = SeenKeys::default();
-        let keys = OneTimeKeys::of(&PrfKey::new([1; 32]), &[1; 20]);
+        let keys = OneTimeKeys::of(&PrfKey::new([1; 32]), &Parameter::of(&[1; 20]));
         (0..100_000).for_each(|place| seen.add(place, keys));
         assert_eq!(std::mem::size_of_val(&seen.0[0]), 72);
         assert_eq!(seen.pairs().len(), 99_999);

@@ -11,7 +11,7 @@ use crate::layers::{LayerError, LayerReader};
 use crate::resources::{ResourceKind, register};
 use crate::subtree::Subtree;
 use crate::units::{Epoch, Level, NodeIndex};
-use keymill_xmss::hash::{Kernel, check_canonical};
+use keymill_xmss::hash::Kernel;
 
 /// A leaf and the siblings that lead from it to the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,7 +129,7 @@ impl PathReader {
         // The kernel reduces what is not canonical, so that two forms of a digest would lead to the same root.
         let is_canonical = [&path.leaf, &path.siblings]
             .into_iter()
-            .all(|d| check_canonical(d).is_ok());
+            .all(|d| self.key.manifest().scheme().check_canonical(d).is_ok());
         if node == self.root && is_canonical {
             return Ok(path);
         }

@@ -2,7 +2,6 @@
 
 use super::{AuthenticationPath, PathReader, SigningError};
 use crate::units::{Epoch, Level, NodeIndex};
-use keymill_xmss::hash::check_canonical;
 
 /// Nodes that were read for the first time, about, between two times that their pages are given up. A mapping keeps what
 /// was ever read through it, so that a stream would come to hold all of a key.
@@ -80,7 +79,8 @@ impl<'a> PathStream<'a> {
         self.nodes_held += met + 1;
         let folded = &path.siblings[..met * digest_bytes];
         // The hash reduces what is not canonical, so that two forms of a digest would lead to the same node.
-        if check_canonical(&path.leaf).is_err() || check_canonical(folded).is_err() {
+        let scheme = self.reader.manifest().scheme();
+        if scheme.check_canonical(&path.leaf).is_err() || scheme.check_canonical(folded).is_err() {
             return false;
         }
         self.climbed.clear();

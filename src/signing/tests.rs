@@ -16,7 +16,8 @@ use crate::state::Store;
 use crate::units::{Epoch, Level, NodeIndex};
 use keymill_xmss::Signature;
 use keymill_xmss::arena::Arena;
-use keymill_xmss::hash::{PrfKey, kernel, scratch_bytes};
+use keymill_xmss::hash::PrfKey;
+use keymill_xmss::scheme::Parameter;
 use keymill_xmss::scheme::{MESSAGE_BYTES, Scheme};
 
 const A: [u8; MESSAGE_BYTES] = [0xaa; MESSAGE_BYTES];
@@ -30,7 +31,7 @@ pub(super) fn key() -> TempDir {
     let paths = KeyPaths::open(directory.path()).unwrap();
     let plan = Plan::new(Scheme::by_id("leansig-p1-l8-abort-v4-w8").unwrap(), 0, 256).unwrap();
     let secret = Secret::Seed([3; 32]);
-    let drawn = secret.draw(&plan, &[0; 20]);
+    let drawn = secret.draw(&plan, &Parameter::of(&[0; 20]));
     let bound = commitment(&drawn.prf_key);
     let manifest = Manifest::begin(plan, drawn.parameter, bound, Origin::Fresh, drawn.fillers);
     LedgerMark::of_creation(manifest.key_id())
@@ -39,10 +40,10 @@ pub(super) fn key() -> TempDir {
     secret.write(&paths.secret(), Origin::Fresh).unwrap();
     manifest.write(&paths.manifest()).unwrap();
     let manifest = migrations::run(&paths, manifest, &Disk::default(), &migrations::steps(), |_| true).unwrap();
-    let kernel = kernel(manifest.scheme(), manifest.parameter());
+    let kernel = manifest.scheme().kernel(manifest.parameter());
     let digest_bytes = manifest.scheme().digest_bytes();
     let mut nodes = vec![0; 256 * digest_bytes];
-    let arena = Arena::new(scratch_bytes(manifest.scheme()));
+    let arena = Arena::new(manifest.scheme().scratch_bytes());
     kernel.leaves(&drawn.prf_key, Epoch(0), &mut nodes, &arena).unwrap();
     for level in 0..=8 {
         if level > 0 {

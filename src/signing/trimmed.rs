@@ -10,7 +10,7 @@ use crate::resources::{Registration, ResourceKind, register};
 use crate::subtree::{Subtree, SubtreeSource};
 use crate::units::{BatchIndex, Epoch, Level, NodeIndex};
 use crate::workers::Workers;
-use keymill_xmss::hash::{Kernel, PrfKey, scratch_bytes};
+use keymill_xmss::hash::{Kernel, PrfKey};
 
 /// What paths of a trimmed key need beside its layer files: the secret, and the block that was computed last.
 pub(super) struct Trimmed {
@@ -40,7 +40,7 @@ impl Trimmed {
         let block_bytes = nodes * plan.scheme().digest_bytes() as u64;
         Ok(Some(Self {
             prf_key,
-            workers: Workers::start(0, scratch_bytes(plan.scheme()))?,
+            workers: Workers::start(0, plan.scheme().scratch_bytes())?,
             blocks: Batches::with_roots_at(plan.trim(), plan.geometry().clone()),
             last: Mutex::default(),
             _registration: register(ResourceKind::Cache, block_bytes),

@@ -164,7 +164,7 @@ fn a_prf_key_and_parameter_make_the_same_key_again() {
     let made = |name: &str| {
         let request = KeyRequest {
             secret: Some(Secret::PrfKey([5; 32])),
-            parameter: Some([1; 20]),
+            parameter: Some(keymill::scheme::Parameter::of(&[1; 20])),
             ..KeyRequest::default()
         };
         let defaults = KeyDefaults {
@@ -208,7 +208,7 @@ fn a_prf_key_with_fillers_of_another_program_makes_that_programs_key() {
     let fillers: Vec<u8> = plan.geometry().fillers().flat_map(recorded).collect();
     let request = |fillers: Vec<u8>| KeyRequest {
         secret: Some(Secret::PrfKey(key.prf_key)),
-        parameter: Some(key.parameter.clone().try_into().unwrap()),
+        parameter: Some(keymill::scheme::Parameter::of(&key.parameter)),
         activation_epoch: Some(key.stored_start),
         fillers: Some(fillers),
         ..KeyRequest::default()

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use keymill::Scheme;
 use keymill::arena::Arena;
-use keymill::hash::{PrfKey, kernel, scratch_bytes};
+use keymill::hash::PrfKey;
 use keymill::plan::{Epoch, Level, NodeIndex};
+use keymill::scheme::Parameter;
 use serde_json::Value;
 
 use crate::secret_key_file::{long, tree_layers_in_secret_key};
@@ -48,14 +49,14 @@ fn tree_grows(secret_key: &[u8], public_key: &[u8]) {
     let prf_key = PrfKey::new(secret_key[..32].try_into().unwrap());
     let parameter: [u8; 20] = secret_key[32..52].try_into().unwrap();
     assert_eq!(public_key[digest_bytes..], parameter);
-    let kernel = kernel(scheme, &parameter);
+    let kernel = scheme.kernel(&Parameter::of(&parameter));
     let layers = tree_layers_in_secret_key(secret_key);
     // Of the two bottom trees.
     let leaf_layers: Vec<_> = layers.iter().filter(|(level, _, _)| *level == 0).collect();
     assert_eq!(leaf_layers.len(), 2);
     for (_, first, nodes) in leaf_layers {
         let mut leaves = vec![0; nodes.len()];
-        let arena = Arena::new(scratch_bytes(scheme));
+        let arena = Arena::new(scheme.scratch_bytes());
         kernel
             .leaves(&prf_key, Epoch(*first as u32), &mut leaves, &arena)
             .unwrap();

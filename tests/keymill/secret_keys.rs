@@ -1,7 +1,7 @@
 //! Secret keys of other programs: read as strictly as can be, and written as those programs write them.
 
 use keymill::Scheme;
-use keymill::hash::kernel;
+
 use keymill::interop::secret_key::{SecretKeyError, SecretKeyFile, SecretKeyForm, WrittenForm};
 use keymill::plan::{Epoch, Level, NodeIndex};
 
@@ -33,7 +33,7 @@ fn written(key: &SecretKeyFile, form: WrittenForm) -> Vec<u8> {
 fn looked_at(bytes: &[u8]) -> Result<SecretKeyFile, String> {
     let key = read(bytes).map_err(|error| error.to_string())?;
     let scheme = key.scheme(None).map_err(|error| error.to_string())?;
-    match key.first_wrong_node(kernel(scheme, &key.head().parameter).as_ref()) {
+    match key.first_wrong_node(scheme.kernel(&key.head().parameter).as_ref()) {
         Some((level, node)) => Err(format!("node {node} of level {level}")),
         None => Ok(key),
     }
@@ -56,7 +56,7 @@ fn every_recorded_secret_key_is_recognised_and_agrees_with_itself() {
                 assert!(error.to_string().contains(&format!("{both}, {both}-off10")), "{error}");
             }
         }
-        let kernel = kernel(scheme, &file.head().parameter);
+        let kernel = scheme.kernel(&file.head().parameter);
         assert_eq!(file.first_wrong_node(kernel.as_ref()), None, "{}", key.scheme);
         assert!(written(&file, WrittenForm::LeansigSsz) == ssz, "{}", key.scheme);
         seen += 1;
@@ -68,7 +68,7 @@ fn every_recorded_secret_key_is_recognised_and_agrees_with_itself() {
 fn a_path_from_a_file_leads_to_its_root() {
     let key = read(&small_ssz()).unwrap();
     let scheme = Scheme::by_id(SCHEME).unwrap();
-    let kernel = kernel(scheme, &key.head().parameter);
+    let kernel = scheme.kernel(&key.head().parameter);
     for epoch in (80..112).map(Epoch) {
         let (leaf, siblings) = key.path(epoch).unwrap();
         let mut node = leaf.to_vec();

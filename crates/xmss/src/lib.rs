@@ -7,6 +7,7 @@
 
 pub mod arena;
 pub mod hash;
+pub mod poseidon;
 pub mod scheme;
 pub mod signature;
 #[doc(hidden)]

@@ -1,8 +1,7 @@
 //! SSZ as leanSig writes it (docs/SCHEMES.md, "Public key and signature"). Integers are little-endian, digests
 //! canonical.
 
-use crate::hash::{NonCanonical, check_canonical};
-use crate::scheme::{PARAMETER_BYTES, Scheme};
+use crate::scheme::{NonCanonical, Parameter, Scheme, SignatureForm};
 
 /// A public key or a signature is not in the form that the scheme demands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,7 +42,7 @@ pub enum SszError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKey {
     root: Vec<u8>,
-    parameter: [u8; PARAMETER_BYTES],
+    parameter: Parameter,
 }
 
 impl PublicKey {
@@ -53,14 +52,12 @@ impl PublicKey {
     /// [`SszError`] if the length is wrong or an element is not canonical.
     pub fn from_ssz(scheme: &Scheme, bytes: &[u8]) -> Result<Self, SszError> {
         check_length("public key", scheme, bytes, scheme.public_key_bytes())?;
-        let (root, rest) = bytes.split_at(scheme.digest_bytes());
-        let mut parameter = [0; PARAMETER_BYTES];
-        parameter.copy_from_slice(rest);
-        check_part("root", root)?;
-        check_part("parameter", &parameter)?;
+        let (root, parameter) = bytes.split_at(scheme.digest_bytes());
+        check_part(scheme, "root", root)?;
+        check_part(scheme, "parameter", parameter)?;
         Ok(Self {
             root: root.to_vec(),
-            parameter,
+            parameter: Parameter::of(parameter),
         })
     }
 
@@ -70,7 +67,7 @@ impl PublicKey {
     }
 
     /// Public parameter.
-    pub fn parameter(&self) -> &[u8; PARAMETER_BYTES] {
+    pub fn parameter(&self) -> &Parameter {
         &self.parameter
     }
 
@@ -80,7 +77,7 @@ impl PublicKey {
     }
 }
 
-/// A signature: offset of the path, rho, offset of the hashes; the path behind an offset of its own; the hashes.
+/// A signature; how its parts are written is the matter of its family ([`SignatureForm`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
     /// Randomness of the message hash, [`Scheme::rho_bytes`] long.
@@ -104,6 +101,45 @@ fn parts(scheme: &Scheme) -> [(&'static str, usize); 3] {
 /// Offset of the siblings within the path, its only content.
 const SIBLINGS_OFFSET: u32 = 4;
 
+/// What a signature is written of, in order.
+enum Piece {
+    /// An offset, which has one possible value.
+    Offset(u32),
+    Rho,
+    Siblings,
+    Hashes,
+}
+
+impl Piece {
+    fn bytes(&self, scheme: &Scheme) -> usize {
+        let [(_, rho), (_, siblings), (_, hashes)] = parts(scheme);
+        match self {
+            Self::Offset(_) => 4,
+            Self::Rho => rho,
+            Self::Siblings => siblings,
+            Self::Hashes => hashes,
+        }
+    }
+}
+
+/// Reading and writing go through the same pieces.
+fn pieces(scheme: &Scheme) -> Vec<Piece> {
+    match scheme.family().signature_form() {
+        SignatureForm::WithOffsets => {
+            let [path_offset, hashes_offset] = offsets(scheme);
+            vec![
+                Piece::Offset(path_offset),
+                Piece::Rho,
+                Piece::Offset(hashes_offset),
+                Piece::Offset(SIBLINGS_OFFSET),
+                Piece::Siblings,
+                Piece::Hashes,
+            ]
+        }
+        SignatureForm::Flat => vec![Piece::Hashes, Piece::Rho, Piece::Siblings],
+    }
+}
+
 impl Signature {
     /// Reads a signature.
     ///
@@ -111,20 +147,20 @@ impl Signature {
     /// [`SszError`] if the length is wrong, an offset is not the only one possible, or an element is not canonical.
     pub fn from_ssz(scheme: &Scheme, bytes: &[u8]) -> Result<Self, SszError> {
         check_length("signature", scheme, bytes, scheme.signature_bytes())?;
-        let [path_offset, hashes_offset] = offsets(scheme);
-        let rho_end = 4 + scheme.rho_bytes();
-        for (at, expected) in [
-            (0, path_offset),
-            (rho_end, hashes_offset),
-            (path_offset as usize, SIBLINGS_OFFSET),
-        ] {
-            check_offset(bytes, at, expected)?;
+        let [mut rho, mut siblings, mut hashes] = [const { Vec::new() }; 3];
+        let mut at = 0;
+        for piece in pieces(scheme) {
+            let end = at + piece.bytes(scheme);
+            let read = &bytes[at..end];
+            match piece {
+                Piece::Offset(expected) => check_offset(bytes, at, expected)?,
+                Piece::Rho => rho = read.to_vec(),
+                Piece::Siblings => siblings = read.to_vec(),
+                Piece::Hashes => hashes = read.to_vec(),
+            }
+            at = end;
         }
-        let signature = Self {
-            rho: bytes[4..rho_end].to_vec(),
-            siblings: bytes[path_offset as usize + 4..hashes_offset as usize].to_vec(),
-            hashes: bytes[hashes_offset as usize..].to_vec(),
-        };
+        let signature = Self { rho, siblings, hashes };
         signature.check(scheme)?;
         Ok(signature)
     }
@@ -137,23 +173,23 @@ impl Signature {
         let fields = [&self.rho, &self.siblings, &self.hashes];
         for ((part, length), bytes) in parts(scheme).into_iter().zip(fields) {
             check_length(part, scheme, bytes, length)?;
-            check_part(part, bytes)?;
+            check_part(scheme, part, bytes)?;
         }
         Ok(())
     }
 
     /// Writes the signature.
     pub fn to_ssz(&self, scheme: &Scheme) -> Vec<u8> {
-        let [path_offset, hashes_offset] = offsets(scheme).map(u32::to_le_bytes);
-        [
-            &path_offset[..],
-            &self.rho,
-            &hashes_offset,
-            &SIBLINGS_OFFSET.to_le_bytes(),
-            &self.siblings,
-            &self.hashes,
-        ]
-        .concat()
+        let mut bytes = Vec::with_capacity(scheme.signature_bytes());
+        for piece in pieces(scheme) {
+            match piece {
+                Piece::Offset(offset) => bytes.extend(offset.to_le_bytes()),
+                Piece::Rho => bytes.extend(&self.rho),
+                Piece::Siblings => bytes.extend(&self.siblings),
+                Piece::Hashes => bytes.extend(&self.hashes),
+            }
+        }
+        bytes
     }
 }
 
@@ -184,6 +220,8 @@ fn check_offset(bytes: &[u8], at: usize, expected: u32) -> Result<(), SszError> 
     Err(SszError::Offset { at, found, expected })
 }
 
-fn check_part(part: &'static str, bytes: &[u8]) -> Result<(), SszError> {
-    check_canonical(bytes).map_err(|source| SszError::NotCanonical { part, source })
+fn check_part(scheme: &Scheme, part: &'static str, bytes: &[u8]) -> Result<(), SszError> {
+    scheme
+        .check_canonical(bytes)
+        .map_err(|source| SszError::NotCanonical { part, source })
 }

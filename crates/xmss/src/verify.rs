@@ -1,6 +1,6 @@
 //! Verifying a signature (docs/SCHEMES.md, "Verifying").
 
-use crate::hash::{Kernel, Revealed, kernel};
+use crate::hash::{Kernel, Revealed};
 use crate::scheme::{MESSAGE_BYTES, Scheme};
 use crate::signature::{PublicKey, Signature, SszError};
 use crate::units::Epoch;
@@ -41,7 +41,7 @@ impl Verifier {
     pub fn new(scheme: &'static Scheme, public_key: &PublicKey) -> Self {
         Self {
             scheme,
-            kernel: kernel(scheme, public_key.parameter()),
+            kernel: scheme.kernel(public_key.parameter()),
             public_key: public_key.clone(),
         }
     }
@@ -149,7 +149,7 @@ pub struct Claim<'a> {
 /// ```
 pub fn verify_batch(scheme: &'static Scheme, claims: &[Claim<'_>]) -> Vec<Result<(), Rejection>> {
     match claims.first() {
-        Some(claim) => verdicts(scheme, kernel(scheme, claim.public_key.parameter()).as_ref(), claims),
+        Some(claim) => verdicts(scheme, scheme.kernel(claim.public_key.parameter()).as_ref(), claims),
         None => Vec::new(),
     }
 }

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::keydir::{KeyDir, KeyDirError, Manifest, Origin, Secret, commitment};
 use crate::plan::Plan;
 use crate::units::KeyId;
-use keymill_xmss::scheme::PARAMETER_BYTES;
+use keymill_xmss::scheme::Parameter;
 use lines::Writer;
 
 /// The version of the text.
@@ -36,7 +36,7 @@ pub struct Backup {
     origin: Origin,
     secret: Secret,
     /// Beside a PRF key.
-    parameter: Option<[u8; PARAMETER_BYTES]>,
+    parameter: Option<Parameter>,
     /// Where they are not those that are derived from the PRF key.
     fillers: Option<Vec<u8>>,
     key_id: KeyId,
@@ -93,7 +93,7 @@ impl Backup {
     }
 
     /// The public parameter, canonical bytes; beside a PRF key only.
-    pub fn parameter(&self) -> Option<[u8; PARAMETER_BYTES]> {
+    pub fn parameter(&self) -> Option<Parameter> {
         self.parameter
     }
 
@@ -151,7 +151,7 @@ fn key_id_of(
     plan: &Plan,
     origin: Origin,
     secret: &Secret,
-    parameter: Option<[u8; PARAMETER_BYTES]>,
+    parameter: Option<Parameter>,
     fillers: Option<&[u8]>,
 ) -> KeyId {
     let drawn = secret.draw(plan, &parameter.unwrap_or_default());

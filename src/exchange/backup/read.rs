@@ -8,8 +8,8 @@ use super::{Backup, VERSION, key_id_of, secret_name};
 use crate::keydir::{Origin, Secret};
 use crate::plan::Plan;
 use crate::units::Level;
-use keymill_xmss::hash::check_canonical;
-use keymill_xmss::scheme::{PARAMETER_BYTES, Scheme};
+
+use keymill_xmss::scheme::{Parameter, Scheme};
 
 /// A name that a line can have, and how many hex digits are its value; none if it is no hex.
 type Form = (&'static str, Option<usize>);
@@ -36,7 +36,7 @@ pub(super) fn backup(text: &str) -> Result<Backup, BackupTextError> {
     secret.copy_from_slice(&bytes);
     let (secret, parameter) = match origin {
         Origin::Fresh | Origin::Seed => (Secret::Seed(*secret), None),
-        Origin::PrfKey => (Secret::PrfKey(*secret), Some(reader.parameter()?)),
+        Origin::PrfKey => (Secret::PrfKey(*secret), Some(reader.parameter(scheme)?)),
     };
     let fillers = match origin {
         Origin::PrfKey => reader.fillers(&plan)?,
@@ -186,17 +186,20 @@ impl<'a> Reader<'a> {
         Ok(read)
     }
 
-    fn elements(&mut self, name: &'static str, bytes: usize) -> Result<Zeroizing<Vec<u8>>, BackupTextError> {
+    fn values(
+        &mut self,
+        scheme: &Scheme,
+        name: &'static str,
+        bytes: usize,
+    ) -> Result<Zeroizing<Vec<u8>>, BackupTextError> {
         let read = self.hex(name, bytes)?;
-        check_canonical(&read).map_err(|error| self.wrong(&error))?;
+        scheme.check_canonical(&read).map_err(|error| self.wrong(&error))?;
         Ok(read)
     }
 
-    fn parameter(&mut self) -> Result<[u8; PARAMETER_BYTES], BackupTextError> {
-        let read = self.elements("parameter", PARAMETER_BYTES)?;
-        let mut parameter = [0; PARAMETER_BYTES];
-        parameter.copy_from_slice(&read);
-        Ok(parameter)
+    fn parameter(&mut self, scheme: &Scheme) -> Result<Parameter, BackupTextError> {
+        let read = self.values(scheme, "parameter", scheme.parameter_bytes())?;
+        Ok(Parameter::of(&read))
     }
 
     /// Whether the next line that there is has this name.
@@ -214,15 +217,15 @@ impl<'a> Reader<'a> {
             return Ok(None);
         }
         let bytes = plan.filler_count() * plan.scheme().digest_bytes();
-        Ok(Some(self.elements("fillers", bytes)?.to_vec()))
+        Ok(Some(self.values(plan.scheme(), "fillers", bytes)?.to_vec()))
     }
 
     fn public_key(&mut self, plan: &Plan) -> Result<Option<Vec<u8>>, BackupTextError> {
         if self.is_next("end") {
             return Ok(None);
         }
-        let bytes = plan.scheme().digest_bytes() + PARAMETER_BYTES;
-        Ok(Some(self.elements("public-key", bytes)?.to_vec()))
+        let bytes = plan.scheme().public_key_bytes();
+        Ok(Some(self.values(plan.scheme(), "public-key", bytes)?.to_vec()))
     }
 
     /// The last line, behind which there is no other.

@@ -4,6 +4,7 @@ use super::{Backup, LineFault, Slip, key_id_of};
 use crate::keydir::{Origin, Secret};
 use crate::plan::Plan;
 use crate::units::Level;
+use keymill_xmss::scheme::Parameter;
 use keymill_xmss::scheme::Scheme;
 
 struct Case {
@@ -75,7 +76,7 @@ impl Case {
         let plan = plan.trimmed(Level(self.trim)).unwrap();
         let bytes = std::array::from_fn(|i| 0xa7 ^ (i * 5) as u8);
         let (secret, parameter) = match self.origin {
-            Origin::PrfKey => (Secret::PrfKey(bytes), Some(elements(20).try_into().unwrap())),
+            Origin::PrfKey => (Secret::PrfKey(bytes), Some(Parameter::of(&elements(20)))),
             _ => (Secret::Seed(bytes), None),
         };
         let fillers = self

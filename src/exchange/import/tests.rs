@@ -12,6 +12,7 @@ use crate::keydir::{KeyDir, KeyDirError, KeyState, Secret};
 use crate::keygen::tests::{in_memory, to_be_told};
 use crate::keygen::{KeyRequest, KeygenError};
 use crate::plan::MemoryRequest;
+use keymill_xmss::scheme::Parameter;
 
 /// The calls of an import that come before the first batch, and some more.
 const CREATING_CALLS: usize = 100;
@@ -22,7 +23,7 @@ fn original(place: &Path) -> (PathBuf, PathBuf) {
     let [key, file] = ["original", "validator.ssz"].map(|name| place.join(name));
     let request = KeyRequest {
         secret: Some(Secret::PrfKey([9; 32])),
-        parameter: Some([1; 20]),
+        parameter: Some(Parameter::of(&[1; 20])),
         activation_epoch: Some(96),
         epochs: Some(32),
         ..KeyRequest::default()

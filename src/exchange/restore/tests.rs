@@ -13,6 +13,7 @@ use crate::ledger::{LedgerCondition, init, show};
 use crate::plan::MemoryRequest;
 use crate::signing::Signer;
 use crate::units::Level;
+use keymill_xmss::scheme::Parameter;
 use keymill_xmss::scheme::Scheme;
 
 const EIO: i32 = rustix::io::Errno::IO.raw_os_error();
@@ -75,7 +76,7 @@ fn a_key_of_every_origin_is_made_again_byte_for_byte() {
     let plan = crate::plan::Plan::new(scheme, 100, 20).unwrap();
     let given = KeyRequest {
         secret: Some(Secret::PrfKey([9; 32])),
-        parameter: Some([1; 20]),
+        parameter: Some(Parameter::of(&[1; 20])),
         ..offset.clone()
     };
     let requests = [

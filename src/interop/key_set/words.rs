@@ -1,6 +1,6 @@
 //! The words with which the manifest of a key set says what its keys are.
 
-use keymill_xmss::scheme::{Encoding, PermutationLayout, Scheme};
+use keymill_xmss::Scheme;
 
 /// What hash-sig-cli calls a scheme, and says of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,14 +28,8 @@ pub(crate) fn words(scheme: &Scheme) -> SchemeWords {
     }
     SchemeWords {
         key_scheme: scheme.upstream_name(),
-        hash_function: match scheme.layout() {
-            PermutationLayout::Poseidon2Classic => "Poseidon2",
-            PermutationLayout::Poseidon1Devnet4 => "Poseidon1",
-        },
-        encoding: match scheme.encoding() {
-            Encoding::Checksum { .. } => "Winternitz",
-            Encoding::Plain { .. } | Encoding::TopLevel { .. } | Encoding::Aborting { .. } => "TargetSum",
-        },
+        hash_function: scheme.family().hash_function(),
+        encoding: scheme.family().codewords().manifest_word,
     }
 }
 

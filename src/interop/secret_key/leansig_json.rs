@@ -15,8 +15,11 @@ use super::{GiveNodes, Layer, NODES_MAX, SecretKeyError, SecretKeyFile, SecretKe
 use crate::interop::leansig_json::Elements;
 use crate::plan::pieces;
 use crate::units::{Level, Slice};
-use keymill_xmss::hash::{PrfKey, from_montgomery_form};
-use keymill_xmss::scheme::{PARAMETER_BYTES, PRIME};
+use keymill_xmss::hash::PrfKey;
+use keymill_xmss::poseidon::PARAMETER_BYTES;
+use keymill_xmss::poseidon::PRIME;
+use keymill_xmss::poseidon::from_montgomery_form;
+use keymill_xmss::scheme::Parameter;
 
 /// More elements than a digest of any scheme has.
 const ELEMENTS_MAX: usize = 8;
@@ -79,7 +82,7 @@ pub(super) fn read(source: Source<'_>) -> Result<SecretKeyFile, SecretKeyError> 
     let prf_key = PrfKey::new(*prf_key);
     let head = SecretKeyHead {
         prf_key,
-        parameter,
+        parameter: Parameter::of(&parameter),
         shape,
     };
     SecretKeyFile::of(head, layers)

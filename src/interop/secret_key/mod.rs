@@ -23,7 +23,7 @@ pub(crate) use form::form_of;
 
 use crate::units::{Epoch, Level, NodeIndex, Slice};
 use keymill_xmss::hash::{OneTimeKeys, PrfKey};
-use keymill_xmss::scheme::PARAMETER_BYTES;
+use keymill_xmss::scheme::Parameter;
 use source::Source;
 
 /// A form in which a program keeps secret keys.
@@ -135,7 +135,7 @@ pub struct SecretKeyHead {
     /// The secret.
     pub prf_key: PrfKey,
     /// Public parameter, canonical bytes.
-    pub parameter: [u8; PARAMETER_BYTES],
+    pub parameter: Parameter,
     /// Which nodes there are.
     pub shape: KeyShape,
 }

@@ -3,7 +3,7 @@
 use super::{Level, NodeIndex, SecretKeyFile};
 use crate::units::Epoch;
 use keymill_xmss::arena::{Arena, ArenaOverflow};
-use keymill_xmss::hash::{kernel, scratch_bytes};
+
 use keymill_xmss::scheme::Scheme;
 
 /// A secret key is not of the scheme that was asked for, or it cannot be told of which it is.
@@ -106,8 +106,8 @@ impl SecretKeyFile {
     }
 
     fn is_leaf_under(&self, scheme: &'static Scheme, node: NodeIndex) -> Result<bool, ArenaOverflow> {
-        let kernel = kernel(scheme, &self.head.parameter);
-        let arena = Arena::new(scratch_bytes(scheme));
+        let kernel = scheme.kernel(&self.head.parameter);
+        let arena = Arena::new(scheme.scratch_bytes());
         let mut leaf = vec![0; scheme.digest_bytes()];
         kernel.leaves(&self.head.prf_key, Epoch(node.0 as u32), &mut leaf, &arena)?;
         Ok(self.node(Level(0), node) == Some(&leaf[..]))

@@ -8,8 +8,9 @@ use super::shape::{KeyShape, Tree, checked_depth, checked_interval, digest_lengt
 use super::{Digits, GiveNodes, Layer, SecretKeyError, SecretKeyFile, SecretKeyHead};
 use crate::plan::pieces;
 use crate::units::Slice;
-use keymill_xmss::hash::{PrfKey, check_canonical};
-use keymill_xmss::scheme::PARAMETER_BYTES;
+use keymill_xmss::hash::PrfKey;
+use keymill_xmss::poseidon::{self, PARAMETER_BYTES};
+use keymill_xmss::scheme::Parameter;
 
 /// PRF key, parameter, first epoch, number of epochs, offset of the top tree, index of the left bottom tree, offsets of
 /// the left and of the right one.
@@ -156,7 +157,7 @@ fn cut_short(at: u64, what: &str) -> SecretKeyError {
 }
 
 fn canonical(bytes: &[u8], at: u64, what: &str) -> Result<(), SecretKeyError> {
-    check_canonical(bytes).map_err(|error| {
+    poseidon::check_canonical(bytes).map_err(|error| {
         let at = at + 4 * error.element as u64;
         SecretKeyError::malformed(at, format!("in the {what}, {error}"))
     })
@@ -203,7 +204,7 @@ pub(super) fn read(reader: &mut dyn Read) -> Result<SecretKeyFile, SecretKeyErro
     })?;
     let head = SecretKeyHead {
         prf_key: PrfKey::new(*prf_key),
-        parameter,
+        parameter: Parameter::of(&parameter),
         shape,
     };
     SecretKeyFile::of(head, layers)

@@ -46,7 +46,7 @@ fn least_bytes() -> u64 {
     let wishes = Wishes {
         threads: 2,
         group_batches: 1,
-        arena_bytes: keymill_xmss::hash::scratch_bytes(scheme),
+        arena_bytes: scheme.scratch_bytes(),
         memory: MemoryRequest::AtMost(1),
         held_bytes: 0,
         jobs: 1,

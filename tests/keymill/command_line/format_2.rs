@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use keymill::hash::{draw_key, fingerprint};
+use keymill::hash::fingerprint;
 use keymill::scheme::Scheme;
 
 use super::fixtures::{TINY, changing_nothing};
@@ -47,7 +47,7 @@ fn sign(place: &Place, key: &str, epoch: u64, number: u64) -> Outcome {
 /// The line of the fingerprint that all of them but the fresh ones have to get.
 fn fingerprint_line() -> String {
     let seed = std::array::from_fn(|at| 100 + at as u8);
-    let drawn = draw_key(Scheme::by_id(TINY).unwrap(), &seed, 0);
+    let drawn = Scheme::by_id(TINY).unwrap().draw(&seed, &[]);
     format!("fingerprint = \"{}\"\n", fingerprint(&drawn.prf_key, &drawn.parameter))
 }
 

@@ -1,7 +1,7 @@
 //! `keymill import`: another program's key, made again on disk.
 
 use keymill::Scheme;
-use keymill::hash::kernel;
+
 use keymill::plan::{Level, NodeIndex};
 use rustix::process::Signal;
 
@@ -130,7 +130,7 @@ fn with_other_bottom_root(scheme: &str, ssz: &[u8], node: u64) -> Vec<u8> {
         usize::from(scheme.log_lifetime()) / 2,
         usize::from(scheme.log_lifetime()),
     );
-    let kernel = kernel(scheme, ssz[32..52].try_into().unwrap());
+    let kernel = scheme.kernel(&keymill::scheme::Parameter::of(&ssz[32..52]));
     let mut changed = ssz.to_vec();
     let mut node = NodeIndex(node);
     // Behind the fixed part and the head of the tree: the offsets of its layers, and then these.

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 
 use keymill::Scheme;
-use keymill::hash::kernel;
+
 use keymill::plan::{Level, NodeIndex};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -150,7 +150,10 @@ fn large_secret_key() -> Vec<u8> {
     let id = "leansig-p2-l32-top-v64-w8";
     let (prf_key, parameter) = (SEED, [0; 20]);
     let scheme = Scheme::by_id(id).unwrap();
-    let (reference, kernel) = (Reference::new(id, &parameter), kernel(scheme, &parameter));
+    let (reference, kernel) = (
+        Reference::new(id, &parameter),
+        scheme.kernel(&keymill::scheme::Parameter::of(&parameter)),
+    );
     let mut nodes = vec![0; EPOCHS * BYTES];
     for epoch in [0, EPOCHS / 2] {
         nodes[epoch * BYTES..][..BYTES].copy_from_slice(&reference.leaf(&prf_key, epoch as u32));

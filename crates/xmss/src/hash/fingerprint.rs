@@ -3,7 +3,7 @@
 use sha3::{Digest, Sha3_256};
 
 use super::PrfKey;
-use crate::scheme::PARAMETER_BYTES;
+use crate::scheme::Parameter;
 use crate::units::Fingerprint;
 
 /// Separates the fingerprint from every other use of the PRF key.
@@ -22,11 +22,11 @@ pub fn commitment(prf_key: &PrfKey) -> [u8; 32] {
 /// The fingerprint of the one-time keys that this PRF key and public parameter give. It reveals neither: the PRF key has 256
 /// random bits, and the hash is one-way. Scheme, interval and fillers are not part of it, since two keys that differ only there
 /// share their one-time keys.
-pub fn fingerprint(prf_key: &PrfKey, parameter: &[u8; PARAMETER_BYTES]) -> Fingerprint {
+pub fn fingerprint(prf_key: &PrfKey, parameter: &Parameter) -> Fingerprint {
     let hash = Sha3_256::new()
         .chain_update(DOMAIN)
         .chain_update(prf_key.expose())
-        .chain_update(parameter)
+        .chain_update(&**parameter)
         .finalize();
     Fingerprint(hash.into())
 }
@@ -60,7 +60,7 @@ impl std::fmt::Display for Shared {
 
 impl OneTimeKeys {
     /// Those of this PRF key and public parameter.
-    pub fn of(prf_key: &PrfKey, parameter: &[u8; PARAMETER_BYTES]) -> Self {
+    pub fn of(prf_key: &PrfKey, parameter: &Parameter) -> Self {
         Self {
             prf_key: commitment(prf_key),
             fingerprint: fingerprint(prf_key, parameter),
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn keys_share_their_one_time_keys_or_their_prf_key_or_nothing() {
-        let of = |key: u8, parameter: u8| OneTimeKeys::of(&PrfKey::new([key; 32]), &[parameter; PARAMETER_BYTES]);
+        let of = |key: u8, parameter: u8| OneTimeKeys::of(&PrfKey::new([key; 32]), &Parameter::of(&[parameter; 20]));
         assert_eq!(of(1, 2).shared_with(&of(1, 2)), Some(Shared::OneTimeKeys));
         assert_eq!(of(1, 2).shared_with(&of(1, 3)), Some(Shared::PrfKey));
         assert_eq!(of(1, 2).shared_with(&of(3, 2)), None);
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_fingerprint_is_the_bytes_that_the_format_says_and_changes_with_either_part() {
-        let of = |key: u8, parameter: u8| fingerprint(&PrfKey::new([key; 32]), &[parameter; PARAMETER_BYTES]);
+        let of = |key: u8, parameter: u8| fingerprint(&PrfKey::new([key; 32]), &Parameter::of(&[parameter; 20]));
         let text = [&b"keymill/1 one-time keys"[..], &[1; 32], &[2; 20]].concat();
         let expected: [u8; 32] = Sha3_256::digest(text).into();
         assert_eq!(of(1, 2), Fingerprint(expected));

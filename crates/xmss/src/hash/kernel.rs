@@ -1,10 +1,8 @@
 //! What the rest of the program sees of the hashing: bytes in, bytes out, one virtual call for many epochs.
 
-use super::layout::{Poseidon1Devnet4, Poseidon2Classic};
-use super::prf::PrfKey;
-use super::xmss::Xmss;
+use super::PrfKey;
 use crate::arena::{Arena, ArenaOverflow};
-use crate::scheme::{MESSAGE_BYTES, PARAMETER_BYTES, PermutationLayout, Scheme};
+use crate::scheme::{MESSAGE_BYTES, Parameter};
 use crate::units::{Epoch, Level, NodeIndex};
 
 /// The position of every chain that a signature reveals, and the randomness with which it was found.
@@ -12,7 +10,7 @@ use crate::units::{Epoch, Level, NodeIndex};
 pub struct Codeword {
     /// One position a chain, each below the chain length.
     pub positions: Vec<u16>,
-    /// Randomness of the message hash, canonical elements, [`Scheme::rho_bytes`] long.
+    /// Randomness of the message hash, canonical elements, [`rho_bytes`](crate::Scheme::rho_bytes) long.
     pub rho: Vec<u8>,
     /// How many attempts it took.
     pub attempts: u64,
@@ -22,12 +20,12 @@ pub struct Codeword {
 #[derive(Clone, Copy, Debug)]
 pub struct Revealed<'a> {
     /// The key's public parameter.
-    pub parameter: &'a [u8; PARAMETER_BYTES],
+    pub parameter: &'a Parameter,
     /// The epoch that signed.
     pub epoch: Epoch,
     /// What was signed.
     pub message: &'a [u8; MESSAGE_BYTES],
-    /// Randomness of the message hash, [`Scheme::rho_bytes`] long.
+    /// Randomness of the message hash, [`rho_bytes`](crate::Scheme::rho_bytes) long.
     pub rho: &'a [u8],
     /// One value a chain.
     pub values: &'a [u8],
@@ -37,16 +35,16 @@ pub struct Revealed<'a> {
 
 /// The hash functions of one scheme under one public parameter.
 ///
-/// All digests are canonical bytes, [`Scheme::digest_bytes`] each; slices of several hold them in index order. Digests
-/// that are handed in are reduced if they are not canonical, so check what comes from outside with
-/// [`check_canonical`](super::check_canonical). A slice that is not a whole number of digests, or not as many as the
+/// All digests are canonical bytes, [`digest_bytes`](crate::Scheme::digest_bytes) each; slices of several hold them in index order. Digests
+/// that are handed in may be reduced if they are not canonical, so check what comes from outside with
+/// [`check_canonical`](crate::Scheme::check_canonical). A slice that is not a whole number of digests, or not as many as the
 /// method says, is a mistake of the caller and may panic.
 pub trait Kernel: Send + Sync {
     /// Epochs that are computed side by side; a call for a multiple of it wastes nothing.
     fn lanes(&self) -> usize;
 
     /// The leaves of consecutive epochs from `first`, as many as `leaves` has room for. What this takes of `arena` is at
-    /// most [`scratch_bytes`](super::scratch_bytes), however many they are; from the heap it takes nothing.
+    /// most [`scratch_bytes`](crate::Scheme::scratch_bytes), however many they are; from the heap it takes nothing.
     ///
     /// # Errors
     /// [`ArenaOverflow`] if there is less room than that.
@@ -75,23 +73,4 @@ pub trait Kernel: Send + Sync {
     /// The root that each of these signatures leads to, each under its own parameter and not the kernel's; `None` if its
     /// codeword is not accepted.
     fn roots_of_revealed(&self, revealed: &[Revealed<'_>]) -> Vec<Option<Vec<u8>>>;
-}
-
-/// The kernel of a scheme under a public parameter (canonical bytes).
-pub fn kernel(scheme: &'static Scheme, parameter: &[u8; PARAMETER_BYTES]) -> Box<dyn Kernel> {
-    match (scheme.layout(), scheme.digest_elements()) {
-        (PermutationLayout::Poseidon2Classic, 7) => Box::new(Xmss::<Poseidon2Classic, 7>::new(scheme, parameter)),
-        (PermutationLayout::Poseidon2Classic, _) => Box::new(Xmss::<Poseidon2Classic, 8>::new(scheme, parameter)),
-        (PermutationLayout::Poseidon1Devnet4, _) => Box::new(Xmss::<Poseidon1Devnet4, 8>::new(scheme, parameter)),
-    }
-}
-
-/// What a worker's arena has to hold for a scheme: the scratch of [`Kernel::leaves`], and the leaves of one block of as
-/// many epochs as the kernel has lanes.
-pub fn scratch_bytes(scheme: &Scheme) -> usize {
-    match (scheme.layout(), scheme.digest_elements()) {
-        (PermutationLayout::Poseidon2Classic, 7) => Xmss::<Poseidon2Classic, 7>::SCRATCH_BYTES,
-        (PermutationLayout::Poseidon2Classic, _) => Xmss::<Poseidon2Classic, 8>::SCRATCH_BYTES,
-        (PermutationLayout::Poseidon1Devnet4, _) => Xmss::<Poseidon1Devnet4, 8>::SCRATCH_BYTES,
-    }
 }

@@ -1,94 +1,61 @@
-//! What is being computed: the table of schemes, their encodings and their tweaks.
+//! What is being computed: a scheme, that is a family of hash functions with its sizes.
 
+use std::sync::{PoisonError, RwLock};
+
+use crate::hash::{DrawnKey, Kernel, PrfKey};
+use crate::poseidon;
 use crate::text::Foreign;
-use crate::units::Level;
+use crate::units::{Level, NodeIndex};
 
-mod encoding;
-mod table;
-pub(crate) mod tweak;
+mod family;
+mod parameter;
 
-pub(crate) use encoding::{CodewordEncoder, HASH_ELEMENTS_MAX};
-
-/// The KoalaBear prime, `2^31 - 2^24 + 1`: the order of the field of every scheme of the table.
-pub const PRIME: u32 = 0x7f00_0001;
-
-/// Field elements of the public parameter, in every scheme of the table.
-pub(crate) const PARAMETER_ELEMENTS: usize = 5;
-
-/// Bytes of the public parameter: five field elements, each a canonical little-endian `u32`.
-pub const PARAMETER_BYTES: usize = 4 * PARAMETER_ELEMENTS;
+pub use family::{Codewords, Family, KeyForms, NonCanonical, Secrets, SignatureForm, Widening};
+pub use parameter::{Parameter, WrongParameter};
 
 /// Bytes of a message (a digest of whatever is being signed).
 pub const MESSAGE_BYTES: usize = 32;
 
-/// Attempts after which signing gives up looking for an accepted codeword (docs/SCHEMES.md, "Encodings").
-pub const SIGNING_ATTEMPTS_MAX: u64 = 100_000;
+/// One parameter set of generalized XMSS.
+///
+/// Obtain one with [`Scheme::by_id`] or [`Scheme::all`].
+#[derive(Clone, Copy, Debug)]
+pub struct Scheme(Row);
 
-/// Permutation, and the order in which its inputs are laid out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PermutationLayout {
-    /// Poseidon2 over KoalaBear with the constants and input order of hash-sig and of leanSig up to devnet 3.
-    Poseidon2Classic,
-    /// Poseidon1 over KoalaBear with the input order of leanSig devnet 4 and leanSpec.
-    Poseidon1Devnet4,
+/// What a scheme is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// Identifier.
+    pub id: &'static str,
+    /// Name of the type in the library that defined it.
+    pub upstream_name: &'static str,
+    /// `h`: the lifetime is `2^h` epochs, `h` at most 32.
+    pub log_lifetime: u8,
+    /// Number of hash chains of an epoch, `v`.
+    pub chains: u16,
+    /// Number of positions of a chain, `w`.
+    pub chain_length: u16,
+    /// Bytes of a digest.
+    pub digest_bytes: u8,
+    /// Bytes of the randomness of a signature.
+    pub rho_bytes: u8,
+    /// Whether it exists only for tests.
+    pub tests_only: bool,
+    /// Everything that depends on the hash functions.
+    pub family: &'static dyn Family,
 }
 
-impl PermutationLayout {
-    /// Short name for tables.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Poseidon2Classic => "Poseidon2, classic",
-            Self::Poseidon1Devnet4 => "Poseidon1, devnet 4",
-        }
+impl PartialEq for Scheme {
+    /// No two schemes have the same identifier.
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id == other.0.id
     }
 }
 
-/// How a message hash becomes a codeword in `{0..w-1}^v`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Encoding {
-    /// Base-w digits of the hash, accepted if they add up to the target.
-    Plain {
-        /// Required sum of the codeword.
-        target_sum: u16,
-    },
-    /// Winternitz: base-w digits followed by the digits of their checksum; always accepted.
-    Checksum {
-        /// Chains that carry the checksum.
-        checksum_chunks: u16,
-    },
-    /// The hash is unranked into the top layers of the hypercube (eprint 2025/889), accepted on the target sum.
-    TopLevel {
-        /// Deepest layer that is mapped into.
-        final_layer: u16,
-        /// Required sum of the codeword.
-        target_sum: u16,
-    },
-    /// Each hash element below a bound gives a few digits, any other aborts the attempt (eprint 2026/016).
-    Aborting {
-        /// Digits taken from one hash element.
-        chunks_per_element: u8,
-        /// Hash values that share one group of digits.
-        quotient: u32,
-        /// Required sum of the codeword.
-        target_sum: u16,
-    },
-}
+impl Eq for Scheme {}
 
-/// One parameter set of generalized XMSS: a row of the table in `src/scheme/table.rs`.
-///
-/// Obtain one with [`Scheme::by_id`] or [`Scheme::all`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Scheme {
-    id: &'static str,
-    upstream_name: &'static str,
-    layout: PermutationLayout,
-    log_lifetime: u8,
-    chains: u16,
-    chain_length: u16,
-    digest_elements: u8,
-    rho_elements: u8,
-    encoding: Encoding,
-}
+/// Schemes beside those of the table ([`Scheme::add`]).
+static ADDED: RwLock<Vec<&'static Scheme>> = RwLock::new(Vec::new());
 
 /// The scheme asked for does not exist.
 #[derive(Debug, thiserror::Error)]
@@ -105,9 +72,14 @@ fn suggestion(nearest: &Option<&'static str>) -> String {
 }
 
 impl Scheme {
-    /// Every scheme, in the order of the table.
+    /// A scheme of this row.
+    pub const fn new(row: Row) -> Self {
+        Self(row)
+    }
+
+    /// Every scheme of the table, in its order.
     pub fn all() -> &'static [Scheme] {
-        &table::SCHEMES
+        &poseidon::SCHEMES
     }
 
     /// The scheme of this identifier, or of this upstream type name.
@@ -115,111 +87,147 @@ impl Scheme {
     /// # Errors
     /// [`UnknownScheme`], with the nearest known name.
     pub fn by_id(id: &str) -> Result<&'static Scheme, UnknownScheme> {
+        let is_named = |scheme: &&'static Scheme| scheme.0.id == id || scheme.0.upstream_name == id;
+        let added = || {
+            ADDED
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .iter()
+                .copied()
+                .find(is_named)
+        };
         Self::all()
             .iter()
-            .find(|scheme| scheme.id == id || scheme.upstream_name == id)
+            .find(is_named)
+            .or_else(added)
             .ok_or_else(|| UnknownScheme {
                 asked: id.to_owned(),
                 nearest: nearest_name(id),
             })
     }
 
+    /// Makes a scheme of one's own known to [`by_id`](Self::by_id), and so to whatever reads key directories, for as long as
+    /// the process runs. For research on other hash functions: no other program knows such a key.
+    ///
+    /// One whose names are known already changes nothing.
+    pub fn add(scheme: &'static Scheme) {
+        if [scheme.0.id, scheme.0.upstream_name]
+            .into_iter()
+            .all(|name| Self::by_id(name).is_err())
+        {
+            ADDED.write().unwrap_or_else(PoisonError::into_inner).push(scheme);
+        }
+    }
+
     /// Identifier, `<library>-<permutation>-l<h>-<encoding>-v<chains>-w<chain length>[-off10]`.
     pub fn id(&self) -> &'static str {
-        self.id
+        self.0.id
     }
 
     /// Name of the type in the library that defined the scheme; accepted wherever the identifier is.
     pub fn upstream_name(&self) -> &'static str {
-        self.upstream_name
+        self.0.upstream_name
     }
 
-    /// Permutation and input order.
-    pub fn layout(&self) -> PermutationLayout {
-        self.layout
-    }
-
-    /// Encoding of messages as codewords.
-    pub fn encoding(&self) -> Encoding {
-        self.encoding
+    /// What depends on the hash functions.
+    pub fn family(&self) -> &'static dyn Family {
+        self.0.family
     }
 
     /// `h`: the lifetime is `2^h` epochs and the tree has levels 0 to `h`.
     pub fn log_lifetime(&self) -> u8 {
-        self.log_lifetime
+        self.0.log_lifetime
     }
 
     /// Number of epochs of the whole lifetime, `2^h`.
     pub fn lifetime(&self) -> u64 {
-        1 << self.log_lifetime
+        1 << self.0.log_lifetime
     }
 
     /// Level of the root.
     pub fn root_level(&self) -> Level {
-        Level(self.log_lifetime)
+        Level(self.0.log_lifetime)
     }
 
     /// Number of hash chains of an epoch, `v`.
     pub fn chains(&self) -> usize {
-        usize::from(self.chains)
+        usize::from(self.0.chains)
     }
 
     /// Number of positions of a chain, `w`: 0 is the secret start, `w - 1` the public end.
     pub fn chain_length(&self) -> u32 {
-        u32::from(self.chain_length)
+        u32::from(self.0.chain_length)
     }
 
     /// Bytes of a digest: a tree node, a leaf, a chain value.
     pub fn digest_bytes(&self) -> usize {
-        4 * self.digest_elements()
+        usize::from(self.0.digest_bytes)
     }
 
     /// Bytes of the randomness `rho` that a signature carries.
     pub fn rho_bytes(&self) -> usize {
-        4 * self.rho_elements()
+        usize::from(self.0.rho_bytes)
+    }
+
+    /// Bytes of the public parameter.
+    pub fn parameter_bytes(&self) -> usize {
+        self.0.family.parameter_bytes()
     }
 
     /// Bytes of a public key: root, then parameter.
     pub fn public_key_bytes(&self) -> usize {
-        self.digest_bytes() + PARAMETER_BYTES
+        self.digest_bytes() + self.parameter_bytes()
     }
 
-    /// Bytes of a signature in SSZ: path, rho, one chain value a chain, and three offsets.
+    /// Bytes of a signature: path, rho, one chain value a chain, and its offsets if it has any.
     pub fn signature_bytes(&self) -> usize {
-        let digests = usize::from(self.log_lifetime) + self.chains();
-        3 * 4 + self.rho_bytes() + digests * self.digest_bytes()
+        let offsets = match self.0.family.signature_form() {
+            SignatureForm::WithOffsets => 3 * 4,
+            SignatureForm::Flat => 0,
+        };
+        let digests = usize::from(self.0.log_lifetime) + self.chains();
+        offsets + self.rho_bytes() + digests * self.digest_bytes()
     }
 
-    /// Whether the scheme exists only for tests (a lifetime of 2^8).
+    /// Whether the scheme exists only for tests.
     pub fn tests_only(&self) -> bool {
-        self.log_lifetime == 8
+        self.0.tests_only
     }
 
-    pub(crate) fn digest_elements(&self) -> usize {
-        usize::from(self.digest_elements)
-    }
-
-    pub(crate) fn rho_elements(&self) -> usize {
-        usize::from(self.rho_elements)
-    }
-
-    /// Chains that carry the message: all but the Winternitz checksum's.
-    pub(crate) fn message_chunks(&self) -> usize {
-        match self.encoding {
-            Encoding::Checksum { checksum_chunks } => self.chains() - usize::from(checksum_chunks),
-            _ => self.chains(),
-        }
-    }
-
-    /// Attempts that signing may make before it gives up; the checksum encoding accepts the first.
+    /// Attempts that signing may make to find an accepted codeword.
     pub fn attempts_max(&self) -> u64 {
-        match self.encoding {
-            Encoding::Checksum { .. } => 1,
-            _ => SIGNING_ATTEMPTS_MAX,
-        }
+        self.0.family.attempts_max()
+    }
+
+    /// Whether digests, a parameter or rho are in canonical form.
+    ///
+    /// # Errors
+    /// [`NonCanonical`] names the first value that is not.
+    pub fn check_canonical(&self, bytes: &[u8]) -> Result<(), NonCanonical> {
+        self.0.family.check_canonical(bytes)
+    }
+
+    /// Everything that a seed decides: parameter, PRF key, and the fillers of these places, in their order.
+    pub fn draw(&self, seed: &[u8; 32], fillers: &[(Level, NodeIndex)]) -> DrawnKey {
+        self.0.family.draw(self, seed, fillers)
+    }
+
+    /// The fillers of a key that was given as PRF key and parameter.
+    pub fn fillers(&self, prf_key: &PrfKey, parameter: &Parameter, places: &[(Level, NodeIndex)]) -> Vec<u8> {
+        self.0.family.fillers(self, prf_key, parameter, places)
+    }
+
+    /// The kernel of this scheme under a public parameter.
+    pub fn kernel(&'static self, parameter: &Parameter) -> Box<dyn Kernel> {
+        self.0.family.kernel(self, parameter)
+    }
+
+    /// What the arena of a worker has to hold ([`Family::scratch_bytes`]).
+    pub fn scratch_bytes(&self) -> usize {
+        self.0.family.scratch_bytes(self)
     }
 }
 
 fn nearest_name(asked: &str) -> Option<&'static str> {
-    crate::text::nearest(asked, Scheme::all().iter().flat_map(|s| [s.id, s.upstream_name]))
+    crate::text::nearest(asked, Scheme::all().iter().flat_map(|s| [s.id(), s.upstream_name()]))
 }

@@ -1,6 +1,6 @@
 //! The interval of epochs that a key stores, from the interval that was asked for (docs/SCHEMES.md, "Stored interval").
 
-use crate::scheme::Scheme;
+use crate::scheme::{Scheme, Widening};
 use crate::units::{EpochRange, Level};
 
 /// The key that was asked for cannot be had.
@@ -38,7 +38,8 @@ pub enum PlanError {
     },
 }
 
-/// Widens `epochs` epochs from `activation` to whole bottom trees, at least two of them, inside the lifetime.
+/// The epochs that a key stores for which `epochs` epochs from `activation` are asked: these, and what the family widens
+/// them by.
 ///
 /// # Errors
 /// [`PlanError`] if there is no epoch or one past the lifetime.
@@ -47,7 +48,7 @@ pub fn stored_interval(scheme: &Scheme, activation: u64, epochs: u64) -> Result<
         return Err(PlanError::NoEpochs);
     }
     let lifetime = scheme.lifetime();
-    let wanted_end = activation
+    let end = activation
         .checked_add(epochs)
         .filter(|&end| end <= lifetime)
         .ok_or(PlanError::PastLifetime {
@@ -56,12 +57,21 @@ pub fn stored_interval(scheme: &Scheme, activation: u64, epochs: u64) -> Result<
             scheme: scheme.id(),
             lifetime,
         })?;
+    let asked = EpochRange { start: activation, end };
+    Ok(match scheme.family().widening() {
+        Widening::Exact => asked,
+        Widening::ToBottomTrees => to_bottom_trees(scheme, asked),
+    })
+}
+
+/// Whole bottom trees, at least two of them, inside the lifetime.
+fn to_bottom_trees(scheme: &Scheme, asked: EpochRange) -> EpochRange {
     let bottom_tree = 1 << (scheme.log_lifetime() / 2);
-    let start = activation - activation % bottom_tree;
-    let end = wanted_end.next_multiple_of(bottom_tree).max(start + 2 * bottom_tree);
-    let passes = end.saturating_sub(lifetime);
-    Ok(EpochRange {
+    let start = asked.start - asked.start % bottom_tree;
+    let end = asked.end.next_multiple_of(bottom_tree).max(start + 2 * bottom_tree);
+    let passes = end.saturating_sub(scheme.lifetime());
+    EpochRange {
         start: start - passes,
         end: end - passes,
-    })
+    }
 }

@@ -4,7 +4,8 @@
 use keymill_xmss::Scheme;
 use keymill_xmss::Verifier;
 use keymill_xmss::arena::Arena;
-use keymill_xmss::hash::{Kernel, PrfKey, draw_key, kernel, scratch_bytes};
+use keymill_xmss::hash::{Kernel, PrfKey};
+use keymill_xmss::scheme::Parameter;
 use keymill_xmss::tree::{Geometry, stored_interval};
 use keymill_xmss::units::{Epoch, Level, NodeIndex};
 use keymill_xmss::{PublicKey, Signature};
@@ -25,7 +26,7 @@ struct MemoryKey {
     geometry: Geometry,
     kernel: Box<dyn Kernel>,
     prf_key: PrfKey,
-    parameter: [u8; 20],
+    parameter: Parameter,
     layers: Vec<Vec<u8>>,
 }
 
@@ -35,8 +36,8 @@ impl MemoryKey {
         let stored = stored_interval(scheme, key.activation_epoch, key.num_active_epochs).unwrap();
         assert_eq!((stored.start, stored.end), key.stored(), "{}", key.scheme);
         let geometry = Geometry::new(scheme.log_lifetime(), stored);
-        let drawn = draw_key(scheme, &key.rng_seed, geometry.fillers().count());
-        let kernel = kernel(scheme, &drawn.parameter);
+        let drawn = scheme.draw(&key.rng_seed, &geometry.fillers().collect::<Vec<_>>());
+        let kernel = scheme.kernel(&drawn.parameter);
         let digest_bytes = scheme.digest_bytes();
         let mut fillers = drawn.fillers.chunks(digest_bytes);
         let mut layers: Vec<Vec<u8>> = Vec::new();
@@ -98,7 +99,7 @@ fn grow_leaves(kernel: &dyn Kernel, scheme: &Scheme, prf_key: &PrfKey, first: u6
         .for_each(|(i, leaves)| {
             let first = Epoch((first + (i * block) as u64) as u32);
             kernel
-                .leaves(prf_key, first, leaves, &Arena::new(scratch_bytes(scheme)))
+                .leaves(prf_key, first, leaves, &Arena::new(scheme.scratch_bytes()))
                 .unwrap();
         });
 }
@@ -122,7 +123,7 @@ fn sign_with(
 fn is_grown(keys: &[Key], key: &Key) -> bool {
     let scheme = Scheme::by_id(&key.scheme).unwrap();
     let long = |key: &Key| key.stored_end - key.stored_start > SHORT;
-    let lanes = kernel(scheme, &[0; 20]).lanes();
+    let lanes = scheme.kernel(&Parameter::of(&[0; 20])).lanes();
     let first = keys.iter().find(|other| other.scheme == key.scheme && long(other));
     !long(key) || lanes >= VECTOR_LANES || first.is_some_and(|first| first.rng_seed == key.rng_seed)
 }
@@ -187,8 +188,8 @@ fn every_recorded_signature_verifies_and_its_chains_and_codeword_are_made_again(
         assert_eq!(scheme.upstream_name(), key.upstream_name);
         let public_key = PublicKey::from_ssz(scheme, &key.public_key_ssz).unwrap();
         let verifier = Verifier::new(scheme, &public_key);
-        let drawn = draw_key(scheme, &key.rng_seed, 0);
-        let kernel = kernel(scheme, &drawn.parameter);
+        let drawn = scheme.draw(&key.rng_seed, &[]);
+        let kernel = scheme.kernel(&drawn.parameter);
         for signature in &key.signatures {
             let epoch = signature.epoch.into();
             verifier
@@ -299,7 +300,7 @@ fn every_recorded_single_step_is_computed() {
     for scheme_steps in vectors::steps() {
         let scheme = Scheme::by_id(&scheme_steps.scheme).unwrap();
         let parameter: [u8; 20] = scheme_steps.parameter.clone().try_into().unwrap();
-        let kernel = kernel(scheme, &parameter);
+        let kernel = scheme.kernel(&Parameter::of(&parameter));
         for step in &scheme_steps.steps {
             single_steps_agree(scheme, &*kernel, &scheme_steps, step);
         }
@@ -324,7 +325,7 @@ fn single_steps_agree(scheme: &Scheme, kernel: &dyn Kernel, recorded: &SchemeSte
     assert_eq!(ends[..digest_bytes], step.chain_end_0, "{place}");
     assert_eq!(ends[ends.len() - digest_bytes..], step.chain_end_last, "{place}");
     let mut leaf = vec![0; digest_bytes];
-    let arena = Arena::new(scratch_bytes(scheme));
+    let arena = Arena::new(scheme.scratch_bytes());
     kernel.leaves(&prf_key, epoch, &mut leaf, &arena).unwrap();
     assert_eq!(leaf, step.leaf, "{place}");
     let children = [&leaf[..], &step.chain_end_0].concat();
@@ -348,8 +349,8 @@ fn every_scheme_gives_the_leaves_and_nodes_of_the_plain_implementation() {
     Scheme::all().par_iter().for_each(|scheme| {
         let seed = 0x5eed ^ scheme.chains() as u64;
         let mut numbers = Numbers(seed);
-        let drawn = draw_key(scheme, &[9; 32], 0);
-        let kernel = kernel(scheme, &drawn.parameter);
+        let drawn = scheme.draw(&[9; 32], &[]);
+        let kernel = scheme.kernel(&drawn.parameter);
         let reference = Reference::new(scheme.id(), &drawn.parameter);
         let digest_bytes = scheme.digest_bytes();
         // A run that is no multiple of the lanes, at the end of the lifetime; and one around the first tweak whose low
@@ -357,7 +358,7 @@ fn every_scheme_gives_the_leaves_and_nodes_of_the_plain_implementation() {
         let count = kernel.lanes() as u64 + 3;
         for first in [scheme.lifetime() - count, 120, numbers.below(scheme.lifetime() - count)] {
             let mut leaves = vec![0; count as usize * digest_bytes];
-            let arena = Arena::new(scratch_bytes(scheme));
+            let arena = Arena::new(scheme.scratch_bytes());
             kernel
                 .leaves(&drawn.prf_key, Epoch(first as u32), &mut leaves, &arena)
                 .unwrap();

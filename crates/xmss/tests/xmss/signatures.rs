@@ -1,8 +1,8 @@
 //! Signatures of every scheme against the plain implementation, and batches of them against one after the other.
 
 use keymill_xmss::arena::Arena;
-use keymill_xmss::hash::{draw_key, kernel, scratch_bytes};
-use keymill_xmss::scheme::PRIME;
+
+use keymill_xmss::poseidon::PRIME;
 use keymill_xmss::units::Epoch;
 use keymill_xmss::{Claim, Rejection, Scheme, Verifier, verify_batch};
 use keymill_xmss::{PublicKey, Signature};
@@ -23,18 +23,18 @@ struct Signed {
 impl Signed {
     /// Signs a message, both made up, under a key and with siblings that are made up too.
     fn new(scheme: &'static Scheme, epoch: u32, numbers: &mut Numbers) -> Self {
-        let drawn = draw_key(scheme, &std::array::from_fn(|_| numbers.below(256) as u8), 0);
+        let drawn = scheme.draw(&std::array::from_fn(|_| numbers.below(256) as u8), &[]);
         let message = std::array::from_fn(|_| numbers.below(256) as u8);
         let siblings: Vec<u8> = (0..usize::from(scheme.log_lifetime()) * scheme.digest_bytes() / 4)
             .flat_map(|_| (numbers.below(PRIME.into()) as u32).to_le_bytes())
             .collect();
-        let kernel = kernel(scheme, &drawn.parameter);
+        let kernel = scheme.kernel(&drawn.parameter);
         let at = Epoch(epoch);
         let codeword = kernel.find_codeword(&drawn.prf_key, at, &message).unwrap();
         let mut hashes = vec![0; scheme.chains() * scheme.digest_bytes()];
         kernel.reveal(&drawn.prf_key, at, &codeword.positions, &mut hashes);
         let mut root = vec![0; scheme.digest_bytes()];
-        let arena = Arena::new(scratch_bytes(scheme));
+        let arena = Arena::new(scheme.scratch_bytes());
         kernel.leaves(&drawn.prf_key, at, &mut root, &arena).unwrap();
         kernel.fold_path(at, &siblings, &mut root);
         let signed = Self {
