@@ -36,7 +36,7 @@ pub struct CheckArguments {
 
 /// Checks, and prints what is damaged.
 pub fn run(arguments: &CheckArguments, settings: &Settings) -> Result<ExitCode, Failure> {
-    let options = arguments.machine.settings(settings)?.into();
+    let options = arguments.machine.settings(settings)?;
     let report = check(&arguments.directory, arguments.deep, options)?;
     let printed = if arguments.json {
         print_json(&as_json(&report))

@@ -109,7 +109,7 @@ pub fn run(arguments: &GenerateArguments, settings: &Settings) -> Result<ExitCod
     stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;
     let scheme = request.scheme;
     let directory = &arguments.output_dir;
-    let job = SetJob::open(directory, request, job_settings.machine.into(), arguments.jobs, cancel)?;
+    let job = SetJob::open(directory, request, job_settings.machine, arguments.jobs, cancel)?;
     if let Some(seed) = &arguments.seed_file {
         messages::warn(format_args!(
             "every key of '{}' follows from --seed-file '{}', here and wherever that file was used before: let each key sign \
@@ -177,7 +177,7 @@ fn request(arguments: &GenerateArguments, settings: &Settings, public_mode: u32)
         .map(|path| secret_file("--seed-file", path));
     let is_asked = |role: &Role| arguments.roles.contains(role);
     Ok(SetRequest {
-        scheme: settings.scheme.or_flag(arguments.scheme)?,
+        scheme: settings.scheme(arguments.scheme)?,
         log_epochs: arguments.log_num_active_epochs,
         start_index: arguments.start_index,
         validators: arguments.num_validators,
@@ -187,7 +187,7 @@ fn request(arguments: &GenerateArguments, settings: &Settings, public_mode: u32)
         with_manifest: arguments.create_manifest,
         keeps_directories: arguments.keep_dirs,
         trim: match arguments.keep_dirs {
-            true => settings.trim.or_flag(arguments.trim)?,
+            true => settings.trim(arguments.trim)?,
             // It goes as soon as its files are written.
             false => Level(0),
         },

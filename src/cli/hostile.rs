@@ -46,14 +46,17 @@ fn config(bytes: &[u8]) -> Result<bool, String> {
         .filter_map(|line| line.split_once(" = "))
         .map(|(name, value)| (format!("KEYMILL_{name}"), value.trim_matches('"').to_owned()))
         .collect();
-    let from_environment = Settings::default().apply_environment(&variables).map_err(show);
-    match [&from_file, &from_environment]
-        .into_iter()
-        .any(|said| *said == Err(String::new()))
-    {
-        true => Err("a refusal without a word".to_owned()),
-        false => Ok(from_file.is_ok()),
+    let mut settings = Settings::default();
+    settings.apply_environment(variables);
+    let said = [
+        from_file.clone().err(),
+        settings.scheme(None).map_err(show).err(),
+        settings.machine(None, None).map_err(show).err(),
+    ];
+    if said.contains(&Some(String::new())) || settings.warnings.contains(&String::new()) {
+        return Err("a refusal without a word".to_owned());
     }
+    Ok(from_file.is_ok())
 }
 
 /// Arguments, one a line. They are read and not followed.

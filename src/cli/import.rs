@@ -55,7 +55,7 @@ pub fn run(arguments: &ImportArguments, settings: &Settings) -> Result<ExitCode,
         ));
     }
     let job = arguments.job.settings(settings)?;
-    let trim = settings.trim.get()?;
+    let trim = settings.trim(None)?;
     let form = arguments.format.map(SecretKeyForm::from);
     let role = arguments.role.map(Role::from);
     warn_if_exposed("--from", &arguments.from);

@@ -39,9 +39,9 @@ pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode,
     keep_files_private();
     let job = arguments.request.job.settings(settings)?;
     let defaults = KeyDefaults {
-        scheme: settings.scheme.get()?,
-        epochs: settings.epochs.get()?,
-        trim: settings.trim.get()?,
+        scheme: settings.scheme(None)?,
+        epochs: settings.epochs()?,
+        trim: settings.trim(None)?,
     };
     let request = key_request(&arguments.request)?;
     if request.secret.is_some() {
@@ -71,7 +71,7 @@ pub(super) fn work(
 ) -> Result<Result<Done, KeygenError>, Failure> {
     let cancel = CancelHandle::default();
     stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;
-    let options = settings.machine.into();
+    let options = settings.machine;
     let job = match KeygenJob::open_holding(directory, &request, defaults, options, held_bytes, cancel) {
         Ok(job) => job,
         Err(error) => return Ok(Err(error)),

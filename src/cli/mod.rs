@@ -187,6 +187,9 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     {
         messages::speak_json();
     }
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
     let command = || obey(&arguments.command, &settings);
     match &arguments.trace_memory {
         Some(path) => trace::traced(path, command),

@@ -34,7 +34,7 @@ pub struct RepairArguments {
 /// Repairs, and prints what was done.
 pub fn run(arguments: &RepairArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     keep_files_private();
-    let options = arguments.machine.settings(settings)?.into();
+    let options = arguments.machine.settings(settings)?;
     let cancel = CancelHandle::default();
     stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;
     let report = repair(&arguments.directory, options, &cancel)?;

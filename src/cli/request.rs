@@ -3,15 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use keymill::Scheme;
 use keymill::plan::{Level, MemoryRequest};
 use keymill::scheme::Parameter;
+use keymill::{JobOptions, Scheme};
 
 use super::failure::Failure;
 use super::input::parse_hex;
 use crate::config::{
-    MachineSettings, ProgressStyle, Settings, parse_count, parse_level, parse_memory, parse_progress, parse_scheme,
-    parse_threads,
+    ProgressStyle, Settings, parse_count, parse_level, parse_memory, parse_progress, parse_scheme, parse_threads,
 };
 
 /// Flags of keygen and plan.
@@ -72,7 +71,7 @@ impl MemoryArgument {
 
 impl MachineArguments {
     /// The settings with these flags on top.
-    pub fn settings(&self, settings: &Settings) -> Result<MachineSettings, Failure> {
+    pub fn settings(&self, settings: &Settings) -> Result<JobOptions, Failure> {
         Ok(settings.machine(self.threads, self.memory.memory)?)
     }
 }
@@ -90,7 +89,7 @@ pub struct JobArguments {
 /// How a job runs.
 #[derive(Clone, Copy, Debug)]
 pub struct JobSettings {
-    pub machine: MachineSettings,
+    pub machine: JobOptions,
     pub progress: ProgressStyle,
 }
 
@@ -119,9 +118,9 @@ fn parse_parameter(text: &str) -> Result<Parameter, String> {
 impl RequestArguments {
     /// The plan of a new key.
     pub fn plan(&self, settings: &Settings) -> Result<keymill::Plan, Failure> {
-        let scheme = settings.scheme.or_flag(self.scheme)?;
+        let scheme = settings.scheme(self.scheme)?;
         let activation = self.activation_epoch.unwrap_or(0);
-        let plan = keymill::Plan::or_default(scheme, activation, self.epochs, settings.epochs.get()?)?;
-        Ok(plan.trimmed(settings.trim.or_flag(self.trim)?)?)
+        let plan = keymill::Plan::or_default(scheme, activation, self.epochs, settings.epochs()?)?;
+        Ok(plan.trimmed(settings.trim(self.trim)?)?)
     }
 }

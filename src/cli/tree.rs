@@ -137,7 +137,9 @@ fn hinted(arg: Arg) -> Arg {
     }
     if type_of_value == TypeId::of::<ProgressStyle>() {
         return arg
-            .value_parser(listed(parse_progress, || PROGRESS_STYLES.to_vec()))
+            .value_parser(listed(parse_progress, || {
+                PROGRESS_STYLES.map(|(name, _)| name).to_vec()
+            }))
             .hide_possible_values(true);
     }
     let name = arg.get_value_names().and_then(|names| names.first());

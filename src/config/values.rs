@@ -1,9 +1,10 @@
 //! The values of settings and flags, read from their text. An error says what would be right.
 
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
 use keymill::Scheme;
 use keymill::plan::{Level, MemoryRequest};
-
-use super::ProgressStyle;
 
 /// A scheme by identifier or upstream name. The error says what would be right.
 pub fn parse_scheme(text: &str) -> Result<&'static Scheme, String> {
@@ -28,14 +29,10 @@ pub fn parse_count(text: &str) -> Result<u64, String> {
 
 /// A number of bytes: 67108864, 64M, 1.5G is not one; K, M, G and T are powers of 1024.
 fn parse_size(text: &str) -> Result<u64, String> {
+    const UNITS: [([char; 2], u32); 4] = [(['K', 'k'], 10), (['M', 'm'], 20), (['G', 'g'], 30), (['T', 't'], 40)];
     let trimmed = text.trim_end_matches("iB").trim_end_matches('B');
-    let (digits, shift) = match trimmed.chars().last() {
-        Some('K' | 'k') => (&trimmed[..trimmed.len() - 1], 10),
-        Some('M' | 'm') => (&trimmed[..trimmed.len() - 1], 20),
-        Some('G' | 'g') => (&trimmed[..trimmed.len() - 1], 30),
-        Some('T' | 't') => (&trimmed[..trimmed.len() - 1], 40),
-        _ => (trimmed, 0),
-    };
+    let in_unit = |(letters, shift)| Some((trimmed.strip_suffix(letters)?, shift));
+    let (digits, shift) = UNITS.into_iter().find_map(in_unit).unwrap_or((trimmed, 0));
     let number = digits.trim().parse::<u64>().ok();
     number
         .and_then(|number| number.checked_mul(1 << shift))
@@ -54,36 +51,51 @@ pub fn parse_memory(text: &str) -> Result<MemoryRequest, String> {
     }
 }
 
+fn parse_number<T: FromStr + PartialOrd>(text: &str, range: RangeInclusive<T>, wanted: &str) -> Result<T, String> {
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| format!("expected {wanted}"))
+}
+
 /// A number of threads.
 pub fn parse_threads(text: &str) -> Result<usize, String> {
-    let number = text.parse().ok().filter(|&threads| threads <= 1024);
-    number.ok_or_else(|| "expected a number of threads from 0 to 1024".to_owned())
+    parse_number(text, 0..=1024, "a number of threads from 0 to 1024")
 }
 
 pub(super) fn parse_group(text: &str) -> Result<usize, String> {
-    let number = text.parse().ok().filter(|n| (1..=4096).contains(n));
-    number.ok_or_else(|| "expected a number of batches from 1 to 4096".to_owned())
+    parse_number(text, 1..=4096, "a number of batches from 1 to 4096")
 }
 
 /// A level of the tree. Which of them a key can be trimmed to, its scheme decides.
 pub fn parse_level(text: &str) -> Result<Level, String> {
-    let number = text.parse().ok().map(Level);
-    number.ok_or_else(|| "expected a level, a number from 0 to 10".to_owned())
+    parse_number(text, 0..=u8::MAX, "a level, a number from 0 to 10").map(Level)
+}
+
+/// How a job shows itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProgressStyle {
+    Auto,
+    Bar,
+    Plain,
+    Json,
+    None,
 }
 
 /// What [`parse_progress`] reads.
-pub const PROGRESS_STYLES: [&str; 5] = ["auto", "bar", "plain", "json", "none"];
+pub const PROGRESS_STYLES: [(&str, ProgressStyle); 5] = [
+    ("auto", ProgressStyle::Auto),
+    ("bar", ProgressStyle::Bar),
+    ("plain", ProgressStyle::Plain),
+    ("json", ProgressStyle::Json),
+    ("none", ProgressStyle::None),
+];
 
 /// A way to show progress.
 pub fn parse_progress(text: &str) -> Result<ProgressStyle, String> {
-    match text {
-        "auto" => Ok(ProgressStyle::Auto),
-        "bar" => Ok(ProgressStyle::Bar),
-        "plain" => Ok(ProgressStyle::Plain),
-        "json" => Ok(ProgressStyle::Json),
-        "none" => Ok(ProgressStyle::None),
-        _ => Err(format!("expected one of {}", PROGRESS_STYLES.join(", "))),
-    }
+    let style = PROGRESS_STYLES.into_iter().find(|(name, _)| *name == text);
+    let names = || PROGRESS_STYLES.map(|(name, _)| name).join(", ");
+    style
+        .map(|(_, style)| style)
+        .ok_or_else(|| format!("expected one of {}", names()))
 }
 
 pub(super) fn parse_log_level(text: &str) -> Result<tracing::Level, String> {

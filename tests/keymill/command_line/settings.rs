@@ -74,7 +74,7 @@ fn a_wrong_file_is_refused_by_its_name() {
     place.file("size.toml", "memory = \"lots\"\n");
     place.file("broken.toml", "threads = [\n");
     let wrong: [(&str, &[&str]); 8] = [
-        ("unknown.toml", &["'unknown.toml'", "'treads'", "'threads'"]),
+        ("unknown.toml", &["'unknown.toml'", "line 1", "'treads'", "'threads'"]),
         ("far.toml", &["'far.toml'", "'zzz'", "group_batches"]),
         ("value.toml", &["'value.toml'", "threads", "'some'", "0 to 1024"]),
         ("size.toml", &["'size.toml'", "memory", "'lots'", "64M"]),
@@ -97,9 +97,8 @@ fn a_wrong_file_is_refused_by_its_name() {
 #[test]
 fn a_wrong_variable_is_refused_by_its_name() {
     let place = Place::new();
-    let wrong: [(&str, &str, &[&str]); 5] = [
+    let wrong: [(&str, &str, &[&str]); 4] = [
         ("KEYMILL_THREADS", "x", &["'x'", "0 to 1024"]),
-        ("KEYMILL_TREADS", "2", &["'treads'", "'threads'"]),
         ("KEYMILL_GROUP_BATCHES", "0", &["'0'", "1 to 4096"]),
         ("KEYMILL_SCHEME", "leansig-p1-l8-abort-v4-w9", &["v4-w9", TINY]),
         ("KEYMILL_LOG", "loud", &["'loud'", "debug"]),
@@ -114,6 +113,34 @@ fn a_wrong_variable_is_refused_by_its_name() {
                 .says(message);
         }
     });
+}
+
+/// It may be somebody else's.
+#[test]
+fn a_variable_that_is_not_a_setting_is_a_warning_by_its_name_and_no_more() {
+    let place = Place::new();
+    let strays = [("KEYMILL_TREADS", "2"), ("KEYMILL_ZZZ", "3")];
+    let outcome = place.run_with(&strays, &format!("keygen key --scheme {TINY} --progress json"));
+    let public_key = outcome.line();
+    let outcome = outcome.exits(0);
+    for message in [
+        "unknown environment variable KEYMILL_TREADS is ignored, did you mean 'KEYMILL_THREADS'?",
+        "unknown environment variable KEYMILL_ZZZ is ignored; there are: KEYMILL_SCHEME, KEYMILL_EPOCHS",
+    ] {
+        assert_eq!(outcome.stderr.matches(message).count(), 1, "{}", outcome.all());
+    }
+    assert!(
+        outcome.stderr.lines().all(|line| line.starts_with('{')),
+        "{}",
+        outcome.all()
+    );
+    for line in ["public-key key", "status key", "verify --help"] {
+        let plain = place.run(line).exits(0);
+        let warned = place.run_with(&strays, line).exits(0);
+        assert_eq!(warned.text(), plain.text());
+    }
+    let quiet = place.run_with(&strays, "public-key key -q").exits(0);
+    assert_eq!((quiet.line(), &*quiet.stderr), (public_key, ""));
 }
 
 #[test]
