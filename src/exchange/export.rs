@@ -12,10 +12,14 @@ use crate::keydir::{KeyDirError, Manifest};
 use crate::plan::{Batches, MemoryRequest, Plan, Reading, WORKER_BYTES};
 use crate::signing::{PathReader, SigningError};
 use crate::units::{Epoch, EpochRange, Level, NodeIndex, Slice};
+use keymill_xmss::scheme::KeyForms;
 
 /// A secret key cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
+    /// No other program is known to keep keys of this scheme.
+    #[error("no form of secret keys of other programs is known for {0}")]
+    NoForm(&'static str),
     /// The key directory cannot be read.
     #[error(transparent)]
     Key(#[from] SigningError),
@@ -94,7 +98,9 @@ impl Classified for ExportError {
         match self {
             Self::Key(error) => error.kind(),
             Self::Secret(error) | Self::NotNoted { source: error, .. } => error.kind(),
-            Self::OutsideKey { .. } | Self::SameKey { .. } | Self::OtherScheme { .. } => FailureKind::Usage,
+            Self::NoForm(_) | Self::OutsideKey { .. } | Self::SameKey { .. } | Self::OtherScheme { .. } => {
+                FailureKind::Usage
+            }
             Self::Damaged { .. } => FailureKind::Directory,
             Self::Write(_) => FailureKind::Machine,
         }
@@ -115,6 +121,10 @@ impl Exporter {
     pub fn open(directory: &Path) -> Result<Self, ExportError> {
         let paths = PathReader::open(directory)?;
         let manifest = paths.manifest();
+        match manifest.scheme().family().key_forms() {
+            KeyForms::Leansig => {}
+            KeyForms::Unknown => return Err(ExportError::NoForm(manifest.scheme().id())),
+        }
         let stored = manifest.plan().stored();
         let head = SecretKeyHead {
             prf_key: paths.key().prf_key()?,

@@ -17,6 +17,7 @@ mod rooms;
 mod secret_key_file;
 mod secret_keys;
 mod skip;
+mod tiny_family;
 
 mod command_line;
 mod keys_on_disk;

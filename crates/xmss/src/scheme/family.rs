@@ -1,7 +1,7 @@
 //! The contract of a family of hash functions: everything in which one family can differ from another.
 //!
 //! What every family has in common is in the rest of this crate and of the program: chains, a tree of fixed arity two,
-//! epochs, intervals, one-time keys that are derived from 32 secret bytes (docs/SCHEMES.md, "What every family has").
+//! epochs, intervals, one-time keys that are derived from 32 secret bytes (docs/SCHEMES.md, "What every family says").
 
 use std::fmt::Debug;
 
