@@ -3,9 +3,11 @@
 //! A step is a list of actions, each of which can be repeated without harm. The version in the manifest is raised,
 //! atomically, only after the last action of a step; an interrupted migration is finished by running it again.
 
+#[cfg(test)]
+mod history_tests;
 mod m0001_create;
 mod m0002_ledger;
-mod m0003_fingerprint;
+mod m0003_fingerprint_and_history;
 #[cfg(test)]
 mod tests;
 
@@ -107,7 +109,7 @@ pub(crate) fn steps() -> Vec<Box<dyn Step>> {
     vec![
         Box::new(m0001_create::Create),
         Box::new(m0002_ledger::BeginLedger),
-        Box::new(m0003_fingerprint::NoteFingerprint),
+        Box::new(m0003_fingerprint_and_history::FingerprintAndHistory),
     ]
 }
 

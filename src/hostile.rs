@@ -20,9 +20,7 @@ use crate::keydir::LedgerMark;
 use crate::keydir::{Manifest, Secret};
 use crate::layers::Header;
 use crate::resources::report::{Count, MemoryReport};
-use crate::state::{
-    ArenaRecord, BatchRecord, CrownRecord, LedgerHead, LedgerRecord, Marks, ProgressRecord, Run, Sample, reencoded,
-};
+use crate::state::{ArenaRecord, BatchRecord, CrownRecord, LedgerHead, LedgerRecord, ProgressRecord, reencoded};
 use crate::units::{KeyId, Level};
 use keymill_xmss::hash::PrfKey;
 use keymill_xmss::scheme::Scheme;
@@ -45,9 +43,7 @@ pub const ENTRIES: &[(&str, Entry)] = &[
     ("arena_record", |bytes| record(reencoded::<ArenaRecord>(bytes), bytes)),
     ("ledger_record", |bytes| record(reencoded::<LedgerRecord>(bytes), bytes)),
     ("ledger_head", |bytes| record(reencoded::<LedgerHead>(bytes), bytes)),
-    ("history_sample", |bytes| record(reencoded::<Sample>(bytes), bytes)),
-    ("history_run", |bytes| record(reencoded::<Run>(bytes), bytes)),
-    ("history_marks", |bytes| record(reencoded::<Marks>(bytes), bytes)),
+    ("history", crate::history::reread),
     ("ledger_mark", ledger_mark),
     ("ledger_mark_body", ledger_mark_body),
     ("set_manifest", set_manifest),

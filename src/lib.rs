@@ -38,6 +38,7 @@ pub mod failure;
 #[cfg(test)]
 mod faults;
 pub mod files;
+mod history;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod hostile;

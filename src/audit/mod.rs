@@ -24,4 +24,4 @@ pub use repair::{BatchSet, RepairError, RepairReport, RestoredFile, RewrittenLev
 pub use report::{BatchMap, BatchState, KeyReport, StateCounts, report};
 pub use status::{KeyStatus, StatusError, status};
 
-pub use crate::state::{KeyHistory, MarkedRange, Marks, Run, RunCommand, RunEnd, Sample};
+pub use crate::history::{KeyHistory, MarkedRange, Marks, Run, RunCommand, RunEnd, Sample};

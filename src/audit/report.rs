@@ -1,13 +1,14 @@
-//! How a key came to be: what its store remembers of the runs, and what has become of each batch.
+//! How a key came to be: what is remembered of the runs, and what has become of each batch.
 
 use std::ops::Range;
 use std::path::Path;
 
 use super::status::StatusError;
 use crate::files::allocated_bytes;
+use crate::history::{KeyHistory, RunCommand, of_key};
 use crate::keydir::{KeyDir, KeyState};
 use crate::plan::Plan;
-use crate::state::{KeyHistory, RunCommand, StateError, Store};
+use crate::state::Store;
 use crate::time::time_of_day_ms;
 use crate::units::BatchIndex;
 
@@ -164,21 +165,13 @@ pub fn report(directory: &Path) -> Result<KeyReport, StatusError> {
     let writer = key.writer();
     let manifest = key.manifest();
     let batches = manifest.plan().batches();
-    let (history, history_damage, map) =
-        Store::read_beside_a_writer(&key.paths().state(), &manifest.binding(), |store| {
-            let (history, damage) = match store.history() {
-                Ok(known) => (known.unwrap_or_default().0, None),
-                Err(StateError::Damaged { message, .. }) => (KeyHistory::default(), Some(message)),
-                Err(error) => return Err(error),
-            };
-            let job = history
-                .runs
-                .last()
-                .filter(|run| run.command == RunCommand::Keygen && run.end.is_none());
-            let begun = job.and_then(|run| run.begun).filter(|_| writer.is_some());
-            let map = BatchMap::draw(batches.indices(), store.recorded_batches()?, &history, begun)?;
-            Ok((history, damage, map))
-        })?;
+    let (history, history_damage) = of_key(&key.paths().history());
+    let last = history.runs.last();
+    let job = last.filter(|run| run.command == RunCommand::Keygen && run.end.is_none());
+    let begun = job.and_then(|run| run.begun).filter(|_| writer.is_some());
+    let map = Store::read_beside_a_writer(&key.paths().state(), &manifest.binding(), |store| {
+        BatchMap::draw(batches.indices(), store.recorded_batches()?, &history, begun)
+    })?;
     Ok(KeyReport {
         drawn_unix_ms: time_of_day_ms(),
         plan: manifest.plan().clone(),

@@ -96,7 +96,7 @@ impl Progress for Reporter {
                 tracing::trace!("{epochs} epochs are computed");
                 add(&self.computed, epochs);
             }
-            Event::Committed { epochs } => {
+            Event::Committed { epochs, .. } => {
                 tracing::debug!("{epochs} epochs are committed");
                 add(&self.committed, epochs);
             }
@@ -113,6 +113,7 @@ impl Progress for Reporter {
             Event::Damaged { .. } => {
                 add(&self.damaged, 1);
             }
+            Event::Begun { .. } => {}
         }
     }
 }

@@ -14,13 +14,14 @@ pub(crate) const LAYERS: &str = "layers";
 pub(crate) const STATE: &str = "state";
 pub(crate) const LOCK: &str = "LOCK";
 pub(crate) const LEDGER_MARK: &str = "ledger.mark";
+const HISTORY: &str = "history.jsonl";
 /// A checkpoint store that is being made in place of a damaged one.
 const STATE_DRAFT: &str = "state.draft";
 /// Ends the name of what was damaged and moved aside; further ones are numbered from 2, behind another dot.
 const DAMAGED: &str = ".damaged";
 
 /// Everything that may stand at the top of a key directory.
-const TOP: [&str; 7] = [MANIFEST, SECRET, LAYERS, STATE, LOCK, LEDGER_MARK, STATE_DRAFT];
+const TOP: [&str; 8] = [MANIFEST, SECRET, LAYERS, STATE, LOCK, LEDGER_MARK, HISTORY, STATE_DRAFT];
 
 /// What stands in a directory and is nobody's: what mkfs puts at the top of a file system, and what people leave to say what
 /// a directory is.
@@ -63,6 +64,10 @@ impl KeyPaths {
 
     pub(crate) fn ledger_mark(&self) -> Entry {
         self.directory.entry(LEDGER_MARK)
+    }
+
+    pub(crate) fn history(&self) -> Entry {
+        self.directory.entry(HISTORY)
     }
 
     pub(crate) fn state(&self) -> Entry {

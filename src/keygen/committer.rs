@@ -1,7 +1,6 @@
 //! The side of the pipeline that writes: groups of batches to the layer files, and their records to the store.
 
 use super::KeygenError;
-use super::history::History;
 use super::in_flight::{InFlight, Place};
 use super::progress::{Event, Progress};
 use crate::keydir::Manifest;
@@ -18,7 +17,6 @@ pub(crate) struct Committer<'a> {
     pub(crate) writer: &'a mut LayerWriter,
     pub(crate) store: &'a Store,
     pub(crate) progress: &'a dyn Progress,
-    pub(crate) history: &'a mut History,
     pub(crate) record: ProgressRecord,
     pub(crate) workers: &'a Workers,
 }
@@ -70,12 +68,15 @@ impl Committer<'_> {
         self.record.batches_done += records.len() as u64;
         self.record.run_epochs += epochs;
         self.record.committed_unix_ms = steady_unix_ms();
-        let history = self.history.note(self.store, &self.record, in_flight.batches());
         let arena = arena_record(self.workers);
-        self.store
-            .commit_batches_recording(records, &self.record, Some(&arena), history)?;
+        self.store.commit_computed(records, &self.record, Some(&arena))?;
         touched.release(self.writer)?;
-        self.progress.event(Event::Committed { epochs });
+        self.progress.event(Event::Committed {
+            epochs,
+            batches_done: self.record.batches_done,
+            batches_in_flight_max: in_flight.batches() as u64,
+            store_bytes: self.store.written_bytes(),
+        });
         Ok(())
     }
 }

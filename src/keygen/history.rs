@@ -1,25 +1,18 @@
-//! What a job tells posterity: samples of itself at its commits, how it ended, and which batches it had to compute again.
-//!
-//! It goes into the writes that are made anyway, so it costs no sync, and cannot fail alone.
+//! What a job tells posterity: samples of itself at its commits, how it ended, and which batches it had to compute again. It
+//! listens to the job, and the job does not wait for it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::KeygenError;
+use super::progress::{Event, Progress};
+use crate::files::Entry;
+use crate::history::{HistoryFile, KeyHistory, Line, Marks, Run, RunCommand, RunEnd, Sample};
 use crate::memory::ProcessMemory;
 use crate::plan::MemoryPlan;
-use crate::state::{
-    HistoryChange, KeyHistory, Marks, ProgressRecord, Run, RunCommand, RunEnd, Sample, StateError, Store,
-};
 use crate::time::steady_unix_ms;
 use crate::units::BatchIndex;
 
-/// Most samples of a key over its whole life. When there are as many, every second one goes.
-pub(super) const SAMPLES_MAX: usize = 1024;
-/// Most runs that are told apart. The first and the last sample of each is kept, so this is well below the half.
-pub(super) const RUNS_MAX: usize = 256;
-/// Least time between two samples of a new key. A job of a second has a few of them, and one of a week no more than fit.
-pub(super) const INTERVAL_MS: u64 = 250;
 /// No batch has been begun.
 const NONE: u64 = u64::MAX;
 
@@ -33,262 +26,189 @@ impl From<&KeygenError> for RunEnd {
     }
 }
 
-/// A sample that stands in the store: enough of it to decide whether it stays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Kept {
-    number: u64,
-    run: u64,
-    unix_ms: u64,
-}
-
-/// The history of a key while a run adds to it.
-pub(crate) struct History {
-    /// This run.
-    run: Run,
-    /// Those before.
-    runs: Vec<Run>,
-    samples: Vec<Kept>,
-    redone: Marks,
-    damaged: Marks,
-    /// What the last job had begun that did not end in order.
-    begun_by_crashed: Option<u64>,
-    begun: Arc<AtomicU64>,
+/// The history of a key while a run adds to it. It passes on all that it hears.
+pub(crate) struct History<'a> {
+    next: &'a dyn Progress,
     planned_bytes: u64,
     budget_bytes: u64,
-    written_before: u64,
-    /// What is to be written; kept for its room.
-    changes: Vec<HistoryChange>,
+    /// What the last job had begun that did not end in order.
+    begun_by_crashed: Option<u64>,
+    begun: AtomicU64,
+    again: Mutex<Again>,
+    told: Mutex<Told>,
 }
 
-impl History {
-    /// Begins a run, and says so in the store.
-    pub(crate) fn begin(store: &Store, command: RunCommand, memory: &MemoryPlan) -> Result<Self, StateError> {
-        let (known, numbers) = store.history()?.unwrap_or_default();
+/// Batches that are computed more than once. Workers add to them, so they are not locked while something is written.
+struct Again {
+    redone: Marks,
+    damaged: Marks,
+    is_told: bool,
+}
+
+/// What is in the file of this run, and the file.
+struct Told {
+    run: Run,
+    /// When it began to compute; none as soon as it has committed.
+    computing_since: Option<u64>,
+    written_before: u64,
+    file: HistoryFile,
+}
+
+impl<'a> History<'a> {
+    /// Begins a run, and says so in the file.
+    pub(crate) fn begin(file: Entry, command: RunCommand, memory: &MemoryPlan, next: &'a dyn Progress) -> Self {
+        let (file, known) = HistoryFile::open(file);
         let KeyHistory {
-            samples,
-            runs,
-            redone,
-            damaged,
+            runs, redone, damaged, ..
         } = known;
-        let kept = |(sample, number): (Sample, u64)| Kept {
-            number,
-            run: sample.run,
-            unix_ms: sample.unix_ms,
-        };
-        // All the room that they ever take, so that a commit allocates nothing.
-        let mut kept_samples = Vec::with_capacity(samples.len().max(SAMPLES_MAX));
-        kept_samples.extend(samples.into_iter().zip(numbers).map(kept));
         let last = runs.last();
+        let now = steady_unix_ms();
         let run = Run {
             number: last.map_or(0, |last| last.number.saturating_add(last.runs)),
             runs: 1,
             command,
-            started_unix_ms: steady_unix_ms(),
-            seen_unix_ms: steady_unix_ms(),
+            started_unix_ms: now,
+            seen_unix_ms: now,
             end: None,
             begun: None,
             epochs: 0,
             peak_bytes: 0,
-            interval_ms: last.map_or(INTERVAL_MS, |last| last.interval_ms.max(INTERVAL_MS)),
             written_bytes: last.map_or(0, |last| last.written_bytes),
         };
         let job_before = runs.iter().rev().find(|run| run.command == RunCommand::Keygen);
         let crashed = job_before.filter(|run| matches!(run.end, None | Some(RunEnd::Failed)));
-        let mut history = Self {
-            begun_by_crashed: crashed.and_then(|run| run.begun),
-            samples: kept_samples,
-            redone,
-            damaged,
-            begun: Arc::new(AtomicU64::new(NONE)),
+        let history = Self {
+            next,
             planned_bytes: memory.anonymous_bytes,
             budget_bytes: memory.budget.as_ref().map_or(0, |budget| budget.bytes),
-            written_before: run.written_bytes,
-            run,
-            runs,
-            changes: Vec::new(),
+            begun_by_crashed: crashed.and_then(|run| run.begun),
+            begun: AtomicU64::new(NONE),
+            again: Mutex::new(Again {
+                redone,
+                damaged,
+                is_told: true,
+            }),
+            told: Mutex::new(Told {
+                computing_since: None,
+                written_before: run.written_bytes,
+                run,
+                file,
+            }),
         };
-        history.tell_oldest_together();
-        history.write(store)?;
-        Ok(history)
+        history.told().file.add([Line::Run(run)]);
+        history
     }
 
-    /// Batches as they are handed out to workers; how far that is belongs to what a commit notes.
-    pub(crate) fn handing_out<I: Iterator<Item = BatchIndex>>(
-        &self,
-        batches: I,
-    ) -> impl Iterator<Item = BatchIndex> + use<I> {
-        let begun = Arc::clone(&self.begun);
-        batches.inspect(move |batch| begun.store(batch.0, Ordering::Relaxed))
-    }
-
-    /// Notes batches that did not match, before they lose their records.
-    pub(crate) fn note_damaged(
-        &mut self,
-        store: &Store,
-        batches: impl Iterator<Item = BatchIndex>,
-    ) -> Result<(), StateError> {
-        let mut changed = false;
-        batches.for_each(|batch| changed |= self.damaged.insert(batch));
-        if changed {
-            self.changes.push(HistoryChange::Damaged(self.damaged.clone()));
-            self.write(store)?;
-        }
-        Ok(())
-    }
-
-    /// Notes which of the batches that are not done were in flight when the job before this one ended without order.
-    pub(crate) fn note_redone(
-        &mut self,
-        store: &Store,
-        pending: impl Iterator<Item = BatchIndex>,
-    ) -> Result<(), StateError> {
-        let Some(begun) = self.begun_by_crashed.take() else {
-            return Ok(());
-        };
-        let mut changed = false;
-        for batch in pending.take_while(|batch| batch.0 <= begun) {
-            changed |= !self.damaged.contains(batch) && self.redone.insert(batch);
-        }
-        if changed {
-            self.changes.push(HistoryChange::Redone(self.redone.clone()));
-            self.write(store)?;
-        }
-        Ok(())
-    }
-
-    /// What a commit is to write beside its records.
-    pub(crate) fn note(
-        &mut self,
-        store: &Store,
-        progress: &ProgressRecord,
-        in_flight_batches: usize,
-    ) -> &[HistoryChange] {
-        self.changes.clear();
+    /// Notes how the run ended.
+    pub(crate) fn end(&self, end: RunEnd) {
+        self.tell_marks();
+        let mut told = self.told();
+        let Told { run, file, .. } = &mut *told;
+        run.end = Some(end);
+        run.seen_unix_ms = steady_unix_ms();
         // Where there is no /proc, nothing is known.
+        run.peak_bytes = ProcessMemory::read().unwrap_or_default().peak_bytes;
+        file.add_last([Line::Run(*run)]);
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        // What another thread that panicked has left is for people alone.
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn again(&self) -> MutexGuard<'_, Again> {
+        self.again.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a batch that a worker begins.
+    fn note_begun(&self, batch: BatchIndex) {
+        self.begun.store(batch.0, Ordering::Relaxed);
+        if self.begun_by_crashed.is_some_and(|begun| batch.0 <= begun) {
+            let mut again = self.again();
+            if !again.damaged.contains(batch) && again.redone.insert(batch) {
+                again.is_told = false;
+            }
+        }
+    }
+
+    /// Notes a batch that did not match.
+    fn note_damaged(&self, batch: BatchIndex) {
+        let mut again = self.again();
+        if again.damaged.insert(batch) {
+            again.is_told = false;
+        }
+    }
+
+    fn tell_marks(&self) {
+        let mut again = self.again();
+        if again.is_told {
+            return;
+        }
+        again.is_told = true;
+        let (redone, damaged) = (again.redone.clone(), again.damaged.clone());
+        drop(again);
+        self.told().file.add([Line::Redone(&redone), Line::Damaged(&damaged)]);
+    }
+
+    fn note_commit(&self, epochs: u64, batches_done: u64, in_flight_batches: u64, store_bytes: u64) {
+        self.tell_marks();
         let memory = ProcessMemory::read().unwrap_or_default();
         let begun = self.begun.load(Ordering::Relaxed);
-        self.run.begun = (begun != NONE).then_some(begun);
-        self.run.epochs = progress.run_epochs;
-        self.seen(store, progress.committed_unix_ms, &memory);
+        let mut told = self.told();
+        let Told {
+            run,
+            computing_since,
+            written_before,
+            file,
+        } = &mut *told;
+        run.begun = (begun != NONE).then_some(begun);
+        run.epochs = run.epochs.saturating_add(epochs);
+        run.seen_unix_ms = steady_unix_ms();
+        run.peak_bytes = memory.peak_bytes;
+        run.written_bytes = written_before.saturating_add(store_bytes);
         let sample = Sample {
-            run: self.run.number,
-            unix_ms: progress.committed_unix_ms,
-            run_epochs: progress.run_epochs,
-            batches_done: progress.batches_done,
+            run: run.number,
+            unix_ms: run.seen_unix_ms,
+            run_epochs: run.epochs,
+            batches_done,
             anonymous_bytes: memory.anonymous_bytes,
             file_bytes: memory.file_bytes,
             planned_bytes: self.planned_bytes,
             budget_bytes: self.budget_bytes,
-            in_flight_batches: in_flight_batches as u64,
-            written_bytes: self.run.written_bytes,
+            in_flight_batches,
+            written_bytes: run.written_bytes,
         };
-        if self.samples.last().is_none_or(|last| last.run != self.run.number) {
-            // From here on the rate is counted.
-            let start = Sample {
-                unix_ms: progress.run_started_unix_ms,
-                run_epochs: 0,
-                ..sample
-            };
-            self.keep(start);
-        }
-        self.keep(sample);
-        self.changes.push(HistoryChange::Run(self.run.clone()));
-        &self.changes
-    }
-
-    /// Notes how the run ended.
-    pub(crate) fn end(&mut self, store: &Store, end: RunEnd) -> Result<(), StateError> {
-        self.run.end = Some(end);
-        self.seen(store, steady_unix_ms(), &ProcessMemory::read().unwrap_or_default());
-        self.changes.clear();
-        self.write(store)
-    }
-
-    /// Notes how the run ended, if that is still possible: what ended it is told already, and it may be the store.
-    pub(crate) fn end_early(&mut self, store: &Store, end: RunEnd) {
-        if let Err(error) = self.end(store, end) {
-            tracing::debug!("how this run ended is not remembered: {error}");
-        }
-    }
-
-    fn seen(&mut self, store: &Store, unix_ms: u64, memory: &ProcessMemory) {
-        self.run.seen_unix_ms = unix_ms;
-        self.run.peak_bytes = memory.peak_bytes;
-        self.run.written_bytes = self.written_before.saturating_add(store.written_bytes());
-    }
-
-    fn write(&mut self, store: &Store) -> Result<(), StateError> {
-        self.changes.push(HistoryChange::Run(self.run.clone()));
-        store.write_history(&self.changes)?;
-        self.changes.clear();
-        Ok(())
-    }
-
-    /// Keeps a sample: in the place of the last one if the one before that is not long ago. So the last one is always that
-    /// of the last commit, however the run ends.
-    fn keep(&mut self, sample: Sample) {
-        let is_soon =
-            |before: &Kept| before.run == sample.run && before.unix_ms.abs_diff(sample.unix_ms) < self.run.interval_ms;
-        let mut newest = self.samples.iter().rev();
-        let last = newest.next().filter(|last| last.run == sample.run).copied();
-        let number = match (last, newest.next()) {
-            (Some(last), Some(before)) if is_soon(before) => {
-                self.samples.pop();
-                last.number
-            }
-            _ => self.samples.last().map_or(0, |last| last.number.saturating_add(1)),
-        };
-        self.samples.push(Kept {
-            number,
-            run: sample.run,
-            unix_ms: sample.unix_ms,
+        // From there on the rate is counted.
+        let start = computing_since.take().map(|unix_ms| Sample {
+            unix_ms,
+            run_epochs: 0,
+            ..sample
         });
-        self.changes.push(HistoryChange::Sample(number, sample));
-        if self.samples.len() >= SAMPLES_MAX {
-            self.thin_out();
-        }
+        let samples = start.into_iter().chain([sample]).map(Line::Sample);
+        file.add(samples.chain([Line::Run(*run)]));
     }
+}
 
-    /// Drops every second sample, but never the first or the last of a run: between them it was interrupted.
-    fn thin_out(&mut self) {
-        self.run.interval_ms = self.run.interval_ms.saturating_mul(2);
-        let told = |sample: Kept| {
-            let after = self.runs.partition_point(|run| run.number <= sample.run);
-            // This run is not among them, and has a number of its own.
-            self.runs[..after]
-                .last()
-                .filter(|run| sample.run - run.number < run.runs)
-                .map(|run| run.number)
-        };
-        let ends: Vec<bool> = (0..self.samples.len())
-            .map(|at| {
-                let differs = |other: Option<&Kept>| other.is_none_or(|other| told(*other) != told(self.samples[at]));
-                differs(at.checked_sub(1).and_then(|before| self.samples.get(before)))
-                    || differs(self.samples.get(at + 1))
-            })
-            .collect();
-        let (mut ends, mut stays) = (ends.into_iter(), true);
-        let changes = &mut self.changes;
-        self.samples.retain(|sample| {
-            if ends.next().unwrap_or(true) {
-                return true;
+impl Progress for History<'_> {
+    fn event(&self, event: Event) {
+        match event {
+            Event::Begun { batch } => self.note_begun(batch),
+            Event::Damaged { batch } => self.note_damaged(batch),
+            Event::Phase(_) => self.tell_marks(),
+            Event::Resuming { .. } => {
+                let mut told = self.told();
+                if told.run.epochs == 0 {
+                    told.computing_since = Some(steady_unix_ms());
+                }
             }
-            stays = !stays;
-            if !stays {
-                changes.push(HistoryChange::RemoveSample(sample.number));
-            }
-            stays
-        });
-    }
-
-    /// Tells the two oldest runs as one until there are few enough.
-    fn tell_oldest_together(&mut self) {
-        while self.runs.len() >= RUNS_MAX {
-            let second = self.runs.remove(1);
-            let both = self.runs[0].followed_by(&second);
-            self.changes.push(HistoryChange::RemoveRun(second.number));
-            self.changes.push(HistoryChange::Run(both.clone()));
-            self.runs[0] = both;
+            Event::Committed {
+                epochs,
+                batches_done,
+                batches_in_flight_max,
+                store_bytes,
+            } => self.note_commit(epochs, batches_done, batches_in_flight_max, store_bytes),
+            Event::Computed { .. } | Event::Governed { .. } => {}
         }
+        self.next.event(event);
     }
 }

@@ -14,11 +14,12 @@ use super::prepare::{PlanMemory, Prepared, prepare};
 use super::progress::{Event, Phase, Progress};
 use super::request::{KeyDefaults, KeyRequest, check_root};
 use super::{KeygenError, crown, recovery};
+use crate::history::{RunCommand, RunEnd};
 use crate::keydir::{KeyDir, Manifest};
 use crate::layers::{Disk, LayerWriter, Medium};
 use crate::memory::Limits;
 use crate::plan::{BudgetTooSmall, MemoryPlan, MemoryRequest, Plan, Wishes};
-use crate::state::{ArenaRecord, ProgressRecord, RunCommand, RunEnd, Store};
+use crate::state::{ArenaRecord, ProgressRecord, Store};
 use crate::time::steady_unix_ms;
 use crate::workers::Workers;
 use keymill_xmss::hash::Kernel;
@@ -247,19 +248,17 @@ impl KeygenJob {
             manifest.plan(),
             manifest.key_id(),
         )?;
-        let store = Store::open_recording(&self.prepared.paths.state(), &manifest.binding(), memory.store)?;
+        let store = Store::open_with(&self.prepared.paths.state(), &manifest.binding(), memory.store)?;
+        let history = History::begin(self.prepared.paths.history(), RunCommand::Keygen, memory, progress);
         let computer = BatchComputer {
             manifest,
             kernel,
             prf_key: &prf_key,
             cancel: &self.cancel,
-            progress,
+            progress: &history,
         };
-        let mut history = History::begin(&store, RunCommand::Keygen, memory)?;
-        let outcome = self.make(&computer, memory, &mut writer, &store, &mut history);
-        if let Err(error) = &outcome {
-            history.end_early(&store, error.into());
-        }
+        let outcome = self.make(&computer, memory, &mut writer, &store);
+        history.end(outcome.as_ref().map_or_else(RunEnd::from, |_| RunEnd::Finished));
         outcome
     }
 
@@ -269,7 +268,6 @@ impl KeygenJob {
         memory: &MemoryPlan,
         writer: &mut LayerWriter,
         store: &Store,
-        history: &mut History,
     ) -> Result<Summary, KeygenError> {
         let BatchComputer {
             manifest,
@@ -277,7 +275,7 @@ impl KeygenJob {
             progress,
             ..
         } = *computer;
-        let (epochs_computed, arena) = self.generate(computer, memory, writer, store, history)?;
+        let (epochs_computed, arena) = self.generate(computer, memory, writer, store)?;
         progress.event(Event::Phase(Phase::Folding));
         let root = crown::fold(manifest, kernel, writer, store, &self.cancel)?;
         check_root(
@@ -287,8 +285,6 @@ impl KeygenJob {
             self.prepared.paths.root(),
         )?;
         progress.event(Event::Phase(Phase::Sealing));
-        // Afterwards the store is not written to any more.
-        history.end(store, RunEnd::Finished)?;
         store.compact()?;
         let sealed = self.seal(root)?;
         Ok(self.summary(&sealed, Some((epochs_computed, arena))))
@@ -302,7 +298,6 @@ impl KeygenJob {
         memory: &MemoryPlan,
         writer: &mut LayerWriter,
         store: &Store,
-        history: &mut History,
     ) -> Result<(u64, ArenaRecord), KeygenError> {
         let plan = computer.manifest.plan();
         let workers = Workers::start(memory.threads, memory.arena_bytes)?;
@@ -317,11 +312,10 @@ impl KeygenJob {
         let mut record = ProgressRecord::default();
         for _round in 0..ROUNDS_MAX {
             progress.event(Event::Phase(Phase::Checking));
-            let done = recovery::check_batches(plan, writer, store, history, &self.cancel, progress)?;
+            let done = recovery::check_batches(plan, writer, store, &self.cancel, progress)?;
             if done.count() == plan.batches().count() {
                 return Ok((record.run_epochs, arena_record(&workers)));
             }
-            history.note_redone(store, done.pending(plan.batches()))?;
             progress.event(Event::Phase(Phase::Generating));
             let missing = done.pending(plan.batches());
             let missing: u64 = missing.map(|b| plan.batches().epochs(b).count()).sum();
@@ -335,13 +329,12 @@ impl KeygenJob {
                 // Checking what is there says nothing about the rate of the run.
                 record.run_started_unix_ms = steady_unix_ms();
             }
-            let pending = history.handing_out(done.pending(plan.batches()));
+            let pending = done.pending(plan.batches());
             let committer = Committer {
                 manifest: computer.manifest,
                 writer: &mut *writer,
                 store,
                 progress,
-                history: &mut *history,
                 record: record.clone(),
                 workers: &workers,
             };

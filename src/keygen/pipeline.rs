@@ -7,6 +7,7 @@ use super::KeygenError;
 use super::batch::BatchComputer;
 use super::committer::Committer;
 use super::in_flight::{InFlight, Place};
+use super::progress::Event;
 use crate::resources::{ResourceKind, THREAD_STACK_BYTES, register};
 use crate::units::BatchIndex;
 use crate::workers::{Workers, spawn_scoped};
@@ -112,6 +113,7 @@ impl<B: Iterator<Item = BatchIndex>> Iterator for Blocks<'_, B> {
             None => {
                 let batch = self.batches.next()?;
                 let place = self.in_flight.take(batch, self.computer.blocks(batch))?;
+                self.computer.progress.event(Event::Begun { batch });
                 Block {
                     place,
                     batch,

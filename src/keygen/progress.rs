@@ -32,10 +32,21 @@ pub enum Event {
         /// Epochs since the last such event.
         epochs: u64,
     },
+    /// A worker begins a batch.
+    Begun {
+        /// The batch.
+        batch: BatchIndex,
+    },
     /// This many more epochs are on disk with their checkpoint.
     Committed {
         /// Epochs of the group.
         epochs: u64,
+        /// Batches of the key that are on disk with their checkpoint now.
+        batches_done: u64,
+        /// Batches that there are buffers for now.
+        batches_in_flight_max: u64,
+        /// Bytes that this process has given to the checkpoint store.
+        store_bytes: u64,
     },
     /// How much memory is held, of the limit that is nearest. Sent about four times a second while batches are made,
     /// unless there is no limit.

@@ -3,7 +3,6 @@
 use super::KeygenError;
 use super::cancel::CancelHandle;
 use super::done_set::DoneSet;
-use super::history::History;
 use super::progress::{Event, Progress};
 use crate::layers::LayerWriter;
 use crate::plan::Plan;
@@ -18,7 +17,6 @@ pub(super) fn check_batches(
     plan: &Plan,
     writer: &LayerWriter,
     store: &Store,
-    history: &mut History,
     cancel: &CancelHandle,
     progress: &dyn Progress,
 ) -> Result<DoneSet, KeygenError> {
@@ -50,7 +48,6 @@ pub(super) fn check_batches(
             named(&damaged, plan)
         ),
     }
-    history.note_damaged(store, damaged.noted(plan.batches()))?;
     let keys = damaged.noted(plan.batches()).map(Store::batch_key);
     store.remove_batches(keys.map(Ok::<_, StateError>))?;
     Ok(done)

@@ -1,7 +1,6 @@
 //! The records of batches in the store.
 
 use super::StateError;
-use super::history::HistoryChange;
 use super::records::{ArenaRecord, BatchRecord, ProgressRecord};
 use super::store::{ARENA_KEY, BATCHES, Direction, IteratorMode, META, PROGRESS_KEY, Store, WriteBatch, attempt};
 use super::verdict::READING;
@@ -16,17 +15,16 @@ impl Store {
         group: &[(BatchIndex, BatchRecord)],
         progress: &ProgressRecord,
     ) -> Result<(), StateError> {
-        self.commit_batches_recording(group, progress, None, &[])
+        self.commit_computed(group, progress, None)
     }
 
-    /// As [`commit_batches`](Self::commit_batches), with what is known of the run that computed them, and with what the
-    /// key's history is to remember of it. Nothing is allocated here but by RocksDB.
-    pub(crate) fn commit_batches_recording(
+    /// As [`commit_batches`](Self::commit_batches), with what is known of the run that computed them. Nothing is allocated
+    /// here but by RocksDB.
+    pub(crate) fn commit_computed(
         &self,
         group: &[(BatchIndex, BatchRecord)],
         progress: &ProgressRecord,
         arena: Option<&ArenaRecord>,
-        history: &[HistoryChange],
     ) -> Result<(), StateError> {
         let mut batch = WriteBatch::default();
         let batches = self.family(BATCHES)?;
@@ -37,7 +35,6 @@ impl Store {
         if let Some(arena) = arena {
             batch.put_cf(self.family(META)?, ARENA_KEY, self.encode(arena)?);
         }
-        self.add_history(&mut batch, history)?;
         self.write_synced(batch)
     }
 
@@ -51,6 +48,16 @@ impl Store {
             let key = <[u8; 8]>::try_from(&key[..]).map_err(|_| self.damaged_record(BATCHES))?;
             let record = self.decode(BATCHES, &value)?;
             Ok((BatchIndex(u64::from_be_bytes(key)), record))
+        }))
+    }
+
+    /// The batches that have a record, in order, without a look into the records.
+    pub(crate) fn recorded_batches(&self) -> Result<impl Iterator<Item = Result<u64, StateError>>, StateError> {
+        let entries = self.db.iterator_cf(self.family(BATCHES)?, IteratorMode::Start);
+        Ok(entries.map(|entry| {
+            let (key, _) = attempt(READING, &self.place, || entry)?;
+            let key = <[u8; 8]>::try_from(&key[..]).map_err(|_| self.damaged_record(BATCHES))?;
+            Ok(u64::from_be_bytes(key))
         }))
     }
 

@@ -1,13 +1,11 @@
 //! Rewriting the store in few small files.
 
 use super::StateError;
-use super::store::{HISTORY, Store, WaitForCompactOptions, attempt};
+use super::store::{Store, WaitForCompactOptions, attempt};
 use crate::remedy::{Remedy, advised};
 
 const FLUSH: &str = "flushing";
 const COMPACTION: &str = "compaction";
-const FLUSH_OF_HISTORY: &str = "flushing the history";
-const COMPACTION_OF_HISTORY: &str = "compaction of the history";
 /// RocksDB's count of what failed in the background since the store was opened. It keeps one for all column families, with
 /// one of them.
 const ERROR_COUNT: &str = "rocksdb.background-errors";
@@ -46,22 +44,6 @@ impl Store {
                 });
             }
         }
-        self.place.check()?;
-        // Last: what fails here ends all writing, and is no reason to call what is whole by now a failure.
-        if self.has_history()
-            && let Err(error) = self.compact_history()
-        {
-            tracing::warn!("the history of this key is not compacted: {error}");
-        }
-        Ok(())
-    }
-
-    fn compact_history(&self) -> Result<(), StateError> {
-        let family = self.family(HISTORY)?;
-        attempt(FLUSH_OF_HISTORY, &self.place, || self.db.flush_cf(family))?;
-        attempt(COMPACTION_OF_HISTORY, &self.place, || {
-            self.db.compact_range_cf(family, None::<&[u8]>, None::<&[u8]>);
-            Ok(())
-        })
+        Ok(self.place.check()?)
     }
 }

@@ -6,11 +6,10 @@ mod before_opening;
 mod compaction;
 #[cfg(test)]
 pub(crate) mod damage_tests;
-mod history;
-mod history_store;
 mod ledger;
 mod ledger_store;
 mod log_records;
+mod old_history;
 mod options;
 mod place;
 mod records;
@@ -23,8 +22,6 @@ use crate::failure::{Classified, FailureKind, IoFailure};
 use crate::files::parent_of;
 use crate::remedy::{Remedied, Remedy, advised};
 
-pub(crate) use history::HistoryChange;
-pub use history::{KeyHistory, MarkedRange, Marks, Run, RunCommand, RunEnd, Sample};
 pub(crate) use ledger::{LedgerHead, LedgerRecord};
 #[cfg(any(test, fuzzing))]
 pub(crate) use records::reencoded;

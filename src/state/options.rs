@@ -2,7 +2,6 @@
 
 use rocksdb::{BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBRecoveryMode, LogLevel, Options};
 
-use super::store::HISTORY;
 use crate::plan::StoreBuffers;
 
 /// One is filled while another one is written to disk.
@@ -41,13 +40,7 @@ pub(super) fn options(buffers: StoreBuffers) -> Options {
 }
 
 /// All column families with the same options, and so with one block cache.
-///
-/// A compaction that meets damage ends all writing to the store. So nothing compacts the history before it has been read.
 pub(super) fn descriptors<N: AsRef<str>>(families: &[N], options: &Options) -> Vec<ColumnFamilyDescriptor> {
-    let descriptor = |name: &N| {
-        let mut options = options.clone();
-        options.set_disable_auto_compactions(name.as_ref() == HISTORY);
-        ColumnFamilyDescriptor::new(name.as_ref(), options)
-    };
+    let descriptor = |name: &N| ColumnFamilyDescriptor::new(name.as_ref(), options.clone());
     families.iter().map(descriptor).collect()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rocksdb::{ColumnFamily, DB, WriteOptions};
+use rocksdb::{ColumnFamily, DB, Options, WriteOptions};
 pub(super) use rocksdb::{Direction, IteratorMode, WaitForCompactOptions, WriteBatch};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,8 +25,6 @@ pub(super) const META: &str = "meta";
 pub(super) const BATCHES: &str = "batches";
 const CROWN: &str = "crown";
 pub(super) const LEDGER: &str = "ledger";
-/// Made when there is something to remember. A store without it is whole.
-pub(super) const HISTORY: &str = "history";
 const BINDING_KEY: &[u8] = b"binding";
 pub(super) const PROGRESS_KEY: &[u8] = b"progress";
 pub(super) const ARENA_KEY: &[u8] = b"arena";
@@ -75,19 +73,26 @@ impl Store {
     #[track_caller]
     pub(crate) fn open(state: &Entry, binding: &[u8; 32]) -> Result<Self, StateError> {
         let (place, families) = existing_families(state)?;
-        Self::open_families(place, &families, binding, StoreBuffers::FULL)
+        let buffers = StoreBuffers::FULL;
+        Self::open_families(place, &families, binding, &options(buffers), buffers)
     }
 
-    /// As [`open`](Self::open), with buffers of other sizes, and makes a place for the key's history unless there is one.
+    /// As [`open`](Self::open), with buffers of other sizes, and drops what an earlier version has left in the store.
     #[track_caller]
-    pub(crate) fn open_recording(state: &Entry, binding: &[u8; 32], buffers: StoreBuffers) -> Result<Self, StateError> {
-        let (place, mut families) = existing_families(state)?;
-        if !families.iter().any(|name| name == HISTORY) {
-            families.push(HISTORY.to_owned());
-        }
-        let mut store = Self::open_families(place, &families, binding, buffers)?;
-        store.renew_damaged_history(buffers)?;
+    pub(crate) fn open_with(state: &Entry, binding: &[u8; 32], buffers: StoreBuffers) -> Result<Self, StateError> {
+        let (place, families) = existing_families(state)?;
+        let mut store = Self::open_families(place, &families, binding, &options(buffers), buffers)?;
+        store.drop_history()?;
         Ok(store)
+    }
+
+    /// Opens a store as it is, and compacts nothing.
+    #[track_caller]
+    pub(super) fn open_uncompacted(place: Place, families: &[String], binding: &[u8; 32]) -> Result<Self, StateError> {
+        let buffers = StoreBuffers::FULL;
+        let mut options = options(buffers);
+        options.set_disable_auto_compactions(true);
+        Self::open_families(place, families, binding, &options, buffers)
     }
 
     #[track_caller]
@@ -95,13 +100,12 @@ impl Store {
         place: Place,
         families: &[String],
         binding: &[u8; 32],
+        options: &Options,
         buffers: StoreBuffers,
     ) -> Result<Self, StateError> {
-        let mut options = options(buffers);
-        let families = descriptors(families, &options);
-        options.create_missing_column_families(true);
+        let families = descriptors(families, options);
         place.check()?;
-        let open = || DB::open_cf_descriptors(&options, place.path(), families);
+        let open = || DB::open_cf_descriptors(options, place.path(), families);
         let db = attempt(OPENING, &place, open)?;
         Self::bound(db, place, binding, buffers)
     }
@@ -179,7 +183,7 @@ impl Store {
         self.write_synced(batch)
     }
 
-    /// Reads everything in the store but the history once, so that damage in any part of it is found.
+    /// Reads everything in the store once, so that damage in any part of it is found.
     pub(crate) fn read_through(&self) -> Result<(), StateError> {
         for family in self.families()? {
             for entry in self.db.iterator_cf(family, IteratorMode::Start) {
@@ -227,25 +231,12 @@ impl Store {
         self.written_bytes.load(Ordering::Relaxed)
     }
 
-    pub(super) fn has_history(&self) -> bool {
-        self.db.cf_handle(HISTORY).is_some()
-    }
-
     pub(super) fn write_synced(&self, batch: WriteBatch) -> Result<(), StateError> {
         let mut options = WriteOptions::default();
         options.set_sync(true);
-        self.write("a synced write", batch, &options)
-    }
-
-    /// A write that a kill leaves alone and a power cut may take back.
-    pub(super) fn write_unsynced(&self, batch: WriteBatch) -> Result<(), StateError> {
-        self.write("a write", batch, &WriteOptions::default())
-    }
-
-    fn write(&self, call: &'static str, batch: WriteBatch, options: &WriteOptions) -> Result<(), StateError> {
         let bytes = batch.size_in_bytes() as u64;
         self.place.check()?;
-        attempt(call, &self.place, || self.db.write_opt(batch, options))?;
+        attempt("a synced write", &self.place, || self.db.write_opt(batch, &options))?;
         self.written_bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
@@ -262,11 +253,11 @@ impl Store {
         })
     }
 
-    /// All column families but the history: nothing that is for people alone makes a store a damaged one.
+    /// All column families.
     pub(super) fn families(&self) -> Result<Vec<&ColumnFamily>, StateError> {
         let handle = |name: &String| self.db.cf_handle(name).ok_or_else(|| self.damaged_record(name));
         let names = listed_families(&self.place)?;
-        names.iter().filter(|name| *name != HISTORY).map(handle).collect()
+        names.iter().map(handle).collect()
     }
 
     pub(super) fn encode(&self, record: &impl serde::Serialize) -> Result<Encoded, StateError> {
@@ -298,7 +289,7 @@ impl Drop for Store {
 }
 
 /// The place of a store that is about to be opened, and its column families, if it can be.
-fn existing_families(state: &Entry) -> Result<(Place, Vec<String>), StateError> {
+pub(super) fn existing_families(state: &Entry) -> Result<(Place, Vec<String>), StateError> {
     let place = Place::new(look_at_files(state)?);
     look_at_machine(state.path())?;
     let families = listed_families(&place)?;

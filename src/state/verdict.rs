@@ -12,7 +12,6 @@ use super::StateError;
 use super::before_opening::{look_in, read_each_file};
 use super::options::{descriptors, options};
 use super::place::{Place, in_words};
-use super::store::HISTORY;
 use crate::plan::StoreBuffers;
 use crate::remedy::{Remedy, advised};
 
@@ -67,8 +66,7 @@ fn is_corrupt(place: &Place) -> bool {
         let (options, path) = (options(StoreBuffers::FULL), place.path());
         let families = DB::list_cf(&options, path)?;
         let db = DB::open_cf_descriptors_read_only(&options, path, descriptors(&families, &options), false)?;
-        let handles = families.iter().filter(|name| *name != HISTORY);
-        for family in handles.filter_map(|name| db.cf_handle(name)) {
+        for family in families.iter().filter_map(|name| db.cf_handle(name)) {
             for entry in db.iterator_cf(family, IteratorMode::Start) {
                 entry?;
             }

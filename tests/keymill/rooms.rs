@@ -12,7 +12,7 @@ const ORDER: [&[&str]; 20] = [
     &["resources"],
     &["mapping"],
     &["files"],
-    &["plan", "workers"],
+    &["history", "plan", "workers"],
     &["interop", "layers", "state"],
     &["keydir"],
     &["ledger", "subtree"],
@@ -212,7 +212,7 @@ const PANICS: [&str; 11] = [
 ];
 
 /// Calls that make a file, or give one its name, and the files of the source that may make them: `publish.rs` for all that is
-/// said to be written; layer files, the lock, the list of a set and the trace, which are no such files; and what moves whole
+/// said to be written; layer files, the lock, the history, the list of a set and the trace, which are no such files; and what moves whole
 /// directories, or a trimmed key's files, durably.
 const MAKING_AND_NAMING: [(&[&str], &[&str]); 5] = [
     (
@@ -228,6 +228,7 @@ const MAKING_AND_NAMING: [(&[&str], &[&str]); 5] = [
         &["OFlags::CREATE", ".create(true", "create_new(", "File::create"],
         &[
             "src/files/publish.rs",
+            "src/history/file.rs",
             "src/keydir/lock.rs",
             "src/layers/medium.rs",
             "src/resources/trace.rs",

@@ -5,10 +5,14 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use super::{Repair, RepairError};
 use crate::audit::batches::WINDOW_BATCHES;
 use crate::audit::tree::Tree;
+use crate::history::{RunCommand, RunEnd};
 use crate::keydir::KeyState;
-use crate::keygen::{BatchComputer, Committer, DoneSet, Governor, History, InFlight, NoProgress, compute_and_commit};
+use crate::keygen::{
+    BatchComputer, Committer, DoneSet, Event, Governor, History, InFlight, NoProgress, Phase, Progress,
+    compute_and_commit,
+};
 use crate::plan::Batches;
-use crate::state::{BatchRecord, ProgressRecord, RunCommand, RunEnd, StateError, Store};
+use crate::state::{BatchRecord, ProgressRecord, StateError, Store};
 use crate::time::steady_unix_ms;
 use crate::units::BatchIndex;
 use keymill_xmss::arena::ArenaOverflow;
@@ -69,19 +73,19 @@ impl Repair<'_> {
         if kept.count() == self.tree.plan().batches().count() {
             return Ok(());
         }
-        let store = self.store;
-        let mut history = History::begin(store, RunCommand::Repair, self.memory)?;
-        let outcome = self.recompute(kept, sound, &mut history);
-        match &outcome {
-            Ok(()) => history.end(store, RunEnd::Finished)?,
-            Err(RepairError::Keygen(error)) => history.end_early(store, error.into()),
-            Err(RepairError::Interrupted) => history.end_early(store, RunEnd::Interrupted),
-            Err(_) => history.end_early(store, RunEnd::Failed),
-        }
+        let file = self.tree.key.paths().history();
+        let history = History::begin(file, RunCommand::Repair, self.memory, &NoProgress);
+        let outcome = self.recompute(kept, sound, &history);
+        history.end(match &outcome {
+            Ok(()) => RunEnd::Finished,
+            Err(RepairError::Keygen(error)) => error.into(),
+            Err(RepairError::Interrupted) => RunEnd::Interrupted,
+            Err(_) => RunEnd::Failed,
+        });
         outcome
     }
 
-    fn recompute(&mut self, kept: &DoneSet, sound: u64, history: &mut History) -> Result<(), RepairError> {
+    fn recompute(&mut self, kept: &DoneSet, sound: u64, progress: &dyn Progress) -> Result<(), RepairError> {
         let tree = self.tree;
         let batches = tree.plan().batches();
         self.report.batches_recomputed.extend(kept.pending(batches));
@@ -95,30 +99,31 @@ impl Repair<'_> {
             if kept.count() == batches.count() {
                 return Ok(());
             }
-            history.note_damaged(self.store, kept.pending(batches))?;
+            kept.pending(batches)
+                .for_each(|batch| progress.event(Event::Damaged { batch }));
             self.withdraw_records(kept.pending(batches))?;
             let computer = BatchComputer {
                 manifest: tree.manifest(),
                 kernel: tree.kernel,
                 prf_key: self.prf_key,
                 cancel: self.cancel,
-                progress: &NoProgress,
+                progress,
             };
+            progress.event(Event::Phase(Phase::Generating));
             let (workers, store) = (self.workers, self.store);
             let in_flight = InFlight::new(self.memory.group_batches, tree.plan().batch_bytes())?;
-            let pending = history.handing_out(kept.pending(batches));
+            let pending = kept.pending(batches);
             let governor = Governor {
                 memory: self.memory,
                 in_flight: &in_flight,
                 cancel: self.cancel,
-                progress: &NoProgress,
+                progress,
             };
             let committer = Committer {
                 manifest: tree.manifest(),
                 writer: self.open_writer()?,
                 store,
-                progress: &NoProgress,
-                history: &mut *history,
+                progress,
                 record: record.clone(),
                 workers,
             };

@@ -18,7 +18,7 @@ pub(super) fn open(
 ) -> Result<(Store, Option<StoreReplaced>), RepairError> {
     let (state, binding) = (paths.state(), &manifest.binding());
     let finished = finish_replacing(paths, binding)?;
-    let reopened = || Store::open_recording(&state, binding, buffers);
+    let reopened = || Store::open_with(&state, binding, buffers);
     // To look changes nothing, so that a failure of the machine is not mixed up with damage.
     let (what, readable) = match Store::open_read_only(&state, binding) {
         Ok(store) => match store.read_through() {

@@ -139,7 +139,9 @@ fn listed(marks: &Marks) -> Option<String> {
 fn notice(report: &KeyReport) -> String {
     let history = &report.history;
     let why = if let Some(damage) = &report.history_damage {
-        format!("The record of how this key was made cannot be read: {damage}. The key itself does not depend on it.")
+        format!(
+            "Not all of the record of how this key was made can be read: {damage}. The key itself does not depend on it."
+        )
     } else if history.runs.is_empty() {
         "There is no record of how this key was made: the version of keymill that made it kept none, or the record was lost. \
          The key itself does not depend on it."

@@ -28,7 +28,6 @@ fn run(number: u64, started_unix_ms: u64, worked_ms: u64, end: Option<RunEnd>) -
         begun: None,
         epochs: 0,
         peak_bytes: 17 << 20,
-        interval_ms: 250,
         written_bytes: 0,
     }
 }

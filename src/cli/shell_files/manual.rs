@@ -8,18 +8,16 @@ use crate::cli::examples;
 use crate::cli::failure::EXIT_CODES;
 use crate::config;
 
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     (
         "DIR/manifest.toml",
         "what the key is, its public key once it is finished, and a checksum",
     ),
     ("DIR/secret", "the seed or PRF key; who has it can sign"),
     ("DIR/layers/", "the tree, a file a level"),
-    (
-        "DIR/state/",
-        "checkpoints, the ledger of signed epochs, and how the key came to be (RocksDB)",
-    ),
+    ("DIR/state/", "checkpoints and the ledger of signed epochs (RocksDB)"),
     ("DIR/ledger.mark", "how far the ledger was when the key signed last"),
+    ("DIR/history.jsonl", "how the key came to be, for keymill report"),
     (
         "~/.config/keymill/config.toml",
         "settings, where neither --config nor KEYMILL_CONFIG names a file; below XDG_CONFIG_HOME, if that is set",

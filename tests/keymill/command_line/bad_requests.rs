@@ -189,7 +189,15 @@ fn an_empty_directory_and_a_name_with_a_slash_are_good_places() {
         names.sort_unstable();
         assert_eq!(
             names,
-            ["LOCK", "layers", "ledger.mark", "manifest.toml", "secret", "state"]
+            [
+                "LOCK",
+                "history.jsonl",
+                "layers",
+                "ledger.mark",
+                "manifest.toml",
+                "secret",
+                "state"
+            ]
         );
     }
 }

@@ -77,7 +77,7 @@ fn keys_of_format_version_2_keep_their_history_and_get_their_fingerprint() {
             .says(&["format version 2", "keymill migrate"]);
         changing_nothing(&place, || {
             let promised = place.run(&format!("migrate {key} --dry-run")).exits(0);
-            promised.prints(&["0003", "fingerprint", "write format version 3"]);
+            promised.prints(&["0003", "fingerprint", "history.jsonl", "write format version 3"]);
         });
         place.run(&format!("migrate {key}")).exits(0);
         place.run(&format!("migrate {key}")).exits(0).prints(&["nothing to do"]);
@@ -85,6 +85,13 @@ fn keys_of_format_version_2_keep_their_history_and_get_their_fingerprint() {
         if has_python() {
             look_up(&place, &format!("{key} --check")).exits(0);
         }
+        let report = place.run(&format!("report {key} --json")).exits(0).json();
+        let end = report["runs"].as_array().unwrap().last().unwrap()["end"].clone();
+        let samples = report["samples"].as_array().unwrap();
+        assert!(
+            end == "finished" && samples.last().unwrap()["batches_done"] == 1,
+            "{report}"
+        );
         let code = i32::from(state != "sound");
         let shown = place.run(&format!("ledger show {key} --json")).exits(code).json();
         assert_eq!(

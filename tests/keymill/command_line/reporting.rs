@@ -157,13 +157,11 @@ fn a_job_that_is_running_is_drawn_without_being_disturbed() {
     assert_eq!(number(&ended["batch_states"]["in_progress"]), 0, "{ended}");
 }
 
-/// A key in whose store nothing is remembered, as earlier versions made them.
 #[test]
 fn a_key_without_a_history_is_drawn_all_the_same() {
     let place = Place::new();
     finished_key(&place, TINY);
-    std::fs::remove_dir_all(place.path("key/state")).unwrap();
-    place.run("repair key").exits(0);
+    std::fs::remove_file(place.path("key/history.jsonl")).unwrap();
     let report = report(&place);
     assert_eq!(
         (&report["runs"], &report["samples"]),

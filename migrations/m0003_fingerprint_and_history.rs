@@ -1,26 +1,36 @@
-//! Version 3: the manifest has the fingerprint of the one-time keys, and `ledger.mark` says what it vouches for.
+//! Version 3: the manifest has the fingerprint of the one-time keys, `ledger.mark` says what it vouches for, and the history is a
+//! file.
+
+use std::fmt::Display;
 
 use super::{Action, Context, MigrationError, Step};
+use crate::history::replace_all;
 use crate::keydir::{KeyDirError, LedgerMark, Manifest, Stage, fingerprint_of};
 use crate::ledger::mark_of;
 use crate::state::{LedgerHead, StateError, Store};
 
-pub(super) struct NoteFingerprint;
+pub(super) struct FingerprintAndHistory;
 
-impl Step for NoteFingerprint {
+impl Step for FingerprintAndHistory {
     fn version(&self) -> u32 {
         3
     }
 
     fn title(&self) -> &'static str {
-        "note the fingerprint of the one-time keys, if the secret is there"
+        "note the fingerprint of the one-time keys, if the secret is there, and take the history out of the store"
     }
 
     fn actions<'a>(&self, context: &'a Context<'a>) -> Vec<Action<'a>> {
-        vec![Action {
-            title: "write ledger.mark as that of a key that exists".to_owned(),
-            apply: Box::new(|| write_mark(context)),
-        }]
+        vec![
+            Action {
+                title: "write ledger.mark as that of a key that exists".to_owned(),
+                apply: Box::new(|| write_mark(context)),
+            },
+            Action {
+                title: "move the history that is in state/ into history.jsonl".to_owned(),
+                apply: Box::new(|| move_history(context)),
+            },
+        ]
     }
 
     /// A key whose secret is elsewhere is given it when the secret is back.
@@ -56,6 +66,33 @@ fn write_mark(context: &Context<'_>) -> Result<(), MigrationError> {
         _ => return Ok(()),
     };
     Ok(mark.write(&file)?)
+}
+
+/// Carries the history over, if it can be, and drops its column family, after which there is nothing more to do.
+fn move_history(context: &Context<'_>) -> Result<(), MigrationError> {
+    let state = context.paths.state();
+    if !state.exists()? {
+        return Ok(());
+    }
+    let opened = match Store::open_with_history(&state, &context.manifest.binding()) {
+        // A repair puts a new store in its place.
+        Err(StateError::Damaged { .. } | StateError::OtherKey { .. }) => return Ok(()),
+        opened => opened?,
+    };
+    let Some(mut store) = opened else {
+        return Ok(());
+    };
+    let lost = |error: &dyn Display| tracing::warn!("the history of this key is lost: {error}");
+    match store.old_history() {
+        Ok(history) => {
+            if let Err(failure) = replace_all(&context.paths.history(), &history) {
+                lost(&failure);
+            }
+        }
+        Err(error @ StateError::Damaged { .. }) => lost(&error),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(store.drop_history()?)
 }
 
 /// What the ledger says; none where it cannot be read, as beside a damaged store, whose repair needs this version first.

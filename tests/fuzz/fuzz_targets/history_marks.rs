@@ -1,3 +1,0 @@
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| keymill_fuzz::withstand(keymill::hostile::ENTRIES, "history_marks", bytes));
