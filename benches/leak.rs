@@ -97,9 +97,9 @@ fn live(directory: &Path) -> Result<(), Box<dyn Error>> {
     drop(reader);
     let mut signer = Signer::open(directory)?;
     let epoch = signer.paths().epoch(SIGNED_EPOCH)?;
-    let signature = signer.sign(epoch, &[7; 32])?.to_ssz(scheme);
+    let signature = signer.sign(epoch, &[7; 32])?.to_ssz();
     drop(signer);
-    verify(scheme, &public_key, SIGNED_EPOCH, &[7; 32], &signature)?;
+    verify(&public_key, epoch, &[7; 32], &signature)?;
     let found = check(directory, true, options)?;
     if !found.damage.is_empty() {
         return Err(format!("the key is damaged: {:?}", found.damage).into());

@@ -77,20 +77,16 @@ impl Signed {
             let mut hashes = vec![0; scheme.chains() * digest_bytes];
             kernel.reveal(&prf_key, epoch, &codeword.positions, &mut hashes);
             let siblings = (0..scheme.log_lifetime().into()).flat_map(|level| sibling(number, level));
-            let signature = Signature {
-                rho: codeword.rho,
-                siblings: siblings.collect(),
-                hashes,
-            };
+            let signature = Signature::new(scheme, codeword.rho, siblings.collect(), hashes)?;
             let last = scheme.chain_length() as usize - 1;
             let steps = codeword.positions.iter().map(|&position| last - usize::from(position));
             signatures.push((signature, steps.sum()));
         }
-        kernel.fold_path(Epoch(0), &signatures[0].0.siblings, &mut root);
+        kernel.fold_path(Epoch(0), signatures[0].0.siblings(), &mut root);
         let public_key = PublicKey::from_ssz(scheme, &[&root[..], &PARAMETER].concat())?;
         Ok(Self {
             scheme,
-            verifier: Verifier::new(scheme, &public_key),
+            verifier: Verifier::new(&public_key),
             signatures,
         })
     }
@@ -105,7 +101,7 @@ impl Signed {
         let (mut batch_us, mut batch_bound_us) = (Vec::new(), Vec::new());
         let claims = (0..).zip(&self.signatures);
         let claims: Vec<_> = claims
-            .map(|(epoch, (signature, _))| (epoch, &MESSAGE, signature))
+            .map(|(epoch, (signature, _))| (Epoch(epoch), &MESSAGE, signature))
             .collect();
         for _ in 0..ROUNDS {
             for (claim, (_, steps)) in claims.iter().zip(&self.signatures) {

@@ -263,7 +263,7 @@ fn signature(bytes: &[u8]) -> Result<bool, String> {
         return Ok(false);
     };
     match Signature::from_ssz(scheme, bytes) {
-        Ok(signature) if signature.to_ssz(scheme) != bytes => {
+        Ok(signature) if signature.to_ssz() != bytes => {
             Err("a signature became another when it was written".to_owned())
         }
         read => Ok(read.is_ok()),

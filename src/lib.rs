@@ -22,8 +22,8 @@
 //!
 //! let mut signer = Signer::open(&directory)?;
 //! let epoch = signer.paths().epoch(17)?;
-//! let signature = signer.sign(epoch, &[7; 32])?.to_ssz(scheme);
-//! verify(scheme, &public_key, 17, &[7; 32], &signature)?;
+//! let signature = signer.sign(epoch, &[7; 32])?.to_ssz();
+//! verify(&public_key, epoch, &[7; 32], &signature)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -77,7 +77,8 @@ pub use keygen::{
     Summary,
 };
 pub use keymill_xmss::{
-    Claim, PublicKey, Rejection, Scheme, Signature, SszError, Verifier, arena, hash, scheme, verify, verify_batch,
+    Claim, PublicKey, Rejection, Scheme, Signature, SszError, TextError, Verifier, arena, hash, scheme, verify,
+    verify_batch,
 };
 pub use migrations::{MigrationError, migrate};
 pub use plan::Plan;

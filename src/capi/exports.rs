@@ -249,7 +249,7 @@ pub unsafe extern "C" fn keymill_sign(
         let expected = key.scheme.signature_bytes();
         // SAFETY: as the caller promises.
         let room = unsafe { Room::new("signature", signature, signature_bytes, expected) }?;
-        room.fill(&key.sign(epoch, &message)?.to_ssz(key.scheme));
+        room.fill(&key.sign(epoch, &message)?.to_ssz());
         Ok(())
     })
 }
@@ -281,7 +281,9 @@ pub unsafe extern "C" fn keymill_verify(
         let message = message_of(unsafe { bytes("message", message, message_bytes) }?)?;
         // SAFETY: as the caller promises.
         let signature = unsafe { bytes("signature", signature, signature_bytes) }?;
-        verify(scheme, &public_key, epoch, &message, signature)
+        let epoch = scheme.epoch(epoch).map_err(keymill_xmss::Rejection::from);
+        epoch
+            .and_then(|epoch| verify(&public_key, epoch, &message, signature))
             .map_err(|rejection| Refusal::new(Status::No, rejection.to_string()))
     })
 }

@@ -178,7 +178,7 @@ fn the_c_interface_gives_what_the_library_gives() {
     let (status, signature) = sign(key, EPOCH, &MESSAGE);
     assert_eq!(status, Status::Done);
     let parsed = PublicKey::from_ssz(scheme, &expected_key).unwrap();
-    verify(scheme, &parsed, EPOCH, &MESSAGE, &signature).unwrap();
+    verify(&parsed, scheme.epoch(EPOCH).unwrap(), &MESSAGE, &signature).unwrap();
     assert_eq!(verified(&expected_key, EPOCH, &MESSAGE, &signature), Status::Done);
     refused(
         verified(&expected_key, EPOCH, &OTHER_MESSAGE, &signature),
@@ -203,7 +203,7 @@ fn the_c_interface_gives_what_the_library_gives() {
     assert_eq!(keymill_close(key), Status::Done);
     let mut signer = Signer::open(directory.path()).unwrap();
     let again: Signature = signer.sign(Epoch(17), &MESSAGE).unwrap();
-    assert_eq!(again.to_ssz(scheme), signature);
+    assert_eq!(again.to_ssz(), signature);
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub fn run(arguments: &SignArguments) -> Result<ExitCode, Failure> {
     let epoch = signer.paths().epoch(arguments.epoch)?;
     let signature = signer.sign(epoch, &arguments.message)?;
     let scheme = signer.paths().manifest().scheme();
-    let ssz = signature.to_ssz(scheme);
+    let ssz = signature.to_ssz();
     let as_json = || {
         json!({
             "scheme": scheme.id(),
@@ -52,7 +52,7 @@ pub fn run(arguments: &SignArguments) -> Result<ExitCode, Failure> {
     };
     let written = arguments.out.write(|writer| {
         shared(writer, arguments.format, &ssz, as_json, || {
-            leansig_json::signature(scheme, &signature)
+            leansig_json::signature(&signature)
         })
     });
     // Elsewhere a reader that has gone away has seen enough. Here the epoch is spent, and nobody has the signature.

@@ -43,13 +43,8 @@ pub fn run(arguments: &VerifyArguments) -> Result<ExitCode, Failure> {
     let public_key =
         PublicKey::from_ssz(scheme, &given.bytes).map_err(|error| given.wrong("--public-key", text, error))?;
     let signature = hex_or_file("--signature", &arguments.signature, scheme.signature_bytes())?;
-    let outcome = verify(
-        scheme,
-        &public_key,
-        arguments.epoch,
-        &arguments.message,
-        &signature.bytes,
-    );
+    let epoch = scheme.epoch(arguments.epoch).map_err(keymill::Rejection::from);
+    let outcome = epoch.and_then(|epoch| verify(&public_key, epoch, &arguments.message, &signature.bytes));
     if outcome.is_err() {
         signature.warn_if_doubtful("--signature", &arguments.signature);
     }

@@ -105,10 +105,9 @@ type Signatures = Vec<(Epoch, Vec<u8>)>;
 fn sign(directory: &Path, message: &[u8; 32], epochs: &[u32]) -> (Signatures, Result<(), String>) {
     let mut left = Vec::new();
     let ended = Signer::open(directory).and_then(|mut signer| {
-        let scheme = signer.paths().manifest().scheme();
         epochs.iter().try_for_each(|&epoch| {
             let signature = signer.sign(Epoch(epoch), message)?;
-            left.push((Epoch(epoch), signature.to_ssz(scheme)));
+            left.push((Epoch(epoch), signature.to_ssz()));
             Ok(())
         })
     });
@@ -124,11 +123,10 @@ fn an_epoch_that_signed_before_a_power_cut_signs_no_other_message_and_the_key_si
         done: &|place| sign(&key(place), &message, &[3, 9, 4]),
         holds: &|shown, signed, _, case| {
             let mut signer = Signer::open(&key(shown)).unwrap_or_else(|error| panic!("{case}: {error}"));
-            let scheme = signer.paths().manifest().scheme();
             for (epoch, signature) in signed {
                 let refused = signer.sign(*epoch, &other);
                 assert!(matches!(refused, Err(SigningError::Spent { .. })), "{case}: {epoch:?}");
-                let again = signer.sign(*epoch, &message).unwrap().to_ssz(scheme);
+                let again = signer.sign(*epoch, &message).unwrap().to_ssz();
                 assert!(again == *signature, "{case}: {epoch:?}");
             }
             signer

@@ -22,13 +22,15 @@ pub(super) fn verifying(bytes: &[u8]) -> Result<bool, String> {
     let Ok(key) = PublicKey::from_ssz(scheme, key) else {
         return Ok(false);
     };
-    let epoch = u64::from_le_bytes(*epoch);
-    let verifier = Verifier::new(scheme, &key);
+    let Ok(epoch) = scheme.epoch(u64::from_le_bytes(*epoch)) else {
+        return Ok(false);
+    };
+    let verifier = Verifier::new(&key);
     let verifies = |signature: &[u8]| verifier.verify_ssz(epoch, message, signature).is_ok();
     if !verifies(signature) {
         return Ok(false);
     }
-    if signature.len() != scheme.signature_bytes() || epoch >= scheme.lifetime() {
+    if signature.len() != scheme.signature_bytes() {
         return Err("a signature was accepted that is none".to_owned());
     }
     match other_forms(scheme, signature).any(|other| verifies(&other)) {

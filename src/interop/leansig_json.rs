@@ -5,7 +5,6 @@ use serde::Serialize;
 use serde::ser::{SerializeTuple, Serializer};
 
 use keymill_xmss::poseidon::to_montgomery_form;
-use keymill_xmss::scheme::Scheme;
 use keymill_xmss::{PublicKey, Signature};
 
 /// Canonical elements, written as a list of their Montgomery forms.
@@ -48,14 +47,19 @@ pub fn public_key(key: &PublicKey) -> impl Serialize {
     }
 }
 
-/// A signature of this scheme.
-pub fn signature<'a>(scheme: &Scheme, signature: &'a Signature) -> impl Serialize + 'a {
-    let digests = |bytes: &'a [u8]| bytes.chunks_exact(scheme.digest_bytes()).map(Elements).collect();
+/// A signature.
+pub fn signature<'a>(signature: &'a Signature) -> impl Serialize + 'a {
+    let digests = |bytes: &'a [u8]| {
+        bytes
+            .chunks_exact(signature.scheme().digest_bytes())
+            .map(Elements)
+            .collect()
+    };
     SignatureText {
         path: PathText {
-            co_path: digests(&signature.siblings),
+            co_path: digests(signature.siblings()),
         },
-        rho: Elements(&signature.rho),
-        hashes: digests(&signature.hashes),
+        rho: Elements(signature.rho()),
+        hashes: digests(signature.hashes()),
     }
 }

@@ -54,12 +54,10 @@ fn probe(key: &SecretKeyFile, scheme: &'static Scheme, kernel: &dyn Kernel) -> R
     let mut hashes = Zeroizing::new(vec![0; scheme.chains() * scheme.digest_bytes()]);
     kernel.reveal(&key.head().prf_key, epoch, &codeword.positions, &mut hashes);
     let public_key = PublicKey::from_ssz(scheme, &key.public_key()).map_err(|error| wrong(&error.to_string()))?;
-    let mut signature = Signature {
-        rho: codeword.rho,
-        siblings,
-        hashes: std::mem::take(&mut *hashes),
-    };
-    let verified = Verifier::new(scheme, &public_key).verify(window.start, MESSAGE, &signature);
-    signature.hashes.zeroize();
+    let hashes = std::mem::take(&mut *hashes);
+    let mut signature =
+        Signature::new(scheme, codeword.rho, siblings, hashes).map_err(|error| wrong(&error.to_string()))?;
+    let verified = Verifier::new(&public_key).verify(epoch, MESSAGE, &signature);
+    signature.zeroize();
     verified.map_err(|error| wrong(&format!("does not verify: {error}")))
 }

@@ -36,7 +36,7 @@ impl Signer {
             let directory = directory.to_owned();
             SigningError::PublicKey { directory, source }
         })?;
-        let verifier = Verifier::new(manifest.scheme(), &public_key);
+        let verifier = Verifier::new(&public_key);
         let ledger = Ledger::open(paths.key())?;
         Ok(Self {
             paths,
@@ -86,14 +86,12 @@ impl Signer {
         }
         let mut hashes = vec![0; scheme.chains() * scheme.digest_bytes()];
         kernel.reveal(&self.prf_key, epoch, &codeword.positions, &mut hashes);
-        let signature = Signature {
-            rho: codeword.rho,
-            siblings: path.siblings,
-            hashes,
-        };
-        self.verifier
-            .verify(epoch.0.into(), message, &signature)
-            .map_err(|source| SigningError::Withheld { epoch, source })?;
-        Ok(signature)
+        let signature =
+            Signature::new(scheme, codeword.rho, path.siblings, hashes).map_err(keymill_xmss::Rejection::from);
+        let verified = signature.and_then(|signature| {
+            self.verifier.verify(epoch, message, &signature)?;
+            Ok(signature)
+        });
+        verified.map_err(|source| SigningError::Withheld { epoch, source })
     }
 }

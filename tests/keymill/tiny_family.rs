@@ -145,10 +145,11 @@ fn signs(directory: &Path, public_key: &[u8]) {
         .map(|&epoch| signer.sign(Epoch(epoch as u32), &[epoch as u8; 32]).unwrap())
         .collect();
     for (&epoch, signature) in epochs.iter().zip(&signatures) {
-        let bytes = signature.to_ssz(&TINY_FAMILY);
+        let bytes = signature.to_ssz();
         assert_eq!(bytes.len(), TINY_FAMILY.signature_bytes());
-        verify(&TINY_FAMILY, &public_key, epoch, &[epoch as u8; 32], &bytes).unwrap();
-        let rejected = verify(&TINY_FAMILY, &public_key, epoch, &[epoch as u8 + 1; 32], &bytes);
+        let at = TINY_FAMILY.epoch(epoch).unwrap();
+        verify(&public_key, at, &[epoch as u8; 32], &bytes).unwrap();
+        let rejected = verify(&public_key, at, &[epoch as u8 + 1; 32], &bytes);
         assert!(rejected.is_err(), "{epoch}");
     }
     let messages: Vec<[u8; 32]> = epochs.iter().map(|&epoch| [epoch as u8; 32]).collect();
@@ -158,12 +159,12 @@ fn signs(directory: &Path, public_key: &[u8]) {
         .zip(&signatures)
         .map(|((&epoch, message), signature)| keymill::Claim {
             public_key: &public_key,
-            epoch,
+            epoch: Epoch(epoch as u32),
             message,
             signature,
         })
         .collect();
-    assert!(verify_batch(&TINY_FAMILY, &claims).iter().all(Result::is_ok));
+    assert!(verify_batch(&claims).iter().all(Result::is_ok));
     assert!(
         signer.sign(Epoch(START as u32), &[0; 32]).is_err(),
         "no epoch signs twice"

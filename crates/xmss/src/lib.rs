@@ -17,5 +17,5 @@ pub mod units;
 mod verify;
 
 pub use scheme::Scheme;
-pub use signature::{PublicKey, Signature, SszError};
+pub use signature::{PublicKey, Signature, SszError, TextError};
 pub use verify::{Claim, Rejection, Verifier, verify, verify_batch};

@@ -1,7 +1,12 @@
 //! SSZ as leanSig writes it (docs/SCHEMES.md, "Public key and signature"). Integers are little-endian, digests
 //! canonical.
 
-use crate::scheme::{NonCanonical, Parameter, Scheme, SignatureForm};
+use std::fmt::{self, Display, Formatter};
+use std::str::FromStr;
+
+use zeroize::Zeroize;
+
+use crate::scheme::{NonCanonical, Parameter, Scheme, SignatureForm, UnknownScheme};
 
 /// A public key or a signature is not in the form that the scheme demands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,9 +43,44 @@ pub enum SszError {
     },
 }
 
+/// A text is not a public key or a signature.
+#[derive(Debug, thiserror::Error)]
+pub enum TextError {
+    /// There is no scheme before it.
+    #[error("it has no scheme before a colon, as in 'leansig-p1-l32-abort-v46-w8:5e1f...'")]
+    NoScheme,
+    /// The scheme is not known.
+    #[error(transparent)]
+    UnknownScheme(#[from] UnknownScheme),
+    /// What follows is not hex.
+    #[error("it is not hex: {0}")]
+    Hex(#[from] hex::FromHexError),
+    /// The bytes are not in the form that the scheme demands.
+    #[error(transparent)]
+    Form(#[from] SszError),
+}
+
+/// Reads `SCHEME:HEX`.
+fn scheme_and_bytes(text: &str) -> Result<(&'static Scheme, Vec<u8>), TextError> {
+    let (scheme, digits) = text.split_once(':').ok_or(TextError::NoScheme)?;
+    Ok((Scheme::by_id(scheme)?, hex::decode(digits)?))
+}
+
 /// A public key: `root | parameter`, canonical and of the length that its scheme demands.
+///
+/// As text it is `SCHEME:HEX`.
+///
+/// # Examples
+/// ```
+/// use keymill_xmss::{PublicKey, Scheme};
+/// let scheme = Scheme::by_id("leansig-p1-l8-abort-v4-w8")?;
+/// let public_key = PublicKey::from_ssz(scheme, &[0; 52])?;
+/// assert_eq!(public_key.to_string().parse::<PublicKey>()?, public_key);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKey {
+    scheme: &'static Scheme,
     root: Vec<u8>,
     parameter: Parameter,
 }
@@ -50,15 +90,21 @@ impl PublicKey {
     ///
     /// # Errors
     /// [`SszError`] if the length is wrong or an element is not canonical.
-    pub fn from_ssz(scheme: &Scheme, bytes: &[u8]) -> Result<Self, SszError> {
+    pub fn from_ssz(scheme: &'static Scheme, bytes: &[u8]) -> Result<Self, SszError> {
         check_length("public key", scheme, bytes, scheme.public_key_bytes())?;
         let (root, parameter) = bytes.split_at(scheme.digest_bytes());
         check_part(scheme, "root", root)?;
         check_part(scheme, "parameter", parameter)?;
         Ok(Self {
+            scheme,
             root: root.to_vec(),
             parameter: Parameter::of(parameter),
         })
+    }
+
+    /// The scheme.
+    pub fn scheme(&self) -> &'static Scheme {
+        self.scheme
     }
 
     /// Root digest.
@@ -77,15 +123,31 @@ impl PublicKey {
     }
 }
 
-/// A signature; how its parts are written is the matter of its family ([`SignatureForm`]).
+impl Display for PublicKey {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.scheme.id(), hex::encode(self.to_ssz()))
+    }
+}
+
+impl FromStr for PublicKey {
+    type Err = TextError;
+
+    fn from_str(text: &str) -> Result<Self, TextError> {
+        let (scheme, bytes) = scheme_and_bytes(text)?;
+        Ok(Self::from_ssz(scheme, &bytes)?)
+    }
+}
+
+/// A signature: canonical parts of the lengths that its scheme demands. How they follow each other is the matter of its family
+/// ([`SignatureForm`]).
+///
+/// As text it is `SCHEME:HEX`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
-    /// Randomness of the message hash, [`Scheme::rho_bytes`] long.
-    pub rho: Vec<u8>,
-    /// Sibling digests from level 0 upward, `h` of them.
-    pub siblings: Vec<u8>,
-    /// One value a chain.
-    pub hashes: Vec<u8>,
+    scheme: &'static Scheme,
+    rho: Vec<u8>,
+    siblings: Vec<u8>,
+    hashes: Vec<u8>,
 }
 
 /// The parts of a signature and their lengths.
@@ -145,7 +207,7 @@ impl Signature {
     ///
     /// # Errors
     /// [`SszError`] if the length is wrong, an offset is not the only one possible, or an element is not canonical.
-    pub fn from_ssz(scheme: &Scheme, bytes: &[u8]) -> Result<Self, SszError> {
+    pub fn from_ssz(scheme: &'static Scheme, bytes: &[u8]) -> Result<Self, SszError> {
         check_length("signature", scheme, bytes, scheme.signature_bytes())?;
         let [mut rho, mut siblings, mut hashes] = [const { Vec::new() }; 3];
         let mut at = 0;
@@ -160,28 +222,51 @@ impl Signature {
             }
             at = end;
         }
-        let signature = Self { rho, siblings, hashes };
-        signature.check(scheme)?;
-        Ok(signature)
+        Self::new(scheme, rho, siblings, hashes)
     }
 
-    /// Checks the lengths of the parts, and that every element is canonical.
+    /// A signature of these parts: randomness of the message hash ([`Scheme::rho_bytes`]), sibling digests from level 0
+    /// upward, one value a chain.
     ///
     /// # Errors
-    /// [`SszError`] names the first part that is wrong.
-    pub fn check(&self, scheme: &Scheme) -> Result<(), SszError> {
-        let fields = [&self.rho, &self.siblings, &self.hashes];
-        for ((part, length), bytes) in parts(scheme).into_iter().zip(fields) {
+    /// [`SszError`] names the first part that has a wrong length or is not canonical.
+    pub fn new(scheme: &'static Scheme, rho: Vec<u8>, siblings: Vec<u8>, hashes: Vec<u8>) -> Result<Self, SszError> {
+        for ((part, length), bytes) in parts(scheme).into_iter().zip([&rho, &siblings, &hashes]) {
             check_length(part, scheme, bytes, length)?;
             check_part(scheme, part, bytes)?;
         }
-        Ok(())
+        Ok(Self {
+            scheme,
+            rho,
+            siblings,
+            hashes,
+        })
+    }
+
+    /// The scheme.
+    pub fn scheme(&self) -> &'static Scheme {
+        self.scheme
+    }
+
+    /// Randomness of the message hash.
+    pub fn rho(&self) -> &[u8] {
+        &self.rho
+    }
+
+    /// Sibling digests from level 0 upward.
+    pub fn siblings(&self) -> &[u8] {
+        &self.siblings
+    }
+
+    /// One value a chain.
+    pub fn hashes(&self) -> &[u8] {
+        &self.hashes
     }
 
     /// Writes the signature.
-    pub fn to_ssz(&self, scheme: &Scheme) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(scheme.signature_bytes());
-        for piece in pieces(scheme) {
+    pub fn to_ssz(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.scheme.signature_bytes());
+        for piece in pieces(self.scheme) {
             match piece {
                 Piece::Offset(offset) => bytes.extend(offset.to_le_bytes()),
                 Piece::Rho => bytes.extend(&self.rho),
@@ -190,6 +275,28 @@ impl Signature {
             }
         }
         bytes
+    }
+}
+
+impl Display for Signature {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.scheme.id(), hex::encode(self.to_ssz()))
+    }
+}
+
+impl FromStr for Signature {
+    type Err = TextError;
+
+    fn from_str(text: &str) -> Result<Self, TextError> {
+        let (scheme, bytes) = scheme_and_bytes(text)?;
+        Ok(Self::from_ssz(scheme, &bytes)?)
+    }
+}
+
+/// For a signature that must not leave. Afterwards it verifies as little as any other bytes.
+impl Zeroize for Signature {
+    fn zeroize(&mut self) {
+        self.hashes.iter_mut().for_each(Zeroize::zeroize);
     }
 }
 

@@ -126,8 +126,12 @@ fn no_changed_bit_of_a_signature_goes_unnoticed() {
     let key = recorded_tiny_key();
     let known = &key.signatures[2];
     let scheme = Scheme::by_id(TINY).unwrap();
-    let verifier = Verifier::new(scheme, &PublicKey::from_ssz(scheme, &key.public_key_ssz).unwrap());
-    let verifies = |bytes: &[u8]| verifier.verify_ssz(known.epoch.into(), &known.message, bytes).is_ok();
+    let verifier = Verifier::new(&PublicKey::from_ssz(scheme, &key.public_key_ssz).unwrap());
+    let verifies = |bytes: &[u8]| {
+        verifier
+            .verify_ssz(keymill::plan::Epoch(known.epoch), &known.message, bytes)
+            .is_ok()
+    };
     let valid = &known.signature_ssz;
     assert!(verifies(valid));
     for bit in 0..8 * valid.len() {

@@ -5,7 +5,7 @@ use std::sync::{PoisonError, RwLock};
 use crate::hash::{DrawnKey, Kernel, PrfKey};
 use crate::poseidon;
 use crate::text::Foreign;
-use crate::units::{Level, NodeIndex};
+use crate::units::{Epoch, Level, NodeIndex};
 
 mod family;
 mod parameter;
@@ -65,6 +65,18 @@ pub struct UnknownScheme {
     pub asked: String,
     /// The identifier or upstream name that resembles it most, if any does.
     pub nearest: Option<&'static str>,
+}
+
+/// A scheme has no such epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("epoch {epoch} is past the lifetime of {scheme}, which has {lifetime} epochs")]
+pub struct PastLifetime {
+    /// The epoch.
+    pub epoch: u64,
+    /// Scheme identifier.
+    pub scheme: &'static str,
+    /// Epochs of the lifetime.
+    pub lifetime: u64,
 }
 
 fn suggestion(nearest: &Option<&'static str>) -> String {
@@ -142,6 +154,19 @@ impl Scheme {
     /// Number of epochs of the whole lifetime, `2^h`.
     pub fn lifetime(&self) -> u64 {
         1 << self.0.log_lifetime
+    }
+
+    /// The epoch of this number.
+    ///
+    /// # Errors
+    /// [`PastLifetime`] if the lifetime has no such epoch.
+    pub fn epoch(&self, number: u64) -> Result<Epoch, PastLifetime> {
+        let epoch = u32::try_from(number).ok().filter(|_| number < self.lifetime());
+        epoch.map(Epoch).ok_or(PastLifetime {
+            epoch: number,
+            scheme: self.id(),
+            lifetime: self.lifetime(),
+        })
     }
 
     /// Level of the root.

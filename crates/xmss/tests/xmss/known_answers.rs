@@ -106,7 +106,7 @@ fn grow_leaves(kernel: &dyn Kernel, scheme: &Scheme, prf_key: &PrfKey, first: u6
 
 fn sign_with(
     kernel: &dyn Kernel,
-    scheme: &Scheme,
+    scheme: &'static Scheme,
     prf_key: &PrfKey,
     epoch: Epoch,
     message: &[u8; 32],
@@ -115,8 +115,8 @@ fn sign_with(
     let codeword = kernel.find_codeword(prf_key, epoch, message).unwrap();
     let mut hashes = vec![0; scheme.chains() * scheme.digest_bytes()];
     kernel.reveal(prf_key, epoch, &codeword.positions, &mut hashes);
-    let rho = codeword.rho;
-    Signature { rho, siblings, hashes }.to_ssz(scheme)
+    let signature = Signature::new(scheme, codeword.rho, siblings, hashes);
+    signature.unwrap().to_ssz()
 }
 
 /// Long keys on a build without vectors would take minutes each; there the first of each scheme stands for all.
@@ -187,15 +187,17 @@ fn every_recorded_signature_verifies_and_its_chains_and_codeword_are_made_again(
         let scheme = Scheme::by_id(&key.scheme).unwrap();
         assert_eq!(scheme.upstream_name(), key.upstream_name);
         let public_key = PublicKey::from_ssz(scheme, &key.public_key_ssz).unwrap();
-        let verifier = Verifier::new(scheme, &public_key);
+        let verifier = Verifier::new(&public_key);
         let drawn = scheme.draw(&key.rng_seed, &[]);
         let kernel = scheme.kernel(&drawn.parameter);
         for signature in &key.signatures {
-            let epoch = signature.epoch.into();
             verifier
-                .verify_ssz(epoch, &signature.message, &signature.signature_ssz)
+                .verify_ssz(Epoch(signature.epoch), &signature.message, &signature.signature_ssz)
                 .unwrap();
-            let siblings = Signature::from_ssz(scheme, &signature.signature_ssz).unwrap().siblings;
+            let siblings = Signature::from_ssz(scheme, &signature.signature_ssz)
+                .unwrap()
+                .siblings()
+                .to_vec();
             let epoch = Epoch(signature.epoch);
             let made = sign_with(&*kernel, scheme, &drawn.prf_key, epoch, &signature.message, siblings);
             assert_eq!(made, signature.signature_ssz, "{} epoch {epoch}", key.scheme);
@@ -222,7 +224,7 @@ fn no_signature_verifies_with_a_bit_flipped_anywhere() {
         let mut numbers = Numbers(seed);
         let scheme = Scheme::by_id(&key.scheme).unwrap();
         let public_key = PublicKey::from_ssz(scheme, &key.public_key_ssz).unwrap();
-        let verifier = Verifier::new(scheme, &public_key);
+        let verifier = Verifier::new(&public_key);
         let length = signature.signature_ssz.len();
         let places: Vec<usize> = match every_byte {
             true => (0..length).collect(),
@@ -232,7 +234,7 @@ fn no_signature_verifies_with_a_bit_flipped_anywhere() {
             let bit = numbers.below(8);
             let mut altered = signature.signature_ssz.clone();
             altered[byte] ^= 1 << bit;
-            let verdict = verifier.verify_ssz(signature.epoch.into(), &signature.message, &altered);
+            let verdict = verifier.verify_ssz(Epoch(signature.epoch), &signature.message, &altered);
             assert!(verdict.is_err(), "{} byte {byte} bit {bit} seed {seed}", key.scheme);
         }
     });
@@ -243,9 +245,12 @@ fn an_altered_message_epoch_or_public_key_is_rejected() {
     for key in vectors::keys() {
         let scheme = Scheme::by_id(&key.scheme).unwrap();
         let public_key = PublicKey::from_ssz(scheme, &key.public_key_ssz).unwrap();
-        let verifier = Verifier::new(scheme, &public_key);
+        let verifier = Verifier::new(&public_key);
         let signature = &key.signatures[0];
-        let verify = |epoch: u64, message: &[u8; 32]| verifier.verify_ssz(epoch, message, &signature.signature_ssz);
+        let verify = |epoch: u64, message: &[u8; 32]| {
+            let epoch = scheme.epoch(epoch)?;
+            verifier.verify_ssz(epoch, message, &signature.signature_ssz)
+        };
         let epoch = u64::from(signature.epoch);
         let mut message = signature.message;
         message[31] ^= 1;
@@ -255,10 +260,10 @@ fn an_altered_message_epoch_or_public_key_is_rejected() {
         assert!(verify(u64::MAX, &signature.message).is_err());
         let mut other = public_key.to_ssz();
         other[0] ^= 1;
-        let other = Verifier::new(scheme, &PublicKey::from_ssz(scheme, &other).unwrap());
+        let other = Verifier::new(&PublicKey::from_ssz(scheme, &other).unwrap());
         assert!(
             other
-                .verify_ssz(epoch, &signature.message, &signature.signature_ssz)
+                .verify_ssz(Epoch(signature.epoch), &signature.message, &signature.signature_ssz)
                 .is_err()
         );
     }
@@ -269,11 +274,7 @@ fn an_altered_message_epoch_or_public_key_is_rejected() {
 fn a_part_of_a_wrong_length_or_with_an_unreduced_element_is_rejected_without_panic() {
     for key in vectors::keys() {
         let scheme = Scheme::by_id(&key.scheme).unwrap();
-        let public_key = PublicKey::from_ssz(scheme, &key.public_key_ssz).unwrap();
-        let verifier = Verifier::new(scheme, &public_key);
-        let recorded = &key.signatures[0];
-        let whole = Signature::from_ssz(scheme, &recorded.signature_ssz).unwrap();
-        let parts: [fn(&mut Signature) -> &mut Vec<u8>; 3] = [|s| &mut s.rho, |s| &mut s.siblings, |s| &mut s.hashes];
+        let whole = Signature::from_ssz(scheme, &key.signatures[0].signature_ssz).unwrap();
         let changes: [fn(&mut Vec<u8>); 5] = [
             |bytes| bytes.clear(),
             |bytes| bytes.truncate(bytes.len() - 4),
@@ -281,15 +282,12 @@ fn a_part_of_a_wrong_length_or_with_an_unreduced_element_is_rejected_without_pan
             |bytes| bytes.extend([0; 4096]),
             |bytes| bytes[..4].copy_from_slice(&[0xff; 4]),
         ];
-        for part in parts {
+        for part in 0..3 {
             for change in changes {
-                let mut altered = whole.clone();
-                change(part(&mut altered));
-                assert!(
-                    verifier
-                        .verify(recorded.epoch.into(), &recorded.message, &altered)
-                        .is_err()
-                );
+                let mut parts = [whole.rho(), whole.siblings(), whole.hashes()].map(<[u8]>::to_vec);
+                change(&mut parts[part]);
+                let [rho, siblings, hashes] = parts;
+                assert!(Signature::new(scheme, rho, siblings, hashes).is_err());
             }
         }
     }

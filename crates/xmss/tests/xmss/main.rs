@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests say what they expect by unwrapping it")]
 
+mod as_text;
 mod known_answers;
 mod reference_is_right;
 mod signatures;
