@@ -32,6 +32,13 @@ pub(crate) struct Seen {
     pub(crate) is_injected: bool,
 }
 
+impl Seen {
+    /// Whether it was made for the history of a key, on which nothing depends.
+    pub(crate) fn is_of_history(&self) -> bool {
+        self.path.ends_with("history.jsonl") && ["open", "fstat", "read", "write"].contains(&self.call)
+    }
+}
+
 type Rule = Arc<Mutex<dyn Judge>>;
 
 /// A rule for all calls below a directory, and those that there were.

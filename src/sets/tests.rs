@@ -118,8 +118,7 @@ fn at_every_call(
             let seen = faults.seen();
             drop(faults);
             is_reached = seen.len() > number;
-            // No key depends on its history.
-            let is_told = |seen: &Seen| seen.is_injected && !seen.path.ends_with("history.jsonl");
+            let is_told = |seen: &Seen| seen.is_injected && !seen.is_of_history();
             // One that fails by itself, as for a file that is not there, does not fail once more.
             let failed = seen.into_iter().find(is_told);
             let told = outcome.err().map(|error| error.to_string());

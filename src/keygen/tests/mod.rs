@@ -152,8 +152,8 @@ pub(crate) fn to_be_told(seen: &[Seen], number: i32) -> Vec<&Seen> {
         // A file that stays writable is worth a warning. Once nodes have been synced, layer files are opened for that alone.
         let is_layer = path.extension().is_some_and(|extension| extension == "nodes");
         let protects = *call == "open" && is_layer && seen[..at].iter().any(|seen| seen.call == "msync");
-        // An interrupted allocation is taken up again, and no job depends on its history.
-        protects || path.ends_with("history.jsonl") || *call == "chmod" || (*call == "fallocate" && number == EINTR)
+        // An interrupted allocation is taken up again.
+        protects || seen[at].is_of_history() || *call == "chmod" || (*call == "fallocate" && number == EINTR)
     };
     let told = (0..seen.len()).filter(|&at| seen[at].is_injected && !is_harmless(at));
     told.map(|at| &seen[at]).collect()
