@@ -4,7 +4,6 @@
 //! it, as its last field, so that the end is noted when the thing itself is gone. Unless a [`Trace`] is running this costs
 //! one atomic load. Under a trace both moments are written as a line, from which it can be told what was never given back.
 
-mod ids;
 pub mod report;
 #[cfg(test)]
 mod report_tests;

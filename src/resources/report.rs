@@ -6,7 +6,6 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use super::ids::Ids;
 use super::trace::{Event, Line, MARK};
 use super::{Backing, ResourceKind};
 use crate::failure::{IoFailure, attempt};
@@ -267,15 +266,15 @@ impl MemoryReport {
 struct Reading {
     report: MemoryReport,
     alive: HashMap<u64, Alive>,
-    known: Ids,
+    /// The highest id that was given out. They count from 1.
+    highest_id: u64,
     /// Bytes of the places of what is alive.
     place_bytes: u64,
     first_unix_ms: u64,
 }
 
-/// What is kept of a resource that is alive beside its place, and of a run of ids.
+/// What is kept of a resource that is alive beside its place.
 const ALIVE_BYTES: u64 = 160;
-const RUN_BYTES: u64 = 48;
 
 struct Alive {
     kind: ResourceKind,
@@ -311,13 +310,14 @@ impl Reading {
     }
 
     fn held_bytes(&self) -> u64 {
-        ALIVE_BYTES * self.alive.len() as u64 + self.place_bytes + RUN_BYTES * self.known.runs() as u64
+        ALIVE_BYTES * self.alive.len() as u64 + self.place_bytes
     }
 
     fn allocate(&mut self, line: &Line<'_>) -> Result<(), Contradiction> {
-        if !self.known.insert(line.id) {
+        if line.id <= self.highest_id {
             return Err(Contradiction::AllocatedTwice);
         }
+        self.highest_id = line.id;
         let alive = Alive {
             kind: line.kind,
             bytes: line.bytes,
@@ -337,9 +337,11 @@ impl Reading {
 
     fn drop_resource(&mut self, line: &Line<'_>) -> Result<(), Contradiction> {
         let Some(alive) = self.alive.remove(&line.id) else {
-            return Err(match self.known.contains(line.id) {
-                true => Contradiction::DroppedTwice,
-                false => Contradiction::NeverAllocated,
+            let was_given_out = (FIRST_ID..=self.highest_id).contains(&line.id);
+            return Err(if was_given_out {
+                Contradiction::DroppedTwice
+            } else {
+                Contradiction::NeverAllocated
             });
         };
         self.place_bytes -= alive.place.len() as u64;
