@@ -27,6 +27,12 @@ pub enum Reason {
     Locked,
     /// What is stored is not as it was written.
     Damaged,
+    /// Something is there that would have to be overwritten, or a name is taken.
+    InTheWay,
+    /// It is not what was begun there.
+    Contradiction,
+    /// Something that cannot be made again is missing.
+    Lost,
     /// The key is trimmed, and the levels that were asked for are deleted.
     LevelsAreGone,
 }
@@ -43,8 +49,8 @@ struct Parts {
     path: Option<PathBuf>,
     remedies: Vec<Remedy>,
     source: Option<io::Error>,
-    /// Whether the text ends with the remedies already, as those of the errors that are not of this type yet do.
-    is_advised: bool,
+    /// So many of the remedies stand in the text already, as in that of the errors that are not of this type yet.
+    told: usize,
 }
 
 /// The result of everything in the library that can fail.
@@ -59,7 +65,7 @@ impl Error {
             path: None,
             remedies: Vec::new(),
             source: None,
-            is_advised: false,
+            told: 0,
         }))
     }
 
@@ -70,7 +76,6 @@ impl Error {
     }
 
     /// The caller asked for something that cannot be, or handed in a wrong value.
-    #[expect(dead_code, reason = "no room that has gone over to this type needs it yet")]
     pub(crate) fn usage(what: impl Into<String>) -> Self {
         Self::new(FailureKind::Usage, what)
     }
@@ -86,7 +91,6 @@ impl Error {
     }
 
     /// Somebody asked the work to stop.
-    #[expect(dead_code, reason = "no room that has gone over to this type needs it yet")]
     pub(crate) fn interrupted(what: impl Into<String>) -> Self {
         Self::new(FailureKind::Interrupted, what)
             .because(Reason::Interrupted)
@@ -140,10 +144,10 @@ impl Error {
         &self.0.remedies
     }
 
-    /// Whether the text says already what can be done.
+    /// Those of the remedies that the text does not have.
     #[doc(hidden)]
-    pub fn is_advised(&self) -> bool {
-        self.0.is_advised
+    pub fn untold(&self) -> &[Remedy] {
+        &self.0.remedies[self.0.told..]
     }
 }
 
@@ -186,7 +190,7 @@ impl<E: Own> From<E> for Error {
         let mut converted = Self::new(error.kind(), error.to_string())
             .because(error.reason())
             .mend(error.remedies());
-        converted.0.is_advised = true;
+        converted.0.told = converted.0.remedies.len();
         converted
     }
 }

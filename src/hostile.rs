@@ -10,16 +10,15 @@ mod signatures;
 use std::path::Path;
 
 use crate::exchange::backup::Backup;
-use crate::interop::key_set::{
-    manifest::SetManifest,
-    notes::{Record, finished_line, parse_finished},
-};
+use crate::interop::key_set::manifest::SetManifest;
 use crate::interop::ledger_json;
 use crate::interop::secret_key::{Role, SecretKeyFile, SecretKeyForm, WrittenForm};
 use crate::keydir::LedgerMark;
 use crate::keydir::{Manifest, Secret};
 use crate::layers::Header;
 use crate::resources::report::{Count, MemoryReport};
+use crate::sets::finished::{finished_line, parse_finished};
+use crate::sets::record::Record;
 use crate::state::{ArenaRecord, BatchRecord, CrownRecord, LedgerHead, LedgerRecord, ProgressRecord, reencoded};
 use crate::units::{KeyId, Level};
 use keymill_xmss::hash::PrfKey;

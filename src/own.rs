@@ -19,9 +19,9 @@ use crate::migrations::MigrationError;
 use crate::plan::BudgetTooSmall;
 use crate::remedy::Remedied;
 use crate::resources::report::ReportError;
-use crate::sets::SetError;
 use crate::signing::SigningError;
 use crate::state::StateError;
+use crate::workers::ThreadsFailed;
 
 macro_rules! own {
     ($($error:ty),*) => {$(impl Own for $error {})*};
@@ -39,10 +39,10 @@ own!(
     RepairError,
     ReportError,
     RestoreError,
-    SetError,
     SigningError,
     SszError,
-    StatusError
+    StatusError,
+    ThreadsFailed
 );
 
 impl Own for KeyDirError {
@@ -85,9 +85,9 @@ without_remedy!(
     ImportError,
     PlanError,
     ReportError,
-    SetError,
     SszError,
-    StatusError
+    StatusError,
+    ThreadsFailed
 );
 
 macro_rules! of_kind {
@@ -101,7 +101,7 @@ macro_rules! of_kind {
 }
 
 of_kind!(Usage: PlanError, SszError);
-of_kind!(Machine: BudgetTooSmall);
+of_kind!(Machine: BudgetTooSmall, ThreadsFailed);
 
 /// What kind of failure it is that a file cannot be read which was named on the command line.
 fn of_input(error: &std::io::Error) -> FailureKind {
@@ -199,38 +199,6 @@ impl Classified for RestoreError {
         match self {
             RestoreError::KeyDir(error) => error.kind(),
             RestoreError::OtherKey { .. } => FailureKind::Directory,
-        }
-    }
-}
-
-impl Classified for SetError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            SetError::Io(error) => error.kind(),
-            SetError::Request(_) => FailureKind::Usage,
-            SetError::Key { source, .. } => source.kind(),
-            SetError::KeyDir(error) => error.kind(),
-            SetError::Export(error) => error.kind(),
-            SetError::Budget { .. } | SetError::Reading(_) | SetError::TooLittleDisk { .. } | SetError::Threads(_) => {
-                FailureKind::Machine
-            }
-            SetError::Locked { .. }
-            | SetError::NotADirectory(_)
-            | SetError::Exists(_)
-            | SetError::KeptDirectory(_)
-            | SetError::InTheWay(_)
-            | SetError::Contradiction { .. }
-            | SetError::Lost(_)
-            | SetError::SecretsGone { .. }
-            | SetError::Missing(_)
-            | SetError::NoManifest(_)
-            | SetError::Foreign { .. }
-            | SetError::Record { .. }
-            | SetError::Mixed { .. }
-            | SetError::Duplicate { .. }
-            | SetError::SharedKeys { .. }
-            | SetError::Manifest { .. } => FailureKind::Directory,
-            SetError::Interrupted => FailureKind::Interrupted,
         }
     }
 }

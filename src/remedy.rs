@@ -38,6 +38,22 @@ pub enum Remedy {
     },
     /// This file, from the eyes of others.
     Protect(PathBuf),
+    /// Another directory for what is to be made.
+    OtherDirectory,
+    /// This directory, if the key in it is not to be used any more.
+    Delete(PathBuf),
+    /// What is in the way may be overwritten.
+    Overwrite,
+    /// The same request with another value of this argument, or without it.
+    Change(&'static str),
+    /// Secrets that are lost and sign nowhere may be made again.
+    RestoreSecrets,
+    /// Further validators as a set of their own, to be merged with this one.
+    SetOfItsOwn,
+    /// The same request that made the set.
+    Generate,
+    /// The same request for fewer validators or epochs.
+    AskForLess,
     /// The file system is full.
     FreeSpace,
     /// The file system has room for bytes, and for no further file.
@@ -99,6 +115,14 @@ impl Remedy {
             Self::MoveAway(_) => "move-away",
             Self::Untrim { .. } => "untrim",
             Self::Protect(_) => "protect",
+            Self::OtherDirectory => "other-directory",
+            Self::Delete(_) => "delete",
+            Self::Overwrite => "overwrite",
+            Self::Change(_) => "change",
+            Self::RestoreSecrets => "restore-secrets",
+            Self::SetOfItsOwn => "set-of-its-own",
+            Self::Generate => "generate",
+            Self::AskForLess => "ask-for-less",
             Self::FreeSpace => "free-space",
             Self::FreeInodes => "free-inodes",
             Self::FreeQuota => "free-quota",
@@ -124,8 +148,16 @@ impl Remedy {
             | Self::MakeAgain(path)
             | Self::MoveAway(path)
             | Self::Untrim { directory: path, .. }
-            | Self::Protect(path) => Some(path),
-            Self::FreeSpace
+            | Self::Protect(path)
+            | Self::Delete(path) => Some(path),
+            Self::OtherDirectory
+            | Self::Overwrite
+            | Self::Change(_)
+            | Self::RestoreSecrets
+            | Self::SetOfItsOwn
+            | Self::Generate
+            | Self::AskForLess
+            | Self::FreeSpace
             | Self::FreeInodes
             | Self::FreeQuota
             | Self::RaiseFileSize
@@ -170,6 +202,16 @@ impl Display for Remedy {
                  scheme and epochs; and there run 'keymill ledger import' and 'keymill ledger init'"
             ),
             Self::Protect(_) => write!(f, "if nobody has, 'chmod 600 {path}' and try again"),
+            Self::OtherDirectory => f.write_str("choose another directory"),
+            Self::Delete(_) => write!(f, "delete '{path}' if the key in it is not to be used any more"),
+            Self::Overwrite => f.write_str("overwrite it with --force"),
+            Self::Change(argument) => write!(f, "change --{argument}"),
+            Self::RestoreSecrets => f.write_str("add --restore-secrets, only if they are lost and sign nowhere"),
+            Self::SetOfItsOwn => f.write_str(
+                "make further validators in another directory with --start-index, and merge the sets with 'keymill merge-sets'",
+            ),
+            Self::Generate => f.write_str("run the 'keymill generate' again that made the set"),
+            Self::AskForLess => f.write_str("ask for fewer validators or epochs"),
             Self::FreeSpace => f.write_str("free some space there and run the same command again"),
             Self::FreeInodes => f.write_str(
                 "the file system has no inodes left, though it has room for bytes: delete files there that nobody needs and \

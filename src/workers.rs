@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::thread::{Scope, ScopedJoinHandle};
 
@@ -31,6 +31,47 @@ pub(crate) fn spawn_scoped<'scope, T: Send + 'scope>(
 ) -> Result<ScopedJoinHandle<'scope, T>, ThreadsFailed> {
     let thread = std::thread::Builder::new().spawn_scoped(scope, operation);
     thread.map_err(|source| ThreadsFailed { threads: 1, source })
+}
+
+/// Lets so many threads, this one among them, take one item after the other until there are none left. The first error ends
+/// that: it is kept, `stop` is called, and no further item is taken.
+pub(crate) fn side_by_side<T, E: From<ThreadsFailed> + Send>(
+    threads: usize,
+    items: impl Iterator<Item = T> + Send,
+    work: impl Fn(T) -> Result<(), E> + Sync,
+    stop: impl Fn() + Sync,
+) -> Result<(), E> {
+    let left = Mutex::new(Ok(items));
+    let left_now = || left.lock().unwrap_or_else(PoisonError::into_inner);
+    let fail = |error: E| {
+        let mut left = left_now();
+        if left.is_ok() {
+            *left = Err(error);
+            stop();
+        }
+    };
+    let next = || left_now().as_mut().ok().and_then(Iterator::next);
+    let take_all = || {
+        while let Some(item) = next() {
+            work(item).unwrap_or_else(&fail);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            let thread = register(ResourceKind::Thread, THREAD_STACK_BYTES);
+            let take_all = &take_all;
+            let spawned = spawn_scoped(scope, move || {
+                let _thread = thread;
+                take_all();
+            });
+            if let Err(error) = spawned {
+                fail(error.into());
+                break;
+            }
+        }
+        take_all();
+    });
+    left.into_inner().unwrap_or_else(PoisonError::into_inner).map(drop)
 }
 
 /// A pool of workers. Dropping it waits until its threads have ended.

@@ -101,12 +101,7 @@ impl Coded for keymill::Error {
     }
 
     fn message(&self) -> String {
-        let advice = if self.is_advised() {
-            String::new()
-        } else {
-            advised(self.remedies().iter().cloned())
-        };
-        format!("{self}{advice}")
+        format!("{self}{}", advised(self.untold().iter().cloned()))
     }
 }
 
@@ -139,8 +134,7 @@ coded_by_their_kind!(
     keymill::ledger::LedgerError,
     keymill::plan::BudgetTooSmall,
     keymill::plan::PlanError,
-    keymill::resources::report::ReportError,
-    keymill::sets::SetError
+    keymill::resources::report::ReportError
 );
 
 impl Coded for ConfigError {

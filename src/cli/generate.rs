@@ -1,6 +1,6 @@
 //! `keymill generate`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Args, ValueEnum};
@@ -156,7 +156,7 @@ pub fn run(arguments: &GenerateArguments, settings: &Settings) -> Result<ExitCod
 }
 
 /// Said before the first of them is made: it counts also if the run does not come to its end.
-fn warn_of_restored(secrets: &[&Path]) {
+fn warn_of_restored(secrets: &[PathBuf]) {
     for secret in secrets.iter().take(NAMED_SECRETS_MAX) {
         messages::warn(format_args!(
             "'{}' is made again; the key must sign in one place only",

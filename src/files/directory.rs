@@ -180,15 +180,35 @@ impl Directory {
 
     /// The names in it.
     pub(crate) fn names(&self) -> Result<Vec<OsString>, IoFailure> {
+        let mut names = Vec::new();
+        self.each(|name, _| names.push(name))?;
+        Ok(names)
+    }
+
+    /// Looks at each name in it, as it is shown, and at whether a directory has it; a link to one is not one.
+    pub(crate) fn each_entry(&self, mut look: impl FnMut(String, bool)) -> Result<(), IoFailure> {
+        self.each(|name, is_directory| look(name.to_string_lossy().into_owned(), is_directory))
+    }
+
+    fn each(&self, mut look: impl FnMut(OsString, bool)) -> Result<(), IoFailure> {
         attempt("readdir", self.path(), || {
-            let mut names = Vec::new();
             for entry in Dir::new(self.listing()?)? {
-                let name = entry?.file_name().to_bytes().to_owned();
-                if name != b"." && name != b".." {
-                    names.push(OsString::from_vec(name));
+                let entry = entry?;
+                let name = entry.file_name().to_bytes();
+                if name == b"." || name == b".." {
+                    continue;
                 }
+                let kind = match entry.file_type() {
+                    // Not every file system says it here.
+                    FileType::Unknown => {
+                        let found = statat(&self.0.handle, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW);
+                        found.map_or(FileType::Unknown, |found| FileType::from_raw_mode(found.st_mode))
+                    }
+                    kind => kind,
+                };
+                look(OsString::from_vec(name.to_owned()), kind == FileType::Directory);
             }
-            Ok::<_, Errno>(names)
+            Ok::<_, Errno>(())
         })
     }
 

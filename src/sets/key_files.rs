@@ -1,62 +1,113 @@
 //! The files of one key: written from its directory, and known again by what stands at a few places in them.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::error::SetError;
-use super::names::{Form, Half};
+use super::manifest::{ManifestError, SetManifest};
+use super::names::{Form, Half, KeyFile, KeyFiles, SetPaths};
+use crate::error::{Error, Reason, Result};
 use crate::exchange::ExportError;
 use crate::failure::{IoFailure, attempt};
 use crate::files::{not_regular, open_to_read};
 use crate::interop::leansig_json;
-use crate::interop::secret_key::WrittenForm;
-use crate::plan::{LevelSpan, Plan};
-use crate::units::Level;
+use crate::interop::secret_key::{KeyShape, SecretKeyError, SecretKeyFile, WrittenForm, reading_bytes_max};
+use crate::plan::Plan;
 use keymill_xmss::PublicKey;
 use keymill_xmss::hash::{OneTimeKeys, PrfKey};
-use keymill_xmss::poseidon::PARAMETER_BYTES;
-use keymill_xmss::scheme::{Parameter, Scheme};
+use keymill_xmss::scheme::Parameter;
 
-/// Where things stand in a secret key in SSZ (docs/FORMAT.md).
-const PRF_KEY_AT: u64 = 0;
-const PARAMETER_AT: u64 = 32;
-const LEFT_TREE_OFFSET_AT: u64 = 80;
-const FIXED_BYTES: u64 = 88;
-/// A tree's depth, its lowest level, and the offset of its layers.
-const TREE_BYTES: u64 = 20;
-/// A layer's place in the list of offsets, its first index, and the offset of its digests.
-const LAYER_BYTES: u64 = 16;
 /// JSON spends a line on each element, indented by up to 14 spaces, where SSZ spends four bytes.
 const JSON_TO_SSZ: u64 = 8;
 
-/// Writes one file of a finished key, whose secret `write_secret` knows.
+/// Why a file of a set is of no use.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// It is not what it has to be.
+    Wrong { path: PathBuf, what: String },
+    /// It is missing, or the machine failed.
+    Io(IoFailure),
+}
+
+impl Fault {
+    pub(super) fn wrong(path: &Path, what: impl Into<String>) -> Self {
+        let (path, what) = (path.to_owned(), what.into());
+        Self::Wrong { path, what }
+    }
+
+    /// Of what is noted about a set.
+    pub(super) fn damaged(path: &Path, what: &str) -> Self {
+        Self::wrong(path, format!("it is damaged: {what}"))
+    }
+
+    /// The error of a file that could not be read.
+    pub(super) fn unread(path: &Path, source: std::io::Error) -> Self {
+        Self::Io(IoFailure {
+            call: "read",
+            path: path.to_owned(),
+            source,
+        })
+    }
+}
+
+impl From<IoFailure> for Fault {
+    fn from(failure: IoFailure) -> Self {
+        match not_regular(&failure) {
+            Some(found) => Self::wrong(&failure.path, found.words()),
+            None => Self::Io(failure),
+        }
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Wrong { path, what } => {
+                let what = format!("'{}' does not belong to this set: {what}", path.display());
+                Self::directory(what).because(Reason::Damaged).at(path)
+            }
+            Fault::Io(failure) => failure.into(),
+        }
+    }
+}
+
+/// Writes one file of a key, whose secret `write_secret` knows.
 pub(super) fn write(
     public_key: &PublicKey,
-    half: Half,
-    form: Form,
+    file: KeyFile,
     to: &mut dyn Write,
-    write_secret: impl FnOnce(WrittenForm, &mut dyn Write) -> Result<(), ExportError>,
-) -> Result<(), SetError> {
-    match (half, form) {
+    write_secret: &dyn Fn(WrittenForm, &mut dyn Write) -> Result<(), ExportError>,
+) -> Result<()> {
+    let form = match file {
         // The writer names what fails.
-        (Half::Public, Form::Ssz) => to.write_all(&public_key.to_ssz()).map_err(ExportError::Write)?,
-        (Half::Public, Form::Json) => to.write_all(&public_json(public_key)).map_err(ExportError::Write)?,
-        (Half::Secret, Form::Ssz) => write_secret(WrittenForm::LeansigSsz, to)?,
-        (Half::Secret, Form::Json) => write_secret(WrittenForm::LeansigJson { indented: true }, to)?,
+        (Half::Public, form) => {
+            let written = to.write_all(&public_bytes(public_key, form));
+            return written.map_err(|error| ExportError::Write(error).into());
+        }
+        (Half::Secret, Form::Ssz) => WrittenForm::LeansigSsz,
+        (Half::Secret, Form::Json) => WrittenForm::LeansigJson { indented: true },
+    };
+    Ok(write_secret(form, to)?)
+}
+
+/// A public key as its file of this form has it.
+pub(super) fn public_bytes(public_key: &PublicKey, form: Form) -> Vec<u8> {
+    match form {
+        Form::Ssz => public_key.to_ssz(),
+        // Numbers in memory have a form in JSON.
+        Form::Json => serde_json::to_vec_pretty(&leansig_json::public_key(public_key)).unwrap_or_default(),
     }
-    Ok(())
 }
 
 /// Bytes of these files of a key, JSON rounded up.
-pub(super) fn bytes(plan: &Plan, files: &[(Half, Form)]) -> u64 {
-    let bytes_of = |&(half, form)| {
+pub(super) fn bytes(plan: &Plan, files: KeyFiles) -> u64 {
+    let bytes_of = |(half, form)| {
         let ssz = match half {
             Half::Public => plan.scheme().public_key_bytes() as u64,
-            Half::Secret => secret_bytes(plan),
+            Half::Secret => shape_of(plan).places_in_ssz().end,
         };
         match form {
             Form::Ssz => ssz,
@@ -66,45 +117,26 @@ pub(super) fn bytes(plan: &Plan, files: &[(Half, Form)]) -> u64 {
     files.iter().map(bytes_of).sum()
 }
 
-/// Bytes of a secret key in SSZ.
-pub(super) fn secret_bytes(plan: &Plan) -> u64 {
-    let (height, digest_bytes) = (plan.scheme().log_lifetime(), plan.scheme().digest_bytes() as u64);
-    let middle = height / 2;
-    let layers = |levels: u64, digests: u64| TREE_BYTES + levels * LAYER_BYTES + digests * digest_bytes;
-    let top = plan
-        .geometry()
-        .levels()
-        .iter()
-        .filter(|span| span.level >= Level(middle));
-    let top = top.map(LevelSpan::stored_count).sum();
-    let bottom = (2u64 << middle) - 1;
-    FIXED_BYTES + layers(u64::from(height - middle) + 1, top) + 2 * layers(u64::from(middle) + 1, bottom)
+/// The shape of a key of a set.
+pub(super) fn shape_of(plan: &Plan) -> KeyShape {
+    KeyShape::of_key(plan.scheme(), plan.stored(), plan.stored().start)
 }
 
-/// Refuses a public key file that holds something else than the key in its form.
-pub(super) fn check_public(path: &Path, expected: &[u8]) -> Result<(), SetError> {
-    match holds(open_own(path)?, expected, path)? {
-        true => Ok(()),
-        false => Err(SetError::Foreign {
-            path: path.to_owned(),
-            what: "it holds another public key than the one that was finished".to_owned(),
-        }),
-    }
-}
-
-/// Opens a file that has to be one of the set.
-pub(super) fn open_own(path: &Path) -> Result<File, SetError> {
-    open_to_read(path).map_err(|failure| match not_regular(&failure) {
-        Some(found) => SetError::Foreign {
-            path: path.to_owned(),
-            what: found.words().to_owned(),
-        },
-        None => failure.into(),
-    })
+/// What reading a secret key file takes, by its size. Of what is missing or is not a file, whoever reads it says so.
+pub(super) fn reading_bytes(path: &Path, form: Form) -> Result<u64, IoFailure> {
+    let found = attempt("stat", path, || std::fs::metadata(path));
+    let bytes = match found {
+        Err(failure) if failure.is_missing() => 0,
+        found => Some(found?)
+            .filter(std::fs::Metadata::is_file)
+            .map_or(0, |file| file.len()),
+    };
+    Ok(reading_bytes_max(Some(form.of_secret()), bytes))
 }
 
 /// Whether a file holds these bytes and no more.
-pub(super) fn holds(file: File, expected: &[u8], path: &Path) -> Result<bool, IoFailure> {
+pub(super) fn holds(path: &Path, expected: &[u8]) -> Result<bool, Fault> {
+    let file = open_to_read(path)?;
     let mut found = Vec::new();
     // One more than there may be.
     let most = expected.len() as u64 + 1;
@@ -112,42 +144,57 @@ pub(super) fn holds(file: File, expected: &[u8], path: &Path) -> Result<bool, Io
     Ok(found == expected)
 }
 
-/// A public key as its JSON file has it.
-pub(super) fn public_json(public_key: &PublicKey) -> Vec<u8> {
-    // Numbers in memory have a form in JSON.
-    serde_json::to_vec_pretty(&leansig_json::public_key(public_key)).unwrap_or_default()
+/// Refuses a public key file that holds something else than the key in its form.
+pub(super) fn check_public(path: &Path, public_key: &PublicKey, form: Form) -> Result<(), Fault> {
+    if holds(path, &public_bytes(public_key, form))? {
+        return Ok(());
+    }
+    Err(Fault::wrong(path, "it does not hold the public key that it has to"))
 }
 
 /// Refuses a secret key file whose parameter or root is another key's. Reads these, and the PRF key, and nothing else of it.
 /// Tells by what others are seen to have its one-time keys.
-pub(super) fn check_secret_head(path: &Path, scheme: &Scheme, public_key: &[u8]) -> Result<OneTimeKeys, SetError> {
-    let foreign = |what: &str| SetError::Foreign {
-        path: path.to_owned(),
-        what: what.to_owned(),
-    };
-    let file = open_own(path)?;
+pub(super) fn check_secret_head(path: &Path, shape: &KeyShape, public_key: &PublicKey) -> Result<OneTimeKeys, Fault> {
+    let file = open_to_read(path)?;
     let length = attempt("stat", path, || file.metadata())?.len();
-    let digest_bytes = scheme.digest_bytes();
-    let (root, expected) = public_key.split_at(digest_bytes);
-    let mut parameter = [0; PARAMETER_BYTES];
-    let mut offset = [0; 4];
-    if length < FIXED_BYTES {
-        return Err(foreign("it is too short for a secret key"));
+    let places = shape.places_in_ssz();
+    if length != places.end {
+        let what = format!("it has {length} bytes, a secret key of the set has {}", places.end);
+        return Err(Fault::wrong(path, what));
     }
-    attempt("pread", path, || file.read_exact_at(&mut parameter, PARAMETER_AT))?;
-    attempt("pread", path, || file.read_exact_at(&mut offset, LEFT_TREE_OFFSET_AT))?;
-    // The top tree ends where the left one begins, and its last layer is the root with its filler.
-    let top_end = u64::from(u32::from_le_bytes(offset));
-    let root_at = top_end.checked_sub(2 * digest_bytes as u64);
-    let Some(root_at) = root_at.filter(|_| top_end <= length) else {
-        return Err(foreign("it is cut short, or no secret key of this scheme"));
-    };
-    let mut found = vec![0; digest_bytes];
-    attempt("pread", path, || file.read_exact_at(&mut found, root_at))?;
+    let read = |place: &mut [u8], at| attempt("pread", path, || file.read_exact_at(place, at));
+    let mut parameter = vec![0; public_key.parameter().len()];
+    read(&mut parameter, places.parameter)?;
+    let mut root = vec![0; shape.digest_bytes()];
+    read(&mut root, places.root)?;
     let mut prf_key = Zeroizing::new([0; 32]);
-    attempt("pread", path, || file.read_exact_at(&mut *prf_key, PRF_KEY_AT))?;
-    match parameter == *expected && found == root {
-        true => Ok(OneTimeKeys::of(&PrfKey::new(*prf_key), &Parameter::of(&parameter))),
-        false => Err(foreign("it holds another key than the public key beside it")),
+    read(&mut *prf_key, 0)?;
+    if parameter != public_key.parameter()[..] || root != public_key.root() {
+        return Err(Fault::wrong(path, "it holds another key than the public key beside it"));
     }
+    Ok(OneTimeKeys::of(&PrfKey::new(*prf_key), &Parameter::of(&parameter)))
+}
+
+/// Reads the manifest of a set; none if there is none.
+pub(super) fn read_manifest(paths: &SetPaths) -> Result<Option<SetManifest>, Fault> {
+    let path = paths.manifest();
+    let file = match open_to_read(&path) {
+        Err(failure) if failure.is_missing() => return Ok(None),
+        file => file?,
+    };
+    SetManifest::read(BufReader::new(file))
+        .map(Some)
+        .map_err(|error| match error {
+            ManifestError::Io(source) => Fault::unread(&path, source),
+            error => Fault::wrong(&path, error.to_string()),
+        })
+}
+
+/// Reads a secret key.
+pub(super) fn read_secret(path: &Path, form: Form) -> Result<SecretKeyFile, Fault> {
+    let mut file: File = open_to_read(path)?;
+    SecretKeyFile::read(&mut file, Some(form.of_secret()), None).map_err(|error| match error {
+        SecretKeyError::Read(source) => Fault::unread(path, source),
+        error => Fault::wrong(path, error.to_string()),
+    })
 }

@@ -1,30 +1,31 @@
 //! Making a set: several keys side by side, each in a key directory of its own until its files are on disk.
 
-use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::begun::{self, is_of_key};
 use super::derive::key_seed;
-use super::error::SetError;
-use super::key_files;
-use super::mend::{self, Source};
-use super::names::{self, Half, Prefix, Role};
-use super::prepare::{Prepared, check_place, is_of_key, prefix, prepare, remove_key};
+use super::finished::{Key, interrupted};
+use super::key_files::{self, Fault};
+use super::names::{self, Form, Half, KeyFiles, KeyName, Role, SECRET_SSZ};
+use super::plan::{Mending, Source, directory_in_the_way};
+use super::prepare::{Prepared, check_place, prepare, remove_key};
+use super::probe::check_secret;
 use super::progress::{OfKey, SetEvent, SetProgress};
 use super::publish::Publisher;
 use super::request::SetRequest;
+use crate::error::{Error, Result};
 use crate::exchange::{ExportError, Exporter, computed_bytes};
-use crate::failure::{IoFailure, attempt};
+use crate::failure::attempt;
 use crate::files::publish::Existing;
 use crate::files::{exists, sync_directory};
+use crate::interop::secret_key::{SecretKeyFile, WrittenForm};
 use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob};
-use crate::plan::Plan;
-use crate::resources::{ResourceKind, THREAD_STACK_BYTES, register};
-use crate::signing::SigningError;
+use crate::plan::{BudgetTooSmall, Plan};
+use crate::remedy::Remedy;
 use crate::units::Level;
-use crate::workers::spawn_scoped;
-use keymill_xmss::PublicKey;
+use crate::workers::side_by_side;
 
 /// What is kept of each key of a set: its public key, which of its files there are, and its part of the manifest.
 const KEPT_BYTES: u64 = 512;
@@ -59,7 +60,7 @@ impl SetJob {
     /// side by side, which share the threads and the memory of `options`.
     ///
     /// # Errors
-    /// [`SetError`] if the request is unsound, contradicts what was begun there or would overwrite something, or if there is
+    /// [`Error`] if the request is unsound, contradicts what was begun there or would overwrite something, or if there is
     /// too little disk or memory. No key has then been begun.
     pub fn open(
         directory: &Path,
@@ -67,22 +68,22 @@ impl SetJob {
         options: JobOptions,
         jobs: usize,
         cancel: CancelHandle,
-    ) -> Result<Self, SetError> {
+    ) -> Result<Self> {
         let opened = Instant::now();
         let plan = request.plan()?;
         let validators = usize::try_from(request.validators).unwrap_or(usize::MAX);
         let jobs = jobs.clamp(1, validators);
         let options = share(options, jobs);
-        let plan_memory = |held_bytes| {
-            let planned = options.memory_plan_holding(&plan, jobs, held_bytes);
-            planned.map(drop).map_err(|source| SetError::Budget { jobs, source })
+        let plan_memory = |held_bytes| match options.memory_plan_holding(&plan, jobs, held_bytes) {
+            Ok(_) => Ok(()),
+            Err(source) => Err(too_little_memory(source, jobs)),
         };
         // One share of what is kept of all keys; and beside the keys that the others make, one is written, or mended.
         let kept_bytes = (request.keys().saturating_mul(KEPT_BYTES)).div_ceil(jobs as u64);
         let written_bytes = computed_bytes(&plan);
         plan_memory(kept_bytes.saturating_add(written_bytes))?;
         let prepared = prepare(directory, &request, &plan, jobs)?;
-        let held_bytes = kept_bytes.saturating_add(written_bytes.max(mend::reading_bytes(&prepared.broken)?));
+        let held_bytes = kept_bytes.saturating_add(written_bytes.max(prepared.reading_bytes(&request)?));
         plan_memory(held_bytes)?;
         Ok(Self {
             request,
@@ -101,18 +102,27 @@ impl SetJob {
         &self.plan
     }
 
-    /// The files of those finished keys whose secrets are in no file of the set any more, which [`run`](Self::run) makes again.
-    pub fn restored_secrets(&self) -> Vec<&Path> {
-        mend::secrets_gone(&self.prepared.broken).collect()
+    /// The files of those finished keys whose secrets are in no file of the set any more, which [`run`](Self::run) rebuilds.
+    pub fn restored_secrets(&self) -> Vec<PathBuf> {
+        let mend = self.prepared.mend.iter();
+        let restored = mend.filter(|(_, mending)| mending.restores_secret());
+        let names = restored.filter_map(|(&key, _)| self.name(key).ok());
+        names.map(|name| self.prepared.paths.file(name, SECRET_SSZ)).collect()
     }
 
     /// Makes the keys that are not finished, and then writes the manifest.
     ///
     /// # Errors
-    /// [`SetError`]; finished keys stay, of the others everything that was committed, and the same request goes on from there.
-    pub fn run(&self, progress: &dyn SetProgress) -> Result<SetSummary, SetError> {
+    /// [`Error`]; finished keys stay, of the others everything that was committed, and the same request goes on from there.
+    pub fn run(&self, progress: &dyn SetProgress) -> Result<SetSummary> {
         let keys = self.request.keys();
-        let keys_found = self.settle_finished()?;
+        let keys_found = self.prepared.finished.count() - self.prepared.mend.len() as u64;
+        // Whose process died after it had finished them.
+        for &key in &self.prepared.settle {
+            if let Some(public_key) = self.prepared.finished.public_key(key) {
+                self.settle(key, self.name(key)?, &public_key)?;
+            }
+        }
         progress.event(SetEvent::Begun {
             keys,
             keys_finished: keys_found,
@@ -129,78 +139,21 @@ impl SetJob {
         })
     }
 
-    /// Puts away the directories of keys whose process died after it had finished them. Gives the number of finished keys.
-    fn settle_finished(&self) -> Result<u64, SetError> {
-        let mut found = 0;
-        for index in self.request.indices() {
-            for &role in &self.request.roles {
-                let is_broken = self.prepared.broken.contains_key(&(index, role));
-                let public_key = self.prepared.finished.public_key(index, role);
-                if let Some(public_key) = public_key.filter(|_| !is_broken) {
-                    let prefix = self.prefix(index)?;
-                    self.settle(index, role, &prefix, &public_key)?;
-                    found += 1;
-                }
-            }
-        }
-        Ok(found)
-    }
-
     /// Makes keys on several threads, until there are none left or one fails, which ends the others too.
-    fn make_all(&self, progress: &dyn SetProgress) -> Result<(), SetError> {
-        let next = AtomicU64::new(self.request.start_index);
-        let failure: Mutex<Option<SetError>> = Mutex::new(None);
-        let fail = |error: SetError| {
-            self.cancel.cancel();
-            let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
-            // That the others were stopped for it is not the reason.
-            if failure.as_ref().is_none_or(SetError::is_interruption) {
-                *failure = Some(error);
-            }
+    fn make_all(&self, progress: &dyn SetProgress) -> Result<()> {
+        let make = |index| match self.cancel.is_cancelled() {
+            true => Err(interrupted()),
+            false => self.make_validator(index, progress),
         };
-        let work = || {
-            while !self.cancel.is_cancelled() {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                if !self.request.indices().contains(&index) {
-                    return;
-                }
-                if let Err(error) = self.make_validator(index, progress) {
-                    fail(error);
-                }
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 1..self.jobs {
-                let thread = register(ResourceKind::Thread, THREAD_STACK_BYTES);
-                let work = &work;
-                let worker = spawn_scoped(scope, move || {
-                    let _thread = thread;
-                    work();
-                });
-                if let Err(error) = worker {
-                    fail(error.into());
-                }
-            }
-            work();
-        });
-        match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some(error) if error.is_interruption() => Err(SetError::Interrupted),
-            Some(error) => Err(error),
-            None if self.cancel.is_cancelled() => Err(SetError::Interrupted),
-            None => Ok(()),
-        }
+        side_by_side(self.jobs, self.request.indices(), make, || self.cancel.cancel())
     }
 
-    fn make_validator(&self, index: u64, progress: &dyn SetProgress) -> Result<(), SetError> {
+    fn make_validator(&self, index: u64, progress: &dyn SetProgress) -> Result<()> {
         for &role in &self.request.roles {
-            match (
-                self.prepared.broken.get(&(index, role)),
-                self.prepared.finished.public_key(index, role),
-            ) {
-                (Some(mending), Some(public_key)) => {
-                    self.mend_key(index, role, &mending.source, &public_key, progress)?;
-                }
-                (_, None) => self.make_key(index, role, progress)?,
+            let key = (index, role);
+            match (self.prepared.mend.get(&key), self.prepared.finished.public_key(key)) {
+                (_, None) => self.make_key(key, progress)?,
+                (Some(&mending), Some(public_key)) => self.mend_key(key, mending, &public_key, progress)?,
                 (None, Some(_)) => {}
             }
         }
@@ -209,37 +162,32 @@ impl SetJob {
 
     /// Makes a key and its files. Only when all of them are on disk is it noted as finished, and only then does its directory
     /// go: before, a run that died finds it again.
-    fn make_key(&self, index: u64, role: Role, progress: &dyn SetProgress) -> Result<(), SetError> {
-        self.check_place()?;
+    fn make_key(&self, key: Key, progress: &dyn SetProgress) -> Result<()> {
         let Prepared { paths, finished, .. } = &self.prepared;
-        let directory = paths.unfinished(index, role);
         let key_progress = OfKey::new(progress, self.plan.stored().count());
-        let public_key = self
-            .grow(index, role, &directory, &key_progress)
-            .map_err(|source| SetError::Key { index, role, source })?;
+        let public_key = self.grow(key, &key_progress)?;
         key_progress.sealed();
-        self.check_place()?;
-        let prefix = match role {
-            Role::Proposer => prefix(&self.request, index, Some(&public_key))?,
-            Role::Attester => self.prefix(index)?,
+        let name = match key.1 {
+            Role::Proposer => begun::name(&self.request, key, Some(&public_key))?,
+            Role::Attester => self.name(key)?,
         };
-        self.write_files(&directory, &prefix, role, &public_key)?;
-        finished.add(paths, index, role, &public_key)?;
-        self.settle(index, role, &prefix, &public_key)?;
+        self.write_all(&paths.unfinished(key.0, key.1), name, &public_key)?;
+        finished.add(paths, key, &public_key)?;
+        self.settle(key, name, &public_key)?;
         progress.event(SetEvent::KeyFinished);
         Ok(())
     }
 
-    fn grow(&self, index: u64, role: Role, directory: &Path, progress: &OfKey<'_>) -> Result<Vec<u8>, KeygenError> {
+    /// Makes the key in its directory, or finishes it. Gives its public key.
+    fn grow(&self, (index, role): Key, progress: &OfKey<'_>) -> Result<Vec<u8>> {
+        self.check_place()?;
         let request = &self.request;
+        let seed = |seed| key_seed(seed, request.scheme, request.log_epochs, index, role);
         let key = KeyRequest {
             scheme: Some(request.scheme),
             activation_epoch: Some(0),
             epochs: Some(1 << request.log_epochs),
-            secret: request
-                .seed
-                .as_ref()
-                .map(|seed| key_seed(seed, request.scheme, request.log_epochs, index, role)),
+            secret: request.seed.as_deref().map(seed),
             trim: Some(request.trim),
             ..KeyRequest::default()
         };
@@ -249,106 +197,108 @@ impl SetJob {
             trim: Level(0),
         };
         let job = KeygenJob::open_beside(
-            directory,
+            &self.prepared.paths.unfinished(index, role),
             &key,
             &defaults,
             self.options,
             self.jobs,
             self.held_bytes,
             self.cancel.clone(),
-        )?;
+        );
         // It holds the secret, which the job reads from its directory.
         drop(key);
-        Ok(job.run(progress)?.public_key)
+        match job.and_then(|job| job.run(progress)) {
+            Ok(summary) => Ok(summary.public_key),
+            Err(KeygenError::Interrupted) => Err(interrupted()),
+            Err(error) => Err(Error::from(error).within(format!("validator {index}, {role} key"))),
+        }
     }
 
-    fn write_files(&self, directory: &Path, prefix: &Prefix, role: Role, public_key: &[u8]) -> Result<(), SetError> {
-        let Prepared { paths, .. } = &self.prepared;
-        let publisher = self.publisher()?;
-        let public_key = self.parsed(public_key, directory)?;
+    /// Writes all files of a key from its directory.
+    fn write_all(&self, directory: &Path, name: KeyName, public_key: &[u8]) -> Result<()> {
+        self.check_place()?;
         let exporter = Exporter::open(directory)?;
-        // Holds all of its nodes against each other.
+        // Compares all of its nodes with each other.
         let window = exporter.window(None)?;
-        for &(half, form) in names::key_files(self.request.with_json) {
+        let files = names::key_files(self.request.with_json).iter().copied().collect();
+        self.write_files(name, files, public_key, &|form, to| window.write(form, to))
+    }
+
+    fn write_files(
+        &self,
+        name: KeyName,
+        files: KeyFiles,
+        public_key: &[u8],
+        write_secret: &dyn Fn(WrittenForm, &mut dyn Write) -> Result<(), ExportError>,
+    ) -> Result<()> {
+        let paths = &self.prepared.paths;
+        let public_key = begun::parsed(self.request.scheme, public_key, &paths.finished())?;
+        let publisher = self.publisher()?;
+        for file in files.iter() {
             self.check_place()?;
-            let target = paths.entry(&prefix.file(role, half, form));
-            publisher.publish(&target, half == Half::Secret, |to| {
-                key_files::write(&public_key, half, form, to, |form, to| window.write(form, to))
+            publisher.publish(&paths.file(name, file), file.0 == Half::Secret, |to| {
+                key_files::write(&public_key, file, to, write_secret)
             })?;
         }
         Ok(publisher.sync_names()?)
     }
 
-    /// Makes the missing files of a finished key again.
-    fn mend_key(
-        &self,
-        index: u64,
-        role: Role,
-        source: &Source,
-        public_key: &[u8],
-        progress: &dyn SetProgress,
-    ) -> Result<(), SetError> {
+    /// Rebuilds the missing files of a finished key.
+    fn mend_key(&self, key: Key, mending: Mending, public_key: &[u8], progress: &dyn SetProgress) -> Result<()> {
         self.check_place()?;
-        let Prepared { paths, .. } = &self.prepared;
-        let prefix = self.prefix(index)?;
+        let paths = &self.prepared.paths;
+        let name = self.name(key)?;
+        let unfinished = paths.unfinished(key.0, key.1);
         let key_progress = OfKey::new(progress, self.plan.stored().count());
-        match source {
-            Source::Secret(path, form) => {
-                let secret = mend::read_secret(path, *form, &self.plan, public_key)?;
-                let publisher = self.publisher()?;
-                let file = |half, form| paths.entry(&prefix.file(role, half, form));
-                let with_json = self.request.with_json;
-                let public_key = self.parsed(public_key, path)?;
-                mend::write_missing(&publisher, file, with_json, &public_key, &secret)?;
-                publisher.sync_names()?;
+        match mending.source {
+            Source::Secret(form) => {
+                let secret = self.sound_secret(&paths.file(name, (Half::Secret, form)), form, public_key)?;
+                self.write_files(name, mending.missing, public_key, &|form, to| {
+                    secret.write(form, to).map_err(ExportError::Write)
+                })?;
             }
-            Source::Directory(directory) => self.write_files(directory, &prefix, role, public_key)?,
+            Source::Kept => self.write_all(&paths.kept(name), name, public_key)?,
+            Source::Unfinished => self.write_all(&unfinished, name, public_key)?,
             Source::Seed => {
-                let directory = paths.unfinished(index, role);
                 // It cannot be read, but is sealed, so its job would find nothing to do.
-                if is_of_key(&directory, public_key)? {
-                    remove_key(&directory)?;
+                if is_of_key(&unfinished, public_key)? {
+                    remove_key(&unfinished)?;
                 }
-                let found = self
-                    .grow(index, role, &directory, &key_progress)
-                    .map_err(|source| SetError::Key { index, role, source })?;
-                if found != public_key {
-                    return Err(SetError::Foreign {
-                        path: directory,
-                        what: "it is the directory of another key than the one that was finished".to_owned(),
-                    });
+                if self.grow(key, &key_progress)? != public_key {
+                    let what = "it is the directory of another key than the one that was finished";
+                    return Err(Fault::wrong(&unfinished, what).into());
                 }
-                self.write_files(&directory, &prefix, role, public_key)?;
+                self.write_all(&unfinished, name, public_key)?;
             }
         }
         key_progress.sealed();
-        self.settle(index, role, &prefix, public_key)?;
+        self.settle(key, name, public_key)?;
         progress.event(SetEvent::KeyFinished);
         Ok(())
     }
 
-    /// The public key of what is at `path`.
-    fn parsed(&self, public_key: &[u8], path: &Path) -> Result<PublicKey, ExportError> {
-        PublicKey::from_ssz(self.request.scheme, public_key).map_err(|source| {
-            let directory = path.to_owned();
-            ExportError::Key(SigningError::PublicKey { directory, source })
-        })
+    /// Reads a secret key, which has to be the one that was finished, and sound.
+    fn sound_secret(&self, path: &Path, form: Form, public_key: &[u8]) -> Result<SecretKeyFile, Fault> {
+        let secret = key_files::read_secret(path, form)?;
+        check_secret(&secret, self.request.scheme, self.plan.stored(), public_key)
+            .map_err(|what| Fault::wrong(path, what))?;
+        Ok(secret)
     }
 
     /// The directory of a finished key goes, or goes where it is kept. What its name says is not enough for either.
-    fn settle(&self, index: u64, role: Role, prefix: &Prefix, public_key: &[u8]) -> Result<(), SetError> {
+    fn settle(&self, (index, role): Key, name: KeyName, public_key: &[u8]) -> Result<()> {
         self.check_place()?;
-        let Prepared { paths, .. } = &self.prepared;
+        let paths = &self.prepared.paths;
         let directory = paths.unfinished(index, role);
         if !exists(&directory)? {
             return Ok(());
         }
         if self.request.keeps_directories {
-            let kept = paths.entry(&prefix.directory(role));
+            let kept = paths.kept(name);
             // Of a key that was made again, the directory may be there.
             if exists(&kept)? {
                 if !is_of_key(&kept, public_key)? {
-                    return Err(SetError::KeptDirectory(kept));
+                    return Err(directory_in_the_way(&kept));
                 }
             } else if is_of_key(&directory, public_key)? {
                 attempt("rename", &kept, || std::fs::rename(&directory, &kept))?;
@@ -360,26 +310,27 @@ impl SetJob {
         Ok(remove_key(&directory)?)
     }
 
-    fn check_place(&self) -> Result<(), SetError> {
+    fn check_place(&self) -> Result<()> {
         Ok(check_place(&self.prepared.lock, &self.prepared.paths)?)
     }
 
-    fn prefix(&self, index: u64) -> Result<Prefix, SetError> {
-        let proposer = self.prepared.finished.public_key(index, Role::Proposer);
-        prefix(&self.request, index, proposer.as_ref())
+    fn name(&self, key: Key) -> Result<KeyName> {
+        let proposer = self.prepared.finished.public_key((key.0, Role::Proposer));
+        begun::name(&self.request, key, proposer.as_ref())
     }
 
-    fn publisher(&self) -> Result<Publisher, IoFailure> {
+    fn publisher(&self) -> Result<Publisher> {
         let request = &self.request;
-        let existing = match request.overwrites {
-            true => Existing::Replaced,
-            false => Existing::InTheWay,
+        let existing = if request.overwrites {
+            Existing::Replaced
+        } else {
+            Existing::InTheWay
         };
-        Publisher::open(&self.prepared.paths, request.public_mode, existing)
+        Ok(Publisher::open(&self.prepared.paths, request.public_mode, existing)?)
     }
 
     /// Replaces the manifest by that of all validators.
-    fn write_manifest(&self) -> Result<(), SetError> {
+    fn write_manifest(&self) -> Result<()> {
         self.check_place()?;
         let Prepared { paths, finished, .. } = &self.prepared;
         let manifest = finished.manifest(&self.request);
@@ -389,6 +340,16 @@ impl SetJob {
             Ok(manifest.write(to).map_err(ExportError::Write)?)
         })?;
         Ok(publisher.sync_names()?)
+    }
+}
+
+/// Memory is too small for so many keys at once.
+fn too_little_memory(source: BudgetTooSmall, jobs: usize) -> Error {
+    let error = Error::from(source).within(format!("with {jobs} keys made side by side"));
+    if jobs > 1 {
+        error.mend([Remedy::Change("jobs")])
+    } else {
+        error
     }
 }
 

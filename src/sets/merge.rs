@@ -1,30 +1,28 @@
 //! Merging: several sets, made by several machines, become one.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::error::SetError;
-use super::json_twin::check_secret_json;
-use super::key_files::{check_public, check_secret_head, holds, public_json};
+use super::begun::parsed;
+use super::json_twin::check_json;
+use super::key_files::{Fault, check_public, check_secret_head, holds, read_secret};
 use super::manifest::SetManifest;
-use super::names::{Form, Half, Named, SetPaths};
-use super::parts::{
-    Member, Part, files_of, in_order, refuse_duplicates, refuse_mixed, refuse_same_place, refuse_shared,
-};
-use super::prepare::{check_place, is_directory, make_public_directory, remove_temporaries, take_lock};
+use super::names::{Form, Half, KeyName, SECRET_SSZ, SetPaths};
+use super::parts::{Member, Part, in_order, refuse_duplicates, refuse_mixed, refuse_same_place, refuse_shared};
+use super::prepare::{begin, check_place, refuse_too_little_room};
 use super::publish::{Publisher, copy, holds_the_same};
-use super::room::refuse_too_little_room;
 use super::shared::SeenKeys;
-use super::survey::Survey;
-use super::verify::{Prefixes, each_entry};
+use super::survey::{Sizes, Survey};
+use crate::error::{Error, Reason, Result};
 use crate::exchange::ExportError;
 use crate::failure::attempt;
 use crate::files::publish::Existing;
-use crate::files::{exists, make_directory, not_regular, open_to_read, sync_file};
+use crate::files::{exists, open_to_read, sync_file};
 use crate::keydir::DirectoryLock;
 use crate::memory::Limits;
 use crate::plan::MemoryRequest;
-use keymill_xmss::PublicKey;
+use crate::remedy::Remedy;
 use keymill_xmss::hash::OneTimeKeys;
 
 /// What a merge did.
@@ -44,31 +42,23 @@ pub struct MergeReport {
 /// there. Run again after an interruption, it goes on.
 ///
 /// # Errors
-/// [`SetError`] if a set lacks a file, if two of them are of different kinds or have an index, a key, or the one-time keys of one
+/// [`Error`] if a set lacks a file, if two of them are of different kinds or have an index, a key, or the one-time keys of one
 /// in common, if memory is too small for a key, or if something else is in the way. Nothing has then been copied.
-pub fn merge_sets(
-    sets: &[PathBuf],
-    out: &Path,
-    public_mode: u32,
-    memory: MemoryRequest,
-) -> Result<MergeReport, SetError> {
-    let surveys = sets.iter().map(|set| Survey::of(&SetPaths::new(set)));
-    let surveyed = surveys.collect::<Result<Vec<_>, _>>()?.into_iter().reduce(Survey::and);
-    let survey = surveyed.unwrap_or_default();
+pub fn merge_sets(sets: &[PathBuf], out: &Path, public_mode: u32, memory: MemoryRequest) -> Result<MergeReport> {
+    let surveys = sets.iter().map(|set| Survey::of(set)).collect::<Result<Vec<_>>>()?;
     // Before anything is read.
-    survey.to_merge(memory).plan(&Limits::detect())?;
-    if let Some(failure) = survey.unknown {
+    let sizes = Sizes::of(&surveys)?;
+    sizes.to_merge(memory).plan(&Limits::detect())?;
+    if let Some(failure) = sizes.unknown {
         return Err(failure.into());
     }
-    let parts = sets.iter().map(|set| Part::open(set)).collect::<Result<Vec<_>, _>>()?;
+    let parts = surveys.into_iter().map(Part::open).collect::<Result<Vec<_>>>()?;
     let Some(first) = parts.first() else {
-        return Err(SetError::Request(
-            "no set is named; give the directories to merge".to_owned(),
-        ));
+        return Err(Error::usage("no set is named; name the directories to merge"));
     };
     for part in &parts {
         refuse_mixed(first, part)?;
-        refuse_same_place(part.paths.root(), out)?;
+        refuse_same_place(part.directory(), out)?;
     }
     let members = in_order(&parts);
     refuse_duplicates(&members)?;
@@ -78,18 +68,17 @@ pub fn merge_sets(
     };
     let mut text = Vec::new();
     manifest.write(&mut text).map_err(ExportError::Write)?;
-    is_directory(out)?;
     let paths = SetPaths::new(out);
     let merged = Merged {
-        prefixes: Prefixes::of(&manifest),
+        names: manifest.keys().map(|key| key.name).collect(),
         with_json: first.with_json,
         text: &text,
     };
     merged.refuse_foreign(&paths)?;
     let mut bytes = 0;
     let mut seen = SeenKeys::with_capacity(members.len() * manifest.kind.roles.len());
-    for member in &members {
-        for one_time_keys in check_files(member, &member.part.paths)? {
+    for &member in &members {
+        for one_time_keys in check_files(member, &member.part.survey.paths)? {
             seen.add(seen.count(), one_time_keys);
         }
         bytes += bytes_left(member, &paths)?;
@@ -97,51 +86,52 @@ pub fn merge_sets(
     refuse_shared(&members, seen)?;
     refuse_too_little_room(out, bytes)?;
 
-    make_public_directory(out, public_mode)?;
-    make_directory(&paths.work())?;
-    let lock = take_lock(&paths)?;
-    remove_temporaries(&paths)?;
+    let lock = begin(&paths, public_mode)?;
     // Once more, now that nobody else can be writing.
     merged.refuse_foreign(&paths)?;
+    let kept = |part: &Part| {
+        let keys = part
+            .manifest
+            .keys()
+            .filter(|key| part.survey.key(key.name).has_directory);
+        keys.map(|key| part.survey.paths.kept(key.name)).collect::<Vec<_>>()
+    };
     Ok(MergeReport {
         validators: members.len() as u64,
         files: merged.write(&members, &paths, &lock, public_mode)?,
-        directories_left: directories_left(&parts)?,
+        directories_left: parts.iter().flat_map(kept).collect(),
         manifest: paths.manifest(),
     })
 }
 
 /// All files are there, and are of the keys that the manifest names. Tells by what each key is known, in the order of the roles.
-fn check_files(member: &Member<'_>, paths: &SetPaths) -> Result<Vec<OneTimeKeys>, SetError> {
+fn check_files(member: Member<'_>, paths: &SetPaths) -> Result<Vec<OneTimeKeys>> {
     let mut keys = Vec::new();
     let scheme = member.part.manifest.kind.scheme;
-    for (public_key, half, form, name) in files_of(member) {
-        let path = paths.entry(&name);
+    for (key, file) in member.files() {
+        let path = paths.file(key.name, file);
         if !exists(&path)? {
-            return Err(SetError::Missing(path));
+            return Err(missing(&path));
         }
-        match (form, half) {
-            (Form::Ssz, Half::Public) => check_public(&path, public_key)?,
-            (Form::Ssz, Half::Secret) => keys.push(check_secret_head(&path, scheme, public_key)?),
-            (Form::Json, Half::Public) => {
-                let public_key = PublicKey::from_ssz(scheme, public_key).map_err(|error| SetError::Foreign {
-                    path: path.clone(),
-                    what: error.to_string(),
-                })?;
-                check_public(&path, &public_json(&public_key))?;
+        let public_key = parsed(scheme, key.public_key, &path)?;
+        match file {
+            (Half::Public, form) => check_public(&path, &public_key, form)?,
+            (Half::Secret, Form::Ssz) => keys.push(check_secret_head(&path, &member.part.shape, &public_key)?),
+            (Half::Secret, Form::Json) => {
+                let secret = read_secret(&paths.file(key.name, SECRET_SSZ), Form::Ssz)?;
+                check_json(&secret, &path)?;
             }
-            (Form::Json, Half::Secret) => check_secret_json(&path)?,
         }
     }
     Ok(keys)
 }
 
 /// Bytes of those files that are not copied yet.
-pub(super) fn bytes_left(member: &Member<'_>, to: &SetPaths) -> Result<u64, SetError> {
+pub(super) fn bytes_left(member: Member<'_>, to: &SetPaths) -> Result<u64> {
     let mut bytes = 0;
-    for (.., name) in files_of(member) {
-        let from = member.part.paths.entry(&name);
-        if !is_copied(&from, &to.entry(&name))? {
+    for (key, file) in member.files() {
+        let from = member.part.survey.paths.file(key.name, file);
+        if !is_copied(&from, &to.file(key.name, file))? {
             bytes += attempt("stat", &from, || std::fs::metadata(&from))?.size();
         }
     }
@@ -149,21 +139,36 @@ pub(super) fn bytes_left(member: &Member<'_>, to: &SetPaths) -> Result<u64, SetE
 }
 
 /// Whether an earlier run has copied a file. Another one of its name is in the way.
-fn is_copied(from: &Path, to: &Path) -> Result<bool, SetError> {
+fn is_copied(from: &Path, to: &Path) -> Result<bool> {
     if !exists(to)? {
         return Ok(false);
     }
-    match holds_the_same(from, to) {
+    match holds_the_same(from, to).map_err(Fault::from) {
         Ok(true) => Ok(true),
-        Ok(false) => Err(SetError::InTheWay(to.to_owned())),
-        Err(failure) if not_regular(&failure).is_some() => Err(SetError::InTheWay(failure.path)),
-        Err(failure) => Err(failure.into()),
+        Ok(false) => Err(in_the_way(to)),
+        Err(Fault::Wrong { path, .. }) => Err(in_the_way(&path)),
+        Err(fault) => Err(fault.into()),
     }
+}
+
+fn missing(path: &Path) -> Error {
+    let what = format!("'{}' is missing, but the manifest names its key", path.display());
+    let remedies = [Remedy::PutBack(path.to_owned()), Remedy::Generate];
+    Error::directory(what).at(path).mend(remedies)
+}
+
+fn in_the_way(path: &Path) -> Error {
+    let what = format!(
+        "'{}' is there already and is not part of the merged set",
+        path.display()
+    );
+    let remedies = [Remedy::OtherDirectory, Remedy::MoveAway(path.to_owned())];
+    Error::directory(what).because(Reason::InTheWay).at(path).mend(remedies)
 }
 
 /// The set that is to be.
 struct Merged<'a> {
-    prefixes: Prefixes<'a>,
+    names: BTreeSet<KeyName>,
     with_json: bool,
     /// Its manifest.
     text: &'a [u8],
@@ -171,20 +176,14 @@ struct Merged<'a> {
 
 impl Merged<'_> {
     /// Copies the files, and writes the manifest when all of them are there. Gives the number of files.
-    fn write(
-        &self,
-        members: &[Member<'_>],
-        paths: &SetPaths,
-        lock: &DirectoryLock,
-        public_mode: u32,
-    ) -> Result<u64, SetError> {
+    fn write(&self, members: &[Member<'_>], paths: &SetPaths, lock: &DirectoryLock, public_mode: u32) -> Result<u64> {
         let publisher = Publisher::open(paths, public_mode, Existing::InTheWay)?;
         let mut files = 0;
-        for member in members {
+        for &member in members {
             files += copy_files(member, paths, &publisher, lock)?;
         }
         // Nobody had to leave the sets alone while they were copied.
-        for member in members {
+        for &member in members {
             check_files(member, paths)?;
         }
         // The manifest names none of them before.
@@ -198,79 +197,48 @@ impl Merged<'_> {
     }
 
     /// Nothing is in the way but what an earlier run has copied.
-    fn refuse_foreign(&self, paths: &SetPaths) -> Result<(), SetError> {
-        let root = paths.root();
-        if !exists(root)? {
+    fn refuse_foreign(&self, paths: &SetPaths) -> Result<()> {
+        let Some(survey) = Survey::if_there(paths.root())? else {
             return Ok(());
-        }
+        };
         // A set that generate makes there is another one.
         for path in [paths.request(), paths.finished()] {
             if exists(&path)? {
-                return Err(SetError::InTheWay(path));
+                return Err(in_the_way(&path));
             }
         }
         let path = paths.manifest();
-        if exists(&path)? {
-            let found = open_to_read(&path).and_then(|file| holds(file, self.text, &path));
-            match found {
+        if survey.has_manifest {
+            match holds(&path, self.text) {
                 Ok(true) => {}
-                Ok(false) => return Err(SetError::InTheWay(path)),
-                Err(failure) if not_regular(&failure).is_some() => return Err(SetError::InTheWay(path)),
-                Err(failure) => return Err(failure.into()),
+                Ok(false) | Err(Fault::Wrong { .. }) => return Err(in_the_way(&path)),
+                Err(fault) => return Err(fault.into()),
             }
         }
-        let mut in_the_way = None;
-        each_entry(root, |name| {
-            let is_in_the_way = match Named::parse(&name) {
-                None => false,
-                Some(Named::Directory(..)) => true,
-                Some(Named::File(prefix, role, _, form)) => {
-                    (form == Form::Json && !self.with_json) || !self.prefixes.has_key(&prefix, role)
-                }
-            };
-            if is_in_the_way {
-                in_the_way = Some(root.join(name));
+        for (&name, key) in &survey.keys {
+            let has_json = || key.files.iter().any(|(_, form)| form == Form::Json);
+            let is_foreign = !self.names.contains(&name) || key.has_directory || (!self.with_json && has_json());
+            if let Some(other) = survey.names_of(name).next().filter(|_| is_foreign) {
+                return Err(in_the_way(&paths.root().join(other)));
             }
-        })?;
-        in_the_way.map_or(Ok(()), |path| Err(SetError::InTheWay(path)))
+        }
+        Ok(())
     }
 }
 
-fn copy_files(
-    member: &Member<'_>,
-    to: &SetPaths,
-    publisher: &Publisher,
-    lock: &DirectoryLock,
-) -> Result<u64, SetError> {
+fn copy_files(member: Member<'_>, to: &SetPaths, publisher: &Publisher, lock: &DirectoryLock) -> Result<u64> {
     let mut files = 0;
-    for (_, half, _, name) in files_of(member) {
-        let from = member.part.paths.entry(&name);
-        let target = to.entry(&name);
-        match is_copied(&from, &target)? {
+    for (key, file) in member.files() {
+        let from = member.part.survey.paths.file(key.name, file);
+        let target = to.file(key.name, file);
+        if is_copied(&from, &target)? {
             // Whoever did so need not have made it durable.
-            true => sync_file(&open_to_read(&target)?, &target)?,
-            false => {
-                check_place(lock, to)?;
-                publisher.publish(&target, half == Half::Secret, |draft| copy(&from, draft))?;
-            }
+            sync_file(&open_to_read(&target)?, &target)?;
+        } else {
+            check_place(lock, to)?;
+            publisher.publish(&target, file.0 == Half::Secret, |draft| copy(&from, draft))?;
         }
         files += 1;
     }
     Ok(files)
-}
-
-fn directories_left(parts: &[Part]) -> Result<Vec<PathBuf>, SetError> {
-    let mut left = Vec::new();
-    for part in parts {
-        let kind = &part.manifest.kind;
-        for validator in &part.manifest.validators {
-            for &role in &kind.roles {
-                let path = part.paths.entry(&kind.prefix(validator).directory(role));
-                if exists(&path)? {
-                    left.push(path);
-                }
-            }
-        }
-    }
-    Ok(left)
 }

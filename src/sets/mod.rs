@@ -1,22 +1,22 @@
 //! Key sets: the keys of many validators in one directory, with the file names and the manifest of hash-sig-cli 0.4
 //! (docs/KEYSETS.md).
 
+mod begun;
 mod derive;
-mod error;
+pub(crate) mod finished;
 mod json_twin;
 mod key_files;
 mod make;
-mod mend;
 mod merge;
 mod parts;
+mod plan;
 mod prepare;
 mod probe;
 mod progress;
 mod publish;
-mod record;
+pub(crate) mod record;
 mod report;
 mod request;
-mod room;
 mod shared;
 mod survey;
 #[cfg(test)]
@@ -24,11 +24,9 @@ mod tests;
 mod verify;
 mod verify_key;
 
-use crate::interop::key_set::{manifest, names, notes};
+use crate::interop::key_set::{manifest, names};
 
-pub use error::SetError;
 pub use make::{SetJob, SetSummary};
-pub use manifest::ManifestError;
 pub use merge::{MergeReport, merge_sets};
 pub use names::Role;
 pub use progress::{NoSetProgress, SetEvent, SetProgress};

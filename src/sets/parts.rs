@@ -3,36 +3,61 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::error::SetError;
-use super::manifest::{SetManifest, Validator};
-use super::names::{Form, Half, Role, SetPaths, key_files};
+use super::key_files::{Fault, read_manifest};
+use super::manifest::{NamedKey, SetManifest, Validator};
+use super::names::{KeyFile, KeyName, SECRET_SSZ, key_files};
 use super::shared::SeenKeys;
-use super::verify::{Prefixes, has_json};
+use super::survey::Survey;
+use crate::error::{Error, Result};
 use crate::files::place_of;
+use crate::interop::secret_key::KeyShape;
+use crate::remedy::Remedy;
 
 /// A set that is to become a part.
 pub(super) struct Part {
-    pub(super) paths: SetPaths,
+    pub(super) survey: Survey,
     pub(super) manifest: SetManifest,
     pub(super) with_json: bool,
+    /// Of each of its keys.
+    pub(super) shape: KeyShape,
 }
 
 /// A validator of one of the parts.
+#[derive(Clone, Copy)]
 pub(super) struct Member<'a> {
     pub(super) part: &'a Part,
     pub(super) validator: &'a Validator,
 }
 
 impl Part {
-    pub(super) fn open(directory: &Path) -> Result<Self, SetError> {
-        let paths = SetPaths::new(directory);
-        let manifest = SetManifest::of_set(&paths)?;
-        let with_json = has_json(&Prefixes::of(&manifest), directory)?;
+    pub(super) fn open(survey: Survey) -> Result<Self> {
+        let path = survey.paths.manifest();
+        let manifest = match read_manifest(&survey.paths) {
+            Ok(Some(manifest)) => manifest,
+            Ok(None) => {
+                let what = format!(
+                    "'{}' is missing; it is written when all keys of the set are finished",
+                    path.display()
+                );
+                return Err(Error::directory(what).at(path).mend([Remedy::Generate]));
+            }
+            Err(Fault::Wrong { path, what }) => {
+                return Err(Error::directory(format!("'{}': {what}", path.display())).at(path));
+            }
+            Err(fault) => return Err(fault.into()),
+        };
+        let names = manifest.keys().map(|key| key.name).collect();
+        let stored = manifest.kind.stored()?;
         Ok(Self {
-            paths,
+            with_json: survey.has_json(&names),
+            shape: KeyShape::of_key(manifest.kind.scheme, stored, stored.start),
+            survey,
             manifest,
-            with_json,
         })
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        self.survey.paths.root()
     }
 
     pub(super) fn members(&self) -> impl Iterator<Item = Member<'_>> {
@@ -41,61 +66,56 @@ impl Part {
     }
 }
 
-impl Member<'_> {
-    fn key_name(&self, role: Role) -> String {
-        self.part.manifest.kind.key_name(self.validator, role)
+impl<'a> Member<'a> {
+    pub(super) fn keys(self) -> impl Iterator<Item = NamedKey<'a>> {
+        self.part.manifest.kind.keys(self.validator)
     }
 
-    fn secret_file(&self, role: Role) -> PathBuf {
-        let prefix = self.part.manifest.kind.prefix(self.validator);
-        self.part.paths.entry(&prefix.file(role, Half::Secret, Form::Ssz))
+    /// The files of its keys.
+    pub(super) fn files(self) -> impl Iterator<Item = (NamedKey<'a>, KeyFile)> {
+        let files = key_files(self.part.with_json);
+        self.keys().flat_map(|key| files.iter().map(move |&file| (key, file)))
     }
 }
 
-pub(super) fn refuse_mixed(first: &Part, second: &Part) -> Result<(), SetError> {
+pub(super) fn refuse_mixed(first: &Part, second: &Part) -> Result<()> {
     let facts = |part: &Part| {
         let kind = &part.manifest.kind;
         let roles: Vec<_> = kind.roles.iter().map(|role| role.name()).collect();
+        let naming = if kind.is_distributed {
+            "by public key"
+        } else {
+            "by index"
+        };
+        let forms = if part.with_json { "SSZ and JSON" } else { "SSZ" };
         [
             ("key_scheme", kind.scheme.id().to_owned()),
             ("log_num_active_epochs", kind.log_epochs.to_string()),
             ("the kind of its keys", roles.join(",")),
-            (
-                "the naming",
-                if kind.is_distributed {
-                    "by public key"
-                } else {
-                    "by index"
-                }
-                .to_owned(),
-            ),
-            (
-                "the form of its files",
-                if part.with_json { "SSZ and JSON" } else { "SSZ" }.to_owned(),
-            ),
+            ("the naming", naming.to_owned()),
+            ("the form of its files", forms.to_owned()),
         ]
     };
-    let compared = facts(first).into_iter().zip(facts(second));
-    match compared.into_iter().find(|(one, other)| one != other) {
-        None => Ok(()),
-        Some(((what, one), (_, other))) => Err(SetError::Mixed {
-            first: first.paths.root().to_owned(),
-            second: second.paths.root().to_owned(),
-            what,
-            one,
-            other,
-        }),
-    }
+    let mut compared = facts(first).into_iter().zip(facts(second));
+    let Some(((what, one), (_, other))) = compared.find(|(one, other)| one != other) else {
+        return Ok(());
+    };
+    Err(Error::directory(format!(
+        "'{}' and '{}' cannot become one set: {what} is {one} in the first and {other} in the second",
+        first.directory().display(),
+        second.directory().display()
+    )))
 }
 
-pub(super) fn refuse_same_place(part: &Path, out: &Path) -> Result<(), SetError> {
-    match place_of(out).starts_with(place_of(part)) {
-        false => Ok(()),
-        true => Err(SetError::Request(format!(
-            "--out '{}' is, or lies in, one of the sets; the merged set needs a directory of its own",
-            out.display()
-        ))),
+pub(super) fn refuse_same_place(part: &Path, out: &Path) -> Result<()> {
+    if !place_of(out).starts_with(place_of(part)) {
+        return Ok(());
     }
+    let what = format!(
+        "'{}' is, or lies in, one of the sets; the merged set needs a directory of its own",
+        out.display()
+    );
+    Err(Error::usage(what).at(out).mend([Remedy::OtherDirectory]))
 }
 
 /// All validators by index; those that have none in the order of their sets.
@@ -106,14 +126,16 @@ pub(super) fn in_order(parts: &[Part]) -> Vec<Member<'_>> {
 }
 
 /// A validator, a key, and the name of a file, may be there once.
-pub(super) fn refuse_duplicates(members: &[Member<'_>]) -> Result<(), SetError> {
+pub(super) fn refuse_duplicates(members: &[Member<'_>]) -> Result<()> {
     let mut keys: HashMap<&[u8], &Part> = HashMap::new();
     let mut prefixes = HashMap::new();
     for Member { part, validator } in members {
-        let duplicate = |what: String, first: &Part| SetError::Duplicate {
-            what,
-            first: first.paths.root().to_owned(),
-            second: part.paths.root().to_owned(),
+        let duplicate = |what: String, first: &Part| {
+            Error::directory(format!(
+                "{what} is in '{}' and in '{}'; a merged set may have it once",
+                first.directory().display(),
+                part.directory().display()
+            ))
         };
         for public_key in &validator.public_keys {
             if let Some(first) = keys.insert(public_key, part) {
@@ -123,10 +145,11 @@ pub(super) fn refuse_duplicates(members: &[Member<'_>]) -> Result<(), SetError> 
                 ));
             }
         }
-        if let Some(first) = prefixes.insert(part.manifest.kind.prefix(validator), *part) {
+        let prefix = part.manifest.kind.prefix(validator);
+        if let Some(first) = prefixes.insert(prefix, *part) {
             let what = match validator.index {
                 Some(index) => format!("index {index}"),
-                None => format!("the name {}", part.manifest.kind.prefix(validator)),
+                None => format!("the name {prefix}"),
             };
             return Err(duplicate(what, first));
         }
@@ -134,35 +157,28 @@ pub(super) fn refuse_duplicates(members: &[Member<'_>]) -> Result<(), SetError> 
     Ok(())
 }
 
-/// The files of a validator: the public key of each, what it holds, and its name.
-pub(super) fn files_of<'a>(member: &'a Member<'_>) -> impl Iterator<Item = (&'a [u8], Half, Form, String)> {
-    let kind = &member.part.manifest.kind;
-    let prefix = kind.prefix(member.validator);
-    let keys = kind.roles.iter().zip(&member.validator.public_keys);
-    keys.flat_map(move |(&role, public_key)| {
-        let prefix = prefix.clone();
-        let files = key_files(member.part.with_json).iter();
-        files.map(move |&(half, form)| (&public_key[..], half, form, prefix.file(role, half, form)))
-    })
-}
-
 /// No two keys have one-time keys in common, although their public keys differ.
-pub(super) fn refuse_shared(members: &[Member<'_>], seen: SeenKeys) -> Result<(), SetError> {
+pub(super) fn refuse_shared(members: &[Member<'_>], seen: SeenKeys) -> Result<()> {
     // Each member has one key a role.
     let key = |place: usize| {
-        let roles = &members.first()?.part.manifest.kind.roles;
-        Some((members.get(place / roles.len())?, *roles.get(place % roles.len())?))
+        let roles = members.first()?.part.manifest.kind.roles.len();
+        let member = members.get(place / roles)?;
+        Some((member, member.keys().nth(place % roles)?.name))
     };
     let pair = seen.pairs().into_iter().next();
     let pair = pair.and_then(|pair| Some((key(pair.first)?, key(pair.second)?, pair.shared)));
-    let Some(((first, first_role), (second, second_role), shared)) = pair else {
+    let Some((first, second, shared)) = pair else {
         return Ok(());
     };
-    Err(SetError::SharedKeys {
-        first_key: first.key_name(first_role),
-        first: first.secret_file(first_role),
-        second_key: second.key_name(second_role),
-        second: second.secret_file(second_role),
-        shared,
-    })
+    let in_words = |(member, name): (&Member<'_>, KeyName)| {
+        let words = member.part.manifest.kind.key_in_words(member.validator, name.role);
+        let path: PathBuf = member.part.survey.paths.file(name, SECRET_SSZ);
+        format!("{words} ('{}')", path.display())
+    };
+    Err(Error::directory(format!(
+        "{} and {} have {shared}: an epoch that both sign gives these away. They do not become one set; never use both, and \
+         make other keys",
+        in_words(first),
+        in_words(second)
+    )))
 }

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::error::SetError;
 use super::names::SetPaths;
+use super::plan::taken;
+use crate::error::Result;
 use crate::failure::{IoFailure, attempt};
 use crate::files::publish::{Draft, Existing, Mode};
 use crate::files::{Directory, open_to_read, sync_file};
@@ -42,8 +43,8 @@ impl Publisher {
         &self,
         target: &Path,
         is_secret: bool,
-        write: impl FnOnce(&mut dyn Write) -> Result<(), SetError>,
-    ) -> Result<(), SetError> {
+        write: impl FnOnce(&mut dyn Write) -> Result<()>,
+    ) -> Result<()> {
         let mode = if is_secret { SECRET_MODE } else { self.public_mode };
         let entry = self.directory.entry(target.file_name().unwrap_or_default());
         let mut draft = Draft::beside(self.drafts.clone(), entry, Mode::Exact(mode))?;
@@ -61,14 +62,14 @@ impl Publisher {
 }
 
 /// Leaves the file that is there if it holds the same as the draft; whoever wrote it need not have made it durable.
-fn settle_with(draft: &Draft, target: &Path) -> Result<(), SetError> {
+fn settle_with(draft: &Draft, target: &Path) -> Result<()> {
     let mut written = draft.file();
     attempt("lseek", target, || written.rewind())?;
     let there = open_to_read(target)?;
-    match same((written, target), (&there, target))? {
-        true => Ok(sync_file(&there, target)?),
-        false => Err(SetError::Exists(target.to_owned())),
+    if !same((written, target), (&there, target))? {
+        return Err(taken(target, None));
     }
+    Ok(sync_file(&there, target)?)
 }
 
 /// Whether two files hold the same bytes.
@@ -112,7 +113,7 @@ pub(super) fn fill(mut file: &File, buffer: &mut [u8]) -> std::io::Result<usize>
 }
 
 /// Copies a file in pieces, through memory that is wiped.
-pub(super) fn copy(from: &Path, to: &mut dyn Write) -> Result<(), SetError> {
+pub(super) fn copy(from: &Path, to: &mut dyn Write) -> Result<()> {
     let file = open_to_read(from)?;
     let mut buffer = buffer();
     loop {

@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::error::SetError;
+use super::key_files::Fault;
 use crate::failure::IoFailure;
-use crate::files::{NotRegular, not_regular};
 
 /// Something about a file of a set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,9 +39,10 @@ impl Findings {
     }
 
     fn push(&mut self, finding: SetFinding) {
-        match self.listed.len() < LISTED_MAX {
-            true => self.listed.push(finding),
-            false => self.unlisted += 1,
+        if self.listed.len() < LISTED_MAX {
+            self.listed.push(finding);
+        } else {
+            self.unlisted += 1;
         }
     }
 
@@ -78,15 +78,14 @@ impl SetReport {
         self.warnings.push(finding(path, what));
     }
 
-    /// A file could not be opened or read. That is a fault if there is no file to read, else the machine's failure.
-    pub(super) fn failed(&mut self, failure: &IoFailure) {
-        let what = match not_regular(failure) {
-            None if failure.is_missing() => Some("it is missing, or a link that leads nowhere"),
-            found => found.map(NotRegular::words),
-        };
-        match what {
-            Some(what) => self.fault(&failure.path, what),
-            None => {
+    /// A file is of no use. That is a fault of the set unless the machine failed.
+    pub(super) fn failed(&mut self, fault: impl Into<Fault>) {
+        match fault.into() {
+            Fault::Wrong { path, what } => self.fault(&path, what),
+            Fault::Io(failure) if failure.is_missing() => {
+                self.fault(&failure.path, "it is missing, or a link that leads nowhere");
+            }
+            Fault::Io(failure) => {
                 let what = format!("{} failed: {}", failure.call, failure.source);
                 self.unread.push(finding(&failure.path, what));
             }
@@ -94,20 +93,9 @@ impl SetReport {
     }
 
     /// As [`failed`](Self::failed), unless the file is among those that could not be read already.
-    pub(super) fn failed_once(&mut self, failure: &IoFailure) {
+    pub(super) fn failed_once(&mut self, failure: IoFailure) {
         if !self.unread.listed.iter().any(|finding| finding.path == failure.path) {
             self.failed(failure);
-        }
-    }
-
-    /// What keymill has noted about the set could not be read or understood.
-    pub(super) fn failed_notes(&mut self, path: &Path, error: SetError) {
-        match error {
-            SetError::Io(failure) => self.failed(&failure),
-            SetError::Record { what, .. } => self.fault(path, format!("it is damaged: {what}")),
-            SetError::Foreign { what, .. } => self.fault(path, what),
-            SetError::NotADirectory(_) => self.fault(path, "it is not a directory"),
-            error => self.fault(path, error.to_string()),
         }
     }
 

@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use zeroize::Zeroizing;
 
-use super::error::SetError;
 use super::names::Role;
+use crate::error::{Error, Result};
 use crate::plan::Plan;
+use crate::remedy::Remedy;
 use crate::units::Level;
 use keymill_xmss::scheme::Scheme;
 
@@ -55,28 +56,36 @@ impl SetRequest {
     }
 
     /// The plan of each key, if the request is sound.
-    pub(super) fn plan(&self) -> Result<Plan, SetError> {
-        let no = |what: String| Err(SetError::Request(what));
+    pub(super) fn plan(&self) -> Result<Plan> {
+        let no = |argument: &'static str, what: String| Err(Error::usage(what).mend([Remedy::Change(argument)]));
         if self.validators == 0 {
-            return no("--num-validators is 0; ask for at least 1".to_owned());
+            return no(
+                "num-validators",
+                "a set of 0 validators has no key; ask for at least 1".to_owned(),
+            );
         }
         if self.start_index.checked_add(self.validators).is_none() || self.validators > u64::from(u32::MAX) {
-            return no(format!("--num-validators {} is too many", self.validators));
+            let (validators, first) = (self.validators, self.start_index);
+            return no(
+                "num-validators",
+                format!("{validators} validators from index {first} on are too many"),
+            );
         }
         if self.roles.is_empty() {
-            return no("--roles names no key; give proposer, attester, or both".to_owned());
+            let what = "a validator without a role has no key; it is a proposer, an attester, or both";
+            return no("roles", what.to_owned());
         }
         if self.is_distributed && self.roles[0] != Role::Proposer {
-            return no("--distributed names files by the proposer key, so --roles has to have it".to_owned());
+            let what = "files are to be named by the proposer key, and no validator has one";
+            return Err(Error::usage(what).mend([Remedy::Change("roles"), Remedy::Change("distributed")]));
         }
         let log_lifetime = self.scheme.log_lifetime();
         if self.log_epochs > log_lifetime {
             let (asked, scheme) = (self.log_epochs, self.scheme.id());
-            return no(format!(
-                "--log-num-active-epochs {asked} is more than {scheme} has, which is {log_lifetime}"
-            ));
+            let what = format!("2^{asked} epochs are more than {scheme} has, which is 2^{log_lifetime}");
+            return no("log-num-active-epochs", what);
         }
         let plan = Plan::new(self.scheme, 0, 1 << self.log_epochs).and_then(|plan| plan.trimmed(self.trim));
-        plan.map_err(|error| SetError::Request(error.to_string()))
+        Ok(plan?)
     }
 }

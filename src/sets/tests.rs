@@ -1,7 +1,9 @@
 //! Sets of which any call fails, and manifests that are changed.
 
 mod mended;
+mod merged;
 mod moved;
+mod planned;
 mod power_cut;
 mod recorded;
 mod replaced;
@@ -13,13 +15,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use zeroize::Zeroizing;
 
+use super::finished::{Finished, read_finished};
 use super::manifest::SetManifest;
-use super::merge::bytes_left;
 use super::names::SetPaths;
-use super::parts::Part;
-use super::record::Finished;
-use super::room::needed_bytes;
-use super::{NoSetProgress, Role, SetError, SetJob, SetRequest, merge_sets, verify_set};
+use super::prepare::planned;
+use super::survey::Survey;
+use super::{NoSetProgress, Role, SetJob, SetRequest, merge_sets, verify_set};
+use crate::error::{Error, Reason, Result};
 use crate::faults::{Fate, Faults, Seen};
 use crate::keygen::{CancelHandle, JobOptions};
 use crate::plan::MemoryRequest::{self, NoLimit};
@@ -52,17 +54,23 @@ fn request() -> SetRequest {
     }
 }
 
-fn open(directory: &Path) -> Result<SetJob, SetError> {
+fn open(directory: &Path) -> Result<SetJob> {
     SetJob::open(directory, request(), OPTIONS, 1, CancelHandle::default())
 }
 
-fn make(directory: &Path) -> Result<(), SetError> {
+fn make(directory: &Path) -> Result<()> {
     run(directory, request())
 }
 
-fn run(directory: &Path, request: SetRequest) -> Result<(), SetError> {
+fn run(directory: &Path, request: SetRequest) -> Result<()> {
     let job = SetJob::open(directory, request, OPTIONS, 1, CancelHandle::default())?;
     job.run(&NoSetProgress).map(drop)
+}
+
+/// Whether it failed for this reason, and names this path.
+fn is_for<T>(outcome: &Result<T>, reason: Reason, path: &Path) -> bool {
+    let is_it = |error: &Error| error.reason() == reason && error.path() == Some(path);
+    outcome.as_ref().is_err_and(is_it)
 }
 
 /// Runs until the first nodes of a key are to be made durable.
@@ -101,7 +109,7 @@ fn files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 fn at_every_call(
     root: &Path,
     prepare: &dyn Fn(&Path),
-    run: &dyn Fn(&Path) -> Result<(), SetError>,
+    run: &dyn Fn(&Path) -> Result<()>,
     look: &dyn Fn(&Path, &str),
 ) -> usize {
     for number in 0.. {
@@ -208,7 +216,7 @@ fn a_call_that_fails_is_no_fault_of_the_set() {
         assert_eq!(report.faults.listed, []);
         match &report.unread.listed[..] {
             [] => Ok(()),
-            [finding] => Err(SetError::Request(finding.what.clone())),
+            [finding] => Err(Error::machine(finding.what.clone())),
             more => panic!("one call failed, and {more:?} are told"),
         }
     };
@@ -266,8 +274,8 @@ fn room_is_asked_for_as_many_bytes_as_a_secret_key_takes() {
     let found = files(&set)
         .into_iter()
         .find(|(name, _)| name.to_string_lossy().ends_with("_sk.ssz"));
-    let expected = super::key_files::secret_bytes(&request().plan().unwrap());
-    assert_eq!(found.unwrap().1.len() as u64, expected);
+    let shape = super::key_files::shape_of(&request().plan().unwrap());
+    assert_eq!(found.unwrap().1.len() as u64, shape.places_in_ssz().end);
 }
 
 #[test]
@@ -314,8 +322,10 @@ fn a_key_that_was_begun_is_charged_for_what_it_has_not_taken_yet() {
     let (fresh, sealed) = (place.path().join("fresh"), place.path().join("sealed"));
     with_a_sealed_key(&sealed);
     let plan = request().plan().unwrap();
-    let needed =
-        |directory: &Path, request: &SetRequest| needed_bytes(&SetPaths::new(directory), request, &plan, 1).unwrap();
+    let needed = |directory: &Path, request: &SetRequest| {
+        let set = planned(directory, request, &plan).unwrap();
+        set.needed_bytes(request, &plan, 1)
+    };
     let directories = fs::read_dir(sealed.join(".keymill-set"))
         .unwrap()
         .map(|entry| entry.unwrap().path());
@@ -328,6 +338,7 @@ fn a_key_that_was_begun_is_charged_for_what_it_has_not_taken_yet() {
     // Another set's keys are none of this one's.
     let other = SetRequest {
         seed: Some(Zeroizing::new([8; 32])),
+        overwrites: true,
         ..request()
     };
     assert_eq!(needed(&sealed, &other), needed(&fresh, &other));
@@ -344,7 +355,7 @@ fn nothing_is_added_behind_half_a_line() {
     let scheme = request().scheme;
     let public_key = vec![7; scheme.public_key_bytes()];
     for (failing, kept) in [("write", 0), ("fsync", 1)] {
-        let finished = Finished::open(&paths, scheme).unwrap();
+        let finished = Finished::open(&paths, read_finished(&paths, scheme).unwrap()).unwrap();
         let calls = AtomicUsize::new(0);
         // Half of a line is written before the second write.
         let number = usize::from(failing == "write");
@@ -355,62 +366,10 @@ fn nothing_is_added_behind_half_a_line() {
                 false => Fate::Pass,
             }
         });
-        finished.add(&paths, 0, Role::Proposer, &public_key).unwrap_err();
-        finished.add(&paths, 1, Role::Proposer, &public_key).unwrap_err();
+        finished.add(&paths, (0, Role::Proposer), &public_key).unwrap_err();
+        finished.add(&paths, (1, Role::Proposer), &public_key).unwrap_err();
         drop(faults);
-        let found = Finished::read(&paths, scheme).unwrap_or_else(|error| panic!("{failing}: {error}"));
+        let found = read_finished(&paths, scheme).unwrap_or_else(|error| panic!("{failing}: {error:?}"));
         assert_eq!(found.len(), kept, "{failing}");
     }
-}
-
-#[test]
-fn a_set_that_changes_while_it_is_merged_gets_no_manifest() {
-    let place = tempfile::tempdir().unwrap();
-    let (part, out) = (place.path().join("part"), place.path().join("out"));
-    make(&part).unwrap();
-    for ending in ["_pk.ssz", "_sk.ssz", "_pk.json", "_sk.json"] {
-        let name = files(&part)
-            .into_keys()
-            .find(|name| name.to_string_lossy().ends_with(ending))
-            .unwrap();
-        let whole = fs::read(part.join(&name)).unwrap();
-        let changed = part.join(&name);
-        let faults = Faults::below(&out, move |call, path| {
-            // All files of the part were looked at by then.
-            if call == "mkdir" && path.ends_with(".keymill-set") {
-                fs::write(&changed, "mine").unwrap();
-            }
-            Fate::Pass
-        });
-        let outcome = merge_sets(std::slice::from_ref(&part), &out, 0o644, NoLimit);
-        drop(faults);
-        assert!(
-            matches!(outcome, Err(SetError::Foreign { .. })),
-            "{ending}: {outcome:?}"
-        );
-        assert!(!out.join("validator-keys-manifest.yaml").exists(), "{ending}");
-        fs::write(part.join(&name), whole).unwrap();
-        fs::remove_dir_all(&out).unwrap();
-    }
-}
-
-#[test]
-fn room_for_a_merge_is_asked_for_what_is_not_copied_yet() {
-    let place = tempfile::tempdir().unwrap();
-    let (part, out) = (place.path().join("part"), place.path().join("out"));
-    make(&part).unwrap();
-    let left = || {
-        let part = Part::open(&part).unwrap();
-        let members = part.members();
-        members
-            .map(|member| bytes_left(&member, &SetPaths::new(&out)).unwrap())
-            .sum::<u64>()
-    };
-    let found = files(&part)
-        .into_iter()
-        .filter(|(name, _)| name.extension().unwrap() != "yaml");
-    let bytes: usize = found.map(|(_, content)| content.len()).sum();
-    assert_eq!(left(), bytes as u64);
-    merge_sets(std::slice::from_ref(&part), &out, 0o644, NoLimit).unwrap();
-    assert_eq!(left(), 0);
 }

@@ -232,7 +232,7 @@ const MAKING_AND_NAMING: [(&[&str], &[&str]); 5] = [
             "src/keydir/lock.rs",
             "src/layers/medium.rs",
             "src/resources/trace.rs",
-            "src/sets/record.rs",
+            "src/sets/finished.rs",
             // A device or a pipe.
             "src/cli/output/destination.rs",
         ],

@@ -72,38 +72,111 @@ impl Form {
     }
 }
 
+/// One of the files of a key.
+pub(crate) type KeyFile = (Half, Form);
+
+/// The public key in SSZ.
+pub(crate) const PUBLIC_SSZ: KeyFile = (Half::Public, Form::Ssz);
+/// The secret key in SSZ, which the manifest names.
+pub(crate) const SECRET_SSZ: KeyFile = (Half::Secret, Form::Ssz);
+
 /// All files of a key; without JSON, the first two.
-pub(crate) const KEY_FILES: [(Half, Form); 4] = [
-    (Half::Public, Form::Ssz),
-    (Half::Secret, Form::Ssz),
+pub(crate) const KEY_FILES: [KeyFile; 4] = [
+    PUBLIC_SSZ,
+    SECRET_SSZ,
     (Half::Public, Form::Json),
     (Half::Secret, Form::Json),
 ];
 
 /// The files that a key has.
-pub(crate) fn key_files(with_json: bool) -> &'static [(Half, Form)] {
+pub(crate) fn key_files(with_json: bool) -> &'static [KeyFile] {
     &KEY_FILES[..if with_json { 4 } else { 2 }]
 }
 
+/// Some of the files of a key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct KeyFiles(u8);
+
+impl KeyFiles {
+    fn bit((half, form): KeyFile) -> u8 {
+        1 << (half as u8 + 2 * form as u8)
+    }
+
+    pub(crate) fn add(&mut self, file: KeyFile) {
+        self.0 |= Self::bit(file);
+    }
+
+    pub(crate) fn has(self, file: KeyFile) -> bool {
+        self.0 & Self::bit(file) != 0
+    }
+
+    pub(crate) fn iter(self) -> impl Iterator<Item = KeyFile> {
+        KEY_FILES.into_iter().filter(move |&file| self.has(file))
+    }
+}
+
+impl FromIterator<KeyFile> for KeyFiles {
+    fn from_iter<I: IntoIterator<Item = KeyFile>>(files: I) -> Self {
+        let mut found = Self::default();
+        files.into_iter().for_each(|file| found.add(file));
+        found
+    }
+}
+
 /// How the files of one validator begin.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Prefix(String);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Prefix {
+    /// Its index.
+    Index(u64),
+    /// Both ends of its proposer's public key.
+    PublicKey([u8; NAMED_BYTES], [u8; NAMED_BYTES]),
+}
 
 impl Prefix {
-    /// Of a validator that has an index.
-    pub(crate) fn of_index(index: u64) -> Self {
-        Self(format!("validator_{index}"))
-    }
-
     /// Of a validator that is known by its proposer's public key.
     pub(crate) fn of_public_key(proposer: &[u8]) -> Self {
-        let first = &proposer[..NAMED_BYTES.min(proposer.len())];
-        let last = &proposer[proposer.len().saturating_sub(NAMED_BYTES)..];
-        Self(format!("validator-{}-{}", hex::encode(first), hex::encode(last)))
+        let behind = proposer.len().saturating_sub(NAMED_BYTES);
+        let end = |from: usize| std::array::from_fn(|at| proposer.get(from + at).copied().unwrap_or_default());
+        Self::PublicKey(end(0), end(behind))
     }
 
+    fn parse(text: &str) -> Option<Self> {
+        let end = |digits: &str| {
+            let mut bytes = [0; NAMED_BYTES];
+            hex::decode_to_slice(digits, &mut bytes).ok()?;
+            Some(bytes)
+        };
+        let found = match text.strip_prefix("validator_") {
+            Some(digits) => Self::Index(digits.parse().ok()?),
+            None => {
+                let (first, last) = text.strip_prefix("validator-")?.split_once('-')?;
+                Self::PublicKey(end(first)?, end(last)?)
+            }
+        };
+        // Digits have one form.
+        (found.to_string() == text).then_some(found)
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Index(index) => write!(f, "validator_{index}"),
+            Self::PublicKey(first, last) => write!(f, "validator-{}-{}", hex::encode(first), hex::encode(last)),
+        }
+    }
+}
+
+/// What a key of a set is called: how the names of its files begin, and the name of its directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct KeyName {
+    pub(crate) prefix: Prefix,
+    pub(crate) role: Role,
+}
+
+impl KeyName {
     /// The name of one file.
-    pub(crate) fn file(&self, role: Role, half: Half, form: Form) -> String {
+    pub(crate) fn file(self, (half, form): KeyFile) -> String {
         let half = match half {
             Half::Public => "pk",
             Half::Secret => "sk",
@@ -112,33 +185,13 @@ impl Prefix {
             Form::Ssz => "ssz",
             Form::Json => "json",
         };
-        format!("{}_{half}.{form}", self.directory(role))
-    }
-
-    /// The name of a key directory that is kept.
-    pub(crate) fn directory(&self, role: Role) -> String {
-        format!("{}_{role}_key", self.0)
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let is_hex = |part: &str| {
-            let digits = part.bytes().filter(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-            part.len() == 2 * NAMED_BYTES && digits.count() == part.len()
-        };
-        let found = match (text.strip_prefix("validator_"), text.strip_prefix("validator-")) {
-            (Some(digits), _) => parse_index(digits).is_some(),
-            (_, Some(rest)) => rest
-                .split_once('-')
-                .is_some_and(|(first, last)| is_hex(first) && is_hex(last)),
-            _ => false,
-        };
-        found.then(|| Self(text.to_owned()))
+        format!("{self}_{half}.{form}")
     }
 }
 
-impl fmt::Display for Prefix {
+impl fmt::Display for KeyName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        write!(f, "{}_{}_key", self.prefix, self.role)
     }
 }
 
@@ -149,35 +202,38 @@ pub(crate) fn parse_index(digits: &str) -> Option<u64> {
 }
 
 /// What a name in a set stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Named {
     /// A file of a key.
-    File(Prefix, Role, Half, Form),
-    /// A key directory that was kept.
-    Directory(Prefix, Role),
+    File(KeyName, KeyFile),
+    /// The directory of a key.
+    Directory(KeyName),
 }
 
 impl Named {
     /// Reads a name; none if it is not one of a key.
     pub(crate) fn parse(name: &str) -> Option<Self> {
-        let (stem, kind) = match name.rsplit_once('.') {
+        let (stem, form) = match name.rsplit_once('.') {
             Some((stem, "ssz")) => (stem, Some(Form::Ssz)),
             Some((stem, "json")) => (stem, Some(Form::Json)),
             Some(_) => return None,
             None => (name, None),
         };
-        let (stem, half) = match (stem.strip_suffix("_pk"), stem.strip_suffix("_sk"), kind) {
-            (Some(stem), _, Some(_)) => (stem, Half::Public),
-            (_, Some(stem), Some(_)) => (stem, Half::Secret),
-            (None, None, None) => (stem, Half::Public),
-            _ => return None,
+        let (stem, half) = match (stem.strip_suffix("_pk"), stem.strip_suffix("_sk")) {
+            (Some(stem), _) => (stem, Some(Half::Public)),
+            (_, Some(stem)) => (stem, Some(Half::Secret)),
+            _ => (stem, None),
         };
         let (prefix, role) = stem.strip_suffix("_key")?.rsplit_once('_')?;
-        let (prefix, role) = (Prefix::parse(prefix)?, Role::by_name(role)?);
-        Some(match kind {
-            Some(form) => Self::File(prefix, role, half, form),
-            None => Self::Directory(prefix, role),
-        })
+        let key = KeyName {
+            prefix: Prefix::parse(prefix)?,
+            role: Role::by_name(role)?,
+        };
+        match (half, form) {
+            (Some(half), Some(form)) => Some(Self::File(key, (half, form))),
+            (None, None) => Some(Self::Directory(key)),
+            _ => None,
+        }
     }
 }
 
@@ -216,11 +272,17 @@ impl SetPaths {
 
     /// The directory of a key that is being made.
     pub(crate) fn unfinished(&self, index: u64, role: Role) -> PathBuf {
-        self.work().join(Prefix::of_index(index).directory(role))
+        let prefix = Prefix::Index(index);
+        self.work().join(KeyName { prefix, role }.to_string())
     }
 
-    pub(crate) fn entry(&self, name: &str) -> PathBuf {
-        self.root.join(name)
+    pub(crate) fn file(&self, key: KeyName, file: KeyFile) -> PathBuf {
+        self.root.join(key.file(file))
+    }
+
+    /// The directory of a key, beside its files.
+    pub(crate) fn kept(&self, key: KeyName) -> PathBuf {
+        self.root.join(key.to_string())
     }
 }
 
@@ -231,26 +293,15 @@ mod tests {
     #[test]
     fn every_name_that_is_given_is_read_as_what_it_stands_for() {
         let public_key: Vec<u8> = (0x10..0x44).collect();
-        for prefix in [
-            Prefix::of_index(0),
-            Prefix::of_index(907),
-            Prefix::of_public_key(&public_key),
-        ] {
+        for prefix in [Prefix::Index(0), Prefix::Index(907), Prefix::of_public_key(&public_key)] {
             for role in Role::ALL {
-                for &(half, form) in key_files(true) {
-                    let name = prefix.file(role, half, form);
-                    assert_eq!(
-                        Named::parse(&name),
-                        Some(Named::File(prefix.clone(), role, half, form)),
-                        "{name}"
-                    );
+                let key = KeyName { prefix, role };
+                for &file in key_files(true) {
+                    let name = key.file(file);
+                    assert_eq!(Named::parse(&name), Some(Named::File(key, file)), "{name}");
                 }
-                let name = prefix.directory(role);
-                assert_eq!(
-                    Named::parse(&name),
-                    Some(Named::Directory(prefix.clone(), role)),
-                    "{name}"
-                );
+                let name = key.to_string();
+                assert_eq!(Named::parse(&name), Some(Named::Directory(key)), "{name}");
             }
         }
     }

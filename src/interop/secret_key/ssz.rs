@@ -90,6 +90,29 @@ fn tree_bytes(shape: &KeyShape, tree: Tree) -> u32 {
     TREE_BYTES + layers.sum::<u32>()
 }
 
+/// Where a secret key has what it is known by, behind the PRF key, and where it ends.
+pub(crate) struct Places {
+    pub(crate) parameter: u64,
+    pub(crate) root: u64,
+    pub(crate) end: u64,
+}
+
+impl KeyShape {
+    pub(crate) fn places_in_ssz(&self) -> Places {
+        let top_end = FIXED_BYTES + tree_bytes(self, Tree::Top);
+        // The last layer is the root, and the filler beside it.
+        let root_layer = self
+            .slices(Tree::Top)
+            .last()
+            .map_or(0, |slice| layer_bytes(self, slice) - LAYER_BYTES);
+        Places {
+            parameter: PARAMETER_AT,
+            root: u64::from(top_end - root_layer),
+            end: u64::from(top_end + tree_bytes(self, Tree::Left) + tree_bytes(self, Tree::Right)),
+        }
+    }
+}
+
 /// Writes a secret key, a few nodes at a time.
 pub(super) fn write<E: From<io::Error>>(
     writer: &mut dyn Write,

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{
-    EIO, SetError, SetPaths, SetRequest, at_every_call, copy, dies_while_it_computes, files, make, needed_bytes,
-    request, run, with_a_sealed_key,
+    EIO, Reason, SetRequest, at_every_call, copy, dies_while_it_computes, files, is_for, make, planned, request, run,
+    with_a_sealed_key,
 };
 use crate::faults::{Fate, Faults};
 
@@ -61,7 +61,8 @@ fn whatever_files_a_finished_key_lost_are_made_again_of_what_is_left() {
             let outcome = run(&set, request.clone());
             let case = format!("{kind}, lost {lost:04b}");
             if kind == "fresh" && is_lost(2) && is_lost(3) {
-                assert!(matches!(outcome, Err(SetError::Lost(_))), "{case}: {outcome:?}");
+                let lost = outcome.as_ref().is_err_and(|error| error.reason() == Reason::Lost);
+                assert!(lost, "{case}: {outcome:?}");
                 assert!(files(&set) == before, "{case}");
             } else {
                 outcome.unwrap_or_else(|error| panic!("{case}: {error}"));
@@ -132,10 +133,7 @@ fn a_secret_that_is_another_keys_or_damaged_is_nothing_to_mend_with() {
         fs::write(&json, content).unwrap();
         let before = files(&set);
         let outcome = make(&set);
-        assert!(
-            matches!(&outcome, Err(SetError::Foreign { path, .. }) if *path == json),
-            "{outcome:?}"
-        );
+        assert!(is_for(&outcome, Reason::Damaged, &json), "{outcome:?}");
         assert!(files(&set) == before);
     }
     // The seed is left.
@@ -149,7 +147,11 @@ fn lost_files_ask_for_their_own_room_and_for_that_of_a_key_where_it_is_made_agai
     let set = place.path().join("set");
     make(&set).unwrap();
     let plan = request().plan().unwrap();
-    let needed = || needed_bytes(&SetPaths::new(&set), &request(), &plan, 1).unwrap();
+    let needed = || {
+        planned(&set, &request(), &plan)
+            .unwrap()
+            .needed_bytes(&request(), &plan, 1)
+    };
     let lose = |ending| {
         let path = file(&set, ending);
         let bytes = fs::metadata(&path).unwrap().len();
@@ -174,7 +176,11 @@ fn a_key_that_was_begun_again_of_the_seed_is_charged_for_what_it_has_not_taken_y
     let set = place.path().join("set");
     make(&set).unwrap();
     let plan = request().plan().unwrap();
-    let needed = || needed_bytes(&SetPaths::new(&set), &request(), &plan, 1).unwrap();
+    let needed = || {
+        planned(&set, &request(), &plan)
+            .unwrap()
+            .needed_bytes(&request(), &plan, 1)
+    };
     for ending in ["_sk.ssz", "_sk.json"] {
         fs::remove_file(file(&set, ending)).unwrap();
     }
@@ -197,7 +203,7 @@ fn directories_that_are_kept_are_asked_room_for_without_what_only_their_making_t
             validators,
             ..keeping()
         };
-        needed_bytes(&SetPaths::new(&set), &request, &plan, 1).unwrap()
+        planned(&set, &request, &plan).unwrap().needed_bytes(&request, &plan, 1)
     };
     let each = needed(101) - needed(100);
     run(&set, keeping()).unwrap();
@@ -227,7 +233,9 @@ fn a_directory_that_cannot_be_read_keeps_no_key_from_being_made_of_the_seed() {
             assert!(files(&set) == before);
         } else {
             // What can be repaired is named.
-            assert!(matches!(outcome, Err(SetError::Export(_))), "{outcome:?}");
+            let path = places(&set)[0].display().to_string();
+            let words = outcome.unwrap_err().to_string();
+            assert!(words.contains(&path) && words.contains("keymill repair"), "{words}");
         }
     }
 }
@@ -294,10 +302,9 @@ fn a_secret_that_is_in_no_file_of_the_set_comes_back_on_request_only() {
             let before = files(&set);
             let outcome = run(&set, unasked.clone());
             if is_refused {
-                assert!(
-                    matches!(&outcome, Err(SetError::SecretsGone { first, keys: 1 }) if *first == lost[0]),
-                    "{kind}: {outcome:?}"
-                );
+                assert!(is_for(&outcome, Reason::Lost, &lost[0]), "{kind}: {outcome:?}");
+                let words = outcome.unwrap_err().to_string();
+                assert!(words.contains("1 of the finished keys"), "{words}");
                 assert!(files(&set) == before, "{kind}");
                 run(&set, asked.clone()).unwrap();
             } else {
@@ -320,10 +327,7 @@ fn a_key_directory_stays_while_something_else_stands_where_it_is_kept() {
     fs::write(kept.join("mine"), "").unwrap();
     let secret = fs::read(made.join("secret")).unwrap();
     let outcome = run(&set, keeping());
-    assert!(
-        matches!(&outcome, Err(SetError::KeptDirectory(path)) if *path == kept),
-        "{outcome:?}"
-    );
+    assert!(is_for(&outcome, Reason::InTheWay, &kept), "{outcome:?}");
     assert!(fs::read(made.join("secret")).unwrap() == secret);
     fs::remove_dir_all(&kept).unwrap();
     run(&set, keeping()).unwrap();
@@ -360,10 +364,7 @@ fn a_key_is_not_made_again_where_what_was_kept_of_it_cannot_be_known() {
     secrets.iter().for_each(|secret| fs::remove_file(secret).unwrap());
     fs::remove_file(kept.join("manifest.toml")).unwrap();
     let outcome = run(&set, keeping_of_seed());
-    assert!(
-        matches!(&outcome, Err(SetError::KeptDirectory(path)) if *path == kept),
-        "{outcome:?}"
-    );
+    assert!(is_for(&outcome, Reason::InTheWay, &kept), "{outcome:?}");
     assert!(!made.exists() && secrets.iter().all(|secret| !secret.exists()));
     fs::remove_dir_all(&kept).unwrap();
     run(&set, keeping_of_seed()).unwrap();

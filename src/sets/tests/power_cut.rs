@@ -5,18 +5,19 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use super::{copy, files, request, run};
+use crate::error::Result;
 use crate::keygen::tests::cut_short::Work;
 use crate::plan::MemoryRequest::NoLimit;
+use crate::sets::begun::is_of_key;
 use crate::sets::manifest::SetManifest;
-use crate::sets::names::{Form, Half, MANIFEST, Named, Role, SetPaths, key_files};
-use crate::sets::prepare::is_of_key;
-use crate::sets::{SetError, SetRequest, merge_sets, verify_set};
+use crate::sets::names::{KeyName, MANIFEST, Named, PUBLIC_SSZ, Role, SECRET_SSZ, SetPaths, key_files};
+use crate::sets::{SetRequest, merge_sets, verify_set};
 
 fn set(place: &Path) -> PathBuf {
     place.join("set")
 }
 
-fn words(outcome: Result<(), SetError>) -> Result<(), String> {
+fn words(outcome: Result<()>) -> Result<(), String> {
     outcome.map_err(|error| error.to_string())
 }
 
@@ -82,14 +83,13 @@ fn has_every_secret(directory: &Path, case: &str) {
     let paths = SetPaths::new(directory);
     for (name, content) in shown_files(directory) {
         let name = name.to_string_lossy();
-        let Some(Named::File(prefix, role, Half::Public, Form::Ssz)) = Named::parse(&name) else {
+        let Some(Named::File(key, PUBLIC_SSZ)) = Named::parse(&name) else {
             continue;
         };
-        let secret = prefix.file(role, Half::Secret, Form::Ssz);
-        let unfinished = (0..2).map(|index| paths.unfinished(index, role));
-        let kept = paths.entry(&prefix.directory(role));
-        let mut directories = unfinished.chain([kept]);
-        let is_there = paths.entry(&secret).exists() || directories.any(|key| is_of_key(&key, &content).unwrap());
+        let unfinished = (0..2).map(|index| paths.unfinished(index, key.role));
+        let mut directories = unfinished.chain([paths.kept(key)]);
+        let is_there =
+            paths.file(key, SECRET_SSZ).exists() || directories.any(|key| is_of_key(&key, &content).unwrap());
         assert!(is_there, "{case}: the secret of {name} is lost");
     }
 }
@@ -171,15 +171,10 @@ fn a_set_put_over_another_one_is_never_shown_under_the_manifest_of_either_with_f
     let named = |directory: &Path| {
         let manifest = fs::File::open(directory.join(MANIFEST)).ok()?;
         let manifest = SetManifest::read(BufReader::new(manifest)).unwrap();
-        let prefixes = manifest
-            .validators
+        let names: Vec<KeyName> = manifest.keys().map(|key| key.name).collect();
+        let files = names
             .iter()
-            .map(|validator| manifest.kind.prefix(validator));
-        let files = prefixes.flat_map(|prefix| {
-            key_files(true)
-                .iter()
-                .map(move |&(half, form)| prefix.file(Role::Proposer, half, form))
-        });
+            .flat_map(|name| key_files(true).iter().map(|&file| name.file(file)));
         Some(files.collect::<Vec<_>>())
     };
     Work {

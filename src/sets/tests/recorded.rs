@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use super::super::key_files::public_json;
-use super::super::names::{Form, Half, MANIFEST, key_files};
+use super::super::key_files::public_bytes;
+use super::super::names::{Half, MANIFEST, key_files};
 use super::SetManifest;
 use keymill_xmss::PublicKey;
 
@@ -21,20 +21,15 @@ fn sets_of_hash_sig_cli_have_the_names_the_manifest_and_the_public_keys_that_are
         let written = String::from_utf8(written).unwrap();
         assert_eq!(written.replace("by keymill", "by hash-sig-cli"), text, "{set}");
         let mut expected = BTreeSet::from([MANIFEST.to_owned()]);
-        for validator in &manifest.validators {
-            for (&role, public_key) in manifest.kind.roles.iter().zip(&validator.public_keys) {
-                let public = PublicKey::from_ssz(manifest.kind.scheme, public_key).unwrap();
-                for &(half, form) in key_files(with_json) {
-                    let name = manifest.kind.prefix(validator).file(role, half, form);
-                    let content = match form {
-                        Form::Ssz => public_key.clone(),
-                        Form::Json => public_json(&public),
-                    };
-                    if half == Half::Public {
-                        assert!(fs::read(directory.join(&name)).unwrap() == content, "{set}: {name}");
-                    }
-                    expected.insert(name);
+        for key in manifest.keys() {
+            let public = PublicKey::from_ssz(manifest.kind.scheme, key.public_key).unwrap();
+            for &(half, form) in key_files(with_json) {
+                let name = key.name.file((half, form));
+                if half == Half::Public {
+                    let content = public_bytes(&public, form);
+                    assert!(fs::read(directory.join(&name)).unwrap() == content, "{set}: {name}");
                 }
+                expected.insert(name);
             }
         }
         let names = fs::read_to_string(directory.join("names")).unwrap();

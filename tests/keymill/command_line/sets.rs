@@ -335,8 +335,8 @@ fn unsound_requests_are_refused_before_anything_is_made() {
     let place = Place::new();
     let line = small(&place, "set", 1, "");
     for (line, fragment) in [
-        (line.replace("validators 1", "validators 0"), "--num-validators is 0"),
-        (line.replace("epochs 8", "epochs 9"), "--log-num-active-epochs 9"),
+        (line.replace("validators 1", "validators 0"), "change --num-validators"),
+        (line.replace("epochs 8", "epochs 9"), "change --log-num-active-epochs"),
         (format!("{line} --start-index 18446744073709551615"), "too many"),
         (format!("{line} --roles owner"), "proposer"),
         (format!("{line} --trim 1"), "--keep-dirs"),

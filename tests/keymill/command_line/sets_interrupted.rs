@@ -264,7 +264,7 @@ fn a_directory_in_the_way_is_refused_before_the_first_key_also_with_force() {
         outcome.says(&[
             &format!("'set/{directory}"),
             "is in the way of this set",
-            "move it away",
+            &format!("move 'set/{directory}"),
         ]);
     };
     // The other set's.

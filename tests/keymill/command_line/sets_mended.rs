@@ -76,7 +76,7 @@ fn a_secret_of_which_nothing_is_left_is_refused_and_nothing_is_changed() {
             .exits(3)
             .prints_nothing();
         outcome.says(&[&format!(
-            "'set/{lost}.ssz' is missing, and nothing is there to make it of again"
+            "'set/{lost}.ssz' is missing, and nothing is there to rebuild it from"
         )]);
     }
 }
