@@ -1,7 +1,7 @@
 //! The time of day, as it is recorded and as it is shown.
 
 use std::sync::OnceLock;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -31,6 +31,16 @@ pub(crate) fn steady_unix_ms() -> u64 {
 fn since_boot_ms() -> u64 {
     let since = clock_gettime(ClockId::Boottime);
     since.tv_sec as u64 * 1000 + since.tv_nsec as u64 / 1_000_000
+}
+
+/// Waits before another attempt at something that another process may be in the way of. In unit tests nobody else is, and
+/// whatever is waited for has happened when this is called.
+pub(crate) fn pause(milliseconds: u64) {
+    if cfg!(test) {
+        std::thread::yield_now();
+    } else {
+        std::thread::sleep(Duration::from_millis(milliseconds));
+    }
 }
 
 /// A moment in UTC as RFC 3339 writes it, to the second.

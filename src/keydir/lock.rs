@@ -3,7 +3,6 @@
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek};
 use std::path::Path;
-use std::time::Duration;
 
 use rustix::fs::OFlags;
 
@@ -11,6 +10,7 @@ use super::KeyDirError;
 use crate::failure::{attempt, write_whole};
 use crate::files::{Directory, Entry};
 use crate::resources::{Registration, ResourceKind, register};
+use crate::time::pause;
 
 /// A reader that asks whether the directory is locked holds the lock for a moment; so try more than once.
 const ATTEMPTS: u32 = 4;
@@ -105,7 +105,7 @@ fn try_often(
             return Ok(());
         }
         if number < ATTEMPTS {
-            std::thread::sleep(Duration::from_millis(ATTEMPT_INTERVAL_MS));
+            pause(ATTEMPT_INTERVAL_MS);
         }
     }
     // What is written in it is of the last writer, who may be long gone while others read.

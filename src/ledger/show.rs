@@ -1,12 +1,12 @@
 //! What a ledger says, beside whoever writes to it.
 
 use std::path::Path;
-use std::time::Duration;
 
 use super::fit::unspent;
 use super::{Fit, LedgerError, count, fit, is_begun};
 use crate::keydir::{KeyDir, KeyDirError, LedgerMark, Manifest};
 use crate::state::{LedgerHead, StateError, Store};
+use crate::time::pause;
 
 /// A signer beside us writes the ledger and then its mark, and can have done so twice between our reading one and the
 /// other.
@@ -96,7 +96,7 @@ pub(crate) fn look(key: &KeyDir) -> Result<Seen, LedgerError> {
             return Ok(seen);
         }
         attempt += 1;
-        std::thread::sleep(Duration::from_millis(ATTEMPT_INTERVAL_MS));
+        pause(ATTEMPT_INTERVAL_MS);
     }
 }
 

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use rocksdb::{ColumnFamily, DB, Options, WriteOptions};
 pub(super) use rocksdb::{Direction, IteratorMode, WaitForCompactOptions, WriteBatch};
@@ -19,6 +18,7 @@ use super::verdict::{CREATION, OPENING, READING, REMOVAL, verdict};
 use crate::files::Entry;
 use crate::plan::StoreBuffers;
 use crate::resources::{Registration, ResourceKind, register};
+use crate::time::pause;
 use crate::units::Level;
 
 pub(super) const META: &str = "meta";
@@ -135,7 +135,7 @@ impl Store {
                 outcome => return outcome,
             }
             // Longer each time: the writer may have a rhythm of its own.
-            std::thread::sleep(Duration::from_millis(attempt * attempt * READ_ATTEMPT_INTERVAL_MS));
+            pause(attempt * attempt * READ_ATTEMPT_INTERVAL_MS);
             attempt += 1;
         }
     }
