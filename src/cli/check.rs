@@ -10,11 +10,10 @@ use keymill::audit::{CheckReport, Damage, check};
 use keymill::plan::BatchIndex;
 use keymill::remedy::{Remedy, advised};
 use keymill::text::Runs;
-use serde::Serialize;
 
+use super::answer::{Answer, Value, name, names};
 use super::failure::{self, Failure};
 use super::messages::{say, say_left_over};
-use super::output::{print_json, print_lines};
 use super::request::MachineArguments;
 use crate::config::Settings;
 
@@ -38,11 +37,7 @@ pub struct CheckArguments {
 pub fn run(arguments: &CheckArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     let options = arguments.machine.settings(settings)?;
     let report = check(&arguments.directory, arguments.deep, options)?;
-    let printed = if arguments.json {
-        print_json(&as_json(&report))
-    } else {
-        print_lines(as_text(&report))
-    };
+    let printed = answer(&report).print(arguments.json);
     say_left_over(&report.left_over);
     for remedies in ways_out(&report) {
         say(format_args!("there is damage{}", advised(remedies.iter().cloned())));
@@ -155,19 +150,6 @@ fn summary(report: &CheckReport) -> String {
     )
 }
 
-/// The report as one JSON object; its fields stand in the order of the alphabet, as in every object that is printed.
-#[derive(Serialize)]
-struct ReportObject<'a> {
-    batches_checked: u64,
-    batches_missing: u64,
-    clean: bool,
-    damage: Vec<DamageObject<'a>>,
-    damage_unlisted: u64,
-    deep: bool,
-    left_over: Vec<String>,
-    secret_present: bool,
-}
-
 /// What can be done about all that is damaged, each once, in the order in which it was found.
 fn ways_out(report: &CheckReport) -> Vec<&[Remedy]> {
     let mut ways: Vec<&[Remedy]> = Vec::new();
@@ -179,50 +161,32 @@ fn ways_out(report: &CheckReport) -> Vec<&[Remedy]> {
     ways
 }
 
-#[derive(Serialize)]
-struct DamageObject<'a> {
-    batch: Option<u64>,
-    file: String,
-    first_node: Option<u64>,
-    last_node: Option<u64>,
-    level: Option<u8>,
-    remedy: Vec<RemedyObject>,
-    what: &'a str,
-}
-
-#[derive(Serialize)]
-struct RemedyObject {
-    action: &'static str,
-    path: Option<String>,
-    what: String,
-}
-
-fn remedy_as_json(remedy: &Remedy) -> RemedyObject {
-    RemedyObject {
-        action: remedy.name(),
-        path: remedy.path().map(|path| path.display().to_string()),
-        what: remedy.to_string(),
-    }
-}
-
-fn as_json(report: &CheckReport) -> ReportObject<'_> {
-    let damage = report.damage.iter().map(|damage| DamageObject {
-        batch: damage.batch.map(|batch| batch.0),
-        file: damage.file.display().to_string(),
-        first_node: damage.nodes.as_ref().map(|nodes| nodes.start),
-        last_node: damage.nodes.as_ref().map(|nodes| nodes.end - 1),
-        level: damage.level.map(|level| level.0),
-        remedy: damage.remedies.iter().map(remedy_as_json).collect(),
-        what: &damage.what,
-    });
-    ReportObject {
-        batches_checked: report.batches_checked,
-        batches_missing: report.batches_missing,
-        clean: report.damage.is_empty(),
-        damage: damage.collect(),
-        damage_unlisted: report.damage_unlisted,
-        deep: report.deep,
-        left_over: report.left_over.iter().map(|file| file.display().to_string()).collect(),
-        secret_present: report.secret_present,
-    }
+fn answer<'a>(report: &'a CheckReport) -> Answer<'a> {
+    let remedy = |remedy: &'a Remedy| {
+        Answer::default()
+            .field("action", remedy.name())
+            .field("path", remedy.path().map(name))
+            .field("what", remedy.to_string())
+    };
+    let damage = move |damage: &'a Damage| {
+        let (batch, level, nodes) = (damage.batch, damage.level, damage.nodes.as_ref());
+        Answer::default()
+            .field("file", name(&damage.file))
+            .field("level", level.map(|level| level.0))
+            .field("batch", batch.map(|batch| batch.0))
+            .field("first_node", nodes.map(|nodes| nodes.start))
+            .field("last_node", nodes.map(|nodes| nodes.end - 1))
+            .field("what", damage.what.clone())
+            .field("remedy", Value::each(damage.remedies.iter().map(remedy)))
+    };
+    Answer::default()
+        .field("clean", report.damage.is_empty())
+        .field("batches_checked", report.batches_checked)
+        .field("batches_missing", report.batches_missing)
+        .field("secret_present", report.secret_present)
+        .field("deep", report.deep)
+        .field("left_over", names(&report.left_over))
+        .field("damage_unlisted", report.damage_unlisted)
+        .field("damage", Value::each(report.damage.iter().map(damage)))
+        .text(as_text(report))
 }

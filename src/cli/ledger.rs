@@ -15,12 +15,11 @@ use keymill::memory::Limits;
 use keymill::plan::{MemoryRequest, Reading};
 use keymill::text::Runs;
 use keymill::time::utc;
-use serde::{Serialize, Serializer};
-use serde_json::json;
 
+use super::answer::{Answer, Value};
 use super::failure::{self, Failure};
 use super::messages::{say, warn};
-use super::output::{OutArguments, line, print_json, print_lines};
+use super::output::{OutArguments, line};
 use super::process::keep_files_private;
 use super::request::MemoryArgument;
 use crate::config::{Settings, parse_count};
@@ -110,10 +109,10 @@ pub fn run(arguments: &LedgerArguments, settings: &Settings) -> Result<ExitCode,
             json,
         } => {
             init(directory, *first_epoch)?;
-            match json {
-                true => print_json(&json!({ "first_epoch": first_epoch }))?,
-                false => print_lines([format!("epochs from {first_epoch} on may sign")])?,
-            }
+            let answer = Answer::default().field("first_epoch", *first_epoch);
+            answer
+                .text([format!("epochs from {first_epoch} on may sign")])
+                .print(*json)?;
             Ok(ExitCode::SUCCESS)
         }
         LedgerCommand::Show { directory, json } => run_show(directory, *json),
@@ -129,11 +128,7 @@ pub fn run(arguments: &LedgerArguments, settings: &Settings) -> Result<ExitCode,
 
 fn run_show(directory: &Path, json: bool) -> Result<ExitCode, Failure> {
     let status = show(directory)?;
-    let printed = match json {
-        true => print_json(&as_json(&status)),
-        false => print_lines(as_text(&status)),
-    };
-    failure::answer(status.condition == LedgerCondition::Sound, printed)
+    failure::answer(status.condition == LedgerCondition::Sound, shown(&status).print(json))
 }
 
 fn run_export(directory: &Path, out: &OutArguments) -> Result<ExitCode, Failure> {
@@ -153,7 +148,7 @@ fn run_import(directory: &Path, file: &Path, memory: MemoryRequest, json: bool) 
     let report = import(directory, file, &text)?;
     for conflict in report.conflicts.iter().take(NAMED_CONFLICTS_MAX) {
         say(format_args!(
-            "keymill: epoch {} has signed two messages, of digests {} here and {} there: its one-time key is given \
+            "epoch {} has signed two messages, of digests {} here and {} there: its one-time key is given \
              away. The ledger keeps the first",
             conflict.epoch,
             hex::encode(conflict.ours),
@@ -164,7 +159,7 @@ fn run_import(directory: &Path, file: &Path, memory: MemoryRequest, json: bool) 
         let epochs = report.conflicts.iter().skip(NAMED_CONFLICTS_MAX);
         let epochs = runs(epochs.map(|conflict| conflict.epoch.0.into()));
         say(format_args!(
-            "keymill: so have {more} more epochs, {epochs}; --json lists all of them"
+            "so have {more} more epochs, {epochs}; --json lists all of them"
         ));
     }
     let unknown = |is_here: bool| {
@@ -184,24 +179,44 @@ fn run_import(directory: &Path, file: &Path, memory: MemoryRequest, json: bool) 
     }
     if report.outside > 0 {
         say(format_args!(
-            "keymill: {} epochs are of another key with the same one-time keys, and this one does not have them",
+            "{} epochs are of another key with the same one-time keys, and this one does not have them",
             report.outside
         ));
     }
     if let Some(first_epoch) = report.raised_to {
         say(format_args!(
-            "keymill: epochs below {first_epoch} sign no more, for the file does not know whether they are unused"
+            "epochs below {first_epoch} sign no more, for the file does not know whether they are unused"
         ));
     }
     if !report.initialised {
         say(format_args!(
-            "keymill: from where the key is unused is still not known; 'keymill ledger init {} --first-epoch N' says it",
+            "from where the key is unused is still not known; 'keymill ledger init {} --first-epoch N' says it",
             directory.display()
         ));
     }
-    if json {
-        return failure::answer(report.conflicts.is_empty(), print_json(&import_as_json(&report)));
-    }
+    failure::answer(report.conflicts.is_empty(), imported(&report).print(json))
+}
+
+/// Epochs, in whatever order a file has them.
+fn runs(epochs: impl Iterator<Item = u64>) -> Runs {
+    let mut epochs: Vec<u64> = epochs.collect();
+    epochs.sort_unstable();
+    epochs.into_iter().collect()
+}
+
+fn imported(report: &ImportReport) -> Answer<'_> {
+    let conflict = |conflict: &Conflict| {
+        Answer::default()
+            .field("epoch", conflict.epoch.0)
+            .field("ours", hex::encode(conflict.ours))
+            .field("theirs", hex::encode(conflict.theirs))
+    };
+    let unknown = |unknown: &UnknownMessage| {
+        Answer::default()
+            .field("epoch", unknown.epoch.0)
+            .field("ours", unknown.ours.map(hex::encode))
+            .field("theirs", unknown.theirs.map(hex::encode))
+    };
     let mut summary = format!("{} epochs added, {} known before", report.added, report.known);
     if !report.conflicts.is_empty() {
         summary += &format!(", {} signed twice", report.conflicts.len());
@@ -212,61 +227,15 @@ fn run_import(directory: &Path, file: &Path, memory: MemoryRequest, json: bool) 
     if report.outside > 0 {
         summary += &format!(", {} outside this key", report.outside);
     }
-    failure::answer(report.conflicts.is_empty(), print_lines([summary]))
-}
-
-/// Epochs, in whatever order a file has them.
-fn runs(epochs: impl Iterator<Item = u64>) -> Runs {
-    let mut epochs: Vec<u64> = epochs.collect();
-    epochs.sort_unstable();
-    epochs.into_iter().collect()
-}
-
-/// What an import did as one JSON object, its fields in the order of the alphabet. There can be as many conflicts as the file has
-/// entries, so they are written one by one.
-#[derive(Serialize)]
-struct ImportObject<'a> {
-    added: u64,
-    #[serde(serialize_with = "each_conflict")]
-    conflicts: &'a [Conflict],
-    initialised: bool,
-    known: u64,
-    outside: u64,
-    raised_to: Option<u64>,
-    #[serde(serialize_with = "each_unknown")]
-    unknown: &'a [UnknownMessage],
-}
-
-fn each_conflict<S: Serializer>(conflicts: &&[Conflict], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(conflicts.iter().map(|conflict| {
-        json!({
-            "epoch": conflict.epoch.0,
-            "ours": hex::encode(conflict.ours),
-            "theirs": hex::encode(conflict.theirs),
-        })
-    }))
-}
-
-fn each_unknown<S: Serializer>(unknown: &&[UnknownMessage], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(unknown.iter().map(|unknown| {
-        json!({
-            "epoch": unknown.epoch.0,
-            "ours": unknown.ours.map(hex::encode),
-            "theirs": unknown.theirs.map(hex::encode),
-        })
-    }))
-}
-
-fn import_as_json(report: &ImportReport) -> ImportObject<'_> {
-    ImportObject {
-        added: report.added,
-        conflicts: &report.conflicts,
-        initialised: report.initialised,
-        known: report.known,
-        outside: report.outside,
-        raised_to: report.raised_to,
-        unknown: &report.unknown,
-    }
+    Answer::default()
+        .field("added", report.added)
+        .field("known", report.known)
+        .field("conflicts", Value::each(report.conflicts.iter().map(conflict)))
+        .field("unknown", Value::each(report.unknown.iter().map(unknown)))
+        .field("outside", report.outside)
+        .field("raised_to", report.raised_to)
+        .field("initialised", report.initialised)
+        .text([summary])
 }
 
 /// The content of a ledger file, which is no larger than one of this key can need to be, nor than memory has room for.
@@ -329,42 +298,21 @@ fn name(condition: LedgerCondition) -> &'static str {
     }
 }
 
-fn as_json(status: &LedgerStatus) -> serde_json::Value {
-    json!({
-        "state": name(status.condition),
-        "problem": status.problem,
-        "key_id": status.manifest.key_id().to_string(),
-        "first_epoch": status.first_epoch,
-        "spent": status.spent,
-        "highest": status.highest,
-        "last_signed_unix_ms": status.last_unix_ms,
-        "marked": status.marked,
-        "writer": status.writer,
-    })
-}
-
-fn as_text(status: &LedgerStatus) -> Vec<String> {
-    let shown = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
-    let unknown = || "not known".to_owned();
-    let mut lines = vec![
-        format!("state           {}", name(status.condition)),
-        format!("key id          {}", status.manifest.key_id()),
-        format!(
-            "unused from     {}",
-            status.first_epoch.map_or_else(unknown, |epoch| epoch.to_string())
-        ),
-        format!("spent           {}", status.spent),
-        format!(
-            "highest spent   {}",
-            shown(status.highest.map(|epoch| epoch.to_string()))
-        ),
-        format!("last spent at   {}", shown(status.last_unix_ms.map(utc))),
-    ];
-    if let Some(writer) = &status.writer {
-        lines.push(format!("writer          {writer}"));
-    }
-    if let Some(problem) = &status.problem {
-        lines.push(format!("problem         {problem}"));
-    }
-    lines
+fn shown(status: &LedgerStatus) -> Answer<'_> {
+    let or = |value: Option<String>, otherwise: &str| value.unwrap_or_else(|| otherwise.to_owned());
+    let first = status.first_epoch.map(|epoch| epoch.to_string());
+    let highest = status.highest.map(|epoch| epoch.to_string());
+    Answer::default()
+        .fact("state", name(status.condition))
+        .fact("key_id", status.manifest.key_id().to_string())
+        .field("first_epoch", status.first_epoch)
+        .line("unused from", or(first, "not known"))
+        .fact("spent", status.spent)
+        .field("highest", status.highest)
+        .line("highest spent", or(highest, "none"))
+        .field("last_signed_unix_ms", status.last_unix_ms)
+        .line("last spent at", or(status.last_unix_ms.map(utc), "none"))
+        .field("marked", status.marked)
+        .fact("writer", status.writer.clone())
+        .fact("problem", status.problem.clone())
 }

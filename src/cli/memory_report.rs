@@ -8,10 +8,10 @@ use keymill::memory::Limits;
 use keymill::plan::Reading;
 use keymill::resources::report::{Comparison, Count, MemoryReport};
 use keymill::text::Foreign;
-use serde_json::json;
 
-use super::failure::{Failure, answer};
-use super::output::{human_bytes, print_json, print_lines};
+use super::answer::{Answer, Value, table};
+use super::failure::{self, Failure};
+use super::output::human_bytes;
 use super::request::MemoryArgument;
 use crate::config::Settings;
 
@@ -32,32 +32,35 @@ pub struct MemoryReportArguments {
 pub fn run(arguments: &MemoryReportArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     let held_bytes_max = Reading::held_bytes_max(arguments.memory.or(settings)?, &Limits::detect());
     let report = MemoryReport::read(&arguments.file, held_bytes_max)?;
-    let printed = match arguments.json {
-        true => print_json(&as_json(&report)),
-        false => print_lines(as_text(&report)),
-    };
-    answer(report.is_clean(), printed)
+    failure::answer(report.is_clean(), answer(&report).print(arguments.json))
 }
 
 fn as_text(report: &MemoryReport) -> Vec<String> {
     let mut lines = vec![
         format!("{} events in {} ms", report.events, report.elapsed_ms),
         String::new(),
-        row(["type", "allocated", "dropped", "left", "bytes left", "peak bytes"]),
     ];
-    lines.extend(report.kinds.iter().map(|(kind, count)| {
-        row([
-            kind.name(),
-            &count.allocated.to_string(),
-            &count.dropped.to_string(),
-            &count.left().to_string(),
-            &human_bytes(count.bytes_left),
-            &human_bytes(count.peak_bytes),
-        ])
+    let cells = |cells: [&str; 6]| cells.map(str::to_owned);
+    let mut rows = vec![cells([
+        "type",
+        "allocated",
+        "dropped",
+        "left",
+        "bytes left",
+        "peak bytes",
+    ])];
+    rows.extend(report.kinds.iter().map(|(kind, count)| {
+        let counts = [count.allocated, count.dropped, count.left()].map(|count| count.to_string());
+        let [allocated, dropped, left] = counts;
+        let (bytes_left, peak) = (human_bytes(count.bytes_left), human_bytes(count.peak_bytes));
+        [kind.name().to_owned(), allocated, dropped, left, bytes_left, peak]
     }));
-    lines.extend([String::new(), row(["", "", "registered", "", "resident", "difference"])]);
-    lines.extend(compared("anonymous memory", &report.anonymous));
-    lines.extend(compared("pages of files", &report.file_pages));
+    lines.extend(table(&rows, 1));
+    let mut rows = vec![["", "registered", "resident", "difference"].map(str::to_owned)];
+    rows.extend(compared("anonymous memory", &report.anonymous));
+    rows.extend(compared("pages of files", &report.file_pages));
+    lines.push(String::new());
+    lines.extend(table(&rows, 1));
     lines.push("resident: by how much it grew since the first event".to_owned());
     lines.push(String::new());
     lines.extend(report.left.iter().map(|((kind, place), left)| {
@@ -70,39 +73,34 @@ fn as_text(report: &MemoryReport) -> Vec<String> {
         format!("contradiction in line {}: id {} was {words}", flag.line, flag.id)
     }));
     let unlisted = report.flag_count - report.flags.len() as u64;
-    if unlisted > 0 {
-        lines.push(format!("and {unlisted} more contradictions"));
-    }
-    if let Some(line) = report.torn_line {
-        lines.push(format!("line {line}, the last one, is not whole"));
-    }
-    if report.is_unended() {
-        lines.push("the process was killed, or still runs".to_owned());
-    }
+    lines.extend((unlisted > 0).then(|| format!("and {unlisted} more contradictions")));
+    lines.extend(
+        report
+            .torn_line
+            .map(|line| format!("line {line}, the last one, is not whole")),
+    );
+    lines.extend(
+        report
+            .is_unended()
+            .then(|| "the process was killed, or still runs".to_owned()),
+    );
     lines.push(verdict(report));
     lines
 }
 
-fn row(cells: [&str; 6]) -> String {
-    let [first, others @ ..] = cells;
-    let others: String = others.iter().map(|cell| format!("{cell:>14}")).collect();
-    format!("{first:<10}{others}")
-}
-
-fn compared(what: &str, comparison: &Comparison) -> [String; 2] {
-    let line = |when: &str, registered: u64, growth: i128| {
-        let difference = growth - i128::from(registered);
-        format!(
-            "{:<24}{:>14}{:>28}{:>14}",
+fn compared(what: &str, comparison: &Comparison) -> [[String; 4]; 2] {
+    let row = |when: &str, registered: u64, growth: i128| {
+        let difference = signed_bytes(growth - i128::from(registered));
+        [
             format!("{what}, {when}"),
             human_bytes(registered),
             signed_bytes(growth),
-            signed_bytes(difference)
-        )
+            difference,
+        ]
     };
     [
-        line("most", comparison.registered_peak_bytes, comparison.growth_peak_bytes()),
-        line("end", comparison.registered_end_bytes, comparison.growth_end_bytes()),
+        row("most", comparison.registered_peak_bytes, comparison.growth_peak_bytes()),
+        row("end", comparison.registered_end_bytes, comparison.growth_end_bytes()),
     ]
 }
 
@@ -124,44 +122,47 @@ fn verdict(report: &MemoryReport) -> String {
     }
 }
 
-fn as_json(report: &MemoryReport) -> serde_json::Value {
-    let kinds = report.kinds.iter().map(|(kind, count)| {
-        let figures = json!({
-            "allocated": count.allocated,
-            "dropped": count.dropped,
-            "left": count.left(),
-            "bytes_left": count.bytes_left,
-            "peak_bytes": count.peak_bytes,
-        });
-        (kind.name().to_owned(), figures)
+fn answer(report: &MemoryReport) -> Answer<'_> {
+    let types = report.kinds.iter().fold(Answer::default(), |types, (kind, count)| {
+        let figures = Answer::default()
+            .field("allocated", count.allocated)
+            .field("dropped", count.dropped)
+            .field("left", count.left())
+            .field("bytes_left", count.bytes_left)
+            .field("peak_bytes", count.peak_bytes);
+        types.field(kind.name(), figures)
     });
     let left = report.left.iter().map(|((kind, place), left)| {
-        json!({ "type": kind.name(), "place": place, "count": left.count, "bytes": left.bytes })
+        Answer::default()
+            .field("type", kind.name())
+            .field("place", place.as_str())
+            .field("count", left.count)
+            .field("bytes", left.bytes)
     });
-    let flags = report
-        .flags
-        .iter()
-        .map(|flag| json!({ "line": flag.line, "id": flag.id, "contradiction": flag.contradiction.words() }));
-    json!({
-        "clean": report.is_clean(),
-        "events": report.events,
-        "elapsed_ms": report.elapsed_ms,
-        "types": kinds.collect::<serde_json::Map<_, _>>(),
-        "left": left.collect::<Vec<_>>(),
-        "contradictions": flags.collect::<Vec<_>>(),
-        "contradiction_count": report.flag_count,
-        "torn_line": report.torn_line,
-        "anonymous": comparison_as_json(&report.anonymous),
-        "file_pages": comparison_as_json(&report.file_pages),
-    })
-}
-
-fn comparison_as_json(comparison: &Comparison) -> serde_json::Value {
-    json!({
-        "registered_peak_bytes": comparison.registered_peak_bytes,
-        "registered_end_bytes": comparison.registered_end_bytes,
-        "resident_first_bytes": comparison.resident_first_bytes,
-        "resident_peak_bytes": comparison.resident_peak_bytes,
-        "resident_end_bytes": comparison.resident_end_bytes,
-    })
+    let flags = report.flags.iter().map(|flag| {
+        Answer::default()
+            .field("line", flag.line)
+            .field("id", flag.id)
+            .field("contradiction", flag.contradiction.words())
+    });
+    let comparison = |comparison: &Comparison| {
+        Answer::default()
+            .field("registered_peak_bytes", comparison.registered_peak_bytes)
+            .field("registered_end_bytes", comparison.registered_end_bytes)
+            .field("resident_first_bytes", comparison.resident_first_bytes)
+            .field("resident_peak_bytes", comparison.resident_peak_bytes)
+            .field("resident_end_bytes", comparison.resident_end_bytes)
+    };
+    Answer::default()
+        .field("clean", report.is_clean())
+        .field("events", report.events)
+        .field("elapsed_ms", report.elapsed_ms)
+        .field("types", types)
+        .field("left", Value::each(left))
+        .field("contradictions", Value::each(flags))
+        .field("contradiction_count", report.flag_count)
+        .field("torn_line", report.torn_line)
+        .field("anonymous", comparison(&report.anonymous))
+        .field("file_pages", comparison(&report.file_pages))
+        .text(as_text(report))
 }

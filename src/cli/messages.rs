@@ -47,6 +47,11 @@ pub fn listen(log: Level) {
     let _ = tracing::subscriber::set_global_default(Listener);
 }
 
+/// Whether more is to be said than what somebody came for.
+pub fn is_verbose() -> bool {
+    speaker(|speaker| speaker.log >= Level::INFO)
+}
+
 /// From here on, every line on standard error is a JSON object.
 pub fn speak_json() {
     speaker(|speaker| speaker.is_json = true);

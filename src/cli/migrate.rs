@@ -4,10 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::json;
 
+use super::answer::Answer;
 use super::failure::Failure;
-use super::output::{print_json, print_lines};
 use super::process::keep_files_private;
 
 /// Flags of migrate.
@@ -28,12 +27,13 @@ pub struct MigrateArguments {
 pub fn run(arguments: &MigrateArguments) -> Result<ExitCode, Failure> {
     keep_files_private();
     let titles = keymill::migrate(&arguments.directory, arguments.dry_run)?;
-    if arguments.json {
-        print_json(&json!({ "steps": titles, "done": !arguments.dry_run && !titles.is_empty() }))?;
-    } else if titles.is_empty() {
-        print_lines(["nothing to do: the directory has the present format"])?;
-    } else {
-        print_lines(titles)?;
-    }
+    let nothing = titles
+        .is_empty()
+        .then(|| "nothing to do: the directory has the present format".to_owned());
+    Answer::default()
+        .field("steps", titles.clone())
+        .field("done", !arguments.dry_run && !titles.is_empty())
+        .text(titles.into_iter().chain(nothing))
+        .print(arguments.json)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -187,19 +187,6 @@ pub fn human_duration(duration: Duration) -> String {
     }
 }
 
-/// A trim for people: what it leaves out, and what that costs.
-pub fn trim_as_text(trim: keymill::plan::Level) -> String {
-    match trim.0 {
-        0 => "0, every level is stored".to_owned(),
-        1 => "1, level 0 is not stored; a path computes 2 leaves".to_owned(),
-        level => format!(
-            "{level}, levels 0 to {} are not stored; a path computes {} leaves",
-            level - 1,
-            1 << level
-        ),
-    }
-}
-
 fn failed(path: &Path, error: &Error) -> Failure {
     let message = format!(
         "'{}' cannot be written: {error}{}",

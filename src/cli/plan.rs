@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use clap::Args;
 use keymill::Plan;
 use keymill::memory::Limits;
-use keymill::plan::{MemoryPlan, Wishes};
-use serde_json::json;
+use keymill::plan::{LevelSpan, MemoryPlan, Wishes};
 
+use super::answer::{Answer, Value};
 use super::failure::Failure;
-use super::output::{human_bytes, print_json, print_lines, trim_as_text};
+use super::output::human_bytes;
 use super::request::RequestArguments;
 use crate::config::Settings;
 
@@ -36,112 +36,70 @@ pub fn run(arguments: &PlanArguments, settings: &Settings) -> Result<ExitCode, F
         jobs: 1,
     };
     let memory = MemoryPlan::new(&plan, &wishes, &Limits::detect())?;
-    if arguments.request.json {
-        print_json(&as_json(&plan, &memory))?;
-    } else {
-        print_lines(as_text(&plan, &memory))?;
-    }
+    answer(&plan, &memory).print(arguments.request.json)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn as_json(plan: &Plan, memory: &MemoryPlan) -> serde_json::Value {
-    let levels: Vec<_> = plan
-        .geometry()
-        .levels()
-        .iter()
-        .map(|span| {
-            json!({
-                "level": span.level.0,
-                "first_index": span.stored.start,
-                "count": span.stored_count(),
-                "fillers": span.fillers().count(),
-                "file_bytes": match span.level < plan.trim() {
-                    true => 0,
-                    false => plan.layer_file_bytes(span),
-                },
-            })
-        })
-        .collect();
-    json!({
-        "scheme": plan.scheme().id(),
-        "activation_epoch": plan.activation_epoch(),
-        "active_epochs": plan.active_epochs(),
-        "stored_start": plan.stored().start,
-        "stored_end": plan.stored().end,
-        "trim": plan.trim().0,
-        "batches": plan.batches().count(),
-        "fillers": plan.filler_count(),
-        "layer_bytes": plan.layer_bytes(),
-        "disk_bytes": plan.disk_bytes(),
-        "threads": memory.threads,
-        "group_batches": memory.group_batches,
-        "batches_in_flight": memory.in_flight_batches(),
-        "arena_bytes": memory.arena_bytes,
-        "store_write_bytes": memory.store.write_bytes,
-        "store_cache_bytes": memory.store.cache_bytes,
-        "budget_bytes": memory.budget.as_ref().map(|budget| budget.bytes),
-        "budget_source": memory.budget.as_ref().map(|budget| budget.source.to_string()),
-        "anonymous_bytes_max": memory.anonymous_bytes,
-        "file_pages_bytes_max": memory.file_bytes,
-        "public_key_bytes": plan.scheme().public_key_bytes(),
-        "signature_bytes": plan.scheme().signature_bytes(),
-        "levels": levels,
-    })
-}
-
-fn as_text(plan: &Plan, memory: &MemoryPlan) -> Vec<String> {
-    let stored = plan.stored();
+fn answer<'a>(plan: &'a Plan, memory: &MemoryPlan) -> Answer<'a> {
     let scheme = plan.scheme();
-    vec![
-        format!("scheme          {}", scheme.id()),
-        format!(
-            "asked for       {} epochs from {}",
-            plan.active_epochs(),
-            plan.activation_epoch()
-        ),
-        format!(
-            "stored          {} epochs, {stored} of a lifetime of 2^{}",
-            stored.count(),
-            scheme.log_lifetime()
-        ),
-        format!(
-            "batches         {}, {} in a group, {} in flight, {} threads",
-            plan.batches().count(),
-            memory.group_batches,
-            memory.in_flight_batches(),
-            memory.threads
-        ),
-        format!(
-            "layer files     {} files, {}",
-            plan.geometry().stored_levels().len(),
-            human_bytes(plan.layer_bytes())
-        ),
-        format!("trim            {}", trim_as_text(plan.trim())),
-        format!(
-            "disk needed     {} ({} bytes), checkpoints included",
-            human_bytes(plan.disk_bytes()),
-            plan.disk_bytes()
-        ),
-        format!(
-            "memory          at most {} anonymous, and {} of file pages in flight",
-            human_bytes(memory.anonymous_bytes),
-            human_bytes(memory.file_bytes)
-        ),
-        format!(
-            "checkpoints     {} of write buffers and {} of cache",
-            human_bytes(memory.store.write_bytes as u64),
-            human_bytes(memory.store.cache_bytes as u64)
-        ),
-        format!("arenas          {} a thread", human_bytes(memory.arena_bytes as u64)),
-        format!("memory budget   {}", budget_as_text(memory)),
-        format!("public key      {} bytes", scheme.public_key_bytes()),
-        format!("signature       {} bytes", scheme.signature_bytes()),
-    ]
-}
-
-fn budget_as_text(memory: &MemoryPlan) -> String {
-    match &memory.budget {
-        Some(budget) => format!("{}, set by {}", human_bytes(budget.bytes), budget.source),
-        None => "none".to_owned(),
-    }
+    let (batches, group, in_flight) = (plan.batches().count(), memory.group_batches, memory.in_flight_batches());
+    let (layer_bytes, disk_bytes) = (plan.layer_bytes(), plan.disk_bytes());
+    let (write_bytes, cache_bytes) = (memory.store.write_bytes, memory.store.cache_bytes);
+    let (anonymous, file_pages) = (human_bytes(memory.anonymous_bytes), human_bytes(memory.file_bytes));
+    let (budget, threads) = (memory.budget.as_ref(), memory.threads);
+    let budget_text = budget.map(|budget| format!("{}, set by {}", human_bytes(budget.bytes), budget.source));
+    let disk_text = format!("{} ({disk_bytes} bytes), checkpoints included", human_bytes(disk_bytes));
+    let files_text = format!(
+        "{} files, {}",
+        plan.geometry().stored_levels().len(),
+        human_bytes(layer_bytes)
+    );
+    let store_text = format!(
+        "{} of write buffers and {} of cache",
+        human_bytes(write_bytes as u64),
+        human_bytes(cache_bytes as u64)
+    );
+    let level = |span: &LevelSpan| {
+        let is_stored = span.level >= plan.trim();
+        Answer::default()
+            .field("level", span.level.0)
+            .field("first_index", span.stored.start)
+            .field("count", span.stored_count())
+            .field("fillers", span.fillers().count())
+            .field("file_bytes", if is_stored { plan.layer_file_bytes(span) } else { 0 })
+    };
+    Answer::default()
+        .key(plan)
+        .field("batches", batches)
+        .detail(
+            "batches",
+            format!("{batches}, {group} in a group, {in_flight} in flight, {threads} threads"),
+        )
+        .field("fillers", plan.filler_count())
+        .field("layer_bytes", layer_bytes)
+        .detail("layer files", files_text)
+        .field("disk_bytes", disk_bytes)
+        .line("disk needed", disk_text)
+        .field("threads", threads)
+        .field("group_batches", group)
+        .field("batches_in_flight", in_flight)
+        .field("anonymous_bytes_max", memory.anonymous_bytes)
+        .field("file_pages_bytes_max", memory.file_bytes)
+        .line(
+            "memory",
+            format!("at most {anonymous} anonymous, and {file_pages} of file pages in flight"),
+        )
+        .field("store_write_bytes", write_bytes)
+        .field("store_cache_bytes", cache_bytes)
+        .detail("checkpoints", store_text)
+        .field("arena_bytes", memory.arena_bytes)
+        .detail("arenas", format!("{} a thread", human_bytes(memory.arena_bytes as u64)))
+        .field("budget_bytes", budget.map(|budget| budget.bytes))
+        .field("budget_source", budget.map(|budget| budget.source.to_string()))
+        .line("memory budget", budget_text.unwrap_or_else(|| "none".to_owned()))
+        .field("public_key_bytes", scheme.public_key_bytes())
+        .line("public key", format!("{} bytes", scheme.public_key_bytes()))
+        .field("signature_bytes", scheme.signature_bytes())
+        .line("signature", format!("{} bytes", scheme.signature_bytes()))
+        .field("levels", Value::each(plan.geometry().levels().iter().map(level)))
 }

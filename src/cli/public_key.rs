@@ -7,8 +7,8 @@ use clap::Args;
 use keymill::KeyDir;
 use keymill::PublicKey;
 use keymill::interop::leansig_json;
-use serde_json::json;
 
+use super::answer::Answer;
 use super::failure::Failure;
 use super::output::{OutArguments, SharedFormat, shared};
 
@@ -32,12 +32,11 @@ pub fn run(arguments: &PublicKeyArguments) -> Result<ExitCode, Failure> {
     let public_key = manifest.public_key().unwrap_or_default();
     let parsed = PublicKey::from_ssz(manifest.scheme(), &public_key)?;
     let as_json = || {
-        json!({
-            "scheme": manifest.scheme().id(),
-            "public_key": hex::encode(&public_key),
-            "root": manifest.root().map(hex::encode),
-            "parameter": hex::encode(manifest.parameter()),
-        })
+        Answer::default()
+            .field("scheme", manifest.scheme().id())
+            .field("public_key", hex::encode(&public_key))
+            .field("root", manifest.root().map(hex::encode))
+            .field("parameter", hex::encode(manifest.parameter()))
     };
     arguments.out.write(|writer| {
         shared(writer, arguments.format, &public_key, as_json, || {

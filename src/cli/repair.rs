@@ -5,15 +5,13 @@ use std::process::ExitCode;
 
 use clap::Args;
 use keymill::CancelHandle;
-use keymill::audit::{BatchSet, RepairReport, repair};
+use keymill::audit::{RepairReport, repair};
 use keymill::text::Runs;
-use serde::{Serialize, Serializer};
-use serde_json::json;
 
+use super::answer::{Answer, Value, name};
 use super::failure::Failure;
 use super::keygen::stop_on_signals;
 use super::messages::warn;
-use super::output::{print_json, print_lines};
 use super::process::keep_files_private;
 use super::request::MachineArguments;
 use crate::config::Settings;
@@ -50,11 +48,7 @@ pub fn run(arguments: &RepairArguments, settings: &Settings) -> Result<ExitCode,
              signed; if there is an export of the ledger, 'keymill ledger import' it first"
         ));
     }
-    if arguments.json {
-        print_json(&as_json(&report))?;
-    } else {
-        print_lines(as_text(&report))?;
-    }
+    answer(&report).print(arguments.json)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -106,66 +100,48 @@ fn as_text(report: &RepairReport) -> Vec<String> {
             "left for 'keymill keygen': {batches} batches that have no checkpoint"
         ));
     }
-    lines.push(match report.did_something() {
-        true => "repaired".to_owned(),
-        false => "nothing to repair".to_owned(),
-    });
+    lines.push(
+        if report.did_something() {
+            "repaired"
+        } else {
+            "nothing to repair"
+        }
+        .to_owned(),
+    );
     lines
 }
 
-/// The report as one JSON object, its fields in the order of the alphabet.
-#[derive(Serialize)]
-struct ReportObject<'a> {
-    batch_records_renewed: u64,
-    batches_left: u64,
-    #[serde(serialize_with = "each_batch")]
-    batches_recomputed: &'a BatchSet,
-    crown_records_renewed: Vec<u8>,
-    crown_rewritten: Vec<serde_json::Value>,
-    files_restored: Vec<serde_json::Value>,
-    records_removed: u64,
-    repaired: bool,
-    store_replaced: Option<serde_json::Value>,
-}
-
-/// Every batch by its number, without a list of them all.
-fn each_batch<S: Serializer>(batches: &&BatchSet, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(batches.iter().map(|batch| batch.0))
-}
-
-fn as_json(report: &RepairReport) -> ReportObject<'_> {
+fn answer(report: &RepairReport) -> Answer<'_> {
+    let store = report.store_replaced.as_ref().map(|replaced| {
+        Answer::default()
+            .field("what", replaced.what.clone())
+            .field("ledger_kept", replaced.ledger_kept)
+            .field("moved_to", replaced.moved_to.as_ref().map(name))
+    });
     let restored = report.files_restored.iter().map(|restored| {
-        json!({
-            "file": restored.file.display().to_string(),
-            "level": restored.level.0,
-            "moved_to": restored.moved_to.as_ref().map(|path| path.display().to_string()),
-            "what": restored.what,
-        })
+        Answer::default()
+            .field("file", name(&restored.file))
+            .field("level", restored.level.0)
+            .field("moved_to", restored.moved_to.as_ref().map(name))
+            .field("what", restored.what.clone())
     });
     let rewritten = report.crown_rewritten.iter().map(|rewritten| {
-        json!({
-            "file": rewritten.file.display().to_string(),
-            "level": rewritten.level.0,
-            "nodes": rewritten.nodes,
-        })
-    });
-    let store = report.store_replaced.as_ref().map(|replaced| {
-        json!({
-            "what": replaced.what,
-            "moved_to": replaced.moved_to.as_ref().map(|path| path.display().to_string()),
-            "ledger_kept": replaced.ledger_kept,
-        })
+        Answer::default()
+            .field("file", name(&rewritten.file))
+            .field("level", rewritten.level.0)
+            .field("nodes", rewritten.nodes)
     });
     let levels = report.crown_records_renewed.iter().map(|level| level.0);
-    ReportObject {
-        batch_records_renewed: report.batch_records_renewed,
-        batches_left: report.batches_left,
-        batches_recomputed: &report.batches_recomputed,
-        crown_records_renewed: levels.collect(),
-        crown_rewritten: rewritten.collect(),
-        files_restored: restored.collect(),
-        records_removed: report.records_removed,
-        repaired: report.did_something(),
-        store_replaced: store,
-    }
+    let batches = &report.batches_recomputed;
+    Answer::default()
+        .field("repaired", report.did_something())
+        .field("store_replaced", Value::or_null(store))
+        .field("files_restored", Value::each(restored))
+        .field("batches_recomputed", Value::each(batches.iter().map(|batch| batch.0)))
+        .field("crown_rewritten", Value::each(rewritten))
+        .field("batch_records_renewed", report.batch_records_renewed)
+        .field("crown_records_renewed", Value::each(levels))
+        .field("records_removed", report.records_removed)
+        .field("batches_left", report.batches_left)
+        .text(as_text(report))
 }

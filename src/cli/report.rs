@@ -8,12 +8,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use keymill::audit::{BatchMap, BatchState, KeyReport, Run, RunCommand, RunEnd, StateCounts, report};
+use keymill::audit::{BatchState, KeyReport, Run, RunCommand, RunEnd, StateCounts, report};
 use keymill::keydir::KeyState;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::answer::{Answer, Value};
 use super::failure::Failure;
 use super::output::{OutArguments, json_line, line};
+use super::status::state_name;
 
 /// Flags of report.
 #[derive(Debug, Args)]
@@ -32,77 +34,63 @@ pub struct ReportArguments {
 pub fn run(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
     arguments.out.check()?;
     let report = report(&arguments.directory)?;
-    let json = as_json(&report);
+    let answer = answer(&report);
     arguments.out.write(|writer| {
         if arguments.json {
-            json_line(writer, &json)
+            json_line(writer, &answer)
         } else {
-            line(writer, page::html(&report, &json).trim_end())
+            line(writer, page::html(&report, &answer).trim_end())
         }
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn as_json(report: &KeyReport) -> Value {
-    let (history, map) = (&report.history, &report.map);
-    let state = match (report.state, &report.writer) {
-        (KeyState::Sealed, _) => "sealed",
-        (KeyState::Generating, Some(_)) => "generating",
-        (KeyState::Generating, None) => "interrupted",
+fn answer(report: &KeyReport) -> Answer<'_> {
+    let (history, map, stored) = (&report.history, &report.map, report.plan.stored());
+    let run = |run: &Run| {
+        Answer::default()
+            .field("number", run.number)
+            .field("runs", run.runs)
+            .field("command", run_command(run))
+            .field("started_unix_ms", run.started_unix_ms)
+            .field("seen_unix_ms", run.seen_unix_ms)
+            .field("end", run_end(run, report))
+            .field("epochs", run.epochs)
+            .field("peak_bytes", run.peak_bytes)
+            .field("written_bytes", run.written_bytes)
     };
-    json!({
-        "drawn_unix_ms": report.drawn_unix_ms,
-        "key_id": report.key_id,
-        "scheme": report.plan.scheme().id(),
-        "state": state,
-        "writer": report.writer,
-        "public_key": report.public_key.as_ref().map(hex::encode),
-        "stored_start": report.plan.stored().start,
-        "stored_end": report.plan.stored().end,
-        "disk_bytes": report.disk_bytes,
-        "epochs_per_second": mean_rate(report),
-        "history_damage": report.history_damage,
-        "runs": history.runs.iter().map(|run| run_as_json(run, report)).collect::<Vec<_>>(),
-        "samples": history.samples,
-        "first_batch": map.batches.start,
-        "batches": map.batches.end - map.batches.start,
-        "batch_states": counts_as_json(&map.total),
-        "cell_batches": map.cell_batches,
-        "cells": cells_as_json(map),
-        "redone": history.redone.ranges(),
-        "found_damaged": history.damaged.ranges(),
-    })
+    // Neighbouring cells that hold the same are one entry.
+    let alike: Vec<_> = map.cells.chunk_by(|before, after| before == after).collect();
+    let cells = |alike: &[StateCounts]| counts(&alike[0]).field("cells", alike.len());
+    Answer::default()
+        .field("drawn_unix_ms", report.drawn_unix_ms)
+        .field("key_id", report.key_id.as_str())
+        .field("scheme", report.plan.scheme().id())
+        .field("state", state_name(report.state, report.writer.as_ref()))
+        .field("writer", report.writer.clone())
+        .field("public_key", report.public_key.as_ref().map(hex::encode))
+        .field("stored_start", stored.start)
+        .field("stored_end", stored.end)
+        .field("disk_bytes", report.disk_bytes)
+        .field("epochs_per_second", mean_rate(report))
+        .field("history_damage", report.history_damage.clone())
+        .field("runs", Value::each(history.runs.iter().map(run)))
+        .field(
+            "samples",
+            Value::each(history.samples.iter().map(|sample| json!(sample))),
+        )
+        .field("first_batch", map.batches.start)
+        .field("batches", map.batches.end - map.batches.start)
+        .field("batch_states", counts(&map.total))
+        .field("cell_batches", map.cell_batches)
+        .field("cells", Value::each(alike.into_iter().map(cells)))
+        .field("redone", json!(history.redone.ranges()))
+        .field("found_damaged", json!(history.damaged.ranges()))
 }
 
-fn run_as_json(run: &Run, report: &KeyReport) -> Value {
-    json!({
-        "number": run.number,
-        "runs": run.runs,
-        "command": run_command(run),
-        "started_unix_ms": run.started_unix_ms,
-        "seen_unix_ms": run.seen_unix_ms,
-        "end": run_end(run, report),
-        "epochs": run.epochs,
-        "peak_bytes": run.peak_bytes,
-        "written_bytes": run.written_bytes,
-    })
-}
-
-fn counts_as_json(counts: &StateCounts) -> Value {
-    let entry = |state: BatchState| (state_name(state).0.to_owned(), counts.of(state).into());
-    Value::Object(BatchState::ALL.into_iter().map(entry).collect())
-}
-
-/// The map, with neighbouring cells that hold the same as one entry.
-fn cells_as_json(map: &BatchMap) -> Value {
-    let alike = map.cells.chunk_by(|before, after| before == after);
-    alike
-        .map(|cells| {
-            let mut entry = counts_as_json(&cells[0]);
-            entry["cells"] = cells.len().into();
-            entry
-        })
-        .collect()
+fn counts<'a>(counts: &StateCounts) -> Answer<'a> {
+    let field = |answer: Answer<'a>, state| answer.field(batch_state_name(state).0, counts.of(state));
+    BatchState::ALL.into_iter().fold(Answer::default(), field)
 }
 
 /// What the badge of the page says.
@@ -133,7 +121,7 @@ fn run_end(run: &Run, report: &KeyReport) -> &'static str {
 }
 
 /// The field of a state in JSON, and its name for people.
-fn state_name(state: BatchState) -> (&'static str, &'static str) {
+fn batch_state_name(state: BatchState) -> (&'static str, &'static str) {
     match state {
         BatchState::Done => ("done", "done"),
         BatchState::Redone => ("redone", "redone after a crash"),

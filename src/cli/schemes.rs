@@ -5,10 +5,8 @@ use std::process::ExitCode;
 use clap::Args;
 use keymill::Scheme;
 
-use serde_json::json;
-
+use super::answer::{Answer, Value, table};
 use super::failure::Failure;
-use super::output::{print_json, print_lines};
 
 /// Flags of schemes.
 #[derive(Debug, Args)]
@@ -20,48 +18,49 @@ pub struct SchemesArguments {
 
 /// Lists the schemes.
 pub fn run(arguments: &SchemesArguments) -> Result<ExitCode, Failure> {
-    if arguments.json {
-        let schemes: Vec<_> = Scheme::all().iter().map(as_json).collect();
-        print_json(&json!({ "schemes": schemes }))?;
-    } else {
-        let header = format!(
-            "{:<32} {:<42} {:<20} {:>9} {:>8} {:>9}",
-            "identifier", "upstream name", "permutation", "lifetime", "key", "signature"
-        );
-        let rows = Scheme::all().iter().map(as_text);
-        print_lines(std::iter::once(header).chain(rows))?;
-    }
+    let header = [
+        "identifier",
+        "upstream name",
+        "permutation",
+        "lifetime",
+        "key",
+        "signature",
+        "",
+    ];
+    let rows: Vec<_> = std::iter::once(header.map(str::to_owned))
+        .chain(Scheme::all().iter().map(row))
+        .collect();
+    let answer = Answer::default().field("schemes", Value::each(Scheme::all().iter().map(fields)));
+    answer.text(table(&rows, 3)).print(arguments.json)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn as_text(scheme: &Scheme) -> String {
-    format!(
-        "{:<32} {:<42} {:<20} {:>9} {:>6} B {:>7} B{}",
-        scheme.id(),
-        scheme.upstream_name(),
-        scheme.family().permutation(),
+fn row(scheme: &Scheme) -> [String; 7] {
+    [
+        scheme.id().to_owned(),
+        scheme.upstream_name().to_owned(),
+        scheme.family().permutation().to_owned(),
         format!("2^{}", scheme.log_lifetime()),
-        scheme.public_key_bytes(),
-        scheme.signature_bytes(),
-        if scheme.tests_only() { "  tests only" } else { "" }
-    )
+        format!("{} B", scheme.public_key_bytes()),
+        format!("{} B", scheme.signature_bytes()),
+        if scheme.tests_only() { "tests only" } else { "" }.to_owned(),
+    ]
 }
 
-fn as_json(scheme: &Scheme) -> serde_json::Value {
+fn fields(scheme: &Scheme) -> Answer<'static> {
     let codewords = scheme.family().codewords();
-    json!({
-        "id": scheme.id(),
-        "upstream_name": scheme.upstream_name(),
-        "permutation": scheme.family().permutation(),
-        "log_lifetime": scheme.log_lifetime(),
-        "chains": scheme.chains(),
-        "chain_length": scheme.chain_length(),
-        "encoding": codewords.name,
-        "target_sum": codewords.target_sum,
-        "digest_bytes": scheme.digest_bytes(),
-        "rho_bytes": scheme.rho_bytes(),
-        "public_key_bytes": scheme.public_key_bytes(),
-        "signature_bytes": scheme.signature_bytes(),
-        "tests_only": scheme.tests_only(),
-    })
+    Answer::default()
+        .field("id", scheme.id())
+        .field("upstream_name", scheme.upstream_name())
+        .field("permutation", scheme.family().permutation())
+        .field("log_lifetime", scheme.log_lifetime())
+        .field("chains", scheme.chains())
+        .field("chain_length", scheme.chain_length())
+        .field("encoding", codewords.name)
+        .field("target_sum", codewords.target_sum)
+        .field("digest_bytes", scheme.digest_bytes())
+        .field("rho_bytes", scheme.rho_bytes())
+        .field("public_key_bytes", scheme.public_key_bytes())
+        .field("signature_bytes", scheme.signature_bytes())
+        .field("tests_only", scheme.tests_only())
 }

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::Args;
 use keymill::Signer;
 use keymill::interop::leansig_json;
-use serde_json::json;
 
+use super::answer::Answer;
 use super::failure::Failure;
 use super::input::parse_message;
 use super::output::{OutArguments, SharedFormat, shared};
@@ -43,12 +43,11 @@ pub fn run(arguments: &SignArguments) -> Result<ExitCode, Failure> {
     let scheme = signer.paths().manifest().scheme();
     let ssz = signature.to_ssz();
     let as_json = || {
-        json!({
-            "scheme": scheme.id(),
-            "epoch": epoch.0,
-            "message": hex::encode(arguments.message),
-            "signature": hex::encode(&ssz),
-        })
+        Answer::default()
+            .field("scheme", scheme.id())
+            .field("epoch", epoch.0)
+            .field("message", hex::encode(arguments.message))
+            .field("signature", hex::encode(&ssz))
     };
     let written = arguments.out.write(|writer| {
         shared(writer, arguments.format, &ssz, as_json, || {

@@ -4,12 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use keymill::plan::Level;
+use keymill::plan::{EpochRange, Level};
 use keymill::trim::{TrimReport, trim};
-use serde_json::json;
 
+use super::answer::{Answer, Value, names};
 use super::failure::Failure;
-use super::output::{print_json, print_lines};
 use super::process::keep_files_private;
 use crate::config::parse_level;
 
@@ -31,48 +30,41 @@ pub struct TrimArguments {
 pub fn run(arguments: &TrimArguments) -> Result<ExitCode, Failure> {
     keep_files_private();
     let report = trim(&arguments.directory, arguments.level)?;
-    match arguments.json {
-        true => print_json(&as_json(&report))?,
-        false => print_lines(as_text(&report))?,
-    }
+    answer(&report).print(arguments.json)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn as_json(report: &TrimReport) -> serde_json::Value {
-    let blocks = report
-        .blocks_compared
-        .iter()
-        .map(|block| json!({ "first": block.start, "end": block.end }));
-    let removed = report.files_removed.iter().map(|file| file.display().to_string());
-    json!({
-        "trim_before": report.before.0,
-        "trim": report.level.0,
-        "blocks_compared": blocks.collect::<Vec<_>>(),
-        "files_removed": removed.collect::<Vec<_>>(),
-    })
-}
-
-fn as_text(report: &TrimReport) -> Vec<String> {
-    let level = report.level;
-    let mut lines = Vec::new();
-    if !report.blocks_compared.is_empty() {
-        let blocks: Vec<String> = report.blocks_compared.iter().map(ToString::to_string).collect();
-        lines.push(format!(
-            "compared: the secret is this key's, and the epochs {} computed from it lead to level {level} and the root",
-            blocks.join(", ")
-        ));
-    }
-    if let [first, .., last] | [first @ last] = &report.files_removed[..] {
-        let (count, first, last) = (report.files_removed.len(), first.display(), last.display());
-        lines.push(match count {
-            1 => format!("deleted: {first}"),
-            _ => format!("deleted: {count} layer files, {first} to {last}"),
-        });
-    }
-    lines.push(match report.before == level {
+fn answer(report: &TrimReport) -> Answer<'_> {
+    let (before, level) = (report.before, report.level);
+    let block = |block: &EpochRange| Answer::default().field("first", block.start).field("end", block.end);
+    let blocks: Vec<String> = report.blocks_compared.iter().map(ToString::to_string).collect();
+    let compared = format!(
+        "the secret is this key's, and the epochs {} computed from it lead to level {level} and the root",
+        blocks.join(", ")
+    );
+    let deleted = match &report.files_removed[..] {
+        [] => None,
+        [file] => Some(format!("deleted: {}", file.display())),
+        [first, .., last] => {
+            let count = report.files_removed.len();
+            Some(format!(
+                "deleted: {count} layer files, {} to {}",
+                first.display(),
+                last.display()
+            ))
+        }
+    };
+    let verdict = match before == level {
         true if level == Level(0) => "the key is not trimmed: every level is stored".to_owned(),
         true => format!("the key was trimmed to level {level} already"),
         false => format!("trimmed to level {level}"),
-    });
-    lines
+    };
+    Answer::default()
+        .field("trim_before", before.0)
+        .field("trim", level.0)
+        .field("blocks_compared", Value::each(report.blocks_compared.iter().map(block)))
+        .field("files_removed", names(&report.files_removed))
+        .text((!blocks.is_empty()).then(|| format!("compared: {compared}")))
+        .text(deleted)
+        .text([verdict])
 }

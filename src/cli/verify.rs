@@ -5,11 +5,10 @@ use std::process::ExitCode;
 use clap::Args;
 use keymill::PublicKey;
 use keymill::{Scheme, verify};
-use serde_json::json;
 
+use super::answer::Answer;
 use super::failure::{self, Failure};
 use super::input::{hex_or_file, parse_message};
-use super::output::{print_json, print_lines};
 use crate::config::{parse_count, parse_scheme};
 
 /// Flags of verify.
@@ -49,11 +48,12 @@ pub fn run(arguments: &VerifyArguments) -> Result<ExitCode, Failure> {
         signature.warn_if_doubtful("--signature", &arguments.signature);
     }
     let reason = outcome.as_ref().err().map(ToString::to_string);
-    let printed = if arguments.json {
-        print_json(&json!({ "valid": outcome.is_ok(), "reason": reason }))
-    } else {
-        let verdict = reason.map_or("valid".to_owned(), |reason| format!("invalid: {reason}"));
-        print_lines([verdict])
-    };
-    failure::answer(outcome.is_ok(), printed)
+    let verdict = reason
+        .as_ref()
+        .map_or("valid".to_owned(), |reason| format!("invalid: {reason}"));
+    let answer = Answer::default()
+        .field("valid", outcome.is_ok())
+        .field("reason", reason)
+        .text([verdict]);
+    failure::answer(outcome.is_ok(), answer.print(arguments.json))
 }

@@ -97,7 +97,7 @@ impl BatchSet {
     }
 
     /// The batches, in order.
-    pub fn iter(&self) -> impl Iterator<Item = BatchIndex> {
+    pub fn iter(&self) -> impl Iterator<Item = BatchIndex> + Clone {
         let words = (self.first_word..).zip(&self.words);
         words.flat_map(|(at, word)| {
             (0..64)

@@ -1,13 +1,13 @@
 //! The page: its figures as plain HTML, and the report as JSON for the script that draws the rest.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use indicatif::HumanCount;
 use keymill::audit::{BatchState, KeyReport, MarkedRange, Marks, Run, Sample};
 use keymill::text::{visible, visible_json};
-use serde_json::Value;
 
-use super::{ended_early, mean_rate, run_command, run_end, state, state_name};
+use super::{batch_state_name, ended_early, mean_rate, run_command, run_end, state};
 use crate::cli::output::{human_bytes, human_duration};
 
 /// Ranges that are listed.
@@ -17,7 +17,7 @@ const OPEN_MAX: usize = 12;
 const COLUMNS: [&str; 7] = ["Run", "Command", "Began", "Took", "Epochs", "Most memory", "End"];
 
 /// The page of a report, which is also given as JSON.
-pub fn html(report: &KeyReport, json: &Value) -> String {
+pub fn html(report: &KeyReport, json: &impl Display) -> String {
     let (batches, batches_done) = batches(report);
     format!(
         include_str!("page.html"),
@@ -160,7 +160,7 @@ fn notice(report: &KeyReport) -> String {
 /// The states of batches, which are the legend of the map too.
 fn states(report: &KeyReport) -> String {
     let entry = |state: BatchState| {
-        let (count, (field, name)) = (report.map.total.of(state), state_name(state));
+        let (count, (field, name)) = (report.map.total.of(state), batch_state_name(state));
         let share = share(count, batches(report).0);
         let class = if count == 0 { " class=\"none\"" } else { "" };
         let count = HumanCount(count);

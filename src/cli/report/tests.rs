@@ -7,7 +7,7 @@ use keymill::audit::{BatchMap, BatchState, KeyHistory, KeyReport, Run, RunComman
 use keymill::keydir::KeyState;
 use keymill::plan::{BatchIndex, Plan};
 
-use super::{as_json, page};
+use super::{answer, page};
 
 #[path = "../../../tests/keymill/browser.rs"]
 mod browser;
@@ -97,7 +97,7 @@ fn longest() -> KeyReport {
 }
 
 fn html(report: &KeyReport) -> String {
-    page::html(report, &as_json(report))
+    page::html(report, &answer(report))
 }
 
 /// Pages as a browser draws them, in their order, with the pointer in the middle of the first chart: each in a frame of one
