@@ -114,7 +114,9 @@ pub struct Settings {
     given: Vec<Given>,
     /// Variables that look like settings and are none.
     pub warnings: Vec<String>,
-    /// -q was given: no flag of a command shows progress.
+    /// What --progress says.
+    pub progress: Option<ProgressStyle>,
+    /// -q was given: there is no progress, whatever --progress says.
     pub quiet: bool,
 }
 
@@ -222,9 +224,9 @@ impl Settings {
         })
     }
 
-    /// How to show progress where a command was told so, or was not.
-    pub fn progress(&self, flag: Option<ProgressStyle>) -> Result<ProgressStyle, ConfigError> {
-        let style = self.value("progress", parse_progress, flag)?;
+    /// How to show progress.
+    pub fn progress(&self) -> Result<ProgressStyle, ConfigError> {
+        let style = self.value("progress", parse_progress, self.progress)?;
         Ok(if self.quiet { ProgressStyle::None } else { style })
     }
 
@@ -293,7 +295,7 @@ mod tests {
         settings.epochs().unwrap();
         settings.trim(None).unwrap();
         settings.machine(None, None).unwrap();
-        settings.progress(None).unwrap();
+        settings.progress().unwrap();
         settings.log(None).unwrap();
     }
 

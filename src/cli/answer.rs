@@ -1,15 +1,15 @@
 //! What a command answers, described once: as lines for people, or as one JSON object.
 
 use std::fmt;
-use std::path::Path;
+use std::path::PathBuf;
 
 use keymill::Plan;
-use keymill::plan::Level;
+use keymill::plan::{BatchIndex, Epoch, KeyId, Level};
 use serde::{Serialize, Serializer};
 
 use super::failure::Failure;
 use super::messages;
-use super::output::{print_json, print_lines};
+use super::output::{hex_digits, print_json, print_lines};
 
 /// Facts in the order in which they are told. Nested in another answer, only its fields count.
 #[derive(Default)]
@@ -47,6 +47,12 @@ impl<'a> Answer<'a> {
         self
     }
 
+    /// All that another one has.
+    pub fn and(mut self, other: Self) -> Self {
+        self.fields.extend(other.fields);
+        self.text(other.lines)
+    }
+
     /// A line for people, if there is something to say.
     pub fn line(self, label: &str, text: impl Into<Option<String>>) -> Self {
         let line = text.into().map(|text| format!("{label:<15} {text}"));
@@ -79,7 +85,7 @@ impl<'a> Answer<'a> {
                 "stored",
                 format!("{count} epochs, {stored} of a lifetime of 2^{lifetime}"),
             )
-            .shown("trim", trim.0, trim_as_text(trim))
+            .shown("trim", trim, trim_as_text(trim))
     }
 
     /// Prints it in one form or the other.
@@ -114,11 +120,6 @@ impl<'a> Value<'a> {
         Self::Each(Box::new(move || Box::new(items.clone().map(Into::into))))
     }
 
-    /// What is not always there.
-    pub fn or_null(value: Option<impl Into<Self>>) -> Self {
-        value.map_or(Self::Plain(serde_json::Value::Null), Into::into)
-    }
-
     fn text(&self) -> Option<String> {
         match self {
             Self::Plain(serde_json::Value::String(text)) => Some(text.clone()),
@@ -128,9 +129,45 @@ impl<'a> Value<'a> {
     }
 }
 
-impl<T: Into<serde_json::Value>> From<T> for Value<'_> {
-    fn from(value: T) -> Self {
-        Self::Plain(value.into())
+/// What each type is in JSON.
+macro_rules! plain {
+    ($($type:ty: |$value:pat_param| $json:expr),* $(,)?) => {$(
+        impl From<$type> for Value<'_> {
+            fn from($value: $type) -> Self {
+                Self::Plain($json.into())
+            }
+        }
+    )*};
+}
+
+plain!(
+    bool: |value| value,
+    u8: |value| value,
+    u16: |value| value,
+    u32: |value| value,
+    u64: |value| value,
+    usize: |value| value,
+    f64: |value| value,
+    &str: |value| value,
+    String: |value| value,
+    serde_json::Value: |value| value,
+    PathBuf: |path| path.display().to_string(),
+    [u8; 32]: |digest| hex_digits(digest),
+    KeyId: |id| id.to_string(),
+    Level: |Level(level)| level,
+    BatchIndex: |BatchIndex(batch)| batch,
+    Epoch: |Epoch(epoch)| epoch
+);
+
+impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Plain(serde_json::Value::Null), Into::into)
+    }
+}
+
+impl<'a, T: Into<Value<'a>> + Clone + 'a> From<Vec<T>> for Value<'a> {
+    fn from(values: Vec<T>) -> Self {
+        Self::each(values.into_iter())
     }
 }
 
@@ -150,15 +187,14 @@ impl Serialize for Value<'_> {
     }
 }
 
-/// The name of a file or directory.
-pub fn name(path: impl AsRef<Path>) -> String {
-    path.as_ref().display().to_string()
+/// An answer of some parts of a record, each under its own name.
+macro_rules! fields {
+    ($record:expr; $($name:ident $(($($none:tt)*))?),* $(,)?) => {
+        $crate::cli::answer::Answer::default()
+            $(.field(stringify!($name), Clone::clone(&$record.$name $(($($none)*))?)))*
+    };
 }
-
-/// The names of files or directories.
-pub fn names(paths: &[impl AsRef<Path>]) -> Vec<String> {
-    paths.iter().map(name).collect()
-}
+pub(super) use fields;
 
 /// Rows of cells in columns as wide as their widest cell; numbers, from column `first_number` on, end below each other.
 pub fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]], first_number: usize) -> Vec<String> {
@@ -200,13 +236,13 @@ mod tests {
         let answer = Answer::default()
             .fact("state", "done")
             .fact("key_id", None::<String>)
-            .field("epochs", 3)
-            .shown("disk_bytes", 2048, "2 KiB".to_owned())
+            .field("epochs", 3_u64)
+            .shown("disk_bytes", 2048_u64, "2 KiB".to_owned())
             .field(
                 "left",
                 Value::each(left.iter().map(|file| Answer::default().field("file", *file))),
             )
-            .field("store", Value::or_null(None::<Answer<'_>>))
+            .field("store", None::<Answer<'_>>)
             .text(["all is well".to_owned()]);
         assert_eq!(
             answer.to_string(),

@@ -12,6 +12,11 @@ use super::output::{OutArguments, broken};
 
 /// Flags of backup.
 #[derive(Debug, Args)]
+#[command(after_help = r"Examples:
+  Print what must be kept of a key, on paper:
+    keymill backup key >paper
+  Write it to a file of your own:
+    keymill backup key --out other-backup.txt")]
 pub struct BackupArguments {
     /// The key directory, finished or not; only its manifest and its secret are read.
     #[arg(value_name = "DIR")]

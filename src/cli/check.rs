@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -11,7 +11,7 @@ use keymill::plan::BatchIndex;
 use keymill::remedy::{Remedy, advised};
 use keymill::text::Runs;
 
-use super::answer::{Answer, Value, name, names};
+use super::answer::{Answer, Value, fields};
 use super::failure::{self, Failure};
 use super::messages::{say, say_left_over};
 use super::request::MachineArguments;
@@ -19,6 +19,11 @@ use crate::config::Settings;
 
 /// Flags of check.
 #[derive(Debug, Args)]
+#[command(after_help = r"Examples:
+  Compare every node of a key with its children:
+    keymill check key
+  Compute every leaf again too:
+    keymill check key --deep --json")]
 pub struct CheckArguments {
     /// The key directory.
     #[arg(value_name = "DIR")]
@@ -163,30 +168,22 @@ fn ways_out(report: &CheckReport) -> Vec<&[Remedy]> {
 
 fn answer<'a>(report: &'a CheckReport) -> Answer<'a> {
     let remedy = |remedy: &'a Remedy| {
+        let path = remedy.path().map(Path::to_owned);
         Answer::default()
             .field("action", remedy.name())
-            .field("path", remedy.path().map(name))
+            .field("path", path)
             .field("what", remedy.to_string())
     };
     let damage = move |damage: &'a Damage| {
-        let (batch, level, nodes) = (damage.batch, damage.level, damage.nodes.as_ref());
-        Answer::default()
-            .field("file", name(&damage.file))
-            .field("level", level.map(|level| level.0))
-            .field("batch", batch.map(|batch| batch.0))
+        let nodes = damage.nodes.as_ref();
+        fields!(damage; file, level, batch, what)
             .field("first_node", nodes.map(|nodes| nodes.start))
             .field("last_node", nodes.map(|nodes| nodes.end - 1))
-            .field("what", damage.what.clone())
             .field("remedy", Value::each(damage.remedies.iter().map(remedy)))
     };
     Answer::default()
         .field("clean", report.damage.is_empty())
-        .field("batches_checked", report.batches_checked)
-        .field("batches_missing", report.batches_missing)
-        .field("secret_present", report.secret_present)
-        .field("deep", report.deep)
-        .field("left_over", names(&report.left_over))
-        .field("damage_unlisted", report.damage_unlisted)
+        .and(fields!(report; batches_checked, batches_missing, secret_present, deep, left_over, damage_unlisted))
         .field("damage", Value::each(report.damage.iter().map(damage)))
         .text(as_text(report))
 }

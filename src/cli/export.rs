@@ -18,6 +18,11 @@ use crate::config::{Settings, parse_count};
 
 /// Flags of export.
 #[derive(Debug, Args)]
+#[command(after_help = r"Examples:
+  Write the secret key as leanSig does:
+    keymill export key --format leansig-ssz --out secret-key.ssz
+  With epoch 200 among those that leanSig can sign at once:
+    keymill export key --format leansig-json --epoch 200 --out secret-key.json")]
 pub struct ExportArguments {
     /// The key directory.
     #[arg(value_name = "DIR")]

@@ -30,44 +30,39 @@ pub const EXIT_CODES: [(u8, &str); 6] = [
     (130, "interrupted; run the same command again"),
 ];
 
-/// Why a command ends with another exit code than 0.
+/// Why a command ends before it is through.
 #[derive(Debug)]
-pub struct Failure {
-    message: String,
-    code: u8,
+pub enum Failure {
+    /// It fails: what is printed, and the exit code.
+    Told { code: u8, message: String },
+    /// Nobody reads the output any more, as behind `| head`: there is nothing to say, and nothing has failed.
+    ReaderGone,
 }
 
 impl Failure {
     /// Wrong usage or input.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self::new(USAGE, message.into())
+        Self::told(USAGE, message.into())
     }
 
     /// The machine failed.
     pub fn machine(message: impl Into<String>) -> Self {
-        Self::new(MACHINE, message.into())
+        Self::told(MACHINE, message.into())
     }
 
-    fn new(code: u8, message: String) -> Self {
-        Self { message, code }
-    }
-
-    /// Nobody reads the output any more, as behind `| head`: nothing to say, and no failure.
-    pub fn reader_gone() -> Self {
-        Self::new(0, String::new())
-    }
-
-    /// Whether it is that of [`reader_gone`](Self::reader_gone).
-    pub fn is_reader_gone(&self) -> bool {
-        self.code == 0
+    fn told(code: u8, message: String) -> Self {
+        Self::Told { code, message }
     }
 
     /// Prints the message, if there is one, and gives the exit code.
     pub fn report(&self) -> ExitCode {
-        if !self.message.is_empty() {
-            super::messages::error(&self.message);
+        match self {
+            Self::Told { code, message } => {
+                super::messages::error(message);
+                ExitCode::from(*code)
+            }
+            Self::ReaderGone => ExitCode::SUCCESS,
         }
-        ExitCode::from(self.code)
     }
 }
 
@@ -75,8 +70,8 @@ impl Failure {
 pub fn answer(yes: bool, printed: Result<(), Failure>) -> Result<ExitCode, Failure> {
     let code = if yes { 0 } else { NO };
     match printed {
-        Err(failure) if !failure.is_reader_gone() => Err(failure),
-        _ => Ok(ExitCode::from(code)),
+        Ok(()) | Err(Failure::ReaderGone) => Ok(ExitCode::from(code)),
+        Err(failure) => Err(failure),
     }
 }
 
@@ -91,7 +86,7 @@ trait Coded: std::fmt::Display {
 
 impl<E: Coded> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self::new(error.code(), error.message())
+        Self::told(error.code(), error.message())
     }
 }
 

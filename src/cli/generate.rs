@@ -7,16 +7,16 @@ use clap::{ArgAction, Args, ValueEnum};
 use keymill::plan::Level;
 use keymill::sets::{Role, SetJob, SetRequest};
 use keymill::{CancelHandle, Scheme};
-use serde_json::json;
 
+use super::answer::{Answer, fields};
 use super::failure::Failure;
 use super::input::secret_file;
 use super::keygen::stop_on_signals;
 use super::messages::{self, say};
-use super::output::{human_bytes, print_json, print_lines, refuse_in_key};
+use super::output::{human_bytes, human_duration, refuse_in_key};
 use super::process::keep_files_private;
 use super::progress::Reporter;
-use super::request::JobArguments;
+use super::request::MachineArguments;
 use crate::config::{Settings, parse_level, parse_scheme};
 
 /// The forms in which keys are written.
@@ -33,6 +33,12 @@ const NAMED_SECRETS_MAX: usize = 16;
 
 /// Flags of generate. The first six are those of hash-sig-cli.
 #[derive(Debug, Args)]
+#[command(after_help = r"Examples:
+  Make the keys of 4 validators for 2^18 epochs, or go on with them after an interruption:
+    keymill generate --num-validators 4 --log-num-active-epochs 18 --output-dir new-keys
+  The second half of a set, of one seed, two validators at a time, in SSZ alone:
+    keymill generate --num-validators 2 --start-index 2 --log-num-active-epochs 18 \
+        --seed-file seed --jobs 2 --export-format ssz --output-dir second-half")]
 pub struct GenerateArguments {
     /// Number of validators.
     #[arg(long, value_name = "N")]
@@ -84,7 +90,7 @@ pub struct GenerateArguments {
     #[arg(long)]
     force: bool,
     #[command(flatten)]
-    job: JobArguments,
+    machine: MachineArguments,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -102,7 +108,7 @@ fn parse_jobs(text: &str) -> Result<usize, String> {
 /// Makes or finishes the set, and prints where its manifest is.
 pub fn run(arguments: &GenerateArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     let public_mode = keep_files_private();
-    let job_settings = arguments.job.settings(settings)?;
+    let job_settings = arguments.machine.job(settings)?;
     refuse_in_key("--output-dir", &arguments.output_dir)?;
     let request = request(arguments, settings, public_mode)?;
     let cancel = CancelHandle::default();
@@ -122,36 +128,31 @@ pub fn run(arguments: &GenerateArguments, settings: &Settings) -> Result<ExitCod
     let reporter = Reporter::for_set(job_settings.progress, job.plan());
     let (outcome, memory) = reporter.watch(|progress| job.run(progress))?;
     let summary = outcome?;
+    let (made, found) = (summary.keys_made, summary.keys_found);
+    let place = directory.display();
+    if made == 0 {
+        say(format_args!(
+            "all {found} keys of '{place}' are already finished; none was made"
+        ));
+    } else {
+        let elapsed = human_duration(summary.elapsed);
+        say(format_args!(
+            "'{place}' is finished: {made} keys made in {elapsed}, {found} were there"
+        ));
+        tracing::info!("peak memory {}", human_bytes(memory.now.peak_bytes));
+    }
     let manifest = directory.join("validator-keys-manifest.yaml");
-    match summary.keys_made {
-        0 => say(format_args!(
-            "keymill: all {} keys of '{}' are already finished; none was made",
-            summary.keys_found,
-            directory.display()
-        )),
-        made => say(format_args!(
-            "keymill: {made} keys made, {} were there; {:.1} s; peak memory {}",
-            summary.keys_found,
-            summary.elapsed.as_secs_f64(),
-            human_bytes(memory.now.peak_bytes)
-        )),
-    }
-    if arguments.json {
-        print_json(&json!({
-            "directory": directory.display().to_string(),
-            "manifest": arguments.create_manifest.then(|| manifest.display().to_string()),
-            "scheme": scheme.id(),
-            "log_num_active_epochs": arguments.log_num_active_epochs,
-            "start_index": arguments.start_index,
-            "num_validators": arguments.num_validators,
-            "keys_made": summary.keys_made,
-            "keys_found": summary.keys_found,
-            "elapsed_ms": summary.elapsed.as_millis() as u64,
-            "peak_bytes": memory.now.peak_bytes,
-        }))?;
-    } else if arguments.create_manifest {
-        print_lines([manifest.display()])?;
-    }
+    let manifest = arguments.create_manifest.then_some(manifest);
+    Answer::default()
+        .field("directory", directory.clone())
+        .field("manifest", manifest.clone())
+        .field("scheme", scheme.id())
+        .and(fields!(arguments; log_num_active_epochs, start_index, num_validators))
+        .and(fields!(summary; keys_made, keys_found))
+        .field("elapsed_ms", summary.elapsed.as_millis() as u64)
+        .field("peak_bytes", memory.now.peak_bytes)
+        .text(manifest.map(|path| path.display().to_string()))
+        .print(arguments.json)?;
     Ok(ExitCode::SUCCESS)
 }
 

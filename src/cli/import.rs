@@ -15,11 +15,16 @@ use super::input::warn_if_exposed;
 use super::keygen::work;
 use super::messages::{say, warn_of_other_copies};
 use super::process::keep_files_private;
-use super::request::JobArguments;
+use super::request::MachineArguments;
 use crate::config::{Settings, parse_level, parse_scheme};
 
 /// Flags of import.
 #[derive(Debug, Args)]
+#[command(after_help = r"Examples:
+  Make the key of a secret key that leanSig wrote:
+    keymill import imported --from validator.ssz
+  Say which scheme it is of, where its trees are those of several:
+    keymill import imported --from validator.ssz --scheme leansig-p2-l32-top-v64-w8")]
 pub struct ImportArguments {
     /// The key directory to make: absent, empty, or one that an earlier import of the same file began.
     #[arg(value_name = "DIR")]
@@ -40,7 +45,7 @@ pub struct ImportArguments {
     #[arg(long, value_name = "L", value_parser = parse_level)]
     trim: Option<Level>,
     #[command(flatten)]
-    job: JobArguments,
+    machine: MachineArguments,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -54,7 +59,7 @@ pub fn run(arguments: &ImportArguments, settings: &Settings) -> Result<ExitCode,
             "--from has to name a file: '-' is not taken for standard input (a file of that name is './-')",
         ));
     }
-    let job = arguments.job.settings(settings)?;
+    let job = arguments.machine.job(settings)?;
     let trim = settings.trim(None)?;
     let form = arguments.format.map(SecretKeyForm::from);
     let role = arguments.role.map(Role::from);

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use clap::Args;
-use keymill::keydir::Secret;
+use keymill::keydir::{Origin, Secret};
 use keymill::memory::Limit;
 use keymill::{CancelHandle, KeyDefaults, KeyRequest, KeygenError, KeygenJob, Manifest, Summary};
-use serde_json::json;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use super::answer::Answer;
 use super::failure::Failure;
 use super::input::secret_file;
 use super::messages::{say, warn_of_other_copies};
-use super::output::{human_bytes, print_json, print_lines};
+use super::output::{hex_digits, human_bytes, human_duration};
 use super::process::keep_files_private;
 use super::progress::{Memory, Reporter};
 use super::request::{JobSettings, RequestArguments};
@@ -26,6 +26,15 @@ const INTERRUPTED: i32 = 130;
 
 /// Flags of keygen.
 #[derive(Debug, Args)]
+#[command(after_help = r"Examples:
+  Make a key of 2^18 epochs, or go on with it after an interruption:
+    keymill keygen key --scheme leansig-p2-l32-top-v64-w8 --epochs 2^18
+  Go on with the key in a directory:
+    keymill keygen key
+  Make the key of a given seed, and show what is done as JSON lines:
+    keymill keygen new-key --seed-file seed --progress json 2>progress.jsonl
+  Make a key that stores one byte in 16, in at most 64 MiB of memory:
+    keymill keygen small-key --trim 4 --memory 64M")]
 pub struct KeygenArguments {
     /// The key directory: absent, empty, or one that an earlier run began.
     #[arg(value_name = "DIR")]
@@ -37,7 +46,7 @@ pub struct KeygenArguments {
 /// Makes or finishes the key and prints its public key.
 pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     keep_files_private();
-    let job = arguments.request.job.settings(settings)?;
+    let job = arguments.request.machine.job(settings)?;
     let defaults = KeyDefaults {
         scheme: settings.scheme(None)?,
         epochs: settings.epochs()?,
@@ -47,8 +56,18 @@ pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode,
     if request.secret.is_some() {
         warn_of_other_copies("the secret is given");
     }
+    let directory = arguments.directory.display();
     let done = work(&arguments.directory, request, &defaults, job, 0)??;
     done.report(&arguments.directory, arguments.request.json)?;
+    if !done.summary.was_sealed {
+        say(match done.manifest.origin() {
+            Origin::Fresh => format!("to sign: 'keymill sign {directory} --epoch N --message HEX32'"),
+            Origin::Seed | Origin::PrfKey => format!(
+                "before it signs: 'keymill ledger init {directory} --first-epoch N', with an epoch from which on none has signed \
+                 elsewhere"
+            ),
+        });
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -129,50 +148,53 @@ pub(super) fn stop_on_signals(cancel: &CancelHandle) -> std::io::Result<()> {
 impl Done {
     /// Says how the job went, and prints the public key.
     pub(super) fn report(&self, directory: &Path, as_json: bool) -> Result<(), Failure> {
-        let Self {
-            manifest,
-            summary,
-            memory,
-            budget,
-        } = self;
-        let seconds = summary.elapsed.as_secs_f64();
-        let rate = summary.epochs_computed as f64 / seconds;
-        let public_key = hex::encode(&summary.public_key);
-        match &summary.arena {
-            None => say(format_args!(
-                "keymill: '{}' is already finished; nothing to do",
-                directory.display()
-            )),
-            Some(arena) => say(format_args!(
-                "keymill: sealed; {} epochs in {seconds:.1} s, {rate:.0} epochs a second; peak memory {}, anonymous {}{}; \
-             workers' arenas filled to {} of {} bytes",
-                summary.epochs_computed,
-                human_bytes(memory.now.peak_bytes),
-                human_bytes(memory.anonymous_bytes_max),
-                budget.as_ref().map_or(String::new(), |limit| {
-                    format!(" of a budget of {} ({})", human_bytes(limit.bytes), limit.source)
-                }),
-                arena.high_water_bytes,
-                arena.capacity_bytes
-            )),
+        let (summary, memory, budget) = (&self.summary, &self.memory, self.budget.as_ref());
+        let (epochs, place) = (summary.epochs_computed, directory.display());
+        if summary.was_sealed {
+            say(format_args!("'{place}' is already finished; nothing to do"));
+        } else {
+            let elapsed = human_duration(summary.elapsed);
+            say(format_args!(
+                "'{place}' is finished: {epochs} epochs in {elapsed}; 'keymill public-key {place}' prints its public key"
+            ));
+            self.tell_figures();
         }
-        if as_json {
-            return print_json(&json!({
-                "public_key": public_key,
-                "scheme": manifest.scheme().id(),
-                "key_id": manifest.key_id().to_string(),
-                "was_sealed": summary.was_sealed,
-                "epochs_computed": summary.epochs_computed,
-                "elapsed_ms": summary.elapsed.as_millis() as u64,
-                "peak_bytes": memory.now.peak_bytes,
-                "anonymous_bytes_max": memory.anonymous_bytes_max,
-                "budget_bytes": budget.as_ref().map(|limit| limit.bytes),
-                "budget_source": budget.as_ref().map(|limit| limit.source.to_string()),
-                "arena_high_water_bytes": summary.arena.map(|arena| arena.high_water_bytes),
-                "arena_capacity_bytes": summary.arena.map(|arena| arena.capacity_bytes),
-            }));
+        let public_key = hex_digits(&summary.public_key);
+        Answer::default()
+            .field("public_key", public_key.as_str())
+            .field("scheme", self.manifest.scheme().id())
+            .field("key_id", self.manifest.key_id())
+            .field("was_sealed", summary.was_sealed)
+            .field("epochs_computed", epochs)
+            .field("elapsed_ms", summary.elapsed.as_millis() as u64)
+            .field("peak_bytes", memory.now.peak_bytes)
+            .field("anonymous_bytes_max", memory.anonymous_bytes_max)
+            .field("budget_bytes", budget.map(|limit| limit.bytes))
+            .field("budget_source", budget.map(|limit| limit.source.to_string()))
+            .field(
+                "arena_high_water_bytes",
+                summary.arena.map(|arena| arena.high_water_bytes),
+            )
+            .field("arena_capacity_bytes", summary.arena.map(|arena| arena.capacity_bytes))
+            .text([public_key])
+            .print(as_json)
+    }
+
+    /// What the job took, for those who want to know.
+    fn tell_figures(&self) {
+        let rate = self.summary.epochs_computed as f64 / self.summary.elapsed.as_secs_f64();
+        let (peak, anonymous) = (
+            human_bytes(self.memory.now.peak_bytes),
+            human_bytes(self.memory.anonymous_bytes_max),
+        );
+        let budget = self.budget.as_ref().map_or(String::new(), |limit| {
+            format!(" of a budget of {} ({})", human_bytes(limit.bytes), limit.source)
+        });
+        tracing::info!("{rate:.0} epochs a second; peak memory {peak}, anonymous {anonymous}{budget}");
+        if let Some(arena) = &self.summary.arena {
+            let (high_water, capacity) = (arena.high_water_bytes, arena.capacity_bytes);
+            tracing::info!("workers' arenas filled to {high_water} of {capacity} bytes");
         }
-        print_lines([public_key])
     }
 }
 

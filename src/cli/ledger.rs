@@ -16,10 +16,10 @@ use keymill::plan::{MemoryRequest, Reading};
 use keymill::text::Runs;
 use keymill::time::utc;
 
-use super::answer::{Answer, Value};
+use super::answer::{Answer, Value, fields};
 use super::failure::{self, Failure};
 use super::messages::{say, warn};
-use super::output::{OutArguments, line};
+use super::output::{OutArguments, hex_digits, line};
 use super::process::keep_files_private;
 use super::request::MemoryArgument;
 use crate::config::{Settings, parse_count};
@@ -50,6 +50,9 @@ enum LedgerCommand {
     ///
     /// A key made from a given seed or PRF key needs it once, and so does one whose secret was exported, imported or restored,
     /// or whose ledger is lost or went backwards. A key made from fresh randomness needs it never.
+    #[command(after_help = r"Examples:
+  Say that no epoch from 200 on has ever signed, here or elsewhere:
+    keymill ledger init key --first-epoch 200")]
     Init {
         /// The key directory.
         #[arg(value_name = "DIR")]
@@ -62,6 +65,9 @@ enum LedgerCommand {
         json: bool,
     },
     /// Show what the ledger says; exit code 1 if the key cannot sign by it.
+    #[command(after_help = r"Examples:
+  Say whether the key may sign, and what is spent:
+    keymill ledger show key")]
     Show {
         /// The key directory.
         #[arg(value_name = "DIR")]
@@ -71,6 +77,9 @@ enum LedgerCommand {
         json: bool,
     },
     /// Print the ledger as JSON, for another copy of the key, or another key of the same secret. Writes nothing to DIR.
+    #[command(after_help = r"Examples:
+  Write down what is spent, before the key moves:
+    keymill ledger export key --out spent.json")]
     Export {
         /// The key directory.
         #[arg(value_name = "DIR")]
@@ -84,6 +93,9 @@ enum LedgerCommand {
     ///
     /// Nothing is forgotten or overwritten. A key without a known history has none afterwards either: then run 'ledger
     /// init'.
+    #[command(after_help = r"Examples:
+  Add what another copy of the key has spent:
+    keymill ledger import key ledger.json")]
     Import {
         /// The key directory.
         #[arg(value_name = "DIR")]
@@ -151,8 +163,8 @@ fn run_import(directory: &Path, file: &Path, memory: MemoryRequest, json: bool) 
             "epoch {} has signed two messages, of digests {} here and {} there: its one-time key is given \
              away. The ledger keeps the first",
             conflict.epoch,
-            hex::encode(conflict.ours),
-            hex::encode(conflict.theirs)
+            hex_digits(conflict.ours),
+            hex_digits(conflict.theirs)
         ));
     }
     if let more @ 1.. = report.conflicts.len().saturating_sub(NAMED_CONFLICTS_MAX) {
@@ -205,18 +217,6 @@ fn runs(epochs: impl Iterator<Item = u64>) -> Runs {
 }
 
 fn imported(report: &ImportReport) -> Answer<'_> {
-    let conflict = |conflict: &Conflict| {
-        Answer::default()
-            .field("epoch", conflict.epoch.0)
-            .field("ours", hex::encode(conflict.ours))
-            .field("theirs", hex::encode(conflict.theirs))
-    };
-    let unknown = |unknown: &UnknownMessage| {
-        Answer::default()
-            .field("epoch", unknown.epoch.0)
-            .field("ours", unknown.ours.map(hex::encode))
-            .field("theirs", unknown.theirs.map(hex::encode))
-    };
     let mut summary = format!("{} epochs added, {} known before", report.added, report.known);
     if !report.conflicts.is_empty() {
         summary += &format!(", {} signed twice", report.conflicts.len());
@@ -227,14 +227,11 @@ fn imported(report: &ImportReport) -> Answer<'_> {
     if report.outside > 0 {
         summary += &format!(", {} outside this key", report.outside);
     }
-    Answer::default()
-        .field("added", report.added)
-        .field("known", report.known)
+    let conflict = |conflict: &Conflict| fields!(conflict; epoch, ours, theirs);
+    let unknown = |unknown: &UnknownMessage| fields!(unknown; epoch, ours, theirs);
+    fields!(report; added, known, outside, raised_to, initialised)
         .field("conflicts", Value::each(report.conflicts.iter().map(conflict)))
         .field("unknown", Value::each(report.unknown.iter().map(unknown)))
-        .field("outside", report.outside)
-        .field("raised_to", report.raised_to)
-        .field("initialised", report.initialised)
         .text([summary])
 }
 
@@ -304,7 +301,7 @@ fn shown(status: &LedgerStatus) -> Answer<'_> {
     let highest = status.highest.map(|epoch| epoch.to_string());
     Answer::default()
         .fact("state", name(status.condition))
-        .fact("key_id", status.manifest.key_id().to_string())
+        .fact("key_id", status.manifest.key_id())
         .field("first_epoch", status.first_epoch)
         .line("unused from", or(first, "not known"))
         .fact("spent", status.spent)

@@ -9,7 +9,7 @@ use keymill::plan::Reading;
 use keymill::resources::report::{Comparison, Count, MemoryReport};
 use keymill::text::Foreign;
 
-use super::answer::{Answer, Value, table};
+use super::answer::{Answer, Value, fields, table};
 use super::failure::{self, Failure};
 use super::output::human_bytes;
 use super::request::MemoryArgument;
@@ -17,6 +17,10 @@ use crate::config::Settings;
 
 /// Flags of memory-report.
 #[derive(Debug, Args)]
+#[command(after_help = r"Examples:
+  Find what was never given back:
+    keymill status key --trace-memory trace
+    keymill memory-report trace")]
 pub struct MemoryReportArguments {
     /// What --trace-memory wrote, or a log in which it stands.
     #[arg(value_name = "FILE")]
@@ -124,45 +128,32 @@ fn verdict(report: &MemoryReport) -> String {
 
 fn answer(report: &MemoryReport) -> Answer<'_> {
     let types = report.kinds.iter().fold(Answer::default(), |types, (kind, count)| {
-        let figures = Answer::default()
-            .field("allocated", count.allocated)
-            .field("dropped", count.dropped)
-            .field("left", count.left())
-            .field("bytes_left", count.bytes_left)
-            .field("peak_bytes", count.peak_bytes);
-        types.field(kind.name(), figures)
+        types.field(
+            kind.name(),
+            fields!(count; allocated, dropped, left(), bytes_left, peak_bytes),
+        )
     });
     let left = report.left.iter().map(|((kind, place), left)| {
-        Answer::default()
+        let answer = Answer::default()
             .field("type", kind.name())
-            .field("place", place.as_str())
-            .field("count", left.count)
-            .field("bytes", left.bytes)
+            .field("place", place.as_str());
+        answer.and(fields!(left; count, bytes))
     });
-    let flags = report.flags.iter().map(|flag| {
-        Answer::default()
-            .field("line", flag.line)
-            .field("id", flag.id)
-            .field("contradiction", flag.contradiction.words())
-    });
-    let comparison = |comparison: &Comparison| {
-        Answer::default()
-            .field("registered_peak_bytes", comparison.registered_peak_bytes)
-            .field("registered_end_bytes", comparison.registered_end_bytes)
-            .field("resident_first_bytes", comparison.resident_first_bytes)
-            .field("resident_peak_bytes", comparison.resident_peak_bytes)
-            .field("resident_end_bytes", comparison.resident_end_bytes)
+    let flags = report.flags.iter();
+    let flags = flags.map(|flag| fields!(flag; line, id).field("contradiction", flag.contradiction.words()));
+    let compared = |comparison: &Comparison| {
+        fields!(comparison; registered_peak_bytes, registered_end_bytes, resident_first_bytes, resident_peak_bytes,
+            resident_end_bytes)
     };
     Answer::default()
         .field("clean", report.is_clean())
-        .field("events", report.events)
-        .field("elapsed_ms", report.elapsed_ms)
+        .and(fields!(report; events, elapsed_ms))
         .field("types", types)
         .field("left", Value::each(left))
         .field("contradictions", Value::each(flags))
         .field("contradiction_count", report.flag_count)
         .field("torn_line", report.torn_line)
-        .field("anonymous", comparison(&report.anonymous))
-        .field("file_pages", comparison(&report.file_pages))
+        .field("anonymous", compared(&report.anonymous))
+        .field("file_pages", compared(&report.file_pages))
         .text(as_text(report))
 }

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 use keymill::sets::merge_sets;
-use serde_json::json;
 
+use super::answer::{Answer, fields};
 use super::failure::Failure;
 use super::messages::say;
-use super::output::{print_json, print_lines, refuse_in_key};
+use super::output::refuse_in_key;
 use super::process::keep_files_private;
 use super::request::MemoryArgument;
 use crate::config::Settings;
@@ -19,6 +19,9 @@ const NAMED_DIRECTORIES_MAX: usize = 16;
 
 /// Flags of merge-sets.
 #[derive(Debug, Args)]
+#[command(after_help = r"Examples:
+  Put two parts of a set together:
+    keymill merge-sets part-a part-b --out merged")]
 pub struct MergeSetsArguments {
     /// The sets; each has to have its manifest.
     #[arg(value_name = "DIR", required = true, num_args = 1..)]
@@ -45,26 +48,21 @@ pub fn run(arguments: &MergeSetsArguments, settings: &Settings) -> Result<ExitCo
     )?;
     for directory in report.directories_left.iter().take(NAMED_DIRECTORIES_MAX) {
         say(format_args!(
-            "keymill: '{}' was not copied: move it yourself if the key is to sign from it, since of two copies only one \
+            "'{}' was not copied: move it yourself if the key is to sign from it, since of two copies only one \
              may ever sign",
             directory.display()
         ));
     }
     if let more @ 1.. = report.directories_left.len().saturating_sub(NAMED_DIRECTORIES_MAX) {
         say(format_args!(
-            "keymill: nor were {more} more such directories; --json lists all of them"
+            "nor were {more} more such directories; --json lists all of them"
         ));
     }
-    if arguments.json {
-        print_json(&json!({
-            "directory": arguments.out.display().to_string(),
-            "manifest": report.manifest.display().to_string(),
-            "num_validators": report.validators,
-            "files": report.files,
-            "directories_left": report.directories_left.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
-        }))?;
-    } else {
-        print_lines([report.manifest.display()])?;
-    }
+    Answer::default()
+        .field("directory", arguments.out.clone())
+        .and(fields!(report; manifest, files, directories_left))
+        .field("num_validators", report.validators)
+        .text([report.manifest.display().to_string()])
+        .print(arguments.json)?;
     Ok(ExitCode::SUCCESS)
 }

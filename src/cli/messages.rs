@@ -64,11 +64,9 @@ pub fn make_room_for(bar: Option<ProgressBar>) {
 
 /// What a command has to say about its result.
 pub fn say(text: impl std::fmt::Display) {
-    let text = text.to_string();
-    let text = text.strip_prefix("keymill: ").unwrap_or(&text);
     speaker(|speaker| {
         if speaker.log >= Level::WARN {
-            speaker.message("info", None, text);
+            speaker.message("info", None, &text.to_string());
         }
     });
 }

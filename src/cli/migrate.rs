@@ -11,6 +11,11 @@ use super::process::keep_files_private;
 
 /// Flags of migrate.
 #[derive(Debug, Args)]
+#[command(after_help = r"Examples:
+  Say what would be done:
+    keymill migrate key --dry-run
+  Bring a key to the present format:
+    keymill migrate key")]
 pub struct MigrateArguments {
     /// The key directory.
     #[arg(value_name = "DIR")]

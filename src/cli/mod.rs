@@ -2,7 +2,6 @@
 
 mod answer;
 mod cpu;
-mod examples;
 mod export;
 mod failure;
 mod forms;
@@ -49,7 +48,7 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, Parser, Subcommand};
 use tracing::Level;
 
-use crate::config::{ProgressStyle, Settings};
+use crate::config::{ProgressStyle, Settings, parse_progress};
 use failure::Failure;
 
 /// Makes hash-based signature keys that are bigger than memory, and serves paths and signatures from disk.
@@ -65,8 +64,8 @@ struct Arguments {
     #[arg(long, global = true, value_name = "FILE")]
     trace_memory: Option<PathBuf>,
 
-    /// Say more on standard error: -v what is done, -vv each commit as well, -vvv all there is. As KEYMILL_LOG with info,
-    /// debug and trace. With --version: how this program was built.
+    /// Say more: -v what is done and what answers leave out, -vv each commit as well, -vvv all there is. As KEYMILL_LOG with
+    /// info, debug and trace. With --version: how this program was built.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
 
@@ -74,12 +73,13 @@ struct Arguments {
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
 
+    /// How a command that works for long shows it: auto, bar, plain, json, none. With json, every line on standard error is a
+    /// JSON object.
+    #[arg(long, global = true, value_name = "STYLE", value_parser = parse_progress)]
+    progress: Option<ProgressStyle>,
+
     #[command(subcommand)]
     command: Command,
-
-    /// Of a command that shows progress, how it is told to.
-    #[arg(skip)]
-    progress: Option<Option<ProgressStyle>>,
 
     /// Its answer goes to a file.
     #[arg(skip)]
@@ -99,51 +99,52 @@ impl Arguments {
     }
 }
 
+/// In the order of [`tree::GROUPS`].
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make a key, or go on with one that was interrupted.
     Keygen(keygen::KeygenArguments),
-    /// Make the keys of a set of validators, or go on with a set that was interrupted; for users of hash-sig-cli.
-    Generate(generate::GenerateArguments),
-    /// Merge sets of validators that were made in parts; the parts stay as they are.
-    MergeSets(merge_sets::MergeSetsArguments),
-    /// Check every key of a set of validators; exit code 1 if anything is wrong.
-    VerifySet(verify_set::VerifySetArguments),
-    /// Make the key of another program's secret key, or go on with one that was interrupted.
-    Import(import::ImportArguments),
-    /// Write the secret key in the form of another program.
-    Export(export::ExportArguments),
     /// Show what keygen would write and need; write nothing.
     Plan(plan::PlanArguments),
-    /// Show how far a key is; also while it is being made.
-    Status(status::StatusArguments),
+    /// Delete a finished key's lowest levels; paths then compute them.
+    Trim(trim::TrimArguments),
     /// Print the public key.
     PublicKey(public_key::PublicKeyArguments),
-    /// Print authentication paths.
-    Path(path::PathArguments),
     /// Sign a message at an epoch.
     Sign(sign::SignArguments),
-    /// Show, begin, export or import the ledger of spent epochs.
-    Ledger(ledger::LedgerArguments),
     /// Verify a signature; exit code 0 if it is valid, 1 if not.
     Verify(verify::VerifyArguments),
+    /// Print authentication paths.
+    Path(path::PathArguments),
+    /// Show, begin, export or import the ledger of spent epochs.
+    Ledger(ledger::LedgerArguments),
     /// Check a key for damage; exit code 1 if there is any.
     Check(check::CheckArguments),
     /// Compute what is damaged of a key again from its secret.
     Repair(repair::RepairArguments),
-    /// Print what must be kept of a key, as text that can be typed in: whoever has it can sign.
+    /// Print as text what to keep of a key; whoever has it can sign.
     Backup(backup::BackupArguments),
-    /// Make a key again from what backup printed, or go on with one that was interrupted.
+    /// Make a key again from what backup printed, or go on with it.
     Restore(restore::RestoreArguments),
-    /// Draw how a key came to be, as a page for a browser; also while it is being made.
-    Report(report::ReportArguments),
-    /// Delete the lowest levels of a finished key; paths then compute them from the secret.
-    Trim(trim::TrimArguments),
-    /// List the schemes.
-    Schemes(schemes::SchemesArguments),
+    /// Make the key of another program's secret key, or go on with it.
+    Import(import::ImportArguments),
+    /// Write the secret key in the form of another program.
+    Export(export::ExportArguments),
     /// Bring a key directory to the present format.
     Migrate(migrate::MigrateArguments),
-    /// Tell from what --trace-memory wrote what was never given back; exit code 1 if there is anything.
+    /// Make a set of validators' keys as hash-sig-cli does, or go on.
+    Generate(generate::GenerateArguments),
+    /// Merge sets that were made in parts; the parts stay as they are.
+    MergeSets(merge_sets::MergeSetsArguments),
+    /// Check every key of a set; exit code 1 if anything is wrong.
+    VerifySet(verify_set::VerifySetArguments),
+    /// Show how far a key is; also while it is being made.
+    Status(status::StatusArguments),
+    /// Draw how a key came to be, for a browser; also while it is made.
+    Report(report::ReportArguments),
+    /// List the schemes.
+    Schemes(schemes::SchemesArguments),
+    /// List what a memory trace never gave back; exit code 1 if any.
     MemoryReport(memory_report::MemoryReportArguments),
     /// Write manual pages and completions below a prefix, as tools/install does.
     #[command(hide = true)]
@@ -181,11 +182,10 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
     });
     let mut settings = Settings::load(arguments.config.as_deref(), environment)?;
-    settings.quiet = arguments.quiet;
+    (settings.progress, settings.quiet) = (arguments.progress, arguments.quiet);
     messages::listen(settings.log(arguments.log())?);
-    if let Some(style) = arguments.progress
-        && settings.progress(style)? == ProgressStyle::Json
-    {
+    // A setting that is wrong stops the commands that show progress, and those alone.
+    if settings.progress().is_ok_and(|style| style == ProgressStyle::Json) {
         messages::speak_json();
     }
     for warning in &settings.warnings {

@@ -93,7 +93,8 @@ pub fn shared<T: Serialize, L: Serialize>(
 }
 
 /// The hex digits of bytes, as `hex::encode` gives them, in a fraction of its time.
-pub fn hex_digits(bytes: &[u8]) -> String {
+pub fn hex_digits(bytes: impl AsRef<[u8]>) -> String {
+    let bytes = bytes.as_ref();
     const DIGITS: [char; 16] = [
         '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
     ];
@@ -203,7 +204,7 @@ fn failed(path: &Path, error: &Error) -> Failure {
 /// That the output cannot be written, or that nobody reads it.
 pub fn broken(error: &Error) -> Failure {
     if error.kind() == ErrorKind::BrokenPipe {
-        return Failure::reader_gone();
+        return Failure::ReaderGone;
     }
     Failure::machine(format!(
         "the output cannot be written: {error}{}",
@@ -219,7 +220,7 @@ mod tests {
     fn hex_digits_are_those_of_every_byte() {
         let bytes: Vec<u8> = (0..=255).collect();
         assert_eq!(hex_digits(&bytes), hex::encode(&bytes));
-        assert_eq!(hex_digits(&[]), "");
+        assert_eq!(hex_digits([]), "");
     }
 
     #[test]

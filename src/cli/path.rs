@@ -15,6 +15,11 @@ use crate::config::parse_count;
 
 /// Flags of path.
 #[derive(Debug, Args)]
+#[command(after_help = r"Examples:
+  The path of an epoch, as JSON:
+    keymill path key --epoch 100
+  The paths of 50 epochs, a line each, in hex:
+    keymill path key --epoch 100 --count 50 --format hex --out paths.hex")]
 pub struct PathArguments {
     /// The key directory.
     #[arg(value_name = "DIR")]

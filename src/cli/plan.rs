@@ -7,7 +7,7 @@ use keymill::Plan;
 use keymill::memory::Limits;
 use keymill::plan::{LevelSpan, MemoryPlan, Wishes};
 
-use super::answer::{Answer, Value};
+use super::answer::{Answer, Value, fields};
 use super::failure::Failure;
 use super::output::human_bytes;
 use super::request::RequestArguments;
@@ -15,6 +15,11 @@ use crate::config::Settings;
 
 /// Flags of plan: those of keygen.
 #[derive(Debug, Args)]
+#[command(after_help = r#"Examples:
+  Say what a key of 2^26 epochs takes:
+    keymill plan --epochs 2^26 --threads 2
+  The bytes on disk alone:
+    keymill plan --epochs 2^26 --json | grep -o '"disk_bytes":[0-9]*'"#)]
 pub struct PlanArguments {
     /// Where the key would be; not looked at.
     #[arg(value_name = "DIR")]
@@ -25,7 +30,7 @@ pub struct PlanArguments {
 
 /// Prints the plan.
 pub fn run(arguments: &PlanArguments, settings: &Settings) -> Result<ExitCode, Failure> {
-    let machine = arguments.request.job.settings(settings)?.machine;
+    let machine = arguments.request.machine.settings(settings)?;
     let plan = arguments.request.plan(settings)?;
     let wishes = Wishes {
         threads: machine.threads,
@@ -62,7 +67,7 @@ fn answer<'a>(plan: &'a Plan, memory: &MemoryPlan) -> Answer<'a> {
     let level = |span: &LevelSpan| {
         let is_stored = span.level >= plan.trim();
         Answer::default()
-            .field("level", span.level.0)
+            .field("level", span.level)
             .field("first_index", span.stored.start)
             .field("count", span.stored_count())
             .field("fillers", span.fillers().count())
@@ -77,11 +82,10 @@ fn answer<'a>(plan: &'a Plan, memory: &MemoryPlan) -> Answer<'a> {
         )
         .field("fillers", plan.filler_count())
         .field("layer_bytes", layer_bytes)
-        .detail("layer files", files_text)
+        .line("layer files", files_text)
         .field("disk_bytes", disk_bytes)
         .line("disk needed", disk_text)
-        .field("threads", threads)
-        .field("group_batches", group)
+        .and(fields!(memory; threads, group_batches, arena_bytes))
         .field("batches_in_flight", in_flight)
         .field("anonymous_bytes_max", memory.anonymous_bytes)
         .field("file_pages_bytes_max", memory.file_bytes)
@@ -92,7 +96,6 @@ fn answer<'a>(plan: &'a Plan, memory: &MemoryPlan) -> Answer<'a> {
         .field("store_write_bytes", write_bytes)
         .field("store_cache_bytes", cache_bytes)
         .detail("checkpoints", store_text)
-        .field("arena_bytes", memory.arena_bytes)
         .detail("arenas", format!("{} a thread", human_bytes(memory.arena_bytes as u64)))
         .field("budget_bytes", budget.map(|budget| budget.bytes))
         .field("budget_source", budget.map(|budget| budget.source.to_string()))

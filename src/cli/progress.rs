@@ -11,8 +11,8 @@ use indicatif::{ProgressBar, ProgressStyle as BarStyle};
 use keymill::memory::ProcessMemory;
 use keymill::resources::{ResourceKind, THREAD_STACK_BYTES, register};
 use keymill::{Event, Phase, Plan, Progress};
-use serde_json::json;
 
+use super::answer::Answer;
 use super::failure::Failure;
 use super::messages::{self, say, warn};
 use super::output::{human_bytes, human_duration};
@@ -86,9 +86,7 @@ impl Progress for Reporter {
                 self.committed.store(0, Ordering::Relaxed);
                 self.epochs_before.store(epochs_done, Ordering::Relaxed);
                 if epochs_done > 0 && self.style != ProgressStyle::None {
-                    say(format_args!(
-                        "keymill: resuming: {epochs_done} of {epochs} epochs are done"
-                    ));
+                    say(format_args!("resuming: {epochs_done} of {epochs} epochs are done"));
                 }
                 self.epochs.store(epochs, Ordering::Relaxed);
             }
@@ -332,25 +330,25 @@ impl Snapshot {
         )
     }
 
-    fn as_json(&self, memory: &Memory) -> serde_json::Value {
-        if let Some(keys) = self.keys {
-            return self.of_set_as_json(keys, memory);
+    fn as_json(&self, memory: &Memory) -> Answer<'static> {
+        let answer = Answer::default()
+            .field("phase", self.phase)
+            .field("epochs", self.epochs)
+            .field("epochs_done", self.epochs_done)
+            .field("epochs_per_second", self.epochs_per_second.round())
+            .field("seconds_left", self.seconds_left())
+            .field("resident_bytes", memory.now.resident_bytes)
+            .field("anonymous_bytes", memory.now.anonymous_bytes)
+            .field("anonymous_bytes_max", memory.anonymous_bytes_max);
+        match self.keys {
+            Some((finished, all)) => answer.field("keys", all).field("keys_finished", finished),
+            None => answer
+                .field("batches_in_flight_max", self.batches_in_flight_max)
+                .field("held_bytes", self.held_bytes)
+                .field("limit_bytes", self.limit_bytes)
+                .field("epochs_committed", self.epochs_committed)
+                .field("disk_bytes", self.disk_bytes),
         }
-        json!({
-            "phase": self.phase,
-            "epochs": self.epochs,
-            "epochs_done": self.epochs_done,
-            "epochs_committed": self.epochs_committed,
-            "epochs_per_second": self.epochs_per_second.round(),
-            "seconds_left": self.seconds_left(),
-            "disk_bytes": self.disk_bytes,
-            "resident_bytes": memory.now.resident_bytes,
-            "anonymous_bytes": memory.now.anonymous_bytes,
-            "held_bytes": self.held_bytes,
-            "limit_bytes": self.limit_bytes,
-            "batches_in_flight_max": self.batches_in_flight_max,
-            "anonymous_bytes_max": memory.anonymous_bytes_max,
-        })
     }
 }
 

@@ -10,10 +10,15 @@ use keymill::interop::leansig_json;
 
 use super::answer::Answer;
 use super::failure::Failure;
-use super::output::{OutArguments, SharedFormat, shared};
+use super::output::{OutArguments, SharedFormat, hex_digits, shared};
 
 /// Flags of public-key.
 #[derive(Debug, Args)]
+#[command(after_help = r"Examples:
+  Print the public key in hex:
+    keymill public-key key
+  Write its bytes into a file:
+    keymill public-key key --format ssz --out public-key.ssz")]
 pub struct PublicKeyArguments {
     /// The key directory.
     #[arg(value_name = "DIR")]
@@ -34,9 +39,9 @@ pub fn run(arguments: &PublicKeyArguments) -> Result<ExitCode, Failure> {
     let as_json = || {
         Answer::default()
             .field("scheme", manifest.scheme().id())
-            .field("public_key", hex::encode(&public_key))
-            .field("root", manifest.root().map(hex::encode))
-            .field("parameter", hex::encode(manifest.parameter()))
+            .field("public_key", hex_digits(&public_key))
+            .field("root", manifest.root().map(hex_digits))
+            .field("parameter", hex_digits(manifest.parameter()))
     };
     arguments.out.write(|writer| {
         shared(writer, arguments.format, &public_key, as_json, || {

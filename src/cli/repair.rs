@@ -8,7 +8,7 @@ use keymill::CancelHandle;
 use keymill::audit::{RepairReport, repair};
 use keymill::text::Runs;
 
-use super::answer::{Answer, Value, name};
+use super::answer::{Answer, Value, fields};
 use super::failure::Failure;
 use super::keygen::stop_on_signals;
 use super::messages::warn;
@@ -18,6 +18,9 @@ use crate::config::Settings;
 
 /// Flags of repair.
 #[derive(Debug, Args)]
+#[command(after_help = r"Examples:
+  Compute again what check finds damaged:
+    keymill repair key --threads 1")]
 pub struct RepairArguments {
     /// The key directory.
     #[arg(value_name = "DIR")]
@@ -112,36 +115,24 @@ fn as_text(report: &RepairReport) -> Vec<String> {
 }
 
 fn answer(report: &RepairReport) -> Answer<'_> {
-    let store = report.store_replaced.as_ref().map(|replaced| {
-        Answer::default()
-            .field("what", replaced.what.clone())
-            .field("ledger_kept", replaced.ledger_kept)
-            .field("moved_to", replaced.moved_to.as_ref().map(name))
-    });
-    let restored = report.files_restored.iter().map(|restored| {
-        Answer::default()
-            .field("file", name(&restored.file))
-            .field("level", restored.level.0)
-            .field("moved_to", restored.moved_to.as_ref().map(name))
-            .field("what", restored.what.clone())
-    });
-    let rewritten = report.crown_rewritten.iter().map(|rewritten| {
-        Answer::default()
-            .field("file", name(&rewritten.file))
-            .field("level", rewritten.level.0)
-            .field("nodes", rewritten.nodes)
-    });
-    let levels = report.crown_records_renewed.iter().map(|level| level.0);
-    let batches = &report.batches_recomputed;
+    let store = report.store_replaced.as_ref();
+    let restored = report.files_restored.iter();
+    let rewritten = report.crown_rewritten.iter();
     Answer::default()
         .field("repaired", report.did_something())
-        .field("store_replaced", Value::or_null(store))
-        .field("files_restored", Value::each(restored))
-        .field("batches_recomputed", Value::each(batches.iter().map(|batch| batch.0)))
-        .field("crown_rewritten", Value::each(rewritten))
-        .field("batch_records_renewed", report.batch_records_renewed)
-        .field("crown_records_renewed", Value::each(levels))
-        .field("records_removed", report.records_removed)
-        .field("batches_left", report.batches_left)
+        .field(
+            "store_replaced",
+            store.map(|replaced| fields!(replaced; what, ledger_kept, moved_to)),
+        )
+        .field(
+            "files_restored",
+            Value::each(restored.map(|file| fields!(file; file, level, moved_to, what))),
+        )
+        .field("batches_recomputed", Value::each(report.batches_recomputed.iter()))
+        .field(
+            "crown_rewritten",
+            Value::each(rewritten.map(|level| fields!(level; file, level, nodes))),
+        )
+        .and(fields!(report; batch_records_renewed, crown_records_renewed, records_removed, batches_left))
         .text(as_text(report))
 }

@@ -12,13 +12,18 @@ use keymill::audit::{BatchState, KeyReport, Run, RunCommand, RunEnd, StateCounts
 use keymill::keydir::KeyState;
 use serde_json::json;
 
-use super::answer::{Answer, Value};
+use super::answer::{Answer, Value, fields};
 use super::failure::Failure;
-use super::output::{OutArguments, json_line, line};
+use super::output::{OutArguments, hex_digits, json_line, line};
 use super::status::state_name;
 
 /// Flags of report.
 #[derive(Debug, Args)]
+#[command(after_help = r"Examples:
+  Draw how a key came to be:
+    keymill report key --out key.html
+  The same as JSON:
+    keymill report key --json")]
 pub struct ReportArguments {
     /// The key directory.
     #[arg(value_name = "DIR")]
@@ -48,32 +53,20 @@ pub fn run(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
 fn answer(report: &KeyReport) -> Answer<'_> {
     let (history, map, stored) = (&report.history, &report.map, report.plan.stored());
     let run = |run: &Run| {
-        Answer::default()
-            .field("number", run.number)
-            .field("runs", run.runs)
+        fields!(run; number, runs, started_unix_ms, seen_unix_ms, epochs, peak_bytes, written_bytes)
             .field("command", run_command(run))
-            .field("started_unix_ms", run.started_unix_ms)
-            .field("seen_unix_ms", run.seen_unix_ms)
             .field("end", run_end(run, report))
-            .field("epochs", run.epochs)
-            .field("peak_bytes", run.peak_bytes)
-            .field("written_bytes", run.written_bytes)
     };
     // Neighbouring cells that hold the same are one entry.
     let alike: Vec<_> = map.cells.chunk_by(|before, after| before == after).collect();
     let cells = |alike: &[StateCounts]| counts(&alike[0]).field("cells", alike.len());
-    Answer::default()
-        .field("drawn_unix_ms", report.drawn_unix_ms)
-        .field("key_id", report.key_id.as_str())
+    fields!(report; drawn_unix_ms, key_id, writer, disk_bytes, history_damage)
         .field("scheme", report.plan.scheme().id())
         .field("state", state_name(report.state, report.writer.as_ref()))
-        .field("writer", report.writer.clone())
-        .field("public_key", report.public_key.as_ref().map(hex::encode))
+        .field("public_key", report.public_key.as_ref().map(hex_digits))
         .field("stored_start", stored.start)
         .field("stored_end", stored.end)
-        .field("disk_bytes", report.disk_bytes)
         .field("epochs_per_second", mean_rate(report))
-        .field("history_damage", report.history_damage.clone())
         .field("runs", Value::each(history.runs.iter().map(run)))
         .field(
             "samples",

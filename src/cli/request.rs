@@ -9,9 +9,7 @@ use keymill::{JobOptions, Scheme};
 
 use super::failure::Failure;
 use super::input::parse_hex;
-use crate::config::{
-    ProgressStyle, Settings, parse_count, parse_level, parse_memory, parse_progress, parse_scheme, parse_threads,
-};
+use crate::config::{ProgressStyle, Settings, parse_count, parse_level, parse_memory, parse_scheme, parse_threads};
 
 /// Flags of keygen and plan.
 #[derive(Debug, Args)]
@@ -38,7 +36,7 @@ pub struct RequestArguments {
     #[arg(long, value_name = "L", value_parser = parse_level)]
     pub trim: Option<Level>,
     #[command(flatten)]
-    pub job: JobArguments,
+    pub machine: MachineArguments,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
@@ -74,33 +72,21 @@ impl MachineArguments {
     pub fn settings(&self, settings: &Settings) -> Result<JobOptions, Failure> {
         Ok(settings.machine(self.threads, self.memory.memory)?)
     }
+
+    /// The same for a job that shows its progress.
+    pub fn job(&self, settings: &Settings) -> Result<JobSettings, Failure> {
+        Ok(JobSettings {
+            machine: self.settings(settings)?,
+            progress: settings.progress()?,
+        })
+    }
 }
 
 /// How a job runs: how much of the machine it may take, and how it shows itself.
-#[derive(Debug, Args)]
-pub struct JobArguments {
-    #[command(flatten)]
-    machine: MachineArguments,
-    /// How to show progress: auto, bar, plain, json, none.
-    #[arg(long, value_name = "STYLE", value_parser = parse_progress)]
-    progress: Option<ProgressStyle>,
-}
-
-/// How a job runs.
 #[derive(Clone, Copy, Debug)]
 pub struct JobSettings {
     pub machine: JobOptions,
     pub progress: ProgressStyle,
-}
-
-impl JobArguments {
-    /// The settings with these flags on top.
-    pub fn settings(&self, settings: &Settings) -> Result<JobSettings, Failure> {
-        Ok(JobSettings {
-            machine: self.machine.settings(settings)?,
-            progress: settings.progress(self.progress)?,
-        })
-    }
 }
 
 fn parse_parameter(text: &str) -> Result<Parameter, String> {

@@ -14,7 +14,7 @@ use super::input::secret_text;
 use super::keygen::work;
 use super::messages::{say, warn_of_other_copies};
 use super::process::keep_files_private;
-use super::request::JobArguments;
+use super::request::MachineArguments;
 use crate::config::Settings;
 
 /// Far more than the longest text has, also where every character is typed with blanks around it.
@@ -22,6 +22,11 @@ const TEXT_BYTES_MAX: usize = 128 << 10;
 
 /// Flags of restore.
 #[derive(Debug, Args)]
+#[command(after_help = r"Examples:
+  Make a key again, or go on with that after an interruption:
+    keymill restore restored --from backup.txt
+  Read what is typed in, to its end:
+    cat backup.txt | keymill restore restored --from -")]
 pub struct RestoreArguments {
     /// The key directory: absent, empty, or one in which the same key was begun.
     #[arg(value_name = "DIR")]
@@ -30,7 +35,7 @@ pub struct RestoreArguments {
     #[arg(long, value_name = "FILE")]
     from: PathBuf,
     #[command(flatten)]
-    job: JobArguments,
+    machine: MachineArguments,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -39,7 +44,7 @@ pub struct RestoreArguments {
 /// Makes or finishes the key and prints its public key.
 pub fn run(arguments: &RestoreArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     keep_files_private();
-    let job = arguments.job.settings(settings)?;
+    let job = arguments.machine.job(settings)?;
     let backup = read(arguments)?;
     let directory = &arguments.directory;
     let defaults = KeyDefaults {

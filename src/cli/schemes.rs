@@ -5,11 +5,16 @@ use std::process::ExitCode;
 use clap::Args;
 use keymill::Scheme;
 
-use super::answer::{Answer, Value, table};
+use super::answer::{Answer, Value, fields, table};
 use super::failure::Failure;
 
 /// Flags of schemes.
 #[derive(Debug, Args)]
+#[command(after_help = r"Examples:
+  List the schemes:
+    keymill schemes
+  Those of leanSig alone:
+    keymill schemes | grep leansig")]
 pub struct SchemesArguments {
     /// Print one JSON object.
     #[arg(long)]
@@ -30,7 +35,15 @@ pub fn run(arguments: &SchemesArguments) -> Result<ExitCode, Failure> {
     let rows: Vec<_> = std::iter::once(header.map(str::to_owned))
         .chain(Scheme::all().iter().map(row))
         .collect();
-    let answer = Answer::default().field("schemes", Value::each(Scheme::all().iter().map(fields)));
+    let scheme = |scheme: &Scheme| {
+        let (permutation, codewords) = (scheme.family().permutation(), scheme.family().codewords());
+        fields!(scheme; id(), upstream_name(), log_lifetime(), chains(), chain_length(), digest_bytes(), rho_bytes(),
+            public_key_bytes(), signature_bytes(), tests_only())
+        .field("permutation", permutation)
+        .field("encoding", codewords.name)
+        .field("target_sum", codewords.target_sum)
+    };
+    let answer = Answer::default().field("schemes", Value::each(Scheme::all().iter().map(scheme)));
     answer.text(table(&rows, 3)).print(arguments.json)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -45,22 +58,4 @@ fn row(scheme: &Scheme) -> [String; 7] {
         format!("{} B", scheme.signature_bytes()),
         if scheme.tests_only() { "tests only" } else { "" }.to_owned(),
     ]
-}
-
-fn fields(scheme: &Scheme) -> Answer<'static> {
-    let codewords = scheme.family().codewords();
-    Answer::default()
-        .field("id", scheme.id())
-        .field("upstream_name", scheme.upstream_name())
-        .field("permutation", scheme.family().permutation())
-        .field("log_lifetime", scheme.log_lifetime())
-        .field("chains", scheme.chains())
-        .field("chain_length", scheme.chain_length())
-        .field("encoding", codewords.name)
-        .field("target_sum", codewords.target_sum)
-        .field("digest_bytes", scheme.digest_bytes())
-        .field("rho_bytes", scheme.rho_bytes())
-        .field("public_key_bytes", scheme.public_key_bytes())
-        .field("signature_bytes", scheme.signature_bytes())
-        .field("tests_only", scheme.tests_only())
 }

@@ -58,6 +58,7 @@ fn shown() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about(tree.get_about().cloned().unwrap_or_default())
         .args(tree.get_arguments().cloned())
+        .after_help(tree.get_after_help().cloned().unwrap_or_default())
         .subcommand_required(true)
         .subcommands(shown)
 }

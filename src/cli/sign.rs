@@ -10,12 +10,18 @@ use keymill::interop::leansig_json;
 use super::answer::Answer;
 use super::failure::Failure;
 use super::input::parse_message;
-use super::output::{OutArguments, SharedFormat, shared};
+use super::output::{OutArguments, SharedFormat, hex_digits, shared};
 use super::process::keep_files_private;
 use crate::config::parse_count;
 
 /// Flags of sign.
 #[derive(Debug, Args)]
+#[command(after_help = r"Examples:
+  Sign the hash of a file at epoch 100:
+    keymill sign key --epoch 100 --message $(sha256sum block | head -c 64) \
+        --out 100.sig
+  Print the signature of a message of 32 bytes:
+    keymill sign key --epoch 101 --message $MESSAGE")]
 pub struct SignArguments {
     /// The key directory.
     #[arg(value_name = "DIR")]
@@ -45,9 +51,9 @@ pub fn run(arguments: &SignArguments) -> Result<ExitCode, Failure> {
     let as_json = || {
         Answer::default()
             .field("scheme", scheme.id())
-            .field("epoch", epoch.0)
-            .field("message", hex::encode(arguments.message))
-            .field("signature", hex::encode(&ssz))
+            .field("epoch", epoch)
+            .field("message", arguments.message)
+            .field("signature", hex_digits(&ssz))
     };
     let written = arguments.out.write(|writer| {
         shared(writer, arguments.format, &ssz, as_json, || {
@@ -55,9 +61,11 @@ pub fn run(arguments: &SignArguments) -> Result<ExitCode, Failure> {
         })
     });
     // Elsewhere a reader that has gone away has seen enough. Here the epoch is spent, and nobody has the signature.
-    written.map_err(|failure| match failure.is_reader_gone() {
-        true => Failure::machine("the signature was not taken; ask for the same message again to get it"),
-        false => failure,
+    written.map_err(|failure| match failure {
+        Failure::ReaderGone => {
+            Failure::machine("the signature was not taken; ask for the same message again to get it")
+        }
+        failure => failure,
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -7,13 +7,18 @@ use clap::Args;
 use keymill::audit::{KeyStatus, status};
 use keymill::keydir::KeyState;
 
-use super::answer::{Answer, names};
+use super::answer::{Answer, fields};
 use super::failure::Failure;
 use super::messages::say_left_over;
-use super::output::human_bytes;
+use super::output::{hex_digits, human_bytes};
 
 /// Flags of status.
 #[derive(Debug, Args)]
+#[command(after_help = r"Examples:
+  Say how far a key is:
+    keymill status key
+  The same for a program:
+    keymill status key --json")]
 pub struct StatusArguments {
     /// The key directory.
     #[arg(value_name = "DIR")]
@@ -55,7 +60,7 @@ fn answer(status: &KeyStatus) -> Answer<'_> {
     let rate_text = rate.map(|rate| format!("{rate:.0} epochs a second in the last run"));
     Answer::default()
         .fact("state", state_name(manifest.state(), status.writer.as_ref()))
-        .fact("key_id", manifest.key_id().to_string())
+        .fact("key_id", manifest.key_id())
         .key(plan)
         .field("origin", manifest.origin().to_string())
         .field("batches", all)
@@ -70,7 +75,7 @@ fn answer(status: &KeyStatus) -> Answer<'_> {
             status.arena.map(|arena| arena.high_water_bytes),
         )
         .field("arena_capacity_bytes", status.arena.map(|arena| arena.capacity_bytes))
-        .field("left_over", names(&status.left_over))
+        .and(fields!(status; left_over))
         .fact("writer", status.writer.clone())
-        .fact("public_key", manifest.public_key().map(hex::encode))
+        .fact("public_key", manifest.public_key().map(hex_digits))
 }

@@ -31,7 +31,7 @@ pub fn traced(path: &Path, command: impl FnOnce() -> Result<ExitCode, Failure>) 
     drop(main_thread);
     match (trace.end(), outcome) {
         (Ok(()), outcome) => outcome,
-        (Err(failure), Err(failed)) if !failed.is_reader_gone() => {
+        (Err(failure), Err(failed @ Failure::Told { .. })) => {
             Failure::from(failure).report();
             Err(failed)
         }

@@ -9,24 +9,14 @@ use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, ValueHint};
 use keymill::Scheme;
 use keymill::text::{Foreign, bounded, visible};
 
+use super::Arguments;
 use super::failure::EXIT_CODES;
-use super::{Arguments, examples};
 use crate::config::{PROGRESS_STYLES, ProgressStyle, parse_progress, parse_scheme};
 
 /// Reads a command line. What is wrong with it is told with what was typed made visible, and cut.
 pub fn parse(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Arguments, clap::Error> {
-    let mut command = command();
-    let matches = command.try_get_matches_from_mut(line).map_err(quoting_visibly)?;
-    let shows_progress = |name: &str| {
-        let mut arguments = command
-            .find_subcommand(name)
-            .into_iter()
-            .flat_map(Command::get_arguments);
-        arguments.any(|argument| argument.get_id() == "progress")
-    };
-    let sub = matches.subcommand().filter(|(name, _)| shows_progress(name));
+    let matches = command().try_get_matches_from(line).map_err(quoting_visibly)?;
     Ok(Arguments {
-        progress: sub.map(|(_, sub)| sub.get_one::<ProgressStyle>("progress").copied()),
         answers_in_file: answers_in_file(&matches),
         ..Arguments::from_arg_matches(&matches)?
     })
@@ -72,19 +62,52 @@ fn quoting_visibly(mut error: clap::Error) -> clap::Error {
 /// As long as a suggestion of clap's is at most.
 const SUGGESTION_BYTES_MAX: usize = 240;
 
-/// The tree of commands, with examples in each help and, for the shells, with what kind of file each value is.
+const EXAMPLES: &str = r"Examples:
+  Make a key, and look at it:
+    keymill keygen key --epochs 2^18
+    keymill status key
+  Say what a command does, with examples:
+    keymill help sign";
+
+/// The commands that are shown, by what they are for.
+pub const GROUPS: [(&str, &[&str]); 6] = [
+    ("Make a key", &["keygen", "plan", "trim"]),
+    ("Use it", &["public-key", "sign", "verify", "path", "ledger"]),
+    ("Keep it safe", &["check", "repair", "backup", "restore"]),
+    ("Move it", &["import", "export", "migrate"]),
+    ("Sets of keys", &["generate", "merge-sets", "verify-set"]),
+    ("Look", &["status", "report", "schemes", "memory-report"]),
+];
+
+/// The tree of commands, for the shells with what kind of file each value is.
 pub fn command() -> Command {
     let exit_codes = EXIT_CODES
         .map(|(code, meaning)| format!("  {code:<3}  {}\n", indented(meaning)))
         .concat();
     // Whatever the program was called when it was started.
-    let command = dressed(Arguments::command().bin_name("keymill"), "");
-    let examples = examples::as_text(examples::of(""));
-    command.after_help(format!(
-        "{examples}\n\n--version --verbose tells how this program was built.\n\nExit codes:\n{}",
+    let command = dressed(Arguments::command().bin_name("keymill"));
+    let template = in_groups(&command);
+    command.help_template(template).after_help(format!(
+        "{EXAMPLES}\n\n--version --verbose tells how this program was built.\n\nExit codes:\n{}",
         exit_codes.trim_end()
     ))
 }
+
+/// The help of the program, as clap takes it, with a line for each command.
+fn in_groups(command: &Command) -> StyledStr {
+    let (header, literal) = (command.get_styles().get_header(), command.get_styles().get_literal());
+    let mut help = "{about-with-newline}\n{usage-heading} {usage}\n".to_owned();
+    for (title, names) in GROUPS {
+        help += &format!("\n{header}{title}:{header:#}\n");
+        for sub in names.iter().filter_map(|name| command.find_subcommand(name)) {
+            let about = sub.get_about().cloned().unwrap_or_default();
+            help += &format!("  {literal}{:<13}{literal:#}  {about}\n", sub.get_name());
+        }
+    }
+    (help + &format!("\n{header}{GLOBAL_HEADING}:{header:#}\n{{options}}{{after-help}}")).into()
+}
+
+const GLOBAL_HEADING: &str = "Options of every command";
 
 /// Text in lines of a help, behind a margin.
 fn indented(text: &str) -> String {
@@ -103,25 +126,17 @@ fn indented(text: &str) -> String {
     lines
 }
 
-/// A command and those below it; `path` is its name as it is typed behind `keymill`.
-fn dressed(command: Command, path: &str) -> Command {
-    let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
-    let mut command = command.mut_args(hinted);
-    for name in names {
-        let path = format!("{path} {name}");
-        command = command.mut_subcommand(name, |sub| dressed(sub, path.trim_start()));
-    }
-    match examples::of(path) {
-        [] => command,
-        examples => command.after_help(examples::as_text(examples)),
-    }
+/// A command and those below it.
+fn dressed(command: Command) -> Command {
+    command.mut_args(hinted).mut_subcommands(dressed)
 }
 
 /// What stands for a value says what it is.
 fn hinted(arg: Arg) -> Arg {
-    let arg = match arg.is_global_set() {
-        true => arg.help_heading("Options of every command"),
-        false => arg,
+    let arg = if arg.is_global_set() {
+        arg.help_heading(GLOBAL_HEADING)
+    } else {
+        arg
     };
     if !arg.get_action().takes_values() {
         return arg;
@@ -210,28 +225,50 @@ mod tests {
     #[test]
     fn every_command_has_examples_of_itself() {
         each(&command(), "", &mut |command, path| {
-            let examples = examples::of(path);
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let mut lines = help.lines().take_while(|line| !line.is_empty()).peekable();
             assert!(
-                command.has_subcommands() || !examples.is_empty(),
-                "'keymill {path}' has no examples: add some to src/cli/examples.rs, each a line that works"
+                command.has_subcommands() || lines.next() == Some("Examples:"),
+                "'keymill {path}' has no examples: give it an after_help, each example a line that works"
             );
-            for (what, line) in examples {
+            while let Some(what) = lines.next().filter(|_| !path.is_empty()) {
+                let is_sentence = what.starts_with(' ') && what.trim().starts_with(char::is_uppercase);
                 assert!(
-                    line.contains(&format!("keymill {path}")),
-                    "'{line}' is no example of '{path}'"
+                    is_sentence && what.ends_with(':'),
+                    "'{what}': say in capital and with a colon what the example is for"
                 );
-                let is_sentence = what.starts_with(char::is_uppercase) && !what.ends_with(['.', ':']);
+                let mut example = String::new();
+                while let Some(line) = lines.next_if(|line| line.starts_with("    ")) {
+                    assert!(
+                        line.len() < 98,
+                        "'{line}' is wrapped in the help: break it with a backslash"
+                    );
+                    example += line;
+                }
                 assert!(
-                    is_sentence,
-                    "'{what}': say in capital and without a stop what the example is for"
-                );
-                let longest = line.lines().map(str::len).max();
-                assert!(
-                    longest < Some(94),
-                    "'{line}' is wrapped in the help: break it with a backslash"
+                    example.contains(&format!("keymill {path}")),
+                    "'{example}' is no example of '{path}'"
                 );
             }
         });
+    }
+
+    /// One line each on a terminal of the usual width.
+    #[test]
+    fn every_command_that_is_shown_stands_in_one_group_of_the_help() {
+        let help = command().render_help().to_string();
+        let command = command();
+        let named: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        let shown: Vec<&str> = command
+            .get_subcommands()
+            .filter(|sub| !sub.is_hide_set())
+            .map(Command::get_name)
+            .collect();
+        assert_eq!(named, shown);
+        for name in shown {
+            let line = help.lines().find(|line| line.starts_with(&format!("  {name} ")));
+            assert!(line.is_some_and(|line| line.len() <= 80), "'{name}': {line:?}");
+        }
     }
 
     #[test]

@@ -7,13 +7,16 @@ use clap::Args;
 use keymill::plan::{EpochRange, Level};
 use keymill::trim::{TrimReport, trim};
 
-use super::answer::{Answer, Value, names};
+use super::answer::{Answer, Value, fields};
 use super::failure::Failure;
 use super::process::keep_files_private;
 use crate::config::parse_level;
 
 /// Flags of trim.
 #[derive(Debug, Args)]
+#[command(after_help = r"Examples:
+  Keep one byte in 16; each path then computes 16 leaves:
+    keymill trim key --level 4")]
 pub struct TrimArguments {
     /// The key directory; its key has to be finished.
     #[arg(value_name = "DIR")]
@@ -60,10 +63,10 @@ fn answer(report: &TrimReport) -> Answer<'_> {
         false => format!("trimmed to level {level}"),
     };
     Answer::default()
-        .field("trim_before", before.0)
-        .field("trim", level.0)
+        .field("trim_before", before)
+        .field("trim", level)
         .field("blocks_compared", Value::each(report.blocks_compared.iter().map(block)))
-        .field("files_removed", names(&report.files_removed))
+        .and(fields!(report; files_removed))
         .text((!blocks.is_empty()).then(|| format!("compared: {compared}")))
         .text(deleted)
         .text([verdict])

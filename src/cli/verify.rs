@@ -13,6 +13,13 @@ use crate::config::{parse_count, parse_scheme};
 
 /// Flags of verify.
 #[derive(Debug, Args)]
+#[command(after_help = r"Examples:
+  Verify a signature of the key in public-key:
+    keymill verify --scheme leansig-p2-l32-top-v64-w8 --epoch 7 --message $MESSAGE \
+        --public-key public-key --signature 7.sig
+  Go by the exit code alone:
+    keymill verify --scheme leansig-p2-l32-top-v64-w8 --epoch 7 --message $MESSAGE \
+        --public-key public-key --signature 7.sig >/dev/null && echo good")]
 pub struct VerifyArguments {
     /// Scheme of the key.
     #[arg(long, value_name = "ID", value_parser = parse_scheme)]

@@ -4,16 +4,20 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use keymill::sets::{Findings, SetFinding, SetReport, verify_set};
-use serde_json::{Value, json};
+use keymill::sets::{SetFinding, SetReport, verify_set};
 
+use super::answer::{Answer, Value, fields};
 use super::failure::{self, Failure};
-use super::output::{print_json, print_lines};
 use super::request::MachineArguments;
 use crate::config::Settings;
 
 /// Flags of verify-set.
 #[derive(Debug, Args)]
+#[command(after_help = r"Examples:
+  Check every file of a set:
+    keymill verify-set part-a
+  The same for a program:
+    keymill verify-set part-a --json")]
 pub struct VerifySetArguments {
     /// The directory of the set.
     #[arg(value_name = "DIR")]
@@ -29,10 +33,7 @@ pub struct VerifySetArguments {
 pub fn run(arguments: &VerifySetArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     let machine = arguments.machine.settings(settings)?;
     let report = verify_set(&arguments.directory, machine.threads, machine.memory)?;
-    let printed = match arguments.json {
-        true => print_json(&as_json(&report)),
-        false => print_lines(as_text(&report)),
-    };
+    let printed = answer(&report).print(arguments.json);
     let unread = report.unread.count();
     if unread > 0 {
         printed?;
@@ -49,53 +50,38 @@ pub fn run(arguments: &VerifySetArguments, settings: &Settings) -> Result<ExitCo
     failure::answer(report.faults.is_empty(), printed)
 }
 
-fn as_text(report: &SetReport) -> Vec<String> {
-    let kinds = [
-        ("wrong", &report.faults),
-        ("not read", &report.unread),
-        ("warning", &report.warnings),
-    ];
-    let mut lines = Vec::new();
-    for (kind, findings) in kinds {
-        lines.extend(findings.listed.iter().map(|finding| line(kind, finding)));
-        if findings.unlisted > 0 {
-            lines.push(format!("{kind}: {} more, which are not listed", findings.unlisted));
-        }
-    }
-    if report.keys_not_compared > 0 {
-        lines.push(format!(
+fn answer(report: &SetReport) -> Answer<'_> {
+    let unlisted = |kind: &str, count: u64| (count > 0).then(|| format!("{kind}: {count} more, which are not listed"));
+    let not_compared = (report.keys_not_compared > 0).then(|| {
+        format!(
             "not known: of {} keys there is no secret to be read here, so whether they share one-time keys with others cannot \
              be seen",
             report.keys_not_compared
-        ));
-    }
-    lines.push(summary(report));
-    lines
+        )
+    });
+    let kinds = [
+        ("wrong", "faults", "faults_unlisted", &report.faults),
+        ("not read", "unread", "unread_unlisted", &report.unread),
+        ("warning", "warnings", "warnings_unlisted", &report.warnings),
+    ];
+    let answer = Answer::default()
+        .field("sound", report.faults.is_empty() && report.unread.is_empty())
+        .and(fields!(report; validators, keys_checked, keys_not_compared));
+    let answer = kinds
+        .into_iter()
+        .fold(answer, |answer, (kind, field, unlisted_field, findings)| {
+            let line = |finding: &SetFinding| format!("{kind}: {}: {}", finding.path.display(), finding.what);
+            answer
+                .field(field, Value::each(findings.listed.iter().map(finding)))
+                .field(unlisted_field, findings.unlisted)
+                .text(findings.listed.iter().map(line))
+                .text(unlisted(kind, findings.unlisted))
+        });
+    answer.text(not_compared).text([summary(report)])
 }
 
-fn line(kind: &str, finding: &SetFinding) -> String {
-    format!("{kind}: {}: {}", finding.path.display(), finding.what)
-}
-
-fn as_json(report: &SetReport) -> Value {
-    let listed = |findings: &Findings| {
-        let findings = findings.listed.iter();
-        let objects =
-            findings.map(|finding| json!({ "file": finding.path.display().to_string(), "what": finding.what }));
-        objects.collect::<Vec<_>>()
-    };
-    json!({
-        "faults": listed(&report.faults),
-        "faults_unlisted": report.faults.unlisted,
-        "keys_checked": report.keys_checked,
-        "keys_not_compared": report.keys_not_compared,
-        "sound": report.faults.is_empty() && report.unread.is_empty(),
-        "unread": listed(&report.unread),
-        "unread_unlisted": report.unread.unlisted,
-        "validators": report.validators,
-        "warnings": listed(&report.warnings),
-        "warnings_unlisted": report.warnings.unlisted,
-    })
+fn finding(finding: &SetFinding) -> Answer<'_> {
+    fields!(finding; what).field("file", finding.path.clone())
 }
 
 fn summary(report: &SetReport) -> String {

@@ -2,7 +2,8 @@
 
 use std::ffi::OsString;
 
-use super::{cpu, output};
+use super::answer::Answer;
+use super::cpu;
 
 /// Whether more than the version is asked for beside it.
 pub fn is_verbose(arguments: impl IntoIterator<Item = OsString>) -> bool {
@@ -16,19 +17,19 @@ pub fn is_verbose(arguments: impl IntoIterator<Item = OsString>) -> bool {
 /// The version, and a line for each thing that it depends on how this program was built.
 pub fn print_all() -> std::process::ExitCode {
     let features = cpu::compiled_features();
-    let features_text = match features.is_empty() {
-        true => "none beyond those of every CPU of this kind".to_owned(),
-        false => features.join(" "),
+    let features_text = if features.is_empty() {
+        "none beyond those of every CPU of this kind".to_owned()
+    } else {
+        features.join(" ")
     };
-    let lines = [
-        format!("keymill {}", env!("CARGO_PKG_VERSION")),
-        format!("features        {}", compiled_in().join(" ")),
-        format!("target          {}", target()),
-        format!("CPU features    {features_text}"),
-        format!("RocksDB         {}", keymill::ROCKSDB_VERSION),
-        format!("key directories format version {}", keymill::FORMAT_VERSION),
-    ];
-    match output::print_lines(lines) {
+    let answer = Answer::default()
+        .text([format!("keymill {}", env!("CARGO_PKG_VERSION"))])
+        .line("features", compiled_in().join(" "))
+        .line("target", target())
+        .line("CPU features", features_text)
+        .line("RocksDB", keymill::ROCKSDB_VERSION.to_string())
+        .line("key directories", format!("format version {}", keymill::FORMAT_VERSION));
+    match answer.print(false) {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }

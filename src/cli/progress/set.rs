@@ -4,9 +4,8 @@ use std::sync::atomic::Ordering;
 
 use keymill::sets::{SetEvent, SetProgress};
 use keymill::{Phase, Plan};
-use serde_json::json;
 
-use super::{Event, Keys, Memory, Progress, Reporter, Snapshot};
+use super::{Event, Keys, Progress, Reporter};
 use crate::config::ProgressStyle;
 
 impl Reporter {
@@ -46,22 +45,5 @@ impl SetProgress for Reporter {
                 keys.finished.fetch_add(1, Ordering::Relaxed);
             }
         }
-    }
-}
-
-impl Snapshot {
-    pub(super) fn of_set_as_json(&self, (finished, all): (u64, u64), memory: &Memory) -> serde_json::Value {
-        json!({
-            "phase": self.phase,
-            "keys": all,
-            "keys_finished": finished,
-            "epochs": self.epochs,
-            "epochs_done": self.epochs_done,
-            "epochs_per_second": self.epochs_per_second.round(),
-            "seconds_left": self.seconds_left(),
-            "resident_bytes": memory.now.resident_bytes,
-            "anonymous_bytes": memory.now.anonymous_bytes,
-            "anonymous_bytes_max": memory.anonymous_bytes_max,
-        })
     }
 }

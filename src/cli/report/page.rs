@@ -8,7 +8,7 @@ use keymill::audit::{BatchState, KeyReport, MarkedRange, Marks, Run, Sample};
 use keymill::text::{visible, visible_json};
 
 use super::{batch_state_name, ended_early, mean_rate, run_command, run_end, state};
-use crate::cli::output::{human_bytes, human_duration};
+use crate::cli::output::{hex_digits, human_bytes, human_duration};
 
 /// Ranges that are listed.
 const LISTED_MAX: usize = 12;
@@ -99,7 +99,7 @@ fn facts(report: &KeyReport) -> [Fact; 14] {
 
 /// Those that need a line of their own.
 fn long_facts(report: &KeyReport) -> [Fact; 4] {
-    let public_key = report.public_key.as_ref().map(hex::encode);
+    let public_key = report.public_key.as_ref().map(hex_digits);
     [
         ("Batches that a crash interrupted", listed(&report.history.redone)),
         ("Batches that were found damaged", listed(&report.history.damaged)),

@@ -4,7 +4,6 @@ use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use crate::cli::examples;
 use crate::cli::failure::EXIT_CODES;
 use crate::config;
 
@@ -30,24 +29,21 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub fn pages(program: Command) -> Vec<(String, Vec<u8>)> {
     let mut program = program.disable_help_subcommand(true);
     program.build();
-    let names: Vec<String> = all(&program).iter().map(|(_, command)| page_name(command)).collect();
-    let page = |(path, command): &(String, &Command)| {
+    let names: Vec<String> = all(&program).iter().map(|command| page_name(command)).collect();
+    let page = |command: &&Command| {
         let others = names.iter().filter(|name| **name != page_name(command));
-        let content = page(path, command, others).into_bytes();
+        let content = page(command, others).into_bytes();
         (format!("share/man/man1/{}.1", page_name(command)), content)
     };
     all(&program).iter().map(page).collect()
 }
 
-/// A command and all below it, each with its name as it is typed behind `keymill`.
-fn all(program: &Command) -> Vec<(String, &Command)> {
-    let mut found = vec![(String::new(), program)];
+/// A command and all below it, level by level.
+fn all(program: &Command) -> Vec<&Command> {
+    let mut found = vec![program];
     let mut next = 0;
     while next < found.len() {
-        let (path, command) = found[next].clone();
-        for sub in command.get_subcommands() {
-            found.push((format!("{path} {}", sub.get_name()).trim_start().to_owned(), sub));
-        }
+        found.extend(found[next].get_subcommands());
         next += 1;
     }
     found
@@ -60,7 +56,7 @@ fn page_name(command: &Command) -> String {
         .to_owned()
 }
 
-fn page<'a>(path: &str, command: &Command, others: impl Iterator<Item = &'a String>) -> String {
+fn page<'a>(command: &Command, others: impl Iterator<Item = &'a String>) -> String {
     let man = Man::new(command.clone());
     // Not what clap_mangen makes: there an empty date is left out, and the version takes its place.
     let title = page_name(command).to_uppercase();
@@ -85,24 +81,10 @@ fn page<'a>(path: &str, command: &Command, others: impl Iterator<Item = &'a Stri
         "FILES",
         FILES.map(|(name, meaning)| (name.to_owned(), meaning)),
     );
-    let examples = examples::of(path);
-    if !examples.is_empty() {
-        roff.control("SH", ["EXAMPLES"]);
-    }
-    for (index, (what, lines)) in examples.iter().enumerate() {
-        if index > 0 {
-            roff.control("PP", []);
-        }
-        roff.text([roman(format!("{what}:"))]);
-        roff.control("PP", []);
-        roff.control("RS", ["4"]);
-        roff.control("nf", []);
-        for line in lines.lines() {
-            roff.text([roman(line)]);
-        }
-        roff.control("fi", []);
-        roff.control("RE", []);
-    }
+    examples(
+        &mut roff,
+        &command.get_after_help().map(ToString::to_string).unwrap_or_default(),
+    );
     roff.control("SH", ["SEE ALSO"]);
     let mut others = others.peekable();
     while let Some(name) = others.next() {
@@ -110,6 +92,29 @@ fn page<'a>(path: &str, command: &Command, others: impl Iterator<Item = &'a Stri
         roff.control("BR", [name.as_str(), &format!("(1){comma}")]);
     }
     String::from_utf8_lossy(&page).into_owned() + &roff.to_roff()
+}
+
+/// The examples at the beginning of a help's end.
+fn examples(roff: &mut Roff, help: &str) {
+    let mut lines = help.lines().take_while(|line| !line.is_empty()).peekable();
+    if lines.next_if_eq(&"Examples:").is_none() {
+        return;
+    }
+    roff.control("SH", ["EXAMPLES"]);
+    while let Some(what) = lines.next() {
+        roff.text([roman(what.trim())]);
+        roff.control("PP", []);
+        roff.control("RS", ["4"]);
+        roff.control("nf", []);
+        while let Some(line) = lines.next_if(|line| line.starts_with("    ")) {
+            roff.text([roman(&line[4..])]);
+        }
+        roff.control("fi", []);
+        roff.control("RE", []);
+        if lines.peek().is_some() {
+            roff.control("PP", []);
+        }
+    }
 }
 
 fn entries<'a>(roff: &mut Roff, title: &str, entries: impl IntoIterator<Item = (String, &'a str)>) {

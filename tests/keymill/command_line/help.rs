@@ -12,11 +12,13 @@ pub fn commands(place: &Place) -> Vec<(String, String)> {
     let mut helps = Vec::new();
     while let Some(command) = found.pop() {
         let help = place.run(&format!("{command} --help")).exits(0).text().to_owned();
-        let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+        // Those of the program stand in several groups. What goes on from the line before stands further to the right.
+        let listed = help.lines().take_while(|line| !line.starts_with("Options"));
         let names = listed
-            .take_while(|line| !line.is_empty())
-            // What goes on from the line before stands further to the right.
-            .filter(|line| !line.starts_with("   "))
+            .filter_map(|line| {
+                line.strip_prefix("  ")
+                    .filter(|rest| rest.starts_with(char::is_alphabetic))
+            })
             .filter_map(|line| line.split_whitespace().next())
             .filter(|name| *name != "help");
         found.extend(names.map(|name| format!("{command} {name}").trim().to_owned()));
@@ -107,7 +109,7 @@ fn every_example_of_every_help_works() {
         let scripts = examples(&help);
         assert!(
             !scripts.is_empty() || help.contains("\nCommands:\n"),
-            "'keymill {command} --help' has no examples: add them in src/cli/examples.rs"
+            "'keymill {command} --help' has no examples: give it an after_help"
         );
         for script in scripts {
             let (_place, mut run) = example(&prepared, &script);

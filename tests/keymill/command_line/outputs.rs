@@ -141,10 +141,13 @@ fn plan_writes_nothing() {
 fn plan_shows_what_was_asked_for_and_what_will_be_stored() {
     let place = Place::new();
     let line = format!("plan --scheme {LONG} --activation-epoch 1000 --epochs 3000 --threads 3");
+    let facts = [LONG, "3000 epochs from 1000", "3584 epochs, [512, 4096)"];
+    place.run(&line).exits(0).prints(&facts);
     place
-        .run(&line)
+        .run(&format!("{line} -v"))
         .exits(0)
-        .prints(&[LONG, "3000 epochs from 1000", "3584 epochs, [512, 4096)", "3 threads"]);
+        .prints(&facts)
+        .prints(&["3 threads"]);
     let plan = place.run(&format!("{line} --json")).exits(0).json();
     for (name, value) in [
         ("activation_epoch", 1000),
@@ -187,7 +190,7 @@ fn plan_names_the_very_bytes_that_keygen_writes() {
 fn how_full_the_arenas_were_is_told_at_the_end_and_remembered() {
     let place = Place::new();
     let made = place
-        .run(&format!("keygen key --scheme {LONG} --epochs 256 --json"))
+        .run(&format!("keygen key --scheme {LONG} --epochs 256 --json -v"))
         .exits(0);
     let (told, status) = (made.json(), place.status("key").unwrap());
     let figures = ["arena_high_water_bytes", "arena_capacity_bytes"].map(|name| {

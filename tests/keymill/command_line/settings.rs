@@ -172,7 +172,7 @@ fn a_setting_is_minded_by_the_commands_that_use_it_alone() {
         "keygen new",
         "generate --num-validators 1 --log-num-active-epochs 8 --output-dir new",
     ];
-    let of_progress = ["plan", "keygen key", "keygen new"];
+    let of_progress = ["keygen key", "keygen new"];
     for (name, minded) in [
         ("SCHEME", &of_new_key[..]),
         ("EPOCHS", &of_new_key[..2]),

@@ -122,7 +122,7 @@ fn as_much_is_said_as_was_asked_for() {
         assert_eq!(outcome.line().len(), 104, "{}", outcome.all());
         let has = |words: &str| outcome.stderr.contains(words);
         (
-            has("sealed;"),
+            has("is finished"),
             has("keymill: generating"),
             has("are committed"),
             has("are computed"),

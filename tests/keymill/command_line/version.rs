@@ -27,7 +27,7 @@ fn the_verbose_version_names_what_a_key_of_this_program_is_made_with() {
         .unwrap();
     let architecture = format!("target          {}-", std::env::consts::ARCH);
     version.prints(&[
-        "features        keygen",
+        "features        ",
         &architecture,
         &format!("RocksDB         {rocksdb}\n"),
         &format!("key directories format version {format}\n"),
