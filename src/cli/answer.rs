@@ -197,11 +197,18 @@ macro_rules! fields {
 pub(super) use fields;
 
 /// Rows of cells in columns as wide as their widest cell; numbers, from column `first_number` on, end below each other.
-pub fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]], first_number: usize) -> Vec<String> {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+pub fn table<const COLUMNS: usize>(
+    header: [&str; COLUMNS],
+    rows: impl IntoIterator<Item = [String; COLUMNS]>,
+    first_number: usize,
+) -> Vec<String> {
+    let mut all = vec![header.map(str::to_owned)];
+    all.extend(rows);
+    let width = |column: usize| all.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; COLUMNS] = std::array::from_fn(width);
     let padded = |row: &[String; COLUMNS]| {
-        let cells = row.iter().zip(widths).enumerate().map(|(column, (cell, width))| {
+        let cells = row.iter().zip(widths).enumerate();
+        let cells = cells.map(|(column, (cell, width))| {
             if column < first_number {
                 format!("{cell:<width$}")
             } else {
@@ -210,7 +217,7 @@ pub fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]], first_number: usi
         });
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
-    rows.iter().map(padded).collect()
+    all.iter().map(padded).collect()
 }
 
 /// A trim for people: what it leaves out, and what that costs.
@@ -257,14 +264,7 @@ mod tests {
     #[test]
     fn a_table_has_its_columns_below_each_other() {
         let row = |cells: [&str; 3]| cells.map(str::to_owned);
-        let lines = table(
-            &[
-                row(["id", "kind", "bytes"]),
-                row(["x", "longer", "7"]),
-                row(["", "", ""]),
-            ],
-            2,
-        );
+        let lines = table(["id", "kind", "bytes"], [row(["x", "longer", "7"]), row([""; 3])], 2);
         assert_eq!(lines, ["id  kind    bytes", "x   longer      7", ""]);
     }
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use keymill::memory::Limits;
 use keymill::plan::Reading;
+use keymill::resources::ResourceKind;
 use keymill::resources::report::{Comparison, Count, MemoryReport};
 use keymill::text::Foreign;
 
@@ -44,27 +45,19 @@ fn as_text(report: &MemoryReport) -> Vec<String> {
         format!("{} events in {} ms", report.events, report.elapsed_ms),
         String::new(),
     ];
-    let cells = |cells: [&str; 6]| cells.map(str::to_owned);
-    let mut rows = vec![cells([
-        "type",
-        "allocated",
-        "dropped",
-        "left",
-        "bytes left",
-        "peak bytes",
-    ])];
-    rows.extend(report.kinds.iter().map(|(kind, count)| {
-        let counts = [count.allocated, count.dropped, count.left()].map(|count| count.to_string());
-        let [allocated, dropped, left] = counts;
-        let (bytes_left, peak) = (human_bytes(count.bytes_left), human_bytes(count.peak_bytes));
+    let row = |(kind, count): (&ResourceKind, &Count)| {
+        let [allocated, dropped, left] = [count.allocated, count.dropped, count.left()].map(|count| count.to_string());
+        let [bytes_left, peak] = [count.bytes_left, count.peak_bytes].map(human_bytes);
         [kind.name().to_owned(), allocated, dropped, left, bytes_left, peak]
-    }));
-    lines.extend(table(&rows, 1));
-    let mut rows = vec![["", "registered", "resident", "difference"].map(str::to_owned)];
-    rows.extend(compared("anonymous memory", &report.anonymous));
-    rows.extend(compared("pages of files", &report.file_pages));
+    };
+    let header = ["type", "allocated", "dropped", "left", "bytes left", "peak bytes"];
+    lines.extend(table(header, report.kinds.iter().map(row), 1));
     lines.push(String::new());
-    lines.extend(table(&rows, 1));
+    let (anonymous, file_pages) = (&report.anonymous, &report.file_pages);
+    let rows = compared("anonymous memory", anonymous)
+        .into_iter()
+        .chain(compared("pages of files", file_pages));
+    lines.extend(table(["", "registered", "resident", "difference"], rows, 1));
     lines.push("resident: by how much it grew since the first event".to_owned());
     lines.push(String::new());
     lines.extend(report.left.iter().map(|((kind, place), left)| {

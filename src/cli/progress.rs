@@ -3,7 +3,8 @@
 mod set;
 
 use std::io::IsTerminal;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use keymill::memory::ProcessMemory;
 use keymill::resources::{ResourceKind, THREAD_STACK_BYTES, register};
 use keymill::{Event, Phase, Plan, Progress};
 
-use super::answer::Answer;
+use super::answer::{Answer, fields};
 use super::failure::Failure;
 use super::messages::{self, say, warn};
 use super::output::{human_bytes, human_duration};
@@ -51,66 +52,61 @@ impl Memory {
 pub struct Reporter {
     style: ProgressStyle,
     bytes_per_epoch: f64,
-    epochs: AtomicU64,
-    epochs_before: AtomicU64,
-    computed: AtomicU64,
-    committed: AtomicU64,
-    damaged: AtomicU64,
-    held_bytes: AtomicU64,
-    limit_bytes: AtomicU64,
-    batches_in_flight_max: AtomicU64,
-    phase: AtomicU8,
-    /// Of a set, its keys.
-    keys: Option<Keys>,
+    counts: Mutex<Counts>,
     finished: AtomicBool,
 }
 
-/// The keys of a set, all of them and those that are finished.
-#[derive(Default)]
-struct Keys {
-    all: AtomicU64,
-    finished: AtomicU64,
+/// What the events have told until now.
+#[derive(Clone, Copy)]
+struct Counts {
+    phase: &'static str,
+    epochs: u64,
+    epochs_before: u64,
+    computed: u64,
+    committed: u64,
+    damaged: u64,
+    /// Of memory; zeros before the first sample, and where there is no limit.
+    held_bytes: u64,
+    limit_bytes: u64,
+    batches_in_flight_max: u64,
+    /// Of a set, the keys that are finished and all of them.
+    keys: Option<(u64, u64)>,
 }
 
 impl Progress for Reporter {
     fn event(&self, event: Event) {
-        let add = |counter: &AtomicU64, n| counter.fetch_add(n, Ordering::Relaxed);
         match event {
             Event::Phase(phase) => {
-                let index = PHASES.iter().position(|(known, _)| *known == phase);
-                self.phase.store(index.unwrap_or_default() as u8, Ordering::Relaxed);
-                tracing::info!("{}", PHASES[index.unwrap_or_default()].1);
+                let phase = PHASES.iter().find(|(known, _)| *known == phase).unwrap_or(&PHASES[0]).1;
+                self.counts().phase = phase;
+                tracing::info!("{phase}");
             }
             Event::Resuming { epochs, epochs_done } => {
-                self.computed.store(0, Ordering::Relaxed);
-                self.committed.store(0, Ordering::Relaxed);
-                self.epochs_before.store(epochs_done, Ordering::Relaxed);
                 if epochs_done > 0 && self.style != ProgressStyle::None {
                     say(format_args!("resuming: {epochs_done} of {epochs} epochs are done"));
                 }
-                self.epochs.store(epochs, Ordering::Relaxed);
+                let mut counts = self.counts();
+                (counts.computed, counts.committed) = (0, 0);
+                (counts.epochs, counts.epochs_before) = (epochs, epochs_done);
             }
             Event::Computed { epochs } => {
                 tracing::trace!("{epochs} epochs are computed");
-                add(&self.computed, epochs);
+                self.counts().computed += epochs;
             }
             Event::Committed { epochs, .. } => {
                 tracing::debug!("{epochs} epochs are committed");
-                add(&self.committed, epochs);
+                self.counts().committed += epochs;
             }
             Event::Governed {
                 held_bytes,
                 limit_bytes,
                 batches_in_flight_max,
             } => {
-                self.held_bytes.store(held_bytes, Ordering::Relaxed);
-                self.limit_bytes.store(limit_bytes, Ordering::Relaxed);
-                self.batches_in_flight_max
-                    .store(batches_in_flight_max, Ordering::Relaxed);
+                let mut counts = self.counts();
+                (counts.held_bytes, counts.limit_bytes) = (held_bytes, limit_bytes);
+                counts.batches_in_flight_max = batches_in_flight_max;
             }
-            Event::Damaged { .. } => {
-                add(&self.damaged, 1);
-            }
+            Event::Damaged { .. } => self.counts().damaged += 1,
             Event::Begun { .. } => {}
         }
     }
@@ -124,21 +120,28 @@ impl Reporter {
             ProgressStyle::Auto => ProgressStyle::Plain,
             style => style,
         };
+        let epochs = plan.stored().count();
         Self {
             style,
-            bytes_per_epoch: plan.layer_bytes() as f64 / plan.stored().count() as f64,
-            epochs: AtomicU64::new(plan.stored().count()),
-            epochs_before: AtomicU64::new(0),
-            computed: AtomicU64::new(0),
-            committed: AtomicU64::new(0),
-            damaged: AtomicU64::new(0),
-            held_bytes: AtomicU64::new(0),
-            limit_bytes: AtomicU64::new(0),
-            batches_in_flight_max: AtomicU64::new(0),
-            phase: AtomicU8::new(0),
-            keys: None,
+            bytes_per_epoch: plan.layer_bytes() as f64 / epochs as f64,
+            counts: Mutex::new(Counts {
+                phase: PHASES[0].1,
+                epochs,
+                epochs_before: 0,
+                computed: 0,
+                committed: 0,
+                damaged: 0,
+                held_bytes: 0,
+                limit_bytes: 0,
+                batches_in_flight_max: 0,
+                keys: None,
+            }),
             finished: AtomicBool::new(false),
         }
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs the job and shows its progress until it ends. Gives what the job gave, and the memory that was seen.
@@ -197,7 +200,7 @@ impl Reporter {
             ProgressStyle::Json => messages::progress(snapshot.as_json(&memory)),
             _ => {}
         }
-        let damaged = self.damaged.load(Ordering::Relaxed);
+        let damaged = snapshot.counts.damaged;
         if damaged > 0 {
             warn(format_args!(
                 "{damaged} committed batches did not match their checksums and were computed again"
@@ -217,22 +220,14 @@ impl Reporter {
     }
 
     fn snapshot(&self, meter: &mut Meter) -> Snapshot {
-        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let before = load(&self.epochs_before);
-        let computed = load(&self.computed);
-        let phase = usize::from(self.phase.load(Ordering::Relaxed));
-        let committed = before + load(&self.committed);
+        let counts = *self.counts();
+        let committed = counts.epochs_before + counts.committed;
         Snapshot {
-            phase: PHASES[phase].1,
-            epochs: load(&self.epochs),
-            epochs_done: before + computed,
+            epochs_done: counts.epochs_before + counts.computed,
             epochs_committed: committed,
-            epochs_per_second: meter.rate(computed),
+            epochs_per_second: meter.rate(counts.computed),
             disk_bytes: (committed as f64 * self.bytes_per_epoch) as u64,
-            held_bytes: load(&self.held_bytes),
-            limit_bytes: load(&self.limit_bytes),
-            batches_in_flight_max: load(&self.batches_in_flight_max),
-            keys: self.keys.as_ref().map(|keys| (load(&keys.finished), load(&keys.all))),
+            counts,
         }
     }
 }
@@ -285,30 +280,23 @@ impl Meter {
 }
 
 struct Snapshot {
-    phase: &'static str,
-    epochs: u64,
+    counts: Counts,
     epochs_done: u64,
     epochs_committed: u64,
     epochs_per_second: f64,
     disk_bytes: u64,
-    /// Of memory; zeros before the first sample, and where there is no limit.
-    held_bytes: u64,
-    limit_bytes: u64,
-    batches_in_flight_max: u64,
-    /// Of a set, the keys that are finished and all of them.
-    keys: Option<(u64, u64)>,
 }
 
 impl Snapshot {
     fn seconds_left(&self) -> Option<u64> {
-        let left = self.epochs.saturating_sub(self.epochs_done);
+        let left = self.counts.epochs.saturating_sub(self.epochs_done);
         (self.epochs_per_second >= 1.0).then(|| (left as f64 / self.epochs_per_second) as u64)
     }
 
     fn rate_and_rest(&self, memory: &Memory) -> String {
         let left = self.seconds_left();
         let left = left.map_or("?".to_owned(), |seconds| human_duration(Duration::from_secs(seconds)));
-        let there = match self.keys {
+        let there = match self.counts.keys {
             Some((finished, all)) => format!("{finished} of {all} keys"),
             None => format!("{} on disk", human_bytes(self.disk_bytes)),
         };
@@ -320,42 +308,33 @@ impl Snapshot {
     }
 
     fn as_text(&self, memory: &Memory) -> String {
-        let percent = 100.0 * self.epochs_done as f64 / self.epochs.max(1) as f64;
-        format!(
-            "{}: {} of {} epochs ({percent:.1}%)  {}",
-            self.phase,
-            self.epochs_done,
-            self.epochs,
-            self.rate_and_rest(memory)
-        )
+        let (Counts { phase, epochs, .. }, done) = (self.counts, self.epochs_done);
+        let percent = 100.0 * done as f64 / epochs.max(1) as f64;
+        let rest = self.rate_and_rest(memory);
+        format!("{phase}: {done} of {epochs} epochs ({percent:.1}%)  {rest}")
     }
 
     fn as_json(&self, memory: &Memory) -> Answer<'static> {
-        let answer = Answer::default()
-            .field("phase", self.phase)
-            .field("epochs", self.epochs)
+        let counts = &self.counts;
+        let answer = fields!(counts; phase, epochs)
             .field("epochs_done", self.epochs_done)
             .field("epochs_per_second", self.epochs_per_second.round())
             .field("seconds_left", self.seconds_left())
-            .field("resident_bytes", memory.now.resident_bytes)
-            .field("anonymous_bytes", memory.now.anonymous_bytes)
+            .and(fields!(memory.now; resident_bytes, anonymous_bytes))
             .field("anonymous_bytes_max", memory.anonymous_bytes_max);
-        match self.keys {
+        match counts.keys {
             Some((finished, all)) => answer.field("keys", all).field("keys_finished", finished),
             None => answer
-                .field("batches_in_flight_max", self.batches_in_flight_max)
-                .field("held_bytes", self.held_bytes)
-                .field("limit_bytes", self.limit_bytes)
-                .field("epochs_committed", self.epochs_committed)
-                .field("disk_bytes", self.disk_bytes),
+                .and(fields!(counts; batches_in_flight_max, held_bytes, limit_bytes))
+                .and(fields!(self; epochs_committed, disk_bytes)),
         }
     }
 }
 
 fn draw(bar: &ProgressBar, snapshot: &Snapshot, memory: &Memory) {
-    bar.set_length(snapshot.epochs);
+    bar.set_length(snapshot.counts.epochs);
     bar.set_position(snapshot.epochs_done);
-    bar.set_prefix(snapshot.phase);
+    bar.set_prefix(snapshot.counts.phase);
     bar.set_message(snapshot.rate_and_rest(memory));
 }
 

@@ -32,9 +32,6 @@ pub fn run(arguments: &SchemesArguments) -> Result<ExitCode, Failure> {
         "signature",
         "",
     ];
-    let rows: Vec<_> = std::iter::once(header.map(str::to_owned))
-        .chain(Scheme::all().iter().map(row))
-        .collect();
     let scheme = |scheme: &Scheme| {
         let (permutation, codewords) = (scheme.family().permutation(), scheme.family().codewords());
         fields!(scheme; id(), upstream_name(), log_lifetime(), chains(), chain_length(), digest_bytes(), rho_bytes(),
@@ -44,7 +41,8 @@ pub fn run(arguments: &SchemesArguments) -> Result<ExitCode, Failure> {
         .field("target_sum", codewords.target_sum)
     };
     let answer = Answer::default().field("schemes", Value::each(Scheme::all().iter().map(scheme)));
-    answer.text(table(&rows, 3)).print(arguments.json)?;
+    let rows = Scheme::all().iter().map(row);
+    answer.text(table(header, rows, 3)).print(arguments.json)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,20 +1,16 @@
 //! One display for all keys of a set.
 
-use std::sync::atomic::Ordering;
-
 use keymill::sets::{SetEvent, SetProgress};
 use keymill::{Phase, Plan};
 
-use super::{Event, Keys, Progress, Reporter};
+use super::{Event, Progress, Reporter};
 use crate::config::ProgressStyle;
 
 impl Reporter {
     /// A reporter for a set whose keys have this plan.
     pub fn for_set(style: ProgressStyle, plan: &Plan) -> Self {
-        let reporter = Self {
-            keys: Some(Keys::default()),
-            ..Self::new(style, plan)
-        };
+        let reporter = Self::new(style, plan);
+        reporter.counts().keys = Some((0, 0));
         Progress::event(&reporter, Event::Phase(Phase::Generating));
         reporter
     }
@@ -22,28 +18,20 @@ impl Reporter {
 
 impl SetProgress for Reporter {
     fn event(&self, event: SetEvent) {
-        let Some(keys) = &self.keys else { return };
+        let mut counts = self.counts();
         match event {
             SetEvent::Begun {
-                keys: all,
+                keys,
                 keys_finished,
                 epochs_a_key,
             } => {
-                keys.all.store(all, Ordering::Relaxed);
-                keys.finished.store(keys_finished, Ordering::Relaxed);
-                self.epochs_before
-                    .store(keys_finished * epochs_a_key, Ordering::Relaxed);
-                self.epochs.store(all * epochs_a_key, Ordering::Relaxed);
+                counts.keys = Some((keys_finished, keys));
+                counts.epochs_before = keys_finished * epochs_a_key;
+                counts.epochs = keys * epochs_a_key;
             }
-            SetEvent::Found { epochs } => {
-                self.epochs_before.fetch_add(epochs, Ordering::Relaxed);
-            }
-            SetEvent::Computed { epochs } => {
-                self.computed.fetch_add(epochs, Ordering::Relaxed);
-            }
-            SetEvent::KeyFinished => {
-                keys.finished.fetch_add(1, Ordering::Relaxed);
-            }
+            SetEvent::Found { epochs } => counts.epochs_before += epochs,
+            SetEvent::Computed { epochs } => counts.computed += epochs,
+            SetEvent::KeyFinished => counts.keys = counts.keys.map(|(finished, all)| (finished + 1, all)),
         }
     }
 }
