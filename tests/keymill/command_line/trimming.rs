@@ -130,7 +130,7 @@ fn a_trim_that_cannot_be_is_refused_with_what_can_be_done() {
             "is trimmed to level 4",
             "manifest.toml from before the trim back and run 'keymill repair key', which keeps the ledger",
             "'keymill ledger export key --out FILE' and never sign with this directory again",
-            "'keymill keygen' with --trim 3 and the same secret",
+            "in another directory with 'keymill keygen --trim 3' and the same secret",
             "'keymill ledger import' and 'keymill ledger init'",
         ]);
         place.run("trim key --level 9").exits(2).says(&["9", "at most 8", TINY]);
