@@ -80,6 +80,25 @@ impl Error {
         Self::new(FailureKind::Usage, what)
     }
 
+    /// A file that the caller named cannot be read: the name of another one mends it, or the machine failed.
+    pub(crate) fn unreadable(failure: IoFailure) -> Self {
+        use io::ErrorKind::{IsADirectory, NotADirectory, NotFound, PermissionDenied};
+        let is_misnamed = [NotFound, NotADirectory, IsADirectory, PermissionDenied].contains(&failure.source.kind());
+        let mut error = Self::from(failure);
+        if is_misnamed {
+            error.0.kind = FailureKind::Usage;
+        }
+        error
+    }
+
+    /// What is written goes to a writer of the caller's, which failed.
+    pub(crate) fn unwritten(source: io::Error) -> Self {
+        let mut error = Self::machine(format!("writing failed: {source}")).because(Reason::Call);
+        error.0.remedies.extend(Remedy::of(&source));
+        error.0.source = Some(source);
+        error
+    }
+
     /// A directory is damaged, locked, or not what was asked for.
     pub(crate) fn directory(what: impl Into<String>) -> Self {
         Self::new(FailureKind::Directory, what)
@@ -158,6 +177,12 @@ impl Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+impl Remedied for Error {
+    fn remedies(&self) -> Vec<Remedy> {
+        self.0.remedies.clone()
+    }
+}
 
 impl From<IoFailure> for Error {
     fn from(failure: IoFailure) -> Self {

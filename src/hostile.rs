@@ -10,9 +10,10 @@ mod signatures;
 use std::path::Path;
 
 use crate::exchange::backup::Backup;
+use crate::interop::Role;
 use crate::interop::key_set::manifest::SetManifest;
 use crate::interop::ledger_json;
-use crate::interop::secret_key::{Role, SecretKeyFile, SecretKeyForm, WrittenForm};
+use crate::interop::secret_key::{SecretKeyFile, SecretKeyForm, WrittenForm};
 use crate::keydir::LedgerMark;
 use crate::keydir::{Manifest, Secret};
 use crate::layers::Header;
@@ -271,7 +272,7 @@ fn signature(bytes: &[u8]) -> Result<bool, String> {
 
 /// A secret key that is read is written as the same one in every form, and each of its fillers is there.
 fn secret_key(bytes: &[u8], form: SecretKeyForm) -> Result<bool, String> {
-    let role = (form == SecretKeyForm::LeanspecJson).then_some(Role::Proposal);
+    let role = (form == SecretKeyForm::LeanspecJson).then_some(Role::Proposer);
     let Ok(key) = SecretKeyFile::read(&mut &bytes[..], Some(form), role) else {
         return Ok(false);
     };

@@ -7,10 +7,7 @@ use keymill_xmss::tree::PlanError;
 
 use crate::audit::{CheckError, RepairError, StatusError};
 use crate::error::{Own, Reason};
-use crate::exchange::restore::RestoreError;
-use crate::exchange::{ExportError, ImportError};
 use crate::failure::{Classified, FailureKind};
-use crate::interop::secret_key::{SecretKeyError, UnfitScheme};
 use crate::keydir::KeyDirError;
 use crate::keygen::KeygenError;
 use crate::layers::LayerError;
@@ -30,15 +27,12 @@ macro_rules! own {
 own!(
     BudgetTooSmall,
     CheckError,
-    ExportError,
-    ImportError,
     KeygenError,
     LedgerError,
     MigrationError,
     PlanError,
     RepairError,
     ReportError,
-    RestoreError,
     SigningError,
     SszError,
     StatusError,
@@ -81,8 +75,6 @@ macro_rules! without_remedy {
 
 without_remedy!(
     BudgetTooSmall,
-    ExportError,
-    ImportError,
     PlanError,
     ReportError,
     SszError,
@@ -120,28 +112,6 @@ impl Classified for ReportError {
             ReportError::Io(error) => of_input(&error.source),
             ReportError::TooMany { .. } => FailureKind::Machine,
             ReportError::NoTrace(_) | ReportError::Line { .. } => FailureKind::Usage,
-        }
-    }
-}
-
-impl Classified for ImportError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            ImportError::Unopened(error) => of_input(&error.source),
-            ImportError::Memory { source, .. } => source.kind(),
-            ImportError::File {
-                source: SecretKeyError::Read(error),
-                ..
-            } => of_input(error),
-            ImportError::Scheme {
-                source: UnfitScheme::Arena(_),
-                ..
-            } => FailureKind::Machine,
-            // A sound file mends it.
-            ImportError::File { .. } | ImportError::Scheme { .. } | ImportError::WrongNode { .. } => FailureKind::Usage,
-            ImportError::Differs { .. } | ImportError::OtherKey { .. } => FailureKind::Directory,
-            ImportError::KeyDir(error) => error.kind(),
-            ImportError::Layer(error) => error.kind(),
         }
     }
 }
@@ -190,15 +160,6 @@ impl Classified for KeygenError {
             | KeygenError::TooLittleDisk { .. }
             | KeygenError::DiskUnreliable { .. } => FailureKind::Machine,
             KeygenError::Interrupted => FailureKind::Interrupted,
-        }
-    }
-}
-
-impl Classified for RestoreError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            RestoreError::KeyDir(error) => error.kind(),
-            RestoreError::OtherKey { .. } => FailureKind::Directory,
         }
     }
 }

@@ -46,6 +46,12 @@ pub enum Remedy {
     Overwrite,
     /// The same request with another value of this argument, or without it.
     Change(&'static str),
+    /// The same request with this argument.
+    Add(&'static str),
+    /// The same request without this argument.
+    LeaveOut(&'static str),
+    /// Another key, made by `keymill keygen`.
+    AnotherKey,
     /// Secrets that are lost and sign nowhere may be made again.
     RestoreSecrets,
     /// Further validators as a set of their own, to be merged with this one.
@@ -119,6 +125,9 @@ impl Remedy {
             Self::Delete(_) => "delete",
             Self::Overwrite => "overwrite",
             Self::Change(_) => "change",
+            Self::Add(_) => "add",
+            Self::LeaveOut(_) => "leave-out",
+            Self::AnotherKey => "another-key",
             Self::RestoreSecrets => "restore-secrets",
             Self::SetOfItsOwn => "set-of-its-own",
             Self::Generate => "generate",
@@ -153,6 +162,9 @@ impl Remedy {
             Self::OtherDirectory
             | Self::Overwrite
             | Self::Change(_)
+            | Self::Add(_)
+            | Self::LeaveOut(_)
+            | Self::AnotherKey
             | Self::RestoreSecrets
             | Self::SetOfItsOwn
             | Self::Generate
@@ -206,6 +218,9 @@ impl Display for Remedy {
             Self::Delete(_) => write!(f, "delete '{path}' if the key in it is not to be used any more"),
             Self::Overwrite => f.write_str("overwrite it with --force"),
             Self::Change(argument) => write!(f, "change --{argument}"),
+            Self::Add(argument) => write!(f, "add --{argument}"),
+            Self::LeaveOut(argument) => write!(f, "leave --{argument} out"),
+            Self::AnotherKey => f.write_str("make another key with 'keymill keygen'"),
             Self::RestoreSecrets => f.write_str("add --restore-secrets, only if they are lost and sign nowhere"),
             Self::SetOfItsOwn => f.write_str(
                 "make further validators in another directory with --start-index, and merge the sets with 'keymill merge-sets'",

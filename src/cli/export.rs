@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use keymill::exchange::{ExportError, Exporter, Window, write_leanspec};
-use keymill::interop::secret_key::{Role, WrittenForm};
+use keymill::exchange::{Exporter, Window, write_leanspec};
+use keymill::interop::Role;
+use keymill::interop::secret_key::{SecretKeyForm, WrittenForm};
 use keymill::memory::Limits;
 
 use super::failure::Failure;
-use super::forms::{KeyForm, KeyRole};
+use super::forms;
 use super::messages::{say, warn_of_other_copies};
 use super::output::{OutArguments, broken};
 use super::request::MemoryArgument;
@@ -28,14 +29,14 @@ pub struct ExportArguments {
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     /// The form of the other program.
-    #[arg(long, value_enum)]
-    format: KeyForm,
+    #[arg(long, value_parser = forms::form())]
+    format: SecretKeyForm,
     /// An epoch that the other program has to be able to sign for at once, with each of the keys [default: the first one].
     #[arg(long, value_name = "N", value_parser = parse_count)]
     epoch: Option<u64>,
     /// Which key of a leanSpec key file DIR is [default: attestation].
-    #[arg(long, value_enum)]
-    role: Option<KeyRole>,
+    #[arg(long, value_parser = forms::role())]
+    role: Option<Role>,
     /// The key directory of the other key of a leanSpec key file: another key of the same scheme.
     #[arg(long, value_name = "DIR2")]
     with: Option<PathBuf>,
@@ -50,7 +51,7 @@ pub struct ExportArguments {
 
 /// Writes the secret key.
 pub fn run(arguments: &ExportArguments, settings: &Settings) -> Result<ExitCode, Failure> {
-    let is_leanspec = arguments.format == KeyForm::LeanspecJson;
+    let is_leanspec = arguments.format == SecretKeyForm::LeanspecJson;
     if !is_leanspec && (arguments.role.is_some() || arguments.with.is_some()) {
         return Err(Failure::usage("--role and --with go with --format leanspec-json only"));
     }
@@ -61,7 +62,7 @@ pub fn run(arguments: &ExportArguments, settings: &Settings) -> Result<ExitCode,
         ));
     }
     arguments.out.check_private(arguments.force)?;
-    let role = arguments.role.map_or(Role::Attestation, Role::from);
+    let role = arguments.role.unwrap_or(Role::Attester);
     let exporter = Exporter::open(&arguments.directory)?;
     let other = arguments.with.as_deref().map(Exporter::open).transpose()?;
     let exporters: Vec<&Exporter> = [&exporter].into_iter().chain(&other).collect();
@@ -74,7 +75,8 @@ pub fn run(arguments: &ExportArguments, settings: &Settings) -> Result<ExitCode,
     match (&arguments.with, &other) {
         (Some(directory), Some(other)) => say_what_was_written(directory, other, arguments.format),
         _ if is_leanspec => say(format_args!(
-            "the file holds the {role} key alone; --with DIR2 adds the other one"
+            "the file holds the {} key alone; --with DIR2 adds the other one",
+            role.duty()
         )),
         _ => {}
     }
@@ -82,33 +84,34 @@ pub fn run(arguments: &ExportArguments, settings: &Settings) -> Result<ExitCode,
 }
 
 fn written(
-    format: KeyForm,
+    format: SecretKeyForm,
     role: Role,
     window: &Window<'_>,
     other: Option<&Window<'_>>,
     writer: &mut dyn Write,
 ) -> Result<(), Failure> {
     let outcome = match (format, other) {
-        (KeyForm::LeansigSsz, _) => window.write(WrittenForm::LeansigSsz, writer),
-        (KeyForm::LeansigJson, _) => window.write(WrittenForm::LeansigJson { indented: false }, writer),
-        (KeyForm::LeanspecJson, None) => write_leanspec(&[(role, window)], writer),
-        (KeyForm::LeanspecJson, Some(other)) => match role {
-            Role::Attestation => write_leanspec(&[(role, window), (Role::Proposal, other)], writer),
-            Role::Proposal => write_leanspec(&[(Role::Attestation, other), (role, window)], writer),
+        (SecretKeyForm::LeansigSsz, _) => window.write(WrittenForm::LeansigSsz, writer),
+        (SecretKeyForm::LeansigJson, _) => window.write(WrittenForm::LeansigJson { indented: false }, writer),
+        (SecretKeyForm::LeanspecJson, None) => write_leanspec(&[(role, window)], writer),
+        (SecretKeyForm::LeanspecJson, Some(other)) => match role {
+            Role::Attester => write_leanspec(&[(role, window), (Role::Proposer, other)], writer),
+            Role::Proposer => write_leanspec(&[(Role::Attester, other), (role, window)], writer),
         },
     };
-    outcome.map_err(|error| match error {
-        ExportError::Write(error) => broken(&error),
-        error => error.into(),
+    outcome.map_err(|error| match error.io() {
+        // The output's own failure, whose name the library does not know.
+        Some(source) if error.path().is_none() => broken(source),
+        _ => error.into(),
     })
 }
 
 /// The other program knows nothing of the ledger.
-fn say_what_was_written(directory: &Path, window: &Window<'_>, format: KeyForm) {
+fn say_what_was_written(directory: &Path, window: &Window<'_>, format: SecretKeyForm) {
     let epochs = window.shape().window();
     let name = match format {
-        KeyForm::LeansigSsz => "SSZ",
-        KeyForm::LeansigJson | KeyForm::LeanspecJson => "JSON",
+        SecretKeyForm::LeansigSsz => "SSZ",
+        SecretKeyForm::LeansigJson | SecretKeyForm::LeanspecJson => "JSON",
     };
     say(format_args!(
         "wrote the secret key of '{}' in {name}, with the window {epochs}: these epochs can sign at once",

@@ -1,44 +1,47 @@
-//! The forms of other programs' secret keys, as flags of import and export.
+//! The forms of other programs' secret keys, and what these sign, as flags of import and export.
 
-use clap::ValueEnum;
-use keymill::interop::secret_key::Role;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use keymill::interop::Role;
 use keymill::interop::secret_key::SecretKeyForm;
 
-/// A form of secret keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum KeyForm {
-    /// SSZ, as leanSig writes it.
-    LeansigSsz,
-    /// JSON of leanSig, with field elements in Montgomery form.
-    LeansigJson,
-    /// The key file of leanSpec's test validators: an attestation key and a proposal key.
-    LeanspecJson,
-}
+/// A value, the word for it, and what it is.
+type Word<T> = (T, &'static str, &'static str);
 
-impl From<KeyForm> for SecretKeyForm {
-    fn from(form: KeyForm) -> Self {
-        match form {
-            KeyForm::LeansigSsz => Self::LeansigSsz,
-            KeyForm::LeansigJson => Self::LeansigJson,
-            KeyForm::LeanspecJson => Self::LeanspecJson,
-        }
-    }
+const FORMS: [Word<SecretKeyForm>; 3] = [
+    (SecretKeyForm::LeansigSsz, "leansig-ssz", "SSZ, as leanSig writes it"),
+    (
+        SecretKeyForm::LeansigJson,
+        "leansig-json",
+        "JSON of leanSig, with field elements in Montgomery form",
+    ),
+    (
+        SecretKeyForm::LeanspecJson,
+        "leanspec-json",
+        "The key file of leanSpec's test validators: an attestation key and a proposal key",
+    ),
+];
+
+const ROLES: [Word<Role>; 2] = [
+    (Role::Attester, "attestation", "Attestations"),
+    (Role::Proposer, "proposal", "Block proposals"),
+];
+
+/// A form of secret keys.
+pub fn form() -> impl TypedValueParser<Value = SecretKeyForm> {
+    one_of(FORMS)
 }
 
 /// What a key of a leanSpec key file signs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum KeyRole {
-    /// Attestations.
-    Attestation,
-    /// Block proposals.
-    Proposal,
+pub fn role() -> impl TypedValueParser<Value = Role> {
+    one_of(ROLES)
 }
 
-impl From<KeyRole> for Role {
-    fn from(role: KeyRole) -> Self {
-        match role {
-            KeyRole::Attestation => Self::Attestation,
-            KeyRole::Proposal => Self::Proposal,
-        }
-    }
+fn one_of<T: Copy + Send + Sync + 'static, const N: usize>(words: [Word<T>; N]) -> impl TypedValueParser<Value = T> {
+    let values = words.map(|(_, word, help)| PossibleValue::new(word).help(help));
+    PossibleValuesParser::new(values).try_map(move |given| {
+        let found = words.iter().find(|(_, word, _)| *word == given);
+        found
+            .map(|(value, ..)| *value)
+            .ok_or("it is not one of the possible values")
+    })
 }

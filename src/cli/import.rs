@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use clap::Args;
 use keymill::exchange::Import;
-use keymill::interop::secret_key::{Role, SecretKeyForm};
+use keymill::interop::Role;
+use keymill::interop::secret_key::SecretKeyForm;
 use keymill::plan::Level;
 use keymill::{KeyDefaults, KeygenError, Scheme};
 
 use super::failure::Failure;
-use super::forms::{KeyForm, KeyRole};
+use super::forms;
 use super::input::warn_if_exposed;
 use super::keygen::work;
 use super::messages::{say, warn_of_other_copies};
@@ -33,11 +34,11 @@ pub struct ImportArguments {
     #[arg(long, value_name = "FILE")]
     from: PathBuf,
     /// Its form; recognised when left out.
-    #[arg(long, value_enum)]
-    format: Option<KeyForm>,
+    #[arg(long, value_parser = forms::form())]
+    format: Option<SecretKeyForm>,
     /// Which key of a leanSpec key file is meant.
-    #[arg(long, value_enum)]
-    role: Option<KeyRole>,
+    #[arg(long, value_parser = forms::role())]
+    role: Option<Role>,
     /// Its scheme; recognised when left out, where only one fits.
     #[arg(long, value_name = "ID", value_parser = parse_scheme)]
     scheme: Option<&'static Scheme>,
@@ -61,8 +62,7 @@ pub fn run(arguments: &ImportArguments, settings: &Settings) -> Result<ExitCode,
     }
     let job = arguments.machine.job(settings)?;
     let trim = settings.trim(None)?;
-    let form = arguments.format.map(SecretKeyForm::from);
-    let role = arguments.role.map(Role::from);
+    let (form, role) = (arguments.format, arguments.role);
     warn_if_exposed("--from", &arguments.from);
     let import = Import::read(&arguments.from, form, role, arguments.scheme, job.machine.memory)?;
     warn_of_other_copies("the secret is imported");

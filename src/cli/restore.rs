@@ -75,12 +75,12 @@ fn read(arguments: &RestoreArguments) -> Result<Backup, Failure> {
     let text = std::str::from_utf8(&content).map_err(|error| {
         let place = error.valid_up_to();
         Failure::usage(format!(
-            "--from '{}' is no text: byte {place} is not UTF-8",
+            "--from '{}' is not text: byte {place} is not UTF-8",
             path.display()
         ))
     })?;
     Backup::parse(without_mark(text)).map_err(|error| {
         let path = path.display();
-        Failure::usage(format!("--from '{path}' is not a backup as it was printed: {error}"))
+        Failure::usage(format!("--from '{path}': {error}"))
     })
 }

@@ -4,108 +4,17 @@
 mod tests;
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::failure::{Classified, FailureKind};
-use crate::interop::secret_key::{KeyShape, PairWriter, Role, SecretKeyHead, Tree, WrittenForm, first_wrong_node};
-use crate::keydir::{KeyDirError, Manifest};
+use crate::error::{Error, Reason, Result};
+use crate::interop::Role;
+use crate::interop::secret_key::{KeyShape, PairWriter, SecretKeyHead, Tree, WrittenForm, first_wrong_node};
+use crate::keydir::Manifest;
 use crate::plan::{Batches, MemoryRequest, Plan, Reading, WORKER_BYTES};
-use crate::signing::{PathReader, SigningError};
-use crate::units::{Epoch, EpochRange, Level, NodeIndex, Slice};
+use crate::remedy::Remedy;
+use crate::signing::PathReader;
+use crate::units::{Epoch, Level, NodeIndex, Slice};
 use keymill_xmss::scheme::KeyForms;
-
-/// A secret key cannot be written.
-#[derive(Debug, thiserror::Error)]
-pub enum ExportError {
-    /// No other program is known to keep keys of this scheme.
-    #[error("no form of secret keys of other programs is known for {0}")]
-    NoForm(&'static str),
-    /// The key directory cannot be read.
-    #[error(transparent)]
-    Key(#[from] SigningError),
-    /// The secret cannot be had.
-    #[error(transparent)]
-    Secret(#[from] KeyDirError),
-    /// The secret must not leave a key that goes on saying that its epochs are unused.
-    #[error(
-        "the key in '{}' says which of its epochs are unused, which is not so any more once its secret is elsewhere too, and that \
-         cannot be noted: {source}. Nothing was exported",
-        .directory.display()
-    )]
-    NotNoted {
-        /// The key directory.
-        directory: PathBuf,
-        /// Why not.
-        source: KeyDirError,
-    },
-    /// The window cannot hold an epoch that the key has not.
-    #[error("epoch {epoch} is outside of the key in '{}', which stores {stored}", .directory.display())]
-    OutsideKey {
-        /// The epoch asked for.
-        epoch: u64,
-        /// The epochs of the key.
-        stored: EpochRange,
-        /// The key directory.
-        directory: PathBuf,
-    },
-    /// A program that takes one key for two would sign two messages with one epoch.
-    #[error(
-        "'{}' and '{}' hold the same secret: with both roles, it would sign two messages with one epoch, which gives the key \
-         away; make another key with 'keymill keygen'",
-        .first.display(), .second.display()
-    )]
-    SameKey {
-        /// The key directory of one role.
-        first: PathBuf,
-        /// That of the other.
-        second: PathBuf,
-    },
-    /// The keys of a file have one scheme.
-    #[error(
-        "'{}' holds a key of {first_scheme} and '{}' one of {second_scheme}: the two keys of a file have the same scheme",
-        .first.display(), .second.display()
-    )]
-    OtherScheme {
-        /// The key directory of one role.
-        first: PathBuf,
-        /// Its scheme.
-        first_scheme: &'static str,
-        /// The key directory of the other role.
-        second: PathBuf,
-        /// Its scheme.
-        second_scheme: &'static str,
-    },
-    /// The stored tree contradicts itself.
-    #[error(
-        "'{}' is damaged: node {node} of level {level} is not what the nodes below it lead to; 'keymill repair {}' mends it",
-        .directory.display(), .directory.display()
-    )]
-    Damaged {
-        /// Level of the node.
-        level: Level,
-        /// Its index.
-        node: NodeIndex,
-        /// The key directory.
-        directory: PathBuf,
-    },
-    /// A write failed.
-    #[error("writing the secret key failed: {0}")]
-    Write(#[from] io::Error),
-}
-
-impl Classified for ExportError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Key(error) => error.kind(),
-            Self::Secret(error) | Self::NotNoted { source: error, .. } => error.kind(),
-            Self::NoForm(_) | Self::OutsideKey { .. } | Self::SameKey { .. } | Self::OtherScheme { .. } => {
-                FailureKind::Usage
-            }
-            Self::Damaged { .. } => FailureKind::Directory,
-            Self::Write(_) => FailureKind::Machine,
-        }
-    }
-}
 
 /// Writes the key of a sealed directory in the forms of other programs. What a trimmed key does not store is computed.
 pub struct Exporter {
@@ -117,13 +26,17 @@ impl Exporter {
     /// Opens a key directory with its secret. Takes no lock and writes nothing; [`Window::write`] does.
     ///
     /// # Errors
-    /// [`ExportError`] if it is not a sealed key, or if its files or its secret cannot be used.
-    pub fn open(directory: &Path) -> Result<Self, ExportError> {
+    /// [`Error`] if it is not a sealed key, or if its files or its secret cannot be used.
+    pub fn open(directory: &Path) -> Result<Self> {
         let paths = PathReader::open(directory)?;
         let manifest = paths.manifest();
         match manifest.scheme().family().key_forms() {
             KeyForms::Leansig => {}
-            KeyForms::Unknown => return Err(ExportError::NoForm(manifest.scheme().id())),
+            KeyForms::Unknown => {
+                let scheme = manifest.scheme().id();
+                let what = format!("no form of secret keys of other programs is known for {scheme}");
+                return Err(Error::usage(what));
+            }
         }
         let stored = manifest.plan().stored();
         let head = SecretKeyHead {
@@ -157,17 +70,17 @@ impl Exporter {
     /// that nothing damaged is written. Of a trimmed key, what is not stored is computed and kept, some megabytes.
     ///
     /// # Errors
-    /// [`ExportError`] names the first node that is wrong.
-    pub fn window(&self, epoch: Option<u64>) -> Result<Window<'_>, ExportError> {
+    /// [`Error`] names the first node that is wrong.
+    pub fn window(&self, epoch: Option<u64>) -> Result<Window<'_>> {
         let stored = self.manifest().plan().stored();
         let epoch = epoch.unwrap_or(stored.start);
         if !stored.as_range().contains(&epoch) {
-            let directory = self.paths.key().path().to_owned();
-            return Err(ExportError::OutsideKey {
-                epoch,
-                stored,
-                directory,
-            });
+            let directory = self.paths.key().path();
+            let what = format!(
+                "epoch {epoch} is outside of the key in '{}', which stores {stored}",
+                directory.display()
+            );
+            return Err(Error::usage(what).at(directory));
         }
         let head = SecretKeyHead {
             shape: KeyShape::of_key(self.manifest().scheme(), stored, epoch),
@@ -221,49 +134,52 @@ impl Window<'_> {
     /// epochs are unused ([`KeyDir::note_elsewhere`](crate::KeyDir::note_elsewhere)): the file signs elsewhere.
     ///
     /// # Errors
-    /// [`ExportError::NotNoted`] before anything is written, [`ExportError::Write`], or that a layer file is damaged meanwhile.
-    pub fn write(&self, form: WrittenForm, writer: &mut dyn Write) -> Result<(), ExportError> {
+    /// [`Error`] before anything is written if that cannot be noted; that of a write; or that a layer file is damaged meanwhile.
+    pub fn write(&self, form: WrittenForm, writer: &mut dyn Write) -> Result<()> {
         self.note_elsewhere()?;
-        self.head
-            .write(form, writer, &mut |slice, digests| self.nodes(slice, digests))
+        let written = self
+            .head
+            .write(form, writer, &mut |slice, digests| self.given(slice, digests));
+        Ok(written?)
     }
 
-    fn note_elsewhere(&self) -> Result<(), ExportError> {
+    fn note_elsewhere(&self) -> Result<()> {
         let key = self.paths.key();
-        match key.note_elsewhere() {
-            Ok(_) => Ok(()),
-            Err(source) => Err(ExportError::NotNoted {
-                directory: key.path().to_owned(),
-                source,
-            }),
-        }
+        let is_noted = key.note_elsewhere().map(drop);
+        is_noted.map_err(|error| {
+            Error::from(error).within(format!(
+                "nothing was exported, since the key in '{}' says which of its epochs are unused, which is not so any more once \
+                 its secret is elsewhere too, and that cannot be noted",
+                key.path().display()
+            ))
+        })
     }
 
     /// Refuses what cannot stand beside it in one file.
-    fn fits_beside(&self, other: &Self) -> Result<(), ExportError> {
-        let directory = |window: &Self| window.paths.key().path().to_owned();
+    fn fits_beside(&self, other: &Self) -> Result<()> {
+        let directory = |window: &Self| window.paths.key().path().display().to_string();
+        let (first, second) = (directory(self), directory(other));
         let (own, others) = (self.paths.manifest(), other.paths.manifest());
         let shared = self.head.one_time_keys().shared_with(&other.head.one_time_keys());
         if shared.is_some() || own.public_key() == others.public_key() {
-            return Err(ExportError::SameKey {
-                first: directory(self),
-                second: directory(other),
-            });
+            let what = format!(
+                "'{first}' and '{second}' hold the same secret: with both roles, it would sign two messages with one epoch, which \
+                 gives the key away"
+            );
+            return Err(Error::usage(what).mend([Remedy::AnotherKey]));
         }
-        match own.scheme() == others.scheme() {
-            true => Ok(()),
-            false => Err(ExportError::OtherScheme {
-                first: directory(self),
-                first_scheme: own.scheme().id(),
-                second: directory(other),
-                second_scheme: others.scheme().id(),
-            }),
+        if own.scheme() != others.scheme() {
+            let (own, others) = (own.scheme().id(), others.scheme().id());
+            return Err(Error::usage(format!(
+                "'{first}' holds a key of {own} and '{second}' one of {others}: the two keys of a file have the same scheme"
+            )));
         }
+        Ok(())
     }
 
     /// Computes what is not stored of its trees. The lowest levels of a bottom tree are kept as a whole, since every form
     /// has them level by level.
-    fn compute(&mut self) -> Result<(), ExportError> {
+    fn compute(&mut self) -> Result<()> {
         let plan = self.paths.manifest().plan();
         let (trim, shape) = (plan.trim(), &self.head.shape);
         let is_missing = |slice: &Slice| slice.level < trim;
@@ -303,7 +219,7 @@ impl Window<'_> {
     }
 
     /// Holds every node against its children, and the root against that of the manifest.
-    fn check(&self) -> Result<(), ExportError> {
+    fn check(&self) -> Result<()> {
         let mut nodes = |slice: &Slice, digests: &mut Vec<u8>| self.nodes(slice, digests);
         if let Some((level, node)) = first_wrong_node(&self.head.shape, self.paths.kernel(), &mut nodes)? {
             return Err(self.damaged(level, node));
@@ -311,14 +227,15 @@ impl Window<'_> {
         let level = Level(self.head.shape.log_lifetime());
         let mut root = Vec::new();
         self.nodes(&Slice { level, nodes: 0..1 }, &mut root)?;
-        match self.paths.manifest().root() == Some(&root[..]) {
-            true => Ok(()),
-            false => Err(self.damaged(level, NodeIndex(0))),
+        if self.paths.manifest().root() == Some(&root[..]) {
+            Ok(())
+        } else {
+            Err(self.damaged(level, NodeIndex(0)))
         }
     }
 
     /// The digests of a slice, canonical and with the key's fillers in their places.
-    fn nodes(&self, slice: &Slice, digests: &mut Vec<u8>) -> Result<(), ExportError> {
+    fn nodes(&self, slice: &Slice, digests: &mut Vec<u8>) -> Result<()> {
         let first = NodeIndex(slice.nodes.start);
         let computed = self.computed.iter().find_map(|computed| computed.part(slice));
         let found = computed.or_else(|| self.paths.layers().slice(slice));
@@ -328,17 +245,49 @@ impl Window<'_> {
             let elements = self.head.shape.digest_bytes() / 4;
             return Err(self.damaged(slice.level, NodeIndex(first.0 + (error.element / elements) as u64)));
         }
-        match self.paths.manifest().fillers().are_in(slice, digests) {
-            true => Ok(()),
-            false => Err(self.damaged(slice.level, first)),
+        if self.paths.manifest().fillers().are_in(slice, digests) {
+            Ok(())
+        } else {
+            Err(self.damaged(slice.level, first))
         }
     }
 
-    fn damaged(&self, level: Level, node: NodeIndex) -> ExportError {
-        ExportError::Damaged {
-            level,
-            node,
-            directory: self.paths.key().path().to_owned(),
+    /// As [`nodes`](Self::nodes), beside a writer that can fail too.
+    fn given(&self, slice: &Slice, digests: &mut Vec<u8>) -> Result<(), Unwritten> {
+        self.nodes(slice, digests).map_err(Unwritten::Nodes)
+    }
+
+    fn damaged(&self, level: Level, node: NodeIndex) -> Error {
+        let directory = self.paths.key().path();
+        let what = format!(
+            "'{}' is damaged: node {node} of level {level} is not what the nodes below it lead to",
+            directory.display()
+        );
+        let repair = Remedy::Repair(directory.to_owned());
+        Error::directory(what)
+            .because(Reason::Damaged)
+            .at(directory)
+            .mend([repair])
+    }
+}
+
+/// Why a secret key was not written to its end.
+enum Unwritten {
+    Writer(io::Error),
+    Nodes(Error),
+}
+
+impl From<io::Error> for Unwritten {
+    fn from(source: io::Error) -> Self {
+        Self::Writer(source)
+    }
+}
+
+impl From<Unwritten> for Error {
+    fn from(unwritten: Unwritten) -> Self {
+        match unwritten {
+            Unwritten::Writer(source) => Self::unwritten(source),
+            Unwritten::Nodes(error) => error,
         }
     }
 }
@@ -366,8 +315,8 @@ impl Computed {
 /// Writes a key file of leanSpec: one pair of keys for each of these, which are different keys of one scheme.
 ///
 /// # Errors
-/// As [`Window::write`]; [`ExportError::SameKey`] or [`ExportError::OtherScheme`] before anything is written.
-pub fn write_leanspec(windows: &[(Role, &Window<'_>)], writer: &mut dyn Write) -> Result<(), ExportError> {
+/// As [`Window::write`]; before anything is written if they are the same key or of two schemes.
+pub fn write_leanspec(windows: &[(Role, &Window<'_>)], writer: &mut dyn Write) -> Result<()> {
     for (at, (_, window)) in windows.iter().enumerate() {
         for (_, other) in &windows[at + 1..] {
             window.fits_beside(other)?;
@@ -378,8 +327,8 @@ pub fn write_leanspec(windows: &[(Role, &Window<'_>)], writer: &mut dyn Write) -
     for (role, window) in windows {
         let public_key = window.paths.manifest().public_key().unwrap_or_default();
         file.pair(*role, &public_key, &window.head, &mut |slice, digests| {
-            window.nodes(slice, digests)
+            window.given(slice, digests)
         })?;
     }
-    Ok(file.finish()?)
+    file.finish().map_err(Error::unwritten)
 }

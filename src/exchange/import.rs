@@ -10,118 +10,49 @@ use std::path::{Path, PathBuf};
 
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::error::{Error, Reason, Result};
 use crate::failure::{IoFailure, attempt};
 use crate::files::open_to_read;
-use crate::interop::secret_key::{
-    Role, SecretKeyError, SecretKeyFile, SecretKeyForm, UnfitScheme, form_of, reading_bytes_max,
-};
-use crate::keydir::{KeyDir, KeyDirError, KeyState, Secret};
+use crate::interop::Role;
+use crate::interop::secret_key::{SecretKeyError, SecretKeyFile, SecretKeyForm, form_of, reading_bytes_max};
+use crate::keydir::{KeyDir, KeyState, Secret};
 use crate::keygen::KeyRequest;
-use crate::layers::LayerError;
 use crate::memory::Limits;
-use crate::plan::{BudgetTooSmall, MemoryRequest, Reading};
+use crate::plan::{MemoryRequest, Reading};
+use crate::remedy::Remedy;
 use crate::resources::{Registration, ResourceKind, register};
 use crate::text::bytes_without_mark;
 use crate::units::{Level, NodeIndex};
 use keymill_xmss::scheme::Scheme;
 
-/// A secret key is not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum ImportError {
-    /// The file cannot be opened.
-    #[error(transparent)]
-    Unopened(#[from] IoFailure),
-    /// Memory is too small for what the file may hold.
-    #[error("'{}' is not read: {source}", .path.display())]
-    Memory {
-        /// The file.
-        path: PathBuf,
-        /// What is too small.
-        source: BudgetTooSmall,
-    },
-    /// The file holds no sound secret key.
-    #[error("'{}' cannot be imported: {}{source}", .path.display(), in_line(*.line))]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The line of the fault, from 1, where the file is text of several lines.
-        line: Option<u64>,
-        /// What is wrong.
-        source: SecretKeyError,
-    },
-    /// Its scheme is another one, or cannot be told.
-    #[error("'{}' cannot be imported: {source}", .path.display())]
-    Scheme {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: UnfitScheme,
-    },
-    /// Its nodes do not lead to its root.
-    #[error(
-        "'{}' cannot be imported: node {node} of level {level} is not the hash of its children; the file is damaged",
-        .path.display()
-    )]
-    WrongNode {
-        /// The file.
-        path: PathBuf,
-        /// Level of the node.
-        level: Level,
-        /// Its index.
-        node: NodeIndex,
-    },
-    /// The key that was made is another one.
-    #[error(
-        "'{}' is not the key in '{}': node {node} of level {level} differs in the tree that its PRF key and parameter make; \
-         the file is damaged, or put together from two keys. {}",
-        .path.display(), .directory.display(),
-        if *.is_sealed {
-            "The directory is as it was"
-        } else {
-            "Do not sign with the directory, which is not finished: delete it, and import a sound file"
+/// The error of a file that holds no sound secret key.
+fn not_taken(path: &Path, error: SecretKeyError) -> Error {
+    let refused = |what: String| Error::usage(what).within(cannot(path)).at(path);
+    match error {
+        SecretKeyError::Read(source) => {
+            let (call, path_read) = ("read", path.to_owned());
+            let failure = IoFailure {
+                call,
+                path: path_read,
+                source,
+            };
+            Error::unreadable(failure).within(cannot(path))
         }
-    )]
-    Differs {
-        /// The file.
-        path: PathBuf,
-        /// The key directory.
-        directory: PathBuf,
-        /// Level of the node.
-        level: Level,
-        /// Its index.
-        node: NodeIndex,
-        /// Whether the key in the directory was finished before.
-        is_sealed: bool,
-    },
-    /// The directory has another key.
-    #[error(
-        "'{}' holds another key than '{}'; choose another directory",
-        .directory.display(), .path.display()
-    )]
-    OtherKey {
-        /// The file.
-        path: PathBuf,
-        /// The key directory.
-        directory: PathBuf,
-    },
-    /// The key directory cannot be read.
-    #[error(transparent)]
-    KeyDir(#[from] KeyDirError),
-    /// A layer file cannot be read.
-    #[error(transparent)]
-    Layer(#[from] LayerError),
+        SecretKeyError::Malformed { at, what } => {
+            let in_line = line_of(path, at).map_or_else(String::new, |line| format!("in line {line}, "));
+            refused(format!("{in_line}at byte {at}, {what}"))
+        }
+        SecretKeyError::Refused { what, remedy } => refused(what).mend(remedy),
+    }
 }
 
-fn in_line(line: Option<u64>) -> String {
-    line.map_or_else(String::new, |line| format!("in line {line}, "))
+fn cannot(path: &Path) -> String {
+    format!("'{}' cannot be imported", path.display())
 }
 
 /// The line in which a file is wrong, if it is a text of several. It is read once more for that, and is no matter of life and
 /// death: what cannot be read has no line.
-fn line_of(path: &Path, error: &SecretKeyError) -> Option<u64> {
-    let &SecretKeyError::Malformed { at, .. } = error else {
-        return None;
-    };
+fn line_of(path: &Path, at: u64) -> Option<u64> {
     let mut file = open_to_read(path).ok()?.take(at);
     let mut buffer = Zeroizing::new([0; 8 << 10]);
     let mut line = 1;
@@ -178,40 +109,32 @@ impl Import {
     /// children. A file for which there is too little memory is not read.
     ///
     /// # Errors
-    /// [`ImportError`] says what is wrong with the file, and where.
+    /// [`Error`] says what is wrong with the file, and where.
     pub fn read(
         path: &Path,
         form: Option<SecretKeyForm>,
         role: Option<Role>,
         scheme: Option<&'static Scheme>,
         memory: MemoryRequest,
-    ) -> Result<Self, ImportError> {
-        let path = path.to_owned();
-        let mut opened = attempt("open", &path, || File::open(&path))?;
-        if let Err(source) = reading(&opened, form, memory).plan(&Limits::detect()) {
-            return Err(ImportError::Memory { path, source });
-        }
-        let file = match SecretKeyFile::read(&mut opened, form, role) {
-            Ok(file) => file,
-            Err(source) => {
-                let line = line_of(&path, &source);
-                return Err(ImportError::File { path, line, source });
-            }
-        };
-        let scheme = match file.scheme(scheme) {
-            Ok(scheme) => scheme,
-            Err(source) => return Err(ImportError::Scheme { path, source }),
-        };
+    ) -> Result<Self> {
+        let mut opened = attempt("open", path, || File::open(path)).map_err(Error::unreadable)?;
+        let planned = reading(&opened, form, memory).plan(&Limits::detect());
+        planned.map_err(|error| Error::from(error).within(format!("'{}' is not read", path.display())))?;
+        let file = SecretKeyFile::read(&mut opened, form, role).map_err(|error| not_taken(path, error))?;
+        let scheme = file
+            .scheme(scheme)
+            .map_err(|error| error.within(cannot(path)).at(path))?;
         let kernel = scheme.kernel(&file.head().parameter);
-        match file.first_wrong_node(kernel.as_ref()) {
-            Some((level, node)) => Err(ImportError::WrongNode { path, level, node }),
-            None => Ok(Self {
-                path,
-                scheme,
-                _registration: register(ResourceKind::Cache, file.held_bytes()),
-                file,
-            }),
+        if let Some((level, node)) = file.first_wrong_node(kernel.as_ref()) {
+            let what = format!("node {node} of level {level} is not the hash of its children; the file is damaged");
+            return Err(Error::usage(what).within(cannot(path)).at(path));
         }
+        Ok(Self {
+            path: path.to_owned(),
+            scheme,
+            _registration: register(ResourceKind::Cache, file.held_bytes()),
+            file,
+        })
     }
 
     /// The secret key.
@@ -242,18 +165,19 @@ impl Import {
     }
 
     /// What is wrong with a directory whose key is not that of [`request`](Self::request).
-    pub fn other_key(&self, directory: &Path) -> ImportError {
-        ImportError::OtherKey {
-            path: self.path.clone(),
-            directory: directory.to_owned(),
-        }
+    pub fn other_key(&self, directory: &Path) -> Error {
+        let (file, directory_shown) = (self.path.display(), directory.display());
+        Error::directory(format!("'{directory_shown}' holds another key than '{file}'"))
+            .because(Reason::Contradiction)
+            .at(directory)
+            .mend([Remedy::OtherDirectory])
     }
 
-    /// Holds every node of the file against the layer files that were made of it, all but those of levels that are trimmed.
+    /// Compares every node of the file with the layer files that were made of it, all but those of levels that are trimmed.
     ///
     /// # Errors
-    /// [`ImportError::Differs`] names the first node that is not the same, from the lowest level upward.
-    pub fn compare(&self, directory: &Path) -> Result<(), ImportError> {
+    /// [`Error`] names the first node that is not the same, from the lowest level upward.
+    pub fn compare(&self, directory: &Path) -> Result<()> {
         let key = KeyDir::open(directory)?;
         let layers = key.layers()?;
         let digest_bytes = self.scheme.digest_bytes();
@@ -267,13 +191,18 @@ impl Import {
             }
             let pairs = made.chunks(digest_bytes).zip(recorded.chunks(digest_bytes));
             let equal = pairs.take_while(|(made, recorded)| made == recorded).count();
-            return Err(ImportError::Differs {
-                path: self.path.clone(),
-                directory: directory.to_owned(),
-                level: slice.level,
-                node: NodeIndex(slice.nodes.start + equal as u64),
-                is_sealed: key.manifest().state() == KeyState::Sealed,
-            });
+            let (level, node) = (slice.level, NodeIndex(slice.nodes.start + equal as u64));
+            let way_out = match key.manifest().state() {
+                KeyState::Sealed => "The directory is as it was",
+                _ => "Do not sign with the directory, which is not finished: delete it, and import a sound file",
+            };
+            let what = format!(
+                "'{}' is not the key in '{}': node {node} of level {level} differs in the tree that its PRF key and parameter \
+                 make; the file is damaged, or put together from two keys. {way_out}",
+                self.path.display(),
+                directory.display()
+            );
+            return Err(Error::directory(what).at(directory));
         }
         Ok(())
     }

@@ -11,5 +11,5 @@ pub mod restore;
 mod ways_out_tests;
 
 pub(crate) use export::computed_bytes;
-pub use export::{ExportError, Exporter, Window, write_leanspec};
-pub use import::{Import, ImportError};
+pub use export::{Exporter, Window, write_leanspec};
+pub use import::Import;

@@ -3,57 +3,30 @@
 #[cfg(test)]
 pub(super) mod tests;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::backup::Backup;
+use crate::error::{Error, Reason, Result};
 use crate::keydir::{KeyDir, KeyDirError};
 use crate::keygen::KeyRequest;
-use crate::remedy::{Remedied, Remedy};
+use crate::remedy::Remedy;
 use crate::units::KeyId;
-
-/// A key cannot be made again there.
-#[derive(Debug, thiserror::Error)]
-pub enum RestoreError {
-    /// The directory cannot be used.
-    #[error(transparent)]
-    KeyDir(#[from] KeyDirError),
-    /// The directory has another key.
-    #[error(
-        "'{}' holds the key {found}, and the backup is of the key {expected}; choose another directory",
-        .directory.display()
-    )]
-    OtherKey {
-        /// The key directory.
-        directory: PathBuf,
-        /// The key in it.
-        found: KeyId,
-        /// The key of the backup.
-        expected: KeyId,
-    },
-}
-
-impl Remedied for RestoreError {
-    fn remedies(&self) -> Vec<Remedy> {
-        match self {
-            Self::KeyDir(error) => error.remedies(),
-            Self::OtherKey { .. } => Vec::new(),
-        }
-    }
-}
 
 /// The key of a backup, to be made in a directory in which there is no key yet, or the same one. It may have signed
 /// elsewhere, so its ledger begins without a known history. A tree with another root than the backup has is not sealed.
 ///
 /// # Errors
-/// [`RestoreError`] if the directory has another key, or its manifest cannot be read.
-pub fn request(directory: &Path, backup: &Backup) -> Result<KeyRequest, RestoreError> {
+/// [`Error`] if the directory has another key, or its manifest cannot be read.
+pub fn request(directory: &Path, backup: &Backup) -> Result<KeyRequest> {
     let found = found_key(directory)?;
     if let Some(found) = found.filter(|&found| found != backup.key_id()) {
-        return Err(RestoreError::OtherKey {
-            directory: directory.to_owned(),
-            found,
-            expected: backup.key_id(),
-        });
+        let what = format!(
+            "'{}' holds the key {found}, and the backup is of the key {}",
+            directory.display(),
+            backup.key_id()
+        );
+        let error = Error::directory(what).because(Reason::Contradiction).at(directory);
+        return Err(error.mend([Remedy::OtherDirectory]));
     }
     let plan = backup.plan();
     let root = |public_key: &[u8]| public_key[..plan.scheme().digest_bytes()].to_vec();

@@ -3,4 +3,7 @@
 pub(crate) mod key_set;
 pub mod leansig_json;
 pub mod ledger_json;
+mod role;
 pub mod secret_key;
+
+pub use role::Role;

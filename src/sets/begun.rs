@@ -12,7 +12,7 @@ use super::request::SetRequest;
 use super::survey::{Survey, unfinished};
 use crate::error::{Error, Reason, Result};
 use crate::exchange::Exporter;
-use crate::failure::{Classified, FailureKind, IoFailure};
+use crate::failure::{FailureKind, IoFailure};
 use crate::files::{allocated_bytes, exists};
 use crate::keydir::{KeyDir, KeyDirError};
 use crate::plan::Plan;
@@ -217,8 +217,8 @@ fn place(directory: &Path, public_key: &[u8]) -> Result<Place> {
     }
     match Exporter::open(directory) {
         Ok(_) => Ok(Place::Usable),
-        Err(error) if error.kind() == FailureKind::Machine => Err(error.into()),
-        Err(error) => Ok(Place::Unusable(error.into())),
+        Err(error) if error.kind() == FailureKind::Machine => Err(error),
+        Err(error) => Ok(Place::Unusable(error)),
     }
 }
 

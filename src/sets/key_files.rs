@@ -10,7 +10,6 @@ use zeroize::Zeroizing;
 use super::manifest::{ManifestError, SetManifest};
 use super::names::{Form, Half, KeyFile, KeyFiles, SetPaths};
 use crate::error::{Error, Reason, Result};
-use crate::exchange::ExportError;
 use crate::failure::{IoFailure, attempt};
 use crate::files::{not_regular, open_to_read};
 use crate::interop::leansig_json;
@@ -79,18 +78,18 @@ pub(super) fn write(
     public_key: &PublicKey,
     file: KeyFile,
     to: &mut dyn Write,
-    write_secret: &dyn Fn(WrittenForm, &mut dyn Write) -> Result<(), ExportError>,
+    write_secret: &dyn Fn(WrittenForm, &mut dyn Write) -> Result<()>,
 ) -> Result<()> {
     let form = match file {
         // The writer names what fails.
         (Half::Public, form) => {
             let written = to.write_all(&public_bytes(public_key, form));
-            return written.map_err(|error| ExportError::Write(error).into());
+            return written.map_err(Error::unwritten);
         }
         (Half::Secret, Form::Ssz) => WrittenForm::LeansigSsz,
         (Half::Secret, Form::Json) => WrittenForm::LeansigJson { indented: true },
     };
-    Ok(write_secret(form, to)?)
+    write_secret(form, to)
 }
 
 /// A public key as its file of this form has it.

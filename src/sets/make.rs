@@ -16,7 +16,7 @@ use super::progress::{OfKey, SetEvent, SetProgress};
 use super::publish::Publisher;
 use super::request::SetRequest;
 use crate::error::{Error, Result};
-use crate::exchange::{ExportError, Exporter, computed_bytes};
+use crate::exchange::{Exporter, computed_bytes};
 use crate::failure::attempt;
 use crate::files::publish::Existing;
 use crate::files::{exists, sync_directory};
@@ -229,7 +229,7 @@ impl SetJob {
         name: KeyName,
         files: KeyFiles,
         public_key: &[u8],
-        write_secret: &dyn Fn(WrittenForm, &mut dyn Write) -> Result<(), ExportError>,
+        write_secret: &dyn Fn(WrittenForm, &mut dyn Write) -> Result<()>,
     ) -> Result<()> {
         let paths = &self.prepared.paths;
         let public_key = begun::parsed(self.request.scheme, public_key, &paths.finished())?;
@@ -254,7 +254,7 @@ impl SetJob {
             Source::Secret(form) => {
                 let secret = self.sound_secret(&paths.file(name, (Half::Secret, form)), form, public_key)?;
                 self.write_files(name, mending.missing, public_key, &|form, to| {
-                    secret.write(form, to).map_err(ExportError::Write)
+                    secret.write(form, to).map_err(Error::unwritten)
                 })?;
             }
             Source::Kept => self.write_all(&paths.kept(name), name, public_key)?,
@@ -337,7 +337,7 @@ impl SetJob {
         // One of fewer validators of this set may be there; anything else was refused before.
         let publisher = Publisher::open(paths, self.request.public_mode, Existing::Replaced)?;
         publisher.publish(&paths.manifest(), false, |to| {
-            Ok(manifest.write(to).map_err(ExportError::Write)?)
+            manifest.write(to).map_err(Error::unwritten)
         })?;
         Ok(publisher.sync_names()?)
     }

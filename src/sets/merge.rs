@@ -15,7 +15,6 @@ use super::publish::{Publisher, copy, holds_the_same};
 use super::shared::SeenKeys;
 use super::survey::{Sizes, Survey};
 use crate::error::{Error, Reason, Result};
-use crate::exchange::ExportError;
 use crate::failure::attempt;
 use crate::files::publish::Existing;
 use crate::files::{exists, open_to_read, sync_file};
@@ -67,7 +66,7 @@ pub fn merge_sets(sets: &[PathBuf], out: &Path, public_mode: u32, memory: Memory
         validators: members.iter().map(|member| member.validator.clone()).collect(),
     };
     let mut text = Vec::new();
-    manifest.write(&mut text).map_err(ExportError::Write)?;
+    manifest.write(&mut text).map_err(Error::unwritten)?;
     let paths = SetPaths::new(out);
     let merged = Merged {
         names: manifest.keys().map(|key| key.name).collect(),
@@ -190,7 +189,7 @@ impl Merged<'_> {
         publisher.sync_names()?;
         check_place(lock, paths)?;
         publisher.publish(&paths.manifest(), false, |to| {
-            Ok(to.write_all(self.text).map_err(ExportError::Write)?)
+            to.write_all(self.text).map_err(Error::unwritten)
         })?;
         publisher.sync_names()?;
         Ok(files)

@@ -26,9 +26,9 @@ mod verify_key;
 
 use crate::interop::key_set::{manifest, names};
 
+pub use crate::interop::Role;
 pub use make::{SetJob, SetSummary};
 pub use merge::{MergeReport, merge_sets};
-pub use names::Role;
 pub use progress::{NoSetProgress, SetEvent, SetProgress};
 pub use report::{Findings, SetFinding, SetReport};
 pub use request::SetRequest;

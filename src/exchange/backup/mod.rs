@@ -9,9 +9,9 @@ mod tests;
 
 use std::path::Path;
 
-pub use error::{BackupTextError, LineFault, Slip};
 use zeroize::Zeroizing;
 
+use crate::error::{Error, Result};
 use crate::keydir::{KeyDir, KeyDirError, Manifest, Origin, Secret, commitment};
 use crate::plan::Plan;
 use crate::units::KeyId;
@@ -49,8 +49,8 @@ impl Backup {
     /// has to be there.
     ///
     /// # Errors
-    /// [`KeyDirError`] if one of the two is missing, damaged, or of another key.
-    pub fn of(directory: &Path) -> Result<Self, KeyDirError> {
+    /// [`Error`] if one of the two is missing, damaged, or of another key.
+    pub fn of(directory: &Path) -> Result<Self> {
         let key = KeyDir::open_any_version(directory)?;
         key.prf_key()?;
         let file = key.paths().secret();
@@ -61,10 +61,11 @@ impl Backup {
         let fillers = manifest.fillers().digests();
         let is_drawn = drawn.parameter == *manifest.parameter() && drawn.fillers == fillers;
         if !is_drawn && matches!(secret, Secret::Seed(_)) {
-            return Err(KeyDirError::Manifest {
+            let error = KeyDirError::Manifest {
                 path: key.paths().manifest().path().to_owned(),
                 what: "its parameter or its fillers are not those that the seed beside it leads to".to_owned(),
-            });
+            };
+            return Err(error.into());
         }
         Ok(Self {
             plan: manifest.plan().clone(),
@@ -132,9 +133,10 @@ impl Backup {
     /// Reads the text, however it was typed in.
     ///
     /// # Errors
-    /// [`BackupTextError`] names the line that is wrong, and what seems to be wrong with it, without any of its digits.
-    pub fn parse(text: &str) -> Result<Self, BackupTextError> {
-        read::backup(text)
+    /// [`Error`] names the line that is wrong, and what seems to be wrong with it, without any of its digits.
+    pub fn parse(text: &str) -> Result<Self> {
+        let refused = |fault| Error::usage(format!("it is not a backup as it was printed: {fault}"));
+        read::backup(text).map_err(refused)
     }
 }
 

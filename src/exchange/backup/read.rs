@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::error::{BackupTextError, LineFault, Slip};
+use super::error::{LineFault, Slip, TextFault};
 use super::lines::{CHECK_DIGITS, GROUP_CHARACTERS, LINE_BYTES, WHOLE_BYTES, Whole, check};
 use super::{Backup, VERSION, key_id_of, secret_name};
 use crate::keydir::{Origin, Secret};
@@ -14,7 +14,7 @@ use keymill_xmss::scheme::{Parameter, Scheme};
 /// A name that a line can have, and how many hex digits are its value; none if it is no hex.
 type Form = (&'static str, Option<usize>);
 
-pub(super) fn backup(text: &str) -> Result<Backup, BackupTextError> {
+pub(super) fn backup(text: &str) -> Result<Backup, TextFault> {
     let mut reader = Reader::new(text);
     reader.parsed("version", |value| match value == VERSION {
         true => Ok(()),
@@ -64,7 +64,7 @@ fn number(value: &str) -> Result<u64, String> {
 }
 
 fn not_a_number() -> String {
-    "it is no number that fits".to_owned()
+    "it is not a number that fits".to_owned()
 }
 
 fn origin_of(value: &str) -> Result<Origin, String> {
@@ -114,19 +114,19 @@ impl<'a> Reader<'a> {
     }
 
     /// The value of the next line, which is of one of these forms, and its name.
-    fn next(&mut self, forms: &[Form]) -> Result<(&'static str, Zeroizing<String>), BackupTextError> {
+    fn next(&mut self, forms: &[Form]) -> Result<(&'static str, Zeroizing<String>), TextFault> {
         self.number += 1;
         self.name = forms.first().map_or("end", |(name, _)| name);
         let names = || forms.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" or ");
         let Some(row) = self.row() else {
-            return Err(BackupTextError {
+            return Err(TextFault {
                 row: None,
                 number: self.number,
                 name: names(),
-                fault: LineFault::Missing,
+                fault: "it is missing; the text ends before it".into(),
             });
         };
-        let refuse = |fault| BackupTextError {
+        let refuse = |fault| TextFault {
             row: Some(self.row),
             number: self.number,
             name: names(),
@@ -138,14 +138,16 @@ impl<'a> Reader<'a> {
         let (found, rest) = row.split_at(letters);
         if found.trim_start_matches('0') != self.number.to_string() {
             // Digits of the line may stand there when its name does not.
-            let found = if found.len() > 3 { "?" } else { found }.to_owned();
-            return Err(refuse(LineFault::OtherNumber { found }));
+            let found = if found.len() > 3 { "?" } else { found };
+            let what = format!("line {found} stands in its place; lines are missing, doubled, or in another order");
+            return Err(refuse(what.into()));
         }
         let form = forms
             .iter()
             .find_map(|&(name, digits)| Some((name, digits, rest.strip_prefix(name)?)));
         let Some((name, digits, rest)) = form else {
-            return Err(refuse(LineFault::OtherName));
+            let what = "it does not have that name, or another line's text stands behind its number";
+            return Err(refuse(what.into()));
         };
         self.name = name;
         let value = checked(self.number, name, digits, rest).map_err(|fault| self.refuse(fault))?;
@@ -153,8 +155,8 @@ impl<'a> Reader<'a> {
         Ok((name, value))
     }
 
-    fn refuse(&self, fault: LineFault) -> BackupTextError {
-        BackupTextError {
+    fn refuse(&self, fault: LineFault) -> TextFault {
+        TextFault {
             row: Some(self.row),
             number: self.number,
             name: self.name.to_owned(),
@@ -163,41 +165,35 @@ impl<'a> Reader<'a> {
     }
 
     /// The line that was read last cannot be right.
-    fn wrong(&self, what: &dyn std::fmt::Display) -> BackupTextError {
-        self.refuse(LineFault::Value(what.to_string()))
+    fn wrong(&self, what: &dyn std::fmt::Display) -> TextFault {
+        self.refuse(what.to_string().into())
     }
 
-    fn parsed<T>(
-        &mut self,
-        name: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Result<T, BackupTextError> {
+    fn parsed<T>(&mut self, name: &'static str, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, TextFault> {
         let (_, value) = self.next(&[(name, None)])?;
         parse(&value).map_err(|what| self.wrong(&what))
     }
 
     /// So many bytes, over as many lines as they take.
-    fn hex(&mut self, name: &'static str, bytes: usize) -> Result<Zeroizing<Vec<u8>>, BackupTextError> {
+    fn hex(&mut self, name: &'static str, bytes: usize) -> Result<Zeroizing<Vec<u8>>, TextFault> {
         let mut read = Zeroizing::new(Vec::with_capacity(bytes));
         while read.len() < bytes {
             let (_, value) = self.next(&[(name, Some(digits_left(bytes, read.len())))])?;
-            push_hex(&mut read, &value);
+            let begin = read.len();
+            read.resize(begin + value.len() / 2, 0);
+            // They are known to be hex, and to fit.
+            let _ = hex::decode_to_slice(&*value, &mut read[begin..]);
         }
         Ok(read)
     }
 
-    fn values(
-        &mut self,
-        scheme: &Scheme,
-        name: &'static str,
-        bytes: usize,
-    ) -> Result<Zeroizing<Vec<u8>>, BackupTextError> {
+    fn values(&mut self, scheme: &Scheme, name: &'static str, bytes: usize) -> Result<Zeroizing<Vec<u8>>, TextFault> {
         let read = self.hex(name, bytes)?;
         scheme.check_canonical(&read).map_err(|error| self.wrong(&error))?;
         Ok(read)
     }
 
-    fn parameter(&mut self, scheme: &Scheme) -> Result<Parameter, BackupTextError> {
+    fn parameter(&mut self, scheme: &Scheme) -> Result<Parameter, TextFault> {
         let read = self.values(scheme, "parameter", scheme.parameter_bytes())?;
         Ok(Parameter::of(&read))
     }
@@ -212,7 +208,7 @@ impl<'a> Reader<'a> {
         row.is_some_and(|row| row.starts_with(name))
     }
 
-    fn fillers(&mut self, plan: &Plan) -> Result<Option<Vec<u8>>, BackupTextError> {
+    fn fillers(&mut self, plan: &Plan) -> Result<Option<Vec<u8>>, TextFault> {
         if !self.is_next("fillers") {
             return Ok(None);
         }
@@ -220,7 +216,7 @@ impl<'a> Reader<'a> {
         Ok(Some(self.values(plan.scheme(), "fillers", bytes)?.to_vec()))
     }
 
-    fn public_key(&mut self, plan: &Plan) -> Result<Option<Vec<u8>>, BackupTextError> {
+    fn public_key(&mut self, plan: &Plan) -> Result<Option<Vec<u8>>, TextFault> {
         if self.is_next("end") {
             return Ok(None);
         }
@@ -229,7 +225,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The last line, behind which there is no other.
-    fn end(&mut self) -> Result<(), BackupTextError> {
+    fn end(&mut self) -> Result<(), TextFault> {
         let whole = std::mem::replace(&mut self.whole, Whole::new()).finish();
         if *self.hex("end", WHOLE_BYTES)? != whole {
             return Err(self.wrong(&"the checksum of all lines does not fit, although each of them fits its own check"));
@@ -243,17 +239,6 @@ impl<'a> Reader<'a> {
 
 fn digits_left(bytes: usize, read: usize) -> usize {
     2 * LINE_BYTES.min(bytes - read)
-}
-
-/// Digits that are known to be hex.
-fn push_hex(bytes: &mut Vec<u8>, digits: &str) {
-    let value = |digit: u8| char::from(digit).to_digit(16).unwrap_or_default() as u8;
-    bytes.extend(
-        digits
-            .as_bytes()
-            .chunks_exact(2)
-            .map(|pair| value(pair[0]) << 4 | value(pair[1])),
-    );
 }
 
 /// The first row of a text, whatever ends it, and what follows; none behind the last one.
@@ -300,26 +285,19 @@ fn checked(
             .enumerate()
             .find(|(_, character)| !character.is_ascii_hexdigit());
         if let Some((place, found)) = wrong {
-            return Err(LineFault::NotHex {
-                place: place + 1,
-                found,
-            });
+            return Err(LineFault::not_hex(place + 1, found));
         }
         let expected = digits + CHECK_DIGITS;
         if rest.len() != expected {
-            return Err(LineFault::Length {
-                found: rest.len(),
-                expected,
-                slip: slip_of_length(rest, expected, &is_right),
-            });
+            let slip = slip_of_length(rest, expected, &is_right);
+            return Err(LineFault::length(rest.len(), expected, slip));
         }
     }
-    let unknown = LineFault::Check { slip: Slip::Unknown };
     let split = rest
         .len()
         .checked_sub(CHECK_DIGITS)
         .and_then(|at| rest.split_at_checked(at));
-    let (value, claimed) = split.ok_or(unknown)?;
+    let (value, claimed) = split.ok_or_else(|| LineFault::check(Slip::Unknown))?;
     // A sign before it would pass for a number too.
     if claimed.bytes().all(|digit| digit.is_ascii_hexdigit()) && is_right(value, claimed) {
         return Ok(Zeroizing::new(value.to_owned()));
@@ -335,7 +313,7 @@ fn checked(
         _ if digits.is_some() => slip_of_value(value, claimed, &is_right),
         _ => Slip::Unknown,
     };
-    Err(LineFault::Check { slip })
+    Err(LineFault::check(slip))
 }
 
 type IsRight<'a> = dyn Fn(&str, &str) -> bool + 'a;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::RestoreError;
+use crate::error::{Error, Reason};
 use crate::exchange::backup::Backup;
 use crate::faults::{Fate, Faults};
 use crate::keydir::{KeyDir, KeyDirError, KeyState, LedgerMark, Origin, Secret};
@@ -35,7 +35,7 @@ pub(in crate::exchange) fn make(directory: &Path, request: &KeyRequest) -> Resul
 
 #[derive(Debug)]
 enum Refusal {
-    Restore(RestoreError),
+    Restore(Error),
     Keygen(KeygenError),
 }
 
@@ -149,7 +149,7 @@ fn ends_at(original: &Path, backup: &Backup, n: usize, next: Next) -> bool {
             assert!(
                 matches!(
                     restore(&key, backup),
-                    Err(Refusal::Restore(RestoreError::OtherKey { .. }))
+                    Err(Refusal::Restore(error)) if error.reason() == Reason::Contradiction
                 ),
                 "{case}"
             );
@@ -226,7 +226,7 @@ fn another_key_or_another_public_key_is_refused() {
     let before = files(&second);
     let refused = restore(&second, &backup).unwrap_err();
     assert!(
-        matches!(refused, Refusal::Restore(RestoreError::OtherKey { .. })),
+        matches!(&refused, Refusal::Restore(error) if error.reason() == Reason::Contradiction),
         "{refused:?}"
     );
     assert!(files(&second) == before);

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+pub(crate) use crate::interop::Role;
 use crate::interop::secret_key::SecretKeyForm;
 
 /// What says which files there are.
@@ -14,39 +15,6 @@ pub(crate) const LOCK: &str = "LOCK";
 
 /// Bytes of each end of the proposer's public key in the name of a validator that has no index.
 const NAMED_BYTES: usize = 3;
-
-/// What a validator uses a key for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
-    /// Signs blocks.
-    Proposer,
-    /// Signs attestations.
-    Attester,
-}
-
-impl Role {
-    /// Both, in the order in which the manifest has them.
-    pub const ALL: [Self; 2] = [Self::Proposer, Self::Attester];
-
-    /// The word in file names, and in the manifest.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Proposer => "proposer",
-            Self::Attester => "attester",
-        }
-    }
-
-    /// The role of this name.
-    pub fn by_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|role| role.name() == name)
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// Which half of a key a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,6 +1,6 @@
 //! What a file is, as its beginning shows: a secret key of a form that is read here, or what else it seems to be.
 
-use super::{Role, SecretKeyForm, leansig_json, ssz};
+use super::{SecretKeyForm, leansig_json, leanspec_json, ssz};
 use crate::text::bytes_without_mark;
 
 /// What a file is that holds no secret key of a known form.
@@ -76,7 +76,9 @@ fn form_of_object(text: &[u8]) -> Result<SecretKeyForm, ForeignShape> {
         }
         b"public" | b"secret" => Some(Err(ForeignShape::PublicAndSecret)),
         b"crypto" => Some(Err(ForeignShape::Keystore)),
-        name if Role::ALL.iter().any(|role| role.name().as_bytes() == name) => Some(Ok(SecretKeyForm::LeanspecJson)),
+        name if leanspec_json::PAIRS.iter().any(|pair| pair.as_bytes() == name) => {
+            Some(Ok(SecretKeyForm::LeanspecJson))
+        }
         name if leansig_json::FIELDS.iter().any(|field| field.as_bytes() == name) => {
             Some(Ok(SecretKeyForm::LeansigJson))
         }

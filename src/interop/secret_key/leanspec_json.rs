@@ -6,36 +6,18 @@ use std::io::{self, ErrorKind, Read, Write};
 use super::json::Json;
 use super::source::Source;
 use super::{GiveNodes, SecretKeyError, SecretKeyFile, SecretKeyHead, ssz};
+use crate::interop::Role;
+use crate::remedy::Remedy;
 use keymill_xmss::hash::OneTimeKeys;
 use keymill_xmss::scheme::Scheme;
 
-/// What a key of a validator signs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Attestations.
-    Attestation,
-    /// Block proposals.
-    Proposal,
-}
+/// The fields of the pairs: the attestation key comes first, where there are both.
+pub(super) const PAIRS: [&str; 2] = ["attestation_keypair", "proposal_keypair"];
 
-impl Role {
-    pub(super) const ALL: [Self; 2] = [Self::Attestation, Self::Proposal];
-
-    /// The field of its pair.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Attestation => "attestation_keypair",
-            Self::Proposal => "proposal_keypair",
-        }
-    }
-}
-
-impl std::fmt::Display for Role {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Attestation => "attestation",
-            Self::Proposal => "proposal",
-        })
+fn field_of(role: Role) -> &'static str {
+    match role {
+        Role::Attester => PAIRS[0],
+        Role::Proposer => PAIRS[1],
     }
 }
 
@@ -141,10 +123,11 @@ fn pair(json: &mut Json<'_>) -> Result<SecretKeyFile, SecretKeyError> {
     let expected = secret.public_key();
     match public == expected {
         true => Ok(secret),
-        false => Err(SecretKeyError::OtherPublicKey {
-            public_key: hex::encode(public),
-            of_secret_key: hex::encode(expected),
-        }),
+        false => Err(SecretKeyError::refused(format!(
+            "its public key {} is not that of its secret key, {}",
+            hex::encode(public),
+            hex::encode(expected)
+        ))),
     }
 }
 
@@ -154,24 +137,33 @@ pub(super) fn read(source: Source<'_>, role: Option<Role>) -> Result<SecretKeyFi
     let mut chosen = None;
     // What keys are told apart by: the nodes of one that is not chosen are not kept.
     let mut first = None;
-    let found = json.object(Role::ALL.map(Role::name), |json, field| {
+    let found = json.object(PAIRS, |json, field| {
         let key = pair(json)?;
         let own = (key.head().one_time_keys(), key.public_key());
         let shares = |first: &(OneTimeKeys, Vec<u8>)| own.0.shared_with(&first.0).is_some() || own.1 == first.1;
         if first.as_ref().is_some_and(shares) {
-            return Err(SecretKeyError::SameKeys);
+            // Whoever takes one key for two signs two messages with one epoch.
+            let what = "its attestation key and its proposal key are the same: with both roles, it would sign two messages with one \
+                        epoch, which gives the key away";
+            return Err(SecretKeyError::refused(what));
         }
         first = Some(own);
-        if role.is_none_or(|role| role.name() == field) {
+        if role.is_none_or(|role| field_of(role) == field) {
             chosen = Some(key);
         }
         Ok(())
     })?;
     json.end()?;
     match (role, chosen) {
-        (None, _) if found == [true; 2] => Err(SecretKeyError::RoleNeeded),
+        (None, _) if found == [true; 2] => Err(SecretKeyError::Refused {
+            what: "it holds an attestation key and a proposal key, and one of them is meant".to_owned(),
+            remedy: Some(Remedy::Add("role")),
+        }),
         (_, Some(key)) => Ok(key),
-        (role, None) => Err(SecretKeyError::NoSuchRole(role.unwrap_or(Role::Attestation))),
+        (role, None) => {
+            let duty = role.unwrap_or(Role::Attester).duty();
+            Err(SecretKeyError::refused(format!("it holds no {duty} key")))
+        }
     }
 }
 
@@ -201,7 +193,7 @@ impl<'a> PairWriter<'a> {
         let begin = if self.pairs == 0 { "{\n" } else { ",\n" };
         self.pairs += 1;
         let public_key = hex::encode(public_key);
-        let name = role.name();
+        let name = field_of(role);
         write!(
             self.writer,
             "{begin}  \"{name}\": {{\n    \"public_key\": \"{public_key}\",\n    \"secret_key\": \""
@@ -224,13 +216,12 @@ struct InHex<'a>(&'a mut dyn Write);
 
 impl Write for InHex<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        const DIGITS: [u8; 16] = *b"0123456789abcdef";
         let mut digits = zeroize::Zeroizing::new([0; 512]);
         let bytes = &bytes[..bytes.len().min(digits.len() / 2)];
-        for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
-            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-        }
-        self.0.write_all(&digits[..2 * bytes.len()])?;
+        let digits = &mut digits[..2 * bytes.len()];
+        // They have room for them.
+        let _ = hex::encode_to_slice(bytes, digits);
+        self.0.write_all(digits)?;
         Ok(bytes.len())
     }
 

@@ -14,13 +14,14 @@ mod ssz;
 use std::io::{self, Read, Write};
 
 pub use form::ForeignShape;
-pub use leanspec_json::{PairWriter, Role};
-pub use recognition::UnfitScheme;
+pub use leanspec_json::PairWriter;
 pub use shape::{KeyShape, Tree};
 
 pub(crate) use agreement::first_wrong_node;
 pub(crate) use form::form_of;
 
+use crate::interop::Role;
+use crate::remedy::Remedy;
 use crate::units::{Epoch, Level, NodeIndex, Slice};
 use keymill_xmss::hash::{OneTimeKeys, PrfKey};
 use keymill_xmss::scheme::Parameter;
@@ -75,47 +76,28 @@ pub enum SecretKeyError {
         /// What is wrong.
         what: String,
     },
-    /// The root of a bottom tree stands in the top tree as well.
-    #[error(
-        "node {node} of level {level} is another one in its top tree than as the root of a bottom tree; it is damaged"
-    )]
-    OtherBottomRoot {
-        /// Level of the node.
-        level: Level,
-        /// Its index.
-        node: NodeIndex,
-    },
-    /// It is in none of the known forms.
-    #[error("it is not a secret key of a known form: {0}")]
-    UnknownForm(ForeignShape),
-    /// Which of two keys is meant.
-    #[error("it holds an attestation key and a proposal key; --role says which one is meant")]
-    RoleNeeded,
-    /// The key that is meant is not there.
-    #[error("it holds no {0} key")]
-    NoSuchRole(Role),
-    /// A file of one key has no roles.
-    #[error("--role goes with leanSpec's key files only: this file holds one key")]
-    RoleWithoutPairs,
-    /// Whoever takes one key for two signs two messages with one epoch.
-    #[error(
-        "its attestation key and its proposal key are the same: with both roles, it would sign two messages with one epoch, \
-         which gives the key away"
-    )]
-    SameKeys,
-    /// The public key beside it is another one's.
-    #[error("its public key {public_key} is not that of its secret key, {of_secret_key}")]
-    OtherPublicKey {
-        /// In hex, as the file has it.
-        public_key: String,
-        /// In hex, root and parameter of the secret key.
-        of_secret_key: String,
+    /// It is in its form, or in none, and is not taken.
+    #[error("{what}")]
+    Refused {
+        /// Why not.
+        what: String,
+        /// What can be done about it, where that is known.
+        remedy: Option<Remedy>,
     },
 }
 
 impl SecretKeyError {
     fn malformed(at: u64, what: impl Into<String>) -> Self {
         Self::Malformed { at, what: what.into() }
+    }
+
+    fn refused(what: impl Into<String>) -> Self {
+        let (what, remedy) = (what.into(), None);
+        Self::Refused { what, remedy }
+    }
+
+    fn unknown_form(shape: ForeignShape) -> Self {
+        Self::refused(format!("it is not a secret key of a known form: {shape}"))
     }
 }
 
@@ -210,10 +192,10 @@ impl SecretKeyFile {
         let form = match (form, form_of(source.ahead()?)) {
             // Whatever it was called: what is wrong with it is more than a field.
             (Some(_), Err(shape @ (FlatLeanspec | PublicAndSecret | Keystore))) => {
-                return Err(SecretKeyError::UnknownForm(shape));
+                return Err(SecretKeyError::unknown_form(shape));
             }
             (Some(form), _) | (None, Ok(form)) => form,
-            (None, Err(shape)) => return Err(SecretKeyError::UnknownForm(shape)),
+            (None, Err(shape)) => return Err(SecretKeyError::unknown_form(shape)),
         };
         if form != SecretKeyForm::LeansigSsz {
             source.skip_mark()?;
@@ -222,7 +204,10 @@ impl SecretKeyFile {
             return leanspec_json::read(source, role);
         }
         if role.is_some() {
-            return Err(SecretKeyError::RoleWithoutPairs);
+            return Err(SecretKeyError::Refused {
+                what: "a role goes with leanSpec's key files only: this file holds one key".to_owned(),
+                remedy: Some(Remedy::LeaveOut("role")),
+            });
         }
         match form {
             SecretKeyForm::LeansigJson => leansig_json::read(source),
@@ -241,7 +226,9 @@ impl SecretKeyFile {
         for root in roots.filter_map(|tree| key.layers_of(tree).last()) {
             let (level, node) = (root.slice.level, NodeIndex(root.slice.nodes.start));
             if key.node(level, node) != Some(&root.digests[..]) {
-                return Err(SecretKeyError::OtherBottomRoot { level, node });
+                return Err(SecretKeyError::refused(format!(
+                    "node {node} of level {level} is another one in its top tree than as the root of a bottom tree; it is damaged"
+                )));
             }
         }
         Ok(key)
@@ -310,11 +297,17 @@ impl SecretKeyFile {
         Some((leaf, siblings))
     }
 
-    /// The digests of a slice of one of its trees.
+    /// The digests of a slice of one of its trees, which one layer holds.
     fn nodes(&self, slice: &Slice, digests: &mut Vec<u8>) {
         digests.clear();
-        for node in slice.nodes.clone() {
-            digests.extend(self.node(slice.level, NodeIndex(node)).unwrap_or_default());
+        let holds = |layer: &&Layer| {
+            let held = &layer.slice;
+            held.level == slice.level && held.nodes.start <= slice.nodes.start && slice.nodes.end <= held.nodes.end
+        };
+        if let Some(layer) = self.layers.iter().find(holds) {
+            let offset = |node: u64| (node - layer.slice.nodes.start) as usize * self.head.shape.digest_bytes();
+            let range = offset(slice.nodes.start)..offset(slice.nodes.end);
+            digests.extend_from_slice(layer.digests.get(range).unwrap_or_default());
         }
     }
 

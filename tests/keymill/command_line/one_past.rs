@@ -116,7 +116,7 @@ fn nothing_is_exported_of_a_key_that_cannot_be_told() {
     let lock = fs::File::open(place.path("key/LOCK")).unwrap();
     lock.lock().unwrap();
     changing_nothing(&place, || {
-        place.run(line).exits(3).says(&["'key/LOCK'", "Nothing was exported"]);
+        place.run(line).exits(3).says(&["'key/LOCK'", "nothing was exported"]);
     });
     drop(lock);
     // Put back later, the mark would vouch again.
@@ -126,7 +126,7 @@ fn nothing_is_exported_of_a_key_that_cannot_be_told() {
         refused.says(&[
             "'key/ledger.mark' is missing",
             "ledger init key --first-epoch N",
-            "Nothing was exported",
+            "nothing was exported",
         ]);
     });
     place.run("ledger init key --first-epoch 0").exits(0);

@@ -76,7 +76,7 @@ fn a_key_on_a_read_only_disk_is_read_by_every_reader_and_its_ledger_exported() {
         let refused = place.run("export disk --format leansig-ssz").exits(4);
         refused
             .prints_nothing()
-            .says(&["Nothing was exported", "Read-only file system"]);
+            .says(&["nothing was exported", "Read-only file system"]);
     });
     // Where a signer has the lock, the ledger is not handed on.
     let lock = std::fs::File::open(place.path("key/LOCK")).unwrap();
