@@ -21,22 +21,22 @@ impl Step for Create {
     fn actions<'a>(&self, context: &'a Context<'a>) -> Vec<Action<'a>> {
         let mut actions = vec![Action {
             title: "make the directory layers/".to_owned(),
-            apply: Box::new(|| make_layer_directory(context)),
+            apply: Box::new(|_| make_layer_directory(context)),
         }];
         for span in context.manifest.plan().geometry().stored_levels() {
             let bytes = context.manifest.plan().layer_file_bytes(span);
             actions.push(Action {
                 title: format!("allocate layers/{:02}.nodes, {bytes} bytes", span.level.0),
-                apply: Box::new(move || allocate_layer(context, span)),
+                apply: Box::new(move |_| allocate_layer(context, span)),
             });
         }
         actions.push(Action {
             title: "make the layer files' names durable".to_owned(),
-            apply: Box::new(|| Ok(context.medium.sync_names(&context.paths.layers())?)),
+            apply: Box::new(|_| Ok(context.medium.sync_names(&context.paths.layers())?)),
         });
         actions.push(Action {
             title: "create the checkpoint store state/".to_owned(),
-            apply: Box::new(|| create_store(context)),
+            apply: Box::new(|_| create_store(context)),
         });
         actions
     }

@@ -1,7 +1,7 @@
 //! Version 2: the ledger of signed epochs has a head, and `ledger.mark` stands beside it.
 
 use super::{Action, Context, MigrationError, Step};
-use crate::keydir::LedgerMark;
+use crate::keydir::{LedgerMark, LockedDir};
 use crate::ledger::{count, is_unused, mark_of};
 use crate::state::{LedgerHead, Store};
 
@@ -25,11 +25,11 @@ impl Step for BeginLedger {
         vec![
             Action {
                 title: format!("write the head of the ledger into state/: {history}"),
-                apply: Box::new(|| write_head(context)),
+                apply: Box::new(|_| write_head(context)),
             },
             Action {
                 title: "write ledger.mark".to_owned(),
-                apply: Box::new(|| write_mark(context)),
+                apply: Box::new(|locked| write_mark(context, locked)),
             },
         ]
     }
@@ -51,7 +51,7 @@ fn write_head(context: &Context<'_>) -> Result<(), MigrationError> {
     Ok(store.commit_ledger([], &head)?)
 }
 
-fn write_mark(context: &Context<'_>) -> Result<(), MigrationError> {
+fn write_mark(context: &Context<'_>, locked: &LockedDir) -> Result<(), MigrationError> {
     let file = context.paths.ledger_mark();
     let key_id = context.manifest.key_id();
     if LedgerMark::read(&file, key_id)?.is_some() {
@@ -62,5 +62,5 @@ fn write_mark(context: &Context<'_>) -> Result<(), MigrationError> {
     if head.extent.spent > 0 {
         return Ok(());
     }
-    Ok(mark_of(&head, key_id).write(&file)?)
+    Ok(mark_of(&head, key_id).write(locked)?)
 }

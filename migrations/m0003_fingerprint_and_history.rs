@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use super::{Action, Context, MigrationError, Step};
 use crate::history::replace_all;
-use crate::keydir::{KeyDirError, LedgerMark, Manifest, Stage, fingerprint_of};
+use crate::keydir::{KeyDirError, LedgerMark, LockedDir, Manifest, Stage, fingerprint_of};
 use crate::ledger::mark_of;
 use crate::state::{LedgerHead, StateError, Store};
 
@@ -24,11 +24,11 @@ impl Step for FingerprintAndHistory {
         vec![
             Action {
                 title: "write ledger.mark as that of a key that exists".to_owned(),
-                apply: Box::new(|| write_mark(context)),
+                apply: Box::new(|locked| write_mark(context, locked)),
             },
             Action {
                 title: "move the history that is in state/ into history.jsonl".to_owned(),
-                apply: Box::new(|| move_history(context)),
+                apply: Box::new(|_| move_history(context)),
             },
         ]
     }
@@ -44,7 +44,7 @@ impl Step for FingerprintAndHistory {
 }
 
 /// The last action of a creation: from here on a copy of secret and mark alone does not say any more that nobody has signed.
-fn write_mark(context: &Context<'_>) -> Result<(), MigrationError> {
+fn write_mark(context: &Context<'_>, locked: &LockedDir) -> Result<(), MigrationError> {
     let file = context.paths.ledger_mark();
     let key_id = context.manifest.key_id();
     let mark = match LedgerMark::read(&file, key_id) {
@@ -65,7 +65,7 @@ fn write_mark(context: &Context<'_>) -> Result<(), MigrationError> {
         // One that is lost, which a new one would hide; or an older one, which is read as that of a key that exists.
         _ => return Ok(()),
     };
-    Ok(mark.write(&file)?)
+    Ok(mark.write(locked)?)
 }
 
 /// Carries the history over, if it can be, and drops its column family, after which there is nothing more to do.

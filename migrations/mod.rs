@@ -15,7 +15,7 @@ use std::path::Path;
 
 pub(crate) use m0001_create::COLUMN_FAMILIES;
 
-use crate::keydir::{DirectoryLock, KeyDir, KeyPaths, Manifest};
+use crate::keydir::{KeyDir, KeyPaths, LockedDir, Manifest};
 use crate::layers::{Disk, LayerError, Medium};
 use crate::remedy::{Remedied, Remedy};
 use crate::state::StateError;
@@ -31,8 +31,10 @@ pub(crate) struct Context<'a> {
 pub(crate) struct Action<'a> {
     /// What it does, for people.
     pub(crate) title: String,
-    pub(crate) apply: Box<dyn Fn() -> Result<(), MigrationError> + 'a>,
+    pub(crate) apply: Apply<'a>,
 }
+
+type Apply<'a> = Box<dyn Fn(&LockedDir) -> Result<(), MigrationError> + 'a>;
 
 /// One step: it brings version `version - 1` to `version`.
 pub(crate) trait Step {
@@ -96,11 +98,9 @@ pub fn migrate(directory: &Path, dry_run: bool) -> Result<Vec<String>, Migration
     if dry_run || titles.is_empty() {
         return Ok(titles);
     }
-    let _lock = DirectoryLock::take(&paths.lock())?;
-    paths.remove_temporaries()?;
-    // Once more, now that nobody else can be writing it.
-    let manifest = key.read_again()?.manifest().clone();
-    run(paths, manifest, &medium, &steps(), |_| true)?;
+    let locked = key.lock()?;
+    let manifest = locked.key()?.manifest().clone();
+    run(&locked, manifest, &medium, &steps(), |_| true)?;
     Ok(titles)
 }
 
@@ -127,7 +127,7 @@ pub(crate) fn pending(context: &Context<'_>, steps: &[Box<dyn Step>]) -> Vec<Str
 
 /// Applies every step newer than the manifest's version. `before` sees the title of each action and may stop there.
 pub(crate) fn run(
-    paths: &KeyPaths,
+    locked: &LockedDir,
     manifest: Manifest,
     medium: &dyn Medium,
     steps: &[Box<dyn Step>],
@@ -143,21 +143,21 @@ pub(crate) fn run(
             continue;
         }
         let context = Context {
-            paths,
+            paths: locked,
             manifest: &manifest,
             medium,
         };
         for action in step.actions(&context) {
             proceed(&action.title)?;
-            (action.apply)()?;
+            (action.apply)(locked)?;
         }
         proceed(&version_title(step.version()))?;
         let mut raised = step.manifest(&context)?;
         raised.format_version = step.version();
         manifest = raised;
         // The version vouches for a store that is found by name.
-        paths.directory().check()?;
-        manifest.write(&paths.manifest())?;
+        locked.directory().check()?;
+        manifest.write(locked)?;
     }
     Ok(manifest)
 }

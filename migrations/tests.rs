@@ -6,7 +6,7 @@ use std::path::Path;
 use super::m0001_create::HeaderV1;
 use super::{Action, Context, MigrationError, Step, run, steps};
 use crate::failure::{attempt, write_whole};
-use crate::keydir::{KeyPaths, LedgerMark, Manifest, Origin, Secret, Stage, commitment};
+use crate::keydir::{KeyPaths, LedgerMark, LockedDir, Manifest, Origin, Secret, Stage, commitment};
 use crate::layers::{Disk, Header};
 use crate::plan::Plan;
 use crate::state::{LedgerHead, LedgerRecord, Store};
@@ -36,12 +36,12 @@ impl Step for Inventory {
             let line = format!("{} {}\n", span.level, span.stored_count());
             actions.push(Action {
                 title: format!("list level {}", span.level),
-                apply: Box::new(move || append_once(draft.path(), &line)),
+                apply: Box::new(move |_| append_once(draft.path(), &line)),
             });
         }
         actions.push(Action {
             title: "publish the list".to_owned(),
-            apply: Box::new(move || {
+            apply: Box::new(move |_| {
                 let list = context.paths.layers().join("inventory");
                 match draft.exists()? {
                     true => Ok(attempt("rename", draft.path(), || draft.rename(&list))?),
@@ -72,10 +72,10 @@ pub(super) fn manifest() -> Manifest {
     Manifest::begin(plan, Parameter::of(&[1; 20]), commitment, Origin::Seed, fillers)
 }
 
-pub(super) fn begin(directory: &Path) -> KeyPaths {
-    let paths = KeyPaths::open(directory).unwrap();
-    manifest().write(&paths.manifest()).unwrap();
-    Secret::PrfKey([3; 32]).write(&paths.secret(), Origin::PrfKey).unwrap();
+pub(super) fn begin(directory: &Path) -> LockedDir {
+    let paths = KeyPaths::open(directory).unwrap().lock().unwrap();
+    manifest().write(&paths).unwrap();
+    Secret::PrfKey([3; 32]).write(&paths, Origin::PrfKey).unwrap();
     paths
 }
 
@@ -101,7 +101,7 @@ fn content(paths: &KeyPaths) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// Runs all steps with an interruption before the action of this number; `None` when there are fewer actions.
-fn run_interrupted(paths: &KeyPaths, stop_before: usize) -> Option<Manifest> {
+fn run_interrupted(paths: &LockedDir, stop_before: usize) -> Option<Manifest> {
     let mut seen = 0;
     let outcome = run(paths, manifest(), &Disk::default(), &all_steps(), |_| {
         seen += 1;
@@ -216,9 +216,7 @@ fn from_version_1(origin: Origin, sealed: bool, marked: bool) -> (tempfile::Temp
     let manifest = run(&paths, manifest, &Disk::default(), &steps()[..1], |_| true).unwrap();
     assert_eq!(manifest.format_version, 1);
     if marked {
-        LedgerMark::of_creation(manifest.key_id())
-            .write(&paths.ledger_mark())
-            .unwrap();
+        LedgerMark::of_creation(manifest.key_id()).write(&paths).unwrap();
     }
     let manifest = if sealed { manifest.sealed(vec![1; 32]) } else { manifest };
     let manifest = run(&paths, manifest, &Disk::default(), &steps(), |_| true).unwrap();
@@ -249,7 +247,7 @@ fn only_a_fresh_key_that_was_begun_with_a_mark_and_never_finished_has_a_known_hi
 #[test]
 fn a_ledger_that_has_entries_is_not_begun_anew_nor_is_its_mark() {
     let (directory, manifest) = from_version_1(Origin::Fresh, false, true);
-    let paths = KeyPaths::open(directory.path()).unwrap();
+    let paths = KeyPaths::open(directory.path()).unwrap().lock().unwrap();
     let record = LedgerRecord {
         message_digest: Some([8; 32]),
         scheme: manifest.scheme().id().to_owned(),

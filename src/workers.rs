@@ -24,12 +24,17 @@ pub struct ThreadsFailed {
     pub source: io::Error,
 }
 
-/// Starts one thread that ends with its scope.
+/// Starts one thread that ends with its scope, and is registered for as long.
+#[track_caller]
 pub(crate) fn spawn_scoped<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     operation: impl FnOnce() -> T + Send + 'scope,
 ) -> Result<ScopedJoinHandle<'scope, T>, ThreadsFailed> {
-    let thread = std::thread::Builder::new().spawn_scoped(scope, operation);
+    let registration = register(ResourceKind::Thread, THREAD_STACK_BYTES);
+    let thread = std::thread::Builder::new().spawn_scoped(scope, move || {
+        let _registration = registration;
+        operation()
+    });
     thread.map_err(|source| ThreadsFailed { threads: 1, source })
 }
 
@@ -58,13 +63,7 @@ pub(crate) fn side_by_side<T, E: From<ThreadsFailed> + Send>(
     };
     std::thread::scope(|scope| {
         for _ in 1..threads {
-            let thread = register(ResourceKind::Thread, THREAD_STACK_BYTES);
-            let take_all = &take_all;
-            let spawned = spawn_scoped(scope, move || {
-                let _thread = thread;
-                take_all();
-            });
-            if let Err(error) = spawned {
+            if let Err(error) = spawn_scoped(scope, &take_all) {
                 fail(error.into());
                 break;
             }
@@ -72,6 +71,15 @@ pub(crate) fn side_by_side<T, E: From<ThreadsFailed> + Send>(
         take_all();
     });
     left.into_inner().unwrap_or_else(PoisonError::into_inner).map(drop)
+}
+
+/// Does something when it is dropped, also in a panic.
+pub(crate) struct WhenDropped<F: FnMut()>(pub(crate) F);
+
+impl<F: FnMut()> Drop for WhenDropped<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
 }
 
 /// A pool of workers. Dropping it waits until its threads have ended.

@@ -93,14 +93,14 @@ pub(super) fn check_key(
     // The files of an unfinished key must not change while they are looked at.
     let _lock = match key.manifest().state() {
         KeyState::Sealed => None,
-        KeyState::Generating => ReadLock::take(&key.paths().lock())?,
+        KeyState::Generating => ReadLock::take(&key.paths().lock_file())?,
     };
     let mut report = CheckReport {
         deep,
         left_over: left_over_layers(key)?,
         ..CheckReport::default()
     };
-    let lock = key.paths().lock();
+    let lock = key.paths().lock_file();
     if let Some(found) = lock.standing_for_file()? {
         let error = KeyDirError::NotAFile {
             path: lock.path().to_owned(),

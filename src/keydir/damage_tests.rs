@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{FORMAT_VERSION, KeyDir, KeyDirError, KeyPaths, Manifest, Origin, Secret, commitment};
+use super::{FORMAT_VERSION, KeyDir, KeyDirError, KeyPaths, LockedDir, Manifest, Origin, Secret, commitment};
 use crate::plan::Plan;
 use crate::units::Fingerprint;
 use keymill_xmss::hash::fingerprint;
@@ -11,7 +11,7 @@ use keymill_xmss::scheme::Parameter;
 use keymill_xmss::scheme::Scheme;
 
 /// A directory with the manifest and the secret of a key, and nothing else.
-fn begun(directory: &Path, secret: &Secret, origin: Origin) -> KeyPaths {
+fn begun(directory: &Path, secret: &Secret, origin: Origin) -> LockedDir {
     let scheme = Scheme::by_id("leansig-p1-l8-abort-v4-w8").unwrap();
     let plan = Plan::new(scheme, 37, 20).unwrap();
     let parameter = [1; 20];
@@ -20,10 +20,10 @@ fn begun(directory: &Path, secret: &Secret, origin: Origin) -> KeyPaths {
     let mut manifest = Manifest::begin(plan, drawn.parameter, commitment, origin, drawn.fillers).sealed(vec![7; 32]);
     manifest = manifest.with_fingerprint(fingerprint(&drawn.prf_key, &drawn.parameter));
     manifest.format_version = FORMAT_VERSION;
-    let paths = KeyPaths::open(directory).unwrap();
-    secret.write(&paths.secret(), origin).unwrap();
-    manifest.write(&paths.manifest()).unwrap();
-    paths
+    let locked = KeyPaths::open(directory).unwrap().lock().unwrap();
+    secret.write(&locked, origin).unwrap();
+    manifest.write(&locked).unwrap();
+    locked
 }
 
 fn for_each_flipped_bit(path: &Path, mut look: impl FnMut(usize, u8)) {
@@ -84,13 +84,13 @@ fn a_secret_whose_one_time_keys_are_not_those_of_the_fingerprint_is_refused() {
     KeyDir::open(directory.path()).unwrap().prf_key().unwrap();
     let manifest = Manifest::read(&paths.manifest()).unwrap().unwrap();
     let other = manifest.clone().with_fingerprint(Fingerprint([9; 32]));
-    other.write(&paths.manifest()).unwrap();
+    other.write(&paths).unwrap();
     let refused = KeyDir::open(directory.path()).unwrap().prf_key().unwrap_err();
     assert!(matches!(refused, KeyDirError::Manifest { .. }), "{refused}");
     // Of an earlier version, whatever it is, it is not one.
     let mut older = manifest;
     older.format_version = 2;
-    older.write(&paths.manifest()).unwrap();
+    older.write(&paths).unwrap();
     let refused = Manifest::read(&paths.manifest()).unwrap_err().to_string();
     assert!(refused.contains("fingerprint"), "{refused}");
 }

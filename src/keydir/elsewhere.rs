@@ -2,7 +2,7 @@
 //! its epochs are unused, before somebody says so (docs/DURABILITY.md, "An epoch signs once").
 
 use super::error::KeyDirError;
-use super::{DirectoryLock, KeyDir, KeyPaths, KeyState, LedgerMark, Manifest, Stage};
+use super::{KeyDir, KeyPaths, KeyState, LedgerMark, LockedDir, Manifest, Stage};
 
 impl KeyDir {
     /// Takes back, durably, that the ledger of this key says which epochs are unused: its secret leaves, or may have signed
@@ -16,26 +16,25 @@ impl KeyDir {
         if vouching_mark(&self.paths, &self.manifest)?.is_none() {
             return Ok(false);
         }
-        let lock = DirectoryLock::take(&self.paths.lock())?;
-        take_back(&self.paths, &self.manifest, &lock)
+        self.lock()?.take_back(&self.manifest)
     }
-}
 
-impl KeyDir {
     /// Whether the ledger of this key says which epochs are unused, as far as its mark tells: then the key may sign from here.
     pub(crate) fn may_sign(&self) -> Result<bool, KeyDirError> {
         Ok(vouching_mark(&self.paths, &self.manifest)?.is_some())
     }
 }
 
-/// As [`KeyDir::note_elsewhere`], for whoever has the lock.
-pub(crate) fn take_back(paths: &KeyPaths, manifest: &Manifest, _lock: &DirectoryLock) -> Result<bool, KeyDirError> {
-    let Some(mark) = vouching_mark(paths, manifest)? else {
-        return Ok(false);
-    };
-    let stage = Stage::NotBegun;
-    LedgerMark { stage, ..mark }.write(&paths.ledger_mark())?;
-    Ok(true)
+impl LockedDir {
+    /// As [`KeyDir::note_elsewhere`], under the lock that is held.
+    pub(crate) fn take_back(&self, manifest: &Manifest) -> Result<bool, KeyDirError> {
+        let Some(mark) = vouching_mark(self, manifest)? else {
+            return Ok(false);
+        };
+        let stage = Stage::NotBegun;
+        LedgerMark { stage, ..mark }.write(self)?;
+        Ok(true)
+    }
 }
 
 /// The mark, if it vouches. Where it is lost and the ledger is not, a finished key signs nothing; but the mark could be put

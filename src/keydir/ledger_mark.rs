@@ -6,6 +6,7 @@ use std::str::Lines;
 use sha3::{Digest, Sha3_256};
 
 use super::error::KeyDirError;
+use super::locked::LockedDir;
 use crate::failure::{IoFailure, attempt};
 use crate::files::publish::{Mode, replace};
 use crate::files::{Entry, NotRegular, not_regular};
@@ -59,8 +60,8 @@ pub(crate) struct LedgerMark {
 
 impl LedgerMark {
     /// Replaces the file, atomically and durably.
-    pub(crate) fn write(&self, file: &Entry) -> Result<(), KeyDirError> {
-        Ok(replace(file, self.to_text().as_bytes(), MARK_MODE)?)
+    pub(crate) fn write(&self, directory: &LockedDir) -> Result<(), KeyDirError> {
+        Ok(replace(&directory.ledger_mark(), self.to_text().as_bytes(), MARK_MODE)?)
     }
 
     /// The mark of a key whose creation begins.
@@ -209,6 +210,7 @@ fn field<'a>(lines: &mut Lines<'a>, name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::{LedgerMark, Stage};
+    use crate::keydir::KeyPaths;
     use crate::units::{KeyId, LedgerExtent};
 
     fn mark() -> LedgerMark {
@@ -227,7 +229,8 @@ mod tests {
     #[test]
     fn a_mark_with_any_byte_changed_or_cut_is_no_mark() {
         let directory = tempfile::tempdir().unwrap();
-        let path = crate::files::Entry::of(&directory.path().join("ledger.mark")).unwrap();
+        let locked = KeyPaths::open(directory.path()).unwrap().lock().unwrap();
+        let path = locked.ledger_mark();
         let key_id = KeyId([7; 16]);
         assert_eq!(LedgerMark::read(&path, key_id).unwrap(), None);
         let begun = LedgerMark {
@@ -249,7 +252,7 @@ mod tests {
         ] {
             std::fs::write(&path, &text).unwrap();
             assert_eq!(LedgerMark::read(&path, key_id).unwrap().unwrap(), mark);
-            mark.write(&path).unwrap();
+            mark.write(&locked).unwrap();
             assert_eq!(LedgerMark::read(&path, key_id).unwrap().unwrap(), mark);
             std::fs::write(&path, &text).unwrap();
             let whole = std::fs::read(&path).unwrap();
@@ -271,9 +274,9 @@ mod tests {
     #[test]
     fn the_mark_of_another_key_is_refused() {
         let directory = tempfile::tempdir().unwrap();
-        let path = crate::files::Entry::of(&directory.path().join("ledger.mark")).unwrap();
-        mark().write(&path).unwrap();
-        let refused = LedgerMark::read(&path, KeyId([8; 16])).unwrap_err();
+        let locked = KeyPaths::open(directory.path()).unwrap().lock().unwrap();
+        mark().write(&locked).unwrap();
+        let refused = LedgerMark::read(&locked.ledger_mark(), KeyId([8; 16])).unwrap_err();
         assert!(refused.to_string().contains("another key"), "{refused}");
     }
 }

@@ -8,6 +8,7 @@ use sha3::{Digest, Sha3_256};
 
 use super::error::KeyDirError;
 use super::fillers::Fillers;
+use super::locked::LockedDir;
 use super::origin::Origin;
 use crate::failure::attempt;
 use crate::files::Entry;
@@ -231,12 +232,13 @@ impl Manifest {
     }
 
     /// Replaces the file, atomically and durably.
-    pub(crate) fn write(&self, file: &Entry) -> Result<(), KeyDirError> {
+    pub(crate) fn write(&self, directory: &LockedDir) -> Result<(), KeyDirError> {
+        let file = directory.manifest();
         let text = self.to_text().map_err(|what| KeyDirError::Manifest {
             path: file.path().to_owned(),
             what,
         })?;
-        Ok(replace(file, text.as_bytes(), MANIFEST_MODE)?)
+        Ok(replace(&file, text.as_bytes(), MANIFEST_MODE)?)
     }
 
     pub(crate) fn to_text(&self) -> Result<String, String> {

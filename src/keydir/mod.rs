@@ -7,6 +7,7 @@ mod error;
 mod fillers;
 mod ledger_mark;
 mod lock;
+mod locked;
 mod manifest;
 mod names;
 mod origin;
@@ -15,13 +16,13 @@ mod secret;
 use std::io::ErrorKind;
 use std::path::Path;
 
-pub(crate) use elsewhere::take_back;
 pub use error::KeyDirError;
 pub(crate) use error::advice_for_mark;
 pub use fillers::Fillers;
 pub(crate) use ledger_mark::{LedgerMark, Stage};
 pub(crate) use lock::DirectoryLock;
 pub(crate) use lock::ReadLock;
+pub(crate) use locked::LockedDir;
 pub(crate) use manifest::check_digest;
 pub use manifest::{FORMAT_VERSION, KeyState, Manifest};
 pub(crate) use names::KeyPaths;
@@ -76,16 +77,8 @@ impl KeyDir {
     /// Opens a key directory of the present format or an older one.
     #[track_caller]
     pub(crate) fn open_any_version(path: &Path) -> Result<Self, KeyDirError> {
-        match attempt("stat", path, || std::fs::metadata(path)) {
-            Err(failure) if failure.is_missing() => {
-                KeyDirError::refuse_dangling_link(path)?;
-                return Err(KeyDirError::NoDirectory(path.to_owned()));
-            }
-            Err(failure) => return Err(failure.into()),
-            Ok(metadata) if !metadata.is_dir() => {
-                return Err(KeyDirError::NotADirectory(path.to_owned()));
-            }
-            Ok(_) => {}
+        if !is_there(path)? {
+            return Err(KeyDirError::NoDirectory(path.to_owned()));
         }
         Self::in_directory(&KeyPaths::open(path)?)
     }
@@ -146,7 +139,7 @@ impl KeyDir {
 
     /// The process that is writing to the directory, if one is.
     pub fn writer(&self) -> Option<String> {
-        DirectoryLock::holder(&self.paths.lock())
+        DirectoryLock::holder(&self.paths.lock_file())
     }
 
     /// The layer files of this key, to read nodes from.
@@ -183,6 +176,16 @@ impl KeyDir {
 
     pub(crate) fn paths(&self) -> &KeyPaths {
         &self.paths
+    }
+}
+
+/// Whether there is a directory at `path`. Something else of this name, or a link that leads nowhere, is an error.
+pub(crate) fn is_there(path: &Path) -> Result<bool, KeyDirError> {
+    match attempt("stat", path, || std::fs::metadata(path)) {
+        Ok(metadata) if metadata.is_dir() => Ok(true),
+        Ok(_) => Err(KeyDirError::NotADirectory(path.to_owned())),
+        Err(failure) if failure.is_missing() => KeyDirError::refuse_dangling_link(path).map(|()| false),
+        Err(failure) => Err(failure.into()),
     }
 }
 
@@ -231,22 +234,4 @@ pub(crate) fn fingerprint_of(paths: &KeyPaths, manifest: &Manifest) -> Result<Op
         Err(KeyDirError::Io(failure)) if failure.source.kind() == ErrorKind::PermissionDenied => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// The manifest with the fingerprint, which it is given on disk too if it lacks there and the secret is at hand.
-pub(crate) fn note_fingerprint(
-    paths: &KeyPaths,
-    manifest: Manifest,
-    _lock: &DirectoryLock,
-) -> Result<Manifest, KeyDirError> {
-    // One of an earlier version is given it by its migration.
-    if manifest.fingerprint().is_some() || manifest.format_version < FORMAT_VERSION {
-        return Ok(manifest);
-    }
-    let Some(found) = fingerprint_of(paths, &manifest)? else {
-        return Ok(manifest);
-    };
-    let manifest = manifest.with_fingerprint(found);
-    manifest.write(&paths.manifest())?;
-    Ok(manifest)
 }

@@ -58,7 +58,7 @@ impl KeyPaths {
         self.directory.entry(SECRET)
     }
 
-    pub(crate) fn lock(&self) -> Entry {
+    pub(crate) fn lock_file(&self) -> Entry {
         self.directory.entry(LOCK)
     }
 
@@ -116,8 +116,8 @@ impl KeyPaths {
         Ok(foreign.first().map(|entry| entry.path().to_owned()))
     }
 
-    /// Removes what a process that died was writing; one of these files may hold the secret. Needs the lock.
-    pub(crate) fn remove_temporaries(&self) -> Result<(), IoFailure> {
+    /// Removes what a process that died was writing, once the lock is held.
+    pub(super) fn remove_temporaries(&self) -> Result<(), IoFailure> {
         self.entries(is_draft)?.iter().try_for_each(Entry::unlink)
     }
 

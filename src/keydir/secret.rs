@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::error::KeyDirError;
+use super::locked::LockedDir;
 use super::origin::Origin;
 use crate::failure::attempt;
 use crate::files::Entry;
@@ -71,9 +72,9 @@ impl Secret {
     }
 
     /// Writes the file, readable by its owner alone.
-    pub(crate) fn write(&self, file: &Entry, origin: Origin) -> Result<(), KeyDirError> {
+    pub(crate) fn write(&self, directory: &LockedDir, origin: Origin) -> Result<(), KeyDirError> {
         let text = self.to_text(origin);
-        Ok(replace(file, text.as_bytes(), SECRET_MODE)?)
+        Ok(replace(&directory.secret(), text.as_bytes(), SECRET_MODE)?)
     }
 
     pub(crate) fn to_text(&self, origin: Origin) -> Zeroizing<String> {

@@ -10,8 +10,7 @@ use super::in_flight::InFlight;
 use super::progress::{Event, Progress};
 use crate::memory::{Limit, Usage, UsageReader};
 use crate::plan::{MemoryPlan, PLANNED_PERCENT};
-use crate::resources::{ResourceKind, THREAD_STACK_BYTES, register};
-use crate::workers::{ThreadsFailed, spawn_scoped};
+use crate::workers::{ThreadsFailed, WhenDropped, spawn_scoped};
 
 const SAMPLE_INTERVAL_MS: u64 = 250;
 /// Parts of a limit that are held.
@@ -139,12 +138,7 @@ impl Governor<'_> {
         };
         let ended = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            let thread = register(ResourceKind::Thread, THREAD_STACK_BYTES);
-            let ended = &ended;
-            let governor = spawn_scoped(scope, move || {
-                let _thread = thread;
-                self.govern(budget, ended);
-            })?;
+            let governor = spawn_scoped(scope, || self.govern(budget, &ended))?;
             // Also after a panic of the operation: the scope would wait for ever.
             let _end = WhenDropped(|| {
                 ended.store(true, Ordering::Relaxed);
@@ -211,14 +205,6 @@ fn sentence(held: &Held) -> String {
         "{bytes} of {} bytes ({}) are held, {percent:.0} %",
         limit.bytes, limit.source
     )
-}
-
-struct WhenDropped<F: Fn()>(F);
-
-impl<F: Fn()> Drop for WhenDropped<F> {
-    fn drop(&mut self) {
-        self.0();
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use super::batch::BatchBuffer;
 use crate::failure::IoFailure;
 use crate::units::BatchIndex;
+use crate::workers::WhenDropped;
 
 /// Groups in flight: one is computed while the other is committed.
 const GROUPS: usize = 2;
@@ -183,12 +184,12 @@ impl InFlight {
 
     /// Stops the stream when dropped: no more batches are begun, and nobody waits for a buffer.
     pub(super) fn stop_when_dropped(&self) -> impl Drop {
-        WhenDropped(self, |queues| queues.stopped = true)
+        WhenDropped(|| self.change(|queues| queues.stopped = true))
     }
 
     /// Tells the committer when dropped that nothing more comes.
     pub(super) fn finish_when_dropped(&self) -> impl Drop {
-        WhenDropped(self, |queues| queues.finished = true)
+        WhenDropped(|| self.change(|queues| queues.finished = true))
     }
 
     /// Batches of a group. Half of what may be in memory, so that workers can go on while it is committed; and never more
@@ -206,20 +207,15 @@ impl InFlight {
         queues.withdrawn.push(place);
     }
 
+    /// Changes the queues, and wakes every thread that waits.
+    fn change(&self, change: impl FnOnce(&mut Queues)) {
+        change(&mut self.queues());
+        self.is_free.notify_all();
+        self.is_complete.notify_all();
+    }
+
     fn queues(&self) -> MutexGuard<'_, Queues> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Changes the queues when dropped, also in a panic, and wakes whoever waits.
-struct WhenDropped<'a>(&'a InFlight, fn(&mut Queues));
-
-impl Drop for WhenDropped<'_> {
-    fn drop(&mut self) {
-        let Self(in_flight, change) = self;
-        change(&mut in_flight.queues());
-        in_flight.is_free.notify_all();
-        in_flight.is_complete.notify_all();
     }
 }
 

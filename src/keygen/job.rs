@@ -15,7 +15,7 @@ use super::progress::{Event, Phase, Progress};
 use super::request::{KeyDefaults, KeyRequest, check_root};
 use super::{KeygenError, crown, recovery};
 use crate::history::{RunCommand, RunEnd};
-use crate::keydir::{KeyDir, Manifest};
+use crate::keydir::{KeyDir, LockedDir, Manifest};
 use crate::layers::{Disk, LayerWriter, Medium};
 use crate::memory::Limits;
 use crate::plan::{BudgetTooSmall, MemoryPlan, MemoryRequest, Plan, Wishes};
@@ -236,7 +236,7 @@ impl KeygenJob {
 
     fn finish(&self, kernel: &dyn Kernel, progress: &dyn Progress) -> Result<Summary, KeygenError> {
         let manifest = &self.prepared.manifest;
-        let Some((memory, _lock)) = &self.prepared.work else {
+        let Some((memory, locked)) = &self.prepared.work else {
             return Ok(self.summary(manifest, None));
         };
         let prf_key = KeyDir::in_directory(&self.prepared.paths)?
@@ -257,13 +257,14 @@ impl KeygenJob {
             cancel: &self.cancel,
             progress: &history,
         };
-        let outcome = self.make(&computer, memory, &mut writer, &store);
+        let outcome = self.make(locked, &computer, memory, &mut writer, &store);
         history.end(outcome.as_ref().map_or_else(RunEnd::from, |_| RunEnd::Finished));
         outcome
     }
 
     fn make(
         &self,
+        locked: &LockedDir,
         computer: &BatchComputer<'_>,
         memory: &MemoryPlan,
         writer: &mut LayerWriter,
@@ -286,7 +287,7 @@ impl KeygenJob {
         )?;
         progress.event(Event::Phase(Phase::Sealing));
         store.compact()?;
-        let sealed = self.seal(root)?;
+        let sealed = self.seal(locked, root)?;
         Ok(self.summary(&sealed, Some((epochs_computed, arena))))
     }
 
@@ -348,15 +349,14 @@ impl KeygenJob {
     }
 
     /// Names the root in the manifest. From here on the directory is read-only data.
-    fn seal(&self, root: Vec<u8>) -> Result<Manifest, KeygenError> {
-        let Prepared { paths, manifest, .. } = &self.prepared;
+    fn seal(&self, locked: &LockedDir, root: Vec<u8>) -> Result<Manifest, KeygenError> {
         // It would vouch for checkpoints that are found by name.
-        paths.directory().check()?;
-        let sealed = manifest.clone().sealed(root);
-        sealed.write(&paths.manifest())?;
+        locked.directory().check()?;
+        let sealed = self.prepared.manifest.clone().sealed(root);
+        sealed.write(locked)?;
         // Afterwards: whoever resumes an unsealed key has to be able to write its files.
         for span in sealed.plan().geometry().stored_levels() {
-            if let Err(failure) = self.medium.protect(&paths.layer(span.level)) {
+            if let Err(failure) = self.medium.protect(&locked.layer(span.level)) {
                 tracing::warn!("a sealed layer file stays writable: {failure}");
             }
         }

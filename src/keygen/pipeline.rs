@@ -8,7 +8,6 @@ use super::batch::BatchComputer;
 use super::committer::Committer;
 use super::in_flight::{InFlight, Place};
 use super::progress::Event;
-use crate::resources::{ResourceKind, THREAD_STACK_BYTES, register};
 use crate::units::BatchIndex;
 use crate::workers::{Workers, spawn_scoped};
 use keymill_xmss::arena::{Arena, ArenaOverflow};
@@ -31,16 +30,13 @@ pub(crate) fn run(
         open: None,
     });
     std::thread::scope(|scope| {
-        let thread = register(ResourceKind::Thread, THREAD_STACK_BYTES);
         let committer = spawn_scoped(scope, || committer.commit_all(in_flight))?;
         let computed: Result<(), ArenaOverflow> = {
             let _finish = in_flight.finish_when_dropped();
             let each = workers.on_each(|| compute(computer, workers, in_flight, &blocks));
             each.into_iter().collect()
         };
-        let committed = committer.join();
-        drop(thread);
-        match committed {
+        match committer.join() {
             Ok(committed) => {
                 let epochs = committed?;
                 computed?;

@@ -5,11 +5,10 @@ use std::path::Path;
 use super::KeygenError;
 use super::cancel::CancelHandle;
 use super::request::{KeyDefaults, KeyRequest};
-use crate::failure::attempt;
 use crate::files::{available_bytes, make_directory, parent_of, sync_name_of};
 use crate::keydir::{
-    DirectoryLock, KeyDir, KeyDirError, KeyPaths, KeyState, LedgerMark, Manifest, Origin, Secret, Stage,
-    note_fingerprint, prf_key_of, take_back,
+    KeyDir, KeyDirError, KeyPaths, KeyState, LedgerMark, LockedDir, Manifest, Origin, Secret, Stage, is_there,
+    prf_key_of,
 };
 use crate::layers::Medium;
 use crate::ledger::{forget, is_unused};
@@ -21,7 +20,7 @@ pub(super) struct Prepared {
     pub(super) paths: KeyPaths,
     pub(super) manifest: Manifest,
     /// What is needed to go on: memory, and the lock. None for a sealed key, which nobody writes to any more.
-    pub(super) work: Option<(MemoryPlan, DirectoryLock)>,
+    pub(super) work: Option<(MemoryPlan, LockedDir)>,
 }
 
 impl Prepared {
@@ -47,7 +46,7 @@ pub(super) fn prepare(
     medium: &dyn Medium,
     cancel: &CancelHandle,
 ) -> Result<Prepared, KeygenError> {
-    let found = match is_directory(directory)? {
+    let found = match is_there(directory)? {
         true => Some(KeyPaths::open(directory)?),
         false => None,
     };
@@ -70,8 +69,7 @@ pub(super) fn prepare(
         }
         (found, _) => ready_for_new(directory, found, request, defaults, plan_memory)?,
     };
-    let lock = DirectoryLock::take(&paths.lock())?;
-    paths.remove_temporaries()?;
+    let locked = paths.lock()?;
     // Once more, now that nobody else can be writing: whoever held the lock before may have made a key here.
     let manifest = match Manifest::read(&paths.manifest())? {
         Some(manifest) => {
@@ -82,28 +80,28 @@ pub(super) fn prepare(
                 if manifest.state() == KeyState::Sealed {
                     // One of an earlier version is migrated first.
                     this_key(&paths)?;
-                    forget(&paths, &manifest, &lock)?;
+                    forget(&locked, &manifest)?;
                 } else if is_unused(&paths, &manifest)? {
-                    take_back(&paths, &manifest, &lock)?;
+                    locked.take_back(&manifest)?;
                 }
-                secret.write(&paths.secret(), origin)?;
-            } else if may_have_signed_elsewhere(request, &manifest) && take_back(&paths, &manifest, &lock)? {
+                secret.write(&locked, origin)?;
+            } else if may_have_signed_elsewhere(request, &manifest) && locked.take_back(&manifest)? {
                 warn_of_taken_back(directory);
             }
             manifest
         }
-        None => begin(&paths, request, defaults)?,
+        None => begin(&locked, request, defaults)?,
     };
     if manifest.state() == KeyState::Sealed {
-        let manifest = note_fingerprint(&paths, manifest, &lock)?;
+        let manifest = locked.note_fingerprint(manifest)?;
         return Ok(Prepared::sealed(paths, manifest));
     }
-    let manifest = finish_creation(&paths, manifest, medium, cancel)?;
-    let manifest = note_fingerprint(&paths, manifest, &lock)?;
+    let manifest = finish_creation(&locked, manifest, medium, cancel)?;
+    let manifest = locked.note_fingerprint(manifest)?;
     Ok(Prepared {
         paths,
         manifest,
-        work: Some((memory, lock)),
+        work: Some((memory, locked)),
     })
 }
 
@@ -137,15 +135,6 @@ fn warn_of_taken_back(directory: &Path) {
     );
 }
 
-fn is_directory(directory: &Path) -> Result<bool, KeygenError> {
-    match attempt("stat", directory, || std::fs::metadata(directory)) {
-        Ok(metadata) if metadata.is_dir() => Ok(true),
-        Ok(_) => Err(KeyDirError::NotADirectory(directory.to_owned()).into()),
-        Err(failure) if failure.is_missing() => Ok(KeyDirError::refuse_dangling_link(directory).map(|()| false)?),
-        Err(failure) => Err(failure.into()),
-    }
-}
-
 /// Makes sure that a new key can be made, and only then makes its directory.
 fn ready_for_new(
     directory: &Path,
@@ -171,8 +160,8 @@ fn ready_for_new(
     Ok((KeyPaths::open(directory)?, memory))
 }
 
-/// Writes secret and manifest of a new key into a locked directory.
-fn begin(paths: &KeyPaths, request: &KeyRequest, defaults: &KeyDefaults) -> Result<Manifest, KeygenError> {
+/// Writes secret and manifest of a new key.
+fn begin(paths: &LockedDir, request: &KeyRequest, defaults: &KeyDefaults) -> Result<Manifest, KeygenError> {
     let mark = refuse_foreign(paths)?;
     let left = Secret::read(&paths.secret())?;
     let is_found = left.is_some() && request.secret.is_none();
@@ -204,28 +193,28 @@ fn begin(paths: &KeyPaths, request: &KeyRequest, defaults: &KeyDefaults) -> Resu
     };
     // Before the secret, so that no fresh secret stands here without it.
     if origin == Origin::Fresh {
-        LedgerMark::of_creation(key_id).write(&paths.ledger_mark())?;
+        LedgerMark::of_creation(key_id).write(paths)?;
     } else if paths.ledger_mark().exists()? {
         paths.ledger_mark().unlink()?;
     }
     let manifest = request.begin(plan, &secret, origin);
     // The secret before the manifest: a manifest without its secret would be a key that nobody can finish.
-    secret.write(&paths.secret(), origin)?;
-    manifest.write(&paths.manifest())?;
+    secret.write(paths, origin)?;
+    manifest.write(paths)?;
     Ok(manifest)
 }
 
 /// As [`begin`], of a key that existed before. Its manifest comes before its secret: if this ends in between, nobody takes
 /// the secret for that of another key, or makes a key of it whatever its root, and a manifest without its secret is one that
 /// the same request finishes. A mark that says that nobody has signed does not stand beside them at any moment.
-fn begin_again(paths: &KeyPaths, manifest: Manifest, secret: &Secret) -> Result<Manifest, KeygenError> {
+fn begin_again(paths: &LockedDir, manifest: Manifest, secret: &Secret) -> Result<Manifest, KeygenError> {
     let mark = paths.ledger_mark();
     if mark.exists()? {
         mark.unlink()?;
         paths.directory().sync()?;
     }
-    manifest.write(&paths.manifest())?;
-    secret.write(&paths.secret(), manifest.origin())?;
+    manifest.write(paths)?;
+    secret.write(paths, manifest.origin())?;
     Ok(manifest)
 }
 
@@ -287,7 +276,7 @@ fn refuse_foreign(paths: &KeyPaths) -> Result<Option<LedgerMark>, KeygenError> {
 /// Brings a key that is being made to the present format. Finishing a creation, or going on with a key that an earlier
 /// program began, is not a migration that a person has to ask for.
 fn finish_creation(
-    paths: &KeyPaths,
+    paths: &LockedDir,
     manifest: Manifest,
     medium: &dyn Medium,
     cancel: &CancelHandle,
@@ -303,7 +292,7 @@ fn finish_creation(
 /// Compares the plan with the space on the file system, before the first byte is written.
 fn check_room(directory: &Path, exists: bool, plan: &Plan) -> Result<(), KeygenError> {
     let on = if exists { directory } else { parent_of(directory) };
-    if !is_directory(on)? {
+    if !is_there(on)? {
         return Err(KeyDirError::NoParent(on.to_owned()).into());
     }
     let available_bytes = available_bytes(on)?;

@@ -112,7 +112,7 @@ fn a_crown_is_abandoned_between_two_pieces() {
             stop_at,
             ..Zeros::default()
         };
-        let paths = KeyPaths::open(directory.path()).unwrap();
+        let paths = KeyPaths::open(directory.path()).unwrap().lock().unwrap();
         let manifest = migrations::run(&paths, manifest.clone(), &medium, &migrations::steps(), |_| true).unwrap();
         let mut writer = LayerWriter::open(&medium, &paths.layers(), manifest.plan(), manifest.key_id()).unwrap();
         let store = Store::open(&paths.state(), &manifest.binding()).unwrap();

@@ -24,7 +24,7 @@ impl Export {
     pub fn open(directory: &Path) -> Result<Self, LedgerError> {
         let key = KeyDir::open_sealed(directory)?;
         let (paths, manifest) = (key.paths(), key.manifest());
-        let lock = ReadLock::take(&paths.lock())?;
+        let lock = ReadLock::take(&paths.lock_file())?;
         let mark = FoundMark::read(&key)?;
         let store = Store::open_read_only(&paths.state(), &manifest.binding())?;
         let seen = judge(&key, LedgerFigures::of(&store, manifest)?, mark);

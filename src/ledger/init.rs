@@ -57,7 +57,7 @@ impl Ledger {
             ) => {}
             Err(error) => return Err(error),
         }
-        let mark = known_mark(&self.mark_file, self.key_id)?;
+        let mark = known_mark(&self.locked.ledger_mark(), self.key_id)?;
         self.head = doubted(&self.head, &counted, mark.as_ref());
         Ok(false)
     }

@@ -26,9 +26,7 @@ pub(crate) use show::look;
 pub use show::{LedgerCondition, LedgerStatus, show};
 
 use crate::files::Entry;
-use crate::keydir::{
-    DirectoryLock, KeyDir, KeyDirError, KeyPaths, KeyState, LedgerMark, Manifest, Origin, Stage, note_fingerprint,
-};
+use crate::keydir::{KeyDir, KeyDirError, KeyPaths, KeyState, LedgerMark, LockedDir, Manifest, Origin, Stage};
 use crate::state::{LedgerHead, LedgerRecord, StateError, Store};
 use crate::time::time_of_day_ms;
 use crate::units::{Epoch, EpochRange, KeyId, LedgerExtent};
@@ -48,8 +46,8 @@ pub(crate) fn is_unused(paths: &KeyPaths, manifest: &Manifest) -> Result<bool, K
 }
 
 /// What a directory knows of spent epochs may be long out of date, since its secret was elsewhere and comes back: nothing is
-/// signed before a new beginning above all that it knows. What is listed stays spent. Needs the lock.
-pub(crate) fn forget(paths: &KeyPaths, manifest: &Manifest, _lock: &DirectoryLock) -> Result<(), LedgerError> {
+/// signed before a new beginning above all that it knows. What is listed stays spent.
+pub(crate) fn forget(paths: &LockedDir, manifest: &Manifest) -> Result<(), LedgerError> {
     let mark = known_mark(&paths.ledger_mark(), manifest.key_id())?;
     let found = match paths.state().exists().map_err(KeyDirError::from)? {
         true => read_whole(paths, manifest),
@@ -63,7 +61,7 @@ pub(crate) fn forget(paths: &KeyPaths, manifest: &Manifest, _lock: &DirectoryLoc
                 stage: Stage::NotBegun,
                 ..mark
             });
-            return Ok(taken_back.map_or(Ok(()), |mark| mark.write(&paths.ledger_mark()))?);
+            return Ok(taken_back.map_or(Ok(()), |mark| mark.write(paths))?);
         }
         Ok(Some((store, said, counted))) => {
             let head = LedgerHead {
@@ -75,7 +73,7 @@ pub(crate) fn forget(paths: &KeyPaths, manifest: &Manifest, _lock: &DirectoryLoc
         }
         Err(error) => return Err(error.into()),
     };
-    Ok(mark_of(&head, manifest.key_id()).write(&paths.ledger_mark())?)
+    Ok(mark_of(&head, manifest.key_id()).write(paths)?)
 }
 
 type FoundLedger = (Store, LedgerHead, LedgerHead);
@@ -119,11 +117,9 @@ pub(crate) struct Ledger {
     key_id: KeyId,
     scheme: &'static str,
     stored: EpochRange,
-    directory: PathBuf,
-    mark_file: Entry,
     /// A write failed: what is on disk is known only to whoever opens it next.
     unknown: bool,
-    lock: DirectoryLock,
+    locked: LockedDir,
 }
 
 impl Ledger {
@@ -137,11 +133,11 @@ impl Ledger {
     /// Compares the ledger with the mark beside it, and brings up one that is a step behind.
     fn settle(&mut self) -> Result<(), LedgerError> {
         let entries = self.store.ledger_entry_count()?;
-        let mark = match LedgerMark::read(&self.mark_file, self.key_id)? {
+        let mark = match LedgerMark::read(&self.locked.ledger_mark(), self.key_id)? {
             Some(mark) => mark,
             // There is nothing that could have been lost.
             None if entries == 0 && self.head.knows_nothing() => return Ok(()),
-            None => return Err(LedgerError::MarkMissing(self.mark_file.path().to_owned())),
+            None => return Err(LedgerError::MarkMissing(self.locked.ledger_mark().path().to_owned())),
         };
         let fits = fit(&self.head, entries, &mark);
         self.head.initialised = is_begun(&self.head, Some(&mark));
@@ -150,7 +146,7 @@ impl Ledger {
             // The process ended between the two writes.
             Fit::Ahead => Ok(self.mark()?),
             Fit::Backwards(what) => {
-                let directory = self.directory.clone();
+                let directory = self.directory();
                 Err(LedgerError::Backwards { directory, what })
             }
         }
@@ -158,15 +154,9 @@ impl Ledger {
 
     /// As [`open`](Self::open), whatever the mark says.
     fn open_unchecked(key: &KeyDir) -> Result<Self, LedgerError> {
-        let paths = key.paths();
-        let lock = DirectoryLock::take(&paths.lock())?;
-        paths.remove_temporaries().map_err(KeyDirError::from)?;
-        if key.manifest().fingerprint().is_none() {
-            // As it is now that nobody else can be writing it.
-            let manifest = key.read_again()?.manifest().clone();
-            note_fingerprint(paths, manifest, &lock)?;
-        }
-        let store = Store::open(&paths.state(), &key.manifest().binding())?;
+        let locked = key.lock()?;
+        locked.note_fingerprint(locked.key()?.manifest().clone())?;
+        let store = Store::open(&locked.state(), &key.manifest().binding())?;
         // A store without a head knows of no epoch whether it has signed.
         let head = store.ledger_head()?.unwrap_or_default();
         Ok(Self {
@@ -176,21 +166,23 @@ impl Ledger {
             key_id: key.manifest().key_id(),
             scheme: key.manifest().scheme().id(),
             stored: key.manifest().plan().stored(),
-            directory: key.path().to_owned(),
-            mark_file: paths.ledger_mark(),
             unknown: false,
-            lock,
+            locked,
         })
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.locked.root().to_owned()
     }
 
     /// Whether this message may be signed with this epoch.
     pub(crate) fn standing(&self, epoch: Epoch, message: &[u8]) -> Result<Standing, LedgerError> {
-        let directory = || self.directory.clone();
+        let directory = || self.directory();
         if self.unknown {
             return Err(LedgerError::Unknown { directory: directory() });
         }
         // What its parent, or another child, spends since the fork is unknown here, and RocksDB's threads did not come along.
-        if let Some(parent) = self.lock.directory().opened_before_fork() {
+        if let Some(parent) = self.locked.directory().opened_before_fork() {
             let directory = directory();
             return Err(LedgerError::Forked { parent, directory });
         }
@@ -221,7 +213,7 @@ impl Ledger {
 
     fn used_up(&self) -> LedgerError {
         LedgerError::UsedUp {
-            directory: self.directory.clone(),
+            directory: self.directory(),
             stored: self.stored,
         }
     }
@@ -243,7 +235,7 @@ impl Ledger {
 
     /// Makes sure that the directory that was locked is the one that is found by its name.
     fn check_place(&self) -> Result<(), LedgerError> {
-        Ok(self.lock.directory().check().map_err(KeyDirError::from)?)
+        Ok(self.locked.directory().check().map_err(KeyDirError::from)?)
     }
 
     /// Writes entries and head. From here until the mark is written, and for good if anything fails, nothing is signed.
@@ -260,10 +252,10 @@ impl Ledger {
     }
 
     fn mark(&mut self) -> Result<(), KeyDirError> {
-        mark_of(&self.head, self.key_id).write(&self.mark_file)?;
+        mark_of(&self.head, self.key_id).write(&self.locked)?;
         self.marked = self.head.extent;
         // Once more: the directory in which both have been written is the one that is found by its name.
-        Ok(self.lock.directory().check()?)
+        Ok(self.locked.directory().check()?)
     }
 }
 

@@ -28,17 +28,15 @@ const HEADER_BYTES: usize = 4096;
 /// A sealed key of 256 epochs that was made from fresh randomness, as far as its manifest says.
 pub(super) fn key() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
-    let paths = KeyPaths::open(directory.path()).unwrap();
+    let paths = KeyPaths::open(directory.path()).unwrap().lock().unwrap();
     let plan = Plan::new(Scheme::by_id("leansig-p1-l8-abort-v4-w8").unwrap(), 0, 256).unwrap();
     let secret = Secret::Seed([3; 32]);
     let drawn = secret.draw(&plan, &Parameter::of(&[0; 20]));
     let bound = commitment(&drawn.prf_key);
     let manifest = Manifest::begin(plan, drawn.parameter, bound, Origin::Fresh, drawn.fillers);
-    LedgerMark::of_creation(manifest.key_id())
-        .write(&paths.ledger_mark())
-        .unwrap();
-    secret.write(&paths.secret(), Origin::Fresh).unwrap();
-    manifest.write(&paths.manifest()).unwrap();
+    LedgerMark::of_creation(manifest.key_id()).write(&paths).unwrap();
+    secret.write(&paths, Origin::Fresh).unwrap();
+    manifest.write(&paths).unwrap();
     let manifest = migrations::run(&paths, manifest, &Disk::default(), &migrations::steps(), |_| true).unwrap();
     let kernel = manifest.scheme().kernel(manifest.parameter());
     let digest_bytes = manifest.scheme().digest_bytes();
@@ -56,7 +54,7 @@ pub(super) fn key() -> TempDir {
         bytes[HEADER_BYTES..HEADER_BYTES + nodes.len()].copy_from_slice(&nodes);
         std::fs::write(&path, bytes).unwrap();
     }
-    manifest.sealed(nodes).write(&paths.manifest()).unwrap();
+    manifest.sealed(nodes).write(&paths).unwrap();
     directory
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Reason, Result};
 use crate::files::Entry;
-use crate::keydir::{DirectoryLock, KeyDir};
+use crate::keydir::{KeyDir, LockedDir};
 use crate::layers::LayerError;
 use crate::plan::Batches;
 use crate::remedy::Remedy;
@@ -44,10 +44,8 @@ pub struct TrimReport {
 /// Nothing has then been changed.
 pub fn trim(directory: &Path, level: Level) -> Result<TrimReport> {
     let key = ready(KeyDir::open_sealed(directory)?, level)?;
-    let _lock = DirectoryLock::take(&key.paths().lock())?;
-    key.paths().remove_temporaries()?;
-    // Once more, now that nobody else can be writing it.
-    let key = key.read_again()?.of_this_version()?.sealed()?;
+    let directory = key.lock()?;
+    let key = directory.key()?.of_this_version()?.sealed()?;
     let before = key.manifest().plan().trim();
     let key = ready(key, level)?;
     let blocks_compared = match level > before {
@@ -60,9 +58,9 @@ pub fn trim(directory: &Path, level: Level) -> Result<TrimReport> {
     // A trim that left files may have ended before the name of its manifest was durable: then it is written once more.
     if level > before || !below.is_empty() {
         // From here on nobody looks for the levels below, whether or not they have been deleted.
-        key.manifest().write(&key.paths().manifest())?;
+        key.manifest().write(&directory)?;
     }
-    remove_layers(&key, &below)?;
+    remove_layers(&directory, &below)?;
     shorten_records(&store, key.manifest().plan().batches())?;
     store.compact()?;
     Ok(TrimReport {
@@ -182,8 +180,8 @@ fn layers_below(key: &KeyDir) -> Result<Vec<Entry>> {
 }
 
 /// Deletes layer files, durably.
-fn remove_layers(key: &KeyDir, files: &[Entry]) -> Result<()> {
+fn remove_layers(directory: &LockedDir, files: &[Entry]) -> Result<()> {
     files.iter().try_for_each(Entry::unlink)?;
     // Always: a trim that was killed may have deleted files whose names are still on the disk.
-    Ok(key.paths().layers().sync()?)
+    Ok(directory.layers().sync()?)
 }

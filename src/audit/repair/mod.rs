@@ -19,7 +19,7 @@ pub use error::RepairError;
 pub use report::{BatchSet, RepairReport, RestoredFile, RewrittenLevel, StoreReplaced};
 
 use super::tree::Tree;
-use crate::keydir::{DirectoryLock, KeyDir, KeyState, note_fingerprint};
+use crate::keydir::{KeyDir, KeyState};
 use crate::keygen::{CancelHandle, DoneSet, JobOptions, KeygenError};
 use crate::layers::{Disk, LayerWriter, Medium};
 use crate::plan::{LevelSpan, MemoryPlan};
@@ -46,20 +46,17 @@ fn repair_on(
     options: JobOptions,
     cancel: &CancelHandle,
 ) -> Result<RepairReport, RepairError> {
-    let key = KeyDir::open(directory)?;
-    let lock = DirectoryLock::take(&key.paths().lock())?;
-    key.paths().remove_temporaries()?;
-    // Once more, now that nobody else can be writing it.
-    let key = key.read_again()?.of_this_version()?;
+    let locked = KeyDir::open(directory)?.lock()?;
+    let key = locked.key()?.of_this_version()?;
     let manifest = key.manifest();
     let prf_key = key.prf_key()?;
-    note_fingerprint(key.paths(), manifest.clone(), &lock)?;
+    locked.note_fingerprint(manifest.clone())?;
     let memory = options.memory_plan(manifest.plan())?;
     let workers = Workers::start(memory.threads, memory.arena_bytes)?;
     let kernel = key.kernel();
     // Nothing is changed before all of it can be.
     files::look(&key)?;
-    let (store, store_replaced) = store::open(key.paths(), manifest, memory.store)?;
+    let (store, store_replaced) = store::open(&locked, manifest, memory.store)?;
     let files_restored = files::restore(&key, medium, &Disk::new(cancel.flag()))?;
     let layers = key.layers()?;
     let tree = Tree {

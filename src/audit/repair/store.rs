@@ -3,7 +3,7 @@
 use super::files::move_aside;
 use super::{RepairError, StoreReplaced};
 use crate::failure::attempt;
-use crate::keydir::{KeyPaths, Manifest};
+use crate::keydir::{LockedDir, Manifest};
 use crate::ledger::{is_unused, rescue};
 use crate::migrations::COLUMN_FAMILIES;
 use crate::plan::StoreBuffers;
@@ -12,7 +12,7 @@ use crate::state::{LedgerHead, StateError, Store};
 /// Opens the store if all of it can be read. A damaged one is moved aside, never deleted: it may be the only place that
 /// knows which epochs have signed. What can be read of its ledger is in the new one.
 pub(super) fn open(
-    paths: &KeyPaths,
+    paths: &LockedDir,
     manifest: &Manifest,
     buffers: StoreBuffers,
 ) -> Result<(Store, Option<StoreReplaced>), RepairError> {
@@ -47,7 +47,7 @@ pub(super) fn open(
 
 /// Makes the new store under another name, with what can be read of the old one's ledger, and says whether that was all of
 /// it. Whatever fails here has changed nothing. The ledger's head comes last: a store that has it is whole.
-fn make_draft(paths: &KeyPaths, manifest: &Manifest, readable: Option<&Store>) -> Result<bool, RepairError> {
+fn make_draft(paths: &LockedDir, manifest: &Manifest, readable: Option<&Store>) -> Result<bool, RepairError> {
     let (draft, binding) = (paths.state_draft(), &manifest.binding());
     let initialised = is_unused(paths, manifest)?;
     Store::create(&draft, &COLUMN_FAMILIES, binding)?;
@@ -65,14 +65,14 @@ fn make_draft(paths: &KeyPaths, manifest: &Manifest, readable: Option<&Store>) -
     Ok(false)
 }
 
-fn rename_draft(paths: &KeyPaths) -> Result<(), RepairError> {
+fn rename_draft(paths: &LockedDir) -> Result<(), RepairError> {
     let (draft, state) = (paths.state_draft(), paths.state());
     attempt("rename", draft.path(), || draft.rename(&state))?;
     Ok(paths.directory().sync()?)
 }
 
 /// A repair that ended between the two names has left the new store whole, and perhaps with the only ledger that can be read.
-fn finish_replacing(paths: &KeyPaths, binding: &[u8; 32]) -> Result<Option<StoreReplaced>, RepairError> {
+fn finish_replacing(paths: &LockedDir, binding: &[u8; 32]) -> Result<Option<StoreReplaced>, RepairError> {
     let draft = paths.state_draft();
     if paths.state().exists()? || !draft.is_directory()? {
         return Ok(None);
@@ -94,7 +94,7 @@ fn finish_replacing(paths: &KeyPaths, binding: &[u8; 32]) -> Result<Option<Store
 }
 
 /// What a repair that ended early was making is not to be taken for the newest store some day.
-fn remove_draft(paths: &KeyPaths) -> Result<(), RepairError> {
+fn remove_draft(paths: &LockedDir) -> Result<(), RepairError> {
     let draft = paths.state_draft();
     if draft.is_directory()? {
         let directory = draft.open_directory()?;

@@ -191,10 +191,11 @@ fn a_root_that_the_secret_does_not_lead_to_is_said_and_nothing_is_adapted_to_it(
     let key = TestKey::new(TINY, 256, 14);
     let truth = key.layers();
     let path = key.entry("manifest.toml");
-    let manifest = KeyDir::open(&key.path()).unwrap().manifest().clone();
-    let mut root = manifest.root().unwrap().to_vec();
+    let found = KeyDir::open(&key.path()).unwrap();
+    let mut root = found.manifest().root().unwrap().to_vec();
     root[0] ^= 1;
-    manifest.sealed(root).write(&path).unwrap();
+    let forged = found.manifest().clone().sealed(root);
+    forged.write(&found.lock().unwrap()).unwrap();
     let forged = std::fs::read(&path).unwrap();
     let error = mend(&key).unwrap_err();
     assert!(matches!(error, RepairError::OtherRoot { .. }), "{error}");
