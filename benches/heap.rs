@@ -34,11 +34,10 @@ const PATHS_STREAMED: u64 = 20_000;
 const SIGNATURES: u64 = 16;
 /// Frames of a call stack that are kept. The deepest place of our own code has to be among them, below whatever libraries it calls.
 const FRAMES_MAX: usize = 40;
-const OPTIONS: JobOptions = JobOptions {
-    threads: 2,
-    group_batches: 8,
-    memory: MemoryRequest::NoLimit,
-};
+const OPTIONS: JobOptions = JobOptions::DEFAULT
+    .threads(2)
+    .group_batches(8)
+    .memory(MemoryRequest::NoLimit);
 
 struct Arguments {
     scheme: &'static Scheme,

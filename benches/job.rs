@@ -121,11 +121,10 @@ fn run_job(arguments: &Arguments, threads: usize) -> Result<(), Box<dyn Error>> 
         epochs: arguments.epochs,
         trim: Level(0),
     };
-    let options = JobOptions {
-        threads,
-        group_batches: arguments.group_batches,
-        memory: MemoryRequest::NoLimit,
-    };
+    let options = JobOptions::DEFAULT
+        .threads(threads)
+        .group_batches(arguments.group_batches)
+        .memory(MemoryRequest::NoLimit);
     let key = directory.path().join("key");
     let job = KeygenJob::open(&key, &request, &defaults, options, CancelHandle::default())?;
     job.run(&NoProgress)?;

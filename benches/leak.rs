@@ -80,11 +80,10 @@ fn live(directory: &Path) -> Result<(), Box<dyn Error>> {
         epochs: EPOCHS,
         trim: Level(0),
     };
-    let options = JobOptions {
-        threads: THREADS,
-        group_batches: 8,
-        memory: MemoryRequest::NoLimit,
-    };
+    let options = JobOptions::DEFAULT
+        .threads(THREADS)
+        .group_batches(8)
+        .memory(MemoryRequest::NoLimit);
     // With a secret of its own the key has signed nothing, and may sign.
     let request = KeyRequest::default();
     let job = KeygenJob::open(directory, &request, &defaults, options, CancelHandle::default())?;

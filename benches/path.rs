@@ -66,11 +66,10 @@ fn make_key(scheme: &'static Scheme, directory: &Path) -> Result<PathBuf, Box<dy
         epochs: EPOCHS.min(scheme.lifetime()),
         trim: Level(0),
     };
-    let options = JobOptions {
-        threads: 0,
-        group_batches: 8,
-        memory: MemoryRequest::NoLimit,
-    };
+    let options = JobOptions::DEFAULT
+        .threads(0)
+        .group_batches(8)
+        .memory(MemoryRequest::NoLimit);
     KeygenJob::open(directory, &request, &defaults, options, CancelHandle::default())?.run(&NoProgress)?;
     Ok(directory.to_owned())
 }

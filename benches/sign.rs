@@ -42,11 +42,10 @@ fn measure(scheme: &'static Scheme) -> Result<(), Box<dyn Error>> {
         epochs,
         trim: Level(0),
     };
-    let options = JobOptions {
-        threads: 0,
-        group_batches: 8,
-        memory: MemoryRequest::NoLimit,
-    };
+    let options = JobOptions::DEFAULT
+        .threads(0)
+        .group_batches(8)
+        .memory(MemoryRequest::NoLimit);
     let request = KeyRequest::default();
     KeygenJob::open(&directory, &request, &defaults, options, CancelHandle::default())?.run(&NoProgress)?;
 

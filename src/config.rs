@@ -217,11 +217,10 @@ impl Settings {
 
     /// How a job may use the machine.
     pub fn machine(&self, threads: Option<usize>, memory: Option<MemoryRequest>) -> Result<JobOptions, ConfigError> {
-        Ok(JobOptions {
-            threads: self.value("threads", parse_threads, threads)?,
-            group_batches: self.value("group_batches", parse_group, None)?,
-            memory: self.memory(memory)?,
-        })
+        Ok(JobOptions::default()
+            .threads(self.value("threads", parse_threads, threads)?)
+            .group_batches(self.value("group_batches", parse_group, None)?)
+            .memory(self.memory(memory)?))
     }
 
     /// How to show progress.

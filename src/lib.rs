@@ -10,14 +10,14 @@
 //!
 //! ```
 //! use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, PublicKey, Scheme, Signer, verify};
-//! use keymill::plan::{Level, MemoryRequest};
+//! use keymill::plan::Level;
 //!
 //! # let parent = tempfile::tempdir()?;
 //! # let directory = parent.path().join("key");
 //! let scheme = Scheme::by_id("leansig-p1-l8-abort-v4-w8")?;
 //! let defaults = KeyDefaults { scheme, epochs: 256, trim: Level(0) };
-//! let options = JobOptions { threads: 0, group_batches: 8, memory: MemoryRequest::Auto };
-//! let job = KeygenJob::open(&directory, &KeyRequest::default(), &defaults, options, CancelHandle::default())?;
+//! let (request, options) = (KeyRequest::default(), JobOptions::default());
+//! let job = KeygenJob::open(&directory, &request, &defaults, options, CancelHandle::default())?;
 //! let public_key = PublicKey::from_ssz(scheme, &job.run(&NoProgress)?.public_key)?;
 //!
 //! let mut signer = Signer::open(&directory)?;

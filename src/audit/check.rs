@@ -12,6 +12,7 @@ use crate::keydir::{KeyDir, KeyDirError, KeyState, ReadLock};
 use crate::keygen::JobOptions;
 use crate::layers::{LayerError, LayerReader};
 use crate::ledger::LedgerError;
+use crate::memory::Limits;
 use crate::plan::BudgetTooSmall;
 use crate::remedy::{Remedied, Remedy};
 use crate::state::{BatchRecord, StateError, Store};
@@ -70,7 +71,13 @@ impl Remedied for CheckError {
 /// [`CheckError`] if the check cannot be made. Damage is no error but part of the report.
 pub fn check(directory: &Path, deep: bool, options: JobOptions) -> Result<CheckReport, CheckError> {
     let mut key = KeyDir::open(directory)?;
-    let memory = options.memory_plan_of_check(key.manifest().plan())?;
+    // A check writes nothing, so what it needs of address space is what the checkpoint store needs, which is looked at when that
+    // is opened, and one mapping after the other.
+    let limits = Limits {
+        address_bytes: None,
+        ..Limits::detect()
+    };
+    let memory = options.memory_plan_within(key.manifest().plan(), &limits)?;
     let workers = Workers::start(memory.threads, memory.arena_bytes)?;
     loop {
         let report = check_key(&key, key.kernel().as_ref(), deep, &workers)?;

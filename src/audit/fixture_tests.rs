@@ -21,11 +21,10 @@ pub(crate) const TINY: &str = "leansig-p1-l8-abort-v4-w8";
 /// 1,024 epochs in each batch.
 pub(crate) const LONG: &str = "leansig-p2-l18-top-v64-w8";
 
-pub(crate) const OPTIONS: JobOptions = JobOptions {
-    threads: 2,
-    group_batches: 2,
-    memory: MemoryRequest::NoLimit,
-};
+pub(crate) const OPTIONS: JobOptions = JobOptions::DEFAULT
+    .threads(2)
+    .group_batches(2)
+    .memory(MemoryRequest::NoLimit);
 
 /// A sealed key in a directory of its own.
 pub(crate) struct TestKey {

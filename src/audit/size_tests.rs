@@ -19,11 +19,10 @@ use crate::workers::Workers;
 /// A key of hash functions that cost nothing.
 fn key(parent: &Path, log_epochs: u8, trim: u8) -> KeyDir {
     let directory = parent.join(format!("{log_epochs}-{trim}"));
-    let options = JobOptions {
-        threads: 2,
-        group_batches: 256,
-        memory: MemoryRequest::NoLimit,
-    };
+    let options = JobOptions::DEFAULT
+        .threads(2)
+        .group_batches(256)
+        .memory(MemoryRequest::NoLimit);
     let job = open_large(&directory, 1 << log_epochs, trim, options);
     job.run_with(&LARGE_QUICK, &NoProgress).unwrap();
     KeyDir::open(&directory).unwrap()

@@ -57,11 +57,10 @@ pub(super) fn make_key(directory: &Path, seed: u8) {
         epochs: 256,
         trim: Level(0),
     };
-    let options = JobOptions {
-        threads: 1,
-        group_batches: 1,
-        memory: MemoryRequest::NoLimit,
-    };
+    let options = JobOptions::DEFAULT
+        .threads(1)
+        .group_batches(1)
+        .memory(MemoryRequest::NoLimit);
     let cancel = CancelHandle::default();
     let request = KeyRequest {
         secret: Some(Secret::Seed([seed; 32])),

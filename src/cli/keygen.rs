@@ -90,8 +90,8 @@ pub(super) fn work(
 ) -> Result<Result<Done, KeygenError>, Failure> {
     let cancel = CancelHandle::default();
     stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;
-    let options = settings.machine;
-    let job = match KeygenJob::open_holding(directory, &request, defaults, options, held_bytes, cancel) {
+    let options = settings.machine.held_bytes(held_bytes);
+    let job = match KeygenJob::open(directory, &request, defaults, options, cancel) {
         Ok(job) => job,
         Err(error) => return Ok(Err(error)),
     };

@@ -107,11 +107,10 @@ mod tests {
             epochs: EPOCHS,
             trim: Level(0),
         };
-        let options = JobOptions {
-            threads: 1,
-            group_batches: 1,
-            memory: keymill::plan::MemoryRequest::NoLimit,
-        };
+        let options = JobOptions::DEFAULT
+            .threads(1)
+            .group_batches(1)
+            .memory(keymill::plan::MemoryRequest::NoLimit);
         let cancel = CancelHandle::default();
         let job = KeygenJob::open(&directory, &KeyRequest::default(), &defaults, options, cancel).unwrap();
         job.run(&NoProgress).unwrap();

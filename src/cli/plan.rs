@@ -4,8 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use keymill::Plan;
-use keymill::memory::Limits;
-use keymill::plan::{LevelSpan, MemoryPlan, Wishes};
+use keymill::plan::{LevelSpan, MemoryPlan};
 
 use super::answer::{Answer, Value, fields};
 use super::failure::Failure;
@@ -32,15 +31,7 @@ pub struct PlanArguments {
 pub fn run(arguments: &PlanArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     let machine = arguments.request.machine.settings(settings)?;
     let plan = arguments.request.plan(settings)?;
-    let wishes = Wishes {
-        threads: machine.threads,
-        group_batches: machine.group_batches,
-        arena_bytes: plan.scheme().scratch_bytes(),
-        memory: machine.memory,
-        held_bytes: 0,
-        jobs: 1,
-    };
-    let memory = MemoryPlan::new(&plan, &wishes, &Limits::detect())?;
+    let memory = machine.memory_plan(&plan)?;
     answer(&plan, &memory).print(arguments.request.json)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -107,6 +107,11 @@ impl Manifest {
         }
     }
 
+    /// The same key of a secret that came from elsewhere.
+    pub(crate) fn of_origin(self, origin: Origin) -> Self {
+        Self { origin, ..self }
+    }
+
     /// The same key with the fingerprint of its one-time keys.
     pub(crate) fn with_fingerprint(self, fingerprint: Fingerprint) -> Self {
         Self {

@@ -25,7 +25,7 @@ pub(crate) use lock::ReadLock;
 pub(crate) use locked::LockedDir;
 pub(crate) use manifest::check_digest;
 pub use manifest::{FORMAT_VERSION, KeyState, Manifest};
-pub(crate) use names::KeyPaths;
+pub(crate) use names::{KeyPaths, MANIFEST, SECRET};
 pub(crate) use names::{is_bystander, names_aside};
 pub use origin::Origin;
 pub use secret::Secret;
@@ -83,13 +83,18 @@ impl KeyDir {
         Self::in_directory(&KeyPaths::open(path)?)
     }
 
+    /// The key of a directory that is open, whose manifest has been read.
+    pub(crate) fn of(paths: &KeyPaths, manifest: Manifest) -> Self {
+        Self {
+            paths: paths.clone(),
+            manifest,
+        }
+    }
+
     /// The key of a directory that is open, of whatever version.
     pub(crate) fn in_directory(paths: &KeyPaths) -> Result<Self, KeyDirError> {
         match Manifest::read(&paths.manifest())? {
-            Some(manifest) => Ok(Self {
-                paths: paths.clone(),
-                manifest,
-            }),
+            Some(manifest) => Ok(Self::of(paths, manifest)),
             None => match paths.part_of_key()? {
                 Some(part) => Err(KeyDirError::ManifestLost(part)),
                 None => Err(KeyDirError::NoManifest(paths.root().to_owned())),
@@ -192,16 +197,16 @@ pub(crate) fn is_there(path: &Path) -> Result<bool, KeyDirError> {
 fn prf_key(paths: &KeyPaths, manifest: &Manifest) -> Result<PrfKey, KeyDirError> {
     let file = paths.secret();
     let (secret, _) = Secret::read(&file)?.ok_or_else(|| KeyDirError::SecretMissing(file.path().to_owned()))?;
-    prf_key_of(&secret, paths, manifest)
+    prf_key_of(&secret, paths.root(), manifest)
 }
 
-/// The PRF key of a secret that was read from this directory, if it is that of this key.
-pub(crate) fn prf_key_of(secret: &Secret, paths: &KeyPaths, manifest: &Manifest) -> Result<PrfKey, KeyDirError> {
+/// The PRF key of a secret that was read from `directory`, if it is that of this key.
+pub(crate) fn prf_key_of(secret: &Secret, directory: &Path, manifest: &Manifest) -> Result<PrfKey, KeyDirError> {
     let drawn = secret.draw(manifest.plan(), manifest.parameter());
     let found = commitment(&drawn.prf_key);
     if found != *manifest.secret_commitment() {
         return Err(KeyDirError::SecretMismatch {
-            path: paths.secret().path().to_owned(),
+            path: directory.join(SECRET),
             expected: hex::encode(manifest.secret_commitment()),
             found: hex::encode(found),
         });
@@ -209,7 +214,7 @@ pub(crate) fn prf_key_of(secret: &Secret, paths: &KeyPaths, manifest: &Manifest)
     let found = fingerprint(&drawn.prf_key, manifest.parameter());
     match manifest.fingerprint() {
         Some(expected) if expected != found => Err(KeyDirError::Manifest {
-            path: paths.manifest().path().to_owned(),
+            path: directory.join(MANIFEST),
             what: format!("its fingerprint is {expected}, and that of the secret beside it is {found}"),
         }),
         _ => Ok(drawn.prf_key),

@@ -9,16 +9,16 @@ use super::committer::{Committer, arena_record};
 use super::governor::Governor;
 use super::history::History;
 use super::in_flight::InFlight;
+use super::options::JobOptions;
 use super::pipeline;
-use super::prepare::{PlanMemory, Prepared, prepare};
+use super::prepare::{Prepared, prepare};
 use super::progress::{Event, Phase, Progress};
 use super::request::{KeyDefaults, KeyRequest, check_root};
 use super::{KeygenError, crown, recovery};
 use crate::history::{RunCommand, RunEnd};
 use crate::keydir::{KeyDir, LockedDir, Manifest};
 use crate::layers::{Disk, LayerWriter, Medium};
-use crate::memory::Limits;
-use crate::plan::{BudgetTooSmall, MemoryPlan, MemoryRequest, Plan, Wishes};
+use crate::plan::MemoryPlan;
 use crate::state::{ArenaRecord, ProgressRecord, Store};
 use crate::time::steady_unix_ms;
 use crate::workers::Workers;
@@ -26,59 +26,6 @@ use keymill_xmss::hash::Kernel;
 
 /// Times that batches are computed and checked again before the disk is given up.
 const ROUNDS_MAX: u32 = 3;
-
-/// How a job may use the machine. None of it changes a byte of the key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct JobOptions {
-    /// Worker threads; 0 for one a core.
-    pub threads: usize,
-    /// Batches that are synced and committed as one.
-    pub group_batches: usize,
-    /// How much memory it may take.
-    pub memory: MemoryRequest,
-}
-
-impl JobOptions {
-    /// What a job with these options keeps in memory for a plan, within the limits that hold here and now.
-    ///
-    /// # Errors
-    /// [`BudgetTooSmall`] if the least that works does not fit.
-    pub fn memory_plan(&self, plan: &Plan) -> Result<MemoryPlan, BudgetTooSmall> {
-        self.memory_plan_holding(plan, 1, 0)
-    }
-
-    /// As [`memory_plan`](Self::memory_plan), for a check: it writes nothing, so what it needs of address space is what the
-    /// checkpoint store needs, which is looked at when that is opened, and one mapping after the other.
-    pub(crate) fn memory_plan_of_check(&self, plan: &Plan) -> Result<MemoryPlan, BudgetTooSmall> {
-        let limits = Limits {
-            address_bytes: None,
-            ..Limits::detect()
-        };
-        MemoryPlan::new(plan, &self.wishes(plan, 1, 0), &limits)
-    }
-
-    /// As [`memory_plan`](Self::memory_plan), for each of `jobs` such jobs that run side by side in this process, while whoever
-    /// runs each of them holds so many bytes.
-    pub(crate) fn memory_plan_holding(
-        &self,
-        plan: &Plan,
-        jobs: usize,
-        held_bytes: u64,
-    ) -> Result<MemoryPlan, BudgetTooSmall> {
-        MemoryPlan::new(plan, &self.wishes(plan, jobs, held_bytes), &Limits::detect())
-    }
-
-    fn wishes(&self, plan: &Plan, jobs: usize, held_bytes: u64) -> Wishes {
-        Wishes {
-            threads: self.threads,
-            group_batches: self.group_batches,
-            arena_bytes: plan.scheme().scratch_bytes(),
-            memory: self.memory,
-            held_bytes,
-            jobs,
-        }
-    }
-}
 
 /// What a finished job did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,14 +46,14 @@ pub struct Summary {
 ///
 /// # Examples
 /// ```
-/// use keymill::plan::{Level, MemoryRequest};
+/// use keymill::plan::Level;
 /// use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, Scheme};
 /// # let parent = tempfile::tempdir()?;
 /// # let directory = parent.path().join("key");
 /// let scheme = Scheme::by_id("leansig-p1-l8-abort-v4-w8")?;
 /// let defaults = KeyDefaults { scheme, epochs: 256, trim: Level(0) };
-/// let options = JobOptions { threads: 0, group_batches: 8, memory: MemoryRequest::Auto };
-/// let job = KeygenJob::open(&directory, &KeyRequest::default(), &defaults, options, CancelHandle::default())?;
+/// let (request, options) = (KeyRequest::default(), JobOptions::default());
+/// let job = KeygenJob::open(&directory, &request, &defaults, options, CancelHandle::default())?;
 /// let summary = job.run(&NoProgress)?;
 /// assert_eq!(summary.public_key.len(), 52);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -131,53 +78,11 @@ impl KeygenJob {
         options: JobOptions,
         cancel: CancelHandle,
     ) -> Result<Self, KeygenError> {
-        Self::open_holding(directory, request, defaults, options, 0, cancel)
-    }
-
-    /// As [`open`](Self::open), by somebody who holds so many bytes for as long as the job runs: they are a part of what is
-    /// planned into its memory.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open).
-    pub fn open_holding(
-        directory: &Path,
-        request: &KeyRequest,
-        defaults: &KeyDefaults,
-        options: JobOptions,
-        held_bytes: u64,
-        cancel: CancelHandle,
-    ) -> Result<Self, KeygenError> {
-        let plan_memory = |plan: &Plan| options.memory_plan_holding(plan, 1, held_bytes);
-        Self::open_on_disk(directory, request, defaults, &plan_memory, cancel)
-    }
-
-    /// As [`open_holding`](Self::open_holding), for one of `jobs` jobs with the same options that run side by side in this
-    /// process.
-    pub(crate) fn open_beside(
-        directory: &Path,
-        request: &KeyRequest,
-        defaults: &KeyDefaults,
-        options: JobOptions,
-        jobs: usize,
-        held_bytes: u64,
-        cancel: CancelHandle,
-    ) -> Result<Self, KeygenError> {
-        let plan_memory = |plan: &Plan| options.memory_plan_holding(plan, jobs, held_bytes);
-        Self::open_on_disk(directory, request, defaults, &plan_memory, cancel)
-    }
-
-    fn open_on_disk(
-        directory: &Path,
-        request: &KeyRequest,
-        defaults: &KeyDefaults,
-        plan_memory: PlanMemory<'_>,
-        cancel: CancelHandle,
-    ) -> Result<Self, KeygenError> {
         let medium = Box::new(Disk::new(cancel.flag()));
-        Self::open_planned(medium, directory, request, defaults, plan_memory, cancel)
+        Self::open_on(medium, directory, request, defaults, options, cancel)
     }
 
-    #[cfg(test)]
+    /// As [`open`](Self::open), on another medium than the disk.
     pub(super) fn open_on(
         medium: Box<dyn Medium>,
         directory: &Path,
@@ -186,20 +91,8 @@ impl KeygenJob {
         options: JobOptions,
         cancel: CancelHandle,
     ) -> Result<Self, KeygenError> {
-        let plan_memory = |plan: &Plan| options.memory_plan(plan);
-        Self::open_planned(medium, directory, request, defaults, &plan_memory, cancel)
-    }
-
-    fn open_planned(
-        medium: Box<dyn Medium>,
-        directory: &Path,
-        request: &KeyRequest,
-        defaults: &KeyDefaults,
-        plan_memory: PlanMemory<'_>,
-        cancel: CancelHandle,
-    ) -> Result<Self, KeygenError> {
         let opened = Instant::now();
-        let prepared = prepare(directory, request, defaults, plan_memory, medium.as_ref(), &cancel)
+        let prepared = prepare(directory, request, defaults, &options, medium.as_ref(), &cancel)
             .map_err(|error| error.or_interrupted(&cancel))?;
         Ok(Self {
             prepared,
@@ -211,7 +104,7 @@ impl KeygenJob {
 
     /// Everything public about the key.
     pub fn manifest(&self) -> &Manifest {
-        &self.prepared.manifest
+        self.prepared.key.manifest()
     }
 
     /// What the job keeps in memory; none for a sealed key, which needs nothing more.
@@ -235,21 +128,19 @@ impl KeygenJob {
     }
 
     fn finish(&self, kernel: &dyn Kernel, progress: &dyn Progress) -> Result<Summary, KeygenError> {
-        let manifest = &self.prepared.manifest;
+        let manifest = self.prepared.key.manifest();
         let Some((memory, locked)) = &self.prepared.work else {
             return Ok(self.summary(manifest, None));
         };
-        let prf_key = KeyDir::in_directory(&self.prepared.paths)?
-            .of_this_version()?
-            .prf_key()?;
+        let prf_key = self.prepared.key.prf_key()?;
         let mut writer = LayerWriter::open(
             self.medium.as_ref(),
-            &self.prepared.paths.layers(),
+            &locked.layers(),
             manifest.plan(),
             manifest.key_id(),
         )?;
-        let store = Store::open_with(&self.prepared.paths.state(), &manifest.binding(), memory.store)?;
-        let history = History::begin(self.prepared.paths.history(), RunCommand::Keygen, memory, progress);
+        let store = Store::open_with(&locked.state(), &manifest.binding(), memory.store)?;
+        let history = History::begin(locked.history(), RunCommand::Keygen, memory, progress);
         let computer = BatchComputer {
             manifest,
             kernel,
@@ -283,7 +174,7 @@ impl KeygenJob {
             manifest.expected_root(),
             &root,
             manifest.state(),
-            self.prepared.paths.root(),
+            self.prepared.key.path(),
         )?;
         progress.event(Event::Phase(Phase::Sealing));
         store.compact()?;
@@ -343,7 +234,7 @@ impl KeygenJob {
             self.cancel.proceed()?;
         }
         Err(KeygenError::DiskUnreliable {
-            directory: self.prepared.paths.root().to_owned(),
+            directory: self.prepared.key.path().to_owned(),
             rounds: ROUNDS_MAX,
         })
     }
@@ -352,7 +243,7 @@ impl KeygenJob {
     fn seal(&self, locked: &LockedDir, root: Vec<u8>) -> Result<Manifest, KeygenError> {
         // It would vouch for checkpoints that are found by name.
         locked.directory().check()?;
-        let sealed = self.prepared.manifest.clone().sealed(root);
+        let sealed = self.manifest().clone().sealed(root);
         sealed.write(locked)?;
         // Afterwards: whoever resumes an unsealed key has to be able to write its files.
         for span in sealed.plan().geometry().stored_levels() {

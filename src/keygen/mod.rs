@@ -10,11 +10,13 @@ mod governor;
 mod history;
 mod in_flight;
 mod job;
+mod options;
 mod pipeline;
 mod prepare;
 mod progress;
 mod recovery;
 mod request;
+mod resolve;
 #[cfg(test)]
 mod stop_tests;
 #[cfg(test)]
@@ -28,7 +30,8 @@ pub use error::KeygenError;
 pub(crate) use governor::Governor;
 pub(crate) use history::History;
 pub(crate) use in_flight::InFlight;
-pub use job::{JobOptions, KeygenJob, Summary};
+pub use job::{KeygenJob, Summary};
+pub use options::JobOptions;
 pub(crate) use pipeline::run as compute_and_commit;
 pub use progress::{Event, NoProgress, Phase, Progress};
 pub use request::{KeyDefaults, KeyRequest};

@@ -4,126 +4,230 @@ use std::path::Path;
 
 use super::KeygenError;
 use super::cancel::CancelHandle;
+use super::options::JobOptions;
 use super::request::{KeyDefaults, KeyRequest};
+use super::resolve::{Change, Decision, Found, resolve};
 use crate::files::{available_bytes, make_directory, parent_of, sync_name_of};
 use crate::keydir::{
     KeyDir, KeyDirError, KeyPaths, KeyState, LedgerMark, LockedDir, Manifest, Origin, Secret, Stage, is_there,
-    prf_key_of,
 };
 use crate::layers::Medium;
 use crate::ledger::{forget, is_unused};
 use crate::migrations::{self, MigrationError};
-use crate::plan::{BudgetTooSmall, MemoryPlan, Plan};
+use crate::plan::{MemoryPlan, Plan};
 
 /// A key in the present format, under its lock if there is work left.
 pub(super) struct Prepared {
-    pub(super) paths: KeyPaths,
-    pub(super) manifest: Manifest,
-    /// What is needed to go on: memory, and the lock. None for a sealed key, which nobody writes to any more.
+    pub(super) key: KeyDir,
+    /// What is needed to go on: memory, and the lock. None for a sealed key, to which a job writes nothing more.
     pub(super) work: Option<(MemoryPlan, LockedDir)>,
 }
-
-impl Prepared {
-    /// There is nothing to write, and the directory may be read-only.
-    fn sealed(paths: KeyPaths, manifest: Manifest) -> Self {
-        Self {
-            paths,
-            manifest,
-            work: None,
-        }
-    }
-}
-
-/// How memory is planned for a given plan.
-pub(super) type PlanMemory<'a> = &'a dyn Fn(&Plan) -> Result<MemoryPlan, BudgetTooSmall>;
 
 /// Finds or creates the key. Nothing is written before the request is known to be sound and the disk to be large enough.
 pub(super) fn prepare(
     directory: &Path,
     request: &KeyRequest,
     defaults: &KeyDefaults,
-    plan_memory: PlanMemory<'_>,
+    options: &JobOptions,
     medium: &dyn Medium,
     cancel: &CancelHandle,
 ) -> Result<Prepared, KeygenError> {
-    let found = match is_there(directory)? {
-        true => Some(KeyPaths::open(directory)?),
-        false => None,
+    let there = if is_there(directory)? {
+        Some(KeyPaths::open(directory)?)
+    } else {
+        None
     };
-    let known = match &found {
-        Some(paths) => Manifest::read(&paths.manifest())?,
-        None => None,
-    };
-    let (paths, memory) = match (found, known) {
-        (Some(paths), Some(manifest)) => {
-            request.agrees_with(&manifest, &paths)?;
-            refuse_vouched_for(&paths, request, &manifest)?;
-            if manifest.state() == KeyState::Sealed && lost_secret(&paths, request, &manifest)?.is_none() {
-                if may_have_signed_elsewhere(request, &manifest) && this_key(&paths)?.note_elsewhere()? {
-                    warn_of_taken_back(directory);
-                }
-                return Ok(Prepared::sealed(paths, manifest));
-            }
-            let memory = plan_memory(manifest.plan())?;
-            (paths, memory)
+    let found = look(there.as_ref(), request)?;
+    let decision = resolve(request, defaults, directory, found)?;
+    if let (Decision::Sealed { manifest, change }, Some(paths)) = (&decision, &there) {
+        // Without the lock: the directory may be read-only.
+        let key = KeyDir::of(paths, manifest.clone());
+        if matches!(change, Change::TakeBack) && key.clone().of_this_version()?.note_elsewhere()? {
+            warn_of_taken_back(directory);
         }
-        (found, _) => ready_for_new(directory, found, request, defaults, plan_memory)?,
-    };
-    let locked = paths.lock()?;
-    // Once more, now that nobody else can be writing: whoever held the lock before may have made a key here.
-    let manifest = match Manifest::read(&paths.manifest())? {
-        Some(manifest) => {
-            request.agrees_with(&manifest, &paths)?;
-            refuse_vouched_for(&paths, request, &manifest)?;
-            let manifest = expecting(request, manifest);
-            if let Some((secret, origin)) = lost_secret(&paths, request, &manifest)? {
-                if manifest.state() == KeyState::Sealed {
-                    // One of an earlier version is migrated first.
-                    this_key(&paths)?;
-                    forget(&locked, &manifest)?;
-                } else if is_unused(&paths, &manifest)? {
-                    locked.take_back(&manifest)?;
-                }
-                secret.write(&locked, origin)?;
-            } else if may_have_signed_elsewhere(request, &manifest) && locked.take_back(&manifest)? {
-                warn_of_taken_back(directory);
-            }
-            manifest
-        }
-        None => begin(&locked, request, defaults)?,
-    };
-    if manifest.state() == KeyState::Sealed {
-        let manifest = locked.note_fingerprint(manifest)?;
-        return Ok(Prepared::sealed(paths, manifest));
+        return Ok(Prepared { key, work: None });
     }
-    let manifest = finish_creation(&locked, manifest, medium, cancel)?;
+    options.memory_plan(decision.plan())?;
+    let locked = lock(directory, there, &decision)?;
+    // Once more, now that no other process can be writing: the one that held the lock before may have made a key here.
+    let decision = resolve(request, defaults, directory, look(Some(&locked), request)?)?;
+    let memory = options.memory_plan(decision.plan())?;
+    let manifest = apply(decision, request, &locked)?;
+    let is_sealed = manifest.state() == KeyState::Sealed;
+    let manifest = if is_sealed {
+        manifest
+    } else {
+        finish_creation(&locked, manifest, medium, cancel)?
+    };
     let manifest = locked.note_fingerprint(manifest)?;
     Ok(Prepared {
-        paths,
-        manifest,
-        work: Some((memory, locked)),
+        key: KeyDir::of(&locked, manifest),
+        work: (!is_sealed).then_some((memory, locked)),
     })
 }
 
-/// A key that may have signed elsewhere does not go on where its ledger would begin with the word that it has not. Where the
-/// secret is lost it does, and the word with it: nothing else leads on from there.
-fn refuse_vouched_for(paths: &KeyPaths, request: &KeyRequest, manifest: &Manifest) -> Result<(), KeygenError> {
-    match request.has_a_past() && paths.secret().exists()? && is_unused(paths, manifest)? {
-        true => Err(KeygenError::VouchedFor(paths.root().to_owned())),
-        false => Ok(()),
+/// Reads what is in a directory, if that is there, as far as it bears on the request.
+fn look(paths: Option<&KeyPaths>, request: &KeyRequest) -> Result<Found, KeygenError> {
+    let Some(paths) = paths else {
+        return Ok(Found::default());
+    };
+    let manifest = Manifest::read(&paths.manifest())?;
+    let mark = match manifest {
+        Some(_) => None,
+        None => refuse_foreign(paths)?,
+    };
+    let secret = if manifest.is_none() || request.has_a_past() {
+        Secret::read(&paths.secret())?
+    } else {
+        None
+    };
+    let is_unused = match &manifest {
+        Some(manifest) if request.has_a_past() => is_unused(paths, manifest)?,
+        _ => false,
+    };
+    Ok(Found {
+        manifest,
+        secret,
+        mark,
+        is_unused,
+    })
+}
+
+/// A directory with something else in it is no place for a new key, nor is one that has lost its manifest. Gives the mark
+/// that an interrupted creation left.
+fn refuse_foreign(paths: &KeyPaths) -> Result<Option<LedgerMark>, KeyDirError> {
+    if let Some(path) = paths.foreign_entry()? {
+        return Err(KeyDirError::Foreign(path));
+    }
+    if let Some(part) = paths.part_of_key()? {
+        return Err(KeyDirError::ManifestLost(part));
+    }
+    match LedgerMark::read_any(&paths.ledger_mark()) {
+        // One that knows of spent epochs has lost its manifest.
+        Ok(Some(mark)) if !mark.is_of_empty() => Err(KeyDirError::ManifestLost(paths.ledger_mark().path().to_owned())),
+        Err(KeyDirError::LedgerMark { path, .. }) => Err(KeyDirError::ManifestLost(path)),
+        mark => mark,
     }
 }
 
-/// Whether the request brings a secret that may have signed wherever it comes from, to a key that need not know of that: the
-/// file of another program, or the secret of a key that was drawn here. A backup is no place that signs.
-fn may_have_signed_elsewhere(request: &KeyRequest, manifest: &Manifest) -> bool {
-    let is_given = request.secret.is_some() && manifest.origin() == Origin::Fresh;
-    request.restored.is_none() && (request.root.is_some() || is_given)
+/// Takes the lock of a directory. That of a new key is made, if there is room for the key.
+fn lock(directory: &Path, there: Option<KeyPaths>, decision: &Decision) -> Result<LockedDir, KeygenError> {
+    if let Decision::Begin { plan, .. } = decision {
+        check_room(directory, there.is_some(), plan)?;
+        if there.is_some() {
+            sync_name_of(directory)?;
+        } else {
+            // If another process was quicker, the lock decides.
+            make_directory(directory)?;
+        }
+    }
+    let paths = match there {
+        Some(paths) => paths,
+        None => KeyPaths::open(directory)?,
+    };
+    Ok(paths.lock()?)
 }
 
-/// The sealed key of a directory that is open, of the present format.
-fn this_key(paths: &KeyPaths) -> Result<KeyDir, KeyDirError> {
-    KeyDir::in_directory(paths)?.of_this_version()?.sealed()
+/// Writes what was decided, and gives the manifest of the key.
+fn apply(decision: Decision, request: &KeyRequest, locked: &LockedDir) -> Result<Manifest, KeygenError> {
+    let (manifest, change) = match decision {
+        Decision::Begin {
+            plan,
+            secret,
+            is_found,
+            mark,
+        } => {
+            let (secret, origin) = match secret {
+                Some(known) => known,
+                None => (Secret::fresh()?, Origin::Fresh),
+            };
+            let manifest = request.begin(plan, &secret, request.restored.unwrap_or(origin));
+            if request.has_a_past() {
+                begin_again(locked, &manifest, &secret)?;
+                return Ok(manifest);
+            }
+            return begin(locked, manifest, &secret, is_found, mark.as_ref());
+        }
+        Decision::Resume { manifest, change } | Decision::Sealed { manifest, change } => (manifest, change),
+    };
+    match change {
+        Change::Nothing => {}
+        Change::TakeBack => {
+            if locked.take_back(&manifest)? {
+                warn_of_taken_back(locked.root());
+            }
+        }
+        Change::Secret {
+            secret,
+            origin,
+            is_unused,
+        } => {
+            if manifest.state() == KeyState::Sealed {
+                // One of an earlier version is migrated first.
+                KeyDir::of(locked, manifest.clone()).of_this_version()?;
+                forget(locked, &manifest)?;
+            } else if is_unused {
+                locked.take_back(&manifest)?;
+            }
+            secret.write(locked, origin)?;
+        }
+    }
+    Ok(manifest)
+}
+
+/// Writes secret and manifest of a new key.
+fn begin(
+    locked: &LockedDir,
+    manifest: Manifest,
+    secret: &Secret,
+    is_found: bool,
+    mark: Option<&LedgerMark>,
+) -> Result<Manifest, KeygenError> {
+    let key_id = manifest.key_id();
+    // A fresh secret that is found was drawn by a creation that was interrupted, if that left its mark; else it was put here
+    // by hand, with the mark of a key that exists or without one, and may have signed elsewhere.
+    let was_drawn_here = mark.is_some_and(|mark| mark.key_id == key_id && mark.stage == Stage::Creating);
+    let is_put_here = is_found && !was_drawn_here;
+    if is_found {
+        let past = if is_put_here {
+            "; it may have signed elsewhere, so the key signs nothing before 'keymill ledger init'"
+        } else {
+            ""
+        };
+        let secret = locked.secret();
+        tracing::warn!(
+            "there is a secret in '{}', and the key is made from it{past}",
+            secret.path().display()
+        );
+    }
+    let manifest = if is_put_here && manifest.origin() == Origin::Fresh {
+        manifest.of_origin(Origin::Seed)
+    } else {
+        manifest
+    };
+    // Before the secret, so that no fresh secret stands here without it.
+    if manifest.origin() == Origin::Fresh {
+        LedgerMark::of_creation(key_id).write(locked)?;
+    } else if locked.ledger_mark().exists()? {
+        locked.ledger_mark().unlink()?;
+    }
+    // The secret before the manifest: a manifest without its secret would be a key that nobody can finish.
+    secret.write(locked, manifest.origin())?;
+    manifest.write(locked)?;
+    Ok(manifest)
+}
+
+/// As [`begin`], of a key that existed before. Its manifest comes before its secret: if this ends in between, nobody takes
+/// the secret for that of another key, or makes a key of it whatever its root, and a manifest without its secret is one that
+/// the same request finishes. A mark that says that nobody has signed does not stand beside them at any moment.
+fn begin_again(locked: &LockedDir, manifest: &Manifest, secret: &Secret) -> Result<(), KeygenError> {
+    let mark = locked.ledger_mark();
+    if mark.exists()? {
+        mark.unlink()?;
+        locked.directory().sync()?;
+    }
+    manifest.write(locked)?;
+    Ok(secret.write(locked, manifest.origin())?)
 }
 
 fn warn_of_taken_back(directory: &Path) {
@@ -135,154 +239,16 @@ fn warn_of_taken_back(directory: &Path) {
     );
 }
 
-/// Makes sure that a new key can be made, and only then makes its directory.
-fn ready_for_new(
-    directory: &Path,
-    found: Option<KeyPaths>,
-    request: &KeyRequest,
-    defaults: &KeyDefaults,
-    plan_memory: PlanMemory<'_>,
-) -> Result<(KeyPaths, MemoryPlan), KeygenError> {
-    request.check_parameter()?;
-    let plan = request.plan(defaults)?;
-    request.check_secret_form(plan.scheme())?;
-    request.check_fillers(&plan)?;
-    request.check_root_form(plan.scheme())?;
-    let memory = plan_memory(&plan)?;
-    check_room(directory, found.is_some(), &plan)?;
-    if let Some(paths) = found {
-        refuse_foreign(&paths)?;
-        sync_name_of(directory)?;
-        return Ok((paths, memory));
-    }
-    // If somebody else was quicker, the lock decides.
-    make_directory(directory)?;
-    Ok((KeyPaths::open(directory)?, memory))
-}
-
-/// Writes secret and manifest of a new key.
-fn begin(paths: &LockedDir, request: &KeyRequest, defaults: &KeyDefaults) -> Result<Manifest, KeygenError> {
-    let mark = refuse_foreign(paths)?;
-    let left = Secret::read(&paths.secret())?;
-    let is_found = left.is_some() && request.secret.is_none();
-    let (secret, origin) = request.secret(left, paths)?;
-    let plan = request.plan(defaults)?;
-    if request.has_a_past() {
-        let origin = request.restored.unwrap_or(origin);
-        return begin_again(paths, request.begin(plan, &secret, origin), &secret);
-    }
-    let key_id = request.begin(plan.clone(), &secret, origin).key_id();
-    // A fresh secret that is found was drawn by a creation that was interrupted, if that left its mark; else it was put here
-    // by hand, with the mark of a key that exists or without one, and may have signed elsewhere.
-    let was_drawn_here =
-        request.secret.is_none() && mark.is_some_and(|mark| mark.key_id == key_id && mark.stage == Stage::Creating);
-    if is_found {
-        let secret = paths.secret();
-        let past = match was_drawn_here {
-            true => "",
-            false => "; it may have signed elsewhere, so the key signs nothing before 'keymill ledger init'",
-        };
-        tracing::warn!(
-            "there is a secret in '{}', and the key is made from it{past}",
-            secret.path().display()
-        );
-    }
-    let origin = match origin {
-        Origin::Fresh if paths.secret().exists()? && !was_drawn_here => Origin::Seed,
-        origin => origin,
-    };
-    // Before the secret, so that no fresh secret stands here without it.
-    if origin == Origin::Fresh {
-        LedgerMark::of_creation(key_id).write(paths)?;
-    } else if paths.ledger_mark().exists()? {
-        paths.ledger_mark().unlink()?;
-    }
-    let manifest = request.begin(plan, &secret, origin);
-    // The secret before the manifest: a manifest without its secret would be a key that nobody can finish.
-    secret.write(paths, origin)?;
-    manifest.write(paths)?;
-    Ok(manifest)
-}
-
-/// As [`begin`], of a key that existed before. Its manifest comes before its secret: if this ends in between, nobody takes
-/// the secret for that of another key, or makes a key of it whatever its root, and a manifest without its secret is one that
-/// the same request finishes. A mark that says that nobody has signed does not stand beside them at any moment.
-fn begin_again(paths: &LockedDir, manifest: Manifest, secret: &Secret) -> Result<Manifest, KeygenError> {
-    let mark = paths.ledger_mark();
-    if mark.exists()? {
-        mark.unlink()?;
-        paths.directory().sync()?;
-    }
-    manifest.write(paths)?;
-    secret.write(paths, manifest.origin())?;
-    Ok(manifest)
-}
-
-/// The key with the root that it has to have. Where it was begun without one, this run alone is held to it: the leaves that
-/// are there are not to be lost to a source that is damaged.
-fn expecting(request: &KeyRequest, manifest: Manifest) -> Manifest {
-    match manifest.expected_root().is_some() || manifest.state() == KeyState::Sealed {
-        true => manifest,
-        false => manifest.expecting(request.root.clone()),
-    }
-}
-
-/// The secret that a key which existed before does not have yet, or not any more.
-fn lost_secret<'a>(
-    paths: &KeyPaths,
-    request: &'a KeyRequest,
-    manifest: &Manifest,
-) -> Result<Option<(&'a Secret, Origin)>, KeygenError> {
-    let Some(secret) = request.secret.as_ref().filter(|_| request.has_a_past()) else {
-        return Ok(None);
-    };
-    let origin = manifest.origin();
-    match Secret::read(&paths.secret())? {
-        Some((found, _)) if found.is_same_as(secret) => Ok(None),
-        // A PRF key does not tell the seed that it was drawn from.
-        _ if matches!(secret, Secret::PrfKey(_)) != (origin == Origin::PrfKey) => Ok(None),
-        None => Ok(Some((secret, origin))),
-        // The one that was given is this key's. Nothing is written over what may be another one's.
-        Some((found, _)) => match prf_key_of(&found, paths, manifest) {
-            Ok(_) => Ok(None),
-            Err(error) => Err(error.into()),
-        },
-    }
-}
-
-/// The mark that an interrupted creation left. One that knows of spent epochs has lost its manifest.
-fn empty_mark(paths: &KeyPaths) -> Result<Option<LedgerMark>, KeygenError> {
-    match LedgerMark::read_any(&paths.ledger_mark()) {
-        Ok(Some(mark)) if !mark.is_of_empty() => {
-            Err(KeyDirError::ManifestLost(paths.ledger_mark().path().to_owned()).into())
-        }
-        Err(KeyDirError::LedgerMark { path, .. }) => Err(KeyDirError::ManifestLost(path).into()),
-        mark => Ok(mark?),
-    }
-}
-
-/// A directory with something else in it is no place for a new key, nor is one that has lost its manifest. Gives the mark
-/// that an interrupted creation left.
-fn refuse_foreign(paths: &KeyPaths) -> Result<Option<LedgerMark>, KeygenError> {
-    if let Some(path) = paths.foreign_entry()? {
-        return Err(KeyDirError::Foreign(path).into());
-    }
-    match paths.part_of_key()? {
-        Some(part) => Err(KeyDirError::ManifestLost(part).into()),
-        None => empty_mark(paths),
-    }
-}
-
 /// Brings a key that is being made to the present format. Finishing a creation, or going on with a key that an earlier
 /// program began, is not a migration that a person has to ask for.
 fn finish_creation(
-    paths: &LockedDir,
+    locked: &LockedDir,
     manifest: Manifest,
     medium: &dyn Medium,
     cancel: &CancelHandle,
 ) -> Result<Manifest, KeygenError> {
     let proceed = |_: &str| !cancel.is_cancelled();
-    match migrations::run(paths, manifest, medium, &migrations::steps(), proceed) {
+    match migrations::run(locked, manifest, medium, &migrations::steps(), proceed) {
         // To whoever makes a key, this is no migration.
         Err(MigrationError::Interrupted(_)) => Err(cancel.reason()),
         outcome => Ok(outcome?),

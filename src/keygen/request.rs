@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::KeygenError;
-use crate::keydir::{KeyDirError, KeyPaths, KeyState, Manifest, Origin, Secret, check_digest, commitment};
+use crate::keydir::{KeyDirError, KeyState, MANIFEST, Manifest, Origin, SECRET, Secret, check_digest, commitment};
 use crate::plan::{Plan, PlanError};
 use crate::units::Level;
 use keymill_xmss::hash::PrfKey;
@@ -60,13 +60,23 @@ impl KeyRequest {
         plan.trimmed(self.trim.unwrap_or(defaults.trim))
     }
 
+    /// As [`plan`](Self::plan), of a request that is sound in all else too.
+    pub(super) fn sound_plan(&self, defaults: &KeyDefaults) -> Result<Plan, KeygenError> {
+        self.check_parameter()?;
+        let plan = self.plan(defaults)?;
+        self.check_secret_form(plan.scheme())?;
+        self.check_fillers(&plan)?;
+        self.check_root_form(plan.scheme())?;
+        Ok(plan)
+    }
+
     /// Whether the key existed before, and may have signed wherever that was.
     pub(super) fn has_a_past(&self) -> bool {
         self.restored.is_some() || self.root.is_some()
     }
 
     /// Refuses a PRF key without its parameter, and a parameter without a PRF key.
-    pub(super) fn check_parameter(&self) -> Result<(), KeygenError> {
+    fn check_parameter(&self) -> Result<(), KeygenError> {
         match (&self.secret, self.parameter) {
             (Some(Secret::PrfKey(_)), None) => Err(KeygenError::ParameterMissing),
             (Some(Secret::Seed(_)) | None, Some(_)) => Err(KeygenError::ParameterWithoutPrfKey),
@@ -75,7 +85,7 @@ impl KeyRequest {
     }
 
     /// Refuses a parameter that is none of this scheme, and a PRF key where a key is made of a seed alone.
-    pub(super) fn check_secret_form(&self, scheme: &Scheme) -> Result<(), KeygenError> {
+    fn check_secret_form(&self, scheme: &Scheme) -> Result<(), KeygenError> {
         match (scheme.family().secrets(), &self.secret) {
             (Secrets::SeedAlone, Some(Secret::PrfKey(_))) => return Err(KeygenError::SeedNeeded(scheme.id())),
             (Secrets::SeedAlone | Secrets::SeedOrPrfKey, _) => {}
@@ -87,7 +97,7 @@ impl KeyRequest {
     }
 
     /// Refuses fillers that a key of this plan cannot have.
-    pub(super) fn check_fillers(&self, plan: &Plan) -> Result<(), KeygenError> {
+    fn check_fillers(&self, plan: &Plan) -> Result<(), KeygenError> {
         let Some(fillers) = &self.fillers else {
             return Ok(());
         };
@@ -105,25 +115,25 @@ impl KeyRequest {
     }
 
     /// Refuses a root that no key of this scheme can have.
-    pub(super) fn check_root_form(&self, scheme: &Scheme) -> Result<(), KeygenError> {
+    fn check_root_form(&self, scheme: &Scheme) -> Result<(), KeygenError> {
         let root = self.root.as_deref().map(|root| check_digest(scheme, root));
         root.transpose().map(drop).map_err(KeygenError::UnsoundRoot)
     }
 
-    /// The secret of a new key. `left` is the one that an interrupted creation left in the directory.
+    /// The secret of a new key; none if a fresh one is to be drawn. `left` is the one that an interrupted creation left in the
+    /// directory.
     pub(super) fn secret(
         &self,
         left: Option<(Secret, Origin)>,
-        paths: &KeyPaths,
-    ) -> Result<(Secret, Origin), KeygenError> {
+        directory: &Path,
+    ) -> Result<Option<(Secret, Origin)>, KeygenError> {
         match (&self.secret, left) {
             (Some(secret), Some((left, _))) if !secret.is_same_as(&left) => {
-                Err(KeyDirError::Foreign(paths.secret().path().to_owned()).into())
+                Err(KeyDirError::Foreign(directory.join(SECRET)).into())
             }
-            (Some(secret), _) => Ok((secret.clone(), origin_of(secret))),
+            (Some(secret), _) => Ok(Some((secret.clone(), origin_of(secret)))),
             (None, Some((Secret::PrfKey(_), _))) => Err(KeygenError::ParameterMissing),
-            (None, Some(left)) => Ok(left),
-            (None, None) => Ok((Secret::fresh()?, Origin::Fresh)),
+            (None, left) => Ok(left),
         }
     }
 
@@ -137,7 +147,7 @@ impl KeyRequest {
     }
 
     /// Refuses a request that contradicts the manifest of the key that is to be resumed.
-    pub(super) fn agrees_with(&self, manifest: &Manifest, paths: &KeyPaths) -> Result<(), KeygenError> {
+    pub(super) fn agrees_with(&self, manifest: &Manifest, directory: &Path) -> Result<(), KeygenError> {
         let plan = manifest.plan();
         if let Some(trim) = self.trim {
             plan.clone().trimmed(trim)?;
@@ -158,23 +168,23 @@ impl KeyRequest {
                 flag,
                 asked,
                 found,
-                path: paths.manifest().path().to_owned(),
+                path: directory.join(MANIFEST),
             });
         }
         if let Some(fillers) = &self.fillers
             && fillers != manifest.fillers().digests()
         {
-            return Err(KeygenError::OtherFillers(paths.manifest().path().to_owned()));
+            return Err(KeygenError::OtherFillers(directory.join(MANIFEST)));
         }
         self.check_secret_form(plan.scheme())?;
         self.check_root_form(plan.scheme())?;
         if let Some(root) = manifest.root() {
-            check_root(self.root.as_deref(), root, manifest.state(), paths.root())?;
+            check_root(self.root.as_deref(), root, manifest.state(), directory)?;
         }
-        self.agrees_with_secret(manifest, paths)?;
+        self.agrees_with_secret(manifest, directory)?;
         match (&self.root, manifest.expected_root()) {
             (Some(asked), Some(expected)) if asked != expected => Err(KeygenError::OtherExpectedRoot {
-                directory: paths.root().to_owned(),
+                directory: directory.to_owned(),
                 asked: hex::encode(asked),
                 expected: hex::encode(expected),
             }),
@@ -182,7 +192,7 @@ impl KeyRequest {
         }
     }
 
-    fn agrees_with_secret(&self, manifest: &Manifest, paths: &KeyPaths) -> Result<(), KeygenError> {
+    fn agrees_with_secret(&self, manifest: &Manifest, directory: &Path) -> Result<(), KeygenError> {
         let Some(secret) = &self.secret else {
             return Ok(());
         };
@@ -195,7 +205,7 @@ impl KeyRequest {
         }
         Err(KeygenError::OtherSecret {
             flag,
-            path: paths.manifest().path().to_owned(),
+            path: directory.join(MANIFEST),
         })
     }
 }

@@ -157,11 +157,10 @@ fn open(directory: &Path, cancel: &CancelHandle) -> Result<KeygenJob, KeygenErro
         epochs: 4 * 1024,
         trim: Level(0),
     };
-    let options = JobOptions {
-        threads: 2,
-        group_batches: 1,
-        memory: MemoryRequest::NoLimit,
-    };
+    let options = JobOptions::DEFAULT
+        .threads(2)
+        .group_batches(1)
+        .memory(MemoryRequest::NoLimit);
     KeygenJob::open(directory, &KeyRequest::default(), &defaults, options, cancel.clone())
 }
 

@@ -49,8 +49,6 @@ pub struct SetJob {
     /// How each of the keys that are made side by side may use the machine.
     options: JobOptions,
     jobs: usize,
-    /// What each job has beside it.
-    held_bytes: u64,
     cancel: CancelHandle,
     opened: Instant,
 }
@@ -74,7 +72,7 @@ impl SetJob {
         let validators = usize::try_from(request.validators).unwrap_or(usize::MAX);
         let jobs = jobs.clamp(1, validators);
         let options = share(options, jobs);
-        let plan_memory = |held_bytes| match options.memory_plan_holding(&plan, jobs, held_bytes) {
+        let plan_memory = |held_bytes| match options.held_bytes(held_bytes).memory_plan(&plan) {
             Ok(_) => Ok(()),
             Err(source) => Err(too_little_memory(source, jobs)),
         };
@@ -89,9 +87,8 @@ impl SetJob {
             request,
             plan,
             prepared,
-            options,
+            options: options.held_bytes(held_bytes),
             jobs,
-            held_bytes,
             cancel,
             opened,
         })
@@ -196,15 +193,8 @@ impl SetJob {
             epochs: 1 << request.log_epochs,
             trim: Level(0),
         };
-        let job = KeygenJob::open_beside(
-            &self.prepared.paths.unfinished(index, role),
-            &key,
-            &defaults,
-            self.options,
-            self.jobs,
-            self.held_bytes,
-            self.cancel.clone(),
-        );
+        let directory = self.prepared.paths.unfinished(index, role);
+        let job = KeygenJob::open(&directory, &key, &defaults, self.options, self.cancel.clone());
         // It holds the secret, which the job reads from its directory.
         drop(key);
         match job.and_then(|job| job.run(progress)) {
@@ -361,5 +351,5 @@ fn share(options: JobOptions, jobs: usize) -> JobOptions {
         (0, jobs) => (std::thread::available_parallelism().map_or(1, usize::from) / jobs).max(1),
         (threads, jobs) => (threads / jobs).max(1),
     };
-    JobOptions { threads, ..options }
+    options.threads(threads).jobs(jobs)
 }

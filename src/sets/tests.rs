@@ -29,11 +29,10 @@ use crate::units::Level;
 use keymill_xmss::scheme::Scheme;
 
 const EIO: i32 = 5;
-const OPTIONS: JobOptions = JobOptions {
-    threads: 1,
-    group_batches: 1,
-    memory: MemoryRequest::NoLimit,
-};
+const OPTIONS: JobOptions = JobOptions::DEFAULT
+    .threads(1)
+    .group_batches(1)
+    .memory(MemoryRequest::NoLimit);
 
 fn request() -> SetRequest {
     SetRequest {

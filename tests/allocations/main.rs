@@ -59,11 +59,10 @@ fn blocks_allocated(scheme: &'static Scheme, directory: &Path) -> Vec<u64> {
         epochs: EPOCHS,
         trim: Level(0),
     };
-    let options = JobOptions {
-        threads: 2,
-        group_batches: GROUP_BATCHES,
-        memory: MemoryRequest::NoLimit,
-    };
+    let options = JobOptions::DEFAULT
+        .threads(2)
+        .group_batches(GROUP_BATCHES)
+        .memory(MemoryRequest::NoLimit);
     let job = KeygenJob::open(directory, &request, &defaults, options, counts.cancel.clone()).unwrap();
     let ended = job.run(&counts);
     assert!(matches!(ended, Err(KeygenError::Interrupted)), "{ended:?}");

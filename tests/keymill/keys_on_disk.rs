@@ -18,11 +18,10 @@ use keymill_reference::vectors::{self, Key};
 const HEADER_BYTES: usize = 4096;
 
 fn options(threads: usize, group_batches: usize) -> JobOptions {
-    JobOptions {
-        threads,
-        group_batches,
-        memory: MemoryRequest::NoLimit,
-    }
+    JobOptions::DEFAULT
+        .threads(threads)
+        .group_batches(group_batches)
+        .memory(MemoryRequest::NoLimit)
 }
 
 fn make(directory: &Path, key: &Key, options: JobOptions) -> Vec<u8> {

@@ -17,11 +17,10 @@ use keymill_xmss::scheme::Parameter;
 use keymill_xmss::scheme::Scheme;
 
 const EIO: i32 = rustix::io::Errno::IO.raw_os_error();
-const OPTIONS: JobOptions = JobOptions {
-    threads: 1,
-    group_batches: 1,
-    memory: MemoryRequest::NoLimit,
-};
+const OPTIONS: JobOptions = JobOptions::DEFAULT
+    .threads(1)
+    .group_batches(1)
+    .memory(MemoryRequest::NoLimit);
 
 pub(in crate::exchange) fn make(directory: &Path, request: &KeyRequest) -> Result<(), KeygenError> {
     let defaults = KeyDefaults {

@@ -43,11 +43,10 @@ fn a_key_that_is_finished_while_another_keygen_goes_for_its_lock_is_not_overwrit
         epochs: 1024,
         trim: Level(0),
     };
-    let options = JobOptions {
-        threads: 1,
-        group_batches: 1,
-        memory: MemoryRequest::NoLimit,
-    };
+    let options = JobOptions::DEFAULT
+        .threads(1)
+        .group_batches(1)
+        .memory(MemoryRequest::NoLimit);
     let refused = KeygenJob::open(&key, &request, &defaults, options, CancelHandle::default()).err();
     let seen = faults.seen();
     drop(faults);

@@ -112,11 +112,10 @@ fn run_fresh(directory: &Path) -> Result<(), KeygenError> {
         epochs: 256,
         trim: Level(0),
     };
-    let options = JobOptions {
-        threads: 1,
-        group_batches: 1,
-        memory: MemoryRequest::NoLimit,
-    };
+    let options = JobOptions::DEFAULT
+        .threads(1)
+        .group_batches(1)
+        .memory(MemoryRequest::NoLimit);
     let request = KeyRequest::default();
     let job = KeygenJob::open(directory, &request, &defaults, options, CancelHandle::default())?;
     job.run(&NoProgress).map(|_| ())

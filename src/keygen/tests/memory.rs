@@ -28,11 +28,10 @@ impl Progress for Watch {
 /// Makes a key of very many batches, and gives what was planned for it and the most that was held.
 fn planned_and_held(group_batches: usize, memory: MemoryRequest) -> (MemoryPlan, u64) {
     let parent = in_memory();
-    let options = JobOptions {
-        threads: 2,
-        group_batches,
-        memory,
-    };
+    let options = JobOptions::DEFAULT
+        .threads(2)
+        .group_batches(group_batches)
+        .memory(memory);
     let job = open_large(&parent.path().join("key"), 1 << 24, 8, options);
     let planned = job.memory().unwrap().clone();
     let watch = Watch::default();

@@ -44,11 +44,10 @@ fn open(directory: &Path, medium: Box<dyn Medium>, cancel: CancelHandle) -> Resu
         epochs: BATCHES * 1024,
         trim: Level(0),
     };
-    let options = JobOptions {
-        threads: 2,
-        group_batches: 1,
-        memory: MemoryRequest::NoLimit,
-    };
+    let options = JobOptions::DEFAULT
+        .threads(2)
+        .group_batches(1)
+        .memory(MemoryRequest::NoLimit);
     KeygenJob::open_on(medium, directory, &request, &defaults, options, cancel)
 }
 

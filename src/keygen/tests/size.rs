@@ -40,11 +40,10 @@ fn a_key_of_2_to_the_26_epochs_trimmed_to_level_8_fits_20_megabytes() {
     let parent = in_memory();
     let directory = parent.path().join("key");
     // So that much of what was committed last stands in RocksDB's log when the key is finished.
-    let options = JobOptions {
-        threads: 2,
-        group_batches: 256,
-        memory: MemoryRequest::NoLimit,
-    };
+    let options = JobOptions::DEFAULT
+        .threads(2)
+        .group_batches(256)
+        .memory(MemoryRequest::NoLimit);
     let job = open_large(&directory, 1 << 26, 8, options);
     let (needed_bytes, kept_bytes) = {
         let plan = job.manifest().plan();
