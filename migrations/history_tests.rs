@@ -5,7 +5,7 @@ use std::path::Path;
 use super::tests::{begin, manifest};
 use super::{COLUMN_FAMILIES, run, steps};
 use crate::history::{KeyHistory, Run, RunCommand, RunEnd, Sample, of_key};
-use crate::keydir::{KeyPaths, Manifest};
+use crate::keydir::{LockedDir, Manifest};
 use crate::layers::Disk;
 use crate::plan::StoreBuffers;
 use crate::state::damage_tests::flip_in_tables;
@@ -60,7 +60,7 @@ fn history() -> KeyHistory {
 }
 
 /// A directory of version 2 with these records in its history, one epoch spent.
-fn of_version_2(directory: &Path, records: &[(&[u8], &[u8])]) -> (KeyPaths, Manifest) {
+fn of_version_2(directory: &Path, records: &[(&[u8], &[u8])]) -> (LockedDir, Manifest) {
     let paths = begin(directory);
     let manifest = run(&paths, manifest(), &Disk::default(), &steps()[..2], |_| true).unwrap();
     let families = [&COLUMN_FAMILIES[..], &["history"]].concat();
@@ -89,7 +89,7 @@ fn spent() -> (LedgerHead, LedgerRecord) {
 }
 
 /// Migrates it; what is left is a store without a history and with its ledger, all of which can be read.
-fn migrated(paths: &KeyPaths, manifest: Manifest) -> KeyHistory {
+fn migrated(paths: &LockedDir, manifest: Manifest) -> KeyHistory {
     let binding = manifest.binding();
     let migrated = run(paths, manifest, &Disk::default(), &steps(), |_| true).unwrap();
     assert_eq!(migrated.format_version, 3);

@@ -5,27 +5,21 @@ use std::time::{Duration, Instant};
 
 use super::batch::BatchComputer;
 use super::cancel::CancelHandle;
-use super::committer::{Committer, arena_record};
-use super::governor::Governor;
+use super::committer::arena_record;
 use super::history::History;
-use super::in_flight::InFlight;
 use super::options::JobOptions;
-use super::pipeline;
 use super::prepare::{Prepared, prepare};
 use super::progress::{Event, Phase, Progress};
 use super::request::{KeyDefaults, KeyRequest, check_root};
+use super::rounds::{Checked, Rounds};
 use super::{KeygenError, crown, recovery};
 use crate::history::{RunCommand, RunEnd};
-use crate::keydir::{KeyDir, LockedDir, Manifest};
+use crate::keydir::{LockedDir, Manifest};
 use crate::layers::{Disk, LayerWriter, Medium};
 use crate::plan::MemoryPlan;
-use crate::state::{ArenaRecord, ProgressRecord, Store};
-use crate::time::steady_unix_ms;
+use crate::state::{ArenaRecord, Store};
 use crate::workers::Workers;
 use keymill_xmss::hash::Kernel;
-
-/// Times that batches are computed and checked again before the disk is given up.
-const ROUNDS_MAX: u32 = 3;
 
 /// What a finished job did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,7 +161,7 @@ impl KeygenJob {
             progress,
             ..
         } = *computer;
-        let (epochs_computed, arena) = self.generate(computer, memory, writer, store)?;
+        let (epochs_computed, arena) = self.fill(computer, memory, writer, store)?;
         progress.event(Event::Phase(Phase::Folding));
         let root = crown::fold(manifest, kernel, writer, store, &self.cancel)?;
         check_root(
@@ -182,61 +176,29 @@ impl KeygenJob {
         Ok(self.summary(&sealed, Some((epochs_computed, arena))))
     }
 
-    /// Checks and generates until every batch is on disk and matches its record. Returns the epochs that were computed,
-    /// and how full the arenas were.
-    fn generate(
+    /// Makes every batch. Gives the epochs that were computed, and how full the arenas were.
+    fn fill(
         &self,
         computer: &BatchComputer<'_>,
         memory: &MemoryPlan,
         writer: &mut LayerWriter,
         store: &Store,
     ) -> Result<(u64, ArenaRecord), KeygenError> {
-        let plan = computer.manifest.plan();
+        let (plan, progress) = (computer.manifest.plan(), computer.progress);
         let workers = Workers::start(memory.threads, memory.arena_bytes)?;
-        let in_flight = InFlight::new(memory.group_batches, plan.batch_bytes())?;
-        let progress = computer.progress;
-        let governor = Governor {
+        let rounds = Rounds {
+            computer,
             memory,
-            in_flight: &in_flight,
-            cancel: &self.cancel,
-            progress,
+            workers: &workers,
+            store,
         };
-        let mut record = ProgressRecord::default();
-        for _round in 0..ROUNDS_MAX {
+        let epochs = rounds.fill(writer, |writer| {
             progress.event(Event::Phase(Phase::Checking));
-            let done = recovery::check_batches(plan, writer, store, &self.cancel, progress)?;
-            if done.count() == plan.batches().count() {
-                return Ok((record.run_epochs, arena_record(&workers)));
-            }
-            progress.event(Event::Phase(Phase::Generating));
-            let missing = done.pending(plan.batches());
-            let missing: u64 = missing.map(|b| plan.batches().epochs(b).count()).sum();
-            let epochs = plan.stored().count();
-            progress.event(Event::Resuming {
-                epochs,
-                epochs_done: epochs - missing,
-            });
-            record.batches_done = done.count();
-            if record.run_epochs == 0 {
-                // Checking what is there says nothing about the rate of the run.
-                record.run_started_unix_ms = steady_unix_ms();
-            }
-            let pending = done.pending(plan.batches());
-            let committer = Committer {
-                manifest: computer.manifest,
-                writer: &mut *writer,
-                store,
-                progress,
-                record: record.clone(),
-                workers: &workers,
-            };
-            record.run_epochs = governor.watch(|| pipeline::run(computer, &workers, &in_flight, pending, committer))?;
-            self.cancel.proceed()?;
-        }
-        Err(KeygenError::DiskUnreliable {
-            directory: self.prepared.key.path().to_owned(),
-            rounds: ROUNDS_MAX,
-        })
+            let kept = recovery::check_batches(plan, writer, store, &self.cancel, progress)?;
+            let batches_done = kept.count();
+            Ok::<_, KeygenError>(Checked { kept, batches_done })
+        })?;
+        Ok((epochs, arena_record(&workers)))
     }
 
     /// Names the root in the manifest. From here on the directory is read-only data.

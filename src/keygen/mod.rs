@@ -17,6 +17,7 @@ mod progress;
 mod recovery;
 mod request;
 mod resolve;
+mod rounds;
 #[cfg(test)]
 mod stop_tests;
 #[cfg(test)]
@@ -24,14 +25,11 @@ pub(crate) mod tests;
 
 pub(crate) use batch::BatchComputer;
 pub use cancel::CancelHandle;
-pub(crate) use committer::Committer;
 pub(crate) use done_set::DoneSet;
 pub use error::KeygenError;
-pub(crate) use governor::Governor;
 pub(crate) use history::History;
-pub(crate) use in_flight::InFlight;
 pub use job::{KeygenJob, Summary};
 pub use options::JobOptions;
-pub(crate) use pipeline::run as compute_and_commit;
 pub use progress::{Event, NoProgress, Phase, Progress};
 pub use request::{KeyDefaults, KeyRequest};
+pub(crate) use rounds::{Checked, Rounds};

@@ -25,11 +25,10 @@ const START: u64 = 101;
 const EPOCHS: u64 = 2_502;
 
 fn options() -> JobOptions {
-    JobOptions {
-        threads: 2,
-        group_batches: 1,
-        memory: MemoryRequest::NoLimit,
-    }
+    JobOptions::default()
+        .threads(2)
+        .group_batches(1)
+        .memory(MemoryRequest::NoLimit)
 }
 
 fn make(directory: &Path, request: &KeyRequest) -> Vec<u8> {

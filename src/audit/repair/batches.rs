@@ -7,18 +7,11 @@ use crate::audit::batches::WINDOW_BATCHES;
 use crate::audit::tree::Tree;
 use crate::history::{RunCommand, RunEnd};
 use crate::keydir::KeyState;
-use crate::keygen::{
-    BatchComputer, Committer, DoneSet, Event, Governor, History, InFlight, NoProgress, Phase, Progress,
-    compute_and_commit,
-};
+use crate::keygen::{BatchComputer, Checked, DoneSet, Event, History, NoProgress, Progress, Rounds};
 use crate::plan::Batches;
-use crate::state::{BatchRecord, ProgressRecord, StateError, Store};
-use crate::time::steady_unix_ms;
+use crate::state::{BatchRecord, StateError, Store};
 use crate::units::BatchIndex;
 use keymill_xmss::arena::ArenaOverflow;
-
-/// Times that batches are computed and read again before the disk is given up.
-const ROUNDS_MAX: u32 = 3;
 
 /// What is to be done about a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,50 +82,35 @@ impl Repair<'_> {
         let tree = self.tree;
         let batches = tree.plan().batches();
         self.report.batches_recomputed.extend(kept.pending(batches));
-        let mut kept = kept.clone();
-        let mut record = ProgressRecord {
-            batches_done: sound,
-            run_started_unix_ms: steady_unix_ms(),
-            ..ProgressRecord::default()
+        let computer = BatchComputer {
+            manifest: tree.manifest(),
+            kernel: tree.kernel,
+            prf_key: self.prf_key,
+            cancel: self.cancel,
+            progress,
         };
-        for _round in 0..ROUNDS_MAX {
-            if kept.count() == batches.count() {
-                return Ok(());
-            }
-            kept.pending(batches)
-                .for_each(|batch| progress.event(Event::Damaged { batch }));
-            self.withdraw_records(kept.pending(batches))?;
-            let computer = BatchComputer {
-                manifest: tree.manifest(),
-                kernel: tree.kernel,
-                prf_key: self.prf_key,
-                cancel: self.cancel,
-                progress,
-            };
-            progress.event(Event::Phase(Phase::Generating));
-            let (workers, store) = (self.workers, self.store);
-            let in_flight = InFlight::new(self.memory.group_batches, tree.plan().batch_bytes())?;
-            let pending = kept.pending(batches);
-            let governor = Governor {
-                memory: self.memory,
-                in_flight: &in_flight,
-                cancel: self.cancel,
-                progress,
-            };
-            let committer = Committer {
-                manifest: tree.manifest(),
-                writer: self.open_writer()?,
-                store,
-                progress,
-                record: record.clone(),
-                workers,
-            };
-            record.run_epochs =
-                governor.watch(|| compute_and_commit(&computer, workers, &in_flight, pending, committer))?;
-            self.go_on()?;
-            kept = self.kept_or_sound(&kept, batches)?;
-        }
-        Err(self.disk_unreliable(ROUNDS_MAX))
+        let rounds = Rounds {
+            computer: &computer,
+            memory: self.memory,
+            workers: self.workers,
+            store: self.store,
+        };
+        let (mut kept, mut is_surveyed) = (kept.clone(), true);
+        self.with_writer(|repair, writer| {
+            rounds.fill(writer, |_| {
+                if !std::mem::take(&mut is_surveyed) {
+                    kept = repair.kept_or_sound(&kept, batches)?;
+                }
+                kept.pending(batches)
+                    .for_each(|batch| progress.event(Event::Damaged { batch }));
+                repair.withdraw_records(kept.pending(batches))?;
+                Ok(Checked {
+                    kept: kept.clone(),
+                    batches_done: sound,
+                })
+            })
+        })?;
+        Ok(())
     }
 
     /// Removes the records of batches that are to be computed again: until these are synced, nothing may vouch for them.
@@ -149,13 +127,6 @@ impl Repair<'_> {
         });
         self.store.remove_batches(known)?;
         Ok(())
-    }
-
-    fn disk_unreliable(&self, rounds: u32) -> RepairError {
-        RepairError::DiskUnreliable {
-            directory: self.tree.key.path().to_owned(),
-            rounds,
-        }
     }
 
     /// The trusted batches, and of all others those whose nodes are what the secret gives.
@@ -215,7 +186,10 @@ impl Repair<'_> {
             })?;
             if found.iter().any(|(_, found)| !found.damage.is_empty()) {
                 // It was sound when the root was folded.
-                return Err(self.disk_unreliable(1));
+                return Err(RepairError::DiskUnreliable {
+                    directory: self.tree.key.path().to_owned(),
+                    rounds: 1,
+                });
             }
             let records: Vec<_> = found.into_iter().map(|(batch, found)| (batch, found.record)).collect();
             progress.batches_done += records.len() as u64;

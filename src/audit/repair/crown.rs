@@ -107,7 +107,7 @@ impl Repair<'_> {
             let pairs = stored.chunks(digest_bytes).zip(expected.chunks(digest_bytes));
             let wrong = pairs.filter(|(stored, expected)| stored != expected).count() as u64;
             if wrong > 0 {
-                self.open_writer()?.write(&piece, &expected)?;
+                self.with_writer(|_, writer| Ok(writer.write(&piece, &expected)?))?;
                 wrong_nodes += wrong;
             }
             piece_crc32.push(crc32fast::hash(&expected));

@@ -39,7 +39,7 @@ pub enum RepairError {
     Arena(#[from] ArenaOverflow),
     /// Batches could not be computed again.
     #[error(transparent)]
-    Keygen(#[from] KeygenError),
+    Keygen(KeygenError),
     /// Somebody asked the repair to stop.
     #[error("interrupted; run the same command again to go on with the repair")]
     Interrupted,
@@ -98,6 +98,16 @@ impl Remedied for RepairError {
             | Self::Arena(_)
             | Self::DiskUnreliable { .. }
             | Self::OtherRoot { .. } => Vec::new(),
+        }
+    }
+}
+
+impl From<KeygenError> for RepairError {
+    fn from(error: KeygenError) -> Self {
+        match error {
+            KeygenError::Interrupted => Self::Interrupted,
+            KeygenError::DiskUnreliable { directory, rounds } => Self::DiskUnreliable { directory, rounds },
+            error => Self::Keygen(error),
         }
     }
 }

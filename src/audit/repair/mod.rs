@@ -20,7 +20,7 @@ pub use report::{BatchSet, RepairReport, RestoredFile, RewrittenLevel, StoreRepl
 
 use super::tree::Tree;
 use crate::keydir::{KeyDir, KeyState};
-use crate::keygen::{CancelHandle, DoneSet, JobOptions, KeygenError};
+use crate::keygen::{CancelHandle, DoneSet, JobOptions};
 use crate::layers::{Disk, LayerWriter, Medium};
 use crate::plan::{LevelSpan, MemoryPlan};
 use crate::state::Store;
@@ -142,36 +142,35 @@ impl Repair<'_> {
         })
     }
 
-    /// Opens the layer files for writing, unless they are open.
-    fn open_writer(&mut self) -> Result<&mut LayerWriter, RepairError> {
+    /// Does something with the layer files open for writing. They stay open.
+    fn with_writer<T>(
+        &mut self,
+        operation: impl FnOnce(&Self, &mut LayerWriter) -> Result<T, RepairError>,
+    ) -> Result<T, RepairError> {
         let (key, manifest) = (self.tree.key, self.tree.manifest());
-        match &mut self.writer {
-            Some(writer) => Ok(writer),
-            unopened @ None => {
+        let mut writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => {
                 files::open_for_writing(key)?;
                 let layers = key.paths().layers();
-                let writer = LayerWriter::open(self.medium, &layers, manifest.plan(), manifest.key_id())?;
-                Ok(unopened.insert(writer))
+                LayerWriter::open(self.medium, &layers, manifest.plan(), manifest.key_id())?
             }
-        }
+        };
+        let outcome = operation(self, &mut writer);
+        self.writer = Some(writer);
+        outcome
     }
 
     /// Makes whole levels durable: before a record is renewed that vouches for what nobody has written just now.
     fn sync_levels(&mut self, levels: &[LevelSpan]) -> Result<(), RepairError> {
-        let cancel = self.cancel;
-        let writer = self.open_writer()?;
-        let mut levels = levels.iter();
-        levels.try_for_each(|level| writer.sync_level(level, || proceed(cancel)))
+        self.with_writer(|repair, writer| {
+            let mut levels = levels.iter();
+            levels.try_for_each(|level| writer.sync_level(level, || repair.go_on()))
+        })
     }
 
+    /// Ends the repair here if somebody asked.
     fn go_on(&self) -> Result<(), RepairError> {
-        proceed(self.cancel)
+        Ok(self.cancel.proceed()?)
     }
-}
-
-fn proceed(cancel: &CancelHandle) -> Result<(), RepairError> {
-    cancel.proceed().map_err(|error| match error {
-        KeygenError::Interrupted => RepairError::Interrupted,
-        error => error.into(),
-    })
 }
