@@ -10,6 +10,7 @@ use crate::units::{BatchIndex, Epoch, Level, NodeIndex, Slice};
 use crate::workers::Workers;
 use keymill_xmss::arena::ArenaOverflow;
 use keymill_xmss::hash::{Kernel, PrfKey};
+use keymill_xmss::tree::Nodes;
 
 /// Everything that any node of a key can be computed from.
 #[derive(Clone, Copy)]
@@ -24,56 +25,30 @@ pub(crate) struct SubtreeSource<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Subtree {
     /// From the leaves upward.
-    levels: Vec<GrownLevel>,
-    digest_bytes: usize,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct GrownLevel {
-    first: u64,
-    digests: Vec<u8>,
+    levels: Vec<Nodes>,
 }
 
 impl SubtreeSource<'_> {
     /// Computes the slices of a block from the leaves up to the level `top`; the leaves on all workers, or in a task of
     /// rayon's on its thread alone.
     pub(crate) fn grow(&self, blocks: &Batches, block: BatchIndex, top: Level) -> Result<Subtree, ArenaOverflow> {
-        let mut subtree = Subtree {
-            levels: Vec::new(),
-            digest_bytes: self.manifest.scheme().digest_bytes(),
-        };
+        let fold = self.manifest.fold(self.kernel);
+        let mut subtree = Subtree::default();
         for level in (0..=top.0).map(Level) {
             let nodes = blocks.slice(block, level);
             let slice = Slice { level, nodes };
             let digests = match subtree.levels.last() {
-                None => self.digests(&slice, |first, leaves| self.leaves(first, leaves)),
-                Some(below) => self.digests(&slice, |first, parents| {
-                    self.kernel.parents(level, NodeIndex(first), &below.digests, parents);
-                    Ok(())
-                }),
-            }?;
-            let first = slice.nodes.start;
-            subtree.levels.push(GrownLevel { first, digests });
+                Some(below) => fold.folded(&slice, &below.digests),
+                None => {
+                    let mut digests = vec![0; slice.count() * self.manifest.scheme().digest_bytes()];
+                    let (computed, leaves) = fold.computed(&slice, &mut digests);
+                    self.leaves(computed.nodes.start, leaves)?;
+                    digests
+                }
+            };
+            subtree.levels.push(Nodes { slice, digests });
         }
         Ok(subtree)
-    }
-
-    /// A slice with its fillers, of which `compute` makes the nodes that are none, given the first of them.
-    fn digests(
-        &self,
-        slice: &Slice,
-        compute: impl FnOnce(u64, &mut [u8]) -> Result<(), ArenaOverflow>,
-    ) -> Result<Vec<u8>, ArenaOverflow> {
-        let digest_bytes = self.manifest.scheme().digest_bytes();
-        let computed = self.manifest.plan().geometry().computed(slice).nodes;
-        let offset = |node: u64| (node - slice.nodes.start) as usize * digest_bytes;
-        let mut digests = vec![0; offset(slice.nodes.end)];
-        compute(
-            computed.start,
-            &mut digests[offset(computed.start)..offset(computed.end)],
-        )?;
-        self.manifest.fillers().put(slice, &mut digests);
-        Ok(digests)
     }
 
     fn leaves(&self, first: u64, leaves: &mut [u8]) -> Result<(), ArenaOverflow> {
@@ -97,9 +72,7 @@ impl SubtreeSource<'_> {
 impl Subtree {
     /// The digest of a node; `None` if it is not in this part of the tree.
     pub(crate) fn node(&self, level: Level, node: NodeIndex) -> Option<&[u8]> {
-        let level = self.levels.get(usize::from(level.0))?;
-        let position = usize::try_from(node.0.checked_sub(level.first)?).ok()?;
-        level.digests.chunks_exact(self.digest_bytes).nth(position)
+        self.levels.get(usize::from(level.0))?.get(node)
     }
 
     /// The digests of its highest level.

@@ -6,7 +6,7 @@ use super::damage::{CheckReport, overlap};
 use super::tree::Tree;
 use crate::plan::{LevelSpan, pieces};
 use crate::state::CrownRecord;
-use crate::units::{Level, Slice};
+use crate::units::Slice;
 
 impl Tree<'_> {
     /// Holds a level of the crown against its checksums, if there is a record, and against the level below, but for the
@@ -37,12 +37,11 @@ impl Tree<'_> {
                     continue;
                 }
             };
-            let computed = self.computed(&piece).nodes;
-            let below = Slice {
-                level: Level(level.0.saturating_sub(1)),
-                nodes: 2 * computed.start..2 * computed.end,
-            };
-            if is_lowest || damaged_below.iter().any(|range| overlap(range, &below.nodes)) {
+            if is_lowest {
+                continue;
+            }
+            let below = self.fold().children(&piece);
+            if damaged_below.iter().any(|range| overlap(range, &below.nodes)) {
                 continue;
             }
             // What cannot be read is damage of the level below, and named there.

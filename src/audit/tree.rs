@@ -5,10 +5,11 @@ use crate::layers::LayerReader;
 use crate::plan::Plan;
 use crate::remedy::Remedy;
 use crate::subtree::SubtreeSource;
-use crate::units::{BatchIndex, Level, NodeIndex, Slice};
+use crate::units::{BatchIndex, Level, Slice};
 use crate::workers::Workers;
 use keymill_xmss::arena::ArenaOverflow;
 use keymill_xmss::hash::{Kernel, PrfKey};
+use keymill_xmss::tree::Fold;
 
 use super::damage::Damage;
 
@@ -32,8 +33,9 @@ impl Tree<'_> {
         self.manifest().plan()
     }
 
-    fn digest_bytes(&self) -> usize {
-        self.manifest().scheme().digest_bytes()
+    /// What its levels are folded with.
+    pub(super) fn fold(&self) -> Fold<'_> {
+        self.manifest().fold(self.kernel)
     }
 
     /// Reads the nodes of a slice and holds them against their checksum, if there is one, and against the fillers of
@@ -60,11 +62,6 @@ impl Tree<'_> {
         Ok(Some(bytes))
     }
 
-    /// Puts the manifest's fillers into their places among the bytes of a slice.
-    pub(super) fn put_fillers(&self, slice: &Slice, bytes: &mut [u8]) {
-        self.manifest().fillers().put(slice, bytes);
-    }
-
     /// Compares the nodes of a slice that are no fillers with the hash of their children.
     pub(super) fn parents(
         &self,
@@ -73,13 +70,8 @@ impl Tree<'_> {
         stored: &[u8],
         batch: Option<BatchIndex>,
     ) -> Option<Damage> {
-        let computed = self.computed(slice);
-        let stored = self.part(slice, &computed, stored);
-        let mut expected = vec![0; stored.len()];
-        let first = NodeIndex(computed.nodes.start);
-        self.kernel.parents(slice.level, first, children, &mut expected);
-        let what = || "a node is not the hash of its children".to_owned();
-        (expected != stored).then(|| self.damage(slice, batch, what()))
+        self.fold().first_wrong(slice, children, stored)?;
+        Some(self.damage(slice, batch, "a node is not the hash of its children".to_owned()))
     }
 
     /// Compares the lowest nodes that a batch stores with what the secret gives, if the check is a deep one.
@@ -109,17 +101,6 @@ impl Tree<'_> {
             Level(0) => "leaf",
             _ => "node of the lowest level that is stored",
         }
-    }
-
-    /// The part of a slice that is no filler.
-    pub(super) fn computed(&self, slice: &Slice) -> Slice {
-        self.plan().geometry().computed(slice)
-    }
-
-    /// The bytes of a part of a slice.
-    fn part<'b>(&self, whole: &Slice, part: &Slice, bytes: &'b [u8]) -> &'b [u8] {
-        let offset = |node: u64| (node - whole.nodes.start) as usize * self.digest_bytes();
-        &bytes[offset(part.nodes.start)..offset(part.nodes.end)]
     }
 
     fn repair(&self) -> Remedy {

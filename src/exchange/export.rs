@@ -15,6 +15,7 @@ use crate::remedy::Remedy;
 use crate::signing::PathReader;
 use crate::units::{Epoch, Level, NodeIndex, Slice};
 use keymill_xmss::scheme::KeyForms;
+use keymill_xmss::tree::Nodes;
 
 /// Writes the key of a sealed directory in the forms of other programs. What a trimmed key does not store is computed.
 pub struct Exporter {
@@ -111,17 +112,12 @@ pub(crate) fn computed_bytes(plan: &Plan) -> u64 {
     nodes * scheme.digest_bytes() as u64 + workers * (WORKER_BYTES + scheme.scratch_bytes() as u64)
 }
 
-/// A run of nodes that was computed because the key does not store it.
-struct Computed {
-    slice: Slice,
-    digests: Vec<u8>,
-}
-
 /// A secret key that is ready to be written.
 pub struct Window<'a> {
     paths: &'a PathReader,
     head: SecretKeyHead,
-    computed: Vec<Computed>,
+    /// Nodes that the key does not store.
+    computed: Vec<Nodes>,
 }
 
 impl Window<'_> {
@@ -192,10 +188,14 @@ impl Window<'_> {
         if missing.is_empty() {
             return Ok(());
         }
-        let mut computed: Vec<Computed> = missing.into_iter().map(Computed::empty).collect();
+        let empty = |slice| Nodes {
+            slice,
+            digests: Vec::new(),
+        };
+        let mut computed: Vec<Nodes> = missing.into_iter().map(empty).collect();
         for block in blocks.all() {
             let of_block = |level: Level| blocks.slice(block, level);
-            let touches = |of: &Computed| {
+            let touches = |of: &Nodes| {
                 let nodes = of_block(of.slice.level);
                 nodes.start < of.slice.nodes.end && of.slice.nodes.start < nodes.end
             };
@@ -289,26 +289,6 @@ impl From<Unwritten> for Error {
             Unwritten::Writer(source) => Self::unwritten(source),
             Unwritten::Nodes(error) => error,
         }
-    }
-}
-
-impl Computed {
-    fn empty(slice: Slice) -> Self {
-        Self {
-            slice,
-            digests: Vec::new(),
-        }
-    }
-
-    /// The digests of a part of it; `None` if it is not a part.
-    fn part(&self, slice: &Slice) -> Option<&[u8]> {
-        let (own, nodes) = (&self.slice.nodes, &slice.nodes);
-        if slice.level != self.slice.level || nodes.start < own.start || nodes.end > own.end {
-            return None;
-        }
-        let digest_bytes = self.digests.len() / (own.end - own.start) as usize;
-        let offset = |node: u64| (node - own.start) as usize * digest_bytes;
-        self.digests.get(offset(nodes.start)..offset(nodes.end))
     }
 }
 

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use sha3::{Digest, Sha3_256};
 
 use super::error::KeyDirError;
-use super::fillers::Fillers;
 use super::locked::LockedDir;
 use super::origin::Origin;
 use crate::failure::attempt;
@@ -16,8 +15,9 @@ use crate::files::publish::{Mode, replace};
 use crate::plan::{Plan, PlanError};
 use crate::text::toml_fault;
 use crate::units::{Fingerprint, KeyId, Level};
-
+use keymill_xmss::hash::Kernel;
 use keymill_xmss::scheme::{Parameter, Scheme};
+use keymill_xmss::tree::{Fillers, Fold};
 
 /// The newest format of a key directory. Version 0 is a directory whose creation has begun.
 pub const FORMAT_VERSION: u32 = 3;
@@ -85,7 +85,7 @@ impl Manifest {
         origin: Origin,
         fillers: Vec<u8>,
     ) -> Self {
-        let fillers = Fillers::new(&plan, fillers);
+        let fillers = fillers_of(&plan, fillers);
         Self {
             format_version: 0,
             plan,
@@ -153,6 +153,11 @@ impl Manifest {
     /// The digests that stand in for missing siblings.
     pub fn fillers(&self) -> &Fillers {
         &self.fillers
+    }
+
+    /// What the levels of the key are folded with.
+    pub(crate) fn fold<'a>(&'a self, kernel: &'a dyn Kernel) -> Fold<'a> {
+        Fold::new(kernel, self.plan.geometry(), &self.fillers)
     }
 
     /// How far the key is.
@@ -336,7 +341,7 @@ impl ManifestText {
         }
         let manifest = Manifest {
             format_version: self.format_version,
-            fillers: Fillers::new(&plan, fillers),
+            fillers: fillers_of(&plan, fillers),
             plan,
             parameter,
             secret_commitment,
@@ -367,6 +372,10 @@ impl ManifestText {
         hex::decode_to_slice(digits, &mut bytes).map_err(|error| format!("fingerprint: {error}"))?;
         Ok(Some(Fingerprint(bytes)))
     }
+}
+
+fn fillers_of(plan: &Plan, digests: Vec<u8>) -> Fillers {
+    Fillers::new(plan.geometry(), plan.scheme().digest_bytes(), digests)
 }
 
 fn digest_from_hex(scheme: &Scheme, digits: &str) -> Result<Vec<u8>, String> {

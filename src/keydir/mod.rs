@@ -4,7 +4,6 @@
 mod damage_tests;
 mod elsewhere;
 mod error;
-mod fillers;
 mod ledger_mark;
 mod lock;
 mod locked;
@@ -18,7 +17,6 @@ use std::path::Path;
 
 pub use error::KeyDirError;
 pub(crate) use error::advice_for_mark;
-pub use fillers::Fillers;
 pub(crate) use ledger_mark::{LedgerMark, Stage};
 pub(crate) use lock::DirectoryLock;
 pub(crate) use lock::ReadLock;
@@ -29,6 +27,8 @@ pub(crate) use names::{KeyPaths, MANIFEST, SECRET};
 pub(crate) use names::{is_bystander, names_aside};
 pub use origin::Origin;
 pub use secret::Secret;
+
+pub use keymill_xmss::tree::Fillers;
 
 pub(crate) use keymill_xmss::hash::commitment;
 

@@ -9,7 +9,7 @@ use super::progress::{Event, Progress};
 use crate::failure::{IoFailure, attempt};
 use crate::keydir::Manifest;
 use crate::resources::{Registration, ResourceKind, register};
-use crate::units::{BatchIndex, Epoch, Level, NodeIndex, Slice};
+use crate::units::{BatchIndex, Epoch, Level, Slice};
 use keymill_xmss::arena::{Arena, ArenaOverflow};
 use keymill_xmss::hash::{Kernel, PrfKey};
 
@@ -124,9 +124,11 @@ impl BatchComputer<'_> {
     /// Puts the leaves of a block into their place, and says whether they were the last.
     pub(super) fn place(&self, buffer: &mut BatchBuffer, block: usize, leaves: &[u8]) -> bool {
         let batch = buffer.batch;
-        let (slice, _) = self.split(batch, Level(0), buffer.bytes_mut());
+        let slice = self.slice(batch, Level(0));
+        let (digests, _) = buffer.bytes_mut().split_at_mut(self.slice_bytes(&slice));
+        let (_, computed) = self.manifest.fold(self.kernel).computed(&slice, digests);
         let offset = block * self.kernel.lanes() * self.manifest.scheme().digest_bytes();
-        self.computed_part(batch, Level(0), slice)[offset..][..leaves.len()].copy_from_slice(leaves);
+        computed[offset..][..leaves.len()].copy_from_slice(leaves);
         buffer.blocks_left -= 1;
         buffer.blocks_left == 0
     }
@@ -134,46 +136,23 @@ impl BatchComputer<'_> {
     /// Computes the levels above the leaves, when all of these are in their places.
     pub(super) fn fold(&self, buffer: &mut BatchBuffer) {
         let batch = buffer.batch;
-        let (mut lower, mut rest) = self.split(batch, Level(0), buffer.bytes_mut());
+        let fold = self.manifest.fold(self.kernel);
+        let leaves_bytes = self.slice_bytes(&self.slice(batch, Level(0)));
+        let (mut lower, mut rest) = buffer.bytes_mut().split_at_mut(leaves_bytes);
         for level in self.manifest.plan().batches().levels().skip(1) {
-            let (upper, after) = self.split(batch, level, rest);
-            self.parents(batch, level, lower, upper);
+            let slice = self.slice(batch, level);
+            let (upper, after) = rest.split_at_mut(self.slice_bytes(&slice));
+            fold.fold(&slice, lower, upper);
             (lower, rest) = (upper, after);
         }
     }
 
-    fn parents(&self, batch: BatchIndex, level: Level, children: &[u8], slice: &mut [u8]) {
-        let plan = self.manifest.plan();
-        let below = plan.batches().slice(batch, Level(level.0 - 1));
-        let first = NodeIndex(below.start / 2);
-        let parents = self.computed_part(batch, level, slice);
-        self.kernel.parents(level, first, children, parents);
+    fn slice(&self, batch: BatchIndex, level: Level) -> Slice {
+        let nodes = self.manifest.plan().batches().slice(batch, level);
+        Slice { level, nodes }
     }
 
-    /// Puts the fillers of a slice into their places and gives what is left between them.
-    fn computed_part<'s>(&self, batch: BatchIndex, level: Level, slice: &'s mut [u8]) -> &'s mut [u8] {
-        let plan = self.manifest.plan();
-        if level == plan.batches().root_level() {
-            return slice;
-        }
-        let digest_bytes = plan.scheme().digest_bytes();
-        let nodes = plan.batches().slice(batch, level);
-        let offset = |node: u64| (node - nodes.start) as usize * digest_bytes;
-        for (node, digest) in self.manifest.fillers().of_level(level) {
-            if nodes.contains(&node.0) {
-                slice[offset(node.0)..][..digest_bytes].copy_from_slice(digest);
-            }
-        }
-        let computed = &plan.geometry().level(level).computed;
-        let first = nodes.start.max(computed.start);
-        let end = nodes.end.min(computed.end);
-        &mut slice[offset(first)..offset(end)]
-    }
-
-    fn split<'s>(&self, batch: BatchIndex, level: Level, bytes: &'s mut [u8]) -> (&'s mut [u8], &'s mut [u8]) {
-        let plan = self.manifest.plan();
-        let nodes = plan.batches().slice(batch, level);
-        let length = (nodes.end - nodes.start) as usize * plan.scheme().digest_bytes();
-        bytes.split_at_mut(length)
+    fn slice_bytes(&self, slice: &Slice) -> usize {
+        slice.count() * self.manifest.scheme().digest_bytes()
     }
 }

@@ -6,8 +6,9 @@ use crate::keydir::Manifest;
 use crate::layers::LayerWriter;
 use crate::plan::{LevelSpan, pieces};
 use crate::state::{CrownRecord, Store};
-use crate::units::{Level, NodeIndex, Slice};
+use crate::units::{Level, Slice};
 use keymill_xmss::hash::Kernel;
+use keymill_xmss::tree::Fold;
 
 /// Folds the crown, makes it durable, commits its checksums, and gives the root.
 pub(super) fn fold(
@@ -20,15 +21,15 @@ pub(super) fn fold(
     let plan = manifest.plan();
     let mut level = plan.batches().root_level();
     let mut records = Vec::new();
+    write_fillers(manifest, writer, level)?;
     loop {
         let span = plan.geometry().level(level);
-        write_fillers(manifest, writer, level)?;
         finish_level(span, writer, &mut records, cancel)?;
         if level == plan.geometry().root_level() {
             break;
         }
         level = level.up();
-        fold_level(manifest, kernel, writer, level, cancel)?;
+        fold_level(&manifest.fold(kernel), plan.geometry().level(level), writer, cancel)?;
     }
     store.commit_crown(&records)?;
     let root = Slice { level, nodes: 0..1 };
@@ -37,6 +38,7 @@ pub(super) fn fold(
     Ok(digest)
 }
 
+/// Writes the fillers beside the batches' roots.
 fn write_fillers(manifest: &Manifest, writer: &mut LayerWriter, level: Level) -> Result<(), KeygenError> {
     for (node, digest) in manifest.fillers().of_level(level) {
         let nodes = node.0..node.0 + 1;
@@ -45,28 +47,18 @@ fn write_fillers(manifest: &Manifest, writer: &mut LayerWriter, level: Level) ->
     Ok(())
 }
 
-/// Computes the nodes of `level` from the level below.
+/// Folds the level below into a level.
 fn fold_level(
-    manifest: &Manifest,
-    kernel: &dyn Kernel,
+    fold: &Fold<'_>,
+    span: &LevelSpan,
     writer: &mut LayerWriter,
-    level: Level,
     cancel: &CancelHandle,
 ) -> Result<(), KeygenError> {
-    let computed = manifest.plan().geometry().level(level).computed.clone();
-    let (mut children, mut parents) = (Vec::new(), Vec::new());
-    for slice in pieces(level, computed) {
+    let mut children = Vec::new();
+    for slice in pieces(span.level, span.stored.clone()) {
         cancel.proceed()?;
-        let count = (slice.nodes.end - slice.nodes.start) as usize;
-        parents.resize(count * manifest.scheme().digest_bytes(), 0);
-        let below = Slice {
-            level: Level(level.0 - 1),
-            nodes: 2 * slice.nodes.start..2 * slice.nodes.end,
-        };
-        let first = NodeIndex(slice.nodes.start);
-        writer.read(&below, &mut children)?;
-        kernel.parents(level, first, &children, &mut parents);
-        writer.write(&slice, &parents)?;
+        writer.read(&fold.children(&slice), &mut children)?;
+        writer.write(&slice, &fold.folded(&slice, &children))?;
         // Not synced yet: giving up a shared page keeps what was written to it in the page cache.
         writer.release(&slice)?;
     }

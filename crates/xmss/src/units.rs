@@ -88,6 +88,19 @@ pub struct Slice {
     pub nodes: Range<u64>,
 }
 
+impl Slice {
+    /// Number of nodes.
+    pub fn count(&self) -> usize {
+        (self.nodes.end - self.nodes.start) as usize
+    }
+
+    /// Where the digests of some of its nodes are among those of all of them, in bytes.
+    pub fn place(&self, nodes: &Range<u64>, digest_bytes: usize) -> Range<usize> {
+        let offset = |node: u64| (node - self.nodes.start) as usize * digest_bytes;
+        offset(nodes.start)..offset(nodes.end)
+    }
+}
+
 /// The fingerprint of a key's one-time keys. Keys with the same one have the same one-time keys, whatever their interval,
 /// fillers and public key are; so what one of them has signed counts for the others as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

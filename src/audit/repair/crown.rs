@@ -3,7 +3,7 @@
 use super::{Repair, RepairError, RewrittenLevel};
 use crate::plan::{LevelSpan, pieces};
 use crate::state::{CrownRecord, StateError};
-use crate::units::{Level, NodeIndex, Slice};
+use crate::units::Slice;
 
 /// Nodes of the batches' roots that are held in memory at once while the root is folded.
 const FOLDED_NODES: u64 = 1024;
@@ -25,7 +25,7 @@ impl Repair<'_> {
         if slice.level == lowest {
             let mut roots = Vec::new();
             self.tree.layers.read(slice, &mut roots)?;
-            self.tree.put_fillers(slice, &mut roots);
+            self.tree.manifest().fillers().put(slice, &mut roots);
             return Ok(roots);
         }
         let count = slice.nodes.end - slice.nodes.start;
@@ -41,30 +41,9 @@ impl Repair<'_> {
             nodes.extend(half(middle..slice.nodes.end)?);
             return Ok(nodes);
         }
-        let children = self.folded(&self.children(slice))?;
-        Ok(self.parents(slice, &children))
-    }
-
-    /// The stored nodes that the computed ones among these are made of.
-    fn children(&self, slice: &Slice) -> Slice {
-        let computed = self.tree.computed(slice).nodes;
-        Slice {
-            level: Level(slice.level.0 - 1),
-            nodes: 2 * computed.start..2 * computed.end,
-        }
-    }
-
-    /// A slice from its children: hashes, and fillers in their places.
-    fn parents(&self, slice: &Slice, children: &[u8]) -> Vec<u8> {
-        let digest_bytes = self.tree.manifest().scheme().digest_bytes();
-        let computed = self.tree.computed(slice).nodes;
-        let offset = |node: u64| (node - slice.nodes.start) as usize * digest_bytes;
-        let mut nodes = vec![0; offset(slice.nodes.end)];
-        let hashed = &mut nodes[offset(computed.start)..offset(computed.end)];
-        let first = NodeIndex(computed.start);
-        self.tree.kernel.parents(slice.level, first, children, hashed);
-        self.tree.put_fillers(slice, &mut nodes);
-        nodes
+        let fold = self.tree.fold();
+        let children = self.folded(&fold.children(slice))?;
+        Ok(fold.folded(slice, &children))
     }
 
     /// Compares every level of the crown with the one below, writes the nodes that differ, makes them durable, and then
@@ -128,10 +107,11 @@ impl Repair<'_> {
         let mut below = Vec::new();
         if piece.level == self.tree.plan().batches().root_level() {
             self.tree.layers.read(piece, &mut below)?;
-            self.tree.put_fillers(piece, &mut below);
+            self.tree.manifest().fillers().put(piece, &mut below);
             return Ok(below);
         }
-        self.tree.layers.read(&self.children(piece), &mut below)?;
-        Ok(self.parents(piece, &below))
+        let fold = self.tree.fold();
+        self.tree.layers.read(&fold.children(piece), &mut below)?;
+        Ok(fold.folded(piece, &below))
     }
 }

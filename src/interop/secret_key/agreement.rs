@@ -3,6 +3,7 @@
 use super::{GiveNodes, KeyShape, Level, NodeIndex, SecretKeyFile, Slice, Tree};
 use crate::plan::pieces;
 use keymill_xmss::hash::Kernel;
+use keymill_xmss::tree::first_wrong;
 
 /// The first node that is not the hash of its children: of the left bottom tree, the right one, and then of the top tree,
 /// each from below. `nodes` gives what is recorded.
@@ -11,7 +12,7 @@ pub(crate) fn first_wrong_node<E>(
     kernel: &dyn Kernel,
     nodes: &mut GiveNodes<'_, E>,
 ) -> Result<Option<(Level, NodeIndex)>, E> {
-    let (mut children, mut recorded, mut hashed) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut children, mut recorded) = (Vec::new(), Vec::new());
     for tree in [Tree::Left, Tree::Right, Tree::Top] {
         for below in shape.slices(tree) {
             let level = below.level.up();
@@ -26,23 +27,13 @@ pub(crate) fn first_wrong_node<E>(
                 };
                 nodes(&below, &mut children)?;
                 nodes(&slice, &mut recorded)?;
-                hashed.resize(recorded.len(), 0);
-                kernel.parents(level, NodeIndex(slice.nodes.start), &children, &mut hashed);
-                if let Some(position) = first_difference(&hashed, &recorded, shape.digest_bytes()) {
-                    return Ok(Some((level, NodeIndex(slice.nodes.start + position))));
+                if let Some(wrong) = first_wrong(kernel, &slice, &children, &recorded, shape.digest_bytes()) {
+                    return Ok(Some((level, wrong)));
                 }
             }
         }
     }
     Ok(None)
-}
-
-fn first_difference(some: &[u8], others: &[u8], digest_bytes: usize) -> Option<u64> {
-    let pairs = some.chunks_exact(digest_bytes).zip(others.chunks_exact(digest_bytes));
-    pairs
-        .into_iter()
-        .position(|(some, other)| some != other)
-        .map(|at| at as u64)
 }
 
 impl SecretKeyFile {

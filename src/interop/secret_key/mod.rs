@@ -25,6 +25,7 @@ use crate::remedy::Remedy;
 use crate::units::{Epoch, Level, NodeIndex, Slice};
 use keymill_xmss::hash::{OneTimeKeys, PrfKey};
 use keymill_xmss::scheme::Parameter;
+use keymill_xmss::tree::Nodes as Layer;
 use source::Source;
 
 /// A form in which a program keeps secret keys.
@@ -160,13 +161,6 @@ impl SecretKeyHead {
     }
 }
 
-/// A run of nodes that a file holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Layer {
-    slice: Slice,
-    digests: Vec<u8>,
-}
-
 /// A secret key that another program wrote: its numbers agree with each other, its elements are canonical. Whether its
 /// trees grow from its PRF key is another question: [`scheme`](Self::scheme), [`first_wrong_node`](Self::first_wrong_node).
 #[derive(Clone, Debug)]
@@ -266,9 +260,8 @@ impl SecretKeyFile {
     /// The digest of a node; `None` if the file does not hold it.
     pub fn node(&self, level: Level, node: NodeIndex) -> Option<&[u8]> {
         let tree = self.head.shape.tree_of(level, node)?;
-        let layer = self.layers_of(tree).iter().find(|layer| layer.slice.level == level)?;
-        let position = usize::try_from(node.0.checked_sub(layer.slice.nodes.start)?).ok()?;
-        layer.digests.chunks_exact(self.head.shape.digest_bytes()).nth(position)
+        let layers = self.layers_of(tree);
+        layers.iter().find(|layer| layer.slice.level == level)?.get(node)
     }
 
     /// Writes the same secret key.
