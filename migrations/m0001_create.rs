@@ -1,6 +1,7 @@
 //! Version 1: layer files with their headers, allocated in full, and an empty checkpoint store bound to the key.
 
-use super::{Action, Context, MigrationError, Step};
+use super::{Action, Context, Step};
+use crate::error::Result;
 use crate::plan::LevelSpan;
 use crate::state::Store;
 
@@ -42,11 +43,11 @@ impl Step for Create {
     }
 }
 
-fn make_layer_directory(context: &Context<'_>) -> Result<(), MigrationError> {
+fn make_layer_directory(context: &Context<'_>) -> Result<()> {
     Ok(context.paths.layers().make_directory()?)
 }
 
-fn allocate_layer(context: &Context<'_>, span: &LevelSpan) -> Result<(), MigrationError> {
+fn allocate_layer(context: &Context<'_>, span: &LevelSpan) -> Result<()> {
     let manifest = context.manifest;
     let header = HeaderV1 {
         key_id: manifest.key_id().0,
@@ -90,7 +91,7 @@ impl HeaderV1 {
     }
 }
 
-fn create_store(context: &Context<'_>) -> Result<(), MigrationError> {
+fn create_store(context: &Context<'_>) -> Result<()> {
     let state = context.paths.state();
     Ok(Store::create(&state, &COLUMN_FAMILIES, &context.manifest.binding())?)
 }

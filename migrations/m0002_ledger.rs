@@ -1,6 +1,7 @@
 //! Version 2: the ledger of signed epochs has a head, and `ledger.mark` stands beside it.
 
-use super::{Action, Context, MigrationError, Step};
+use super::{Action, Context, Step};
+use crate::error::Result;
 use crate::keydir::{LedgerMark, LockedDir};
 use crate::ledger::{count, is_unused, mark_of};
 use crate::state::{LedgerHead, Store};
@@ -35,11 +36,11 @@ impl Step for BeginLedger {
     }
 }
 
-fn open_store(context: &Context<'_>) -> Result<Store, MigrationError> {
+fn open_store(context: &Context<'_>) -> Result<Store> {
     Ok(Store::open(&context.paths.state(), &context.manifest.binding())?)
 }
 
-fn write_head(context: &Context<'_>) -> Result<(), MigrationError> {
+fn write_head(context: &Context<'_>) -> Result<()> {
     let store = open_store(context)?;
     // A head that is there was written by this action before, or by a program that signed: it is never begun anew.
     if store.ledger_head()?.is_some() {
@@ -51,7 +52,7 @@ fn write_head(context: &Context<'_>) -> Result<(), MigrationError> {
     Ok(store.commit_ledger([], &head)?)
 }
 
-fn write_mark(context: &Context<'_>, locked: &LockedDir) -> Result<(), MigrationError> {
+fn write_mark(context: &Context<'_>, locked: &LockedDir) -> Result<()> {
     let file = context.paths.ledger_mark();
     let key_id = context.manifest.key_id();
     if LedgerMark::read(&file, key_id)?.is_some() {

@@ -3,7 +3,8 @@
 
 use std::fmt::Display;
 
-use super::{Action, Context, MigrationError, Step};
+use super::{Action, Context, Step};
+use crate::error::Result;
 use crate::history::replace_all;
 use crate::keydir::{KeyDirError, LedgerMark, LockedDir, Manifest, Stage, fingerprint_of};
 use crate::ledger::mark_of;
@@ -34,7 +35,7 @@ impl Step for FingerprintAndHistory {
     }
 
     /// A key whose secret is elsewhere is given it when the secret is back.
-    fn manifest(&self, context: &Context<'_>) -> Result<Manifest, MigrationError> {
+    fn manifest(&self, context: &Context<'_>) -> Result<Manifest> {
         let manifest = context.manifest.clone();
         Ok(match fingerprint_of(context.paths, &manifest)? {
             Some(fingerprint) => manifest.with_fingerprint(fingerprint),
@@ -44,7 +45,7 @@ impl Step for FingerprintAndHistory {
 }
 
 /// The last action of a creation: from here on a copy of secret and mark alone does not say any more that nobody has signed.
-fn write_mark(context: &Context<'_>, locked: &LockedDir) -> Result<(), MigrationError> {
+fn write_mark(context: &Context<'_>, locked: &LockedDir) -> Result<()> {
     let file = context.paths.ledger_mark();
     let key_id = context.manifest.key_id();
     let mark = match LedgerMark::read(&file, key_id) {
@@ -69,7 +70,7 @@ fn write_mark(context: &Context<'_>, locked: &LockedDir) -> Result<(), Migration
 }
 
 /// Carries the history over, if it can be, and drops its column family, after which there is nothing more to do.
-fn move_history(context: &Context<'_>) -> Result<(), MigrationError> {
+fn move_history(context: &Context<'_>) -> Result<()> {
     let state = context.paths.state();
     if !state.exists()? {
         return Ok(());
@@ -96,7 +97,7 @@ fn move_history(context: &Context<'_>) -> Result<(), MigrationError> {
 }
 
 /// What the ledger says; none where it cannot be read, as beside a damaged store, whose repair needs this version first.
-fn ledger_head(context: &Context<'_>) -> Result<Option<LedgerHead>, MigrationError> {
+fn ledger_head(context: &Context<'_>) -> Result<Option<LedgerHead>> {
     let state = context.paths.state();
     if !state.exists()? {
         return Ok(None);

@@ -15,10 +15,9 @@ use std::path::Path;
 
 pub(crate) use m0001_create::COLUMN_FAMILIES;
 
+use crate::error::{Error, Result};
 use crate::keydir::{KeyDir, KeyPaths, LockedDir, Manifest};
-use crate::layers::{Disk, LayerError, Medium};
-use crate::remedy::{Remedied, Remedy};
-use crate::state::StateError;
+use crate::layers::{Disk, Medium};
 
 /// What a step works on.
 pub(crate) struct Context<'a> {
@@ -34,7 +33,7 @@ pub(crate) struct Action<'a> {
     pub(crate) apply: Apply<'a>,
 }
 
-type Apply<'a> = Box<dyn Fn(&LockedDir) -> Result<(), MigrationError> + 'a>;
+type Apply<'a> = Box<dyn Fn(&LockedDir) -> Result<()> + 'a>;
 
 /// One step: it brings version `version - 1` to `version`.
 pub(crate) trait Step {
@@ -43,40 +42,8 @@ pub(crate) trait Step {
     fn actions<'a>(&self, context: &'a Context<'a>) -> Vec<Action<'a>>;
 
     /// The manifest of this version, but for its number: asked for behind the last action.
-    fn manifest(&self, context: &Context<'_>) -> Result<Manifest, MigrationError> {
+    fn manifest(&self, context: &Context<'_>) -> Result<Manifest> {
         Ok(context.manifest.clone())
-    }
-}
-
-/// A migration did not finish. Running it again goes on where it stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum MigrationError {
-    /// A call failed.
-    #[error(transparent)]
-    Io(#[from] crate::failure::IoFailure),
-    /// A layer file could not be made.
-    #[error(transparent)]
-    Layer(#[from] LayerError),
-    /// The checkpoint store could not be made.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// The manifest could not be read or replaced.
-    #[error(transparent)]
-    KeyDir(#[from] crate::keydir::KeyDirError),
-    /// An observer asked to stop.
-    #[error("the migration was interrupted before: {0}")]
-    Interrupted(String),
-}
-
-impl Remedied for MigrationError {
-    fn remedies(&self) -> Vec<Remedy> {
-        match self {
-            Self::Io(failure) => failure.remedies(),
-            Self::Layer(error) => error.remedies(),
-            Self::State(error) => error.remedies(),
-            Self::KeyDir(error) => error.remedies(),
-            Self::Interrupted(_) => vec![Remedy::Again],
-        }
     }
 }
 
@@ -84,8 +51,8 @@ impl Remedied for MigrationError {
 /// everything that would be.
 ///
 /// # Errors
-/// [`MigrationError`]; running it again goes on where it stopped.
-pub fn migrate(directory: &Path, dry_run: bool) -> Result<Vec<String>, MigrationError> {
+/// [`Error`](crate::Error); running it again goes on where it stopped.
+pub fn migrate(directory: &Path, dry_run: bool) -> Result<Vec<String>> {
     let key = KeyDir::open_any_version(directory)?;
     let (paths, manifest) = (key.paths(), key.manifest());
     let medium = Disk::default();
@@ -132,11 +99,15 @@ pub(crate) fn run(
     medium: &dyn Medium,
     steps: &[Box<dyn Step>],
     mut before: impl FnMut(&str) -> bool,
-) -> Result<Manifest, MigrationError> {
+) -> Result<Manifest> {
     let mut manifest = manifest;
-    let mut proceed = |title: &str| match before(title) {
-        true => Ok(()),
-        false => Err(MigrationError::Interrupted(title.to_owned())),
+    let mut proceed = |title: &str| {
+        if before(title) {
+            return Ok(());
+        }
+        Err(Error::interrupted(format!(
+            "the migration was interrupted before: {title}"
+        )))
     };
     for step in steps {
         if step.version() <= manifest.format_version {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::m0001_create::HeaderV1;
-use super::{Action, Context, MigrationError, Step, run, steps};
+use super::{Action, Context, Step, run, steps};
+use crate::error::{Reason, Result};
 use crate::failure::{attempt, write_whole};
 use crate::keydir::{KeyPaths, LedgerMark, LockedDir, Manifest, Origin, Secret, Stage, commitment};
 use crate::layers::{Disk, Header};
@@ -53,7 +54,7 @@ impl Step for Inventory {
     }
 }
 
-fn append_once(path: &Path, line: &str) -> Result<(), MigrationError> {
+fn append_once(path: &Path, line: &str) -> Result<()> {
     let published = path.with_extension("");
     let known = std::fs::read_to_string(path).unwrap_or_default();
     if known.contains(line) || published.exists() {
@@ -109,7 +110,7 @@ fn run_interrupted(paths: &LockedDir, stop_before: usize) -> Option<Manifest> {
     });
     match outcome {
         Ok(manifest) => Some(manifest),
-        Err(MigrationError::Interrupted(_)) => None,
+        Err(error) if error.reason() == Reason::Interrupted => None,
         Err(error) => panic!("stopped before action {stop_before}: {error}"),
     }
 }

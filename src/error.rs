@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Classified, FailureKind, IoFailure};
-use crate::remedy::{Remedied, Remedy};
+use crate::remedy::{Remedied, Remedy, advised};
 
 /// What a caller may want to tell apart, beyond the kind of failure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +35,14 @@ pub enum Reason {
     Lost,
     /// The key is trimmed, and the levels that were asked for are deleted.
     LevelsAreGone,
+    /// The directory holds another key than was asked for.
+    OtherKey,
+    /// The tree leads to another root than the key has to have.
+    OtherRoot,
+    /// The key has no secret.
+    SecretMissing,
+    /// Nearly all memory is held.
+    OutOfMemory,
 }
 
 /// Why something was not done.
@@ -163,10 +171,10 @@ impl Error {
         &self.0.remedies
     }
 
-    /// Those of the remedies that the text does not have.
+    /// The text, and what can be done about it in the words of the command line.
     #[doc(hidden)]
-    pub fn untold(&self) -> &[Remedy] {
-        &self.0.remedies[self.0.told..]
+    pub fn advised(&self) -> String {
+        format!("{self}{}", advised(self.0.remedies[self.0.told..].iter().cloned()))
     }
 }
 
@@ -203,15 +211,24 @@ impl From<IoFailure> for Error {
 }
 
 /// An error of a room that has its own type.
-pub(crate) trait Own: Classified + Remedied + std::error::Error {
+pub(crate) trait Own: Classified + Remedied + std::error::Error + Sized {
     /// As [`Error::reason`].
     fn reason(&self) -> Reason {
         Reason::Other
+    }
+
+    /// The call that failed, if that is all there is to say.
+    fn into_call(self) -> Result<IoFailure, Self> {
+        Err(self)
     }
 }
 
 impl<E: Own> From<E> for Error {
     fn from(error: E) -> Self {
+        let error = match error.into_call() {
+            Ok(failure) => return failure.into(),
+            Err(error) => error,
+        };
         let mut converted = Self::new(error.kind(), error.to_string())
             .because(error.reason())
             .mend(error.remedies());

@@ -73,14 +73,13 @@ mod workers;
 pub use error::{Error, Reason, Result};
 pub use keydir::{FORMAT_VERSION, KeyDir, KeyDirError, Manifest};
 pub use keygen::{
-    CancelHandle, Event, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress, Phase, Progress,
-    Summary,
+    CancelHandle, Event, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, Phase, Progress, Summary,
 };
 pub use keymill_xmss::{
     Claim, PublicKey, Rejection, Scheme, Signature, SszError, TextError, Verifier, arena, hash, scheme, verify,
     verify_batch,
 };
-pub use migrations::{MigrationError, migrate};
+pub use migrations::migrate;
 pub use plan::Plan;
 pub use signing::{AuthenticationPath, PathReader, PathStream, Signer, SigningError};
 pub use state::{ArenaRecord, ProgressRecord, StateError};

@@ -3,16 +3,14 @@
 use std::io::ErrorKind;
 
 use keymill_xmss::SszError;
+use keymill_xmss::arena::ArenaOverflow;
 use keymill_xmss::tree::PlanError;
 
-use crate::audit::{CheckError, RepairError, StatusError};
 use crate::error::{Own, Reason};
-use crate::failure::{Classified, FailureKind};
+use crate::failure::{Classified, FailureKind, IoFailure};
 use crate::keydir::KeyDirError;
-use crate::keygen::KeygenError;
 use crate::layers::LayerError;
 use crate::ledger::LedgerError;
-use crate::migrations::MigrationError;
 use crate::plan::BudgetTooSmall;
 use crate::remedy::Remedied;
 use crate::resources::report::ReportError;
@@ -25,27 +23,30 @@ macro_rules! own {
 }
 
 own!(
+    ArenaOverflow,
     BudgetTooSmall,
-    CheckError,
-    KeygenError,
     LedgerError,
-    MigrationError,
     PlanError,
-    RepairError,
     ReportError,
     SigningError,
     SszError,
-    StatusError,
     ThreadsFailed
 );
 
 impl Own for KeyDirError {
     fn reason(&self) -> Reason {
         match self {
-            Self::Io(_) => Reason::Call,
             Self::NotSealed(_) => Reason::NotFinished,
             Self::Locked { .. } => Reason::Locked,
+            Self::SecretMissing(_) => Reason::SecretMissing,
             _ => Reason::Other,
+        }
+    }
+
+    fn into_call(self) -> Result<IoFailure, Self> {
+        match self {
+            Self::Io(failure) => Ok(failure),
+            error => Err(error),
         }
     }
 }
@@ -53,18 +54,28 @@ impl Own for KeyDirError {
 impl Own for StateError {
     fn reason(&self) -> Reason {
         match self {
-            Self::Io(_) => Reason::Call,
             Self::Damaged { .. } => Reason::Damaged,
             _ => Reason::Other,
+        }
+    }
+
+    fn into_call(self) -> Result<IoFailure, Self> {
+        match self {
+            Self::Io(failure) => Ok(failure),
+            error => Err(error),
         }
     }
 }
 
 impl Own for LayerError {
     fn reason(&self) -> Reason {
+        Reason::Damaged
+    }
+
+    fn into_call(self) -> Result<IoFailure, Self> {
         match self {
-            Self::Io(_) => Reason::Call,
-            _ => Reason::Damaged,
+            Self::Io(failure) => Ok(failure),
+            error => Err(error),
         }
     }
 }
@@ -74,11 +85,11 @@ macro_rules! without_remedy {
 }
 
 without_remedy!(
+    ArenaOverflow,
     BudgetTooSmall,
     PlanError,
     ReportError,
     SszError,
-    StatusError,
     ThreadsFailed
 );
 
@@ -93,7 +104,7 @@ macro_rules! of_kind {
 }
 
 of_kind!(Usage: PlanError, SszError);
-of_kind!(Machine: BudgetTooSmall, ThreadsFailed);
+of_kind!(Machine: ArenaOverflow, BudgetTooSmall, ThreadsFailed);
 
 /// What kind of failure it is that a file cannot be read which was named on the command line.
 fn of_input(error: &std::io::Error) -> FailureKind {
@@ -112,96 +123,6 @@ impl Classified for ReportError {
             ReportError::Io(error) => of_input(&error.source),
             ReportError::TooMany { .. } => FailureKind::Machine,
             ReportError::NoTrace(_) | ReportError::Line { .. } => FailureKind::Usage,
-        }
-    }
-}
-
-impl Classified for MigrationError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            MigrationError::Io(error) => error.kind(),
-            MigrationError::Layer(error) => error.kind(),
-            MigrationError::State(error) => error.kind(),
-            MigrationError::KeyDir(error) => error.kind(),
-            MigrationError::Interrupted(_) => FailureKind::Interrupted,
-        }
-    }
-}
-
-impl Classified for KeygenError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            KeygenError::Plan(error) => error.kind(),
-            KeygenError::Budget(error) => error.kind(),
-            KeygenError::KeyDir(error) => error.kind(),
-            KeygenError::Layer(error) => error.kind(),
-            KeygenError::State(error) => error.kind(),
-            KeygenError::Ledger(error) => error.kind(),
-            KeygenError::Migration(error) => error.kind(),
-            KeygenError::Io(error) => error.kind(),
-            KeygenError::ParameterMissing
-            | KeygenError::ParameterWithoutPrfKey
-            | KeygenError::UnsoundParameter(_)
-            | KeygenError::SeedNeeded(_)
-            | KeygenError::FillersWithoutPrfKey
-            | KeygenError::FillerBytes { .. }
-            | KeygenError::FillersNotCanonical(_)
-            | KeygenError::UnsoundRoot(_) => FailureKind::Usage,
-            KeygenError::Contradiction { .. }
-            | KeygenError::OtherSecret { .. }
-            | KeygenError::OtherFillers(_)
-            | KeygenError::VouchedFor(_)
-            | KeygenError::OtherRoot { .. }
-            | KeygenError::OtherExpectedRoot { .. } => FailureKind::Directory,
-            KeygenError::NoRandomness(_)
-            | KeygenError::Threads(_)
-            | KeygenError::Arena(_)
-            | KeygenError::MemoryShort { .. }
-            | KeygenError::TooLittleDisk { .. }
-            | KeygenError::DiskUnreliable { .. } => FailureKind::Machine,
-            KeygenError::Interrupted => FailureKind::Interrupted,
-        }
-    }
-}
-
-impl Classified for StatusError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            StatusError::KeyDir(error) => error.kind(),
-            StatusError::State(error) => error.kind(),
-            StatusError::Io(error) => error.kind(),
-        }
-    }
-}
-
-impl Classified for CheckError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            CheckError::KeyDir(error) => error.kind(),
-            CheckError::State(error) => error.kind(),
-            CheckError::Ledger(error) => error.kind(),
-            CheckError::Layer(error) => error.kind(),
-            CheckError::Budget(error) => error.kind(),
-            CheckError::Threads(_) | CheckError::Arena(_) => FailureKind::Machine,
-            CheckError::Io(error) => error.kind(),
-        }
-    }
-}
-
-impl Classified for RepairError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            RepairError::KeyDir(error) => error.kind(),
-            RepairError::Layer(error) => error.kind(),
-            RepairError::State(error) => error.kind(),
-            RepairError::Io(error) => error.kind(),
-            RepairError::Budget(error) => error.kind(),
-            RepairError::Keygen(error) => error.kind(),
-            RepairError::Interrupted => FailureKind::Interrupted,
-            RepairError::Threads(_) | RepairError::Arena(_) | RepairError::DiskUnreliable { .. } => {
-                FailureKind::Machine
-            }
-            RepairError::OtherRoot { .. } => FailureKind::Directory,
         }
     }
 }

@@ -78,6 +78,64 @@ pub enum Remedy {
     AwaitDisk,
     /// Nothing is in the way of the same command any more.
     Again,
+    /// This argument, which is missing.
+    Give(Argument),
+    /// The request without this argument.
+    LeaveOut(Argument),
+    /// The request with less of this.
+    Fewer(Argument),
+}
+
+/// A part of what is asked for. Its words stand in texts, and its flag in those of the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Argument {
+    /// The scheme.
+    Scheme,
+    /// The first epoch.
+    ActivationEpoch,
+    /// The number of epochs.
+    Epochs,
+    /// The public parameter.
+    Parameter,
+    /// The lowest level that is stored.
+    Trim,
+    /// The seed.
+    Seed,
+    /// The PRF key.
+    PrfKey,
+    /// The number of worker threads.
+    Threads,
+}
+
+impl Argument {
+    fn flag(self) -> &'static str {
+        match self {
+            Self::Scheme => "--scheme",
+            Self::ActivationEpoch => "--activation-epoch",
+            Self::Epochs => "--epochs",
+            Self::Parameter => "--parameter",
+            Self::Trim => "--trim",
+            Self::Seed => "--seed-file",
+            Self::PrfKey => "--prf-key-file",
+            Self::Threads => "--threads",
+        }
+    }
+}
+
+impl Display for Argument {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Scheme => "the scheme",
+            Self::ActivationEpoch => "the first epoch",
+            Self::Epochs => "the number of epochs",
+            Self::Parameter => "the public parameter",
+            Self::Trim => "the trim",
+            Self::Seed => "the seed",
+            Self::PrfKey => "the PRF key",
+            Self::Threads => "the number of threads",
+        })
+    }
 }
 
 impl Remedy {
@@ -141,6 +199,9 @@ impl Remedy {
             Self::MakeWritable => "make-writable",
             Self::AwaitDisk => "await-disk",
             Self::Again => "again",
+            Self::Give(_) => "give",
+            Self::LeaveOut(_) => "leave-out",
+            Self::Fewer(_) => "fewer",
         }
     }
 
@@ -177,7 +238,10 @@ impl Remedy {
             | Self::RaiseMemory
             | Self::MakeWritable
             | Self::AwaitDisk
-            | Self::Again => None,
+            | Self::Again
+            | Self::Give(_)
+            | Self::LeaveOut(_)
+            | Self::Fewer(_) => None,
         }
     }
 }
@@ -250,6 +314,9 @@ impl Display for Remedy {
                 f.write_str("see the kernel's log, and run the same command again when the disk answers")
             }
             Self::Again => f.write_str("run the same command again"),
+            Self::Give(argument) => write!(f, "give {}", argument.flag()),
+            Self::LeaveOut(argument) => write!(f, "leave {} out", argument.flag()),
+            Self::Fewer(argument) => write!(f, "ask for fewer {}", argument.flag()),
         }
     }
 }

@@ -7,69 +7,23 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use super::batches::WINDOW_BATCHES;
 use super::damage::{CheckReport, Damage};
 use super::tree::Tree;
-use crate::failure::IoFailure;
+use crate::error::Result;
 use crate::keydir::{KeyDir, KeyDirError, KeyState, ReadLock};
 use crate::keygen::JobOptions;
 use crate::layers::{LayerError, LayerReader};
-use crate::ledger::LedgerError;
 use crate::memory::Limits;
-use crate::plan::BudgetTooSmall;
-use crate::remedy::{Remedied, Remedy};
 use crate::state::{BatchRecord, StateError, Store};
 use crate::units::{BatchIndex, Level};
-use crate::workers::{ThreadsFailed, Workers};
-use keymill_xmss::arena::ArenaOverflow;
+use crate::workers::Workers;
 use keymill_xmss::hash::{Kernel, PrfKey};
-
-/// A check could not be made.
-#[derive(Debug, thiserror::Error)]
-pub enum CheckError {
-    /// The directory is not a key directory, or locked.
-    #[error(transparent)]
-    KeyDir(#[from] KeyDirError),
-    /// The checkpoint store cannot be read.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// The ledger of signed epochs cannot be read.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// A layer file could not be read.
-    #[error(transparent)]
-    Layer(#[from] LayerError),
-    /// The memory budget is too small.
-    #[error(transparent)]
-    Budget(#[from] BudgetTooSmall),
-    /// The worker threads could not be started.
-    #[error(transparent)]
-    Threads(#[from] ThreadsFailed),
-    /// A worker's scratch memory is too small.
-    #[error(transparent)]
-    Arena(#[from] ArenaOverflow),
-    /// A call failed.
-    #[error(transparent)]
-    Io(#[from] IoFailure),
-}
-
-impl Remedied for CheckError {
-    fn remedies(&self) -> Vec<Remedy> {
-        match self {
-            Self::KeyDir(error) => error.remedies(),
-            Self::State(error) => error.remedies(),
-            Self::Ledger(error) => error.remedies(),
-            Self::Layer(error) => error.remedies(),
-            Self::Io(failure) => failure.remedies(),
-            Self::Budget(_) | Self::Threads(_) | Self::Arena(_) => Vec::new(),
-        }
-    }
-}
 
 /// Checks the key in a directory: headers and lengths, the checksums of every batch and of the levels above, and that
 /// every stored node is the hash of its children. With `deep`, also computes every leaf again from the secret. Takes as many
 /// worker threads as `options` ask for and its memory allows.
 ///
 /// # Errors
-/// [`CheckError`] if the check cannot be made. Damage is no error but part of the report.
-pub fn check(directory: &Path, deep: bool, options: JobOptions) -> Result<CheckReport, CheckError> {
+/// [`Error`](crate::Error) if the check cannot be made. Damage is no error but part of the report.
+pub fn check(directory: &Path, deep: bool, options: JobOptions) -> Result<CheckReport> {
     let mut key = KeyDir::open(directory)?;
     // A check writes nothing, so what it needs of address space is what the checkpoint store needs, which is looked at when that
     // is opened, and one mapping after the other.
@@ -91,12 +45,7 @@ pub fn check(directory: &Path, deep: bool, options: JobOptions) -> Result<CheckR
 }
 
 /// The check does not care what the hash functions are.
-pub(super) fn check_key(
-    key: &KeyDir,
-    kernel: &dyn Kernel,
-    deep: bool,
-    workers: &Workers,
-) -> Result<CheckReport, CheckError> {
+pub(super) fn check_key(key: &KeyDir, kernel: &dyn Kernel, deep: bool, workers: &Workers) -> Result<CheckReport> {
     // The files of an unfinished key must not change while they are looked at.
     let _lock = match key.manifest().state() {
         KeyState::Sealed => None,
@@ -139,13 +88,13 @@ pub(super) fn check_key(
 }
 
 /// Layer files below the trim, which a trim that did not end has left.
-pub(super) fn left_over_layers(key: &KeyDir) -> Result<Vec<PathBuf>, IoFailure> {
+pub(super) fn left_over_layers(key: &KeyDir) -> Result<Vec<PathBuf>> {
     let left_over = key.paths().left_over_layers(key.manifest().plan().trim())?;
     Ok(left_over.iter().map(|layer| layer.path().to_owned()).collect())
 }
 
 /// The secret, if it is there. A deep check cannot be made without it, nor can paths of a trimmed key be given.
-fn secret(key: &KeyDir, report: &mut CheckReport) -> Result<Option<PrfKey>, CheckError> {
+fn secret(key: &KeyDir, report: &mut CheckReport) -> Result<Option<PrfKey>> {
     let is_trimmed = key.manifest().plan().trim() > Level(0);
     let prf_key = match key.prf_key() {
         Ok(prf_key) => Some(prf_key),
@@ -167,7 +116,7 @@ fn secret(key: &KeyDir, report: &mut CheckReport) -> Result<Option<PrfKey>, Chec
 }
 
 /// The layer files that can be used. Those that cannot are damage.
-fn layers(key: &KeyDir, report: &mut CheckReport) -> Result<LayerReader, CheckError> {
+fn layers(key: &KeyDir, report: &mut CheckReport) -> Result<LayerReader> {
     let manifest = key.manifest();
     let (layers, unusable) = LayerReader::open_usable(
         &key.paths().layers(),
@@ -185,7 +134,7 @@ fn layers(key: &KeyDir, report: &mut CheckReport) -> Result<LayerReader, CheckEr
 }
 
 /// The checkpoint store, unless it is damaged.
-fn checkpoints(key: &KeyDir, report: &mut CheckReport) -> Result<Option<Store>, CheckError> {
+fn checkpoints(key: &KeyDir, report: &mut CheckReport) -> Result<Option<Store>> {
     match Store::read_beside_a_writer(&key.paths().state(), &key.manifest().binding(), Ok) {
         Ok(store) => Ok(Some(store)),
         Err(error @ (StateError::Damaged { .. } | StateError::OtherKey { .. })) => {
@@ -198,11 +147,7 @@ fn checkpoints(key: &KeyDir, report: &mut CheckReport) -> Result<Option<Store>, 
 }
 
 /// What a read of the checkpoint store gave; damage of the store is part of the report.
-fn found<T>(
-    tree: &Tree<'_>,
-    read: Result<Option<T>, StateError>,
-    report: &mut CheckReport,
-) -> Result<Option<T>, CheckError> {
+fn found<T>(tree: &Tree<'_>, read: Result<Option<T>, StateError>, report: &mut CheckReport) -> Result<Option<T>> {
     match read {
         Ok(record) => Ok(record),
         Err(error @ StateError::Damaged { .. }) => {
@@ -219,7 +164,7 @@ fn found<T>(
 
 impl Tree<'_> {
     /// Checks every batch that has a record, and of a sealed key also those that have none.
-    fn all_batches(&self, store: Option<&Store>, report: &mut CheckReport) -> Result<(), CheckError> {
+    fn all_batches(&self, store: Option<&Store>, report: &mut CheckReport) -> Result<()> {
         let sealed = self.manifest().state() == KeyState::Sealed;
         let mut batches = self.plan().batches().all();
         while batches.len() > 0 {
@@ -266,7 +211,7 @@ impl Tree<'_> {
         store: Option<&Store>,
         batch: BatchIndex,
         report: &mut CheckReport,
-    ) -> Result<Option<BatchRecord>, CheckError> {
+    ) -> Result<Option<BatchRecord>> {
         let Some(store) = store else {
             return Ok(None);
         };
@@ -295,7 +240,7 @@ impl Tree<'_> {
     }
 
     /// Checks the levels above the batches.
-    fn crown(&self, store: Option<&Store>, report: &mut CheckReport) -> Result<(), CheckError> {
+    fn crown(&self, store: Option<&Store>, report: &mut CheckReport) -> Result<()> {
         let lowest = usize::from(self.plan().batches().root_level().0);
         let mut damaged = Vec::new();
         for span in &self.plan().geometry().levels()[lowest..] {

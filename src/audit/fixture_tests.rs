@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::{CheckReport, check};
+use crate::error::Result;
 use crate::files::Entry;
 use crate::keydir::Secret;
 use crate::keygen::tests::in_memory;
-use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress};
+use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress};
 use crate::plan::MemoryRequest;
 use crate::units::Level;
 use keymill_xmss::scheme::Scheme;
@@ -32,7 +33,7 @@ pub(crate) struct TestKey {
 }
 
 /// The job of a key from a fixed seed.
-pub(crate) fn job(directory: &Path, scheme: &str, epochs: u64, seed: u8) -> Result<KeygenJob, KeygenError> {
+pub(crate) fn job(directory: &Path, scheme: &str, epochs: u64, seed: u8) -> Result<KeygenJob> {
     open_job(directory, scheme, epochs, seed, CancelHandle::default())
 }
 
@@ -42,7 +43,7 @@ pub(crate) fn open_job(
     epochs: u64,
     seed: u8,
     cancel: CancelHandle,
-) -> Result<KeygenJob, KeygenError> {
+) -> Result<KeygenJob> {
     let request = KeyRequest {
         scheme: Some(Scheme::by_id(scheme).unwrap()),
         epochs: Some(epochs),
@@ -59,11 +60,7 @@ pub(crate) fn seeded(seed: u8) -> KeyRequest {
     }
 }
 
-pub(crate) fn open_request(
-    directory: &Path,
-    request: &KeyRequest,
-    cancel: CancelHandle,
-) -> Result<KeygenJob, KeygenError> {
+pub(crate) fn open_request(directory: &Path, request: &KeyRequest, cancel: CancelHandle) -> Result<KeygenJob> {
     let defaults = KeyDefaults {
         scheme: Scheme::by_id(TINY).unwrap(),
         epochs: 256,

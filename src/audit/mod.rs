@@ -18,10 +18,10 @@ mod status;
 mod tests;
 mod tree;
 
-pub use check::{CheckError, check};
+pub use check::check;
 pub use damage::{CheckReport, Damage};
-pub use repair::{BatchSet, RepairError, RepairReport, RestoredFile, RewrittenLevel, StoreReplaced, repair};
+pub use repair::{BatchSet, RepairReport, RestoredFile, RewrittenLevel, StoreReplaced, repair};
 pub use report::{BatchMap, BatchState, KeyReport, StateCounts, report};
-pub use status::{KeyStatus, StatusError, status};
+pub use status::{KeyStatus, status};
 
 pub use crate::history::{KeyHistory, MarkedRange, Marks, Run, RunCommand, RunEnd, Sample};

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use super::status::StatusError;
+use crate::error::Result;
 use crate::files::allocated_bytes;
 use crate::history::{KeyHistory, RunCommand, of_key};
 use crate::keydir::{KeyDir, KeyState};
@@ -159,8 +159,8 @@ impl KeyReport {
 /// Tells how a key came to be. Takes no lock and writes nothing; works beside a running job.
 ///
 /// # Errors
-/// [`StatusError`] if it is not a key directory, or its checkpoints cannot be read.
-pub fn report(directory: &Path) -> Result<KeyReport, StatusError> {
+/// [`Error`](crate::Error) if it is not a key directory, or its checkpoints cannot be read.
+pub fn report(directory: &Path) -> Result<KeyReport> {
     let key = KeyDir::open(directory)?;
     let writer = key.writer();
     let manifest = key.manifest();

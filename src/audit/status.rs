@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::check::left_over_layers;
-use crate::failure::IoFailure;
+use crate::error::Result;
 use crate::files::allocated_bytes;
-use crate::keydir::{KeyDir, KeyDirError, KeyState, Manifest};
-use crate::state::{ArenaRecord, ProgressRecord, StateError, Store};
+use crate::keydir::{KeyDir, KeyState, Manifest};
+use crate::state::{ArenaRecord, ProgressRecord, Store};
 
 /// A snapshot of a key directory.
 #[derive(Debug)]
@@ -27,25 +27,11 @@ pub struct KeyStatus {
     pub left_over: Vec<PathBuf>,
 }
 
-/// The status of a key directory cannot be told.
-#[derive(Debug, thiserror::Error)]
-pub enum StatusError {
-    /// The directory is not a key directory.
-    #[error(transparent)]
-    KeyDir(#[from] KeyDirError),
-    /// The checkpoint store cannot be read.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// A call failed.
-    #[error(transparent)]
-    Io(#[from] IoFailure),
-}
-
 /// Tells how far the key in a directory is. Takes no lock and writes nothing.
 ///
 /// # Errors
-/// [`StatusError`] if it is not a key directory, or its checkpoints cannot be read.
-pub fn status(directory: &Path) -> Result<KeyStatus, StatusError> {
+/// [`Error`](crate::Error) if it is not a key directory, or its checkpoints cannot be read.
+pub fn status(directory: &Path) -> Result<KeyStatus> {
     let key = KeyDir::open(directory)?;
     let manifest = key.manifest().clone();
     let read = |store: Store| Ok((store.progress()?, store.arena()?));

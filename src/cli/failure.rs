@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use keymill::failure::{Classified, IoFailure};
-use keymill::remedy::advised;
 
 use crate::config::ConfigError;
 
@@ -96,7 +95,7 @@ impl Coded for keymill::Error {
     }
 
     fn message(&self) -> String {
-        format!("{self}{}", advised(self.untold().iter().cloned()))
+        self.advised()
     }
 }
 
@@ -114,14 +113,9 @@ macro_rules! coded_by_their_kind {
 coded_by_their_kind!(
     IoFailure,
     keymill::KeyDirError,
-    keymill::KeygenError,
-    keymill::MigrationError,
     keymill::SigningError,
     keymill::SszError,
     keymill::StateError,
-    keymill::audit::CheckError,
-    keymill::audit::RepairError,
-    keymill::audit::StatusError,
     keymill::layers::LayerError,
     keymill::ledger::LedgerError,
     keymill::plan::BudgetTooSmall,

@@ -8,7 +8,7 @@ use keymill::exchange::Import;
 use keymill::interop::Role;
 use keymill::interop::secret_key::SecretKeyForm;
 use keymill::plan::Level;
-use keymill::{KeyDefaults, KeygenError, Scheme};
+use keymill::{Error, KeyDefaults, Reason, Scheme};
 
 use super::failure::Failure;
 use super::forms;
@@ -91,14 +91,10 @@ pub fn run(arguments: &ImportArguments, settings: &Settings) -> Result<ExitCode,
 }
 
 /// What the job says in the words of `keygen`, in those of an import; of a tree with another root, the first node that differs.
-fn named(error: KeygenError, import: &Import, directory: &Path) -> Failure {
-    match error {
-        // These are flags of import too.
-        KeygenError::Contradiction { flag, .. } if ["--scheme", "--trim"].contains(&flag) => error.into(),
-        KeygenError::Contradiction { .. } | KeygenError::OtherSecret { .. } | KeygenError::OtherFillers(_) => {
-            import.other_key(directory).into()
-        }
-        KeygenError::OtherRoot { .. } => import.compare(directory).err().map_or(error.into(), Failure::from),
-        error => error.into(),
+fn named(error: Error, import: &Import, directory: &Path) -> Failure {
+    match error.reason() {
+        Reason::OtherKey => import.other_key(directory).into(),
+        Reason::OtherRoot => import.compare(directory).err().map_or(error.into(), Failure::from),
+        _ => error.into(),
     }
 }

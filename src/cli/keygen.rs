@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use clap::Args;
 use keymill::keydir::{Origin, Secret};
 use keymill::memory::Limit;
-use keymill::{CancelHandle, KeyDefaults, KeyRequest, KeygenError, KeygenJob, Manifest, Summary};
+use keymill::{CancelHandle, KeyDefaults, KeyRequest, KeygenJob, Manifest, Summary};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::answer::Answer;
@@ -87,7 +87,7 @@ pub(super) fn work(
     defaults: &KeyDefaults,
     settings: JobSettings,
     held_bytes: u64,
-) -> Result<Result<Done, KeygenError>, Failure> {
+) -> Result<keymill::Result<Done>, Failure> {
     let cancel = CancelHandle::default();
     stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;
     let options = settings.machine.held_bytes(held_bytes);

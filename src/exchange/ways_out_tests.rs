@@ -16,12 +16,13 @@ use super::backup::Backup;
 use super::restore;
 use crate::audit::fixture_tests::{OPTIONS, open_request};
 use crate::audit::{check, repair};
+use crate::error::Error;
 use crate::files::Entry;
 use crate::keydir::{KeyDir, KeyState};
 use crate::keygen::{CancelHandle, KeyRequest, NoProgress};
 use crate::ledger::{LedgerError, init};
 use crate::migrations::migrate;
-use crate::remedy::{Remedied, Remedy};
+use crate::remedy::Remedy;
 use crate::signing::{Signer, SigningError};
 use crate::state::Store;
 use crate::units::Epoch;
@@ -41,11 +42,12 @@ struct Advice {
     remedies: Vec<Remedy>,
 }
 
-impl<E: std::fmt::Display + Remedied> From<E> for Advice {
+impl<E: Into<Error>> From<E> for Advice {
     fn from(error: E) -> Self {
+        let error = error.into();
         Self {
-            message: error.to_string(),
-            remedies: error.remedies(),
+            message: error.advised(),
+            remedies: error.remedies().to_vec(),
         }
     }
 }

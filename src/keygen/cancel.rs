@@ -1,16 +1,17 @@
 //! Stopping a job from outside.
 
+use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::KeygenError;
+use crate::error::{Error, Result};
 
 /// Asks a job to stop. Clones ask the same job; asking twice is asking once.
 #[derive(Clone, Debug, Default)]
 pub struct CancelHandle {
     flag: Arc<AtomicBool>,
     /// Why, if it was not a person who asked.
-    reason: Arc<Mutex<Option<KeygenError>>>,
+    reason: Arc<Mutex<Option<Error>>>,
 }
 
 impl CancelHandle {
@@ -20,7 +21,7 @@ impl CancelHandle {
     }
 
     /// As [`cancel`](Self::cancel), and the job ends with this error, unless somebody asked before.
-    pub(crate) fn cancel_because(&self, reason: KeygenError) {
+    pub(crate) fn cancel_because(&self, reason: Error) {
         if self.is_cancelled() {
             return;
         }
@@ -35,17 +36,26 @@ impl CancelHandle {
     }
 
     /// Ends the job here if somebody asked.
-    pub(crate) fn proceed(&self) -> Result<(), KeygenError> {
-        match self.is_cancelled() {
-            true => Err(self.reason()),
-            false => Ok(()),
+    pub(crate) fn proceed(&self) -> Result<()> {
+        if self.is_cancelled() {
+            return Err(self.reason());
         }
+        Ok(())
     }
 
     /// Why the job ends. Is asked once, where it ends.
-    pub(super) fn reason(&self) -> KeygenError {
+    pub(super) fn reason(&self) -> Error {
         let reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner).take();
-        reason.unwrap_or(KeygenError::Interrupted)
+        reason.unwrap_or_else(|| Error::interrupted("interrupted; what was committed is kept"))
+    }
+
+    /// A call that was given up because somebody asked is no failure of the machine.
+    pub(crate) fn or_reason(&self, error: Error) -> Error {
+        let is_given_up = error.io().is_some_and(|error| error.kind() == ErrorKind::Interrupted);
+        if is_given_up && self.is_cancelled() {
+            return self.reason();
+        }
+        error
     }
 
     /// The flag itself, for signal handlers.
@@ -56,13 +66,14 @@ impl CancelHandle {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::path::Path;
 
-    fn reason(rounds: u32) -> KeygenError {
-        KeygenError::DiskUnreliable {
-            directory: "somewhere".into(),
-            rounds,
-        }
+    use super::*;
+    use crate::error::Reason;
+    use crate::keygen::disk_unreliable;
+
+    fn reason(rounds: u32) -> Error {
+        disk_unreliable(Path::new("somewhere"), rounds)
     }
 
     #[test]
@@ -70,11 +81,11 @@ mod tests {
         let cancel = CancelHandle::default();
         cancel.cancel();
         cancel.cancel_because(reason(1));
-        assert!(matches!(cancel.reason(), KeygenError::Interrupted));
+        assert_eq!(cancel.reason().reason(), Reason::Interrupted);
         let cancel = CancelHandle::default();
         cancel.cancel_because(reason(1));
         cancel.cancel_because(reason(2));
         cancel.cancel();
-        assert!(matches!(cancel.reason(), KeygenError::DiskUnreliable { rounds: 1, .. }));
+        assert_eq!(cancel.reason().to_string(), reason(1).to_string());
     }
 }

@@ -1,8 +1,8 @@
 //! The side of the pipeline that writes: groups of batches to the layer files, and their records to the store.
 
-use super::KeygenError;
 use super::in_flight::{InFlight, Place};
 use super::progress::{Event, Progress};
+use crate::error::Result;
 use crate::keydir::Manifest;
 use crate::layers::{LayerWriter, Touched};
 use crate::state::{ArenaRecord, BatchRecord, ProgressRecord, Store};
@@ -22,7 +22,7 @@ pub(crate) struct Committer<'a> {
 }
 
 impl Committer<'_> {
-    pub(super) fn commit_all(mut self, in_flight: &InFlight) -> Result<u64, KeygenError> {
+    pub(super) fn commit_all(mut self, in_flight: &InFlight) -> Result<u64> {
         // Without a committer there is nobody to compute for.
         let _stop = in_flight.stop_when_dropped();
         let mut group = Vec::with_capacity(in_flight.batches_max());
@@ -43,7 +43,7 @@ impl Committer<'_> {
         in_flight: &InFlight,
         group: &[Place],
         GroupBuffers { touched, records }: &mut GroupBuffers,
-    ) -> Result<(), KeygenError> {
+    ) -> Result<()> {
         touched.clear();
         if records.len() < group.len() {
             let slice_crc32 = Vec::new();

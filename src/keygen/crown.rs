@@ -1,7 +1,7 @@
 //! The crown: the levels above the batches, folded level by level in one stream once every batch is in.
 
-use super::KeygenError;
 use super::cancel::CancelHandle;
+use crate::error::Result;
 use crate::keydir::Manifest;
 use crate::layers::LayerWriter;
 use crate::plan::{LevelSpan, pieces};
@@ -17,7 +17,7 @@ pub(super) fn fold(
     writer: &mut LayerWriter,
     store: &Store,
     cancel: &CancelHandle,
-) -> Result<Vec<u8>, KeygenError> {
+) -> Result<Vec<u8>> {
     let plan = manifest.plan();
     let mut level = plan.batches().root_level();
     let mut records = Vec::new();
@@ -39,7 +39,7 @@ pub(super) fn fold(
 }
 
 /// Writes the fillers beside the batches' roots.
-fn write_fillers(manifest: &Manifest, writer: &mut LayerWriter, level: Level) -> Result<(), KeygenError> {
+fn write_fillers(manifest: &Manifest, writer: &mut LayerWriter, level: Level) -> Result<()> {
     for (node, digest) in manifest.fillers().of_level(level) {
         let nodes = node.0..node.0 + 1;
         writer.write(&Slice { level, nodes }, digest)?;
@@ -48,12 +48,7 @@ fn write_fillers(manifest: &Manifest, writer: &mut LayerWriter, level: Level) ->
 }
 
 /// Folds the level below into a level.
-fn fold_level(
-    fold: &Fold<'_>,
-    span: &LevelSpan,
-    writer: &mut LayerWriter,
-    cancel: &CancelHandle,
-) -> Result<(), KeygenError> {
+fn fold_level(fold: &Fold<'_>, span: &LevelSpan, writer: &mut LayerWriter, cancel: &CancelHandle) -> Result<()> {
     let mut children = Vec::new();
     for slice in pieces(span.level, span.stored.clone()) {
         cancel.proceed()?;
@@ -71,7 +66,7 @@ fn finish_level(
     writer: &mut LayerWriter,
     records: &mut Vec<(Level, CrownRecord)>,
     cancel: &CancelHandle,
-) -> Result<(), KeygenError> {
+) -> Result<()> {
     let (level, stored) = (span.level, span.stored.clone());
     writer.sync_level(span, || cancel.proceed())?;
     let (mut piece_crc32, mut bytes) = (Vec::new(), Vec::new());

@@ -4,13 +4,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::KeygenError;
 use super::cancel::CancelHandle;
+use super::error::memory_short;
 use super::in_flight::InFlight;
 use super::progress::{Event, Progress};
+use crate::error::Result;
 use crate::memory::{Limit, Usage, UsageReader};
 use crate::plan::{MemoryPlan, PLANNED_PERCENT};
-use crate::workers::{ThreadsFailed, WhenDropped, spawn_scoped};
+use crate::workers::{WhenDropped, spawn_scoped};
 
 const SAMPLE_INTERVAL_MS: u64 = 250;
 /// Parts of a limit that are held.
@@ -132,7 +133,7 @@ pub(crate) struct Governor<'a> {
 
 impl Governor<'_> {
     /// Watches while `operation` computes and commits batches.
-    pub(crate) fn watch<T, E: From<ThreadsFailed>>(&self, operation: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    pub(crate) fn watch<T>(&self, operation: impl FnOnce() -> Result<T>) -> Result<T> {
         let Some(budget) = &self.memory.budget else {
             return operation();
         };
@@ -180,11 +181,7 @@ impl Governor<'_> {
                     );
                 }
                 Action::Stop => {
-                    self.cancel.cancel_because(KeygenError::MemoryShort {
-                        held_bytes: held.bytes,
-                        limit_bytes: held.limit.bytes,
-                        source_of_limit: held.limit.source,
-                    });
+                    self.cancel.cancel_because(memory_short(held.bytes, &held.limit));
                     return;
                 }
             }

@@ -4,8 +4,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::KeygenError;
 use super::progress::{Event, Progress};
+use crate::error::{Error, Reason};
 use crate::files::Entry;
 use crate::history::{HistoryFile, KeyHistory, Line, Marks, Run, RunCommand, RunEnd, Sample};
 use crate::memory::ProcessMemory;
@@ -16,11 +16,11 @@ use crate::units::BatchIndex;
 /// No batch has been begun.
 const NONE: u64 = u64::MAX;
 
-impl From<&KeygenError> for RunEnd {
-    fn from(error: &KeygenError) -> Self {
-        match error {
-            KeygenError::Interrupted => Self::Interrupted,
-            KeygenError::MemoryShort { .. } => Self::OutOfBudget,
+impl From<&Error> for RunEnd {
+    fn from(error: &Error) -> Self {
+        match error.reason() {
+            Reason::Interrupted => Self::Interrupted,
+            Reason::OutOfMemory => Self::OutOfBudget,
             _ => Self::Failed,
         }
     }

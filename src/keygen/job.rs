@@ -12,7 +12,8 @@ use super::prepare::{Prepared, prepare};
 use super::progress::{Event, Phase, Progress};
 use super::request::{KeyDefaults, KeyRequest, check_root};
 use super::rounds::{Checked, Rounds};
-use super::{KeygenError, crown, recovery};
+use super::{crown, recovery};
+use crate::error::Result;
 use crate::history::{RunCommand, RunEnd};
 use crate::keydir::{LockedDir, Manifest};
 use crate::layers::{Disk, LayerWriter, Medium};
@@ -63,7 +64,7 @@ impl KeygenJob {
     /// Creates the key directory, or opens one that exists to finish its key. `cancel` stops this and [`run`](Self::run).
     ///
     /// # Errors
-    /// [`KeygenError`] if the request is unsound or contradicts the directory, if the directory is something else or
+    /// [`Error`](crate::Error) if the request is unsound or contradicts the directory, if the directory is something else or
     /// locked, or if there is too little disk or memory. Nothing has then been written.
     pub fn open(
         directory: &Path,
@@ -71,7 +72,7 @@ impl KeygenJob {
         defaults: &KeyDefaults,
         options: JobOptions,
         cancel: CancelHandle,
-    ) -> Result<Self, KeygenError> {
+    ) -> Result<Self> {
         let medium = Box::new(Disk::new(cancel.flag()));
         Self::open_on(medium, directory, request, defaults, options, cancel)
     }
@@ -84,10 +85,10 @@ impl KeygenJob {
         defaults: &KeyDefaults,
         options: JobOptions,
         cancel: CancelHandle,
-    ) -> Result<Self, KeygenError> {
+    ) -> Result<Self> {
         let opened = Instant::now();
         let prepared = prepare(directory, request, defaults, &options, medium.as_ref(), &cancel)
-            .map_err(|error| error.or_interrupted(&cancel))?;
+            .map_err(|error| cancel.or_reason(error))?;
         Ok(Self {
             prepared,
             medium,
@@ -109,19 +110,19 @@ impl KeygenJob {
     /// Computes what is missing, checks everything, folds the crown and seals the key.
     ///
     /// # Errors
-    /// [`KeygenError`]; what was committed is kept, and opening the job again goes on from there.
-    pub fn run(self, progress: &dyn Progress) -> Result<Summary, KeygenError> {
+    /// [`Error`](crate::Error); what was committed is kept, and opening the job again goes on from there.
+    pub fn run(self, progress: &dyn Progress) -> Result<Summary> {
         let kernel = self.manifest().scheme().kernel(self.manifest().parameter());
         self.run_with(kernel.as_ref(), progress)
     }
 
     /// The job does not care what the hash functions are.
-    pub(crate) fn run_with(self, kernel: &dyn Kernel, progress: &dyn Progress) -> Result<Summary, KeygenError> {
+    pub(crate) fn run_with(self, kernel: &dyn Kernel, progress: &dyn Progress) -> Result<Summary> {
         self.finish(kernel, progress)
-            .map_err(|error| error.or_interrupted(&self.cancel))
+            .map_err(|error| self.cancel.or_reason(error))
     }
 
-    fn finish(&self, kernel: &dyn Kernel, progress: &dyn Progress) -> Result<Summary, KeygenError> {
+    fn finish(&self, kernel: &dyn Kernel, progress: &dyn Progress) -> Result<Summary> {
         let manifest = self.prepared.key.manifest();
         let Some((memory, locked)) = &self.prepared.work else {
             return Ok(self.summary(manifest, None));
@@ -154,7 +155,7 @@ impl KeygenJob {
         memory: &MemoryPlan,
         writer: &mut LayerWriter,
         store: &Store,
-    ) -> Result<Summary, KeygenError> {
+    ) -> Result<Summary> {
         let BatchComputer {
             manifest,
             kernel,
@@ -183,7 +184,7 @@ impl KeygenJob {
         memory: &MemoryPlan,
         writer: &mut LayerWriter,
         store: &Store,
-    ) -> Result<(u64, ArenaRecord), KeygenError> {
+    ) -> Result<(u64, ArenaRecord)> {
         let (plan, progress) = (computer.manifest.plan(), computer.progress);
         let workers = Workers::start(memory.threads, memory.arena_bytes)?;
         let rounds = Rounds {
@@ -196,13 +197,13 @@ impl KeygenJob {
             progress.event(Event::Phase(Phase::Checking));
             let kept = recovery::check_batches(plan, writer, store, &self.cancel, progress)?;
             let batches_done = kept.count();
-            Ok::<_, KeygenError>(Checked { kept, batches_done })
+            Ok(Checked { kept, batches_done })
         })?;
         Ok((epochs, arena_record(&workers)))
     }
 
     /// Names the root in the manifest. From here on the directory is read-only data.
-    fn seal(&self, locked: &LockedDir, root: Vec<u8>) -> Result<Manifest, KeygenError> {
+    fn seal(&self, locked: &LockedDir, root: Vec<u8>) -> Result<Manifest> {
         // It would vouch for checkpoints that are found by name.
         locked.directory().check()?;
         let sealed = self.manifest().clone().sealed(root);

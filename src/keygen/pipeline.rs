@@ -3,11 +3,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::KeygenError;
 use super::batch::BatchComputer;
 use super::committer::Committer;
 use super::in_flight::{InFlight, Place};
 use super::progress::Event;
+use crate::error::Result;
 use crate::units::BatchIndex;
 use crate::workers::{Workers, spawn_scoped};
 use keymill_xmss::arena::{Arena, ArenaOverflow};
@@ -21,7 +21,7 @@ pub(crate) fn run(
     in_flight: &InFlight,
     batches: impl Iterator<Item = BatchIndex> + Send,
     committer: Committer<'_>,
-) -> Result<u64, KeygenError> {
+) -> Result<u64> {
     in_flight.begin();
     let blocks = Mutex::new(Blocks {
         computer,

@@ -2,18 +2,19 @@
 
 use std::path::Path;
 
-use super::KeygenError;
 use super::cancel::CancelHandle;
+use super::error::too_little_disk;
 use super::options::JobOptions;
 use super::request::{KeyDefaults, KeyRequest};
 use super::resolve::{Change, Decision, Found, resolve};
+use crate::error::{Error, Reason, Result};
 use crate::files::{available_bytes, make_directory, parent_of, sync_name_of};
 use crate::keydir::{
     KeyDir, KeyDirError, KeyPaths, KeyState, LedgerMark, LockedDir, Manifest, Origin, Secret, Stage, is_there,
 };
 use crate::layers::Medium;
 use crate::ledger::{forget, is_unused};
-use crate::migrations::{self, MigrationError};
+use crate::migrations;
 use crate::plan::{MemoryPlan, Plan};
 
 /// A key in the present format, under its lock if there is work left.
@@ -31,7 +32,7 @@ pub(super) fn prepare(
     options: &JobOptions,
     medium: &dyn Medium,
     cancel: &CancelHandle,
-) -> Result<Prepared, KeygenError> {
+) -> Result<Prepared> {
     let there = if is_there(directory)? {
         Some(KeyPaths::open(directory)?)
     } else {
@@ -67,7 +68,7 @@ pub(super) fn prepare(
 }
 
 /// Reads what is in a directory, if that is there, as far as it bears on the request.
-fn look(paths: Option<&KeyPaths>, request: &KeyRequest) -> Result<Found, KeygenError> {
+fn look(paths: Option<&KeyPaths>, request: &KeyRequest) -> Result<Found> {
     let Some(paths) = paths else {
         return Ok(Found::default());
     };
@@ -111,7 +112,7 @@ fn refuse_foreign(paths: &KeyPaths) -> Result<Option<LedgerMark>, KeyDirError> {
 }
 
 /// Takes the lock of a directory. That of a new key is made, if there is room for the key.
-fn lock(directory: &Path, there: Option<KeyPaths>, decision: &Decision) -> Result<LockedDir, KeygenError> {
+fn lock(directory: &Path, there: Option<KeyPaths>, decision: &Decision) -> Result<LockedDir> {
     if let Decision::Begin { plan, .. } = decision {
         check_room(directory, there.is_some(), plan)?;
         if there.is_some() {
@@ -129,7 +130,7 @@ fn lock(directory: &Path, there: Option<KeyPaths>, decision: &Decision) -> Resul
 }
 
 /// Writes what was decided, and gives the manifest of the key.
-fn apply(decision: Decision, request: &KeyRequest, locked: &LockedDir) -> Result<Manifest, KeygenError> {
+fn apply(decision: Decision, request: &KeyRequest, locked: &LockedDir) -> Result<Manifest> {
     let (manifest, change) = match decision {
         Decision::Begin {
             plan,
@@ -139,7 +140,7 @@ fn apply(decision: Decision, request: &KeyRequest, locked: &LockedDir) -> Result
         } => {
             let (secret, origin) = match secret {
                 Some(known) => known,
-                None => (Secret::fresh()?, Origin::Fresh),
+                None => (fresh_secret()?, Origin::Fresh),
             };
             let manifest = request.begin(plan, &secret, request.restored.unwrap_or(origin));
             if request.has_a_past() {
@@ -175,6 +176,14 @@ fn apply(decision: Decision, request: &KeyRequest, locked: &LockedDir) -> Result
     Ok(manifest)
 }
 
+fn fresh_secret() -> Result<Secret> {
+    Secret::fresh().map_err(|error| {
+        Error::machine(format!(
+            "the operating system could not provide randomness for a fresh seed: {error}"
+        ))
+    })
+}
+
 /// Writes secret and manifest of a new key.
 fn begin(
     locked: &LockedDir,
@@ -182,7 +191,7 @@ fn begin(
     secret: &Secret,
     is_found: bool,
     mark: Option<&LedgerMark>,
-) -> Result<Manifest, KeygenError> {
+) -> Result<Manifest> {
     let key_id = manifest.key_id();
     // A fresh secret that is found was drawn by a creation that was interrupted, if that left its mark; else it was put here
     // by hand, with the mark of a key that exists or without one, and may have signed elsewhere.
@@ -220,7 +229,7 @@ fn begin(
 /// As [`begin`], of a key that existed before. Its manifest comes before its secret: if this ends in between, nobody takes
 /// the secret for that of another key, or makes a key of it whatever its root, and a manifest without its secret is one that
 /// the same request finishes. A mark that says that nobody has signed does not stand beside them at any moment.
-fn begin_again(locked: &LockedDir, manifest: &Manifest, secret: &Secret) -> Result<(), KeygenError> {
+fn begin_again(locked: &LockedDir, manifest: &Manifest, secret: &Secret) -> Result<()> {
     let mark = locked.ledger_mark();
     if mark.exists()? {
         mark.unlink()?;
@@ -246,17 +255,17 @@ fn finish_creation(
     manifest: Manifest,
     medium: &dyn Medium,
     cancel: &CancelHandle,
-) -> Result<Manifest, KeygenError> {
+) -> Result<Manifest> {
     let proceed = |_: &str| !cancel.is_cancelled();
     match migrations::run(locked, manifest, medium, &migrations::steps(), proceed) {
         // To whoever makes a key, this is no migration.
-        Err(MigrationError::Interrupted(_)) => Err(cancel.reason()),
-        outcome => Ok(outcome?),
+        Err(error) if error.reason() == Reason::Interrupted => Err(cancel.reason()),
+        outcome => outcome,
     }
 }
 
 /// Compares the plan with the space on the file system, before the first byte is written.
-fn check_room(directory: &Path, exists: bool, plan: &Plan) -> Result<(), KeygenError> {
+fn check_room(directory: &Path, exists: bool, plan: &Plan) -> Result<()> {
     let on = if exists { directory } else { parent_of(directory) };
     if !is_there(on)? {
         return Err(KeyDirError::NoParent(on.to_owned()).into());
@@ -266,9 +275,5 @@ fn check_room(directory: &Path, exists: bool, plan: &Plan) -> Result<(), KeygenE
     if available_bytes >= needed_bytes {
         return Ok(());
     }
-    Err(KeygenError::TooLittleDisk {
-        directory: directory.to_owned(),
-        needed_bytes,
-        available_bytes,
-    })
+    Err(too_little_disk(directory, needed_bytes, available_bytes))
 }

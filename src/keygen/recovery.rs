@@ -1,9 +1,9 @@
 //! What is done: every batch that has a record and whose slices match it. Everything else is computed again.
 
-use super::KeygenError;
 use super::cancel::CancelHandle;
 use super::done_set::DoneSet;
 use super::progress::{Event, Progress};
+use crate::error::Result;
 use crate::layers::LayerWriter;
 use crate::plan::Plan;
 use crate::state::{BatchRecord, StateError, Store};
@@ -19,7 +19,7 @@ pub(super) fn check_batches(
     store: &Store,
     cancel: &CancelHandle,
     progress: &dyn Progress,
-) -> Result<DoneSet, KeygenError> {
+) -> Result<DoneSet> {
     let mut done = DoneSet::none(plan.batches());
     let mut damaged = DoneSet::none(plan.batches());
     let mut bytes = Vec::new();
@@ -63,7 +63,7 @@ fn matches(
     batch: BatchIndex,
     record: &BatchRecord,
     bytes: &mut Vec<u8>,
-) -> Result<bool, KeygenError> {
+) -> Result<bool> {
     let Some(slice_crc32) = record.of_stored(plan.batches()) else {
         return Ok(false);
     };

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use super::KeygenError;
+use super::error::{contradiction, other_expected_root, other_fillers, other_root, other_secret, parameter_missing};
+use crate::error::{Error, Result};
 use crate::keydir::{KeyDirError, KeyState, MANIFEST, Manifest, Origin, SECRET, Secret, check_digest, commitment};
 use crate::plan::{Plan, PlanError};
+use crate::remedy::{Argument, Remedy};
 use crate::units::Level;
 use keymill_xmss::hash::PrfKey;
 use keymill_xmss::scheme::{Parameter, Scheme, Secrets};
@@ -61,7 +63,7 @@ impl KeyRequest {
     }
 
     /// As [`plan`](Self::plan), of a request that is sound in all else too.
-    pub(super) fn sound_plan(&self, defaults: &KeyDefaults) -> Result<Plan, KeygenError> {
+    pub(super) fn sound_plan(&self, defaults: &KeyDefaults) -> Result<Plan> {
         self.check_parameter()?;
         let plan = self.plan(defaults)?;
         self.check_secret_form(plan.scheme())?;
@@ -76,63 +78,72 @@ impl KeyRequest {
     }
 
     /// Refuses a PRF key without its parameter, and a parameter without a PRF key.
-    fn check_parameter(&self) -> Result<(), KeygenError> {
+    fn check_parameter(&self) -> Result<()> {
         match (&self.secret, self.parameter) {
-            (Some(Secret::PrfKey(_)), None) => Err(KeygenError::ParameterMissing),
-            (Some(Secret::Seed(_)) | None, Some(_)) => Err(KeygenError::ParameterWithoutPrfKey),
+            (Some(Secret::PrfKey(_)), None) => Err(parameter_missing()),
+            (Some(Secret::Seed(_)) | None, Some(_)) => Err(Error::usage(
+                "a public parameter goes with a PRF key only: a seed draws its own",
+            )
+            .mend([Remedy::LeaveOut(Argument::Parameter), Remedy::Give(Argument::PrfKey)])),
             _ => Ok(()),
         }
     }
 
     /// Refuses a parameter that is none of this scheme, and a PRF key where a key is made of a seed alone.
-    fn check_secret_form(&self, scheme: &Scheme) -> Result<(), KeygenError> {
+    fn check_secret_form(&self, scheme: &Scheme) -> Result<()> {
         match (scheme.family().secrets(), &self.secret) {
-            (Secrets::SeedAlone, Some(Secret::PrfKey(_))) => return Err(KeygenError::SeedNeeded(scheme.id())),
+            (Secrets::SeedAlone, Some(Secret::PrfKey(_))) => {
+                let what = format!("a key of {} is made of a seed alone, not of a PRF key", scheme.id());
+                return Err(Error::usage(what).mend([Remedy::LeaveOut(Argument::PrfKey), Remedy::Give(Argument::Seed)]));
+            }
             (Secrets::SeedAlone | Secrets::SeedOrPrfKey, _) => {}
         }
         if let Some(parameter) = &self.parameter {
-            Parameter::new(scheme, parameter)?;
+            let unsound = |error| Error::usage(format!("the public parameter is not sound: {error}"));
+            Parameter::new(scheme, parameter).map_err(unsound)?;
         }
         Ok(())
     }
 
     /// Refuses fillers that a key of this plan cannot have.
-    fn check_fillers(&self, plan: &Plan) -> Result<(), KeygenError> {
+    fn check_fillers(&self, plan: &Plan) -> Result<()> {
         let Some(fillers) = &self.fillers else {
             return Ok(());
         };
         if !matches!(self.secret, Some(Secret::PrfKey(_))) {
-            return Err(KeygenError::FillersWithoutPrfKey);
+            return Err(Error::usage("fillers go with a PRF key only: a seed draws its own"));
         }
         let expected_bytes = plan.filler_count() * plan.scheme().digest_bytes();
         if fillers.len() != expected_bytes {
-            return Err(KeygenError::FillerBytes {
-                found_bytes: fillers.len(),
-                expected_bytes,
-            });
+            return Err(Error::usage(format!(
+                "there are {} bytes of fillers, but the tree over these epochs has {expected_bytes}",
+                fillers.len()
+            )));
         }
-        Ok(plan.scheme().check_canonical(fillers)?)
+        let sound = plan.scheme().check_canonical(fillers);
+        sound.map_err(|error| Error::usage(format!("in its fillers, {error}")))
     }
 
     /// Refuses a root that no key of this scheme can have.
-    fn check_root_form(&self, scheme: &Scheme) -> Result<(), KeygenError> {
+    fn check_root_form(&self, scheme: &Scheme) -> Result<()> {
         let root = self.root.as_deref().map(|root| check_digest(scheme, root));
-        root.transpose().map(drop).map_err(KeygenError::UnsoundRoot)
+        let unsound = |what| {
+            Error::usage(format!(
+                "the root that the key is to have is not a digest of its scheme: {what}"
+            ))
+        };
+        root.transpose().map(drop).map_err(unsound)
     }
 
     /// The secret of a new key; none if a fresh one is to be drawn. `left` is the one that an interrupted creation left in the
     /// directory.
-    pub(super) fn secret(
-        &self,
-        left: Option<(Secret, Origin)>,
-        directory: &Path,
-    ) -> Result<Option<(Secret, Origin)>, KeygenError> {
+    pub(super) fn secret(&self, left: Option<(Secret, Origin)>, directory: &Path) -> Result<Option<(Secret, Origin)>> {
         match (&self.secret, left) {
             (Some(secret), Some((left, _))) if !secret.is_same_as(&left) => {
                 Err(KeyDirError::Foreign(directory.join(SECRET)).into())
             }
             (Some(secret), _) => Ok(Some((secret.clone(), origin_of(secret)))),
-            (None, Some((Secret::PrfKey(_), _))) => Err(KeygenError::ParameterMissing),
+            (None, Some((Secret::PrfKey(_), _))) => Err(parameter_missing()),
             (None, left) => Ok(left),
         }
     }
@@ -147,34 +158,33 @@ impl KeyRequest {
     }
 
     /// Refuses a request that contradicts the manifest of the key that is to be resumed.
-    pub(super) fn agrees_with(&self, manifest: &Manifest, directory: &Path) -> Result<(), KeygenError> {
+    pub(super) fn agrees_with(&self, manifest: &Manifest, directory: &Path) -> Result<()> {
         let plan = manifest.plan();
         if let Some(trim) = self.trim {
             plan.clone().trimmed(trim)?;
         }
         let contradictions = [
-            contradiction("--scheme", self.scheme.map(Scheme::id), &plan.scheme().id()),
-            contradiction("--activation-epoch", self.activation_epoch, &plan.activation_epoch()),
-            contradiction("--epochs", self.epochs, &plan.active_epochs()),
-            contradiction(
-                "--parameter",
+            contradicting(Argument::Scheme, self.scheme.map(Scheme::id), &plan.scheme().id()),
+            contradicting(
+                Argument::ActivationEpoch,
+                self.activation_epoch,
+                &plan.activation_epoch(),
+            ),
+            contradicting(Argument::Epochs, self.epochs, &plan.active_epochs()),
+            contradicting(
+                Argument::Parameter,
                 self.parameter.map(hex::encode),
                 &hex::encode(manifest.parameter()),
             ),
-            contradiction("--trim", self.trim, &plan.trim()),
+            contradicting(Argument::Trim, self.trim, &plan.trim()),
         ];
-        if let Some((flag, asked, found)) = contradictions.into_iter().flatten().next() {
-            return Err(KeygenError::Contradiction {
-                flag,
-                asked,
-                found,
-                path: directory.join(MANIFEST),
-            });
+        if let Some((argument, asked, found)) = contradictions.into_iter().flatten().next() {
+            return Err(contradiction(argument, &asked, &found, directory.join(MANIFEST)));
         }
         if let Some(fillers) = &self.fillers
             && fillers != manifest.fillers().digests()
         {
-            return Err(KeygenError::OtherFillers(directory.join(MANIFEST)));
+            return Err(other_fillers(directory.join(MANIFEST)));
         }
         self.check_secret_form(plan.scheme())?;
         self.check_root_form(plan.scheme())?;
@@ -183,47 +193,30 @@ impl KeyRequest {
         }
         self.agrees_with_secret(manifest, directory)?;
         match (&self.root, manifest.expected_root()) {
-            (Some(asked), Some(expected)) if asked != expected => Err(KeygenError::OtherExpectedRoot {
-                directory: directory.to_owned(),
-                asked: hex::encode(asked),
-                expected: hex::encode(expected),
-            }),
+            (Some(asked), Some(expected)) if asked != expected => Err(other_expected_root(directory, asked, expected)),
             _ => Ok(()),
         }
     }
 
-    fn agrees_with_secret(&self, manifest: &Manifest, directory: &Path) -> Result<(), KeygenError> {
+    fn agrees_with_secret(&self, manifest: &Manifest, directory: &Path) -> Result<()> {
         let Some(secret) = &self.secret else {
             return Ok(());
         };
-        let (flag, prf_key) = match secret {
-            Secret::Seed(seed) => ("--seed-file", manifest.scheme().draw(seed, &[]).prf_key),
-            Secret::PrfKey(bytes) => ("--prf-key-file", PrfKey::new(*bytes)),
+        let (argument, prf_key) = match secret {
+            Secret::Seed(seed) => (Argument::Seed, manifest.scheme().draw(seed, &[]).prf_key),
+            Secret::PrfKey(bytes) => (Argument::PrfKey, PrfKey::new(*bytes)),
         };
         if commitment(&prf_key) == *manifest.secret_commitment() {
             return Ok(());
         }
-        Err(KeygenError::OtherSecret {
-            flag,
-            path: directory.join(MANIFEST),
-        })
+        Err(other_secret(argument, directory.join(MANIFEST)))
     }
 }
 
 /// Refuses a root that is not the one asked for.
-pub(super) fn check_root(
-    asked: Option<&[u8]>,
-    root: &[u8],
-    state: KeyState,
-    directory: &Path,
-) -> Result<(), KeygenError> {
+pub(super) fn check_root(asked: Option<&[u8]>, root: &[u8], state: KeyState, directory: &Path) -> Result<()> {
     match asked {
-        Some(asked) if asked != root => Err(KeygenError::OtherRoot {
-            directory: directory.to_owned(),
-            state,
-            asked: hex::encode(asked),
-            found: hex::encode(root),
-        }),
+        Some(asked) if asked != root => Err(other_root(directory, state, asked, root)),
         _ => Ok(()),
     }
 }
@@ -235,11 +228,11 @@ fn origin_of(secret: &Secret) -> Origin {
     }
 }
 
-fn contradiction<T: PartialEq + ToString>(
-    flag: &'static str,
+fn contradicting<T: PartialEq + ToString>(
+    argument: Argument,
     asked: Option<T>,
     found: &T,
-) -> Option<(&'static str, String, String)> {
+) -> Option<(Argument, String, String)> {
     let asked = asked.filter(|asked| asked != found)?;
-    Some((flag, asked.to_string(), found.to_string()))
+    Some((argument, asked.to_string(), found.to_string()))
 }

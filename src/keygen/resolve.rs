@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::KeygenError;
+use super::error::vouched_for;
 use super::request::{KeyDefaults, KeyRequest};
+use crate::error::Result;
 use crate::keydir::{KeyState, LedgerMark, Manifest, Origin, Secret, prf_key_of};
 use crate::plan::Plan;
 
@@ -64,13 +65,13 @@ impl Decision {
 /// Decides what a request means for what was found at `directory`.
 ///
 /// # Errors
-/// [`KeygenError`] if the request is unsound, or contradicts what was found.
+/// [`Error`](crate::Error) if the request is unsound, or contradicts what was found.
 pub(super) fn resolve(
     request: &KeyRequest,
     defaults: &KeyDefaults,
     directory: &Path,
     found: Found,
-) -> Result<Decision, KeygenError> {
+) -> Result<Decision> {
     let Some(manifest) = found.manifest else {
         let plan = request.sound_plan(defaults)?;
         return Ok(Decision::Begin {
@@ -84,7 +85,7 @@ pub(super) fn resolve(
     // A key that may have signed elsewhere does not go on where its ledger would begin with the word that it has not. Where
     // the secret is lost it does, and the word with it: nothing else leads on from there.
     if request.has_a_past() && found.secret.is_some() && found.is_unused {
-        return Err(KeygenError::VouchedFor(directory.to_owned()));
+        return Err(vouched_for(directory));
     }
     let manifest = expecting(request, manifest);
     let change = match lost_secret(request, directory, &manifest, found.secret)? {
@@ -108,7 +109,7 @@ fn lost_secret<'a>(
     directory: &Path,
     manifest: &Manifest,
     found: Option<(Secret, Origin)>,
-) -> Result<Option<&'a Secret>, KeygenError> {
+) -> Result<Option<&'a Secret>> {
     let Some(given) = request.secret.as_ref().filter(|_| request.has_a_past()) else {
         return Ok(None);
     };

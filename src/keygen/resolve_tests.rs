@@ -101,11 +101,7 @@ fn decided(request: &KeyRequest, found: Found) -> String {
             format!("resume{expects}{}", changed(&change))
         }
         Ok(Decision::Sealed { change, .. }) => format!("sealed{}", changed(&change)),
-        Err(error) => {
-            let variant = format!("{error:?}");
-            let name = variant.split(['(', ' ']).next().unwrap_or_default();
-            format!("refused: {name}")
-        }
+        Err(error) => format!("refused: {error}"),
     }
 }
 
@@ -129,39 +125,44 @@ fn a_request_and_what_is_in_the_directory_decide_what_is_done() {
         // No key.
         (silent(), nothing(None), "begin of a fresh secret"),
         (of(SEED), nothing(None), "begin of the given seed"),
-        (of(prf_key.clone()), nothing(None), "refused: ParameterMissing"),
-        (longer.clone(), nothing(None), "refused: Plan"),
-        (with_root(vec![0xff; 32]), nothing(None), "refused: UnsoundRoot"),
+        (of(prf_key.clone()), nothing(None), "refused: needs its public parameter"),
+        (longer.clone(), nothing(None), "refused: lifetime"),
+        (with_root(vec![0xff; 32]), nothing(None), "refused: not a digest"),
         (silent(), nothing(Some((SEED, Fresh))), "begin of the fresh that was found"),
-        (silent(), nothing(Some((prf_key, PrfKey))), "refused: ParameterMissing"),
+        (silent(), nothing(Some((prf_key, PrfKey))), "refused: needs its public parameter"),
         (of(SEED), nothing(Some((SEED, Seed))), "begin of the given seed"),
-        (of(OTHER_SEED), nothing(Some((SEED, Seed))), "refused: KeyDir"),
+        (of(OTHER_SEED), nothing(Some((SEED, Seed))), "refused: 'key/secret' is in the way"),
         // A key that is not finished.
         (silent(), key(begun(Fresh)), "resume"),
         (of(SEED), key(begun(Seed)), "resume"),
         (of(SEED), key(begun(Fresh)), "resume, vouches no more"),
-        (of(OTHER_SEED), key(begun(Seed)), "refused: OtherSecret"),
-        (trimmed.clone(), key(begun(Seed)), "refused: Contradiction"),
-        (longer, key(begun(Seed)), "refused: Contradiction"),
-        (with_root(root.clone()), key_with(begun(Fresh), Some(SEED), true), "refused: VouchedFor"),
+        (of(OTHER_SEED), key(begun(Seed)), "refused: another secret"),
+        (trimmed.clone(), key(begun(Seed)), "refused: the trim 2 contradicts"),
+        (longer, key(begun(Seed)), "refused: the number of epochs 512 contradicts"),
+        (with_root(root.clone()), key_with(begun(Fresh), Some(SEED), true), "refused: nobody has signed"),
         (with_root(root.clone()), key_with(begun(Seed), Some(SEED), false), "resume to a root, vouches no more"),
         (with_root(root.clone()), key_with(begun(Seed), None, false), "resume to a root, secret put back"),
-        (with_root(root.clone()), key_with(begun(Seed), Some(OTHER_SEED), false), "refused: KeyDir"),
-        (with_root(other_root.clone()), key_with(begun(Seed).expecting(Some(root.clone())), None, false), "refused: OtherExpectedRoot"),
+        (with_root(root.clone()), key_with(begun(Seed), Some(OTHER_SEED), false), "refused: 'key/secret' does not belong to this key"),
+        (with_root(other_root.clone()), key_with(begun(Seed).expecting(Some(root.clone())), None, false), "refused: has to have the root"),
         (restored(SEED, Fresh), key_with(begun(Fresh), None, true), "resume, secret put back, vouches no more"),
         (restored(SEED, Seed), key_with(begun(Seed), Some(SEED), false), "resume"),
         // A key that is finished.
         (silent(), key(sealed(Fresh)), "sealed"),
         (of(SEED), key(sealed(Fresh)), "sealed, vouches no more"),
         (of(SEED), key(sealed(Seed)), "sealed"),
-        (trimmed, key(sealed(Seed)), "refused: Contradiction"),
+        (trimmed, key(sealed(Seed)), "refused: the trim 2 contradicts"),
         (with_root(root.clone()), key_with(sealed(Seed), Some(SEED), false), "sealed, vouches no more"),
         (with_root(root), key_with(sealed(Seed), None, false), "resume, secret put back"),
-        (with_root(other_root), key_with(sealed(Seed), None, false), "refused: OtherRoot"),
+        (with_root(other_root), key_with(sealed(Seed), None, false), "refused: the root of"),
         (restored(SEED, Seed), key_with(sealed(Seed), None, false), "resume, secret put back"),
     ];
     for (number, (request, found, expected)) in cases.into_iter().enumerate() {
-        assert_eq!(decided(&request, found), expected, "case {number}");
+        let decided = decided(&request, found);
+        let is_expected = match expected.strip_prefix("refused: ") {
+            Some(words) => decided.starts_with("refused: ") && decided.contains(words),
+            None => decided == expected,
+        };
+        assert!(is_expected, "case {number}: {decided}");
     }
 }
 

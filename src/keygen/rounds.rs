@@ -1,13 +1,14 @@
 //! The rounds of a job: check what is there, compute what is missing, commit it, and check again.
 
-use super::KeygenError;
 use super::batch::BatchComputer;
 use super::committer::Committer;
 use super::done_set::DoneSet;
+use super::error::disk_unreliable;
 use super::governor::Governor;
 use super::in_flight::InFlight;
 use super::pipeline;
 use super::progress::{Event, Phase};
+use crate::error::Result;
 use crate::files::parent_of;
 use crate::layers::LayerWriter;
 use crate::plan::MemoryPlan;
@@ -37,14 +38,14 @@ pub(crate) struct Rounds<'a> {
 impl Rounds<'_> {
     /// Computes and commits whatever `check` does not find, and lets it check again, until it finds every batch. Gives the
     /// number of epochs that were computed.
-    pub(crate) fn fill<E: From<KeygenError>>(
+    pub(crate) fn fill(
         &self,
         writer: &mut LayerWriter,
-        mut check: impl FnMut(&LayerWriter) -> Result<Checked, E>,
-    ) -> Result<u64, E> {
+        mut check: impl FnMut(&LayerWriter) -> Result<Checked>,
+    ) -> Result<u64> {
         let plan = self.computer.manifest.plan();
         let batches = plan.batches();
-        let in_flight = InFlight::new(self.memory.group_batches, plan.batch_bytes()).map_err(KeygenError::from)?;
+        let in_flight = InFlight::new(self.memory.group_batches, plan.batch_bytes())?;
         let mut record = ProgressRecord::default();
         for _round in 0..ROUNDS_MAX {
             let Checked { kept, batches_done } = check(writer)?;
@@ -54,10 +55,7 @@ impl Rounds<'_> {
             record.batches_done = batches_done;
             self.compute(writer, &in_flight, &kept, &mut record)?;
         }
-        Err(E::from(KeygenError::DiskUnreliable {
-            directory: parent_of(self.store.path()).to_owned(),
-            rounds: ROUNDS_MAX,
-        }))
+        Err(disk_unreliable(parent_of(self.store.path()), ROUNDS_MAX))
     }
 
     /// Computes and commits the batches that are not kept.
@@ -67,7 +65,7 @@ impl Rounds<'_> {
         in_flight: &InFlight,
         kept: &DoneSet,
         record: &mut ProgressRecord,
-    ) -> Result<(), KeygenError> {
+    ) -> Result<()> {
         let BatchComputer {
             manifest,
             cancel,

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress, crown};
+use super::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, crown};
+use crate::error::{Reason, Result};
 use crate::failure::IoFailure;
 use crate::faults::{Fate, Faults};
 use crate::files::Entry;
@@ -119,7 +120,9 @@ fn a_crown_is_abandoned_between_two_pieces() {
         let kernel = scheme.kernel(manifest.parameter());
         let outcome = crown::fold(&manifest, kernel.as_ref(), &mut writer, &store, &medium.cancel);
         assert!(
-            matches!(outcome, Err(KeygenError::Interrupted)),
+            outcome
+                .as_ref()
+                .is_err_and(|error| error.reason() == Reason::Interrupted),
             "stopped at {stop_at}: {outcome:?}"
         );
         let later = medium.calls.load(Ordering::Relaxed) - stop_at - 1;
@@ -151,7 +154,7 @@ fn a_file_that_takes_long_to_allocate_is_abandoned() {
     assert_eq!(writes.load(Ordering::Relaxed), 1);
 }
 
-fn open(directory: &Path, cancel: &CancelHandle) -> Result<KeygenJob, KeygenError> {
+fn open(directory: &Path, cancel: &CancelHandle) -> Result<KeygenJob> {
     let defaults = KeyDefaults {
         scheme: Scheme::by_id("leansig-p2-l18-top-v64-w8").unwrap(),
         epochs: 4 * 1024,
@@ -180,7 +183,7 @@ fn an_allocation_that_a_signal_cuts_short_is_an_interruption_and_not_begun_again
         }
     });
     let outcome = open(directory.path(), &cancel).err();
-    assert!(matches!(outcome, Some(KeygenError::Interrupted)), "{outcome:?}");
+    assert_eq!(outcome.map(|error| error.reason()), Some(Reason::Interrupted));
     drop(faults);
     let again = CancelHandle::default();
     open(directory.path(), &again).unwrap().run(&NoProgress).unwrap();
@@ -195,7 +198,7 @@ fn a_check_of_what_is_there_is_abandoned_after_the_batch_in_hand() {
     });
     let cancel = CancelHandle::default();
     let failed = open(directory.path(), &cancel).unwrap().run(&NoProgress).unwrap_err();
-    assert!(matches!(failed, KeygenError::Layer(_)), "{failed}");
+    assert_eq!(failed.reason(), Reason::Call, "{failed}");
     drop(fails);
     // 19 headers, then 11 slices a batch.
     let reads = Arc::new(AtomicUsize::new(0));
@@ -207,6 +210,6 @@ fn a_check_of_what_is_there_is_abandoned_after_the_batch_in_hand() {
         Fate::Pass
     });
     let outcome = open(directory.path(), &cancel).unwrap().run(&NoProgress);
-    assert!(matches!(outcome, Err(KeygenError::Interrupted)), "{outcome:?}");
+    assert_eq!(outcome.map_err(|error| error.reason()).err(), Some(Reason::Interrupted));
     assert_eq!(reads.load(Ordering::Relaxed), 19 + 11);
 }

@@ -15,13 +15,13 @@ use super::probe::check_secret;
 use super::progress::{OfKey, SetEvent, SetProgress};
 use super::publish::Publisher;
 use super::request::SetRequest;
-use crate::error::{Error, Result};
+use crate::error::{Error, Reason, Result};
 use crate::exchange::{Exporter, computed_bytes};
 use crate::failure::attempt;
 use crate::files::publish::Existing;
 use crate::files::{exists, sync_directory};
 use crate::interop::secret_key::{SecretKeyFile, WrittenForm};
-use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob};
+use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob};
 use crate::plan::{BudgetTooSmall, Plan};
 use crate::remedy::Remedy;
 use crate::units::Level;
@@ -199,8 +199,8 @@ impl SetJob {
         drop(key);
         match job.and_then(|job| job.run(progress)) {
             Ok(summary) => Ok(summary.public_key),
-            Err(KeygenError::Interrupted) => Err(interrupted()),
-            Err(error) => Err(Error::from(error).within(format!("validator {index}, {role} key"))),
+            Err(error) if error.reason() == Reason::Interrupted => Err(interrupted()),
+            Err(error) => Err(error.within(format!("validator {index}, {role} key"))),
         }
     }
 

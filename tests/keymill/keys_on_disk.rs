@@ -7,9 +7,7 @@ use keymill::exchange::Exporter;
 use keymill::interop::secret_key::{SecretKeyFile, WrittenForm};
 use keymill::keydir::Secret;
 use keymill::plan::{Epoch, Level, MemoryRequest, NodeIndex, Plan};
-use keymill::{
-    CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress, PathReader, Scheme, Signer,
-};
+use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, PathReader, Scheme, Signer};
 
 use crate::layers_on_disk::layer_files;
 use crate::secret_key_file::tree_layers_in_secret_key;
@@ -228,7 +226,7 @@ fn a_prf_key_with_fillers_of_another_program_makes_that_programs_key() {
     let mut short = fillers.clone();
     short.pop();
     let refused = open(&request(short)).err().unwrap();
-    assert!(matches!(refused, KeygenError::FillerBytes { .. }), "{refused}");
+    assert!(refused.to_string().contains("bytes of fillers"), "{refused}");
     assert!(!directory.exists(), "nothing is made of a request that is refused");
 
     let made = open(&request(fillers.clone())).unwrap().run(&NoProgress).unwrap();
@@ -238,5 +236,5 @@ fn a_prf_key_with_fillers_of_another_program_makes_that_programs_key() {
     let mut other = fillers;
     other[0] ^= 1;
     let refused = open(&request(other)).err().unwrap();
-    assert!(matches!(refused, KeygenError::OtherFillers(_)), "{refused}");
+    assert!(refused.to_string().contains("the fillers are not those"), "{refused}");
 }

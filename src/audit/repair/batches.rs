@@ -2,12 +2,13 @@
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
-use super::{Repair, RepairError};
+use super::Repair;
 use crate::audit::batches::WINDOW_BATCHES;
 use crate::audit::tree::Tree;
+use crate::error::Result;
 use crate::history::{RunCommand, RunEnd};
 use crate::keydir::KeyState;
-use crate::keygen::{BatchComputer, Checked, DoneSet, Event, History, NoProgress, Progress, Rounds};
+use crate::keygen::{BatchComputer, Checked, DoneSet, Event, History, NoProgress, Progress, Rounds, disk_unreliable};
 use crate::plan::Batches;
 use crate::state::{BatchRecord, StateError, Store};
 use crate::units::BatchIndex;
@@ -39,7 +40,7 @@ pub(super) struct Survey {
 }
 
 impl Repair<'_> {
-    pub(super) fn survey(&self) -> Result<Survey, RepairError> {
+    pub(super) fn survey(&self) -> Result<Survey> {
         let batches = self.tree.plan().batches();
         let mut survey = Survey {
             kept: DoneSet::none(batches),
@@ -62,23 +63,18 @@ impl Repair<'_> {
 
     /// Computes the batches that are not in the set, writes them, and makes sure that they stay. This is what the key's
     /// history has of a repair.
-    pub(super) fn recompute_all_but(&mut self, kept: &DoneSet, sound: u64) -> Result<(), RepairError> {
+    pub(super) fn recompute_all_but(&mut self, kept: &DoneSet, sound: u64) -> Result<()> {
         if kept.count() == self.tree.plan().batches().count() {
             return Ok(());
         }
         let file = self.tree.key.paths().history();
         let history = History::begin(file, RunCommand::Repair, self.memory, &NoProgress);
         let outcome = self.recompute(kept, sound, &history);
-        history.end(match &outcome {
-            Ok(()) => RunEnd::Finished,
-            Err(RepairError::Keygen(error)) => error.into(),
-            Err(RepairError::Interrupted) => RunEnd::Interrupted,
-            Err(_) => RunEnd::Failed,
-        });
+        history.end(outcome.as_ref().map_or_else(RunEnd::from, |()| RunEnd::Finished));
         outcome
     }
 
-    fn recompute(&mut self, kept: &DoneSet, sound: u64, progress: &dyn Progress) -> Result<(), RepairError> {
+    fn recompute(&mut self, kept: &DoneSet, sound: u64, progress: &dyn Progress) -> Result<()> {
         let tree = self.tree;
         let batches = tree.plan().batches();
         self.report.batches_recomputed.extend(kept.pending(batches));
@@ -114,7 +110,7 @@ impl Repair<'_> {
     }
 
     /// Removes the records of batches that are to be computed again: until these are synced, nothing may vouch for them.
-    fn withdraw_records(&self, damaged: impl Iterator<Item = BatchIndex>) -> Result<(), RepairError> {
+    fn withdraw_records(&self, damaged: impl Iterator<Item = BatchIndex>) -> Result<()> {
         let known = damaged.filter_map(|batch| {
             let is_known = self.go_on().and_then(|()| match self.store.batch(batch) {
                 Ok(None) => Ok(false),
@@ -130,7 +126,7 @@ impl Repair<'_> {
     }
 
     /// The trusted batches, and of all others those whose nodes are what the secret gives.
-    pub(super) fn trusted_or_right(&self, trusted: &DoneSet) -> Result<DoneSet, RepairError> {
+    pub(super) fn trusted_or_right(&self, trusted: &DoneSet) -> Result<DoneSet> {
         let batches = self.tree.plan().batches();
         let deep = Tree {
             prf_key: Some(self.prf_key),
@@ -157,7 +153,7 @@ impl Repair<'_> {
     }
 
     /// The batches that were kept, and of all others those that agree with their records now.
-    fn kept_or_sound(&self, kept: &DoneSet, batches: &Batches) -> Result<DoneSet, RepairError> {
+    fn kept_or_sound(&self, kept: &DoneSet, batches: &Batches) -> Result<DoneSet> {
         let mut now = kept.clone();
         self.judge(kept.pending(batches), |position, verdict| {
             if verdict == Verdict::Sound {
@@ -168,7 +164,7 @@ impl Repair<'_> {
     }
 
     /// Gives the sound batches that are not in the set a record of what is in their files.
-    pub(super) fn renew_records(&mut self, recorded: &DoneSet) -> Result<(), RepairError> {
+    pub(super) fn renew_records(&mut self, recorded: &DoneSet) -> Result<()> {
         let batches = self.tree.plan().batches();
         let mut progress = self.store.progress()?;
         let mut pending = recorded.pending(batches).peekable();
@@ -186,10 +182,7 @@ impl Repair<'_> {
             })?;
             if found.iter().any(|(_, found)| !found.damage.is_empty()) {
                 // It was sound when the root was folded.
-                return Err(RepairError::DiskUnreliable {
-                    directory: self.tree.key.path().to_owned(),
-                    rounds: 1,
-                });
+                return Err(disk_unreliable(self.tree.key.path(), 1));
             }
             let records: Vec<_> = found.into_iter().map(|(batch, found)| (batch, found.record)).collect();
             progress.batches_done += records.len() as u64;
@@ -199,18 +192,14 @@ impl Repair<'_> {
         Ok(())
     }
 
-    fn judge(
-        &self,
-        batches: impl Iterator<Item = BatchIndex>,
-        mut note: impl FnMut(usize, Verdict),
-    ) -> Result<(), RepairError> {
+    fn judge(&self, batches: impl Iterator<Item = BatchIndex>, mut note: impl FnMut(usize, Verdict)) -> Result<()> {
         let tree = self.tree;
         let mut batches = batches.peekable();
         while batches.peek().is_some() {
             self.go_on()?;
             let window = batches.by_ref().take(WINDOW_BATCHES);
             let window = window.map(|batch| Ok((batch, self.entry(batch)?)));
-            let window: Vec<(BatchIndex, Entry)> = window.collect::<Result<_, RepairError>>()?;
+            let window: Vec<(BatchIndex, Entry)> = window.collect::<Result<_>>()?;
             let verdicts = self.workers.install(|| {
                 let verdicts = window.par_iter();
                 let verdicts = verdicts.map(|(batch, entry)| Ok((*batch, verdict(tree, *batch, entry)?)));
@@ -225,7 +214,7 @@ impl Repair<'_> {
         Ok(())
     }
 
-    fn entry(&self, batch: BatchIndex) -> Result<Entry, RepairError> {
+    fn entry(&self, batch: BatchIndex) -> Result<Entry> {
         match self.store.batch(batch) {
             Ok(Some(record)) if self.tree.fits(&record) => Ok(Entry::Record(record)),
             // The whole store has been read, so this is not damage of the store: somebody wrote what is no record.

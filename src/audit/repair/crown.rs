@@ -1,6 +1,7 @@
 //! The crown of a sealed key: proving it, and writing again what is wrong in it.
 
-use super::{Repair, RepairError, RewrittenLevel};
+use super::{Repair, RewrittenLevel};
+use crate::error::Result;
 use crate::plan::{LevelSpan, pieces};
 use crate::state::{CrownRecord, StateError};
 use crate::units::Slice;
@@ -10,13 +11,13 @@ const FOLDED_NODES: u64 = 1024;
 
 impl Repair<'_> {
     /// The root that the batches lead to. Reads none of the levels above them, and writes nothing.
-    pub(super) fn folded_root(&self) -> Result<Vec<u8>, RepairError> {
+    pub(super) fn folded_root(&self) -> Result<Vec<u8>> {
         let level = self.tree.manifest().scheme().root_level();
         self.folded(&Slice { level, nodes: 0..1 })
     }
 
     /// Stored nodes of a level of the crown, as the batches' roots and the fillers give them.
-    fn folded(&self, slice: &Slice) -> Result<Vec<u8>, RepairError> {
+    fn folded(&self, slice: &Slice) -> Result<Vec<u8>> {
         self.go_on()?;
         let lowest = self.tree.plan().batches().root_level();
         if slice.nodes.is_empty() {
@@ -48,7 +49,7 @@ impl Repair<'_> {
 
     /// Compares every level of the crown with the one below, writes the nodes that differ, makes them durable, and then
     /// commits the checksums that differ: the order in which a job commits.
-    pub(super) fn mend_crown(&mut self) -> Result<(), RepairError> {
+    pub(super) fn mend_crown(&mut self) -> Result<()> {
         let tree = self.tree;
         let lowest = usize::from(tree.plan().batches().root_level().0);
         let mut renewed = Vec::new();
@@ -73,7 +74,7 @@ impl Repair<'_> {
         Ok(())
     }
 
-    fn mend_level(&mut self, span: &LevelSpan) -> Result<CrownRecord, RepairError> {
+    fn mend_level(&mut self, span: &LevelSpan) -> Result<CrownRecord> {
         let tree = self.tree;
         let level = span.level;
         let digest_bytes = tree.manifest().scheme().digest_bytes();
@@ -103,7 +104,7 @@ impl Repair<'_> {
     }
 
     /// A piece as it has to be; the level below has been mended already.
-    fn piece(&self, piece: &Slice) -> Result<Vec<u8>, RepairError> {
+    fn piece(&self, piece: &Slice) -> Result<Vec<u8>> {
         let mut below = Vec::new();
         if piece.level == self.tree.plan().batches().root_level() {
             self.tree.layers.read(piece, &mut below)?;

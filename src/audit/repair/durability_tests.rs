@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
+use super::repair;
 use super::tests::{HEADER_BYTES, damaged_in_many_ways, is_whole, mend};
-use super::{RepairError, repair};
 use crate::audit::fixture_tests::{LONG, OPTIONS, TINY, TestKey};
+use crate::error::Reason;
 use crate::faults::{Fate, Faults};
 use crate::keydir::KeyDir;
 use crate::keygen::CancelHandle;
-use crate::layers::LayerError;
 use crate::state::Store;
 
 fn recorded(key: &TestKey) -> Vec<u64> {
@@ -86,7 +86,7 @@ fn a_repair_reads_layer_files_from_the_disk_and_syncs_their_names() {
     });
     let failed = mend(&key).unwrap_err();
     drop(faults);
-    assert!(matches!(failed, RepairError::Layer(LayerError::Io(_))), "{failed}");
+    assert_eq!(failed.reason(), Reason::Call, "{failed}");
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn an_allocation_that_is_abandoned_ends_the_repair_as_interrupted() {
     });
     let stopped = repair(&key.path(), OPTIONS, &cancel).unwrap_err();
     drop(faults);
-    assert!(matches!(stopped, RepairError::Interrupted), "{stopped}");
+    assert_eq!(stopped.reason(), Reason::Interrupted, "{stopped}");
     mend(&key).unwrap();
     is_whole(&key, &truth, "abandoned");
 }

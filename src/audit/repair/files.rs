@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 
-use super::{RepairError, RestoredFile};
+use super::RestoredFile;
+use crate::error::Result;
 use crate::failure::{IoFailure, attempt};
 use crate::files::Entry;
 use crate::keydir::{KeyDir, KeyState, names_aside};
 use crate::layers::{self, Disk, Header, LayerError, Medium};
 
 /// Gives every layer file its length and header. What its nodes are is looked at afterwards.
-pub(super) fn restore(key: &KeyDir, medium: &dyn Medium, disk: &Disk) -> Result<Vec<RestoredFile>, RepairError> {
+pub(super) fn restore(key: &KeyDir, medium: &dyn Medium, disk: &Disk) -> Result<Vec<RestoredFile>> {
     let (paths, manifest) = (key.paths(), key.manifest());
     let directory = paths.layers();
     let directory_moved_to = make_directory_of_layers(&directory)?;
@@ -40,7 +41,7 @@ pub(super) fn restore(key: &KeyDir, medium: &dyn Medium, disk: &Disk) -> Result<
 }
 
 /// Looks whether each layer file can be mended, or made, and names the first that cannot.
-pub(super) fn look(key: &KeyDir) -> Result<(), RepairError> {
+pub(super) fn look(key: &KeyDir) -> Result<()> {
     let layers = key.paths().layers();
     if layers.is_link()? {
         return Err(LayerError::Link(layers.path().to_owned()).into());
@@ -55,7 +56,7 @@ pub(super) fn look(key: &KeyDir) -> Result<(), RepairError> {
 }
 
 /// Makes the directory of the layer files, unless it is there, and says where that is now which stood in its place.
-fn make_directory_of_layers(directory: &Entry) -> Result<Option<PathBuf>, RepairError> {
+fn make_directory_of_layers(directory: &Entry) -> Result<Option<PathBuf>> {
     if directory.is_link()? {
         // Files of something else could lie behind it.
         return Err(LayerError::Link(directory.path().to_owned()).into());
@@ -93,7 +94,7 @@ pub(super) fn move_aside(standing: &Entry) -> Result<Option<PathBuf>, IoFailure>
 }
 
 /// Lets the files of a sealed key be written.
-pub(super) fn open_for_writing(key: &KeyDir) -> Result<(), RepairError> {
+pub(super) fn open_for_writing(key: &KeyDir) -> Result<()> {
     for span in key.manifest().plan().geometry().stored_levels() {
         layers::make_writable(&key.paths().layer(span.level))?;
     }
@@ -101,7 +102,7 @@ pub(super) fn open_for_writing(key: &KeyDir) -> Result<(), RepairError> {
 }
 
 /// Protects the files of a sealed key again, also those that an interrupted repair left writable.
-pub(super) fn protect(key: &KeyDir, medium: &dyn Medium) -> Result<(), RepairError> {
+pub(super) fn protect(key: &KeyDir, medium: &dyn Medium) -> Result<()> {
     if key.manifest().state() == KeyState::Generating {
         return Ok(());
     }

@@ -4,7 +4,6 @@ mod batches;
 mod crown;
 #[cfg(test)]
 mod durability_tests;
-mod error;
 mod files;
 mod report;
 mod store;
@@ -15,10 +14,10 @@ mod tests;
 
 use std::path::Path;
 
-pub use error::RepairError;
 pub use report::{BatchSet, RepairReport, RestoredFile, RewrittenLevel, StoreReplaced};
 
 use super::tree::Tree;
+use crate::error::{Error, Reason, Result};
 use crate::keydir::{KeyDir, KeyState};
 use crate::keygen::{CancelHandle, DoneSet, JobOptions};
 use crate::layers::{Disk, LayerWriter, Medium};
@@ -34,10 +33,10 @@ use keymill_xmss::hash::PrfKey;
 /// A repair that ended early, in whatever way, is finished by another one.
 ///
 /// # Errors
-/// [`RepairError`]. Manifest and secret are never changed; both have to be this key's.
-pub fn repair(directory: &Path, options: JobOptions, cancel: &CancelHandle) -> Result<RepairReport, RepairError> {
+/// [`Error`](crate::Error). Manifest and secret are never changed; both have to be this key's.
+pub fn repair(directory: &Path, options: JobOptions, cancel: &CancelHandle) -> Result<RepairReport> {
     let medium = Disk::new(cancel.flag());
-    repair_on(&medium, directory, options, cancel).map_err(|error| error.or_interrupted(cancel))
+    repair_on(&medium, directory, options, cancel).map_err(|error| cancel.or_reason(error))
 }
 
 fn repair_on(
@@ -45,7 +44,7 @@ fn repair_on(
     directory: &Path,
     options: JobOptions,
     cancel: &CancelHandle,
-) -> Result<RepairReport, RepairError> {
+) -> Result<RepairReport> {
     let locked = KeyDir::open(directory)?.lock()?;
     let key = locked.key()?.of_this_version()?;
     let manifest = key.manifest();
@@ -99,7 +98,7 @@ struct Repair<'a> {
 }
 
 impl Repair<'_> {
-    fn run(mut self) -> Result<RepairReport, RepairError> {
+    fn run(mut self) -> Result<RepairReport> {
         let survey = self.survey()?;
         self.report.batches_left = survey.left;
         self.recompute_all_but(&survey.kept, survey.sound)?;
@@ -118,7 +117,7 @@ impl Repair<'_> {
 
     /// Makes sure that the batches lead to the root in the manifest. If they do not, the leaves of those without a record
     /// are held against the secret, then those of all: a batch can agree with itself and be made of wrong leaves.
-    fn prove(&mut self, recorded: &mut DoneSet) -> Result<(), RepairError> {
+    fn prove(&mut self, recorded: &mut DoneSet) -> Result<()> {
         let batches = self.tree.plan().batches();
         let expected = self.tree.manifest().root().unwrap_or_default();
         let mut found = self.folded_root()?;
@@ -135,18 +134,20 @@ impl Repair<'_> {
         if found == expected {
             return Ok(());
         }
-        Err(RepairError::OtherRoot {
-            directory: self.tree.key.path().to_owned(),
-            expected: hex::encode(expected),
-            found: hex::encode(found),
-        })
+        let directory = self.tree.key.path();
+        let what = format!(
+            "the secret in '{}' leads to the root {}, but the manifest names {}: the manifest was changed together with its \
+             checksum, or this machine computes or stores wrongly. The manifest and the levels above the batches were left as \
+             they are",
+            directory.display(),
+            hex::encode(found),
+            hex::encode(expected)
+        );
+        Err(Error::directory(what).because(Reason::OtherRoot).at(directory))
     }
 
     /// Does something with the layer files open for writing. They stay open.
-    fn with_writer<T>(
-        &mut self,
-        operation: impl FnOnce(&Self, &mut LayerWriter) -> Result<T, RepairError>,
-    ) -> Result<T, RepairError> {
+    fn with_writer<T>(&mut self, operation: impl FnOnce(&Self, &mut LayerWriter) -> Result<T>) -> Result<T> {
         let (key, manifest) = (self.tree.key, self.tree.manifest());
         let mut writer = match self.writer.take() {
             Some(writer) => writer,
@@ -162,7 +163,7 @@ impl Repair<'_> {
     }
 
     /// Makes whole levels durable: before a record is renewed that vouches for what nobody has written just now.
-    fn sync_levels(&mut self, levels: &[LevelSpan]) -> Result<(), RepairError> {
+    fn sync_levels(&mut self, levels: &[LevelSpan]) -> Result<()> {
         self.with_writer(|repair, writer| {
             let mut levels = levels.iter();
             levels.try_for_each(|level| writer.sync_level(level, || repair.go_on()))
@@ -170,7 +171,7 @@ impl Repair<'_> {
     }
 
     /// Ends the repair here if somebody asked.
-    fn go_on(&self) -> Result<(), RepairError> {
-        Ok(self.cancel.proceed()?)
+    fn go_on(&self) -> Result<()> {
+        self.cancel.proceed()
     }
 }

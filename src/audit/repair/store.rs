@@ -1,7 +1,8 @@
 //! The checkpoint store of a key that is repaired: the one that is there, or a new one in its place.
 
+use super::StoreReplaced;
 use super::files::move_aside;
-use super::{RepairError, StoreReplaced};
+use crate::error::Result;
 use crate::failure::attempt;
 use crate::keydir::{LockedDir, Manifest};
 use crate::ledger::{is_unused, rescue};
@@ -15,7 +16,7 @@ pub(super) fn open(
     paths: &LockedDir,
     manifest: &Manifest,
     buffers: StoreBuffers,
-) -> Result<(Store, Option<StoreReplaced>), RepairError> {
+) -> Result<(Store, Option<StoreReplaced>)> {
     let (state, binding) = (paths.state(), &manifest.binding());
     let finished = finish_replacing(paths, binding)?;
     let reopened = || Store::open_with(&state, binding, buffers);
@@ -47,7 +48,7 @@ pub(super) fn open(
 
 /// Makes the new store under another name, with what can be read of the old one's ledger, and says whether that was all of
 /// it. Whatever fails here has changed nothing. The ledger's head comes last: a store that has it is whole.
-fn make_draft(paths: &LockedDir, manifest: &Manifest, readable: Option<&Store>) -> Result<bool, RepairError> {
+fn make_draft(paths: &LockedDir, manifest: &Manifest, readable: Option<&Store>) -> Result<bool> {
     let (draft, binding) = (paths.state_draft(), &manifest.binding());
     let initialised = is_unused(paths, manifest)?;
     Store::create(&draft, &COLUMN_FAMILIES, binding)?;
@@ -65,14 +66,14 @@ fn make_draft(paths: &LockedDir, manifest: &Manifest, readable: Option<&Store>) 
     Ok(false)
 }
 
-fn rename_draft(paths: &LockedDir) -> Result<(), RepairError> {
+fn rename_draft(paths: &LockedDir) -> Result<()> {
     let (draft, state) = (paths.state_draft(), paths.state());
     attempt("rename", draft.path(), || draft.rename(&state))?;
     Ok(paths.directory().sync()?)
 }
 
 /// A repair that ended between the two names has left the new store whole, and perhaps with the only ledger that can be read.
-fn finish_replacing(paths: &LockedDir, binding: &[u8; 32]) -> Result<Option<StoreReplaced>, RepairError> {
+fn finish_replacing(paths: &LockedDir, binding: &[u8; 32]) -> Result<Option<StoreReplaced>> {
     let draft = paths.state_draft();
     if paths.state().exists()? || !draft.is_directory()? {
         return Ok(None);
@@ -94,7 +95,7 @@ fn finish_replacing(paths: &LockedDir, binding: &[u8; 32]) -> Result<Option<Stor
 }
 
 /// What a repair that ended early was making is not to be taken for the newest store some day.
-fn remove_draft(paths: &LockedDir) -> Result<(), RepairError> {
+fn remove_draft(paths: &LockedDir) -> Result<()> {
     let draft = paths.state_draft();
     if draft.is_directory()? {
         let directory = draft.open_directory()?;

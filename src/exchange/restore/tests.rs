@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Reason};
+use crate::error::{Error, Reason, Result};
 use crate::exchange::backup::Backup;
 use crate::faults::{Fate, Faults};
-use crate::keydir::{KeyDir, KeyDirError, KeyState, LedgerMark, Origin, Secret};
+use crate::keydir::{KeyDir, KeyState, LedgerMark, Origin, Secret};
 use crate::keygen::tests::{in_memory, to_be_told};
-use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress};
+use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress};
 use crate::ledger::{LedgerCondition, init, show};
 use crate::plan::MemoryRequest;
 use crate::signing::Signer;
@@ -22,7 +22,7 @@ const OPTIONS: JobOptions = JobOptions::DEFAULT
     .group_batches(1)
     .memory(MemoryRequest::NoLimit);
 
-pub(in crate::exchange) fn make(directory: &Path, request: &KeyRequest) -> Result<(), KeygenError> {
+pub(in crate::exchange) fn make(directory: &Path, request: &KeyRequest) -> Result<()> {
     let defaults = KeyDefaults {
         scheme: Scheme::by_id("leansig-p1-l8-abort-v4-w8").unwrap(),
         epochs: 256,
@@ -35,7 +35,7 @@ pub(in crate::exchange) fn make(directory: &Path, request: &KeyRequest) -> Resul
 #[derive(Debug)]
 enum Refusal {
     Restore(Error),
-    Keygen(KeygenError),
+    Keygen(Error),
 }
 
 fn restore(directory: &Path, backup: &Backup) -> Result<(), Refusal> {
@@ -139,7 +139,7 @@ fn ends_at(original: &Path, backup: &Backup, n: usize, next: Next) -> bool {
         match make(&key, &KeyRequest::default()) {
             Ok(()) => {}
             // Nothing of the key was there yet, or only its manifest.
-            Err(KeygenError::KeyDir(KeyDirError::SecretMissing(_))) => {}
+            Err(error) if error.reason() == Reason::SecretMissing => {}
             Err(error) => panic!("{case}: {error}"),
         }
         let made = std::fs::read(key.join("manifest.toml")).unwrap();
@@ -235,16 +235,16 @@ fn another_key_or_another_public_key_is_refused() {
     for _ in 0..2 {
         let refused = restore(&third, &backup).unwrap_err();
         assert!(
-            matches!(refused, Refusal::Keygen(KeygenError::OtherRoot { .. })),
+            matches!(&refused, Refusal::Keygen(error) if error.reason() == Reason::OtherRoot),
             "{refused:?}"
         );
     }
     // Nor by a keygen, which knows the root from the directory alone; nor is the true one taken beside it.
     let refused = make(&third, &KeyRequest::default()).unwrap_err();
-    assert!(matches!(refused, KeygenError::OtherRoot { .. }), "{refused}");
+    assert_eq!(refused.reason(), Reason::OtherRoot, "{refused}");
     let refused = restore(&third, &Backup::of(&first).unwrap()).unwrap_err();
     assert!(
-        matches!(refused, Refusal::Keygen(KeygenError::OtherExpectedRoot { .. })),
+        matches!(&refused, Refusal::Keygen(error) if error.to_string().contains("was begun as a key that has to have the root")),
         "{refused:?}"
     );
 }
@@ -259,7 +259,10 @@ fn a_root_that_no_key_of_the_scheme_can_have_is_refused_before_anything_is_made(
             ..KeyRequest::default()
         };
         let refused = make(&key, &request).unwrap_err();
-        assert!(matches!(refused, KeygenError::UnsoundRoot(_)), "{refused}");
+        assert!(
+            refused.to_string().contains("is not a digest of its scheme"),
+            "{refused}"
+        );
         assert!(!key.exists());
     }
 }
@@ -328,7 +331,7 @@ fn what_keygen_began_is_not_gone_on_with_as_a_key_that_existed_before() {
     init(&finished, 0).unwrap();
     let refused = restore(&begun, &backup).unwrap_err();
     assert!(
-        matches!(&refused, Refusal::Keygen(KeygenError::VouchedFor(path)) if *path == begun),
+        matches!(&refused, Refusal::Keygen(error) if error.to_string().contains("nobody has signed") && error.path() == Some(&begun)),
         "{refused:?}"
     );
     // An import knows the root and not where the secret came from.
@@ -339,7 +342,7 @@ fn what_keygen_began_is_not_gone_on_with_as_a_key_that_existed_before() {
         ..super::request(&begun, &backup).unwrap()
     };
     let refused = make(&begun, &imported).unwrap_err();
-    assert!(matches!(refused, KeygenError::VouchedFor(_)), "{refused}");
+    assert!(refused.to_string().contains("nobody has signed"), "{refused}");
     // Finished by both ways before, it is finished.
     make(&begun, &fresh).unwrap();
     restore(&begun, &backup).unwrap();

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::quick_kernel::{JobKernel, JobOnly, Quick};
 use super::{BATCHES, Undisturbed, in_memory, open, records, run_quick};
+use crate::error::Reason;
 use crate::keydir::KeyDir;
-use crate::keygen::{CancelHandle, Event, KeygenError, NoProgress, Progress};
+use crate::keygen::{CancelHandle, Event, NoProgress, Progress, disk_unreliable};
 use crate::layers::Disk;
 use crate::state::Store;
 use crate::units::{Epoch, Level, NodeIndex};
@@ -81,10 +82,7 @@ fn an_arena_that_overflows_ends_the_job_with_an_error_that_names_it() {
     let directory = in_memory();
     let job = open(directory.path(), Box::<Disk>::default(), CancelHandle::default()).unwrap();
     let ended = job.run_with(&JobOnly(Failing::new(false)), &NoProgress).unwrap_err();
-    assert!(
-        matches!(ended, KeygenError::Arena(ArenaOverflow { needed_bytes, .. }) if needed_bytes == 1 << 20),
-        "{ended}"
-    );
+    assert!(ended.to_string().contains("1048576"), "{ended}");
     let committed = committed_then_finished(directory.path(), "overflow");
     assert!((1..BATCHES).contains(&committed), "{committed}");
 }
@@ -95,10 +93,7 @@ struct EndsBecause(CancelHandle);
 impl Progress for EndsBecause {
     fn event(&self, event: Event) {
         if matches!(event, Event::Committed { .. }) {
-            self.0.cancel_because(KeygenError::DiskUnreliable {
-                directory: "somewhere".into(),
-                rounds: 77,
-            });
+            self.0.cancel_because(disk_unreliable(Path::new("somewhere"), 77));
         }
     }
 }
@@ -109,12 +104,9 @@ fn a_job_that_is_cancelled_for_a_reason_ends_with_it() {
     let cancel = CancelHandle::default();
     let job = open(directory.path(), Box::<Disk>::default(), cancel.clone()).unwrap();
     let ended = job.run_with(&JobOnly(QUICK), &EndsBecause(cancel.clone())).unwrap_err();
-    assert!(
-        matches!(ended, KeygenError::DiskUnreliable { rounds: 77, .. }),
-        "{ended}"
-    );
+    assert!(ended.to_string().contains("77 times"), "{ended}");
     // The reason is told once; a job that is asked again was merely asked.
-    assert!(matches!(cancel.proceed(), Err(KeygenError::Interrupted)));
+    assert_eq!(cancel.proceed().unwrap_err().reason(), Reason::Interrupted);
     let committed = committed_then_finished(directory.path(), "reason");
     assert!((1..BATCHES).contains(&committed), "{committed}");
 }

@@ -3,17 +3,17 @@
 use std::path::Path;
 
 use super::{Undisturbed, in_memory, run_quick, to_be_told};
+use crate::error::{Error, Result};
+use crate::failure::FailureKind;
 use crate::faults::{Fate, Faults, Seen};
-use crate::keygen::KeygenError;
-use crate::layers::{Disk, LayerError};
-use crate::state::StateError;
+use crate::layers::Disk;
 
 const EIO: i32 = 5;
 const EINTR: i32 = 4;
 const ENOSPC: i32 = 28;
 
 /// Runs a job of which the n-th call fails. Gives its error, and the calls that it made.
-fn run_failing(directory: &Path, n: usize, number: i32) -> (Option<KeygenError>, Vec<Seen>) {
+fn run_failing(directory: &Path, n: usize, number: i32) -> (Option<Error>, Vec<Seen>) {
     let mut made = 0;
     let faults = Faults::below(directory, move |_, _| {
         made += 1;
@@ -53,24 +53,8 @@ fn sweep(number: i32) {
 }
 
 /// The errors for which the program exits with 4, the machine failed: nothing is said to be damaged.
-fn assert_machine_failed(error: &KeygenError, case: &str) {
-    use crate::keydir::KeyDirError;
-    use crate::migrations::MigrationError;
-    let is_machine = match error {
-        KeygenError::Io(_)
-        | KeygenError::KeyDir(KeyDirError::Io(_))
-        | KeygenError::Layer(LayerError::Io(_))
-        | KeygenError::State(StateError::Io(_) | StateError::Threads { .. } | StateError::Failed { .. }) => true,
-        KeygenError::Migration(error) => matches!(
-            error,
-            MigrationError::Io(_)
-                | MigrationError::KeyDir(KeyDirError::Io(_))
-                | MigrationError::Layer(LayerError::Io(_))
-                | MigrationError::State(StateError::Io(_) | StateError::Threads { .. } | StateError::Failed { .. })
-        ),
-        _ => false,
-    };
-    assert!(is_machine, "{case}: {error}");
+fn assert_machine_failed(error: &Error, case: &str) {
+    assert_eq!(error.kind(), FailureKind::Machine, "{case}: {error}");
 }
 
 /// After a failed sync nothing is synced and nothing is recorded any more.
@@ -102,7 +86,7 @@ fn an_interruption_of_any_call_ends_the_job_by_name_or_is_made_again_and_the_sam
 }
 
 /// A request without a secret: the key draws a fresh one.
-fn run_fresh(directory: &Path) -> Result<(), KeygenError> {
+fn run_fresh(directory: &Path) -> Result<()> {
     use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress};
     use crate::plan::MemoryRequest;
     use crate::units::Level;

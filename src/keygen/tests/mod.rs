@@ -15,7 +15,8 @@ mod remembered;
 mod size;
 use std::path::Path;
 
-use super::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenError, KeygenJob, NoProgress, Progress, Summary};
+use super::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, Progress, Summary};
+use crate::error::Result;
 use crate::faults::Seen;
 use crate::files::available_bytes;
 use crate::keydir::{KeyDir, Secret};
@@ -33,7 +34,7 @@ const LARGE_SCHEME: &str = "leansig-p1-l32-abort-v46-w8";
 /// Hash functions for it.
 pub(crate) const LARGE_QUICK: JobOnly<Quick> = JobOnly(Quick { digest_bytes: 32 });
 
-fn open(directory: &Path, medium: Box<dyn Medium>, cancel: CancelHandle) -> Result<KeygenJob, KeygenError> {
+fn open(directory: &Path, medium: Box<dyn Medium>, cancel: CancelHandle) -> Result<KeygenJob> {
     let scheme = Scheme::by_id("leansig-p2-l18-top-v64-w8").unwrap();
     let request = KeyRequest {
         secret: Some(Secret::Seed([6; 32])),
@@ -69,16 +70,16 @@ pub(crate) fn open_large(directory: &Path, epochs: u64, trim: u8, options: JobOp
 }
 
 /// Makes or finishes the key.
-fn run(directory: &Path, medium: Box<dyn Medium>) -> Result<Summary, KeygenError> {
+fn run(directory: &Path, medium: Box<dyn Medium>) -> Result<Summary> {
     open(directory, medium, CancelHandle::default())?.run(&NoProgress)
 }
 
 /// The same with hash functions that cost nothing, for tests that need thousands of runs.
-fn run_quick(directory: &Path, medium: Box<dyn Medium>) -> Result<Summary, KeygenError> {
+fn run_quick(directory: &Path, medium: Box<dyn Medium>) -> Result<Summary> {
     run_watched(directory, medium, &NoProgress)
 }
 
-fn run_watched(directory: &Path, medium: Box<dyn Medium>, progress: &dyn Progress) -> Result<Summary, KeygenError> {
+fn run_watched(directory: &Path, medium: Box<dyn Medium>, progress: &dyn Progress) -> Result<Summary> {
     open(directory, medium, CancelHandle::default())?.run_with(&JobOnly(Quick { digest_bytes: 28 }), progress)
 }
 
@@ -120,7 +121,7 @@ struct Undisturbed {
 }
 
 impl Undisturbed {
-    fn new(run: fn(&Path, Box<dyn Medium>) -> Result<Summary, KeygenError>) -> Self {
+    fn new(run: fn(&Path, Box<dyn Medium>) -> Result<Summary>) -> Self {
         let directory = in_memory();
         run(directory.path(), Box::<Disk>::default()).unwrap();
         Self { directory }

@@ -10,7 +10,7 @@ use crate::audit::replaced_tests::is_replaced_at_every_call;
 use crate::error::Reason;
 use crate::faults::{Fate, Faults};
 use crate::keydir::KeyDir;
-use crate::keygen::{CancelHandle, Event, KeyRequest, KeygenError, NoProgress, Progress};
+use crate::keygen::{CancelHandle, Event, KeyRequest, NoProgress, Progress};
 use crate::signing::AuthenticationPath;
 use crate::trim::{TrimReport, trim};
 use crate::units::Level;
@@ -137,7 +137,7 @@ fn an_unfinished_trimmed_key_is_resumed_from_its_checkpoints_and_never_trimmed()
     let cancel = CancelHandle::default();
     let job = open_request(&key.path(), &request, cancel.clone()).unwrap();
     let stopped = job.run(&StopAfterOneGroup(cancel)).unwrap_err();
-    assert!(matches!(stopped, KeygenError::Interrupted), "{stopped}");
+    assert_eq!(stopped.reason(), Reason::Interrupted, "{stopped}");
     let done = key.check().batches_checked;
     assert!((1..16).contains(&done), "{done}");
     let refused = trim(&key.path(), Level(9)).unwrap_err();
@@ -149,10 +149,7 @@ fn an_unfinished_trimmed_key_is_resumed_from_its_checkpoints_and_never_trimmed()
     let contradicted = open_request(&key.path(), &other, CancelHandle::default())
         .err()
         .unwrap();
-    assert!(
-        matches!(contradicted, KeygenError::Contradiction { flag: "--trim", .. }),
-        "{contradicted}"
-    );
+    assert!(contradicted.to_string().contains("the trim"), "{contradicted}");
     // A batch that was committed and is damaged since then is found by its record.
     flip(&key, 8, 1);
     let job = open_request(&key.path(), &seeded(33), CancelHandle::default()).unwrap();

@@ -65,7 +65,10 @@ fn a_flag_that_contradicts_the_manifest_is_refused_with_both_values() {
     unfinished_key(&place, "2^18");
     let contradictions: [(&str, &[&str]); 4] = [
         (&format!("--scheme {TINY}"), &["--scheme", TINY, LONG]),
-        ("--activation-epoch 1", &["--activation-epoch 1", "says 0"]),
+        (
+            "--activation-epoch 1",
+            &["--activation-epoch", "first epoch 1", "says 0"],
+        ),
         ("--epochs 2^17", &["--epochs", "131072", "262144"]),
         (
             &format!("--prf-key-file seed --parameter {PARAMETER}"),
