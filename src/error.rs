@@ -43,6 +43,31 @@ pub enum Reason {
     SecretMissing,
     /// Nearly all memory is held.
     OutOfMemory,
+    /// The key has no such epoch.
+    OutsideKey,
+    /// The epoch has signed another message, or one that is not known.
+    Spent,
+    /// It is not known which epochs have signed.
+    NoHistory,
+    /// It is not known whether this epoch has signed.
+    BeforeHistory,
+    /// No epoch is left that may sign.
+    UsedUp,
+    /// The first epoch that was named is past the key.
+    PastKey,
+    /// The first epoch that was named may have signed.
+    TooLow {
+        /// The least that can be named.
+        least: u64,
+    },
+    /// The mark beside the ledger is missing.
+    MarkMissing,
+    /// The mark beside the ledger is damaged.
+    MarkDamaged,
+    /// The ledger says less than it did, or is another one.
+    WentBackwards,
+    /// A write failed, and it is not known whether it arrived.
+    Unknown,
 }
 
 /// Why something was not done.
@@ -78,7 +103,6 @@ impl Error {
     }
 
     /// Nothing failed: the answer is no.
-    #[expect(dead_code, reason = "no room that has gone over to this type needs it yet")]
     pub(crate) fn no(what: impl Into<String>) -> Self {
         Self::new(FailureKind::No, what)
     }

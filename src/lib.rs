@@ -81,7 +81,7 @@ pub use keymill_xmss::{
 };
 pub use migrations::migrate;
 pub use plan::Plan;
-pub use signing::{AuthenticationPath, PathReader, PathStream, Signer, SigningError};
+pub use signing::{AuthenticationPath, PathReader, PathStream, Signer};
 pub use state::{ArenaRecord, ProgressRecord, StateError};
 
 /// The version of RocksDB that is compiled in.

@@ -10,11 +10,9 @@ use crate::error::{Own, Reason};
 use crate::failure::{Classified, FailureKind, IoFailure};
 use crate::keydir::KeyDirError;
 use crate::layers::LayerError;
-use crate::ledger::LedgerError;
 use crate::plan::BudgetTooSmall;
 use crate::remedy::Remedied;
 use crate::resources::report::ReportError;
-use crate::signing::SigningError;
 use crate::state::StateError;
 use crate::workers::ThreadsFailed;
 
@@ -25,10 +23,8 @@ macro_rules! own {
 own!(
     ArenaOverflow,
     BudgetTooSmall,
-    LedgerError,
     PlanError,
     ReportError,
-    SigningError,
     SszError,
     ThreadsFailed
 );
@@ -39,6 +35,7 @@ impl Own for KeyDirError {
             Self::NotSealed(_) => Reason::NotFinished,
             Self::Locked { .. } => Reason::Locked,
             Self::SecretMissing(_) => Reason::SecretMissing,
+            Self::LedgerMark { .. } => Reason::MarkDamaged,
             _ => Reason::Other,
         }
     }

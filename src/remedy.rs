@@ -84,6 +84,8 @@ pub enum Remedy {
     LeaveOut(Argument),
     /// The request with less of this.
     Fewer(Argument),
+    /// Another epoch of the key in this directory, whose ledger knows those that are spent.
+    OtherEpoch(PathBuf),
 }
 
 /// A part of what is asked for. Its words stand in texts, and its flag in those of the command line.
@@ -202,6 +204,7 @@ impl Remedy {
             Self::Give(_) => "give",
             Self::LeaveOut(_) => "leave-out",
             Self::Fewer(_) => "fewer",
+            Self::OtherEpoch(_) => "other-epoch",
         }
     }
 
@@ -218,6 +221,7 @@ impl Remedy {
             | Self::MakeAgain(path)
             | Self::MoveAway(path)
             | Self::Untrim { directory: path, .. }
+            | Self::OtherEpoch(path)
             | Self::Protect(path)
             | Self::Delete(path) => Some(path),
             Self::OtherDirectory
@@ -317,6 +321,10 @@ impl Display for Remedy {
             Self::Give(argument) => write!(f, "give {}", argument.flag()),
             Self::LeaveOut(argument) => write!(f, "leave {} out", argument.flag()),
             Self::Fewer(argument) => write!(f, "ask for fewer {}", argument.flag()),
+            Self::OtherEpoch(_) => write!(
+                f,
+                "take another epoch ('keymill ledger show {path}' names the highest that is spent)"
+            ),
         }
     }
 }

@@ -62,7 +62,7 @@ pub(super) fn check_key(key: &KeyDir, kernel: &dyn Kernel, deep: bool, workers: 
             path: lock.path().to_owned(),
             what: found.words(),
         };
-        report.add(Damage::of_file(&lock, None, &error));
+        report.add(Damage::of_file(&lock, None, error));
     }
     let prf_key = secret(key, &mut report)?.filter(|_| deep);
     let layers = layers(key, &mut report)?;
@@ -105,7 +105,7 @@ fn secret(key: &KeyDir, report: &mut CheckReport) -> Result<Option<PrfKey>> {
             | KeyDirError::SecretUnreadable(_)
             | KeyDirError::SecretMismatch { .. }),
         ) if !report.deep => {
-            let damage = Damage::of_file(&key.paths().secret(), None, &error);
+            let damage = Damage::of_file(&key.paths().secret(), None, error);
             report.add(damage);
             None
         }
@@ -127,7 +127,7 @@ fn layers(key: &KeyDir, report: &mut CheckReport) -> Result<LayerReader> {
     for (level, error) in unusable {
         match error {
             LayerError::Io(failure) => return Err(failure.into()),
-            error => report.add(Damage::of_file(&key.paths().layer(level), Some(level), &error)),
+            error => report.add(Damage::of_file(&key.paths().layer(level), Some(level), error)),
         }
     }
     Ok(layers)
@@ -138,7 +138,7 @@ fn checkpoints(key: &KeyDir, report: &mut CheckReport) -> Result<Option<Store>> 
     match Store::read_beside_a_writer(&key.paths().state(), &key.manifest().binding(), Ok) {
         Ok(store) => Ok(Some(store)),
         Err(error @ (StateError::Damaged { .. } | StateError::OtherKey { .. })) => {
-            let damage = Damage::of_file(&key.paths().state(), None, &error);
+            let damage = Damage::of_file(&key.paths().state(), None, error);
             report.add(damage);
             Ok(None)
         }
@@ -151,7 +151,7 @@ fn found<T>(tree: &Tree<'_>, read: Result<Option<T>, StateError>, report: &mut C
     match read {
         Ok(record) => Ok(record),
         Err(error @ StateError::Damaged { .. }) => {
-            let damage = Damage::of_file(&tree.key.paths().state(), None, &error);
+            let damage = Damage::of_file(&tree.key.paths().state(), None, error);
             // One damaged block of the store can hold many records.
             if report.is_full() || !report.damage.contains(&damage) {
                 report.add(damage);

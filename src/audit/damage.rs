@@ -1,11 +1,11 @@
 //! What a check found.
 
-use std::fmt::Display;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use crate::error::Error;
 use crate::files::Entry;
-use crate::remedy::{Remedied, Remedy};
+use crate::remedy::Remedy;
 use crate::units::{BatchIndex, Level, Slice};
 
 /// Damaged places that a report lists. A key can have tens of millions of batches' levels, all of them damaged, and nobody
@@ -31,14 +31,15 @@ pub struct Damage {
 
 impl Damage {
     /// Damage of a file as a whole; the error names it.
-    pub(super) fn of_file(file: &Entry, level: Option<Level>, error: &(impl Display + Remedied)) -> Self {
+    pub(super) fn of_file(file: &Entry, level: Option<Level>, error: impl Into<Error>) -> Self {
+        let error = error.into();
         Self {
             file: file.path().to_owned(),
             level,
             batch: None,
             nodes: None,
-            what: error.to_string(),
-            remedies: error.remedies(),
+            what: error.advised(),
+            remedies: error.remedies().to_vec(),
         }
     }
 }

@@ -1,16 +1,16 @@
 //! Whether the ledger of signed epochs is whole: its entries against its head, and its head against the mark.
 
 use super::Damage;
+use crate::error::{Reason, Result};
 use crate::keydir::KeyDir;
-use crate::ledger::{LedgerCondition, LedgerError, look};
-use crate::state::StateError;
+use crate::ledger::{LedgerCondition, look};
 
 /// What is wrong with the ledger. That a key has no known history, or is used up, is not.
-pub(super) fn check(key: &KeyDir) -> Result<Option<Damage>, LedgerError> {
+pub(super) fn check(key: &KeyDir) -> Result<Option<Damage>> {
     let paths = key.paths();
     let seen = match look(key) {
-        Err(LedgerError::State(error @ StateError::Damaged { .. })) => {
-            return Ok(Some(Damage::of_file(&paths.state(), None, &error)));
+        Err(error) if error.reason() == Reason::Damaged => {
+            return Ok(Some(Damage::of_file(&paths.state(), None, error)));
         }
         seen => seen?,
     };
@@ -22,5 +22,5 @@ pub(super) fn check(key: &KeyDir) -> Result<Option<Damage>, LedgerError> {
         LedgerCondition::WentBackwards => paths.state(),
         LedgerCondition::MarkMissing | LedgerCondition::MarkDamaged => paths.ledger_mark(),
     };
-    Ok(Some(Damage::of_file(&file, None, &problem)))
+    Ok(Some(Damage::of_file(&file, None, problem)))
 }

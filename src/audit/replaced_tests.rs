@@ -159,7 +159,7 @@ fn a_job_whose_directory_is_replaced_touches_nothing_of_the_other_key_and_finish
         make(directory).unwrap();
         assert!(files(directory) == files(&whole.path()));
     };
-    is_replaced_at_every_call(None, 1, &["manifest.toml", "", "layers"], make, finish);
+    is_replaced_at_every_call(None, 1, &["manifest.toml", "", "layers", "history.jsonl"], make, finish);
 }
 
 #[test]
@@ -175,9 +175,15 @@ fn a_key_that_is_made_again_where_its_directory_is_replaced_touches_nothing_of_t
         let job = open_request(directory, &request, CancelHandle::default());
         words(job.and_then(|job| job.run(&NoProgress)))
     };
-    is_replaced_at_every_call(None, 7, &["manifest.toml", "", "layers"], make, |directory| {
-        make(directory).unwrap();
-    });
+    is_replaced_at_every_call(
+        None,
+        7,
+        &["manifest.toml", "", "layers", "history.jsonl"],
+        make,
+        |directory| {
+            make(directory).unwrap();
+        },
+    );
 }
 
 #[test]
@@ -224,10 +230,16 @@ fn a_repair_whose_directory_is_replaced_mends_its_own() {
     key.edit(0, |bytes| *bytes.last_mut().unwrap() ^= 1);
     fs::write(key.path().join("state/CURRENT"), "not a manifest").unwrap();
     let mend = |directory: &Path| words(repair(directory, OPTIONS, &CancelHandle::default()));
-    is_replaced_at_every_call(Some(&key.path()), 3, &["state", "layers"], mend, |directory| {
-        mend(directory).unwrap();
-        assert_eq!(check(directory, true, OPTIONS).unwrap().damage, []);
-    });
+    is_replaced_at_every_call(
+        Some(&key.path()),
+        3,
+        &["state", "layers", "history.jsonl"],
+        mend,
+        |directory| {
+            mend(directory).unwrap();
+            assert_eq!(check(directory, true, OPTIONS).unwrap().damage, []);
+        },
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::ffi::{CStr, CString, c_char};
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::error::Error;
 use crate::failure::{Classified, FailureKind};
 use crate::text::{bounded, visible};
 
@@ -58,6 +59,12 @@ impl Refusal {
 impl<E: Classified + Display> From<E> for Refusal {
     fn from(error: E) -> Self {
         Self::new(error.kind().into(), error.to_string())
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::new(error.kind().into(), error.advised())
     }
 }
 

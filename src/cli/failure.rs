@@ -113,11 +113,9 @@ macro_rules! coded_by_their_kind {
 coded_by_their_kind!(
     IoFailure,
     keymill::KeyDirError,
-    keymill::SigningError,
     keymill::SszError,
     keymill::StateError,
     keymill::layers::LayerError,
-    keymill::ledger::LedgerError,
     keymill::plan::BudgetTooSmall,
     keymill::plan::PlanError,
     keymill::resources::report::ReportError

@@ -16,14 +16,14 @@ use super::backup::Backup;
 use super::restore;
 use crate::audit::fixture_tests::{OPTIONS, open_request};
 use crate::audit::{check, repair};
-use crate::error::Error;
+use crate::error::{Error, Reason};
 use crate::files::Entry;
 use crate::keydir::{KeyDir, KeyState};
 use crate::keygen::{CancelHandle, KeyRequest, NoProgress};
-use crate::ledger::{LedgerError, init};
+use crate::ledger::init;
 use crate::migrations::migrate;
 use crate::remedy::Remedy;
-use crate::signing::{Signer, SigningError};
+use crate::signing::Signer;
 use crate::state::Store;
 use crate::units::Epoch;
 
@@ -141,10 +141,10 @@ impl Walk<'_> {
             Remedy::Restore(directory) => self.restore(directory)?,
             Remedy::Keygen(directory) => self.keygen(directory, &self.template.kind.request())?,
             Remedy::Migrate(directory) => drop(migrate(directory, false)?),
-            Remedy::LedgerInit(directory) => match init(directory, SURELY_UNUSED) {
-                Err(LedgerError::TooLow { least, .. }) => init(directory, least)?,
-                outcome => outcome?,
-            },
+            Remedy::LedgerInit(directory) => init(directory, SURELY_UNUSED).or_else(|error| match error.reason() {
+                Reason::TooLow { least } => init(directory, least),
+                _ => Err(error),
+            })?,
             Remedy::RestoreElsewhere(manifest) => {
                 let other = self.new_name("restored");
                 self.restore(&other)?;
@@ -254,7 +254,7 @@ impl Walk<'_> {
             return;
         }
         let refused = Signer::open(&self.key()).unwrap().sign(SPENT, &OTHER_MESSAGE).err();
-        let is_known = matches!(&refused, Some(SigningError::Spent { .. }));
+        let is_known = refused.as_ref().is_some_and(|error| error.reason() == Reason::Spent);
         assert!(refused.is_some(), "an epoch signs twice\n{}", self.shown());
         assert!(is_known || !self.had_ledger(), "{refused:?}\n{}", self.shown());
     }

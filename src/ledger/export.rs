@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::LedgerError;
+use super::LedgerCondition;
 use super::show::{FoundMark, LedgerFigures, judge};
+use crate::error::Result;
 use crate::interop::ledger_json::{HistoryOwner, SignedEpoch, TAIL_TEXT, entry_text, head_text};
 use crate::keydir::{KeyDir, ReadLock};
 use crate::state::Store;
@@ -19,9 +20,9 @@ impl Export {
     /// Opens the ledger of the sealed key in a directory, which may be read-only.
     ///
     /// # Errors
-    /// [`LedgerError`] if it is not a sealed key, is locked, or if the ledger does not fit the mark beside it: what has
+    /// [`Error`](crate::Error) if it is not a sealed key, is locked, or if the ledger does not fit the mark beside it: what has
     /// lost entries must not be handed on as if it were whole.
-    pub fn open(directory: &Path) -> Result<Self, LedgerError> {
+    pub fn open(directory: &Path) -> Result<Self> {
         let key = KeyDir::open_sealed(directory)?;
         let (paths, manifest) = (key.paths(), key.manifest());
         let lock = ReadLock::take(&paths.lock_file())?;
@@ -30,7 +31,7 @@ impl Export {
         let seen = judge(&key, LedgerFigures::of(&store, manifest)?, mark);
         match seen.problem {
             // That is what it says, and what the other copy has to know.
-            None | Some((_, LedgerError::NoHistory { .. } | LedgerError::UsedUp { .. })) => {}
+            None | Some((LedgerCondition::NoHistory | LedgerCondition::UsedUp, _)) => {}
             Some((_, error)) => return Err(error),
         }
         let head = seen.head;
@@ -53,8 +54,8 @@ impl Export {
     /// The lines of the JSON object, one after the other as they are asked for.
     ///
     /// # Errors
-    /// [`LedgerError`] if an entry cannot be read.
-    pub fn lines(&self) -> Result<impl Iterator<Item = Result<String, LedgerError>>, LedgerError> {
+    /// [`Error`](crate::Error) if an entry cannot be read.
+    pub fn lines(&self) -> Result<impl Iterator<Item = Result<String>>> {
         let entries = self.store.ledger_entries()?.enumerate().map(|(index, entry)| {
             let (epoch, record) = entry?;
             let text = entry_text(&SignedEpoch {

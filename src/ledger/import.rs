@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{Ledger, LedgerError};
+use super::Ledger;
+use super::error::{other_key, unfit};
+use crate::error::Result;
 use crate::interop::ledger_json::{KeyHistory, SignedEpoch, parse};
 use crate::keydir::{KeyDir, Manifest};
 use crate::state::LedgerRecord;
@@ -59,14 +61,11 @@ pub struct ImportReport {
 /// as well, and signs nothing from then on until [`init`](super::init).
 ///
 /// # Errors
-/// [`LedgerError`] if the text is not a ledger, has nothing of these one-time keys, or names epochs of this very key that the
+/// [`Error`](crate::Error) if the text is not a ledger, has nothing of these one-time keys, or names epochs of this very key that the
 /// key does not have; nothing is then imported.
-pub fn import(directory: &Path, path: &Path, text: &[u8]) -> Result<ImportReport, LedgerError> {
+pub fn import(directory: &Path, path: &Path, text: &[u8]) -> Result<ImportReport> {
     let key = KeyDir::open_sealed(directory)?;
-    let histories = parse(text).map_err(|source| LedgerError::Json {
-        path: path.to_owned(),
-        source,
-    })?;
+    let histories = parse(text).map_err(|why| unfit(path, why))?;
     let own = Own {
         manifest: key.manifest(),
         public_key: key.manifest().public_key().unwrap_or_default(),
@@ -75,10 +74,7 @@ pub fn import(directory: &Path, path: &Path, text: &[u8]) -> Result<ImportReport
     let histories = histories.iter().enumerate();
     let histories: Vec<_> = histories.filter(|(_, history)| own.shares(history)).collect();
     if histories.is_empty() {
-        return Err(LedgerError::OtherKey {
-            path: path.to_owned(),
-            directory: directory.to_owned(),
-        });
+        return Err(other_key(path, directory));
     }
     for (index, history) in &histories {
         own.check_epochs(path, *index, history)?;
@@ -121,19 +117,18 @@ impl Own<'_> {
     }
 
     /// Refuses epochs of this very key that it does not have. Another one may have other epochs.
-    fn check_epochs(&self, path: &Path, index: usize, history: &KeyHistory) -> Result<(), LedgerError> {
+    fn check_epochs(&self, path: &Path, index: usize, history: &KeyHistory) -> Result<()> {
         let stored = self.manifest.plan().stored();
         if !self.is_named_in(history) {
             return Ok(());
         }
         for (number, entry) in history.signed_epochs.iter().enumerate() {
             if !stored.contains(entry.epoch) {
-                return Err(LedgerError::OutsideKey {
-                    path: path.to_owned(),
-                    place: format!("data[{index}].signed_epochs[{number}].epoch"),
-                    epoch: entry.epoch.0.into(),
-                    stored,
-                });
+                let why = format!(
+                    "data[{index}].signed_epochs[{number}].epoch is {}, outside this key, which stores the epochs {stored}",
+                    entry.epoch
+                );
+                return Err(unfit(path, why));
             }
         }
         Ok(())
@@ -148,7 +143,7 @@ struct Import {
 }
 
 impl Import {
-    fn history(&mut self, history: &KeyHistory) -> Result<(), LedgerError> {
+    fn history(&mut self, history: &KeyHistory) -> Result<()> {
         let stored = self.ledger.stored;
         let first_epoch = history.owner.first_epoch.unwrap_or_default().min(stored.end);
         if first_epoch > self.ledger.head.extent.first_epoch {
@@ -170,7 +165,7 @@ impl Import {
         Ok(())
     }
 
-    fn entry(&mut self, entry: &SignedEpoch) -> Result<(), LedgerError> {
+    fn entry(&mut self, entry: &SignedEpoch) -> Result<()> {
         let epoch = entry.epoch;
         let ours = match self.pending.get(&epoch.0) {
             Some(record) => Some(record.clone()),
@@ -195,7 +190,7 @@ impl Import {
         Ok(())
     }
 
-    fn commit(&mut self) -> Result<(), LedgerError> {
+    fn commit(&mut self) -> Result<()> {
         if self.pending.is_empty() {
             return Ok(());
         }

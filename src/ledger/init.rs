@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
-use super::{Ledger, LedgerError, count, doubted, is_used_up, known_mark};
-use crate::keydir::{KeyDir, KeyDirError};
+use super::error::{past_key, too_low};
+use super::{Ledger, count, doubted, is_used_up, known_mark};
+use crate::error::{Reason, Result};
+use crate::keydir::KeyDir;
 use crate::state::LedgerHead;
 
 /// Says from which epoch on the sealed key in a directory is unused, but for the epochs that its ledger lists.
@@ -12,8 +14,8 @@ use crate::state::LedgerHead;
 /// was imported. A ledger that does not fit the mark beside it is begun above everything that both know, and fits afterwards.
 ///
 /// # Errors
-/// [`LedgerError::TooLow`] names the least epoch that is possible; [`LedgerError::UsedUp`] if none is.
-pub fn init(directory: &Path, first_epoch: u64) -> Result<(), LedgerError> {
+/// [`Reason::TooLow`] names the least epoch that is possible; [`Reason::UsedUp`] if none is.
+pub fn init(directory: &Path, first_epoch: u64) -> Result<()> {
     let key = KeyDir::open_sealed(directory)?;
     let stored = key.manifest().plan().stored();
     let mut ledger = Ledger::open_unchecked(&key)?;
@@ -23,15 +25,11 @@ pub fn init(directory: &Path, first_epoch: u64) -> Result<(), LedgerError> {
         return Err(ledger.used_up());
     }
     if asked >= stored.end {
-        return Err(LedgerError::PastKey { asked, stored });
+        return Err(past_key(asked, stored));
     }
     let least = ledger.head.extent.first_epoch;
     if asked < least {
-        return Err(LedgerError::TooLow {
-            asked,
-            least,
-            directory: directory.to_owned(),
-        });
+        return Err(too_low(asked, least, directory));
     }
     let mut head = LedgerHead {
         initialised: true,
@@ -45,16 +43,16 @@ pub fn init(directory: &Path, first_epoch: u64) -> Result<(), LedgerError> {
 impl Ledger {
     /// Compares the ledger with its entries and with the mark beside it. One that does not fit is taken for what is found of
     /// it from here on: nothing is written yet. Gives whether it fits.
-    pub(super) fn settle_or_doubt(&mut self) -> Result<bool, LedgerError> {
+    pub(super) fn settle_or_doubt(&mut self) -> Result<bool> {
         let counted = count(&self.store)?;
         match self.settle() {
             Ok(()) if self.head.has_entries_of(&counted) => return Ok(true),
-            Ok(())
-            | Err(
-                LedgerError::Backwards { .. }
-                | LedgerError::MarkMissing(_)
-                | LedgerError::KeyDir(KeyDirError::LedgerMark { .. }),
-            ) => {}
+            Ok(()) => {}
+            Err(error)
+                if matches!(
+                    error.reason(),
+                    Reason::WentBackwards | Reason::MarkMissing | Reason::MarkDamaged
+                ) => {}
             Err(error) => return Err(error),
         }
         let mark = known_mark(&self.locked.ledger_mark(), self.key_id)?;

@@ -11,11 +11,10 @@ mod init;
 mod rescue;
 mod show;
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use sha3::{Digest, Sha3_256};
 
-pub use error::LedgerError;
 pub use export::Export;
 use fit::{Fit, doubted, fit, is_begun, is_used_up};
 pub(crate) use fit::{count, mark_of};
@@ -25,6 +24,7 @@ pub(crate) use rescue::rescue;
 pub(crate) use show::look;
 pub use show::{LedgerCondition, LedgerStatus, show};
 
+use crate::error::{Error, Result};
 use crate::files::Entry;
 use crate::keydir::{KeyDir, KeyDirError, KeyPaths, KeyState, LedgerMark, LockedDir, Manifest, Origin, Stage};
 use crate::state::{LedgerHead, LedgerRecord, StateError, Store};
@@ -47,9 +47,9 @@ pub(crate) fn is_unused(paths: &KeyPaths, manifest: &Manifest) -> Result<bool, K
 
 /// What a directory knows of spent epochs may be long out of date, since its secret was elsewhere and comes back: nothing is
 /// signed before a new beginning above all that it knows. What is listed stays spent.
-pub(crate) fn forget(paths: &LockedDir, manifest: &Manifest) -> Result<(), LedgerError> {
+pub(crate) fn forget(paths: &LockedDir, manifest: &Manifest) -> Result<()> {
     let mark = known_mark(&paths.ledger_mark(), manifest.key_id())?;
-    let found = match paths.state().exists().map_err(KeyDirError::from)? {
+    let found = match paths.state().exists()? {
         true => read_whole(paths, manifest),
         // Of a copy that only serves paths there may be none.
         false => Ok(None),
@@ -124,20 +124,20 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     /// Takes the lock of the directory, opens the ledger, and compares it with the mark beside it.
-    pub(crate) fn open(key: &KeyDir) -> Result<Self, LedgerError> {
+    pub(crate) fn open(key: &KeyDir) -> Result<Self> {
         let mut ledger = Self::open_unchecked(key)?;
         ledger.settle()?;
         Ok(ledger)
     }
 
     /// Compares the ledger with the mark beside it, and brings up one that is a step behind.
-    fn settle(&mut self) -> Result<(), LedgerError> {
+    fn settle(&mut self) -> Result<()> {
         let entries = self.store.ledger_entry_count()?;
         let mark = match LedgerMark::read(&self.locked.ledger_mark(), self.key_id)? {
             Some(mark) => mark,
             // There is nothing that could have been lost.
             None if entries == 0 && self.head.knows_nothing() => return Ok(()),
-            None => return Err(LedgerError::MarkMissing(self.locked.ledger_mark().path().to_owned())),
+            None => return Err(error::mark_missing(self.locked.ledger_mark().path())),
         };
         let fits = fit(&self.head, entries, &mark);
         self.head.initialised = is_begun(&self.head, Some(&mark));
@@ -145,15 +145,12 @@ impl Ledger {
             Fit::Same => Ok(()),
             // The process ended between the two writes.
             Fit::Ahead => Ok(self.mark()?),
-            Fit::Backwards(what) => {
-                let directory = self.directory();
-                Err(LedgerError::Backwards { directory, what })
-            }
+            Fit::Backwards(how) => Err(error::backwards(self.directory(), &how)),
         }
     }
 
     /// As [`open`](Self::open), whatever the mark says.
-    fn open_unchecked(key: &KeyDir) -> Result<Self, LedgerError> {
+    fn open_unchecked(key: &KeyDir) -> Result<Self> {
         let locked = key.lock()?;
         locked.note_fingerprint(locked.key()?.manifest().clone())?;
         let store = Store::open(&locked.state(), &key.manifest().binding())?;
@@ -171,20 +168,19 @@ impl Ledger {
         })
     }
 
-    fn directory(&self) -> PathBuf {
-        self.locked.root().to_owned()
+    fn directory(&self) -> &Path {
+        self.locked.root()
     }
 
     /// Whether this message may be signed with this epoch.
-    pub(crate) fn standing(&self, epoch: Epoch, message: &[u8]) -> Result<Standing, LedgerError> {
-        let directory = || self.directory();
+    pub(crate) fn standing(&self, epoch: Epoch, message: &[u8]) -> Result<Standing> {
+        let directory = self.directory();
         if self.unknown {
-            return Err(LedgerError::Unknown { directory: directory() });
+            return Err(error::unknown(directory));
         }
         // What its parent, or another child, spends since the fork is unknown here, and RocksDB's threads did not come along.
         if let Some(parent) = self.locked.directory().opened_before_fork() {
-            let directory = directory();
-            return Err(LedgerError::Forked { parent, directory });
+            return Err(error::forked(parent, directory));
         }
         self.check_place()?;
         if let Some(record) = self.store.ledger_entry(epoch)? {
@@ -199,27 +195,24 @@ impl Ledger {
             return Err(self.used_up());
         }
         if !self.head.initialised {
-            return Err(LedgerError::NoHistory { directory: directory() });
+            return Err(error::no_history(directory));
         }
         if u64::from(epoch.0) < self.head.extent.first_epoch {
-            return Err(LedgerError::BeforeHistory {
-                epoch: epoch.0.into(),
-                first_epoch: self.head.extent.first_epoch,
-                directory: directory(),
-            });
+            return Err(error::before_history(
+                epoch.0.into(),
+                self.head.extent.first_epoch,
+                directory,
+            ));
         }
         Ok(Standing::Unused)
     }
 
-    fn used_up(&self) -> LedgerError {
-        LedgerError::UsedUp {
-            directory: self.directory(),
-            stored: self.stored,
-        }
+    fn used_up(&self) -> Error {
+        error::used_up(self.directory(), self.stored)
     }
 
     /// Spends an epoch on a message: when this returns, the entry and the mark are on disk.
-    pub(crate) fn spend(&mut self, epoch: Epoch, message: &[u8]) -> Result<(), LedgerError> {
+    pub(crate) fn spend(&mut self, epoch: Epoch, message: &[u8]) -> Result<()> {
         let record = LedgerRecord {
             message_digest: Some(message_digest(message)),
             scheme: self.scheme.to_owned(),
@@ -234,8 +227,8 @@ impl Ledger {
     }
 
     /// Makes sure that the directory that was locked is the one that is found by its name.
-    fn check_place(&self) -> Result<(), LedgerError> {
-        Ok(self.locked.directory().check().map_err(KeyDirError::from)?)
+    fn check_place(&self) -> Result<()> {
+        Ok(self.locked.directory().check()?)
     }
 
     /// Writes entries and head. From here until the mark is written, and for good if anything fails, nothing is signed.
@@ -243,7 +236,7 @@ impl Ledger {
         &mut self,
         entries: impl IntoIterator<Item = (Epoch, &'a LedgerRecord)>,
         mut head: LedgerHead,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<()> {
         self.unknown = true;
         head.marked = self.marked;
         self.store.commit_ledger(entries, &head)?;

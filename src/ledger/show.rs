@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use super::error::{backwards, mark_missing, no_history, used_up};
 use super::fit::unspent;
-use super::{Fit, LedgerError, count, fit, is_begun};
+use super::{Fit, count, fit, is_begun};
+use crate::error::{Error, Result};
 use crate::keydir::{KeyDir, KeyDirError, LedgerMark, Manifest};
 use crate::state::{LedgerHead, StateError, Store};
 use crate::time::pause;
@@ -59,20 +61,20 @@ pub(crate) struct Seen {
     pub(crate) head: LedgerHead,
     pub(crate) mark: Option<LedgerMark>,
     /// What keeps it from being signed with.
-    pub(crate) problem: Option<(LedgerCondition, LedgerError)>,
+    pub(crate) problem: Option<(LedgerCondition, Error)>,
 }
 
 /// Tells what the ledger of a sealed key says. Takes no lock and writes nothing.
 ///
 /// # Errors
-/// [`LedgerError`] if it is not a sealed key, or its store cannot be read.
-pub fn show(directory: &Path) -> Result<LedgerStatus, LedgerError> {
+/// [`Error`](crate::Error) if it is not a sealed key, or its store cannot be read.
+pub fn show(directory: &Path) -> Result<LedgerStatus> {
     let key = KeyDir::open_sealed(directory)?;
     let Seen { head, mark, problem } = look(&key)?;
     let condition = problem.as_ref().map(|(condition, _)| *condition);
     Ok(LedgerStatus {
         condition: condition.unwrap_or(LedgerCondition::Sound),
-        problem: problem.map(|(_, error)| error.to_string()),
+        problem: problem.map(|(_, error)| error.advised()),
         first_epoch: head.initialised.then_some(head.extent.first_epoch),
         spent: head.extent.spent,
         highest: head.extent.highest,
@@ -84,7 +86,7 @@ pub fn show(directory: &Path) -> Result<LedgerStatus, LedgerError> {
 }
 
 /// Looks at the entries of a ledger, its head, and its mark; again if they do not fit, as a signer may be in between.
-pub(crate) fn look(key: &KeyDir) -> Result<Seen, LedgerError> {
+pub(crate) fn look(key: &KeyDir) -> Result<Seen> {
     let mut attempt = 1;
     loop {
         let seen = look_once(key)?;
@@ -100,7 +102,7 @@ pub(crate) fn look(key: &KeyDir) -> Result<Seen, LedgerError> {
     }
 }
 
-fn look_once(key: &KeyDir) -> Result<Seen, LedgerError> {
+fn look_once(key: &KeyDir) -> Result<Seen> {
     let (paths, manifest) = (key.paths(), key.manifest());
     let mark = FoundMark::read(key)?;
     let read = |store: Store| LedgerFigures::of(&store, manifest);
@@ -112,7 +114,7 @@ fn look_once(key: &KeyDir) -> Result<Seen, LedgerError> {
 pub(super) struct FoundMark(Result<Option<LedgerMark>, KeyDirError>);
 
 impl FoundMark {
-    pub(super) fn read(key: &KeyDir) -> Result<Self, LedgerError> {
+    pub(super) fn read(key: &KeyDir) -> Result<Self> {
         match LedgerMark::read(&key.paths().ledger_mark(), key.manifest().key_id()) {
             Err(error @ (KeyDirError::LedgerMark { .. } | KeyDirError::NotAFile { .. })) => Ok(Self(Err(error))),
             mark => Ok(Self(Ok(mark?))),
@@ -142,7 +144,6 @@ impl LedgerFigures {
 
 /// What keeps a ledger from being signed with, if anything does.
 pub(super) fn judge(key: &KeyDir, figures: LedgerFigures, mark: FoundMark) -> Seen {
-    let directory = key.path().to_owned();
     let LedgerFigures {
         mut head,
         counted,
@@ -162,27 +163,23 @@ pub(super) fn judge(key: &KeyDir, figures: LedgerFigures, mark: FoundMark) -> Se
     let misfit = match &mark {
         None if head.knows_nothing() && counted.extent.spent == 0 => None,
         None => {
-            let missing = LedgerError::MarkMissing(key.paths().ledger_mark().path().to_owned());
+            let missing = mark_missing(key.paths().ledger_mark().path());
             Some((LedgerCondition::MarkMissing, missing))
         }
         Some(mark) => {
-            let what = match fit(&head, counted.extent.spent, mark) {
-                Fit::Backwards(what) => Some(what),
+            let how = match fit(&head, counted.extent.spent, mark) {
+                Fit::Backwards(how) => Some(how),
                 Fit::Same | Fit::Ahead => (!head.has_entries_of(&counted))
                     .then(|| "its entries are not those that its head counts".to_owned()),
             };
-            let backwards = |what| LedgerError::Backwards {
-                directory: directory.clone(),
-                what,
-            };
-            what.map(|what| (LedgerCondition::WentBackwards, backwards(what)))
+            how.map(|how| (LedgerCondition::WentBackwards, backwards(key.path(), &how)))
         }
     };
     head.initialised = is_begun(&head, mark.as_ref());
     let stored = key.manifest().plan().stored();
     let problem = match misfit {
-        None if unspent == 0 => Some((LedgerCondition::UsedUp, LedgerError::UsedUp { directory, stored })),
-        None if !head.initialised => Some((LedgerCondition::NoHistory, LedgerError::NoHistory { directory })),
+        None if unspent == 0 => Some((LedgerCondition::UsedUp, used_up(key.path(), stored))),
+        None if !head.initialised => Some((LedgerCondition::NoHistory, no_history(key.path()))),
         misfit => misfit,
     };
     Seen { head, mark, problem }

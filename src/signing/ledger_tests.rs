@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::Signer;
 use super::tests::key;
-use super::{Signer, SigningError};
+use crate::error::{Reason, Result};
 use crate::keydir::KeyDir;
-use crate::ledger::{Export, LedgerCondition, LedgerError, import, init, show};
+use crate::ledger::{Export, LedgerCondition, import, init, show};
 use crate::units::Epoch;
 
 const EPOCHS: u64 = 256;
@@ -113,30 +114,28 @@ impl Model {
     }
 }
 
-fn ended(outcome: Result<(), LedgerError>) -> End {
-    match outcome {
-        Ok(()) => End::Done,
-        Err(LedgerError::NoHistory { .. }) => End::NoHistory,
-        Err(LedgerError::BeforeHistory { .. }) => End::BeforeHistory,
-        Err(LedgerError::UsedUp { .. }) => End::UsedUp,
-        Err(LedgerError::PastKey { .. }) => End::PastKey,
-        Err(LedgerError::TooLow { least, .. }) => End::TooLow(least),
-        Err(LedgerError::MarkMissing(_)) => End::MarkLost,
-        Err(error) => panic!("{error}"),
+fn ended(outcome: Result<()>) -> End {
+    let Err(error) = outcome else {
+        return End::Done;
+    };
+    match error.reason() {
+        Reason::NoHistory => End::NoHistory,
+        Reason::BeforeHistory => End::BeforeHistory,
+        Reason::UsedUp => End::UsedUp,
+        Reason::PastKey => End::PastKey,
+        Reason::TooLow { least } => End::TooLow(least),
+        Reason::MarkMissing => End::MarkLost,
+        Reason::Spent => End::Spent,
+        _ => panic!("{error}"),
     }
 }
 
 fn signed(directory: &Path, epoch: u32, message: u8) -> End {
     let signed = Signer::open(directory).and_then(|mut signer| signer.sign(Epoch(epoch), &[message; 32]));
-    match signed {
-        Ok(_) => End::Done,
-        Err(SigningError::Spent { .. }) => End::Spent,
-        Err(SigningError::Ledger(error)) => ended(Err(error)),
-        Err(error) => panic!("{error}"),
-    }
+    ended(signed.map(drop))
 }
 
-fn exported(directory: &Path) -> Result<String, LedgerError> {
+fn exported(directory: &Path) -> Result<String> {
     Export::open(directory)?.lines()?.collect()
 }
 

@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::PathStream;
+use super::error::{damaged, outside_key};
 use super::trimmed::Trimmed;
-use super::{PathStream, SigningError};
+use crate::error::{Error, Result};
 use crate::keydir::{KeyDir, Manifest};
 use crate::layers::{LayerError, LayerReader};
 #[cfg(feature = "planted-leak")]
@@ -61,27 +63,31 @@ impl PathReader {
     /// Opens the sealed key in a directory.
     ///
     /// # Errors
-    /// [`SigningError`] if it is not a sealed key, or if a layer file is missing, cut, or another key's; of a trimmed key
+    /// [`Error`](crate::Error) if it is not a sealed key, or if a layer file is missing, cut, or another key's; of a trimmed key
     /// also if the secret is.
-    pub fn open(directory: &Path) -> Result<Self, SigningError> {
+    pub fn open(directory: &Path) -> Result<Self> {
         let mut key = KeyDir::open_sealed(directory)?;
         loop {
-            let missing = match Self::of(key.clone()) {
-                Err(error @ SigningError::Layer(LayerError::Missing(_))) => error,
-                opened => return opened,
+            let missing = match key.layers() {
+                Err(error @ LayerError::Missing(_)) => error,
+                layers => return Self::over(key, layers?),
             };
             // A trim that ran meanwhile has deleted what the manifest of a moment ago names.
             let now = key.read_again()?.of_this_version()?.sealed()?;
             if now.manifest().plan().trim() == key.manifest().plan().trim() {
-                return Err(missing);
+                return Err(missing.into());
             }
             key = now;
         }
     }
 
     /// A reader of the layer files that a key's manifest names.
-    pub(crate) fn of(key: KeyDir) -> Result<Self, SigningError> {
+    pub(crate) fn of(key: KeyDir) -> Result<Self> {
         let layers = key.layers()?;
+        Self::over(key, layers)
+    }
+
+    fn over(key: KeyDir, layers: LayerReader) -> Result<Self> {
         #[cfg(feature = "planted-leak")]
         plant_leak();
         Ok(Self {
@@ -107,22 +113,22 @@ impl PathReader {
     /// The epoch of this number, if the key stores it.
     ///
     /// # Errors
-    /// [`SigningError::OutsideKey`].
-    pub fn epoch(&self, number: u64) -> Result<Epoch, SigningError> {
+    /// [`Reason::OutsideKey`](crate::Reason::OutsideKey).
+    pub fn epoch(&self, number: u64) -> Result<Epoch> {
         let stored = self.manifest().plan().stored();
         u32::try_from(number)
             .map(Epoch)
             .ok()
             .filter(|&epoch| stored.contains(epoch))
-            .ok_or(SigningError::OutsideKey { epoch: number, stored })
+            .ok_or_else(|| outside_key(number, stored))
     }
 
     /// The path of an epoch, checked against the root.
     ///
     /// # Errors
-    /// [`SigningError::OutsideKey`], or [`SigningError::Damaged`] or [`SigningError::DamagedBlock`] if what is stored does
+    /// [`Reason::OutsideKey`](crate::Reason::OutsideKey), or [`Reason::Damaged`](crate::Reason::Damaged) if what is stored does
     /// not lead to the root.
-    pub fn path(&self, epoch: Epoch) -> Result<AuthenticationPath, SigningError> {
+    pub fn path(&self, epoch: Epoch) -> Result<AuthenticationPath> {
         let path = self.unchecked_path(epoch)?;
         let mut node = path.leaf.clone();
         self.kernel.fold_path(epoch, &path.siblings, &mut node);
@@ -145,25 +151,22 @@ impl PathReader {
     /// stored are computed, unless that was done for an epoch of the same block just before.
     ///
     /// # Errors
-    /// [`SigningError::OutsideKey`], or [`SigningError::DamagedBlock`] if the node above those that were computed differs.
-    pub fn unchecked_path(&self, epoch: Epoch) -> Result<AuthenticationPath, SigningError> {
+    /// [`Reason::OutsideKey`](crate::Reason::OutsideKey), or [`Reason::Damaged`](crate::Reason::Damaged) if the node above those that were computed differs.
+    pub fn unchecked_path(&self, epoch: Epoch) -> Result<AuthenticationPath> {
         let mut path = AuthenticationPath::empty();
         self.copy_path(epoch, &mut path)?;
         Ok(path)
     }
 
     /// The same, in the memory of another path.
-    pub(super) fn copy_path(&self, epoch: Epoch, path: &mut AuthenticationPath) -> Result<(), SigningError> {
+    pub(super) fn copy_path(&self, epoch: Epoch, path: &mut AuthenticationPath) -> Result<()> {
         let plan = self.manifest().plan();
         self.epoch(epoch.0.into())?;
         let block = self.block(epoch)?;
         let node = |level: Level, node: NodeIndex| {
             let computed = block.as_ref().and_then(|block| block.node(level, node));
             let node = computed.or_else(|| self.layers.node(level, node));
-            node.ok_or_else(|| SigningError::OutsideKey {
-                epoch: epoch.0.into(),
-                stored: plan.stored(),
-            })
+            node.ok_or_else(|| outside_key(epoch.0.into(), plan.stored()))
         };
         path.epoch = epoch;
         path.leaf.clear();
@@ -178,7 +181,7 @@ impl PathReader {
     }
 
     /// The nodes below the trim that stand above or beside an epoch of the key, computed; `None` if it is not trimmed.
-    pub(crate) fn block(&self, epoch: Epoch) -> Result<Option<Arc<Subtree>>, SigningError> {
+    pub(crate) fn block(&self, epoch: Epoch) -> Result<Option<Arc<Subtree>>> {
         let compute = |trimmed: &Trimmed| trimmed.block(epoch, &self.key, self.kernel(), &self.layers);
         self.trimmed.as_ref().map(compute).transpose()
     }
@@ -199,10 +202,7 @@ impl PathReader {
         &self.root
     }
 
-    pub(super) fn damaged(&self, epoch: Epoch) -> SigningError {
-        SigningError::Damaged {
-            epoch,
-            directory: self.key.path().to_owned(),
-        }
+    pub(super) fn damaged(&self, epoch: Epoch) -> Error {
+        damaged(epoch, self.key.path())
     }
 }

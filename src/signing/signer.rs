@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use super::{PathReader, SigningError};
+use super::PathReader;
+use super::error::{bad_public_key, no_codeword, spent, withheld};
+use crate::error::Result;
 use crate::ledger::{Ledger, Standing};
 use crate::units::Epoch;
 use keymill_xmss::Verifier;
@@ -25,17 +27,15 @@ impl Signer {
     /// Opens the sealed key in a directory, with its secret and its ledger of spent epochs.
     ///
     /// # Errors
-    /// [`SigningError`] if it is not a sealed key, if secret or layer files are missing, damaged, or another key's, if
+    /// [`Error`](crate::Error) if it is not a sealed key, if secret or layer files are missing, damaged, or another key's, if
     /// somebody else holds the lock, or if the ledger went backwards.
-    pub fn open(directory: &Path) -> Result<Self, SigningError> {
+    pub fn open(directory: &Path) -> Result<Self> {
         let paths = PathReader::open(directory)?;
         let prf_key = paths.key().prf_key()?;
         let manifest = paths.manifest();
         let public_key = manifest.public_key().unwrap_or_default();
-        let public_key = PublicKey::from_ssz(manifest.scheme(), &public_key).map_err(|source| {
-            let directory = directory.to_owned();
-            SigningError::PublicKey { directory, source }
-        })?;
+        let public_key =
+            PublicKey::from_ssz(manifest.scheme(), &public_key).map_err(|why| bad_public_key(directory, &why))?;
         let verifier = Verifier::new(&public_key);
         let ledger = Ledger::open(paths.key())?;
         Ok(Self {
@@ -61,14 +61,14 @@ impl Signer {
     /// out.
     ///
     /// # Errors
-    /// [`SigningError::Spent`] if the epoch has signed another message. Any other [`SigningError`] if the epoch is outside
+    /// [`Reason::Spent`](crate::Reason::Spent) if the epoch has signed another message. Any other [`Error`](crate::Error) if the epoch is outside
     /// the key or not known to be unused, no codeword is accepted, the key's files are damaged, or the ledger cannot be
     /// written; after the last of these nothing more is signed until the key is opened again.
-    pub fn sign(&mut self, epoch: Epoch, message: &[u8; MESSAGE_BYTES]) -> Result<Signature, SigningError> {
+    pub fn sign(&mut self, epoch: Epoch, message: &[u8; MESSAGE_BYTES]) -> Result<Signature> {
         self.paths.epoch(epoch.0.into())?;
         let standing = self.ledger.standing(epoch, message)?;
         if let Standing::OtherMessage { signed_unix_ms } = standing {
-            return Err(SigningError::Spent { epoch, signed_unix_ms });
+            return Err(spent(epoch, signed_unix_ms, self.paths.key().path()));
         }
         // Whatever can fail and reveals nothing comes before the epoch is spent.
         let path = self.paths.path(epoch)?;
@@ -76,10 +76,7 @@ impl Signer {
         let scheme = self.paths.manifest().scheme();
         let codeword = kernel
             .find_codeword(&self.prf_key, epoch, message)
-            .ok_or_else(|| SigningError::NoCodeword {
-                epoch,
-                attempts: scheme.attempts_max(),
-            })?;
+            .ok_or_else(|| no_codeword(epoch, scheme.attempts_max()))?;
         // Before any chain value exists, the epoch is spent on disk (RFC 8391, section 4.1.9).
         if standing == Standing::Unused {
             self.ledger.spend(epoch, message)?;
@@ -92,6 +89,6 @@ impl Signer {
             self.verifier.verify(epoch, message, &signature)?;
             Ok(signature)
         });
-        verified.map_err(|source| SigningError::Withheld { epoch, source })
+        verified.map_err(|why| withheld(epoch, &why))
     }
 }

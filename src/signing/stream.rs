@@ -1,6 +1,7 @@
 //! Checked paths of many epochs: what one path has bound to the root, the next need not prove again.
 
-use super::{AuthenticationPath, PathReader, SigningError};
+use super::{AuthenticationPath, PathReader};
+use crate::error::Result;
 use crate::units::{Epoch, Level, NodeIndex};
 
 /// Nodes that were read for the first time, about, between two times that their pages are given up. A mapping keeps what
@@ -48,8 +49,8 @@ impl<'a> PathStream<'a> {
     ///
     /// # Errors
     /// As [`PathReader::path`], of exactly the same epochs, and others can be asked for afterwards; or
-    /// [`SigningError::Layer`] if memory cannot be given up.
-    pub fn path(&mut self, epoch: Epoch) -> Result<&AuthenticationPath, SigningError> {
+    /// [`Reason::Call`](crate::Reason::Call) if memory cannot be given up.
+    pub fn path(&mut self, epoch: Epoch) -> Result<&AuthenticationPath> {
         if self.nodes_held >= NODES_HELD {
             self.reader.layers().release()?;
             self.nodes_held = 0;

@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::SigningError;
+use super::error::{damaged_block, secret_needed};
+use crate::error::Result;
 use crate::keydir::KeyDir;
 use crate::layers::LayerReader;
 use crate::plan::Batches;
@@ -25,16 +26,13 @@ pub(super) struct Trimmed {
 impl Trimmed {
     /// Reads the secret of a key that is trimmed; `None` for one that stores every level.
     #[track_caller]
-    pub(super) fn open(key: &KeyDir) -> Result<Option<Self>, SigningError> {
+    pub(super) fn open(key: &KeyDir) -> Result<Option<Self>> {
         let plan = key.manifest().plan();
         if plan.trim() == Level(0) {
             return Ok(None);
         }
-        let prf_key = key.prf_key().map_err(|source| SigningError::SecretNeeded {
-            directory: key.path().to_owned(),
-            trim: plan.trim(),
-            source,
-        })?;
+        let needed = |why| secret_needed(why, plan.trim(), key.path());
+        let prf_key = key.prf_key().map_err(needed)?;
         // A block is a whole tree.
         let nodes = (2 << plan.trim().0) - 1;
         let block_bytes = nodes * plan.scheme().digest_bytes() as u64;
@@ -55,7 +53,7 @@ impl Trimmed {
         key: &KeyDir,
         kernel: &dyn Kernel,
         layers: &LayerReader,
-    ) -> Result<Arc<Subtree>, SigningError> {
+    ) -> Result<Arc<Subtree>> {
         let level = self.blocks.root_level();
         let index = u64::from(epoch.0) >> level.0;
         let block = BatchIndex(index);
@@ -74,12 +72,7 @@ impl Trimmed {
         let subtree = Arc::new(source.grow(&self.blocks, block, level)?);
         if layers.node(level, NodeIndex(index)) != Some(subtree.top()) {
             let epochs = self.blocks.epochs(block);
-            return Err(SigningError::DamagedBlock {
-                level,
-                node: NodeIndex(index),
-                epochs,
-                directory: key.path().to_owned(),
-            });
+            return Err(damaged_block(level, NodeIndex(index), epochs, key.path()));
         }
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((block, Arc::clone(&subtree)));
         Ok(subtree)

@@ -102,7 +102,7 @@ fn levels_are_gone(directory: PathBuf, present: Level, asked: Level) -> Error {
 fn compare_blocks(key: &KeyDir) -> Result<Vec<EpochRange>> {
     let needed = "a trimmed key needs its secret for every path, so nothing was trimmed";
     key.prf_key().map_err(|error| Error::from(error).within(needed))?;
-    let reader = PathReader::of(key.clone()).map_err(|error| Error::from(error).within("nothing was trimmed"))?;
+    let reader = PathReader::of(key.clone()).map_err(|error| error.within("nothing was trimmed"))?;
     let (level, stored) = (key.manifest().plan().trim(), key.manifest().plan().stored());
     let mut blocks: Vec<EpochRange> = Vec::new();
     for number in [stored.start, stored.start + stored.count() / 2, stored.end - 1] {
@@ -112,7 +112,7 @@ fn compare_blocks(key: &KeyDir) -> Result<Vec<EpochRange>> {
         }
         reader
             .path(epoch)
-            .map_err(|error| Error::from(error).within("nothing was trimmed"))?;
+            .map_err(|error| error.within("nothing was trimmed"))?;
         let start = number >> level.0 << level.0;
         blocks.push(EpochRange {
             start: start.max(stored.start),

@@ -7,10 +7,9 @@ use crate::audit::fixture_tests::{LONG, OPTIONS, TINY, TestKey};
 use crate::audit::{RepairReport, check, repair};
 use crate::error::Reason;
 use crate::faults::{Fate, Faults};
-use crate::keydir::{KeyDir, KeyDirError};
+use crate::keydir::KeyDir;
 use crate::keygen::CancelHandle;
-use crate::layers::LayerError;
-use crate::signing::{PathReader, SigningError};
+use crate::signing::PathReader;
 use crate::state::damage_tests::flip_in_tables;
 use crate::state::{BatchRecord, Store};
 use crate::trim::trim;
@@ -105,12 +104,12 @@ fn every_byte_of_the_lowest_level_counts_and_is_mended() {
         let of = |node: u64| reader.path(Epoch((node << 5) as u32 + 7));
         let own = of(node).unwrap_err();
         assert!(
-            matches!(own, SigningError::DamagedBlock { level: Level(5), node: NodeIndex(found), .. } if found == node),
+            own.reason() == Reason::Damaged && own.to_string().starts_with(&format!("node {node} of level 5 ")),
             "offset {offset}: {own}"
         );
         let beside = of(node ^ 1).unwrap_err();
         assert!(
-            matches!(beside, SigningError::Damaged { .. }),
+            beside.to_string().contains("does not lead to the root"),
             "offset {offset}: {beside}"
         );
         of(node ^ 2).unwrap();
@@ -168,10 +167,7 @@ fn the_manifest_of_before_a_trim_and_a_repair_put_the_levels_back() {
     trim(&key.path(), Level(7)).unwrap();
     std::fs::write(key.path().join("manifest.toml"), manifest).unwrap();
     let refused = PathReader::open(&key.path()).err().unwrap();
-    assert!(
-        matches!(refused, SigningError::Layer(LayerError::Missing(_))),
-        "{refused}"
-    );
+    assert!(refused.to_string().contains("is missing"), "{refused}");
     repair(&key.path(), OPTIONS, &CancelHandle::default()).unwrap();
     is_whole(&key, &layers, &truth, 1, "put back");
 }
@@ -182,14 +178,8 @@ fn without_its_secret_a_trimmed_key_gives_no_path_and_says_what_it_needs() {
     let secret = key.path().join("secret");
     std::fs::remove_file(&secret).unwrap();
     let refused = PathReader::open(&key.path()).err().unwrap();
-    let needed = matches!(
-        refused,
-        SigningError::SecretNeeded {
-            trim: Level(2),
-            source: KeyDirError::SecretMissing(_),
-            ..
-        }
-    );
+    assert_eq!(refused.reason(), Reason::SecretMissing, "{refused}");
+    let needed = refused.to_string().contains("its levels below 2 are not stored");
     assert!(needed, "{refused}");
     let damage = key.check().damage;
     assert!(damage.len() == 1 && damage[0].file == secret, "{damage:?}");
@@ -234,9 +224,9 @@ fn a_node_of_the_lowest_level_in_another_form_is_damage_although_it_hashes_to_th
     assert!(damage.iter().any(|damage| damage.level == Some(Level(6))), "{damage:?}");
     let reader = PathReader::open(&key.path()).unwrap();
     let own = reader.path(Epoch(3)).unwrap_err();
-    assert!(matches!(own, SigningError::DamagedBlock { .. }), "{own}");
+    assert!(own.to_string().contains("is not what the secret gives"), "{own}");
     let beside = reader.path(Epoch(64)).unwrap_err();
-    assert!(matches!(beside, SigningError::Damaged { .. }), "{beside}");
+    assert!(beside.to_string().contains("does not lead to the root"), "{beside}");
     repair(&key.path(), OPTIONS, &CancelHandle::default()).unwrap();
     assert!(key.layers() == layers);
 }
