@@ -63,7 +63,7 @@ pub(crate) fn side_by_side<T, E: From<ThreadsFailed> + Send>(
     };
     std::thread::scope(|scope| {
         for _ in 1..threads {
-            if let Err(error) = spawn_scoped(scope, &take_all) {
+            if let Err(error) = spawn_scoped(scope, take_all) {
                 fail(error.into());
                 break;
             }

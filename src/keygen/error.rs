@@ -14,7 +14,7 @@ pub(super) fn contradiction(argument: Argument, asked: &str, found: &str, manife
         manifest.display()
     );
     let reason = match argument {
-        Argument::Scheme | Argument::Trim => Reason::Other,
+        Argument::Scheme | Argument::Trim => Reason::Contradiction,
         _ => Reason::OtherKey,
     };
     Error::directory(what)

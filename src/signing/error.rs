@@ -63,7 +63,7 @@ pub(super) fn secret_needed(why: impl Into<Error>, trim: Level, directory: &Path
 }
 
 /// The manifest's public key is not one.
-pub(crate) fn bad_public_key(directory: &Path, why: &keymill_xmss::SszError) -> Error {
+pub(super) fn bad_public_key(directory: &Path, why: &keymill_xmss::SszError) -> Error {
     let what = format!(
         "the public key in the manifest of '{}' is not one: {why}",
         directory.display()

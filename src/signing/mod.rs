@@ -12,7 +12,6 @@ mod stream_tests;
 mod tests;
 mod trimmed;
 
-pub(crate) use error::bad_public_key;
 pub use path::{AuthenticationPath, PathReader};
 pub use signer::Signer;
 pub use stream::PathStream;

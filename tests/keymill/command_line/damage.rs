@@ -176,7 +176,7 @@ fn a_flipped_byte_of_a_node_is_found_by_level_and_batch() {
     assert!(nodes.contains(&300), "{damage}");
     place.run("check key").exits(1).prints(&["level 2", "batch 1"]);
     // Its sibling's epochs need it.
-    let message = ["epoch 1204", "'key'", "keymill check key", "keymill repair key"];
+    let message = ["epoch 1204", "'key'", "a check of the key", "keymill repair key"];
     for line in [
         "path key --epoch 1204",
         &format!("sign key --epoch 1204 --message {MESSAGE}"),
