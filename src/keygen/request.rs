@@ -99,7 +99,9 @@ impl KeyRequest {
             (Secrets::SeedAlone | Secrets::SeedOrPrfKey, _) => {}
         }
         if let Some(parameter) = &self.parameter {
-            let unsound = |error| Error::usage(format!("the public parameter is not sound: {error}"));
+            let unsound = |error| {
+                Error::usage(format!("the public parameter is not sound: {error}")).mend([Remedy::Change("parameter")])
+            };
             Parameter::new(scheme, parameter).map_err(unsound)?;
         }
         Ok(())

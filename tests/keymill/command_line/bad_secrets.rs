@@ -89,7 +89,7 @@ fn a_parameter_of_the_wrong_length_is_refused_with_its_length() {
         let message = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{message}");
         assert!(
-            message.contains(&format!("{length} bytes")) && message.contains("20 bytes"),
+            message.contains(&length.to_string()) && message.contains("20 bytes"),
             "{message}"
         );
         nothing_was_made(&place);
