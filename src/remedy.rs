@@ -45,11 +45,7 @@ pub enum Remedy {
     /// What is in the way may be overwritten.
     Overwrite,
     /// The same request with another value of this argument, or without it.
-    Change(&'static str),
-    /// The same request with this argument.
-    Add(&'static str),
-    /// The same request without this argument.
-    LeaveOut(&'static str),
+    Change(Argument),
     /// Another key, made by `keymill keygen`.
     AnotherKey,
     /// Secrets that are lost and sign nowhere may be made again.
@@ -108,6 +104,24 @@ pub enum Argument {
     PrfKey,
     /// The number of worker threads.
     Threads,
+    /// The number of validators of a set.
+    NumValidators,
+    /// The number of epochs of each key of a set, as a power of two.
+    LogNumActiveEpochs,
+    /// The index of the first validator of a set.
+    StartIndex,
+    /// The role of a key.
+    Role,
+    /// The roles for which a set has keys.
+    Roles,
+    /// Whether a set has a directory for each validator.
+    Distributed,
+    /// The form of the files of a set.
+    ExportFormat,
+    /// Whether the key directories of a set stay.
+    KeepDirs,
+    /// How many keys are made at a time.
+    Jobs,
 }
 
 impl Argument {
@@ -121,6 +135,15 @@ impl Argument {
             Self::Seed => "--seed-file",
             Self::PrfKey => "--prf-key-file",
             Self::Threads => "--threads",
+            Self::NumValidators => "--num-validators",
+            Self::LogNumActiveEpochs => "--log-num-active-epochs",
+            Self::StartIndex => "--start-index",
+            Self::Role => "--role",
+            Self::Roles => "--roles",
+            Self::Distributed => "--distributed",
+            Self::ExportFormat => "--export-format",
+            Self::KeepDirs => "--keep-dirs",
+            Self::Jobs => "--jobs",
         }
     }
 }
@@ -136,6 +159,15 @@ impl Display for Argument {
             Self::Seed => "the seed",
             Self::PrfKey => "the PRF key",
             Self::Threads => "the number of threads",
+            Self::NumValidators => "the number of validators",
+            Self::LogNumActiveEpochs => "the number of epochs of each key",
+            Self::StartIndex => "the first index",
+            Self::Role => "the role",
+            Self::Roles => "the roles",
+            Self::Distributed => "a directory for each validator",
+            Self::ExportFormat => "the form of the files",
+            Self::KeepDirs => "key directories that stay",
+            Self::Jobs => "the number of keys at a time",
         })
     }
 }
@@ -185,8 +217,6 @@ impl Remedy {
             Self::Delete(_) => "delete",
             Self::Overwrite => "overwrite",
             Self::Change(_) => "change",
-            Self::Add(_) => "add",
-            Self::LeaveOut(_) => "leave-out",
             Self::AnotherKey => "another-key",
             Self::RestoreSecrets => "restore-secrets",
             Self::SetOfItsOwn => "set-of-its-own",
@@ -227,8 +257,6 @@ impl Remedy {
             Self::OtherDirectory
             | Self::Overwrite
             | Self::Change(_)
-            | Self::Add(_)
-            | Self::LeaveOut(_)
             | Self::AnotherKey
             | Self::RestoreSecrets
             | Self::SetOfItsOwn
@@ -285,9 +313,7 @@ impl Display for Remedy {
             Self::OtherDirectory => f.write_str("choose another directory"),
             Self::Delete(_) => write!(f, "delete '{path}' if the key in it is not to be used any more"),
             Self::Overwrite => f.write_str("overwrite it with --force"),
-            Self::Change(argument) => write!(f, "change --{argument}"),
-            Self::Add(argument) => write!(f, "add --{argument}"),
-            Self::LeaveOut(argument) => write!(f, "leave --{argument} out"),
+            Self::Change(argument) => write!(f, "change {}", argument.flag()),
             Self::AnotherKey => f.write_str("make another key with 'keymill keygen'"),
             Self::RestoreSecrets => f.write_str("add --restore-secrets, only if they are lost and sign nowhere"),
             Self::SetOfItsOwn => f.write_str(

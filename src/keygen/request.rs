@@ -100,7 +100,8 @@ impl KeyRequest {
         }
         if let Some(parameter) = &self.parameter {
             let unsound = |error| {
-                Error::usage(format!("the public parameter is not sound: {error}")).mend([Remedy::Change("parameter")])
+                Error::usage(format!("the public parameter is not sound: {error}"))
+                    .mend([Remedy::Change(Argument::Parameter)])
             };
             Parameter::new(scheme, parameter).map_err(unsound)?;
         }

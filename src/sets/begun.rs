@@ -16,7 +16,7 @@ use crate::failure::{FailureKind, IoFailure};
 use crate::files::{allocated_bytes, exists};
 use crate::keydir::{KeyDir, KeyDirError};
 use crate::plan::Plan;
-use crate::remedy::Remedy;
+use crate::remedy::{Argument, Remedy};
 use keymill_xmss::PublicKey;
 use keymill_xmss::scheme::Scheme;
 
@@ -146,7 +146,7 @@ pub(super) fn name(request: &SetRequest, (index, role): Key, proposer: Option<&V
         (true, Some(proposer)) => Prefix::of_public_key(proposer),
         (true, None) => {
             let what = format!("validator {index} has no proposer key to be named by");
-            return Err(Error::usage(what).mend([Remedy::Change("roles")]));
+            return Err(Error::usage(what).mend([Remedy::Change(Argument::Roles)]));
         }
     };
     Ok(KeyName { prefix, role })

@@ -23,7 +23,7 @@ use crate::files::{exists, sync_directory};
 use crate::interop::secret_key::{SecretKeyFile, WrittenForm};
 use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob};
 use crate::plan::{BudgetTooSmall, Plan};
-use crate::remedy::Remedy;
+use crate::remedy::{Argument, Remedy};
 use crate::units::Level;
 use crate::workers::side_by_side;
 
@@ -337,7 +337,7 @@ impl SetJob {
 fn too_little_memory(source: BudgetTooSmall, jobs: usize) -> Error {
     let error = Error::from(source).within(format!("with {jobs} keys made side by side"));
     if jobs > 1 {
-        error.mend([Remedy::Change("jobs")])
+        error.mend([Remedy::Change(Argument::Jobs)])
     } else {
         error
     }

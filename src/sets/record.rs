@@ -12,7 +12,7 @@ use crate::error::{Error, Reason, Result};
 use crate::failure::attempt;
 use crate::files::publish::{Mode, replace};
 use crate::files::{Entry, open_to_read};
-use crate::remedy::Remedy;
+use crate::remedy::{Argument, Remedy};
 use crate::text::{Foreign, toml_fault};
 
 const VERSION: u32 = 1;
@@ -87,31 +87,31 @@ impl Record {
     }
 
     /// What makes a set another one: the argument that says it, and what it is.
-    fn facts(&self) -> [(&'static str, String); 9] {
+    fn facts(&self) -> [(Argument, String); 9] {
         let either = |is_so, yes: &str, no: &str| if is_so { yes } else { no }.to_owned();
         [
-            ("scheme", format!("the scheme {}", Foreign(&self.scheme))),
+            (Argument::Scheme, format!("the scheme {}", Foreign(&self.scheme))),
             (
-                "log-num-active-epochs",
+                Argument::LogNumActiveEpochs,
                 format!("2^{} epochs a key", self.log_num_active_epochs),
             ),
-            ("start-index", format!("the first index {}", self.start_index)),
-            ("roles", format!("the roles {}", Foreign(&self.roles.join(",")))),
+            (Argument::StartIndex, format!("the first index {}", self.start_index)),
+            (Argument::Roles, format!("the roles {}", Foreign(&self.roles.join(",")))),
             (
-                "distributed",
+                Argument::Distributed,
                 either(self.distributed, "names by public key", "names by index"),
             ),
             (
-                "export-format",
+                Argument::ExportFormat,
                 either(self.json, "SSZ and JSON files", "SSZ files alone"),
             ),
             (
-                "keep-dirs",
+                Argument::KeepDirs,
                 either(self.keep_dirs, "key directories that stay", "no key directories"),
             ),
-            ("trim", format!("the trim {}", self.trim)),
+            (Argument::Trim, format!("the trim {}", self.trim)),
             (
-                "seed-file",
+                Argument::Seed,
                 match &self.seed_commitment {
                     None => "fresh seeds".to_owned(),
                     Some(commitment) => format!("a seed with the commitment {}", Foreign(commitment)),
@@ -123,7 +123,7 @@ impl Record {
     /// Why a request is for another set than this one, if it is. More validators are not another set.
     pub(super) fn contradiction(&self, request: &SetRequest, path: &Path) -> Option<Error> {
         let asked = Self::of(request);
-        let validators = |record: &Self| ("num-validators", format!("{} validators", record.num_validators));
+        let validators = |record: &Self| (Argument::NumValidators, format!("{} validators", record.num_validators));
         let compared = asked.facts().into_iter().zip(self.facts());
         let fewer = (asked.num_validators < self.num_validators).then(|| (validators(&asked), validators(self)));
         let ((argument, asked), (_, found)) = compared.chain(fewer).find(|(asked, found)| asked != found)?;

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::names::Role;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
-use crate::remedy::Remedy;
+use crate::remedy::{Argument, Remedy};
 use crate::units::Level;
 use keymill_xmss::scheme::Scheme;
 
@@ -57,33 +57,35 @@ impl SetRequest {
 
     /// The plan of each key, if the request is sound.
     pub(super) fn plan(&self) -> Result<Plan> {
-        let no = |argument: &'static str, what: String| Err(Error::usage(what).mend([Remedy::Change(argument)]));
+        let no = |argument: Argument, what: String| Err(Error::usage(what).mend([Remedy::Change(argument)]));
         if self.validators == 0 {
             return no(
-                "num-validators",
+                Argument::NumValidators,
                 "a set of 0 validators has no key; ask for at least 1".to_owned(),
             );
         }
         if self.start_index.checked_add(self.validators).is_none() || self.validators > u64::from(u32::MAX) {
             let (validators, first) = (self.validators, self.start_index);
             return no(
-                "num-validators",
+                Argument::NumValidators,
                 format!("{validators} validators from index {first} on are too many"),
             );
         }
         if self.roles.is_empty() {
             let what = "a validator without a role has no key; it is a proposer, an attester, or both";
-            return no("roles", what.to_owned());
+            return no(Argument::Roles, what.to_owned());
         }
         if self.is_distributed && self.roles[0] != Role::Proposer {
             let what = "files are to be named by the proposer key, and no validator has one";
-            return Err(Error::usage(what).mend([Remedy::Change("roles"), Remedy::Change("distributed")]));
+            return Err(
+                Error::usage(what).mend([Remedy::Change(Argument::Roles), Remedy::Change(Argument::Distributed)])
+            );
         }
         let log_lifetime = self.scheme.log_lifetime();
         if self.log_epochs > log_lifetime {
             let (asked, scheme) = (self.log_epochs, self.scheme.id());
             let what = format!("2^{asked} epochs are more than {scheme} has, which is 2^{log_lifetime}");
-            return no("log-num-active-epochs", what);
+            return no(Argument::LogNumActiveEpochs, what);
         }
         let plan = Plan::new(self.scheme, 0, 1 << self.log_epochs).and_then(|plan| plan.trimmed(self.trim));
         Ok(plan?)

@@ -7,7 +7,7 @@ use super::json::Json;
 use super::source::Source;
 use super::{GiveNodes, SecretKeyError, SecretKeyFile, SecretKeyHead, ssz};
 use crate::interop::Role;
-use crate::remedy::Remedy;
+use crate::remedy::{Argument, Remedy};
 use keymill_xmss::hash::OneTimeKeys;
 use keymill_xmss::scheme::Scheme;
 
@@ -157,7 +157,7 @@ pub(super) fn read(source: Source<'_>, role: Option<Role>) -> Result<SecretKeyFi
     match (role, chosen) {
         (None, _) if found == [true; 2] => Err(SecretKeyError::Refused {
             what: "it holds an attestation key and a proposal key, and one of them is meant".to_owned(),
-            remedy: Some(Remedy::Add("role")),
+            remedy: Some(Remedy::Give(Argument::Role)),
         }),
         (_, Some(key)) => Ok(key),
         (role, None) => {

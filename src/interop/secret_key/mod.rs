@@ -21,7 +21,7 @@ pub(crate) use agreement::first_wrong_node;
 pub(crate) use form::form_of;
 
 use crate::interop::Role;
-use crate::remedy::Remedy;
+use crate::remedy::{Argument, Remedy};
 use crate::units::{Epoch, Level, NodeIndex, Slice};
 use keymill_xmss::hash::{OneTimeKeys, PrfKey};
 use keymill_xmss::scheme::Parameter;
@@ -200,7 +200,7 @@ impl SecretKeyFile {
         if role.is_some() {
             return Err(SecretKeyError::Refused {
                 what: "a role goes with leanSpec's key files only: this file holds one key".to_owned(),
-                remedy: Some(Remedy::LeaveOut("role")),
+                remedy: Some(Remedy::LeaveOut(Argument::Role)),
             });
         }
         match form {

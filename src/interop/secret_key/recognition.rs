@@ -2,7 +2,7 @@
 
 use super::{Level, NodeIndex, SecretKeyFile};
 use crate::error::{Error, Result};
-use crate::remedy::Remedy;
+use crate::remedy::{Argument, Remedy};
 use crate::units::Epoch;
 use keymill_xmss::arena::Arena;
 
@@ -47,7 +47,7 @@ impl SecretKeyFile {
                     "keys of {} have the same trees, and the file does not say of which it is",
                     ids(&fitting)
                 );
-                Err(Error::usage(what).mend([Remedy::Add("scheme")]))
+                Err(Error::usage(what).mend([Remedy::Give(Argument::Scheme)]))
             }
         }
     }
