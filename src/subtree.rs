@@ -1,5 +1,5 @@
 //! The lowest levels of a part of the tree, computed from the secret: for nodes that a trimmed key does not store, and to
-//! hold stored ones against the secret.
+//! compare stored ones with the secret.
 
 use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::ParallelSliceMut;

@@ -23,7 +23,7 @@ impl Tree<'_> {
         record.of_stored(self.plan().batches()).is_some()
     }
 
-    /// Holds the slices of a batch against their checksums, if there is a record, and every node against its children.
+    /// Compares the slices of a batch with their checksums, if there is a record, and every node with its children.
     pub(super) fn batch(&self, batch: BatchIndex, record: Option<&BatchRecord>) -> Result<FoundBatch, ArenaOverflow> {
         let batches = self.plan().batches();
         let recorded = record.and_then(|record| record.of_stored(batches));

@@ -9,7 +9,7 @@ use crate::state::CrownRecord;
 use crate::units::Slice;
 
 impl Tree<'_> {
-    /// Holds a level of the crown against its checksums, if there is a record, and against the level below, but for the
+    /// Compares a level of the crown with its checksums, if there is a record, and with the level below, but for the
     /// nodes above `damaged_below`. Gives the nodes that say nothing about the level above.
     pub(super) fn crown_level(
         &self,

@@ -1,4 +1,4 @@
-//! The stored tree, held against itself, its checksums, its fillers, and the secret.
+//! Verifies the stored tree: its checksums, its fillers, that it is the hash of itself, and on request the secret.
 
 use crate::keydir::{KeyDir, Manifest};
 use crate::layers::LayerReader;
@@ -13,7 +13,7 @@ use keymill_xmss::tree::Fold;
 
 use super::damage::Damage;
 
-/// Everything that the nodes of a key can be held against.
+/// Everything that the nodes of a key can be compared with.
 #[derive(Clone, Copy)]
 pub(super) struct Tree<'a> {
     pub(super) key: &'a KeyDir,
@@ -38,8 +38,8 @@ impl Tree<'_> {
         self.manifest().fold(self.kernel)
     }
 
-    /// Reads the nodes of a slice and holds them against their checksum, if there is one, and against the fillers of
-    /// the manifest. `None` if the level's file cannot be used at all; the error says what is wrong.
+    /// Reads the nodes of a slice and compares them with their checksum, if there is one, and with the fillers of the
+    /// manifest. `None` if the level's file cannot be used at all; the error says what is wrong.
     pub(super) fn read(&self, slice: &Slice, crc32: Option<u32>) -> Result<Option<Vec<u8>>, String> {
         if !self.layers.has(slice.level) {
             return Ok(None);

@@ -18,7 +18,7 @@ pub fn nearest<'a>(asked: &str, candidates: impl IntoIterator<Item = &'a str>) -
 const FOREIGN_CHARS_MAX: usize = 80;
 
 /// Text from outside within an error or a warning: its beginning, and how long it is if that is not all. What it does to a
-/// terminal is the matter of the one place that prints ([`visible`]).
+/// terminal is the matter of the one place that prints (`visible`).
 #[derive(Clone, Copy, Debug)]
 pub struct Foreign<T>(pub T);
 

@@ -116,7 +116,7 @@ impl Repair<'_> {
     }
 
     /// Makes sure that the batches lead to the root in the manifest. If they do not, the leaves of those without a record
-    /// are held against the secret, then those of all: a batch can agree with itself and be made of wrong leaves.
+    /// are compared with the secret, then those of all: a batch can agree with itself and be made of wrong leaves.
     fn prove(&mut self, recorded: &mut DoneSet) -> Result<()> {
         let batches = self.tree.plan().batches();
         let expected = self.tree.manifest().root().unwrap_or_default();
