@@ -288,7 +288,8 @@ impl Display for Remedy {
             Self::Migrate(_) => write!(f, "run 'keymill migrate {path}'"),
             Self::LedgerInit(_) => write!(
                 f,
-                "name the first epoch that is surely unused with 'keymill ledger init {path} --first-epoch N'"
+                "name the first epoch that is surely unused with 'keymill ledger init {path} --first-epoch N' (where it has signed \
+                 elsewhere, after 'keymill ledger import')"
             ),
             Self::PutBack(_) => write!(f, "put a copy of '{path}' back"),
             Self::RestoreElsewhere(_) => write!(

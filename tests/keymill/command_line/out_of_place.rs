@@ -245,7 +245,9 @@ fn a_trim_deletes_no_directory_and_changes_nothing_behind_a_link() {
     finished_key(&place, TINY);
     replace(&place, LEVEL_3, "directory");
     for line in ["trim key --level 4", "trim key --level 4 --json"] {
-        run_in_vain(&place, line).exits(3).says(&[LEVEL_3, "move it away"]);
+        run_in_vain(&place, line)
+            .exits(3)
+            .says(&[LEVEL_3, "not a layer file", "' away"]);
     }
     run(&place, "repair key").exits(0);
     fs::rename(place.path("key/layers"), place.path("elsewhere")).unwrap();
@@ -260,7 +262,7 @@ fn a_trim_deletes_no_directory_and_changes_nothing_behind_a_link() {
     fs::create_dir(place.path(LEVEL_3)).unwrap();
     run_in_vain(&place, "trim key --level 4")
         .exits(3)
-        .says(&[LEVEL_3, "move it away"]);
+        .says(&[LEVEL_3, "not a layer file", "' away"]);
     fs::remove_dir(place.path(LEVEL_3)).unwrap();
     run(&place, "trim key --level 4").exits(0);
     place.run("check key").exits(0);
