@@ -114,8 +114,7 @@ impl Error {
 
     /// A file that the caller named cannot be read: the name of another one mends it, or the machine failed.
     pub(crate) fn unreadable(failure: IoFailure) -> Self {
-        use io::ErrorKind::{IsADirectory, NotADirectory, NotFound, PermissionDenied};
-        let is_misnamed = [NotFound, NotADirectory, IsADirectory, PermissionDenied].contains(&failure.source.kind());
+        let is_misnamed = is_misnamed(&failure.source);
         let mut error = Self::from(failure);
         if is_misnamed {
             error.0.kind = FailureKind::Usage;
@@ -200,6 +199,12 @@ impl Error {
     pub fn advised(&self) -> String {
         format!("{self}{}", advised(self.0.remedies[self.0.told..].iter().cloned()))
     }
+}
+
+/// Whether the name of another file mends what the system answered.
+pub(crate) fn is_misnamed(error: &io::Error) -> bool {
+    use io::ErrorKind::{IsADirectory, NotADirectory, NotFound, PermissionDenied};
+    [NotFound, NotADirectory, IsADirectory, PermissionDenied].contains(&error.kind())
 }
 
 impl Display for Error {

@@ -1,12 +1,10 @@
 //! Of which kind the errors are that have a type of their own.
 
-use std::io::ErrorKind;
-
 use keymill_xmss::SszError;
 use keymill_xmss::arena::ArenaOverflow;
 use keymill_xmss::tree::PlanError;
 
-use crate::error::{Own, Reason};
+use crate::error::{Own, Reason, is_misnamed};
 use crate::failure::{Classified, FailureKind, IoFailure};
 use crate::keydir::KeyDirError;
 use crate::layers::LayerError;
@@ -103,21 +101,11 @@ macro_rules! of_kind {
 of_kind!(Usage: PlanError, SszError);
 of_kind!(Machine: ArenaOverflow, BudgetTooSmall, ThreadsFailed);
 
-/// What kind of failure it is that a file cannot be read which was named on the command line.
-fn of_input(error: &std::io::Error) -> FailureKind {
-    match error.kind() {
-        // The name of another file mends it.
-        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::PermissionDenied => {
-            FailureKind::Usage
-        }
-        _ => FailureKind::Machine,
-    }
-}
-
 impl Classified for ReportError {
     fn kind(&self) -> FailureKind {
         match self {
-            ReportError::Io(error) => of_input(&error.source),
+            ReportError::Io(error) if is_misnamed(&error.source) => FailureKind::Usage,
+            ReportError::Io(_) => FailureKind::Machine,
             ReportError::TooMany { .. } => FailureKind::Machine,
             ReportError::NoTrace(_) | ReportError::Line { .. } => FailureKind::Usage,
         }
