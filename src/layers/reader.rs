@@ -1,7 +1,6 @@
 //! The layer files of a sealed key, mapped read-only.
 
 use std::fs::File;
-use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -19,7 +18,6 @@ use crate::units::{KeyId, Level, NodeIndex, Slice};
 pub struct LayerReader {
     /// One a level; none for a level that is trimmed, and for a file that cannot be used, which only `open_usable` lets pass.
     layers: Vec<Option<MappedLayer>>,
-    digest_bytes: usize,
 }
 
 /// What is done with a file before it is mapped.
@@ -30,8 +28,7 @@ struct MappedLayer {
     path: PathBuf,
     file: File,
     mapping: ReadableMapping,
-    first_index: u64,
-    count: u64,
+    header: Header,
     _registration: Registration,
 }
 
@@ -77,11 +74,10 @@ impl LayerReader {
         mapped.resize_with(usize::from(geometry.lowest_stored().0), || None);
         for span in geometry.stored_levels() {
             let file = layer_file(layers, span.level);
-            let opened = MappedLayer::open(&file, &Header::new(key_id, span, digest_bytes), prepare);
+            let opened = MappedLayer::open(&file, Header::new(key_id, span, digest_bytes), prepare);
             mapped.push(opened.map_err(|error| unusable.push((span.level, error))).ok());
         }
-        let layers = mapped;
-        (Self { layers, digest_bytes }, unusable)
+        (Self { layers: mapped }, unusable)
     }
 
     /// Whether the file of this level can be used.
@@ -100,7 +96,8 @@ impl LayerReader {
     /// The digests of a run of nodes; `None` if the key does not store all of them.
     pub fn slice(&self, slice: &Slice) -> Option<&[u8]> {
         let layer = self.layer(slice.level)?;
-        layer.mapping.bytes().get(self.offsets(layer, slice)?)
+        let place = layer.header.place(&slice.nodes)?;
+        layer.mapping.bytes().get(place.start as usize..place.end as usize)
     }
 
     /// Gives up the memory of all nodes that were read.
@@ -114,31 +111,21 @@ impl LayerReader {
     pub(crate) fn read(&self, slice: &Slice, bytes: &mut Vec<u8>) -> Result<(), LayerError> {
         bytes.clear();
         let layer = self.layer(slice.level);
-        let Some((layer, offsets)) = layer.and_then(|l| Some((l, self.offsets(l, slice)?))) else {
+        let Some((layer, place)) = layer.and_then(|layer| Some((layer, layer.header.place(&slice.nodes)?))) else {
             return Ok(());
         };
-        bytes.resize(offsets.len(), 0);
-        let read = || layer.file.read_exact_at(bytes, offsets.start as u64);
+        bytes.resize((place.end - place.start) as usize, 0);
+        let read = || layer.file.read_exact_at(bytes, place.start);
         Ok(attempt("pread", &layer.path, read)?)
     }
 
     fn layer(&self, level: Level) -> Option<&MappedLayer> {
         self.layers.get(usize::from(level.0))?.as_ref()
     }
-
-    fn offsets(&self, layer: &MappedLayer, slice: &Slice) -> Option<Range<usize>> {
-        let first = slice.nodes.start.checked_sub(layer.first_index)?;
-        let end = slice.nodes.end.checked_sub(layer.first_index)?;
-        if end > layer.count {
-            return None;
-        }
-        let offset = |node: u64| LAYER_HEADER_BYTES as usize + node as usize * self.digest_bytes;
-        Some(offset(first)..offset(end))
-    }
 }
 
 impl MappedLayer {
-    fn open(layer: &Entry, header: &Header, prepare: Prepare) -> Result<Self, LayerError> {
+    fn open(layer: &Entry, header: Header, prepare: Prepare) -> Result<Self, LayerError> {
         let path = layer.path();
         let file = present(layer, layer.open_to_read())?;
         let bytes = attempt("stat", path, || file.metadata())?.len();
@@ -150,8 +137,7 @@ impl MappedLayer {
             path: path.to_owned(),
             mapping,
             file,
-            first_index: header.first_index,
-            count: header.count,
+            header,
             _registration: register(ResourceKind::File, 0),
         })
     }

@@ -12,8 +12,7 @@ const SYNC_NODES: u64 = 1 << 17;
 
 struct OpenLayer {
     file: Box<dyn LayerFile>,
-    first_index: u64,
-    count: u64,
+    header: Header,
 }
 
 /// Writes, syncs and reads back nodes of any level.
@@ -21,7 +20,6 @@ pub(crate) struct LayerWriter {
     layers: Vec<OpenLayer>,
     /// Level of the first of them.
     lowest: Level,
-    digest_bytes: u64,
 }
 
 impl LayerWriter {
@@ -36,41 +34,31 @@ impl LayerWriter {
             let mut page = [0; LAYER_HEADER_BYTES as usize];
             file.read(0, &mut page)?;
             header.check_page(&page, layer.path())?;
-            layers.push(OpenLayer {
-                file,
-                first_index: header.first_index,
-                count: header.count,
-            });
+            layers.push(OpenLayer { file, header });
         }
         Ok(Self {
             layers,
             lowest: plan.trim(),
-            digest_bytes: digest_bytes as u64,
         })
     }
 
     /// Reads a slice, as written so far, into `bytes`, which becomes as long as the slice.
     pub(crate) fn read(&self, slice: &Slice, bytes: &mut Vec<u8>) -> Result<(), LayerError> {
-        let offsets = self.offsets(slice);
-        let layer = &self.layers[self.position(slice.level)];
-        bytes.resize((offsets.end - offsets.start) as usize, 0);
-        Ok(layer.file.read(offsets.start, bytes)?)
+        let (layer, place) = self.place(slice);
+        bytes.resize((place.end - place.start) as usize, 0);
+        Ok(self.layers[layer].file.read(place.start, bytes)?)
     }
 
     /// Writes a slice; not durable before [`sync`](Self::sync).
     pub(crate) fn write(&mut self, slice: &Slice, bytes: &[u8]) -> Result<(), LayerError> {
-        let offsets = self.offsets(slice);
-        let position = self.position(slice.level);
-        let layer = &mut self.layers[position];
-        Ok(layer.file.write(offsets.start, bytes)?)
+        let (layer, place) = self.place(slice);
+        Ok(self.layers[layer].file.write(place.start, bytes)?)
     }
 
     /// Makes a slice durable.
     pub(crate) fn sync(&mut self, slice: &Slice) -> Result<(), LayerError> {
-        let offsets = self.offsets(slice);
-        let position = self.position(slice.level);
-        let layer = &mut self.layers[position];
-        Ok(layer.file.sync(offsets)?)
+        let (layer, place) = self.place(slice);
+        Ok(self.layers[layer].file.sync(place)?)
     }
 
     /// Makes a whole level durable, a piece at a time, as long as `proceed` lets it.
@@ -90,21 +78,19 @@ impl LayerWriter {
 
     /// Gives up the memory of a synced slice.
     pub(crate) fn release(&mut self, slice: &Slice) -> Result<(), LayerError> {
-        let offsets = self.offsets(slice);
-        let position = self.position(slice.level);
-        let layer = &mut self.layers[position];
-        Ok(layer.file.release(offsets)?)
+        let (layer, place) = self.place(slice);
+        Ok(self.layers[layer].file.release(place)?)
     }
 
-    fn position(&self, level: Level) -> usize {
-        debug_assert!(level >= self.lowest);
-        usize::from(level.0 - self.lowest.0)
-    }
-
-    fn offsets(&self, slice: &Slice) -> Range<u64> {
-        let layer = &self.layers[self.position(slice.level)];
-        debug_assert!(slice.nodes.start >= layer.first_index && slice.nodes.end <= layer.first_index + layer.count);
-        let offset = |node: u64| LAYER_HEADER_BYTES + (node - layer.first_index) * self.digest_bytes;
-        offset(slice.nodes.start)..offset(slice.nodes.end)
+    /// Where a slice is: in which file, and where there.
+    fn place(&self, slice: &Slice) -> (usize, Range<u64>) {
+        debug_assert!(slice.level >= self.lowest);
+        let position = usize::from(slice.level.0 - self.lowest.0);
+        let header = &self.layers[position].header;
+        let place = header.place(&slice.nodes);
+        debug_assert!(place.is_some(), "{slice:?}");
+        // Nothing can be read or written behind the end.
+        let end = header.file_bytes();
+        (position, place.unwrap_or(end..end))
     }
 }

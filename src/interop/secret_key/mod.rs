@@ -292,16 +292,9 @@ impl SecretKeyFile {
 
     /// The digests of a slice of one of its trees, which one layer holds.
     fn nodes(&self, slice: &Slice, digests: &mut Vec<u8>) {
+        let held = self.layers.iter().find_map(|layer| layer.part(slice));
         digests.clear();
-        let holds = |layer: &&Layer| {
-            let held = &layer.slice;
-            held.level == slice.level && held.nodes.start <= slice.nodes.start && slice.nodes.end <= held.nodes.end
-        };
-        if let Some(layer) = self.layers.iter().find(holds) {
-            let offset = |node: u64| (node - layer.slice.nodes.start) as usize * self.head.shape.digest_bytes();
-            let range = offset(slice.nodes.start)..offset(slice.nodes.end);
-            digests.extend_from_slice(layer.digests.get(range).unwrap_or_default());
-        }
+        digests.extend_from_slice(held.unwrap_or_default());
     }
 
     fn layers_of(&self, tree: Tree) -> &[Layer] {
