@@ -20,6 +20,7 @@ use publish::Mode;
 use rustix::fs::{AtFlags, CWD, FileType, OFlags, openat, statat};
 
 use crate::failure::{IoFailure, attempt};
+use crate::remedy::Remedy;
 
 const DIRECTORY_MODE: u32 = 0o700;
 
@@ -204,18 +205,17 @@ pub(crate) fn allocated_bytes(path: &Path) -> Result<u64, IoFailure> {
     if !metadata.is_dir() {
         return Ok(metadata.blocks().saturating_mul(BLOCK_BYTES));
     }
-    let entries = match attempt("readdir", path, || std::fs::read_dir(path)) {
+    let names = match Directory::open(path).and_then(|directory| directory.names()) {
         Err(failure) if failure.is_missing() => return Ok(0),
         // At the top of a file system, for root alone.
         Err(failure) if path.ends_with("lost+found") && failure.source.kind() == ErrorKind::PermissionDenied => {
             return Ok(0);
         }
-        entries => entries?,
+        names => names?,
     };
     let mut bytes: u64 = 0;
-    for entry in entries {
-        let entry = attempt("readdir", path, || entry)?;
-        bytes = bytes.saturating_add(allocated_bytes(&entry.path())?);
+    for name in names {
+        bytes = bytes.saturating_add(allocated_bytes(&path.join(name))?);
     }
     Ok(bytes)
 }
@@ -224,6 +224,22 @@ pub(crate) fn allocated_bytes(path: &Path) -> Result<u64, IoFailure> {
 pub(crate) fn available_bytes(path: &Path) -> Result<u64, IoFailure> {
     let stat = attempt("statvfs", path, || rustix::fs::statvfs(path))?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Refuses to write so many bytes into `directory` if the file system that holds `on` has less room; `less` is what would
+/// need less.
+pub(crate) fn check_room(directory: &Path, on: &Path, needed_bytes: u64, less: Remedy) -> crate::error::Result<()> {
+    let available_bytes = available_bytes(on)?;
+    if available_bytes >= needed_bytes {
+        return Ok(());
+    }
+    let what = format!(
+        "too little disk for '{}': {needed_bytes} bytes are needed and {available_bytes} are free",
+        directory.display()
+    );
+    Err(crate::error::Error::machine(what)
+        .at(directory)
+        .mend([Remedy::FreeSpace, less]))
 }
 
 /// The directory that holds `path`, which for a bare name is the current one.

@@ -7,20 +7,16 @@ use crate::keydir::KeyState;
 use crate::memory::Limit;
 use crate::remedy::{Argument, Remedy};
 
-/// What was asked for is not what the manifest of the key says.
-pub(super) fn contradiction(argument: Argument, asked: &str, found: &str, manifest: PathBuf) -> Error {
+/// The request is for another key, or set, than the one that `path` says was begun.
+pub(crate) fn contradiction(begun: &str, path: PathBuf, [asked, found]: [String; 2], change: Remedy) -> Error {
     let what = format!(
-        "{argument} {asked} contradicts '{}', which says {found} of the key that was begun there",
-        manifest.display()
+        "the request for {asked} contradicts '{}', where the {begun} was begun with {found}",
+        path.display()
     );
-    let reason = match argument {
-        Argument::Scheme | Argument::Trim => Reason::Contradiction,
-        _ => Reason::OtherKey,
-    };
     Error::directory(what)
-        .because(reason)
-        .at(manifest)
-        .mend([Remedy::LeaveOut(argument), Remedy::OtherDirectory])
+        .because(Reason::Contradiction)
+        .at(path)
+        .mend([change, Remedy::OtherDirectory])
 }
 
 /// The secret that was given is not the key's.
@@ -92,16 +88,6 @@ pub(super) fn other_expected_root(directory: &Path, asked: &[u8], expected: &[u8
         hex::encode(asked)
     );
     Error::directory(what).at(directory)
-}
-
-pub(super) fn too_little_disk(directory: &Path, needed_bytes: u64, available_bytes: u64) -> Error {
-    let what = format!(
-        "too little disk for '{}': {needed_bytes} bytes are needed and {available_bytes} are free",
-        directory.display()
-    );
-    Error::machine(what)
-        .at(directory)
-        .mend([Remedy::FreeSpace, Remedy::Fewer(Argument::Epochs)])
 }
 
 /// Nearly all memory is held, by the job or by others that share a limit with it.

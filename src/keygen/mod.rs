@@ -26,7 +26,7 @@ pub(crate) mod tests;
 pub(crate) use batch::BatchComputer;
 pub use cancel::CancelHandle;
 pub(crate) use done_set::DoneSet;
-pub(crate) use error::disk_unreliable;
+pub(crate) use error::{contradiction, disk_unreliable};
 pub(crate) use history::History;
 pub use job::{KeygenJob, Summary};
 pub use options::JobOptions;

@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use super::cancel::CancelHandle;
-use super::error::too_little_disk;
 use super::options::JobOptions;
 use super::request::{KeyDefaults, KeyRequest};
 use super::resolve::{Change, Decision, Found, resolve};
 use crate::error::{Error, Reason, Result};
-use crate::files::{available_bytes, make_directory, parent_of, sync_name_of};
+use crate::files::{self, make_directory, parent_of, sync_name_of};
 use crate::keydir::{
     KeyDir, KeyDirError, KeyPaths, KeyState, LedgerMark, LockedDir, Manifest, Origin, Secret, Stage, is_there,
 };
@@ -16,6 +15,7 @@ use crate::layers::Medium;
 use crate::ledger::{forget, is_unused};
 use crate::migrations;
 use crate::plan::{MemoryPlan, Plan};
+use crate::remedy::{Argument, Remedy};
 
 /// A key in the present format, under its lock if there is work left.
 pub(super) struct Prepared {
@@ -270,10 +270,6 @@ fn check_room(directory: &Path, exists: bool, plan: &Plan) -> Result<()> {
     if !is_there(on)? {
         return Err(KeyDirError::NoParent(on.to_owned()).into());
     }
-    let available_bytes = available_bytes(on)?;
-    let needed_bytes = plan.disk_bytes();
-    if available_bytes >= needed_bytes {
-        return Ok(());
-    }
-    Err(too_little_disk(directory, needed_bytes, available_bytes))
+    let fewer = Remedy::Fewer(Argument::Epochs);
+    files::check_room(directory, on, plan.disk_bytes(), fewer)
 }

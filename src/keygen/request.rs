@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::error::{contradiction, other_expected_root, other_fillers, other_root, other_secret, parameter_missing};
-use crate::error::{Error, Result};
+use crate::error::{Error, Reason, Result};
 use crate::keydir::{KeyDirError, KeyState, MANIFEST, Manifest, Origin, SECRET, Secret, check_digest, commitment};
 use crate::plan::{Plan, PlanError};
 use crate::remedy::{Argument, Remedy};
@@ -181,8 +181,14 @@ impl KeyRequest {
             ),
             contradicting(Argument::Trim, self.trim, &plan.trim()),
         ];
-        if let Some((argument, asked, found)) = contradictions.into_iter().flatten().next() {
-            return Err(contradiction(argument, &asked, &found, directory.join(MANIFEST)));
+        if let Some((argument, values)) = contradictions.into_iter().flatten().next() {
+            let reason = match argument {
+                Argument::Scheme | Argument::Trim => Reason::Contradiction,
+                _ => Reason::OtherKey,
+            };
+            let values = values.map(|value| format!("{argument} {value}"));
+            let manifest = directory.join(MANIFEST);
+            return Err(contradiction("key", manifest, values, Remedy::LeaveOut(argument)).because(reason));
         }
         if let Some(fillers) = &self.fillers
             && fillers != manifest.fillers().digests()
@@ -235,7 +241,7 @@ fn contradicting<T: PartialEq + ToString>(
     argument: Argument,
     asked: Option<T>,
     found: &T,
-) -> Option<(Argument, String, String)> {
+) -> Option<(Argument, [String; 2])> {
     let asked = asked.filter(|asked| asked != found)?;
-    Some((argument, asked.to_string(), found.to_string()))
+    Some((argument, [asked.to_string(), found.to_string()]))
 }

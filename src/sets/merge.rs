@@ -10,7 +10,7 @@ use super::key_files::{Fault, check_public, check_secret_head, holds, read_secre
 use super::manifest::SetManifest;
 use super::names::{Form, Half, KeyName, SECRET_SSZ, SetPaths};
 use super::parts::{Member, Part, in_order, refuse_duplicates, refuse_mixed, refuse_same_place, refuse_shared};
-use super::prepare::{begin, check_place, refuse_too_little_room};
+use super::prepare::{begin, check_place, check_room};
 use super::publish::{Publisher, copy, holds_the_same};
 use super::shared::SeenKeys;
 use super::survey::{Sizes, Survey};
@@ -83,7 +83,7 @@ pub fn merge_sets(sets: &[PathBuf], out: &Path, public_mode: u32, memory: Memory
         bytes += bytes_left(member, &paths)?;
     }
     refuse_shared(&members, seen)?;
-    refuse_too_little_room(out, bytes)?;
+    check_room(out, bytes)?;
 
     let lock = begin(&paths, public_mode)?;
     // Once more, now that nobody else can be writing.

@@ -10,12 +10,12 @@ use super::names::{Half, LOCK, Role, SetPaths, WORK};
 use super::plan::{Mending, SetPlan, Source};
 use super::record::Record;
 use super::request::SetRequest;
-use super::survey::{Survey, is_directory, unfinished};
+use super::survey::{Survey, unfinished};
 use crate::error::{Error, Reason, Result};
 use crate::failure::{IoFailure, attempt};
 use crate::files::publish::{Mode, is_draft};
-use crate::files::{Directory, available_bytes, exists, make_directories, make_directory, parent_of, sync_directory};
-use crate::keydir::{DirectoryLock, KeyDirError};
+use crate::files::{self, Directory, exists, make_directories, make_directory, parent_of, sync_directory};
+use crate::keydir::{DirectoryLock, KeyDirError, is_there};
 use crate::plan::Plan;
 use crate::remedy::Remedy;
 use crate::text::Foreign;
@@ -52,11 +52,11 @@ pub(super) fn prepare(directory: &Path, request: &SetRequest, plan: &Plan, jobs:
     let paths = SetPaths::new(directory);
     let decide = || {
         let set = planned(directory, request, plan)?;
-        refuse_too_little_room(directory, set.needed_bytes(request, plan, jobs))?;
+        check_room(directory, set.needed_bytes(request, plan, jobs))?;
         Ok::<_, Error>(set)
     };
     // Before anything is written. Where there is a set already, its lock has to be had first: somebody may be at work.
-    if !is_directory(directory)? || !exists(&paths.work())? {
+    if !is_there(directory)? || !exists(&paths.work())? {
         decide()?;
     }
     let lock = begin(&paths, request.public_mode)?;
@@ -156,19 +156,12 @@ fn remove_temporaries(paths: &SetPaths) -> Result<(), IoFailure> {
 }
 
 /// Compares what a directory is to take with the space on the file system.
-pub(super) fn refuse_too_little_room(directory: &Path, needed_bytes: u64) -> Result<()> {
-    let on = directory
-        .ancestors()
-        .find(|path| path.is_dir())
-        .unwrap_or(Path::new("."));
-    let available_bytes = available_bytes(on)?;
-    if available_bytes >= needed_bytes {
-        return Ok(());
-    }
-    let what = format!(
-        "too little disk for '{}': {needed_bytes} bytes are needed and {available_bytes} are free",
-        directory.display()
-    );
-    let remedies = [Remedy::FreeSpace, Remedy::AskForLess];
-    Err(Error::machine(what).at(directory).mend(remedies))
+pub(super) fn check_room(directory: &Path, needed_bytes: u64) -> Result<()> {
+    let on = directory.ancestors().find(|path| path.is_dir());
+    files::check_room(
+        directory,
+        on.unwrap_or(Path::new(".")),
+        needed_bytes,
+        Remedy::AskForLess,
+    )
 }

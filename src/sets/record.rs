@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::derive::commitment;
 use super::key_files::Fault;
 use super::request::SetRequest;
-use crate::error::{Error, Reason, Result};
+use crate::error::{Error, Result};
 use crate::failure::attempt;
 use crate::files::publish::{Mode, replace};
 use crate::files::{Entry, open_to_read};
+use crate::keygen::contradiction;
 use crate::remedy::{Argument, Remedy};
 use crate::text::{Foreign, toml_fault};
 
@@ -127,16 +128,7 @@ impl Record {
         let compared = asked.facts().into_iter().zip(self.facts());
         let fewer = (asked.num_validators < self.num_validators).then(|| (validators(&asked), validators(self)));
         let ((argument, asked), (_, found)) = compared.chain(fewer).find(|(asked, found)| asked != found)?;
-        let what = format!(
-            "the request for {asked} contradicts '{}', where the set was begun with {found}",
-            path.display()
-        );
-        let remedies = [Remedy::Change(argument), Remedy::OtherDirectory];
-        Some(
-            Error::directory(what)
-                .because(Reason::Contradiction)
-                .at(path)
-                .mend(remedies),
-        )
+        let change = Remedy::Change(argument);
+        Some(contradiction("set", path.to_owned(), [asked, found], change))
     }
 }

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use super::key_files::reading_bytes;
 use super::names::{Form, Half, KeyFiles, KeyName, MANIFEST, Named, SetPaths, WORK};
 use super::report::{LISTED_MAX, SetReport};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::failure::{IoFailure, attempt};
 use crate::files::Directory;
-use crate::keydir::{KeyDirError, is_bystander};
+use crate::keydir::{KeyDirError, is_bystander, is_there};
 use crate::plan::{MemoryRequest, Reading};
 
 /// What a manifest says of a key, and what else is kept of each while a set is verified, takes at most so many times its text.
@@ -45,12 +45,12 @@ pub(super) struct Survey {
 
 impl Survey {
     pub(super) fn of(directory: &Path) -> Result<Self> {
-        Self::if_there(directory)?.ok_or_else(|| not_a_directory(directory))
+        Self::if_there(directory)?.ok_or_else(|| KeyDirError::NotADirectory(directory.to_owned()).into())
     }
 
     /// None if there is no such directory.
     pub(super) fn if_there(directory: &Path) -> Result<Option<Self>> {
-        if !is_directory(directory)? {
+        if !is_there(directory)? {
             return Ok(None);
         }
         let mut survey = Self::empty(directory);
@@ -199,17 +199,4 @@ pub(super) fn unfinished(paths: &SetPaths) -> Result<Vec<KeyName>, IoFailure> {
         }
     })?;
     Ok(found)
-}
-
-/// Whether there is such a directory; anything else of its name is refused.
-pub(super) fn is_directory(directory: &Path) -> Result<bool> {
-    match attempt("stat", directory, || std::fs::metadata(directory)) {
-        Err(failure) if failure.is_missing() => Ok(KeyDirError::refuse_dangling_link(directory).map(|()| false)?),
-        Ok(metadata) if !metadata.is_dir() => Err(not_a_directory(directory)),
-        metadata => Ok(metadata.map(|_| true)?),
-    }
-}
-
-fn not_a_directory(directory: &Path) -> Error {
-    Error::directory(format!("'{}' is not a directory", directory.display())).at(directory)
 }

@@ -67,7 +67,7 @@ fn a_flag_that_contradicts_the_manifest_is_refused_with_both_values() {
         (&format!("--scheme {TINY}"), &["--scheme", TINY, LONG]),
         (
             "--activation-epoch 1",
-            &["--activation-epoch", "first epoch 1", "says 0"],
+            &["--activation-epoch", "first epoch 1", "begun with the first epoch 0"],
         ),
         ("--epochs 2^17", &["--epochs", "131072", "262144"]),
         (

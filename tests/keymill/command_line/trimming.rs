@@ -63,7 +63,11 @@ fn a_trim_that_contradicts_the_directory_is_refused_and_one_that_does_not_is_not
     let place = Place::new();
     let public_key = trimmed_key(&place, "key", 2);
     changing_nothing(&place, || {
-        let said = ["the trim 0 contradicts 'key/manifest.toml'", "says 2", "--trim"];
+        let said = [
+            "the trim 0 contradicts 'key/manifest.toml'",
+            "begun with the trim 2",
+            "--trim",
+        ];
         place.run("keygen key --trim 0").exits(3).says(&said);
         place.run("keygen key --trim 9").exits(2).says(&["at most 8"]);
         for line in ["keygen key --trim 2", "keygen key"] {
