@@ -18,11 +18,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use keymill::audit::check;
-use keymill::keydir::Secret;
-use keymill::plan::{Level, MemoryRequest};
 use keymill::{
-    CancelHandle, Event, JobOptions, KeyDefaults, KeyRequest, KeygenJob, PathReader, Phase, Plan, Progress, Scheme,
-    Signer,
+    Event, JobOptions, KeyRequest, KeygenJob, MemoryRequest, PathReader, Phase, Plan, Progress, Scheme, Secret, Signer,
 };
 use profile::Profile;
 
@@ -72,16 +69,14 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn make_key(arguments: &Arguments, key: &Path, phases: &Phases) -> Result<(), Box<dyn Error>> {
-    let request = KeyRequest {
-        secret: Some(Secret::Seed([7; 32])),
-        ..KeyRequest::default()
-    };
-    let defaults = KeyDefaults {
-        scheme: arguments.scheme,
-        epochs: arguments.epochs,
-        trim: Level(0),
-    };
-    KeygenJob::open(key, &request, &defaults, OPTIONS, CancelHandle::default())?.run(phases)?;
+    let request = KeyRequest::new(arguments.scheme)
+        .epochs(arguments.epochs)
+        .secret(Secret::Seed([7; 32]));
+    KeygenJob::builder(key)
+        .request(request)
+        .options(OPTIONS)
+        .open()?
+        .run(phases)?;
     Ok(())
 }
 

@@ -14,12 +14,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use keymill::arena::{Arena, ArenaOverflow};
-use keymill::hash::{Kernel, PrfKey};
-use keymill::keydir::Secret;
-use keymill::plan::{Epoch, Level, MemoryRequest, NodeIndex};
-use keymill::scheme::Parameter;
-use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, Plan, Scheme};
+use keymill::plan::NodeIndex;
+use keymill::xmss::arena::{Arena, ArenaOverflow};
+use keymill::xmss::hash::{Kernel, PrfKey};
+use keymill::{
+    Epoch, JobOptions, KeyRequest, KeygenJob, Level, MemoryRequest, NoProgress, Parameter, Plan, Scheme, Secret,
+};
 use measure::median;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -112,21 +112,15 @@ fn cpu_s() -> f64 {
 
 fn run_job(arguments: &Arguments, threads: usize) -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir_in(&arguments.directory)?;
-    let request = KeyRequest {
-        secret: Some(Secret::Seed([7; 32])),
-        ..KeyRequest::default()
-    };
-    let defaults = KeyDefaults {
-        scheme: arguments.scheme,
-        epochs: arguments.epochs,
-        trim: Level(0),
-    };
+    let request = KeyRequest::new(arguments.scheme)
+        .epochs(arguments.epochs)
+        .secret(Secret::Seed([7; 32]));
     let options = JobOptions::DEFAULT
         .threads(threads)
         .group_batches(arguments.group_batches)
         .memory(MemoryRequest::NoLimit);
     let key = directory.path().join("key");
-    let job = KeygenJob::open(&key, &request, &defaults, options, CancelHandle::default())?;
+    let job = KeygenJob::builder(&key).request(request).options(options).open()?;
     job.run(&NoProgress)?;
     Ok(())
 }

@@ -7,11 +7,9 @@ mod schemes;
 
 use std::error::Error;
 
-use keymill::Scheme;
-use keymill::arena::{Arena, ArenaOverflow};
-use keymill::hash::{PrfKey, bound};
-use keymill::plan::Epoch;
-use keymill::scheme::Parameter;
+use keymill::xmss::arena::{Arena, ArenaOverflow};
+use keymill::xmss::hash::{PrfKey, bound};
+use keymill::{Epoch, Parameter, Scheme};
 use measure::{median, processor_us};
 use schemes::asked_schemes;
 

@@ -10,15 +10,13 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use keymill::PublicKey;
 use keymill::audit::check;
 use keymill::memory::ProcessMemory;
-use keymill::plan::{Epoch, Level, MemoryRequest};
 use keymill::resources::ResourceKind;
 use keymill::resources::report::MemoryReport;
 use keymill::resources::trace::Trace;
 use keymill::{
-    CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, PathReader, Scheme, Signer, verify,
+    Epoch, JobOptions, KeyRequest, KeygenJob, MemoryRequest, NoProgress, PathReader, PublicKey, Scheme, Signer, verify,
 };
 use picture::{Fit, Picture};
 
@@ -75,18 +73,13 @@ fn options() -> Result<(usize, Option<PathBuf>), Box<dyn Error>> {
 /// The life of a key, all in one.
 fn live(directory: &Path) -> Result<(), Box<dyn Error>> {
     let scheme = Scheme::by_id(SCHEME)?;
-    let defaults = KeyDefaults {
-        scheme,
-        epochs: EPOCHS,
-        trim: Level(0),
-    };
     let options = JobOptions::DEFAULT
         .threads(THREADS)
         .group_batches(8)
         .memory(MemoryRequest::NoLimit);
     // With a secret of its own the key has signed nothing, and may sign.
-    let request = KeyRequest::default();
-    let job = KeygenJob::open(directory, &request, &defaults, options, CancelHandle::default())?;
+    let request = KeyRequest::new(scheme).epochs(EPOCHS);
+    let job = KeygenJob::builder(directory).request(request).options(options).open()?;
     let public_key = PublicKey::from_ssz(scheme, &job.run(&NoProgress)?.public_key)?;
     let reader = PathReader::open(directory)?;
     let mut paths = reader.stream();

@@ -13,10 +13,8 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use keymill::hash::bound;
-use keymill::keydir::Secret;
-use keymill::plan::{Epoch, Level, MemoryRequest};
-use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, PathReader, Scheme};
+use keymill::xmss::hash::bound;
+use keymill::{Epoch, JobOptions, KeyRequest, KeygenJob, MemoryRequest, NoProgress, PathReader, Scheme, Secret};
 use measure::{median, processor_us};
 use rustix::fs::{Advice, fadvise};
 
@@ -57,20 +55,18 @@ fn arguments() -> Result<(&'static Scheme, Option<PathBuf>), Box<dyn Error>> {
 }
 
 fn make_key(scheme: &'static Scheme, directory: &Path) -> Result<PathBuf, Box<dyn Error>> {
-    let request = KeyRequest {
-        secret: Some(Secret::Seed([7; 32])),
-        ..KeyRequest::default()
-    };
-    let defaults = KeyDefaults {
-        scheme,
-        epochs: EPOCHS.min(scheme.lifetime()),
-        trim: Level(0),
-    };
+    let request = KeyRequest::new(scheme)
+        .epochs(EPOCHS.min(scheme.lifetime()))
+        .secret(Secret::Seed([7; 32]));
     let options = JobOptions::DEFAULT
         .threads(0)
         .group_batches(8)
         .memory(MemoryRequest::NoLimit);
-    KeygenJob::open(directory, &request, &defaults, options, CancelHandle::default())?.run(&NoProgress)?;
+    KeygenJob::builder(directory)
+        .request(request)
+        .options(options)
+        .open()?
+        .run(&NoProgress)?;
     Ok(directory.to_owned())
 }
 

@@ -7,7 +7,7 @@ mod measure;
 use std::error::Error;
 
 use keymill::Scheme;
-use keymill::hash::bound;
+use keymill::xmss::hash::bound;
 use measure::{median, processor_us};
 
 const ROUNDS: usize = 101;

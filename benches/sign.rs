@@ -13,9 +13,8 @@ mod schemes;
 use std::error::Error;
 use std::time::Instant;
 
-use keymill::hash::bound;
-use keymill::plan::{Level, MemoryRequest};
-use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyDir, KeyRequest, KeygenJob, NoProgress, Scheme, Signer};
+use keymill::xmss::hash::bound;
+use keymill::{JobOptions, KeyDir, KeyRequest, KeygenJob, MemoryRequest, NoProgress, Scheme, Signer};
 use measure::{median, processor_us};
 use schemes::asked_schemes;
 
@@ -37,17 +36,16 @@ fn measure(scheme: &'static Scheme) -> Result<(), Box<dyn Error>> {
     let parent = tempfile::tempdir()?;
     let directory = parent.path().join("key");
     let epochs = EPOCHS.min(scheme.lifetime());
-    let defaults = KeyDefaults {
-        scheme,
-        epochs,
-        trim: Level(0),
-    };
     let options = JobOptions::DEFAULT
         .threads(0)
         .group_batches(8)
         .memory(MemoryRequest::NoLimit);
-    let request = KeyRequest::default();
-    KeygenJob::open(&directory, &request, &defaults, options, CancelHandle::default())?.run(&NoProgress)?;
+    let request = KeyRequest::new(scheme).epochs(epochs);
+    KeygenJob::builder(&directory)
+        .request(request)
+        .options(options)
+        .open()?
+        .run(&NoProgress)?;
 
     let key = KeyDir::open(&directory)?;
     let (kernel, prf_key) = (key.kernel(), key.prf_key()?);

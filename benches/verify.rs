@@ -11,12 +11,10 @@ mod schemes;
 
 use std::error::Error;
 
-use keymill::arena::Arena;
-use keymill::hash::{PrfKey, bound};
-use keymill::plan::{Epoch, Level, NodeIndex};
-use keymill::scheme::Parameter;
-use keymill::{PublicKey, Signature};
-use keymill::{Rejection, Scheme, Verifier};
+use keymill::plan::NodeIndex;
+use keymill::xmss::arena::Arena;
+use keymill::xmss::hash::{PrfKey, bound};
+use keymill::{Epoch, Level, Parameter, PublicKey, Rejection, Scheme, Signature, Verifier};
 use measure::{median, processor_us};
 use schemes::asked_schemes;
 

@@ -11,9 +11,8 @@ use std::fs::File;
 use std::io::{Error, Read};
 use std::path::{Path, PathBuf};
 
-use keymill::plan::{Level, MemoryRequest};
-use keymill::text::{Foreign, nearest, toml_fault, without_mark};
-use keymill::{JobOptions, Scheme};
+use keymill::support::{Foreign, nearest, toml_fault, without_mark};
+use keymill::{JobOptions, Level, MemoryRequest, Scheme};
 use toml::Spanned;
 
 pub use values::{

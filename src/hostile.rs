@@ -9,7 +9,7 @@ mod signatures;
 
 use std::path::Path;
 
-use crate::exchange::backup::Backup;
+use crate::exchange::Backup;
 use crate::interop::Role;
 use crate::interop::key_set::manifest::SetManifest;
 use crate::interop::ledger_json;

@@ -9,43 +9,44 @@
 //! they stand in a signature.
 //!
 //! ```
-//! use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, PublicKey, Scheme, Signer, verify};
-//! use keymill::plan::Level;
+//! use keymill::{Epoch, KeyRequest, KeygenJob, NoProgress, PublicKey, Scheme, Signer, verify};
 //!
 //! # let parent = tempfile::tempdir()?;
 //! # let directory = parent.path().join("key");
 //! let scheme = Scheme::by_id("leansig-p1-l8-abort-v4-w8")?;
-//! let defaults = KeyDefaults { scheme, epochs: 256, trim: Level(0) };
-//! let (request, options) = (KeyRequest::default(), JobOptions::default());
-//! let job = KeygenJob::open(&directory, &request, &defaults, options, CancelHandle::default())?;
+//! let request = KeyRequest::new(scheme).epochs(256);
+//! let job = KeygenJob::builder(&directory).request(request).open()?;
 //! let public_key = PublicKey::from_ssz(scheme, &job.run(&NoProgress)?.public_key)?;
 //!
 //! let mut signer = Signer::open(&directory)?;
-//! let epoch = signer.paths().epoch(17)?;
-//! let signature = signer.sign(epoch, &[7; 32])?.to_ssz();
-//! verify(&public_key, epoch, &[7; 32], &signature)?;
+//! let signature = signer.sign(Epoch(17), &[7; 32])?.to_ssz();
+//! verify(&public_key, Epoch(17), &[7; 32], &signature)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! The names at the top are those that make a key and use it. What else can be done with keys is in modules: [`audit`]
+//! looks at them and repairs them, [`ledger`] knows which epochs are spent, [`exchange`] takes them in and out, and [`sets`]
+//! makes many. A family of hash functions of one's own is a matter of [`xmss`].
 
 #[cfg(test)]
 mod alone;
 pub mod audit;
 #[cfg(any(feature = "capi", test))]
 mod capi;
-pub mod error;
+mod error;
 pub mod exchange;
-pub mod failure;
+mod failure;
 #[cfg(test)]
 mod faults;
-pub mod files;
+mod files;
 mod history;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod hostile;
-pub mod interop;
-pub mod keydir;
-pub mod keygen;
-pub mod layers;
+mod interop;
+mod keydir;
+mod keygen;
+mod layers;
 pub mod ledger;
 mod mapping;
 pub mod memory;
@@ -53,36 +54,46 @@ pub mod memory;
 mod migrations;
 mod own;
 pub mod plan;
-pub mod remedy;
+mod remedy;
 pub mod resources;
 pub mod sets;
-pub mod signing;
+mod signing;
 #[cfg(test)]
 #[path = "../tests/keymill/skip.rs"]
 mod skip;
 mod state;
 mod subtree;
-#[doc(hidden)]
-pub mod text;
-#[doc(hidden)]
-pub mod time;
-pub mod trim;
+pub mod support;
+mod text;
+mod time;
+mod trim;
 mod units;
 mod workers;
 
 pub use error::{Error, Reason, Result};
-pub use keydir::{FORMAT_VERSION, KeyDir, KeyDirError, Manifest};
+pub use failure::FailureKind;
+pub use keydir::{FORMAT_VERSION, KeyDir, KeyState, Manifest, Origin, Secret};
 pub use keygen::{
-    CancelHandle, Event, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, Phase, Progress, Summary,
+    CancelHandle, Event, JobOptions, KeyDefaults, KeyRequest, KeygenBuilder, KeygenJob, NoProgress, Phase, Progress,
+    Summary,
 };
+pub use keymill_xmss as xmss;
+pub use keymill_xmss::scheme::{Parameter, UnknownScheme};
 pub use keymill_xmss::{
-    Claim, PublicKey, Rejection, Scheme, Signature, SszError, TextError, Verifier, arena, hash, scheme, verify,
-    verify_batch,
+    Claim, PublicKey, Rejection, Scheme, Signature, SszError, TextError, Verifier, verify, verify_batch,
 };
 pub use migrations::migrate;
-pub use plan::Plan;
+pub use plan::{Epoch, Level, MemoryRequest, Plan};
+pub use remedy::{Argument, Remedy};
 pub use signing::{AuthenticationPath, PathReader, PathStream, Signer};
-pub use state::{ArenaRecord, ProgressRecord, StateError};
+pub use trim::{TrimReport, trim};
+
+// Errors of rooms that have a type of their own.
+pub use failure::{Classified, IoFailure};
+pub use keydir::KeyDirError;
+pub use layers::LayerError;
+pub use remedy::advised;
+pub use state::StateError;
 
 /// The version of RocksDB that is compiled in.
 pub const ROCKSDB_VERSION: &str = "11.8.1";

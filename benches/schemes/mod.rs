@@ -1,7 +1,6 @@
 //! Which schemes a bench is for.
 
-use keymill::Scheme;
-use keymill::scheme::UnknownScheme;
+use keymill::{Scheme, UnknownScheme};
 
 /// The schemes of the command line, all for `all`, and for nothing those that the project quotes.
 pub fn asked_schemes() -> Result<Vec<&'static Scheme>, UnknownScheme> {

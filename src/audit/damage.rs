@@ -14,6 +14,7 @@ const LISTED_MAX: usize = 10_000;
 
 /// A piece of a key that is not what it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Damage {
     /// The file.
     pub file: PathBuf,
@@ -46,6 +47,7 @@ impl Damage {
 
 /// What a check looked at, and what it found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CheckReport {
     /// Batches that were looked at: those that have a checkpoint, and all of a sealed key.
     pub batches_checked: u64,

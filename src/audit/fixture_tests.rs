@@ -66,7 +66,12 @@ pub(crate) fn open_request(directory: &Path, request: &KeyRequest, cancel: Cance
         epochs: 256,
         trim: Level(0),
     };
-    KeygenJob::open(directory, request, &defaults, OPTIONS, cancel)
+    KeygenJob::builder(directory)
+        .request(request.clone())
+        .defaults(defaults)
+        .options(OPTIONS)
+        .cancel(cancel)
+        .open()
 }
 
 impl TestKey {

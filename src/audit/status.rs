@@ -10,6 +10,7 @@ use crate::state::{ArenaRecord, ProgressRecord, Store};
 
 /// A snapshot of a key directory.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct KeyStatus {
     /// Everything public about the key.
     pub manifest: Manifest,

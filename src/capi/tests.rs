@@ -66,7 +66,13 @@ pub(super) fn make_key(directory: &Path, seed: u8) {
         secret: Some(Secret::Seed([seed; 32])),
         ..KeyRequest::default()
     };
-    let job = KeygenJob::open(directory, &request, &defaults, options, cancel).unwrap();
+    let job = KeygenJob::builder(directory)
+        .request(request)
+        .defaults(defaults)
+        .options(options)
+        .cancel(cancel)
+        .open()
+        .unwrap();
     job.run(&NoProgress).unwrap();
     crate::ledger::init(directory, 0).unwrap();
 }

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use keymill::Plan;
-use keymill::plan::{BatchIndex, Epoch, KeyId, Level};
+use keymill::plan::{BatchIndex, KeyId};
+use keymill::{Epoch, Level, Plan};
 use serde::{Serialize, Serializer};
 
 use super::failure::Failure;

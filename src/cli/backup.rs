@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use keymill::exchange::backup::Backup;
+use keymill::exchange::Backup;
 
 use super::failure::Failure;
 use super::messages::{warn, warn_of_other_copies};

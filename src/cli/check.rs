@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use clap::Args;
 use keymill::audit::{CheckReport, Damage, check};
 use keymill::plan::BatchIndex;
-use keymill::remedy::{Remedy, advised};
-use keymill::text::Runs;
+use keymill::support::Runs;
+use keymill::{Remedy, advised};
 
 use super::answer::{Answer, Value, fields};
 use super::failure::{self, Failure};
@@ -100,6 +100,7 @@ impl fmt::Display for Places<'_> {
             what,
             // What can be done is said once, behind all damage.
             remedies: _,
+            ..
         } = self.first;
         if batch.is_none() && nodes.is_none() {
             // The whole file, whose name the message has.

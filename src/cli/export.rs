@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use keymill::exchange::secret_key::{SecretKeyForm, WrittenForm};
 use keymill::exchange::{Exporter, Window, write_leanspec};
-use keymill::interop::Role;
-use keymill::interop::secret_key::{SecretKeyForm, WrittenForm};
 use keymill::memory::Limits;
+use keymill::sets::Role;
 
 use super::failure::Failure;
 use super::forms;

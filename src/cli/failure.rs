@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use keymill::failure::{Classified, IoFailure};
+use keymill::{Classified, IoFailure};
 
 use crate::config::ConfigError;
 
@@ -115,7 +115,7 @@ coded_by_their_kind!(
     keymill::KeyDirError,
     keymill::SszError,
     keymill::StateError,
-    keymill::layers::LayerError,
+    keymill::LayerError,
     keymill::plan::BudgetTooSmall,
     keymill::plan::PlanError,
     keymill::resources::report::ReportError

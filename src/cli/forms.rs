@@ -1,8 +1,8 @@
 //! The forms of other programs' secret keys, and what these sign, as flags of import and export.
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use keymill::interop::Role;
-use keymill::interop::secret_key::SecretKeyForm;
+use keymill::exchange::secret_key::SecretKeyForm;
+use keymill::sets::Role;
 
 /// A value, the word for it, and what it is.
 type Word<T> = (T, &'static str, &'static str);

@@ -4,9 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Args, ValueEnum};
-use keymill::plan::Level;
 use keymill::sets::{Role, SetJob, SetRequest};
-use keymill::{CancelHandle, Scheme};
+use keymill::{CancelHandle, Level, Scheme};
 
 use super::answer::{Answer, fields};
 use super::failure::Failure;

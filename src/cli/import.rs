@@ -5,10 +5,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 use keymill::exchange::Import;
-use keymill::interop::Role;
-use keymill::interop::secret_key::SecretKeyForm;
-use keymill::plan::Level;
-use keymill::{Error, KeyDefaults, Reason, Scheme};
+use keymill::exchange::secret_key::SecretKeyForm;
+use keymill::sets::Role;
+use keymill::{Error, KeyDefaults, KeygenJob, Level, Reason, Scheme};
 
 use super::failure::Failure;
 use super::forms;
@@ -66,15 +65,14 @@ pub fn run(arguments: &ImportArguments, settings: &Settings) -> Result<ExitCode,
     warn_if_exposed("--from", &arguments.from);
     let import = Import::read(&arguments.from, form, role, arguments.scheme, job.machine.memory)?;
     warn_of_other_copies("the secret is imported");
-    let defaults = KeyDefaults {
-        scheme: import.scheme(),
-        epochs: import.file().head().shape.stored().count(),
-        trim,
-    };
     let directory = &arguments.directory;
+    let epochs = import.file().head().shape.stored().count();
+    let asked = KeygenJob::builder(directory)
+        .request(import.request(arguments.trim))
+        .defaults(KeyDefaults::new(import.scheme(), epochs).trim(trim));
     let had_secret = directory.join("secret").exists();
     let held_bytes = import.file().held_bytes();
-    let done = work(directory, import.request(arguments.trim), &defaults, job, held_bytes)?;
+    let done = work(asked, job, held_bytes)?;
     let done = done.map_err(|error| named(error, &import, directory))?;
     import.compare(directory)?;
     let path = arguments.from.display();

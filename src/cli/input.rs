@@ -4,8 +4,8 @@ use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use keymill::plan::Epoch;
-use keymill::text::{Foreign, without_mark};
+use keymill::Epoch;
+use keymill::support::{Foreign, without_mark};
 use zeroize::Zeroizing;
 
 use super::failure::Failure;

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use clap::Args;
-use keymill::keydir::{Origin, Secret};
 use keymill::memory::Limit;
-use keymill::{CancelHandle, KeyDefaults, KeyRequest, KeygenJob, Manifest, Summary};
+use keymill::{CancelHandle, KeyDefaults, KeyRequest, KeygenBuilder, KeygenJob, Manifest, Origin, Secret, Summary};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::answer::Answer;
@@ -47,17 +46,19 @@ pub struct KeygenArguments {
 pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     keep_files_private();
     let job = arguments.request.machine.job(settings)?;
-    let defaults = KeyDefaults {
-        scheme: settings.scheme(None)?,
-        epochs: settings.epochs()?,
-        trim: settings.trim(None)?,
-    };
+    let defaults = KeyDefaults::new(settings.scheme(None)?, settings.epochs()?).trim(settings.trim(None)?);
     let request = key_request(&arguments.request)?;
     if request.secret.is_some() {
         warn_of_other_copies("the secret is given");
     }
     let directory = arguments.directory.display();
-    let done = work(&arguments.directory, request, &defaults, job, 0)??;
+    let done = work(
+        KeygenJob::builder(&arguments.directory)
+            .request(request)
+            .defaults(defaults),
+        job,
+        0,
+    )??;
     done.report(&arguments.directory, arguments.request.json)?;
     if !done.summary.was_sealed {
         say(match done.manifest.origin() {
@@ -82,21 +83,17 @@ pub(super) struct Done {
 /// Makes or finishes a key and shows how far it is, until it is done or a signal stops it. The caller holds so many bytes
 /// meanwhile.
 pub(super) fn work(
-    directory: &Path,
-    request: KeyRequest,
-    defaults: &KeyDefaults,
+    asked: KeygenBuilder,
     settings: JobSettings,
     held_bytes: u64,
 ) -> Result<keymill::Result<Done>, Failure> {
     let cancel = CancelHandle::default();
     stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;
     let options = settings.machine.held_bytes(held_bytes);
-    let job = match KeygenJob::open(directory, &request, defaults, options, cancel) {
+    let job = match asked.options(options).cancel(cancel).open() {
         Ok(job) => job,
         Err(error) => return Ok(Err(error)),
     };
-    // It holds the secret, which the job reads from its directory.
-    drop(request);
     let manifest = job.manifest().clone();
     let budget = job.memory().and_then(|memory| memory.budget.clone());
     let style = match manifest.root() {
@@ -119,17 +116,14 @@ fn key_request(arguments: &RequestArguments) -> Result<KeyRequest, Failure> {
         (_, Some(path)) => Some(Secret::PrfKey(*secret_file("--prf-key-file", path)?)),
         (None, None) => None,
     };
-    Ok(KeyRequest {
-        scheme: arguments.scheme,
-        activation_epoch: arguments.activation_epoch,
-        epochs: arguments.epochs,
-        secret,
-        parameter: arguments.parameter,
-        fillers: None,
-        root: None,
-        trim: arguments.trim,
-        restored: None,
-    })
+    let mut request = KeyRequest::default();
+    request.scheme = arguments.scheme;
+    request.activation_epoch = arguments.activation_epoch;
+    request.epochs = arguments.epochs;
+    request.secret = secret;
+    request.parameter = arguments.parameter;
+    request.trim = arguments.trim;
+    Ok(request)
 }
 
 /// The first SIGINT or SIGTERM asks the job to stop, a second one ends the program at once.

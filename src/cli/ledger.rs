@@ -7,14 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use keymill::KeyDir;
 use keymill::ledger::{
     Conflict, Export, ImportReport, LedgerCondition, LedgerStatus, UnknownMessage, import, init, show,
 };
 use keymill::memory::Limits;
-use keymill::plan::{MemoryRequest, Reading};
-use keymill::text::Runs;
-use keymill::time::utc;
+use keymill::plan::Reading;
+use keymill::support::{Runs, utc};
+use keymill::{KeyDir, MemoryRequest};
 
 use super::answer::{Answer, Value, fields};
 use super::failure::{self, Failure};

@@ -8,7 +8,7 @@ use keymill::memory::Limits;
 use keymill::plan::Reading;
 use keymill::resources::ResourceKind;
 use keymill::resources::report::{Comparison, Count, MemoryReport};
-use keymill::text::Foreign;
+use keymill::support::Foreign;
 
 use super::answer::{Answer, Value, fields, table};
 use super::failure::{self, Failure};

@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use anstream::{AutoStream, ColorChoice};
 use clap::builder::styling::{AnsiColor, Style};
 use indicatif::ProgressBar;
-use keymill::text::{bounded, visible};
+use keymill::support::{bounded, visible};
 use serde_json::json;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -260,6 +260,6 @@ mod tests {
         let text = format!("a\nkeymill: warning: forged\x1b[2J {}", "\u{202e}".repeat(1 << 16));
         let said = shown(&text);
         assert!(said.starts_with("a\\nkeymill: warning: forged\\u{1b}[2J"), "{said}");
-        assert!(!said.contains(keymill::text::is_hidden) && said.len() <= MESSAGE_BYTES_MAX);
+        assert!(!said.contains(keymill::support::is_hidden) && said.len() <= MESSAGE_BYTES_MAX);
     }
 }

@@ -83,8 +83,7 @@ fn as_json(path: &AuthenticationPath) -> PathObject {
 #[cfg(test)]
 mod tests {
     use allocation_counter::measure;
-    use keymill::plan::Level;
-    use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, Scheme};
+    use keymill::{JobOptions, KeyRequest, KeygenJob, NoProgress, Scheme};
 
     use super::*;
 
@@ -102,17 +101,17 @@ mod tests {
     fn half_a_million_paths_are_written_in_the_memory_of_a_few_in_every_format() {
         let parent = tempfile::tempdir().unwrap();
         let directory = parent.path().join("key");
-        let defaults = KeyDefaults {
-            scheme: Scheme::by_id("leansig-p1-l8-abort-v4-w8").unwrap(),
-            epochs: EPOCHS,
-            trim: Level(0),
-        };
+        let scheme = Scheme::by_id("leansig-p1-l8-abort-v4-w8").unwrap();
+        let request = KeyRequest::new(scheme).epochs(EPOCHS);
         let options = JobOptions::DEFAULT
             .threads(1)
             .group_batches(1)
-            .memory(keymill::plan::MemoryRequest::NoLimit);
-        let cancel = CancelHandle::default();
-        let job = KeygenJob::open(&directory, &KeyRequest::default(), &defaults, options, cancel).unwrap();
+            .memory(keymill::MemoryRequest::NoLimit);
+        let job = KeygenJob::builder(&directory)
+            .request(request)
+            .options(options)
+            .open()
+            .unwrap();
         job.run(&NoProgress).unwrap();
         let reader = PathReader::open(&directory).unwrap();
         for format in [Format::Json, Format::Hex, Format::Ssz] {

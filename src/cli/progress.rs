@@ -107,7 +107,7 @@ impl Progress for Reporter {
                 counts.batches_in_flight_max = batches_in_flight_max;
             }
             Event::Damaged { .. } => self.counts().damaged += 1,
-            Event::Begun { .. } => {}
+            _ => {}
         }
     }
 }

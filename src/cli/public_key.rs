@@ -4,9 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use keymill::KeyDir;
-use keymill::PublicKey;
-use keymill::interop::leansig_json;
+use keymill::exchange::leansig_json;
+use keymill::{KeyDir, PublicKey};
 
 use super::answer::Answer;
 use super::failure::Failure;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use keymill::CancelHandle;
 use keymill::audit::{RepairReport, repair};
-use keymill::text::Runs;
+use keymill::support::Runs;
 
 use super::answer::{Answer, Value, fields};
 use super::failure::Failure;

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use keymill::KeyState;
 use keymill::audit::{BatchState, KeyReport, Run, RunCommand, RunEnd, StateCounts, report};
-use keymill::keydir::KeyState;
 use serde_json::json;
 
 use super::answer::{Answer, Value, fields};

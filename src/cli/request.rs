@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use keymill::plan::{Level, MemoryRequest};
-use keymill::scheme::Parameter;
-use keymill::{JobOptions, Scheme};
+use keymill::{JobOptions, Level, MemoryRequest, Parameter, Scheme};
 
 use super::failure::Failure;
 use super::input::parse_hex;

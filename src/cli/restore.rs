@@ -4,10 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use keymill::KeyDefaults;
-use keymill::exchange::backup::Backup;
-use keymill::exchange::restore::request;
-use keymill::text::without_mark;
+use keymill::KeygenJob;
+use keymill::exchange::Backup;
+use keymill::support::without_mark;
 
 use super::failure::Failure;
 use super::input::secret_text;
@@ -47,17 +46,12 @@ pub fn run(arguments: &RestoreArguments, settings: &Settings) -> Result<ExitCode
     let job = arguments.machine.job(settings)?;
     let backup = read(arguments)?;
     let directory = &arguments.directory;
-    let defaults = KeyDefaults {
-        scheme: backup.plan().scheme(),
-        epochs: backup.plan().active_epochs(),
-        trim: backup.plan().trim(),
-    };
-    let request = request(directory, &backup)?;
+    let asked = KeygenJob::builder(directory).request(backup.request(directory)?);
     warn_of_other_copies("the secret is restored");
     // It holds the secret, which the job reads from its directory.
     drop(backup);
     let had_secret = directory.join("secret").exists();
-    let done = work(directory, request, &defaults, job, 0)??;
+    let done = work(asked, job, 0)??;
     if !done.summary.was_sealed || !had_secret {
         say(format_args!(
             "no other copy of the key may sign any more; 'keymill ledger import' the newest export of \

@@ -7,8 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Command};
-use keymill::files::publish::{Mode, replace_at};
-use keymill::files::{make_directories, parent_of};
+use keymill::support::{Mode, make_directories, parent_of, replace_at};
 
 use super::failure::Failure;
 use super::output::print_lines;

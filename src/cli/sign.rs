@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use keymill::Signer;
-use keymill::interop::leansig_json;
+use keymill::exchange::leansig_json;
 
 use super::answer::Answer;
 use super::failure::Failure;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use keymill::KeyState;
 use keymill::audit::{KeyStatus, status};
-use keymill::keydir::KeyState;
 
 use super::answer::{Answer, fields};
 use super::failure::Failure;

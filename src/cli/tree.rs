@@ -7,7 +7,7 @@ use clap::builder::{PossibleValue, StyledStr, TypedValueParser, ValueParser};
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, ValueHint};
 use keymill::Scheme;
-use keymill::text::{Foreign, bounded, visible};
+use keymill::support::{Foreign, bounded, visible};
 
 use super::Arguments;
 use super::failure::EXIT_CODES;

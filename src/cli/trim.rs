@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use keymill::plan::{EpochRange, Level};
-use keymill::trim::{TrimReport, trim};
+use keymill::plan::EpochRange;
+use keymill::{Level, TrimReport, trim};
 
 use super::answer::{Answer, Value, fields};
 use super::failure::Failure;

@@ -3,8 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use keymill::PublicKey;
-use keymill::{Scheme, verify};
+use keymill::{PublicKey, Scheme, verify};
 
 use super::answer::Answer;
 use super::failure::{self, Failure};

@@ -3,8 +3,7 @@
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use keymill::Scheme;
-use keymill::plan::{Level, MemoryRequest};
+use keymill::{Level, MemoryRequest, Scheme};
 
 /// A scheme by identifier or upstream name. The error says what would be right.
 pub fn parse_scheme(text: &str) -> Result<&'static Scheme, String> {

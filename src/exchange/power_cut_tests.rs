@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use super::Exporter;
 use super::backup::Backup;
-use super::restore::request;
 use super::restore::tests::{files, make};
 use crate::audit::fixture_tests::{OPTIONS, TINY, TestKey, copy_directory, job, open_request};
 use crate::audit::{check, repair};
@@ -244,7 +243,7 @@ fn a_restoration_that_a_power_cut_ends_is_finished_by_the_next_and_vouches_for_n
     let whole = fresh();
     let backup = Backup::of(&whole.path()).unwrap();
     let run = |place: &Path| {
-        let request = words(request(&key(place), &backup))?;
+        let request = words(backup.request(&key(place)))?;
         words(make(&key(place), &request))
     };
     Work {

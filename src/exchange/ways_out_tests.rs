@@ -13,7 +13,6 @@ use tempfile::TempDir;
 use damaged_keys::{Fate, Fates, Kind, PARTS, SECRET, STATE, Template, all_fates, remove, sorted};
 
 use super::backup::Backup;
-use super::restore;
 use crate::audit::fixture_tests::{OPTIONS, open_request};
 use crate::audit::{check, repair};
 use crate::error::{Error, Reason};
@@ -116,7 +115,7 @@ impl Walk<'_> {
 
     fn restore(&self, directory: &Path) -> Result<(), Advice> {
         let backup = Backup::parse(&self.template.backup).unwrap();
-        let request = restore::request(directory, &backup)?;
+        let request = backup.request(directory)?;
         self.keygen(directory, &request)
     }
 

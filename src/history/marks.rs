@@ -10,6 +10,7 @@ const RANGES_MAX: usize = 1024;
 
 /// Neighbouring batches to which the same has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct MarkedRange {
     /// The first one.
     pub first: u64,

@@ -28,8 +28,6 @@ pub(crate) use names::{is_bystander, names_aside};
 pub use origin::Origin;
 pub use secret::Secret;
 
-pub use keymill_xmss::tree::Fillers;
-
 pub(crate) use keymill_xmss::hash::commitment;
 
 use crate::failure::attempt;

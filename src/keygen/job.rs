@@ -1,22 +1,22 @@
 //! The job as a whole.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::batch::BatchComputer;
+use super::builder::KeygenBuilder;
 use super::cancel::CancelHandle;
 use super::committer::arena_record;
 use super::history::History;
-use super::options::JobOptions;
 use super::prepare::{Prepared, prepare};
 use super::progress::{Event, Phase, Progress};
-use super::request::{KeyDefaults, KeyRequest, check_root};
+use super::request::check_root;
 use super::rounds::{Checked, Rounds};
 use super::{crown, recovery};
 use crate::error::Result;
 use crate::history::{RunCommand, RunEnd};
 use crate::keydir::{LockedDir, Manifest};
-use crate::layers::{Disk, LayerWriter, Medium};
+use crate::layers::{LayerWriter, Medium};
 use crate::plan::MemoryPlan;
 use crate::state::{ArenaRecord, Store};
 use crate::workers::Workers;
@@ -24,6 +24,7 @@ use keymill_xmss::hash::Kernel;
 
 /// What a finished job did.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Summary {
     /// The key was sealed before this job began, and nothing was done.
     pub was_sealed: bool,
@@ -41,14 +42,12 @@ pub struct Summary {
 ///
 /// # Examples
 /// ```
-/// use keymill::plan::Level;
-/// use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, Scheme};
+/// use keymill::{KeyRequest, KeygenJob, NoProgress, Scheme};
 /// # let parent = tempfile::tempdir()?;
 /// # let directory = parent.path().join("key");
 /// let scheme = Scheme::by_id("leansig-p1-l8-abort-v4-w8")?;
-/// let defaults = KeyDefaults { scheme, epochs: 256, trim: Level(0) };
-/// let (request, options) = (KeyRequest::default(), JobOptions::default());
-/// let job = KeygenJob::open(&directory, &request, &defaults, options, CancelHandle::default())?;
+/// let request = KeyRequest::new(scheme).epochs(256);
+/// let job = KeygenJob::builder(&directory).request(request).open()?;
 /// let summary = job.run(&NoProgress)?;
 /// assert_eq!(summary.public_key.len(), 52);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -61,38 +60,19 @@ pub struct KeygenJob {
 }
 
 impl KeygenJob {
-    /// Creates the key directory, or opens one that exists to finish its key. `cancel` stops this and [`run`](Self::run).
-    ///
-    /// # Errors
-    /// [`Error`](crate::Error) if the request is unsound or contradicts the directory, if the directory is something else or
-    /// locked, or if there is too little disk or memory. Nothing has then been written.
-    pub fn open(
-        directory: &Path,
-        request: &KeyRequest,
-        defaults: &KeyDefaults,
-        options: JobOptions,
-        cancel: CancelHandle,
-    ) -> Result<Self> {
-        let medium = Box::new(Disk::new(cancel.flag()));
-        Self::open_on(medium, directory, request, defaults, options, cancel)
+    /// A job in this directory, which is created if it does not exist.
+    pub fn builder(directory: impl Into<PathBuf>) -> KeygenBuilder {
+        KeygenBuilder::new(directory.into())
     }
 
-    /// As [`open`](Self::open), on another medium than the disk.
-    pub(super) fn open_on(
-        medium: Box<dyn Medium>,
-        directory: &Path,
-        request: &KeyRequest,
-        defaults: &KeyDefaults,
-        options: JobOptions,
-        cancel: CancelHandle,
-    ) -> Result<Self> {
+    /// As [`KeygenBuilder::open`], on another medium than the disk.
+    pub(super) fn open_on(medium: Box<dyn Medium>, asked: KeygenBuilder) -> Result<Self> {
         let opened = Instant::now();
-        let prepared = prepare(directory, request, defaults, &options, medium.as_ref(), &cancel)
-            .map_err(|error| cancel.or_reason(error))?;
+        let prepared = prepare(&asked, medium.as_ref()).map_err(|error| asked.cancel.or_reason(error))?;
         Ok(Self {
             prepared,
             medium,
-            cancel,
+            cancel: asked.cancel,
             opened,
         })
     }

@@ -1,6 +1,7 @@
 //! The job: from a request to a sealed key, through any number of interruptions.
 
 mod batch;
+mod builder;
 mod cancel;
 mod committer;
 mod crown;
@@ -24,6 +25,7 @@ mod stop_tests;
 pub(crate) mod tests;
 
 pub(crate) use batch::BatchComputer;
+pub use builder::KeygenBuilder;
 pub use cancel::CancelHandle;
 pub(crate) use done_set::DoneSet;
 pub(crate) use error::{contradiction, disk_unreliable};

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use super::builder::KeygenBuilder;
 use super::cancel::CancelHandle;
-use super::options::JobOptions;
-use super::request::{KeyDefaults, KeyRequest};
+use super::request::KeyRequest;
 use super::resolve::{Change, Decision, Found, resolve};
 use crate::error::{Error, Reason, Result};
 use crate::files::{self, make_directory, parent_of, sync_name_of};
@@ -25,21 +25,21 @@ pub(super) struct Prepared {
 }
 
 /// Finds or creates the key. Nothing is written before the request is known to be sound and the disk to be large enough.
-pub(super) fn prepare(
-    directory: &Path,
-    request: &KeyRequest,
-    defaults: &KeyDefaults,
-    options: &JobOptions,
-    medium: &dyn Medium,
-    cancel: &CancelHandle,
-) -> Result<Prepared> {
+pub(super) fn prepare(asked: &KeygenBuilder, medium: &dyn Medium) -> Result<Prepared> {
+    let KeygenBuilder {
+        directory,
+        request,
+        defaults,
+        options,
+        cancel,
+    } = asked;
     let there = if is_there(directory)? {
         Some(KeyPaths::open(directory)?)
     } else {
         None
     };
     let found = look(there.as_ref(), request)?;
-    let decision = resolve(request, defaults, directory, found)?;
+    let decision = resolve(request, defaults.as_ref(), directory, found)?;
     if let (Decision::Sealed { manifest, change }, Some(paths)) = (&decision, &there) {
         // Without the lock: the directory may be read-only.
         let key = KeyDir::of(paths, manifest.clone());
@@ -51,7 +51,7 @@ pub(super) fn prepare(
     options.memory_plan(decision.plan())?;
     let locked = lock(directory, there, &decision)?;
     // Once more, now that no other process can be writing: the one that held the lock before may have made a key here.
-    let decision = resolve(request, defaults, directory, look(Some(&locked), request)?)?;
+    let decision = resolve(request, defaults.as_ref(), directory, look(Some(&locked), request)?)?;
     let memory = options.memory_plan(decision.plan())?;
     let manifest = apply(decision, request, &locked)?;
     let is_sealed = manifest.state() == KeyState::Sealed;

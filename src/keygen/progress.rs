@@ -4,6 +4,7 @@ use crate::plan::BatchIndex;
 
 /// The parts of a job, in order. Checking comes twice: on what an earlier run left, and on everything before the seal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Phase {
     /// Comparing what is on disk with its checksums.
     Checking,
@@ -17,6 +18,7 @@ pub enum Phase {
 
 /// Something that happened in a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
     /// A phase begins.
     Phase(Phase),

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::error::{contradiction, other_expected_root, other_fillers, other_root, other_secret, parameter_missing};
 use crate::error::{Error, Reason, Result};
 use crate::keydir::{KeyDirError, KeyState, MANIFEST, Manifest, Origin, SECRET, Secret, check_digest, commitment};
-use crate::plan::{Plan, PlanError};
+use crate::plan::Plan;
 use crate::remedy::{Argument, Remedy};
 use crate::units::Level;
 use keymill_xmss::hash::PrfKey;
@@ -13,7 +13,17 @@ use keymill_xmss::scheme::{Parameter, Scheme, Secrets};
 
 /// A key as asked for. What is left out is taken from `defaults` for a new key, and from the manifest of one that is
 /// resumed; what is given must not contradict the manifest.
+///
+/// # Examples
+/// ```
+/// use keymill::{KeyRequest, Scheme, Secret};
+/// let scheme = Scheme::by_id("leansig-p1-l32-abort-v46-w8")?;
+/// let request = KeyRequest::new(scheme).epochs(1 << 18).secret(Secret::Seed([7; 32]));
+/// assert_eq!(request.activation_epoch, None);
+/// # Ok::<(), keymill::UnknownScheme>(())
+/// ```
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct KeyRequest {
     /// The scheme.
     pub scheme: Option<&'static Scheme>,
@@ -41,6 +51,7 @@ pub struct KeyRequest {
 
 /// What a new key is where the request is silent.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct KeyDefaults {
     /// The scheme.
     pub scheme: &'static Scheme,
@@ -50,22 +61,83 @@ pub struct KeyDefaults {
     pub trim: Level,
 }
 
-impl KeyRequest {
-    /// The plan of a new key.
-    ///
-    /// # Errors
-    /// [`PlanError`] if the epochs are none, or pass the lifetime, or if the trim is too high.
-    pub fn plan(&self, defaults: &KeyDefaults) -> Result<Plan, PlanError> {
-        let scheme = self.scheme.unwrap_or(defaults.scheme);
-        let activation = self.activation_epoch.unwrap_or(0);
-        let plan = Plan::or_default(scheme, activation, self.epochs, defaults.epochs)?;
-        plan.trimmed(self.trim.unwrap_or(defaults.trim))
+impl KeyDefaults {
+    /// This scheme and number of epochs, with every level stored.
+    pub fn new(scheme: &'static Scheme, epochs: u64) -> Self {
+        let trim = Level(0);
+        Self { scheme, epochs, trim }
     }
 
-    /// As [`plan`](Self::plan), of a request that is sound in all else too.
-    pub(super) fn sound_plan(&self, defaults: &KeyDefaults) -> Result<Plan> {
+    /// The same, stored from this level on.
+    #[must_use]
+    pub fn trim(self, trim: Level) -> Self {
+        Self { trim, ..self }
+    }
+}
+
+impl KeyRequest {
+    /// A key of this scheme.
+    pub fn new(scheme: &'static Scheme) -> Self {
+        let scheme = Some(scheme);
+        Self {
+            scheme,
+            ..Self::default()
+        }
+    }
+
+    /// The same from this epoch on.
+    #[must_use]
+    pub fn activation_epoch(self, first: u64) -> Self {
+        let activation_epoch = Some(first);
+        Self {
+            activation_epoch,
+            ..self
+        }
+    }
+
+    /// The same with so many epochs.
+    #[must_use]
+    pub fn epochs(self, epochs: u64) -> Self {
+        let epochs = Some(epochs);
+        Self { epochs, ..self }
+    }
+
+    /// The same from this secret.
+    #[must_use]
+    pub fn secret(self, secret: Secret) -> Self {
+        let secret = Some(secret);
+        Self { secret, ..self }
+    }
+
+    /// The same with this public parameter, which goes with a PRF key.
+    #[must_use]
+    pub fn parameter(self, parameter: Parameter) -> Self {
+        let parameter = Some(parameter);
+        Self { parameter, ..self }
+    }
+
+    /// The same, stored from this level on.
+    #[must_use]
+    pub fn trim(self, trim: Level) -> Self {
+        let trim = Some(trim);
+        Self { trim, ..self }
+    }
+
+    /// The plan of a new key, of a request that is sound in all else too.
+    pub(super) fn sound_plan(&self, defaults: Option<&KeyDefaults>) -> Result<Plan> {
         self.check_parameter()?;
-        let plan = self.plan(defaults)?;
+        let missing = |argument| {
+            let what = format!("a new key needs {argument}, which the request does not name");
+            Error::usage(what).mend([Remedy::Give(argument)])
+        };
+        let scheme = self.scheme.or(defaults.map(|defaults| defaults.scheme));
+        let scheme = scheme.ok_or_else(|| missing(Argument::Scheme))?;
+        let epochs = self.epochs.or(defaults.map(|defaults| defaults.epochs));
+        let epochs = epochs.ok_or_else(|| missing(Argument::Epochs))?;
+        let activation = self.activation_epoch.unwrap_or(0);
+        let plan = Plan::or_default(scheme, activation, self.epochs, epochs)?;
+        let trim = self.trim.or(defaults.map(|defaults| defaults.trim));
+        let plan = plan.trimmed(trim.unwrap_or(Level(0)))?;
         self.check_secret_form(plan.scheme())?;
         self.check_fillers(&plan)?;
         self.check_root_form(plan.scheme())?;
@@ -140,7 +212,11 @@ impl KeyRequest {
 
     /// The secret of a new key; none if a fresh one is to be drawn. `left` is the one that an interrupted creation left in the
     /// directory.
-    pub(super) fn secret(&self, left: Option<(Secret, Origin)>, directory: &Path) -> Result<Option<(Secret, Origin)>> {
+    pub(super) fn secret_to_begin(
+        &self,
+        left: Option<(Secret, Origin)>,
+        directory: &Path,
+    ) -> Result<Option<(Secret, Origin)>> {
         match (&self.secret, left) {
             (Some(secret), Some((left, _))) if !secret.is_same_as(&left) => {
                 Err(KeyDirError::Foreign(directory.join(SECRET)).into())

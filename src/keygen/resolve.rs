@@ -68,7 +68,7 @@ impl Decision {
 /// [`Error`](crate::Error) if the request is unsound, or contradicts what was found.
 pub(super) fn resolve(
     request: &KeyRequest,
-    defaults: &KeyDefaults,
+    defaults: Option<&KeyDefaults>,
     directory: &Path,
     found: Found,
 ) -> Result<Decision> {
@@ -77,7 +77,7 @@ pub(super) fn resolve(
         return Ok(Decision::Begin {
             plan,
             is_found: request.secret.is_none() && found.secret.is_some(),
-            secret: request.secret(found.secret, directory)?,
+            secret: request.secret_to_begin(found.secret, directory)?,
             mark: found.mark,
         });
     };

@@ -89,7 +89,7 @@ fn decided(request: &KeyRequest, found: Found) -> String {
         Change::Secret { is_unused: false, .. } => ", secret put back",
         Change::Secret { is_unused: true, .. } => ", secret put back, vouches no more",
     };
-    match resolve(request, &defaults(), Path::new("key"), found) {
+    match resolve(request, Some(&defaults()), Path::new("key"), found) {
         Ok(Decision::Begin { secret, is_found, .. }) => match (secret, is_found) {
             (None, false) => "begin of a fresh secret".to_owned(),
             (Some((_, origin)), false) => format!("begin of the given {origin}"),
@@ -173,7 +173,7 @@ fn the_mark_that_a_creation_left_goes_with_what_is_begun() {
         mark: Some(left.clone()),
         ..nothing(Some((SEED, Origin::Fresh)))
     };
-    match resolve(&silent(), &defaults(), Path::new("key"), found).unwrap() {
+    match resolve(&silent(), Some(&defaults()), Path::new("key"), found).unwrap() {
         Decision::Begin { mark, .. } => assert_eq!(mark, Some(left.clone())),
         other => panic!("{other:?}"),
     }

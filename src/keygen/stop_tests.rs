@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, crown};
+use super::{CancelHandle, JobOptions, KeyDefaults, KeygenJob, NoProgress, crown};
 use crate::error::{Reason, Result};
 use crate::failure::IoFailure;
 use crate::faults::{Fate, Faults};
@@ -164,7 +164,11 @@ fn open(directory: &Path, cancel: &CancelHandle) -> Result<KeygenJob> {
         .threads(2)
         .group_batches(1)
         .memory(MemoryRequest::NoLimit);
-    KeygenJob::open(directory, &KeyRequest::default(), &defaults, options, cancel.clone())
+    KeygenJob::builder(directory)
+        .defaults(defaults)
+        .options(options)
+        .cancel(cancel.clone())
+        .open()
 }
 
 #[test]

@@ -16,6 +16,7 @@ const CHUNK_ENTRIES: usize = 1024;
 
 /// An epoch that was spent on two messages: whoever has both signatures can forge others of that epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Conflict {
     /// The epoch.
     pub epoch: Epoch,
@@ -27,6 +28,7 @@ pub struct Conflict {
 
 /// An epoch that is spent here and there, on a message that one of the two does not name: it may be another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UnknownMessage {
     /// The epoch.
     pub epoch: Epoch,
@@ -38,6 +40,7 @@ pub struct UnknownMessage {
 
 /// What an import did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ImportReport {
     /// Epochs that the ledger did not know to be spent.
     pub added: u64,

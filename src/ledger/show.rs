@@ -34,6 +34,7 @@ pub enum LedgerCondition {
 
 /// A snapshot of a ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LedgerStatus {
     /// Everything public about the key.
     pub manifest: Manifest,

@@ -37,6 +37,7 @@ impl fmt::Display for LimitSource {
 
 /// So much, and who says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limit {
     /// The most that is allowed.
     pub bytes: u64,
@@ -58,6 +59,7 @@ impl From<CgroupLimit> for Limit {
 
 /// Every limit on the memory of this process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Those on memory itself.
     pub memory: Vec<Limit>,

@@ -12,6 +12,7 @@ const STATUS_BYTES_MAX: usize = 8 << 10;
 
 /// Memory of this process, in bytes, as /proc/self/status has it (proc_pid_status(5)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ProcessMemory {
     /// Resident memory of its own: heap and stacks (RssAnon).
     pub anonymous_bytes: u64,

@@ -35,6 +35,7 @@ pub enum MemoryRequest {
 
 /// What RocksDB may take for its buffers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StoreBuffers {
     /// Records that are not yet in a table file, of all column families together.
     pub write_bytes: usize,
@@ -126,6 +127,7 @@ fn advice(source: &LimitSource, threads: usize) -> String {
 
 /// Workers and batches in flight, and the anonymous memory that they take.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MemoryPlan {
     /// Worker threads.
     pub threads: usize,

@@ -58,6 +58,7 @@ pub enum ReportError {
 
 /// What became of the resources that a trace names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MemoryReport {
     /// Lines of the trace.
     pub events: u64,
@@ -83,6 +84,7 @@ pub struct MemoryReport {
 
 /// The resources of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Count {
     /// How many have come to be.
     pub allocated: u64,
@@ -103,6 +105,7 @@ impl Count {
 
 /// Resources of one kind and place that were never dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Left {
     /// How many.
     pub count: u64,
@@ -112,6 +115,7 @@ pub struct Left {
 
 /// An event that contradicts those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Flag {
     /// The line, counted from 1.
     pub line: u64,
@@ -148,6 +152,7 @@ impl Contradiction {
 
 /// What was registered, beside what the kernel counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Comparison {
     /// The most bytes that were registered at a time.
     pub registered_peak_bytes: u64,

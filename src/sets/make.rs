@@ -21,10 +21,9 @@ use crate::failure::attempt;
 use crate::files::publish::Existing;
 use crate::files::{exists, sync_directory};
 use crate::interop::secret_key::{SecretKeyFile, WrittenForm};
-use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob};
+use crate::keygen::{CancelHandle, JobOptions, KeyRequest, KeygenJob};
 use crate::plan::{BudgetTooSmall, Plan};
 use crate::remedy::{Argument, Remedy};
-use crate::units::Level;
 use crate::workers::side_by_side;
 
 /// What is kept of each key of a set: its public key, which of its files there are, and its part of the manifest.
@@ -32,6 +31,7 @@ const KEPT_BYTES: u64 = 512;
 
 /// What was done for a set.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SetSummary {
     /// Keys that this run finished.
     pub keys_made: u64,
@@ -181,22 +181,16 @@ impl SetJob {
         let request = &self.request;
         let seed = |seed| key_seed(seed, request.scheme, request.log_epochs, index, role);
         let key = KeyRequest {
-            scheme: Some(request.scheme),
-            activation_epoch: Some(0),
-            epochs: Some(1 << request.log_epochs),
             secret: request.seed.as_deref().map(seed),
-            trim: Some(request.trim),
-            ..KeyRequest::default()
+            ..KeyRequest::new(request.scheme)
+                .epochs(1 << request.log_epochs)
+                .trim(request.trim)
         };
-        let defaults = KeyDefaults {
-            scheme: request.scheme,
-            epochs: 1 << request.log_epochs,
-            trim: Level(0),
-        };
-        let directory = self.prepared.paths.unfinished(index, role);
-        let job = KeygenJob::open(&directory, &key, &defaults, self.options, self.cancel.clone());
-        // It holds the secret, which the job reads from its directory.
-        drop(key);
+        let job = KeygenJob::builder(self.prepared.paths.unfinished(index, role))
+            .request(key)
+            .options(self.options)
+            .cancel(self.cancel.clone())
+            .open();
         match job.and_then(|job| job.run(progress)) {
             Ok(summary) => Ok(summary.public_key),
             Err(error) if error.reason() == Reason::Interrupted => Err(interrupted()),

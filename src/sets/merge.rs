@@ -26,6 +26,7 @@ use keymill_xmss::hash::OneTimeKeys;
 
 /// What a merge did.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MergeReport {
     /// Validators of the merged set.
     pub validators: u64,

@@ -6,6 +6,7 @@ use crate::keygen::{Event, Progress};
 
 /// Something that happened to a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SetEvent {
     /// Before the first key.
     Begun {

@@ -7,6 +7,7 @@ use crate::failure::IoFailure;
 
 /// Something about a file of a set.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SetFinding {
     /// The file.
     pub path: PathBuf,
@@ -20,6 +21,7 @@ pub(super) const LISTED_MAX: usize = 1_000;
 
 /// Findings of one kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Findings {
     /// The first 1,000.
     pub listed: Vec<SetFinding>,
@@ -54,6 +56,7 @@ impl Findings {
 
 /// What was found in a set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SetReport {
     /// Validators that the manifest names.
     pub validators: u64,

@@ -17,6 +17,7 @@ use keymill_xmss::hash::Kernel;
 
 /// A leaf and the siblings that lead from it to the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AuthenticationPath {
     /// The epoch.
     pub epoch: Epoch,

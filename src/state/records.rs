@@ -57,6 +57,7 @@ pub struct ProgressRecord {
 
 /// The scratch memory of the workers of the run that committed last. For people, as the progress is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ArenaRecord {
     /// Most bytes that were in the arena of any worker.
     pub high_water_bytes: u64,

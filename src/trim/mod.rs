@@ -20,6 +20,7 @@ const RECORDS_IN_ONE_WRITE: usize = 4096;
 
 /// What a trim did.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TrimReport {
     /// The lowest level that was stored before.
     pub before: Level,

@@ -10,9 +10,9 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Mutex;
 
-use keymill::keydir::Secret;
-use keymill::plan::{Level, MemoryRequest};
-use keymill::{CancelHandle, Event, JobOptions, KeyDefaults, KeyRequest, KeygenJob, Progress, Reason, Scheme};
+use keymill::{
+    CancelHandle, Event, JobOptions, KeyRequest, KeygenJob, MemoryRequest, Progress, Reason, Scheme, Secret,
+};
 
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
@@ -50,20 +50,17 @@ fn blocks_allocated(scheme: &'static Scheme, directory: &Path) -> Vec<u64> {
         at_commit: Mutex::new(Vec::with_capacity(COMMITS)),
         cancel: CancelHandle::default(),
     };
-    let request = KeyRequest {
-        secret: Some(Secret::Seed([3; 32])),
-        ..KeyRequest::default()
-    };
-    let defaults = KeyDefaults {
-        scheme,
-        epochs: EPOCHS,
-        trim: Level(0),
-    };
+    let request = KeyRequest::new(scheme).epochs(EPOCHS).secret(Secret::Seed([3; 32]));
     let options = JobOptions::DEFAULT
         .threads(2)
         .group_batches(GROUP_BATCHES)
         .memory(MemoryRequest::NoLimit);
-    let job = KeygenJob::open(directory, &request, &defaults, options, counts.cancel.clone()).unwrap();
+    let job = KeygenJob::builder(directory)
+        .request(request)
+        .options(options)
+        .cancel(counts.cancel.clone())
+        .open()
+        .unwrap();
     let ended = job.run(&counts);
     assert_eq!(ended.unwrap_err().reason(), Reason::Interrupted);
     counts.at_commit.into_inner().unwrap()

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use keymill::plan::{Batches, Epoch, EpochRange, Geometry, Level, NodeIndex};
-use keymill::{Plan, Scheme};
+use keymill::plan::{Batches, EpochRange, Geometry, NodeIndex};
+use keymill::{Epoch, Level, Plan, Scheme};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 

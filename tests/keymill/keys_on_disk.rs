@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use keymill::Signature;
 use keymill::exchange::Exporter;
-use keymill::interop::secret_key::{SecretKeyFile, WrittenForm};
-use keymill::keydir::Secret;
-use keymill::plan::{Epoch, Level, MemoryRequest, NodeIndex, Plan};
-use keymill::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, PathReader, Scheme, Signer};
+use keymill::exchange::secret_key::{SecretKeyFile, WrittenForm};
+use keymill::plan::NodeIndex;
+use keymill::{
+    Epoch, JobOptions, KeyRequest, KeygenJob, Level, MemoryRequest, NoProgress, Parameter, PathReader, Plan, Scheme,
+    Secret, Signature, Signer,
+};
 
 use crate::layers_on_disk::layer_files;
 use crate::secret_key_file::tree_layers_in_secret_key;
@@ -24,23 +25,15 @@ fn options(threads: usize, group_batches: usize) -> JobOptions {
 
 fn make(directory: &Path, key: &Key, options: JobOptions) -> Vec<u8> {
     let scheme = Scheme::by_id(&key.scheme).unwrap();
-    let request = KeyRequest {
-        scheme: Some(scheme),
-        activation_epoch: Some(key.activation_epoch),
-        epochs: Some(key.num_active_epochs),
-        secret: Some(Secret::Seed(key.rng_seed)),
-        parameter: None,
-        fillers: None,
-        root: None,
-        trim: None,
-        restored: None,
-    };
-    let defaults = KeyDefaults {
-        scheme,
-        epochs: 1,
-        trim: Level(0),
-    };
-    let job = KeygenJob::open(directory, &request, &defaults, options, CancelHandle::default()).unwrap();
+    let request = KeyRequest::new(scheme)
+        .activation_epoch(key.activation_epoch)
+        .epochs(key.num_active_epochs)
+        .secret(Secret::Seed(key.rng_seed));
+    let job = KeygenJob::builder(directory)
+        .request(request)
+        .options(options)
+        .open()
+        .unwrap();
     job.run(&NoProgress).unwrap().public_key
 }
 
@@ -162,24 +155,15 @@ fn a_prf_key_and_parameter_make_the_same_key_again() {
     let scheme = Scheme::by_id("leansig-p2-l8-top-v64-w8").unwrap();
     let parent = tempfile::tempdir().unwrap();
     let made = |name: &str| {
-        let request = KeyRequest {
-            secret: Some(Secret::PrfKey([5; 32])),
-            parameter: Some(keymill::scheme::Parameter::of(&[1; 20])),
-            ..KeyRequest::default()
-        };
-        let defaults = KeyDefaults {
-            scheme,
-            epochs: 32,
-            trim: Level(0),
-        };
-        let job = KeygenJob::open(
-            &parent.path().join(name),
-            &request,
-            &defaults,
-            options(0, 8),
-            CancelHandle::default(),
-        )
-        .unwrap();
+        let request = KeyRequest::new(scheme)
+            .epochs(32)
+            .secret(Secret::PrfKey([5; 32]))
+            .parameter(Parameter::of(&[1; 20]));
+        let job = KeygenJob::builder(parent.path().join(name))
+            .request(request)
+            .options(options(0, 8))
+            .open()
+            .unwrap();
         job.run(&NoProgress).unwrap().public_key
     };
     let first = made("a");
@@ -206,35 +190,36 @@ fn a_prf_key_with_fillers_of_another_program_makes_that_programs_key() {
         layer.nodes[(node.0 - layer.start_index) as usize].clone()
     };
     let fillers: Vec<u8> = plan.geometry().fillers().flat_map(recorded).collect();
-    let request = |fillers: Vec<u8>| KeyRequest {
-        secret: Some(Secret::PrfKey(key.prf_key)),
-        parameter: Some(keymill::scheme::Parameter::of(&key.parameter)),
-        activation_epoch: Some(key.stored_start),
-        fillers: Some(fillers),
-        ..KeyRequest::default()
-    };
-    let defaults = KeyDefaults {
-        scheme,
-        epochs: key.stored_end - key.stored_start,
-        trim: Level(0),
+    let request = |fillers: Vec<u8>| {
+        let mut request = KeyRequest::new(scheme)
+            .activation_epoch(key.stored_start)
+            .epochs(key.stored_end - key.stored_start)
+            .secret(Secret::PrfKey(key.prf_key))
+            .parameter(Parameter::of(&key.parameter));
+        request.fillers = Some(fillers);
+        request
     };
     let parent = tempfile::tempdir().unwrap();
     let directory = parent.path().join("key");
-    let open =
-        |request: &KeyRequest| KeygenJob::open(&directory, request, &defaults, options(1, 1), CancelHandle::default());
+    let open = |request: KeyRequest| {
+        KeygenJob::builder(&directory)
+            .request(request)
+            .options(options(1, 1))
+            .open()
+    };
 
     let mut short = fillers.clone();
     short.pop();
-    let refused = open(&request(short)).err().unwrap();
+    let refused = open(request(short)).err().unwrap();
     assert!(refused.to_string().contains("bytes of fillers"), "{refused}");
     assert!(!directory.exists(), "nothing is made of a request that is refused");
 
-    let made = open(&request(fillers.clone())).unwrap().run(&NoProgress).unwrap();
+    let made = open(request(fillers.clone())).unwrap().run(&NoProgress).unwrap();
     assert_eq!(made.public_key, key.public_key_ssz);
-    open(&request(fillers.clone())).unwrap();
+    open(request(fillers.clone())).unwrap();
 
     let mut other = fillers;
     other[0] ^= 1;
-    let refused = open(&request(other)).err().unwrap();
+    let refused = open(request(other)).err().unwrap();
     assert!(refused.to_string().contains("the fillers are not those"), "{refused}");
 }

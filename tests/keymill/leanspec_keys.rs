@@ -3,11 +3,10 @@
 
 use std::path::PathBuf;
 
-use keymill::Scheme;
-use keymill::arena::Arena;
-use keymill::hash::PrfKey;
-use keymill::plan::{Epoch, Level, NodeIndex};
-use keymill::scheme::Parameter;
+use keymill::plan::NodeIndex;
+use keymill::xmss::arena::Arena;
+use keymill::xmss::hash::PrfKey;
+use keymill::{Epoch, Level, Parameter, Scheme};
 use serde_json::Value;
 
 use crate::secret_key_file::{long, tree_layers_in_secret_key};

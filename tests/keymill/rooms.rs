@@ -23,7 +23,7 @@ const ORDER: [&[&str]; 20] = [
     &["exchange"],
     &["sets"],
     &["capi"],
-    &["cli", "config", "hostile", "main", "lib", "own"],
+    &["cli", "config", "hostile", "main", "lib", "own", "support"],
 ];
 
 fn root() -> PathBuf {
@@ -356,4 +356,32 @@ fn every_promise_names_tests_that_exist() {
             "docs/DURABILITY.md names the test '{name}', which does not exist"
         );
     }
+}
+
+/// A user of the library reads this list first.
+#[test]
+fn the_library_has_one_list_of_names_and_few_modules() {
+    let text = std::fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    let listed: String = text
+        .split("\npub use ")
+        .skip(1)
+        .filter_map(|part| part.split(';').next())
+        .collect();
+    let names = listed.split(|c: char| !c.is_alphanumeric() && c != '_');
+    let is_name = |name: &&str| name.len() > 1 && !["as", "self"].contains(name);
+    let names: Vec<_> = names.filter(is_name).collect();
+    assert!((30..70).contains(&names.len()), "{} names: {names:?}", names.len());
+    let modules: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("pub mod ")).collect();
+    let of_others = [
+        "audit",
+        "exchange",
+        "hostile",
+        "ledger",
+        "memory",
+        "plan",
+        "resources",
+        "sets",
+        "support",
+    ];
+    assert_eq!(modules, of_others.map(|module| format!("{module};")));
 }

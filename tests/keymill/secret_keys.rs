@@ -2,8 +2,9 @@
 
 use keymill::Scheme;
 
-use keymill::interop::secret_key::{SecretKeyError, SecretKeyFile, SecretKeyForm, WrittenForm};
-use keymill::plan::{Epoch, Level, NodeIndex};
+use keymill::exchange::secret_key::{SecretKeyError, SecretKeyFile, SecretKeyForm, WrittenForm};
+use keymill::plan::NodeIndex;
+use keymill::{Epoch, Level};
 
 use keymill_reference::vectors;
 

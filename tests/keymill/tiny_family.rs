@@ -6,14 +6,11 @@ mod family;
 use std::path::{Path, PathBuf};
 
 use keymill::audit::{check, repair};
-use keymill::exchange::backup::Backup;
-use keymill::exchange::{Exporter, restore};
-use keymill::keydir::Secret;
-use keymill::plan::{Epoch, Level, MemoryRequest, NodeIndex, Plan};
-use keymill::trim::trim;
+use keymill::exchange::{Backup, Exporter};
+use keymill::plan::NodeIndex;
 use keymill::{
-    CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, PublicKey, Signature, Signer, verify,
-    verify_batch,
+    CancelHandle, Epoch, JobOptions, KeyRequest, KeygenJob, Level, MemoryRequest, NoProgress, Parameter, Plan,
+    PublicKey, Secret, Signature, Signer, trim, verify, verify_batch,
 };
 
 use family::{DIGEST_BYTES, TINY_FAMILY, filler};
@@ -33,30 +30,26 @@ fn options() -> JobOptions {
 
 fn make(directory: &Path, request: &KeyRequest) -> Vec<u8> {
     Scheme::add(&TINY_FAMILY);
-    let defaults = KeyDefaults {
-        scheme: &TINY_FAMILY,
-        epochs: EPOCHS,
-        trim: Level(0),
-    };
-    let job = KeygenJob::open(directory, request, &defaults, options(), CancelHandle::default()).unwrap();
+    let job = KeygenJob::builder(directory)
+        .request(request.clone())
+        .options(options())
+        .open()
+        .unwrap();
     job.run(&NoProgress).unwrap().public_key
 }
 
 fn request() -> KeyRequest {
-    KeyRequest {
-        scheme: Some(&TINY_FAMILY),
-        activation_epoch: Some(START),
-        epochs: Some(EPOCHS),
-        secret: Some(Secret::Seed(SEED)),
-        ..KeyRequest::default()
-    }
+    KeyRequest::new(&TINY_FAMILY)
+        .activation_epoch(START)
+        .epochs(EPOCHS)
+        .secret(Secret::Seed(SEED))
 }
 
 /// The root, computed naively: every node by recursion, fillers where a subtree holds no epoch of the key.
 fn root_by_recursion() -> Vec<u8> {
     let drawn = TINY_FAMILY.draw(&SEED, &[]);
     let kernel = TINY_FAMILY.kernel(&drawn.parameter);
-    let arena = keymill::arena::Arena::new(TINY_FAMILY.scratch_bytes());
+    let arena = keymill::xmss::arena::Arena::new(TINY_FAMILY.scratch_bytes());
     let mut nodes: Vec<Vec<u8>> = (START..START + EPOCHS)
         .map(|epoch| {
             let mut leaf = vec![0; DIGEST_BYTES];
@@ -129,7 +122,7 @@ fn a_key_of_a_second_family_lives_a_whole_life_on_disk() {
 
     let text = Backup::of(&directory).unwrap().to_text();
     let elsewhere = parent.path().join("restored");
-    let restored = restore::request(&elsewhere, &Backup::parse(&text).unwrap()).unwrap();
+    let restored = Backup::parse(&text).unwrap().request(&elsewhere).unwrap();
     assert_eq!(make(&elsewhere, &restored), public_key);
 }
 
@@ -175,23 +168,13 @@ fn what_a_family_has_not_is_refused_by_name() {
     Scheme::add(&TINY_FAMILY);
     let parent = tempfile::tempdir().unwrap();
     let directory = parent.path().join("key");
-    let from_a_prf_key = KeyRequest {
-        secret: Some(Secret::PrfKey([1; 32])),
-        parameter: Some(keymill::scheme::Parameter::of(&[1; 12])),
-        ..request()
-    };
-    let defaults = KeyDefaults {
-        scheme: &TINY_FAMILY,
-        epochs: EPOCHS,
-        trim: Level(0),
-    };
-    let refused = KeygenJob::open(
-        &directory,
-        &from_a_prf_key,
-        &defaults,
-        options(),
-        CancelHandle::default(),
-    );
+    let from_a_prf_key = request()
+        .secret(Secret::PrfKey([1; 32]))
+        .parameter(Parameter::of(&[1; 12]));
+    let refused = KeygenJob::builder(&directory)
+        .request(from_a_prf_key)
+        .options(options())
+        .open();
     let message = refused.map(drop).unwrap_err().to_string();
     assert!(message.contains("seed alone"), "{message}");
     assert!(!directory.exists());

@@ -10,6 +10,7 @@ use crate::scheme::{NonCanonical, Parameter, Scheme, SignatureForm, UnknownSchem
 
 /// A public key or a signature is not in the form that the scheme demands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SszError {
     /// The number of bytes is wrong.
     #[error("it is {found_bytes} bytes long, the {what} of {scheme} has {expected_bytes}")]
@@ -45,6 +46,7 @@ pub enum SszError {
 
 /// A text is not a public key or a signature.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TextError {
     /// There is no scheme before it.
     #[error("it has no scheme before a colon, as in 'leansig-p1-l32-abort-v46-w8:5e1f...'")]

@@ -7,6 +7,7 @@ use crate::units::Epoch;
 
 /// Why a signature is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Rejection {
     /// The scheme has no such epoch.
     #[error(transparent)]

@@ -6,6 +6,7 @@ use crate::units::{BatchIndex, Level};
 
 /// Everything that a repair did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RepairReport {
     /// The checkpoint store, if it had to be replaced.
     pub store_replaced: Option<StoreReplaced>,
@@ -27,6 +28,7 @@ pub struct RepairReport {
 
 /// A checkpoint store that was made anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StoreReplaced {
     /// What was wrong with the old one.
     pub what: String,
@@ -38,6 +40,7 @@ pub struct StoreReplaced {
 
 /// A layer file that was given its length and header again.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RestoredFile {
     /// The file.
     pub file: PathBuf,
@@ -51,6 +54,7 @@ pub struct RestoredFile {
 
 /// A level above the batches that was wrong in part.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RewrittenLevel {
     /// The file.
     pub file: PathBuf,

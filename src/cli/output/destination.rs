@@ -7,9 +7,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use keymill::failure::IoFailure;
-use keymill::files::publish::{Draft, Existing, Mode, write_named};
+use keymill::IoFailure;
 use keymill::resources::{ResourceKind, register};
+use keymill::support::{Draft, Existing, Mode, write_named};
 use zeroize::Zeroize;
 
 use super::place::{Way, refuse_directory, refuse_in_key, way};

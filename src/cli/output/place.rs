@@ -4,7 +4,7 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use keymill::files::{open_to_read, parent_of, place_of};
+use keymill::support::{open_to_read, parent_of, place_of};
 
 use crate::cli::failure::Failure;
 

@@ -32,6 +32,7 @@ impl SetProgress for Reporter {
             SetEvent::Found { epochs } => counts.epochs_before += epochs,
             SetEvent::Computed { epochs } => counts.computed += epochs,
             SetEvent::KeyFinished => counts.keys = counts.keys.map(|(finished, all)| (finished + 1, all)),
+            _ => {}
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::HumanCount;
 use keymill::audit::{BatchState, KeyReport, MarkedRange, Marks, Run, Sample};
-use keymill::text::{visible, visible_json};
+use keymill::support::{visible, visible_json};
 
 use super::{batch_state_name, ended_early, mean_rate, run_command, run_end, state};
 use crate::cli::output::{hex_digits, human_bytes, human_duration};
@@ -234,7 +234,7 @@ fn duration(ms: u64) -> String {
 }
 
 fn moment(unix_ms: u64) -> String {
-    keymill::time::utc(unix_ms).replace('T', " ").replace('Z', " UTC")
+    keymill::support::utc(unix_ms).replace('T', " ").replace('Z', " UTC")
 }
 
 fn rate(per_second: f64) -> String {

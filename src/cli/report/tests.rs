@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use keymill::Scheme;
 use keymill::audit::{BatchMap, BatchState, KeyHistory, KeyReport, Run, RunCommand, RunEnd, Sample};
-use keymill::keydir::KeyState;
-use keymill::plan::{BatchIndex, Plan};
+use keymill::plan::BatchIndex;
+use keymill::{KeyState, Plan, Scheme};
 
 use super::{answer, page};
 

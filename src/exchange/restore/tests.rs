@@ -28,7 +28,11 @@ pub(in crate::exchange) fn make(directory: &Path, request: &KeyRequest) -> Resul
         epochs: 256,
         trim: Level(0),
     };
-    let job = KeygenJob::open(directory, request, &defaults, OPTIONS, CancelHandle::default())?;
+    let job = KeygenJob::builder(directory)
+        .request(request.clone())
+        .defaults(defaults)
+        .options(OPTIONS)
+        .open()?;
     job.run(&NoProgress).map(|_| ())
 }
 
@@ -39,7 +43,7 @@ enum Refusal {
 }
 
 fn restore(directory: &Path, backup: &Backup) -> Result<(), Refusal> {
-    let request = super::request(directory, backup).map_err(Refusal::Restore)?;
+    let request = backup.request(directory).map_err(Refusal::Restore)?;
     make(directory, &request).map_err(Refusal::Keygen)
 }
 
@@ -324,8 +328,13 @@ fn what_keygen_began_is_not_gone_on_with_as_a_key_that_existed_before() {
         epochs: 256,
         trim: Level(0),
     };
-    let fresh = KeyRequest::default();
-    drop(KeygenJob::open(&begun, &fresh, &defaults, OPTIONS, CancelHandle::default()).unwrap());
+    drop(
+        KeygenJob::builder(&begun)
+            .defaults(defaults)
+            .options(OPTIONS)
+            .open()
+            .unwrap(),
+    );
     let backup = Backup::of(&begun).unwrap();
     restore(&finished, &backup).unwrap();
     init(&finished, 0).unwrap();
@@ -339,11 +348,11 @@ fn what_keygen_began_is_not_gone_on_with_as_a_key_that_existed_before() {
     let imported = KeyRequest {
         root: Some(root),
         restored: None,
-        ..super::request(&begun, &backup).unwrap()
+        ..backup.request(&begun).unwrap()
     };
     let refused = make(&begun, &imported).unwrap_err();
     assert!(refused.to_string().contains("nobody has signed"), "{refused}");
     // Finished by both ways before, it is finished.
-    make(&begun, &fresh).unwrap();
+    make(&begun, &KeyRequest::default()).unwrap();
     restore(&begun, &backup).unwrap();
 }

@@ -114,6 +114,7 @@ impl std::fmt::Display for Digits<'_> {
 
 /// What a secret key is, but for the nodes.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct SecretKeyHead {
     /// The secret.
     pub prf_key: PrfKey,

@@ -6,7 +6,7 @@ use super::{finished, in_memory, layers, run_quick};
 use crate::error::Reason;
 use crate::faults::{Fate, Faults};
 use crate::keydir::Secret;
-use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob};
+use crate::keygen::{JobOptions, KeyDefaults, KeyRequest, KeygenJob};
 use crate::layers::Disk;
 use crate::plan::MemoryRequest;
 use crate::units::Level;
@@ -48,7 +48,12 @@ fn a_key_that_is_finished_while_another_keygen_goes_for_its_lock_is_not_overwrit
         .threads(1)
         .group_batches(1)
         .memory(MemoryRequest::NoLimit);
-    let refused = KeygenJob::open(&key, &request, &defaults, options, CancelHandle::default()).err();
+    let refused = KeygenJob::builder(&key)
+        .request(request)
+        .defaults(defaults)
+        .options(options)
+        .open()
+        .err();
     let seen = faults.seen();
     drop(faults);
     assert_eq!(refused.map(|error| error.reason()), Some(Reason::OtherKey));

@@ -87,7 +87,7 @@ fn an_interruption_of_any_call_ends_the_job_by_name_or_is_made_again_and_the_sam
 
 /// A request without a secret: the key draws a fresh one.
 fn run_fresh(directory: &Path) -> Result<()> {
-    use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress};
+    use crate::keygen::{JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress};
     use crate::plan::MemoryRequest;
     use crate::units::Level;
     use keymill_xmss::scheme::Scheme;
@@ -101,7 +101,11 @@ fn run_fresh(directory: &Path) -> Result<()> {
         .group_batches(1)
         .memory(MemoryRequest::NoLimit);
     let request = KeyRequest::default();
-    let job = KeygenJob::open(directory, &request, &defaults, options, CancelHandle::default())?;
+    let job = KeygenJob::builder(directory)
+        .request(request)
+        .defaults(defaults)
+        .options(options)
+        .open()?;
     job.run(&NoProgress).map(|_| ())
 }
 

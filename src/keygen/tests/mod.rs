@@ -49,7 +49,14 @@ fn open(directory: &Path, medium: Box<dyn Medium>, cancel: CancelHandle) -> Resu
         .threads(2)
         .group_batches(1)
         .memory(MemoryRequest::NoLimit);
-    KeygenJob::open_on(medium, directory, &request, &defaults, options, cancel)
+    KeygenJob::open_on(
+        medium,
+        KeygenJob::builder(directory)
+            .request(request)
+            .defaults(defaults)
+            .options(options)
+            .cancel(cancel),
+    )
 }
 
 /// Begins a key of the longest lifetime, for hash functions that cost nothing.
@@ -59,14 +66,11 @@ pub(crate) fn open_large(directory: &Path, epochs: u64, trim: u8, options: JobOp
         epochs,
         trim: Level(trim),
     };
-    KeygenJob::open(
-        directory,
-        &KeyRequest::default(),
-        &defaults,
-        options,
-        CancelHandle::default(),
-    )
-    .unwrap()
+    KeygenJob::builder(directory)
+        .defaults(defaults)
+        .options(options)
+        .open()
+        .unwrap()
 }
 
 /// Makes or finishes the key.

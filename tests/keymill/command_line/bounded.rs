@@ -4,7 +4,7 @@
 use std::fmt::Write;
 use std::fs;
 
-use keymill::interop::secret_key::{SecretKeyFile, SecretKeyForm, WrittenForm};
+use keymill::exchange::secret_key::{SecretKeyFile, SecretKeyForm, WrittenForm};
 
 use super::governed::{Cgroup, MIB};
 use super::program::{Outcome, Place};

@@ -4,8 +4,8 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use keymill::hash::fingerprint;
-use keymill::scheme::Scheme;
+use keymill::Scheme;
+use keymill::xmss::hash::fingerprint;
 
 use super::fixtures::{TINY, changing_nothing};
 use super::ledger::message;

@@ -2,7 +2,8 @@
 
 use keymill::Scheme;
 
-use keymill::plan::{Level, NodeIndex};
+use keymill::Level;
+use keymill::plan::NodeIndex;
 use rustix::process::Signal;
 
 use super::fixtures::{
@@ -130,7 +131,7 @@ fn with_other_bottom_root(scheme: &str, ssz: &[u8], node: u64) -> Vec<u8> {
         usize::from(scheme.log_lifetime()) / 2,
         usize::from(scheme.log_lifetime()),
     );
-    let kernel = scheme.kernel(&keymill::scheme::Parameter::of(&ssz[32..52]));
+    let kernel = scheme.kernel(&keymill::Parameter::of(&ssz[32..52]));
     let mut changed = ssz.to_vec();
     let mut node = NodeIndex(node);
     // Behind the fixed part and the head of the tree: the offsets of its layers, and then these.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use keymill::interop::ledger_json::parse;
+use keymill::exchange::ledger_json::parse;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use sha3::{Digest, Sha3_256};

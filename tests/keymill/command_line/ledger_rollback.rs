@@ -3,9 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use keymill::Reason;
-use keymill::Signer;
-use keymill::plan::Epoch;
+use keymill::{Epoch, Reason, Signer};
 
 use super::fixtures::{changing_nothing, flip_byte};
 use super::ledger::{fresh_key, message, sign, status};

@@ -7,7 +7,8 @@ use std::process::Command;
 
 use keymill::Scheme;
 
-use keymill::plan::{Level, NodeIndex};
+use keymill::Level;
+use keymill::plan::NodeIndex;
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -152,7 +153,7 @@ fn large_secret_key() -> Vec<u8> {
     let scheme = Scheme::by_id(id).unwrap();
     let (reference, kernel) = (
         Reference::new(id, &parameter),
-        scheme.kernel(&keymill::scheme::Parameter::of(&parameter)),
+        scheme.kernel(&keymill::Parameter::of(&parameter)),
     );
     let mut nodes = vec![0; EPOCHS * BYTES];
     for epoch in [0, EPOCHS / 2] {

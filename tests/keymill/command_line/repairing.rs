@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use keymill::plan::Epoch;
-use keymill::{AuthenticationPath, PathReader};
+use keymill::{AuthenticationPath, Epoch, PathReader};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 

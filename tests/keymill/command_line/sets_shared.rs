@@ -3,10 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use keymill::PublicKey;
-use keymill::Scheme;
-use keymill::interop::leansig_json;
-use keymill::interop::secret_key::{SecretKeyFile, WrittenForm};
+use keymill::exchange::leansig_json;
+use keymill::exchange::secret_key::{SecretKeyFile, WrittenForm};
+use keymill::{PublicKey, Scheme};
 
 use super::fixtures::{MESSAGE, TINY, changing_nothing, edit};
 use super::program::Place;

@@ -1,7 +1,6 @@
 //! `verify`: what is not valid and why, and what is no question at all.
 
-use keymill::PublicKey;
-use keymill::{Scheme, Verifier};
+use keymill::{PublicKey, Scheme, Verifier};
 
 use super::fixtures::{MESSAGE, OTHER_TINY, TINY, changing_nothing, recorded_tiny_key};
 use super::program::{Outcome, Place};
@@ -129,7 +128,7 @@ fn no_changed_bit_of_a_signature_goes_unnoticed() {
     let verifier = Verifier::new(&PublicKey::from_ssz(scheme, &key.public_key_ssz).unwrap());
     let verifies = |bytes: &[u8]| {
         verifier
-            .verify_ssz(keymill::plan::Epoch(known.epoch), &known.message, bytes)
+            .verify_ssz(keymill::Epoch(known.epoch), &known.message, bytes)
             .is_ok()
     };
     let valid = &known.signature_ssz;

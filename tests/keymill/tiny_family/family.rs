@@ -2,12 +2,11 @@
 //! field elements, digests of 16 bytes, a parameter of 12, keys from a seed alone, intervals exactly as they are asked for,
 //! and so fillers from level 0 on, signatures without offsets. SHA3-256 with short prefixes; written to be read.
 
-use keymill::arena::{Arena, ArenaOverflow};
-use keymill::hash::{Codeword, DrawnKey, Kernel, PrfKey, Revealed};
-use keymill::plan::{Epoch, Level, NodeIndex};
-use keymill::scheme::{
-    Codewords, Family, KeyForms, NonCanonical, Parameter, Row, Scheme, Secrets, SignatureForm, Widening,
-};
+use keymill::plan::NodeIndex;
+use keymill::xmss::arena::{Arena, ArenaOverflow};
+use keymill::xmss::hash::{Codeword, DrawnKey, Kernel, PrfKey, Revealed};
+use keymill::xmss::scheme::{Codewords, Family, KeyForms, NonCanonical, Row, Secrets, SignatureForm, Widening};
+use keymill::{Epoch, Level, Parameter, Scheme};
 use sha3::{Digest, Sha3_256};
 
 pub const DIGEST_BYTES: usize = 16;

@@ -1,0 +1,66 @@
+//! What a job is asked for: which key, where, and how it may use the machine.
+
+use std::path::PathBuf;
+
+use super::cancel::CancelHandle;
+use super::job::KeygenJob;
+use super::options::JobOptions;
+use super::request::{KeyDefaults, KeyRequest};
+use crate::error::Result;
+use crate::layers::Disk;
+
+/// A job that is not begun yet ([`KeygenJob::builder`]).
+#[derive(Debug)]
+pub struct KeygenBuilder {
+    pub(super) directory: PathBuf,
+    pub(super) request: KeyRequest,
+    pub(super) defaults: Option<KeyDefaults>,
+    pub(super) options: JobOptions,
+    pub(super) cancel: CancelHandle,
+}
+
+impl KeygenBuilder {
+    pub(super) fn new(directory: PathBuf) -> Self {
+        Self {
+            directory,
+            request: KeyRequest::default(),
+            defaults: None,
+            options: JobOptions::DEFAULT,
+            cancel: CancelHandle::default(),
+        }
+    }
+
+    /// Which key. A silent request goes on with the key that is there.
+    #[must_use]
+    pub fn request(self, request: KeyRequest) -> Self {
+        Self { request, ..self }
+    }
+
+    /// What a new key is where the request is silent. Without them, the request has to name scheme and epochs.
+    #[must_use]
+    pub fn defaults(self, defaults: KeyDefaults) -> Self {
+        let defaults = Some(defaults);
+        Self { defaults, ..self }
+    }
+
+    /// How the job may use the machine.
+    #[must_use]
+    pub fn options(self, options: JobOptions) -> Self {
+        Self { options, ..self }
+    }
+
+    /// What stops the job, while it is opened and while it runs.
+    #[must_use]
+    pub fn cancel(self, cancel: CancelHandle) -> Self {
+        Self { cancel, ..self }
+    }
+
+    /// Creates the key directory, or opens one that exists to finish its key.
+    ///
+    /// # Errors
+    /// [`Error`](crate::Error) if the request is unsound or contradicts the directory, if the directory is something else or
+    /// locked, or if there is too little disk or memory. Nothing has then been written.
+    pub fn open(self) -> Result<KeygenJob> {
+        KeygenJob::open_on(Box::new(Disk::new(self.cancel.flag())), self)
+    }
+}
