@@ -4,7 +4,7 @@
 //! Alone: message hash, sponge and path wait one for the other, so their bound is that of a single state; the chains' is
 //! that of full lanes. In batches both are that of full lanes.
 //!
-//! `cargo bench --bench verify [-- SCHEME...]`; without arguments the three schemes that the project quotes.
+//! `cargo bench --bench verify [-- SCHEME...]`; without arguments the four schemes that the project quotes.
 
 mod measure;
 mod schemes;
@@ -16,7 +16,7 @@ use keymill::xmss::arena::Arena;
 use keymill::xmss::hash::{PrfKey, bound};
 use keymill::{Epoch, Level, Parameter, PublicKey, Rejection, Scheme, Signature, Verifier};
 use measure::{median, processor_us};
-use schemes::asked_schemes;
+use schemes::{asked_schemes, is_blake2s};
 
 const MESSAGE: [u8; 32] = [0x4b; 32];
 const PARAMETER: [u8; 20] = [1; 20];
@@ -52,7 +52,8 @@ struct Signed {
 
 impl Signed {
     fn new(scheme: &'static Scheme) -> Result<Self, Box<dyn Error>> {
-        let kernel = scheme.kernel(&Parameter::of(&PARAMETER));
+        let parameter = &PARAMETER[..scheme.parameter_bytes()];
+        let kernel = scheme.kernel(&Parameter::of(parameter));
         let prf_key = PrfKey::new([7; 32]);
         let digest_bytes = scheme.digest_bytes();
         let mut layers = vec![vec![0; EPOCHS * digest_bytes]];
@@ -81,7 +82,7 @@ impl Signed {
             signatures.push((signature, steps.sum()));
         }
         kernel.fold_path(Epoch(0), signatures[0].0.siblings(), &mut root);
-        let public_key = PublicKey::from_ssz(scheme, &[&root[..], &PARAMETER].concat())?;
+        let public_key = PublicKey::from_ssz(scheme, &[&root[..], parameter].concat())?;
         Ok(Self {
             scheme,
             verifier: Verifier::new(&public_key),
@@ -90,10 +91,16 @@ impl Signed {
     }
 
     fn measure(&self) -> Result<(), Rejection> {
-        let (lanes, _) = bound::lanes();
         let scheme = self.scheme;
         let elements = scheme.digest_bytes() / 4;
-        let width_24 = 1 + (7 + scheme.chains() * elements).div_ceil(15) + usize::from(scheme.log_lifetime());
+        let levels = usize::from(scheme.log_lifetime());
+        let width_24 = 1 + (7 + scheme.chains() * elements).div_ceil(15) + levels;
+        // Message hash, leaf and path.
+        let blocks = 2 + (2 + scheme.chains()).div_ceil(4) + levels;
+        let lanes = match is_blake2s(scheme) {
+            true => bound::blake2s_lanes(),
+            false => bound::lanes().0,
+        };
         let all_steps: usize = self.signatures.iter().map(|(_, steps)| steps).sum();
         let (mut alone_us, mut bound_us) = (Vec::new(), Vec::new());
         let (mut batch_us, mut batch_bound_us) = (Vec::new(), Vec::new());
@@ -106,15 +113,27 @@ impl Signed {
                 let (us, verdict) = processor_us(|| self.verifier.verify(claim.0, claim.1, claim.2));
                 verdict?;
                 alone_us.push(us);
-                let serial = processor_us(|| bound::run_serial(scheme, width_24)).0;
-                let steps = processor_us(|| bound::run(scheme, steps.div_ceil(lanes), 0, 0)).0;
-                bound_us.push(serial + steps);
+                let steps = steps.div_ceil(lanes);
+                let (us, ()) = processor_us(|| match is_blake2s(scheme) {
+                    true => {
+                        bound::serial_compressions(blocks);
+                        bound::compressions(steps);
+                    }
+                    false => {
+                        bound::run_serial(scheme, width_24);
+                        bound::run(scheme, steps, 0, 0);
+                    }
+                });
+                bound_us.push(us);
             }
             let (us, verdicts) = processor_us(|| self.verifier.verify_batch(&claims));
             verdicts.into_iter().collect::<Result<(), _>>()?;
             batch_us.push(us / EPOCHS as f64);
             let steps = all_steps.div_ceil(lanes);
-            let (us, ()) = processor_us(|| bound::run(scheme, steps, (width_24 * EPOCHS).div_ceil(lanes), 0));
+            let (us, ()) = processor_us(|| match is_blake2s(scheme) {
+                true => bound::compressions(steps + (blocks * EPOCHS).div_ceil(lanes)),
+                false => bound::run(scheme, steps, (width_24 * EPOCHS).div_ceil(lanes), 0),
+            });
             batch_bound_us.push(us / EPOCHS as f64);
         }
         let [alone, bound, batch, batch_bound] = [alone_us, bound_us, batch_us, batch_bound_us].map(median);

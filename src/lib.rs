@@ -1,12 +1,11 @@
-//! keymill makes keys for hash-based signatures that are bigger than memory: generalized XMSS over KoalaBear and Poseidon,
-//! as in the leanSig and hash-sig libraries, with up to 2^32 one-time keys.
+//! keymill makes keys for hash-based signatures that are bigger than memory: generalized XMSS over Poseidon and BLAKE2s,
+//! as in leanSig, hash-sig and leanVM, with up to 2^32 one-time keys.
 //!
 //! A key lives in a directory. [`KeygenJob`] makes it there, batch by batch, and goes on where it was interrupted;
 //! [`PathReader`] serves authentication paths from it, [`Signer`] signs, and [`verify`] needs no directory at all. What a key
 //! will take is known beforehand from its [`Plan`].
 //!
-//! Everything at the interface is bytes: digests are canonical field elements, four bytes each, little-endian, exactly as
-//! they stand in a signature.
+//! Everything at the interface is bytes: digests are in the canonical form in which they stand in a signature.
 //!
 //! ```
 //! use keymill::{Epoch, KeyRequest, KeygenJob, NoProgress, PublicKey, Scheme, Signer, verify};

@@ -47,6 +47,9 @@ LONG_DIGESTS = (
     re.compile(r"leansig-.*-l(32|8)-.*"),
     re.compile(r"hashsig-p2-l20-(ts-v20-w256(-off10)?|wots-v22-w256)"),
 )
+# Their digests and parameters are any bytes, and they store the epochs that were asked for.
+OF_LEANVM = re.compile(r"leanvm-blake2s-l32-ts-v42-w8(?:-s1|-b0)?")
+LEANVM_BYTES = 16
 # No scheme has more than 66 fillers of 64 hex digits, so a whole manifest takes less than 8 KiB.
 MANIFEST_BYTES_MAX = 65536
 MARK_BYTES_MAX = 4096
@@ -126,12 +129,10 @@ def sha3(data):
 class Geometry:
     """Which nodes each level computes and stores, from the interval that was asked for."""
 
-    def __init__(self, h, activation_epoch, active_epochs):
-        whole, bottom = 1 << h, 1 << (h // 2)
-        start = activation_epoch // bottom * bottom
-        end = max(-(-(activation_epoch + active_epochs) // bottom) * bottom, start + 2 * bottom)
-        beyond = max(end - whole, 0)
-        self.start, self.end = start - beyond, end - beyond
+    def __init__(self, h, activation_epoch, active_epochs, widened):
+        self.start, self.end = activation_epoch, activation_epoch + active_epochs
+        if widened:
+            self.widen(1 << h, 1 << (h // 2))
         self.stored, self.fillers = [], []
         low, high = self.start, self.end
         for level in range(h + 1):
@@ -140,6 +141,13 @@ class Geometry:
             self.fillers += [(level, index) for index in (first,) if first < low]
             self.fillers += [(level, index) for index in (high,) if high < last]
             low, high = first // 2, last // 2
+
+    def widen(self, whole, bottom):
+        """To whole bottom trees, at least two of them."""
+        start = self.start // bottom * bottom
+        end = max(-(-self.end // bottom) * bottom, start + 2 * bottom)
+        beyond = max(end - whole, 0)
+        self.start, self.end = start - beyond, end - beyond
 
 
 class Manifest:
@@ -203,26 +211,33 @@ class Manifest:
 
     def elements(self, key, text, count):
         data = self.digits(key, text, count)
-        if first_noncanonical(data) is not None:
+        if self.first_noncanonical(data) is not None:
             raise self.wrong(key, f"has an element that is not below {P}")
         return data
 
+    def first_noncanonical(self, data):
+        return None if self.of_leanvm else first_noncanonical(data)
+
     def read_fields(self):
         self.scheme = self.value("scheme", str)
+        self.of_leanvm = bool(OF_LEANVM.fullmatch(self.scheme))
         h = re.fullmatch(r"(?:lean|hash)sig-p[12]-l([0-9]{1,2})-[a-z]+-v[0-9]+-w[0-9]+(?:-off10)?", self.scheme, re.A)
-        self.h = int(h[1]) if h else 0
+        self.h = 32 if self.of_leanvm else int(h[1]) if h else 0
         if self.h % 2 or not 2 <= self.h <= 32:
             raise self.wrong("scheme", "is not the identifier of one")
         self.digest_bytes = 32 if any(form.fullmatch(self.scheme) for form in LONG_DIGESTS) else 28
+        self.parameter_bytes = PARAMETER_BYTES
+        if self.of_leanvm:
+            self.digest_bytes = self.parameter_bytes = LEANVM_BYTES
         self.activation_epoch = self.number("activation_epoch", (1 << self.h) - 1)
         self.active_epochs = self.number("active_epochs", (1 << self.h) - self.activation_epoch)
         if not self.active_epochs:
             raise self.wrong("active_epochs", "is 0")
-        self.geometry = Geometry(self.h, self.activation_epoch, self.active_epochs)
+        self.geometry = Geometry(self.h, self.activation_epoch, self.active_epochs, not self.of_leanvm)
         for key, right in (("stored_start", self.geometry.start), ("stored_end", self.geometry.end)):
             if self.number(key, 1 << self.h) != right:
                 raise self.wrong(key, f"is not {right}, which follows from the epochs asked for")
-        self.parameter = self.elements("parameter", self.fields.get("parameter"), PARAMETER_BYTES)
+        self.parameter = self.elements("parameter", self.fields.get("parameter"), self.parameter_bytes)
         self.secret_commitment = self.digits("secret_commitment", self.fields.get("secret_commitment"), 32)
         if "fingerprint" in self.fields:
             self.digits("fingerprint", self.fields["fingerprint"], 32)
@@ -253,7 +268,7 @@ class Manifest:
             self.elements("expected_root", self.fields["expected_root"], self.digest_bytes)
         if self.sealed:
             self.root = self.elements("root", self.fields.get("root"), self.digest_bytes)
-            public_key = self.digits("public_key", self.fields.get("public_key"), self.digest_bytes + PARAMETER_BYTES)
+            public_key = self.digits("public_key", self.fields.get("public_key"), self.digest_bytes + self.parameter_bytes)
             if public_key != self.root + self.parameter:
                 raise self.wrong("public_key", "is not root and parameter")
 
@@ -297,7 +312,7 @@ class Layer:
 
     def fault(self, index, digest):
         """What is wrong with a node and where, as far as that shows without its children."""
-        element = first_noncanonical(digest)
+        element = self.manifest.first_noncanonical(digest)
         offset = self.offset(index)
         name = f"node ({self.level}, {index})"
         if element is not None:
@@ -321,7 +336,7 @@ class Layer:
         for start in range(self.first, self.end, PIECE_NODES):
             end = min(start + PIECE_NODES, self.end)
             data = self.file.read(self.offset(start), (end - start) * self.digest_bytes)
-            sound = first_noncanonical(data) is None
+            sound = self.manifest.first_noncanonical(data) is None
             indices = (index for index in known if start <= index < end) if sound else range(start, end)
             for index in indices:
                 fault = self.fault(index, data[(index - start) * self.digest_bytes :][: self.digest_bytes])

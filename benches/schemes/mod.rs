@@ -2,10 +2,16 @@
 
 use keymill::{Scheme, UnknownScheme};
 
+/// Whether a scheme hashes by compressions of BLAKE2s, and not by permutations.
+pub fn is_blake2s(scheme: &Scheme) -> bool {
+    scheme.family().hash_function() == "BLAKE2s"
+}
+
 /// The schemes of the command line, all for `all`, and for nothing those that the project quotes.
 pub fn asked_schemes() -> Result<Vec<&'static Scheme>, UnknownScheme> {
     let asked: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let quoted = [
+        "leanvm-blake2s-l32-ts-v42-w8",
         "leansig-p1-l32-abort-v46-w8",
         "leansig-p2-l32-top-v64-w8",
         "hashsig-p2-l18-wots-v22-w256",

@@ -8,13 +8,14 @@ use std::path::Path;
 
 use crate::error::{Error, Reason, Result};
 use crate::interop::Role;
-use crate::interop::secret_key::{KeyShape, PairWriter, SecretKeyHead, Tree, WrittenForm, first_wrong_node};
+use crate::interop::secret_key::{
+    KeyShape, PairWriter, SecretKeyHead, Tree, WrittenForm, check_has_form, first_wrong_node,
+};
 use crate::keydir::Manifest;
 use crate::plan::{Batches, MemoryRequest, Plan, Reading, WORKER_BYTES};
 use crate::remedy::Remedy;
 use crate::signing::PathReader;
 use crate::units::{Epoch, Level, NodeIndex, Slice};
-use keymill_xmss::scheme::KeyForms;
 use keymill_xmss::tree::Nodes;
 
 /// Writes the key of a sealed directory in the forms of other programs. What a trimmed key does not store is computed.
@@ -31,14 +32,7 @@ impl Exporter {
     pub fn open(directory: &Path) -> Result<Self> {
         let paths = PathReader::open(directory)?;
         let manifest = paths.manifest();
-        match manifest.scheme().family().key_forms() {
-            KeyForms::Leansig => {}
-            KeyForms::Unknown => {
-                let scheme = manifest.scheme().id();
-                let what = format!("no form of secret keys of other programs is known for {scheme}");
-                return Err(Error::usage(what));
-            }
-        }
+        check_has_form(manifest.scheme())?;
         let stored = manifest.plan().stored();
         let head = SecretKeyHead {
             prf_key: paths.key().prf_key()?,

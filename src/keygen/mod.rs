@@ -8,7 +8,6 @@ mod crown;
 mod done_set;
 mod error;
 mod governor;
-mod group_size;
 mod history;
 mod in_flight;
 mod job;

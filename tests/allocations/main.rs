@@ -102,5 +102,5 @@ fn a_job_that_is_under_way_allocates_nothing_whatever_its_kernel() {
         );
         kernels += 1;
     }
-    assert_eq!(kernels, 3);
+    assert_eq!(kernels, 4);
 }

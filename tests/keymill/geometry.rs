@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use keymill::plan::{Batches, EpochRange, Geometry, NodeIndex};
+use keymill::xmss::scheme::Widening;
 use keymill::{Epoch, Level, Plan, Scheme};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -116,7 +117,11 @@ proptest! {
         let epochs = 1 + b % (scheme.lifetime() - activation);
         let plan = Plan::new(scheme, activation, epochs).unwrap();
         let stored = plan.stored();
-        prop_assert_eq!((stored.start, stored.end), widen(scheme.log_lifetime(), activation, epochs));
+        let expected = match scheme.family().widening() {
+            Widening::ToBottomTrees => widen(scheme.log_lifetime(), activation, epochs),
+            Widening::Exact => (activation, activation + epochs),
+        };
+        prop_assert_eq!((stored.start, stored.end), expected);
         prop_assert!(stored.start <= activation && activation + epochs <= stored.end);
         prop_assert!(stored.end <= scheme.lifetime());
     }

@@ -10,6 +10,8 @@ pub mod field;
 pub mod hash;
 pub mod keccak;
 pub mod key;
+pub mod leanvm;
+pub mod leanvm_vectors;
 pub mod params;
 pub mod poseidon;
 pub mod poseidon2_classic;

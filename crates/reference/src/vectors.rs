@@ -179,14 +179,14 @@ where
     T::from_hex(digits).map_err(E::custom)
 }
 
-fn hex<'de, D: Deserializer<'de>, T: FromHex>(from: D) -> Result<T, D::Error>
+pub(crate) fn hex<'de, D: Deserializer<'de>, T: FromHex>(from: D) -> Result<T, D::Error>
 where
     T::Error: std::fmt::Display,
 {
     decode(&String::deserialize(from)?)
 }
 
-fn optional_hex<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<u8>>, D::Error> {
+pub(crate) fn optional_hex<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<u8>>, D::Error> {
     let digits = Option::<String>::deserialize(from)?;
     digits.map(|digits| decode(&digits)).transpose()
 }

@@ -1,11 +1,12 @@
-//! Generalized XMSS over KoalaBear and Poseidon, as in the leanSig and hash-sig libraries: the computation alone, without
-//! files, threads or a database. [`Scheme`] is a row of the table of schemes, [`hash::Kernel`] computes leaves and nodes,
+//! Generalized XMSS over KoalaBear and Poseidon, as in the leanSig and hash-sig libraries, and over BLAKE2s, as in leanVM: the
+//! computation alone, without files, threads or a database. [`Scheme`] is a row of the table of schemes, [`hash::Kernel`] computes leaves and nodes,
 //! [`verify`] checks a signature.
 //!
 //! Everything at the interface is bytes: digests are in the canonical form in which they stand in a signature
 //! (docs/SCHEMES.md).
 
 pub mod arena;
+mod blake2s;
 pub mod hash;
 pub mod poseidon;
 pub mod scheme;

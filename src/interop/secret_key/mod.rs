@@ -19,6 +19,7 @@ pub use shape::{KeyShape, Tree};
 
 pub(crate) use agreement::first_wrong_node;
 pub(crate) use form::form_of;
+pub(crate) use recognition::check_has_form;
 
 use crate::interop::Role;
 use crate::remedy::{Argument, Remedy};

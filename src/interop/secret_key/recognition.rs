@@ -6,7 +6,31 @@ use crate::remedy::{Argument, Remedy};
 use crate::units::Epoch;
 use keymill_xmss::arena::Arena;
 
-use keymill_xmss::scheme::Scheme;
+use keymill_xmss::scheme::{KeyForms, Scheme};
+
+/// The schemes of which other programs keep secret keys in a form that is known here.
+pub(super) fn schemes() -> impl Iterator<Item = &'static Scheme> + Clone {
+    Scheme::all().iter().filter(|scheme| has_form(scheme))
+}
+
+fn has_form(scheme: &Scheme) -> bool {
+    match scheme.family().key_forms() {
+        KeyForms::Leansig => true,
+        KeyForms::Unknown => false,
+    }
+}
+
+/// Refuses a scheme that [`schemes`] has not.
+///
+/// # Errors
+/// [`Error`] names it.
+pub(crate) fn check_has_form(scheme: &Scheme) -> Result<()> {
+    if has_form(scheme) {
+        return Ok(());
+    }
+    let what = format!("no form of secret keys of other programs is known for {}", scheme.id());
+    Err(Error::usage(what))
+}
 
 impl SecretKeyFile {
     /// The scheme of the key. `asked` decides where several fit, and is refused if it does not fit itself.
@@ -14,11 +38,12 @@ impl SecretKeyFile {
     /// # Errors
     /// [`Error`] if none fits, or more than one.
     pub fn scheme(&self, asked: Option<&'static Scheme>) -> Result<&'static Scheme> {
+        asked.map_or(Ok(()), check_has_form)?;
         let shape = &self.head.shape;
-        let fits = |scheme: &&Scheme| {
+        let fits = |scheme: &&'static Scheme| {
             scheme.log_lifetime() == shape.log_lifetime() && scheme.digest_bytes() == shape.digest_bytes()
         };
-        let possible: Vec<&'static Scheme> = Scheme::all().iter().filter(fits).collect();
+        let possible: Vec<&'static Scheme> = schemes().filter(fits).collect();
         let tried = match asked {
             Some(scheme) if !fits(&scheme) => {
                 return Err(Error::usage(format!(

@@ -1,6 +1,7 @@
 //! The shape of a secret key: which nodes it holds, from a few numbers that a file states. Everything else in the file has
 //! one possible value then.
 
+use super::recognition::schemes;
 use crate::plan::Geometry;
 use crate::units::{EpochRange, Level, NodeIndex, Slice};
 use keymill_xmss::scheme::Scheme;
@@ -156,7 +157,7 @@ impl KeyShape {
 
 /// The depth, if there are schemes with it.
 pub(super) fn checked_depth(depth: u64) -> Result<u8, String> {
-    let known = Scheme::all().iter().map(Scheme::log_lifetime);
+    let known = schemes().map(Scheme::log_lifetime);
     known.clone().find(|&log| u64::from(log) == depth).ok_or_else(|| {
         let mut known: Vec<u8> = known.collect();
         known.sort_unstable();
@@ -181,9 +182,7 @@ pub(super) fn checked_interval(log_lifetime: u8, start: u64, count: u64) -> Resu
 
 /// The digest lengths of the schemes of a lifetime.
 pub(super) fn digest_lengths(log_lifetime: u8) -> Vec<usize> {
-    let schemes = Scheme::all()
-        .iter()
-        .filter(|scheme| scheme.log_lifetime() == log_lifetime);
+    let schemes = schemes().filter(|scheme| scheme.log_lifetime() == log_lifetime);
     let mut lengths: Vec<usize> = schemes.map(Scheme::digest_bytes).collect();
     lengths.sort_unstable();
     lengths.dedup();

@@ -2,6 +2,7 @@
 
 use super::fixtures::{LONG, PARAMETER, SEED, TINY, changing_nothing, finished_key, recorded_tiny_key};
 use super::program::Place;
+use keymill_reference::leanvm::Variant;
 use keymill_reference::vectors::{Key, Signature};
 use keymill_reference::{all_ids, params};
 
@@ -219,11 +220,12 @@ fn a_directory_of_the_present_format_needs_no_migration() {
 }
 
 #[test]
-fn the_table_lists_all_31_schemes_in_text_and_in_json() {
+fn the_table_lists_all_34_schemes_in_text_and_in_json() {
     let place = Place::new();
     let text = place.run("schemes").exits(0);
     let rows: Vec<_> = text.text().lines().skip(1).collect();
     let mut known = all_ids();
+    known.extend([Variant::S2, Variant::S1, Variant::B0].map(|variant| variant.id().to_owned()));
     known.sort_unstable();
     let first_words = rows.iter().map(|row| row.split_whitespace().next().unwrap());
     let mut ids: Vec<_> = first_words.collect();
@@ -231,7 +233,7 @@ fn the_table_lists_all_31_schemes_in_text_and_in_json() {
     assert_eq!(ids, known);
     let table = place.run("schemes --json").exits(0).json();
     let rows = table["schemes"].as_array().unwrap();
-    assert_eq!(rows.len(), 31);
+    assert_eq!(rows.len(), 34);
     let mut ids: Vec<_> = rows.iter().map(|row| row["id"].as_str().unwrap()).collect();
     ids.sort_unstable();
     assert_eq!(ids, known);

@@ -40,15 +40,21 @@ pub fn look_up(place: &Place, line: &str) -> Outcome {
 }
 
 #[test]
-fn lookup_prints_every_path_that_keymill_prints_for_digests_of_either_length() {
+fn lookup_prints_every_path_that_keymill_prints_for_digests_of_every_length() {
     if !has_python() {
         return;
     }
-    // Scheme, epochs asked for, and the epochs that are stored. 28 and 32 bytes, with fillers and without.
+    // Scheme, epochs asked for, and the epochs that are stored. 16, 28 and 32 bytes, with fillers and without.
     for (scheme, asked, first, count) in [
         (TINY, "--epochs 256", 0, 256),
         (OTHER_TINY, "--epochs 20 --activation-epoch 100", 96, 32),
         (LONG, "--epochs 1000 --activation-epoch 5000", 4608, 1536),
+        (
+            "leanvm-blake2s-l32-ts-v42-w8",
+            "--epochs 77 --activation-epoch 4999",
+            4999,
+            77,
+        ),
         (
             "hashsig-p2-l18-wots-v163-w2",
             "--epochs 1 --activation-epoch 262143",

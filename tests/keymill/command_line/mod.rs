@@ -22,6 +22,7 @@ mod injected_commands;
 mod interrupted;
 mod json;
 mod large_keys;
+mod leanvm;
 mod ledger;
 mod ledger_exchange;
 mod ledger_rollback;

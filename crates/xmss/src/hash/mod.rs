@@ -8,8 +8,9 @@ pub use fingerprint::{OneTimeKeys, Shared, commitment, fingerprint};
 pub use kernel::{Codeword, Kernel, Revealed};
 pub use secret::{DrawnKey, PrfKey};
 
-/// Permutations alone, as many as a leaf needs, for measuring how far a kernel is from them.
+/// Permutations, or compressions, alone, as many as a leaf needs, for measuring how far a kernel is from them.
 #[doc(hidden)]
 pub mod bound {
+    pub use crate::blake2s::bound::*;
     pub use crate::poseidon::bound::*;
 }

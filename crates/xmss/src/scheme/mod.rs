@@ -2,6 +2,7 @@
 
 use std::sync::{PoisonError, RwLock};
 
+use crate::blake2s;
 use crate::hash::{DrawnKey, Kernel, PrfKey};
 use crate::poseidon;
 use crate::text::Foreign;
@@ -54,6 +55,22 @@ impl PartialEq for Scheme {
 
 impl Eq for Scheme {}
 
+/// The rows of all families, one family after the other.
+static ALL: [Scheme; poseidon::SCHEMES.len() + blake2s::SCHEMES.len()] = {
+    let (first, second) = (&poseidon::SCHEMES, &blake2s::SCHEMES);
+    let mut all = [first[0]; poseidon::SCHEMES.len() + blake2s::SCHEMES.len()];
+    let mut i = 1;
+    while i < all.len() {
+        all[i] = if i < first.len() {
+            first[i]
+        } else {
+            second[i - first.len()]
+        };
+        i += 1;
+    }
+    all
+};
+
 /// Schemes beside those of the table ([`Scheme::add`]).
 static ADDED: RwLock<Vec<&'static Scheme>> = RwLock::new(Vec::new());
 
@@ -92,7 +109,7 @@ impl Scheme {
 
     /// Every scheme of the table, in its order.
     pub fn all() -> &'static [Scheme] {
-        &poseidon::SCHEMES
+        &ALL
     }
 
     /// The scheme of this identifier, or of this upstream type name.

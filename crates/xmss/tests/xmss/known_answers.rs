@@ -6,7 +6,6 @@ use keymill_xmss::Verifier;
 use keymill_xmss::arena::Arena;
 use keymill_xmss::hash::{Kernel, PrfKey};
 use keymill_xmss::scheme::Parameter;
-use keymill_xmss::tree::{Geometry, stored_interval};
 use keymill_xmss::units::{Epoch, Level, NodeIndex};
 use keymill_xmss::{PublicKey, Signature};
 use rayon::prelude::*;
@@ -15,108 +14,20 @@ use keymill_reference::Numbers;
 use keymill_reference::Reference;
 use keymill_reference::vectors::{self, Key, SchemeSteps, Step};
 
+use crate::memory_key::{MemoryKey, sign_with};
+use crate::poseidon_schemes;
+
 /// Epochs of the longest stored interval that is short.
 const SHORT: u64 = 10_000;
 /// Lanes from which on a build counts as vectorised.
 const VECTOR_LANES: usize = 4;
 
-/// A key grown in memory with the kernel, level by level as the plan's geometry says.
-struct MemoryKey {
-    scheme: &'static Scheme,
-    geometry: Geometry,
-    kernel: Box<dyn Kernel>,
-    prf_key: PrfKey,
-    parameter: Parameter,
-    layers: Vec<Vec<u8>>,
-}
-
-impl MemoryKey {
-    fn grow(key: &Key) -> Self {
-        let scheme = Scheme::by_id(&key.scheme).unwrap();
-        let stored = stored_interval(scheme, key.activation_epoch, key.num_active_epochs).unwrap();
-        assert_eq!((stored.start, stored.end), key.stored(), "{}", key.scheme);
-        let geometry = Geometry::new(scheme.log_lifetime(), stored);
-        let drawn = scheme.draw(&key.rng_seed, &geometry.fillers().collect::<Vec<_>>());
-        let kernel = scheme.kernel(&drawn.parameter);
-        let digest_bytes = scheme.digest_bytes();
-        let mut fillers = drawn.fillers.chunks(digest_bytes);
-        let mut layers: Vec<Vec<u8>> = Vec::new();
-        for span in geometry.levels() {
-            let mut layer = vec![0; span.stored_count() as usize * digest_bytes];
-            let offset = |node: u64| (node - span.stored.start) as usize * digest_bytes;
-            let computed = &mut layer[offset(span.computed.start)..offset(span.computed.end)];
-            match layers.last() {
-                None => grow_leaves(&*kernel, scheme, &drawn.prf_key, span.computed.start, computed),
-                Some(below) => kernel.parents(span.level, NodeIndex(span.computed.start), below, computed),
-            }
-            for node in span.fillers() {
-                let filler = fillers.next().unwrap();
-                layer[offset(node.0)..][..digest_bytes].copy_from_slice(filler);
-            }
-            layers.push(layer);
-        }
-        assert_eq!(fillers.next(), None);
-        Self {
-            kernel,
-            prf_key: drawn.prf_key,
-            parameter: drawn.parameter,
-            layers,
-            scheme,
-            geometry,
-        }
-    }
-
-    fn node(&self, level: u8, index: u64) -> &[u8] {
-        let span = self.geometry.level(Level(level));
-        let digest_bytes = self.scheme.digest_bytes();
-        let at = (index - span.stored.start) as usize * digest_bytes;
-        &self.layers[usize::from(level)][at..at + digest_bytes]
-    }
-
-    fn public_key(&self) -> Vec<u8> {
-        [self.node(self.scheme.log_lifetime(), 0), &self.parameter].concat()
-    }
-
-    fn sign(&self, epoch: Epoch, message: &[u8; 32]) -> Vec<u8> {
-        let path = self.geometry.path(epoch);
-        let siblings = path.flat_map(|(level, node)| self.node(level.0, node.0).to_vec());
-        sign_with(
-            &*self.kernel,
-            self.scheme,
-            &self.prf_key,
-            epoch,
-            message,
-            siblings.collect(),
-        )
-    }
-}
-
-fn grow_leaves(kernel: &dyn Kernel, scheme: &Scheme, prf_key: &PrfKey, first: u64, leaves: &mut [u8]) {
-    let block = kernel.lanes() * 4;
-    leaves
-        .par_chunks_mut(block * scheme.digest_bytes())
-        .enumerate()
-        .for_each(|(i, leaves)| {
-            let first = Epoch((first + (i * block) as u64) as u32);
-            kernel
-                .leaves(prf_key, first, leaves, &Arena::new(scheme.scratch_bytes()))
-                .unwrap();
-        });
-}
-
-fn sign_with(
-    kernel: &dyn Kernel,
-    scheme: &'static Scheme,
-    prf_key: &PrfKey,
-    epoch: Epoch,
-    message: &[u8; 32],
-    siblings: Vec<u8>,
-) -> Vec<u8> {
-    let codeword = kernel.find_codeword(prf_key, epoch, message).unwrap();
-    let mut hashes = vec![0; scheme.chains() * scheme.digest_bytes()];
-    kernel.reveal(prf_key, epoch, &codeword.positions, &mut hashes);
-    let signature = Signature::new(scheme, codeword.rho, siblings, hashes);
-    signature.unwrap().to_ssz()
+fn grow(key: &Key) -> MemoryKey {
+    let scheme = Scheme::by_id(&key.scheme).unwrap();
+    let memory = MemoryKey::grow(scheme, key.activation_epoch, key.num_active_epochs, &key.rng_seed);
+    let stored = memory.geometry.epochs();
+    assert_eq!((stored.start, stored.end), key.stored(), "{}", key.scheme);
+    memory
 }
 
 /// Long keys on a build without vectors would take minutes each; there the first of each scheme stands for all.
@@ -133,7 +44,7 @@ fn every_recorded_key_is_grown_and_signs_byte_for_byte() {
     let keys = vectors::keys();
     let mut grown = 0;
     for key in keys.iter().filter(|key| is_grown(&keys, key)) {
-        let memory = MemoryKey::grow(key);
+        let memory = grow(key);
         assert_eq!(memory.public_key(), key.public_key_ssz, "{}", key.scheme);
         for signature in &key.signatures {
             let made = memory.sign(Epoch(signature.epoch), &signature.message);
@@ -344,7 +255,7 @@ fn single_steps_agree(scheme: &Scheme, kernel: &dyn Kernel, recorded: &SchemeSte
 /// Every scheme of the table, also those without a recorded key, against the plain implementation at random epochs.
 #[test]
 fn every_scheme_gives_the_leaves_and_nodes_of_the_plain_implementation() {
-    Scheme::all().par_iter().for_each(|scheme| {
+    poseidon_schemes().for_each(|scheme| {
         let seed = 0x5eed ^ scheme.chains() as u64;
         let mut numbers = Numbers(seed);
         let drawn = scheme.draw(&[9; 32], &[]);

@@ -5,5 +5,16 @@
 
 mod as_text;
 mod known_answers;
+mod leanvm;
+mod memory_key;
 mod reference_is_right;
 mod signatures;
+
+use keymill_xmss::Scheme;
+use rayon::prelude::*;
+
+/// The schemes for which [`keymill_reference::Reference`] is the plain implementation.
+fn poseidon_schemes() -> impl ParallelIterator<Item = &'static Scheme> {
+    let schemes = Scheme::all().par_iter();
+    schemes.filter(|scheme| scheme.family().hash_function().starts_with("Poseidon"))
+}
