@@ -32,7 +32,11 @@ const SETTINGS: [(&str, &str, &str); 8] = [
     ("epochs", "2^18", "epochs of a new key, as 1000 or 2^18"),
     ("trim", "0", "lowest level that a new key stores, 0 to 10"),
     ("threads", "0", "worker threads; 0 is one a core"),
-    ("group_batches", "8", "batches that are committed as one, 1 to 4096"),
+    (
+        "group_batches",
+        "auto",
+        "batches that are committed as one, 1 to 4096; auto follows the time that they take",
+    ),
     ("memory", "auto", "most memory, as 64M or 1G; auto, or 0 for no limit"),
     ("progress", "auto", "auto, bar, plain, json or none"),
     (

@@ -6,7 +6,7 @@ pub use keymill_xmss::units::{Epoch, EpochRange, Fingerprint, Level, NodeIndex, 
 use serde::{Deserialize, Serialize};
 
 /// Index of a batch: the epochs `[batch * batch_epochs, (batch + 1) * batch_epochs)`, counted from epoch 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BatchIndex(pub u64);
 
 impl fmt::Display for BatchIndex {

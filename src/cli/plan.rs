@@ -38,7 +38,13 @@ pub fn run(arguments: &PlanArguments, settings: &Settings) -> Result<ExitCode, F
 
 fn answer<'a>(plan: &'a Plan, memory: &MemoryPlan) -> Answer<'a> {
     let scheme = plan.scheme();
-    let (batches, group, in_flight) = (plan.batches().count(), memory.group_batches, memory.in_flight_batches());
+    let (batches, in_flight) = (plan.batches().count(), memory.in_flight_batches());
+    let (first, most) = (memory.group_batches_first, memory.group_batches);
+    let group = if first < most {
+        format!("{first} to {most}")
+    } else {
+        most.to_string()
+    };
     let (layer_bytes, disk_bytes) = (plan.layer_bytes(), plan.disk_bytes());
     let (write_bytes, cache_bytes) = (memory.store.write_bytes, memory.store.cache_bytes);
     let (anonymous, file_pages) = (human_bytes(memory.anonymous_bytes), human_bytes(memory.file_bytes));

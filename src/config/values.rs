@@ -61,7 +61,10 @@ pub fn parse_threads(text: &str) -> Result<usize, String> {
 }
 
 pub(super) fn parse_group(text: &str) -> Result<usize, String> {
-    parse_number(text, 1..=4096, "a number of batches from 1 to 4096")
+    if text == "auto" {
+        return Ok(0);
+    }
+    parse_number(text, 1..=4096, "auto, or a number of batches from 1 to 4096")
 }
 
 /// A level of the tree. Which of them a key can be trimmed to, its scheme decides.

@@ -23,6 +23,7 @@ pub(crate) struct BatchComputer<'a> {
 }
 
 /// Room for the slices of one batch, from the leaves upward, without gaps.
+#[derive(Default)]
 pub(super) struct BatchBuffer {
     pub(super) batch: BatchIndex,
     /// Blocks of leaves that are not in it yet.
@@ -34,11 +35,7 @@ pub(super) struct BatchBuffer {
 impl BatchBuffer {
     #[track_caller]
     pub(super) fn new(bytes: usize) -> Result<Self, IoFailure> {
-        let mut buffer = Self {
-            batch: BatchIndex(0),
-            blocks_left: 0,
-            memory: None,
-        };
+        let mut buffer = Self::default();
         buffer.renew(bytes)?;
         Ok(buffer)
     }

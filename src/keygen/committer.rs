@@ -1,5 +1,7 @@
 //! The side of the pipeline that writes: groups of batches to the layer files, and their records to the store.
 
+use std::time::Instant;
+
 use super::in_flight::{InFlight, Place};
 use super::progress::{Event, Progress};
 use crate::error::Result;
@@ -27,12 +29,17 @@ impl Committer<'_> {
         let _stop = in_flight.stop_when_dropped();
         let mut group = Vec::with_capacity(in_flight.batches_max());
         let mut buffers = GroupBuffers::default();
+        let mut committed = Instant::now();
         loop {
             in_flight.next_group(&mut group);
             if group.is_empty() {
                 return Ok(self.record.run_epochs);
             }
+            let begun = Instant::now();
             self.commit(in_flight, &group, &mut buffers)?;
+            let commit = begun.elapsed();
+            in_flight.learn(group.len(), commit, committed.elapsed());
+            committed = begun + commit;
             in_flight.give_back(&group);
         }
     }

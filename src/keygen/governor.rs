@@ -98,10 +98,10 @@ impl Policy {
 
     /// For a stream of batches: an earlier one can have ended with fewer of them in memory than there were at first.
     fn of(in_flight: &InFlight) -> Self {
-        Self::new(in_flight.batches_max(), in_flight.batches())
+        Self::new(in_flight.batches_max(), in_flight.allowed())
     }
 
-    fn decide(&mut self, held: &Held, pressure_percent: Option<f64>) -> Action {
+    fn decide(&mut self, held: &Held, pressure_percent: Option<f64>, in_memory: usize) -> Action {
         let percent = held.percent();
         self.settling_samples = self.settling_samples.saturating_sub(1);
         let is_calm = percent < GROW_PERCENT && pressure_percent.is_none_or(|part| part < CALM_PRESSURE_PERCENT);
@@ -110,7 +110,7 @@ impl Policy {
             return Action::Stop;
         }
         if percent >= SHRINK_PERCENT && self.limit > 1 && self.settling_samples == 0 {
-            self.limit /= 2;
+            self.limit = self.limit.min(in_memory).max(2) / 2;
             self.settling_samples = SETTLING_SAMPLES;
             return Action::Shrink(self.limit);
         }
@@ -160,8 +160,8 @@ impl Governor<'_> {
                 continue;
             };
             let held = Held::new(budget, &usage, self.in_flight.unsynced_bytes());
-            let before = policy.limit;
-            match policy.decide(&held, usage.pressure_percent) {
+            let before = self.in_flight.batches();
+            match policy.decide(&held, usage.pressure_percent, before) {
                 Action::Keep => {}
                 Action::Shrink(limit) => {
                     policy.limit = self.in_flight.limit_to(limit);

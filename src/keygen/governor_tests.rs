@@ -29,7 +29,9 @@ fn held(mib: u64) -> Held {
 
 /// What is done about samples with so many per cent held, but for those where nothing is.
 fn actions(policy: &mut Policy, samples: impl IntoIterator<Item = u64>) -> Vec<Action> {
-    let actions = samples.into_iter().map(|percent| policy.decide(&held(percent), None));
+    let actions = samples
+        .into_iter()
+        .map(|percent| policy.decide(&held(percent), None, policy.limit));
     actions.filter(|action| *action != Action::Keep).collect()
 }
 
@@ -82,8 +84,8 @@ fn what_neighbours_have_to_write_makes_groups_smaller_and_ends_no_job() {
         dirty_bytes,
         limit: budget(),
     };
-    assert_eq!(policy.decide(&held(60 * MIB), None), Action::Shrink(8));
-    assert_eq!(policy.decide(&held(MIB), None), Action::Stop);
+    assert_eq!(policy.decide(&held(60 * MIB), None, policy.limit), Action::Shrink(8));
+    assert_eq!(policy.decide(&held(MIB), None, policy.limit), Action::Stop);
 }
 
 #[test]
@@ -98,14 +100,14 @@ fn from_85_per_cent_on_groups_are_halved_again_and_again_down_to_one_batch_and_n
 #[test]
 fn a_shrink_gets_time_to_be_seen_before_the_next_one() {
     let mut policy = Policy::new(16, 16);
-    let decisions: Vec<Action> = (0..4).map(|_| policy.decide(&held(90), None)).collect();
+    let decisions: Vec<Action> = (0..4).map(|_| policy.decide(&held(90), None, policy.limit)).collect();
     let expected = [Action::Shrink(8), Action::Keep, Action::Shrink(4), Action::Keep];
     assert_eq!(decisions, expected);
 }
 
 #[test]
 fn from_95_per_cent_on_the_job_ends_at_once() {
-    assert_eq!(Policy::new(16, 16).decide(&held(95), None), Action::Stop);
+    assert_eq!(Policy::new(16, 16).decide(&held(95), None, 16), Action::Stop);
     let mut policy = Policy::new(1, 1);
     assert_eq!(actions(&mut policy, [90, 90, 96]), [Action::Stop]);
 }
@@ -138,19 +140,19 @@ fn a_single_sample_without_calm_begins_the_wait_anew() {
 #[test]
 fn nothing_grows_back_while_processes_wait_for_memory() {
     let mut policy = Policy::new(2, 2);
-    assert_eq!(policy.decide(&held(90), Some(90.0)), Action::Shrink(1));
+    assert_eq!(policy.decide(&held(90), Some(90.0), policy.limit), Action::Shrink(1));
     for _ in 0..100 {
-        assert_eq!(policy.decide(&held(10), Some(10.0)), Action::Keep);
+        assert_eq!(policy.decide(&held(10), Some(10.0), policy.limit), Action::Keep);
     }
     for _ in 1..CALM_SAMPLES {
-        assert_eq!(policy.decide(&held(10), Some(9.9)), Action::Keep);
+        assert_eq!(policy.decide(&held(10), Some(9.9), policy.limit), Action::Keep);
     }
-    assert_eq!(policy.decide(&held(10), Some(9.9)), Action::Grow(2));
+    assert_eq!(policy.decide(&held(10), Some(9.9), policy.limit), Action::Grow(2));
 }
 
 #[test]
 fn a_later_round_begins_with_as_many_batches_as_the_one_before_ended_with() {
-    let in_flight = InFlight::new(2, 1).unwrap();
+    let in_flight = InFlight::new(crate::keygen::group_size::GroupSize::new(2..=2), 1).unwrap();
     in_flight.limit_to(2);
     let mut policy = Policy::of(&in_flight);
     assert_eq!(actions(&mut policy, vec![10; CALM_SAMPLES as usize]), [Action::Grow(4)]);

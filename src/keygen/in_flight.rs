@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::batch::BatchBuffer;
+use super::group_size::GroupSize;
 use crate::failure::IoFailure;
 use crate::units::BatchIndex;
 use crate::workers::WhenDropped;
@@ -25,7 +27,6 @@ pub(crate) struct InFlight {
     is_free: Condvar,
     /// A batch is complete, or no other will be.
     is_complete: Condvar,
-    group_batches: usize,
     batch_bytes: usize,
     /// Written to the layer files and not yet synced: pages that the kernel cannot drop.
     unsynced_bytes: AtomicU64,
@@ -38,31 +39,60 @@ struct Queues {
     withdrawn: Vec<Place>,
     /// In the order in which they were completed.
     complete: VecDeque<Place>,
-    limit: usize,
+    /// As many may have a buffer, by the memory that there is.
+    allowed: usize,
+    /// Of which size groups are of use.
+    size: GroupSize,
+    /// There was no memory for a buffer, and it was said.
+    is_short: bool,
     /// No more batches are begun.
     stopped: bool,
     /// No worker is left that could complete one.
     finished: bool,
 }
 
+impl Queues {
+    /// Batches that may be in memory.
+    fn limit(&self) -> usize {
+        self.allowed.min(GROUPS * self.size.batches())
+    }
+
+    /// Batches of a group, of so many that are in memory. Half of what may be there, so that workers can go on while it is
+    /// committed; and never more than there will be, for which the committer would wait for ever.
+    fn group_batches(&self, in_memory: usize) -> usize {
+        (self.limit().min(in_memory) / GROUPS).max(1)
+    }
+}
+
 impl InFlight {
-    /// Buffers for two groups of this many batches, of so many bytes each.
-    pub(crate) fn new(group_batches: usize, batch_bytes: usize) -> Result<Self, IoFailure> {
-        let most = GROUPS * group_batches;
-        let places = (0..most).map(|_| BatchBuffer::new(batch_bytes).map(Mutex::new));
+    /// Buffers for two groups of this size, of so many bytes a batch.
+    pub(super) fn new(size: GroupSize, batch_bytes: usize) -> Result<Self, IoFailure> {
+        let (most, wanted) = (GROUPS * size.most(), GROUPS * size.batches());
+        let place = |number| {
+            if number < wanted {
+                BatchBuffer::new(batch_bytes).map(Mutex::new)
+            } else {
+                Ok(Mutex::default())
+            }
+        };
+        let mut free = Vec::with_capacity(most);
+        free.extend((0..wanted).map(Place));
+        let mut withdrawn = Vec::with_capacity(most);
+        withdrawn.extend((wanted..most).map(Place));
         Ok(Self {
-            places: places.collect::<Result<_, _>>()?,
+            places: (0..most).map(place).collect::<Result<_, _>>()?,
             queues: Mutex::new(Queues {
-                free: (0..most).map(Place).collect(),
-                withdrawn: Vec::with_capacity(most),
+                free,
+                withdrawn,
                 complete: VecDeque::with_capacity(most),
-                limit: most,
+                allowed: most,
+                size,
+                is_short: false,
                 stopped: false,
                 finished: false,
             }),
             is_free: Condvar::new(),
             is_complete: Condvar::new(),
-            group_batches,
             batch_bytes,
             unsynced_bytes: AtomicU64::new(0),
         })
@@ -70,7 +100,12 @@ impl InFlight {
 
     /// Batches that there are buffers for now.
     pub(crate) fn batches(&self) -> usize {
-        self.places.len() - self.queues().withdrawn.len()
+        self.in_memory(&self.queues())
+    }
+
+    /// Batches that there may be buffers for, by the memory that there is.
+    pub(super) fn allowed(&self) -> usize {
+        self.queues().allowed
     }
 
     /// Most batches that there can be buffers for.
@@ -79,36 +114,55 @@ impl InFlight {
     }
 
     /// Sets how many batches may be in memory, one at least. The memory of buffers beyond that is given back: at once if
-    /// they are free, else when they have been committed. A higher limit takes effect as far as there is memory: the one
-    /// that holds now is returned.
+    /// they are free, else when they have been committed. A higher limit takes effect as far as there is memory: how many
+    /// there may be now is returned.
     pub(crate) fn limit_to(&self, batches: usize) -> usize {
         let mut queues = self.queues();
-        queues.limit = batches.clamp(1, self.places.len());
-        while self.is_over_limit(&queues)
+        queues.allowed = batches.clamp(1, self.places.len());
+        self.fit(&mut queues);
+        if queues.is_short {
+            queues.allowed = self.in_memory(&queues);
+        }
+        queues.allowed
+    }
+
+    /// Learns from a group how large the next ones have to be ([`GroupSize::learn`]).
+    pub(super) fn learn(&self, batches: usize, commit: Duration, period: Duration) {
+        let mut queues = self.queues();
+        queues.size.learn(batches, commit, period);
+        self.fit(&mut queues);
+    }
+
+    /// Takes or gives back buffers until there are as many as there may be, or no memory for more.
+    fn fit(&self, queues: &mut Queues) {
+        while self.is_over_limit(queues)
             && let Some(place) = queues.free.pop()
         {
-            self.withdraw(place, &mut queues);
+            self.withdraw(place, queues);
         }
-        while self.places.len() - queues.withdrawn.len() < queues.limit
+        let was_short = std::mem::take(&mut queues.is_short);
+        while !queues.is_short
+            && self.in_memory(queues) < queues.limit()
             && let Some(place) = queues.withdrawn.pop()
         {
             match self.buffer(place).renew(self.batch_bytes) {
                 Ok(()) => queues.free.push(place),
                 Err(failure) => {
-                    tracing::warn!("the job goes on with fewer batches in memory: {failure}");
                     queues.withdrawn.push(place);
-                    break;
+                    queues.is_short = true;
+                    if !was_short {
+                        tracing::warn!("the job goes on with fewer batches in memory: {failure}");
+                    }
                 }
             }
         }
-        // Groups are made for it: the committer would wait for ever for batches without a buffer.
-        queues.limit = queues.limit.min(self.places.len() - queues.withdrawn.len());
-        let limit = queues.limit;
-        drop(queues);
         self.is_free.notify_all();
         // A group may be smaller now.
         self.is_complete.notify_all();
-        limit
+    }
+
+    fn in_memory(&self, queues: &Queues) -> usize {
+        self.places.len() - queues.withdrawn.len()
     }
 
     /// Bytes of batches that are written to the layer files and not yet synced.
@@ -161,11 +215,11 @@ impl InFlight {
     pub(super) fn next_group(&self, group: &mut Vec<Place>) {
         group.clear();
         let mut queues = self.queues();
-        while queues.complete.len() < self.group_batches(&queues) && !queues.finished {
+        while queues.complete.len() < queues.group_batches(self.in_memory(&queues)) && !queues.finished {
             let waited = self.is_complete.wait(queues);
             queues = waited.unwrap_or_else(PoisonError::into_inner);
         }
-        let count = self.group_batches(&queues).min(queues.complete.len());
+        let count = queues.group_batches(self.in_memory(&queues)).min(queues.complete.len());
         group.extend(queues.complete.drain(..count));
     }
 
@@ -173,9 +227,10 @@ impl InFlight {
     pub(super) fn give_back(&self, group: &[Place]) {
         let mut queues = self.queues();
         for &place in group {
-            match self.is_over_limit(&queues) {
-                true => self.withdraw(place, &mut queues),
-                false => queues.free.push(place),
+            if self.is_over_limit(&queues) {
+                self.withdraw(place, &mut queues);
+            } else {
+                queues.free.push(place);
             }
         }
         drop(queues);
@@ -192,14 +247,8 @@ impl InFlight {
         WhenDropped(|| self.change(|queues| queues.finished = true))
     }
 
-    /// Batches of a group. Half of what may be in memory, so that workers can go on while it is committed; and never more
-    /// than there will be, for which the committer would wait for ever.
-    fn group_batches(&self, queues: &Queues) -> usize {
-        self.group_batches.min(queues.limit / GROUPS).max(1)
-    }
-
     fn is_over_limit(&self, queues: &Queues) -> bool {
-        self.places.len() - queues.withdrawn.len() > queues.limit
+        self.in_memory(queues) > queues.limit()
     }
 
     fn withdraw(&self, place: Place, queues: &mut Queues) {
@@ -220,134 +269,5 @@ impl InFlight {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-    use std::time::{Duration, Instant};
-
-    use super::*;
-    use crate::faults::{Fate, Faults};
-
-    const BYTES: usize = 1 << 20;
-
-    /// Anonymous memory of this process.
-    fn resident_bytes() -> u64 {
-        let status = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap();
-        let line = status.lines().find(|line| line.starts_with("Anonymous:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
-    }
-
-    fn take(in_flight: &InFlight) -> Place {
-        let place = in_flight.take(BatchIndex(7), 1).unwrap();
-        in_flight.buffer(place).fill(1);
-        place
-    }
-
-    fn next_group(in_flight: &InFlight) -> Vec<Place> {
-        let mut group = Vec::new();
-        in_flight.next_group(&mut group);
-        group
-    }
-
-    #[test]
-    fn what_is_withdrawn_goes_back_to_the_system_and_comes_again_when_the_limit_grows() {
-        let in_flight = InFlight::new(32, BYTES).unwrap();
-        let is_given_back = || {
-            let places: Vec<_> = (0..64).map(|_| take(&in_flight)).collect();
-            let full_bytes = resident_bytes();
-            // Those that are with a worker or the committer are left to them.
-            assert_eq!(in_flight.limit_to(4), 4);
-            assert_eq!(in_flight.batches(), 64);
-            in_flight.give_back(&places);
-            assert_eq!(in_flight.batches(), 4);
-            let is_less = full_bytes.saturating_sub(resident_bytes()) > 30 << 20;
-            assert_eq!(in_flight.limit_to(64), 64);
-            is_less
-        };
-        // Other tests of this process take memory at the same time, though not at all times.
-        assert!((0..20).any(|_| is_given_back()));
-        in_flight.limit_to(4);
-        in_flight.limit_to(1000);
-        assert_eq!((in_flight.batches(), in_flight.batches_max()), (64, 64));
-        in_flight.limit_to(0);
-        assert_eq!(in_flight.batches(), 1);
-        take(&in_flight);
-    }
-
-    #[test]
-    fn where_there_is_no_memory_to_grow_a_group_is_not_larger_than_the_buffers_that_there_are() {
-        let in_flight = InFlight::new(8, BYTES).unwrap();
-        in_flight.limit_to(1);
-        let this_thread = std::thread::current().id();
-        let mut mappings = 0;
-        // All buffers of all tests have this name: only those of this thread fail, from the third one on.
-        let faults = Faults::below(Path::new("anonymous memory"), move |_, _| {
-            if std::thread::current().id() != this_thread {
-                return Fate::Pass;
-            }
-            mappings += 1;
-            if mappings <= 2 { Fate::Pass } else { Fate::Fail(12) }
-        });
-        assert_eq!((in_flight.limit_to(16), in_flight.batches()), (3, 3));
-        let places: Vec<_> = (0..3).map(|_| take(&in_flight)).collect();
-        places.iter().for_each(|&place| in_flight.complete(place));
-        let (group, is_late) = std::thread::scope(|scope| {
-            let committer = scope.spawn(|| next_group(&in_flight));
-            let begun = Instant::now();
-            while !committer.is_finished() && begun.elapsed() < Duration::from_secs(5) {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            let is_late = !committer.is_finished();
-            drop(in_flight.finish_when_dropped());
-            (committer.join().unwrap(), is_late)
-        });
-        assert!(!is_late && group == places[..1], "{group:?}");
-        in_flight.give_back(&group);
-        drop(faults);
-        assert_eq!((in_flight.limit_to(16), in_flight.batches()), (16, 16));
-    }
-
-    #[test]
-    fn a_group_is_never_larger_than_half_of_what_may_be_in_memory() {
-        let in_flight = InFlight::new(8, 1).unwrap();
-        for (limit, group_batches) in [(16, 8), (9, 4), (4, 2), (3, 1), (2, 1), (1, 1), (16, 8)] {
-            in_flight.limit_to(limit);
-            let places: Vec<_> = (0..limit).map(|_| take(&in_flight)).collect();
-            let (first, rest) = places.split_at(group_batches);
-            first.iter().for_each(|&place| in_flight.complete(place));
-            assert_eq!(next_group(&in_flight), first, "limit {limit}");
-            in_flight.give_back(first);
-            in_flight.give_back(rest);
-        }
-    }
-
-    /// Runs `operation` on another thread and gives it time to wait.
-    fn while_waiting<T: Send>(operation: impl FnOnce() -> T + Send, end: impl FnOnce()) -> T {
-        std::thread::scope(|scope| {
-            let waiting = scope.spawn(operation);
-            std::thread::sleep(Duration::from_millis(50));
-            assert!(!waiting.is_finished());
-            end();
-            waiting.join().unwrap()
-        })
-    }
-
-    #[test]
-    fn who_waits_is_woken_by_whatever_ends_the_wait() {
-        let in_flight = InFlight::new(2, 1).unwrap();
-        let places: Vec<_> = (0..4).map(|_| take(&in_flight)).collect();
-        let taken = |end: &dyn Fn()| while_waiting(|| in_flight.take(BatchIndex(0), 1), end);
-        assert_eq!(taken(&|| in_flight.give_back(&places[..1])), Some(places[0]));
-        // A smaller limit makes smaller groups.
-        in_flight.complete(places[0]);
-        let group = while_waiting(|| next_group(&in_flight), || _ = in_flight.limit_to(3));
-        assert_eq!(group, &places[..1]);
-        in_flight.give_back(&group);
-        assert_eq!(in_flight.batches(), 3);
-        assert!(taken(&|| _ = in_flight.limit_to(4)).is_some());
-        in_flight.complete(places[1]);
-        let group = while_waiting(|| next_group(&in_flight), || drop(in_flight.finish_when_dropped()));
-        assert_eq!(group, &places[1..2]);
-        assert_eq!(next_group(&in_flight), &[]);
-        assert_eq!(taken(&|| drop(in_flight.stop_when_dropped())), None);
-    }
-}
+#[path = "in_flight_tests.rs"]
+mod tests;

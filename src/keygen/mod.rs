@@ -8,6 +8,7 @@ mod crown;
 mod done_set;
 mod error;
 mod governor;
+mod group_size;
 mod history;
 mod in_flight;
 mod job;

@@ -10,14 +10,14 @@ use crate::plan::{BudgetTooSmall, MemoryPlan, MemoryRequest, Plan, Wishes};
 /// use keymill::JobOptions;
 /// use keymill::plan::MemoryRequest;
 /// let options = JobOptions::default().threads(2).memory(MemoryRequest::AtMost(64 << 20));
-/// assert_eq!(options.group_batches, 8);
+/// assert_eq!(options.group_batches, 0);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JobOptions {
     /// Worker threads; 0 for one a core.
     pub threads: usize,
-    /// Batches that are synced and committed as one.
+    /// Batches that are synced and committed as one; 0 for so many that their commit is a small part of their time.
     pub group_batches: usize,
     /// How much memory it may take.
     pub memory: MemoryRequest,
@@ -28,10 +28,10 @@ pub struct JobOptions {
 }
 
 impl JobOptions {
-    /// One thread a core, groups of 8 batches, and as much memory as the limits leave.
+    /// One thread a core, groups that follow the time that they take, and as much memory as the limits leave.
     pub const DEFAULT: Self = Self {
         threads: 0,
-        group_batches: 8,
+        group_batches: 0,
         memory: MemoryRequest::Auto,
         held_bytes: 0,
         jobs: 1,

@@ -5,6 +5,7 @@ use super::committer::Committer;
 use super::done_set::DoneSet;
 use super::error::disk_unreliable;
 use super::governor::Governor;
+use super::group_size::GroupSize;
 use super::in_flight::InFlight;
 use super::pipeline;
 use super::progress::{Event, Phase};
@@ -45,7 +46,7 @@ impl Rounds<'_> {
     ) -> Result<u64> {
         let plan = self.computer.manifest.plan();
         let batches = plan.batches();
-        let in_flight = InFlight::new(self.memory.group_batches, plan.batch_bytes())?;
+        let in_flight = InFlight::new(GroupSize::new(self.memory.group_bounds()), plan.batch_bytes())?;
         let mut record = ProgressRecord::default();
         for _round in 0..ROUNDS_MAX {
             let Checked { kept, batches_done } = check(writer)?;

@@ -1,5 +1,7 @@
 //! How much is kept in flight, so that memory does not depend on the lifetime.
 
+use std::ops::RangeInclusive;
+
 use super::sizes::Plan;
 use crate::memory::{Limit, LimitSource, Limits};
 
@@ -13,6 +15,10 @@ const BATCH_RECORD_BYTES: u64 = 512;
 /// Part of a budget that is planned with. The job makes groups smaller when more than this is held, so that what was planned
 /// must not be taken for that.
 pub const PLANNED_PERCENT: u64 = 75;
+/// Batches of the first groups of a job, where their number is not asked for.
+const GROUP_BATCHES_FIRST: usize = 8;
+/// Buffers of the largest group, where the number of its batches is not asked for.
+const GROUP_BUFFER_BYTES: usize = 2 << 20;
 /// Groups in flight: one is computed while the other is committed.
 const GROUPS_IN_FLIGHT: u64 = 2;
 /// Address space beside the layer files: the program, its libraries, stacks, and what the allocator reserves for each
@@ -65,7 +71,7 @@ impl StoreBuffers {
 pub struct Wishes {
     /// Worker threads; 0 for one a core, or fewer if the budget demands it.
     pub threads: usize,
-    /// Batches in a group, or fewer if the budget demands it.
+    /// Batches in a group, or fewer if the budget demands it; 0 for as many as time and memory suggest.
     pub group_batches: usize,
     /// Bytes of each worker's arena, as the scheme demands it.
     pub arena_bytes: usize,
@@ -131,8 +137,10 @@ fn advice(source: &LimitSource, threads: usize) -> String {
 pub struct MemoryPlan {
     /// Worker threads.
     pub threads: usize,
-    /// Batches in a group: what is synced and committed as one.
+    /// Most batches in a group: what is synced and committed as one.
     pub group_batches: usize,
+    /// Batches in the first groups. They grow, up to the most, while their commits take more than a small part of the time.
+    pub group_batches_first: usize,
     /// Bytes of each worker's arena.
     pub arena_bytes: usize,
     /// RocksDB's buffers.
@@ -164,10 +172,11 @@ impl MemoryPlan {
         // Of one job. What is held is compared with the whole budget, since all of them hold it.
         let budget_bytes = budget.as_ref().map_or(u64::MAX, |limit| limit.bytes / jobs);
         let fits = |planned: &Self| planned.budget_bytes() <= budget_bytes;
-        let group_batches = (wishes.group_batches.max(1) as u64).min(plan.batches().count()) as usize;
+        let (first, group_batches) = group_bounds(plan, wishes);
         let choices = (fewest..=most).rev().flat_map(|threads| {
-            let full = std::iter::once((group_batches, StoreBuffers::FULL));
-            let small = halvings(group_batches).map(|group_batches| (group_batches, StoreBuffers::SMALL));
+            let full = halvings(group_batches).take_while(|&group_batches| group_batches >= first);
+            let full = full.map(|group_batches| (group_batches, StoreBuffers::FULL));
+            let small = halvings(first).map(|group_batches| (group_batches, StoreBuffers::SMALL));
             full.chain(small)
                 .map(move |(group_batches, store)| (threads, group_batches, store))
         });
@@ -203,12 +212,18 @@ impl MemoryPlan {
         Self {
             threads,
             group_batches,
+            group_batches_first: group_batches.min(group_bounds(plan, wishes).0),
             arena_bytes: wishes.arena_bytes,
             store,
             anonymous_bytes: fixed_bytes + in_flight * (plan.batch_bytes() as u64 + BATCH_RECORD_BYTES),
             file_bytes: in_flight * plan.batch_stored_bytes() as u64,
             budget: None,
         }
+    }
+
+    /// Batches of a group, the fewest and the most.
+    pub(crate) fn group_bounds(&self) -> RangeInclusive<usize> {
+        self.group_batches_first..=self.group_batches
     }
 
     /// Most batches that are computed and not yet committed.
@@ -271,6 +286,16 @@ fn mapped_bytes(plan: &Plan, threads: usize, jobs: u64) -> u64 {
 /// One bit a batch: at most half a megabyte, for 2^32 epochs.
 fn done_set_bytes(plan: &Plan) -> u64 {
     plan.batches().count().div_ceil(8)
+}
+
+/// Batches of the first groups and of the largest, if there is memory for them.
+fn group_bounds(plan: &Plan, wishes: &Wishes) -> (usize, usize) {
+    let (first, most) = match wishes.group_batches {
+        0 => (GROUP_BATCHES_FIRST, GROUP_BUFFER_BYTES / plan.batch_bytes().max(1)),
+        batches => (batches, batches),
+    };
+    let bounded = |batches: usize| (batches as u64).min(plan.batches().count()) as usize;
+    (bounded(first), bounded(most.max(first)))
 }
 
 /// A number, its half, and so on down to 1.

@@ -22,6 +22,7 @@ use crate::units::BatchIndex;
 const MEMORY: MemoryPlan = MemoryPlan {
     threads: 2,
     group_batches: 8,
+    group_batches_first: 8,
     arena_bytes: 0,
     store: StoreBuffers::SMALL,
     anonymous_bytes: 14 << 20,
