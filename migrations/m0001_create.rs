@@ -93,5 +93,5 @@ impl HeaderV1 {
 
 fn create_store(context: &Context<'_>) -> Result<()> {
     let state = context.paths.state();
-    Ok(Store::create(&state, &COLUMN_FAMILIES, &context.manifest.binding())?)
+    Store::create(&state, &COLUMN_FAMILIES, &context.manifest.binding())
 }

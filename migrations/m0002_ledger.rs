@@ -37,7 +37,7 @@ impl Step for BeginLedger {
 }
 
 fn open_store(context: &Context<'_>) -> Result<Store> {
-    Ok(Store::open(&context.paths.state(), &context.manifest.binding())?)
+    Store::open(&context.paths.state(), &context.manifest.binding())
 }
 
 fn write_head(context: &Context<'_>) -> Result<()> {
@@ -49,7 +49,7 @@ fn write_head(context: &Context<'_>) -> Result<()> {
     let counted = count(&store)?;
     let initialised = counted.extent.spent == 0 && is_unused(context.paths, context.manifest)?;
     let head = LedgerHead { initialised, ..counted };
-    Ok(store.commit_ledger([], &head)?)
+    store.commit_ledger([], &head)
 }
 
 fn write_mark(context: &Context<'_>, locked: &LockedDir) -> Result<()> {
@@ -63,5 +63,5 @@ fn write_mark(context: &Context<'_>, locked: &LockedDir) -> Result<()> {
     if head.extent.spent > 0 {
         return Ok(());
     }
-    Ok(mark_of(&head, key_id).write(locked)?)
+    mark_of(&head, key_id).write(locked)
 }

@@ -4,11 +4,12 @@
 use std::fmt::Display;
 
 use super::{Action, Context, Step};
-use crate::error::Result;
+use crate::error::{Reason, Result};
+use crate::failure::FailureKind;
 use crate::history::replace_all;
-use crate::keydir::{KeyDirError, LedgerMark, LockedDir, Manifest, Stage, fingerprint_of};
+use crate::keydir::{LedgerMark, LockedDir, Manifest, Stage, fingerprint_of};
 use crate::ledger::mark_of;
-use crate::state::{LedgerHead, StateError, Store};
+use crate::state::{LedgerHead, Store};
 
 pub(super) struct FingerprintAndHistory;
 
@@ -50,7 +51,7 @@ fn write_mark(context: &Context<'_>, locked: &LockedDir) -> Result<()> {
     let key_id = context.manifest.key_id();
     let mark = match LedgerMark::read(&file, key_id) {
         // What is wrong with it, sign, check and ledger init say.
-        Err(KeyDirError::LedgerMark { .. } | KeyDirError::NotAFile { .. }) => return Ok(()),
+        Err(error) if matches!(error.reason(), Reason::MarkDamaged | Reason::NotAFile) => return Ok(()),
         mark => mark?,
     };
     let mark = match (mark, ledger_head(context)?) {
@@ -66,7 +67,7 @@ fn write_mark(context: &Context<'_>, locked: &LockedDir) -> Result<()> {
         // One that is lost, which a new one would hide; or an older one, which is read as that of a key that exists.
         _ => return Ok(()),
     };
-    Ok(mark.write(locked)?)
+    mark.write(locked)
 }
 
 /// Carries the history over, if it can be, and drops its column family, after which there is nothing more to do.
@@ -77,7 +78,7 @@ fn move_history(context: &Context<'_>) -> Result<()> {
     }
     let opened = match Store::open_with_history(&state, &context.manifest.binding()) {
         // A repair puts a new store in its place.
-        Err(StateError::Damaged { .. } | StateError::OtherKey { .. }) => return Ok(()),
+        Err(error) if error.kind() == FailureKind::Directory => return Ok(()),
         opened => opened?,
     };
     let Some(mut store) = opened else {
@@ -90,10 +91,10 @@ fn move_history(context: &Context<'_>) -> Result<()> {
                 lost(&failure);
             }
         }
-        Err(error @ StateError::Damaged { .. }) => lost(&error),
-        Err(error) => return Err(error.into()),
+        Err(error) if error.reason() == Reason::Damaged => lost(&error),
+        Err(error) => return Err(error),
     }
-    Ok(store.drop_history()?)
+    store.drop_history()
 }
 
 /// What the ledger says; none where it cannot be read, as beside a damaged store, whose repair needs this version first.
@@ -104,7 +105,7 @@ fn ledger_head(context: &Context<'_>) -> Result<Option<LedgerHead>> {
     }
     let opened = Store::open_read_only(&state, &context.manifest.binding());
     match opened.and_then(|store| store.ledger_head()) {
-        Err(StateError::Damaged { .. } | StateError::OtherKey { .. }) => Ok(None),
+        Err(error) if error.kind() == FailureKind::Directory => Ok(None),
         head => Ok(Some(head?.unwrap_or_default())),
     }
 }

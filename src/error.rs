@@ -7,8 +7,12 @@ use std::fmt::{self, Display, Formatter};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::failure::{Classified, FailureKind, IoFailure};
-use crate::remedy::{Remedied, Remedy, advised};
+use keymill_xmss::SszError;
+use keymill_xmss::arena::ArenaOverflow;
+use keymill_xmss::tree::PlanError;
+
+use crate::failure::{FailureKind, IoFailure};
+use crate::remedy::{Remedy, advised};
 
 /// What a caller may want to tell apart, beyond the kind of failure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,6 +31,14 @@ pub enum Reason {
     Locked,
     /// What is stored is not as it was written.
     Damaged,
+    /// Something else stands in the place of a file.
+    NotAFile,
+    /// A layer file is missing.
+    LayerMissing,
+    /// There is no manifest, so it is not known of which key a directory is, if of any.
+    NoManifest,
+    /// The checkpoint store failed in a way that says nothing about what is stored.
+    StoreFailed,
     /// Something is there that would have to be overwritten, or a name is taken.
     InTheWay,
     /// It is not what was begun there.
@@ -41,6 +53,15 @@ pub enum Reason {
     OtherRoot,
     /// The key has no secret.
     SecretMissing,
+    /// The secret is damaged, or that of another key.
+    SecretDamaged,
+    /// Others can read the secret.
+    SecretExposed,
+    /// There is too little memory for the least that works.
+    TooLittleMemory {
+        /// What has to be allowed.
+        needed_bytes: u64,
+    },
     /// Nearly all memory is held.
     OutOfMemory,
     /// The key has no such epoch.
@@ -79,11 +100,12 @@ struct Parts {
     kind: FailureKind,
     reason: Reason,
     what: String,
+    /// So many bytes at the end of the text say what is wrong, without the name of what it is wrong with.
+    detail_bytes: usize,
     path: Option<PathBuf>,
     remedies: Vec<Remedy>,
-    source: Option<io::Error>,
-    /// So many of the remedies stand in the text already, as in that of the errors that are not of this type yet.
-    told: usize,
+    /// The call that failed, and what the system answered.
+    source: Option<(&'static str, io::Error)>,
 }
 
 /// The result of everything in the library that can fail.
@@ -95,10 +117,10 @@ impl Error {
             kind,
             reason: Reason::Other,
             what: what.into(),
+            detail_bytes: 0,
             path: None,
             remedies: Vec::new(),
             source: None,
-            told: 0,
         }))
     }
 
@@ -126,13 +148,22 @@ impl Error {
     pub(crate) fn unwritten(source: io::Error) -> Self {
         let mut error = Self::machine(format!("writing failed: {source}")).because(Reason::Call);
         error.0.remedies.extend(Remedy::of(&source));
-        error.0.source = Some(source);
+        error.0.source = Some(("write", source));
         error
     }
 
     /// A directory is damaged, locked, or not what was asked for.
     pub(crate) fn directory(what: impl Into<String>) -> Self {
         Self::new(FailureKind::Directory, what)
+    }
+
+    /// What is stored in a place is not as it was written; `of` says what that is, where its name does not.
+    pub(crate) fn damaged(of: &str, path: &Path, what: &str) -> Self {
+        let mut error = Self::directory(format!("{of}'{}' is damaged: {what}", path.display()))
+            .because(Reason::Damaged)
+            .at(path);
+        error.0.detail_bytes = what.len();
+        error
     }
 
     /// The machine failed.
@@ -169,6 +200,27 @@ impl Error {
         self
     }
 
+    /// What is wrong, without the name of what it is wrong with, which whoever asks will say.
+    pub(crate) fn detail(&self) -> &str {
+        match self.0.detail_bytes {
+            0 => &self.0.what,
+            bytes => &self.0.what[self.0.what.len() - bytes..],
+        }
+    }
+
+    /// The call that failed, if that is all there is to say.
+    pub(crate) fn into_call(self) -> Result<IoFailure, Self> {
+        match *self.0 {
+            Parts {
+                reason: Reason::Call,
+                path: Some(path),
+                source: Some((call, source)),
+                ..
+            } => Ok(IoFailure { call, path, source }),
+            parts => Err(Self(Box::new(parts))),
+        }
+    }
+
     /// What kind of failure it is.
     pub fn kind(&self) -> FailureKind {
         self.0.kind
@@ -186,7 +238,7 @@ impl Error {
 
     /// What the operating system answered, if a call failed.
     pub fn io(&self) -> Option<&io::Error> {
-        self.0.source.as_ref()
+        self.0.source.as_ref().map(|(_, source)| source)
     }
 
     /// What can be done about it, the best first; each of them alone.
@@ -197,7 +249,7 @@ impl Error {
     /// The text, and what can be done about it in the words of the command line.
     #[doc(hidden)]
     pub fn advised(&self) -> String {
-        format!("{self}{}", advised(self.0.remedies[self.0.told..].iter().cloned()))
+        format!("{self}{}", advised(self.0.remedies.iter().cloned()))
     }
 }
 
@@ -215,53 +267,33 @@ impl Display for Error {
 
 impl std::error::Error for Error {}
 
-impl Remedied for Error {
-    fn remedies(&self) -> Vec<Remedy> {
-        self.0.remedies.clone()
-    }
-}
-
 impl From<IoFailure> for Error {
     fn from(failure: IoFailure) -> Self {
-        let remedies = failure.remedies();
-        let what = format!(
-            "{} on '{}' failed: {}",
-            failure.call,
-            failure.path.display(),
-            failure.source
-        );
+        let IoFailure { call, path, source } = failure;
+        let what = format!("{call} on '{}' failed: {source}", path.display());
         let mut error = Self::machine(what)
             .because(Reason::Call)
-            .at(failure.path)
-            .mend(remedies);
-        error.0.source = Some(failure.source);
+            .mend(Remedy::at(&source, &path))
+            .at(path);
+        error.0.source = Some((call, source));
         error
     }
 }
 
-/// An error of a room that has its own type.
-pub(crate) trait Own: Classified + Remedied + std::error::Error + Sized {
-    /// As [`Error::reason`].
-    fn reason(&self) -> Reason {
-        Reason::Other
-    }
-
-    /// The call that failed, if that is all there is to say.
-    fn into_call(self) -> Result<IoFailure, Self> {
-        Err(self)
+impl From<ArenaOverflow> for Error {
+    fn from(error: ArenaOverflow) -> Self {
+        Self::machine(error.to_string())
     }
 }
 
-impl<E: Own> From<E> for Error {
-    fn from(error: E) -> Self {
-        let error = match error.into_call() {
-            Ok(failure) => return failure.into(),
-            Err(error) => error,
-        };
-        let mut converted = Self::new(error.kind(), error.to_string())
-            .because(error.reason())
-            .mend(error.remedies());
-        converted.0.told = converted.0.remedies.len();
-        converted
+impl From<SszError> for Error {
+    fn from(error: SszError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<PlanError> for Error {
+    fn from(error: PlanError) -> Self {
+        Self::usage(error.to_string())
     }
 }

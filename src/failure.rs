@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::remedy::{Remedied, Remedy, advised};
+use crate::remedy::{Remedy, advised};
 
 /// An operating system call failed.
 #[derive(Debug, thiserror::Error)]
@@ -37,24 +37,6 @@ pub enum FailureKind {
     Machine = 4,
     /// Somebody asked the work to stop.
     Interrupted = 130,
-}
-
-/// An error of which the library knows what kind of failure it is, for the program and for the C interface.
-pub trait Classified {
-    /// The kind.
-    fn kind(&self) -> FailureKind;
-}
-
-impl Remedied for IoFailure {
-    fn remedies(&self) -> Vec<Remedy> {
-        Remedy::at(&self.source, &self.path).into_iter().collect()
-    }
-}
-
-impl Classified for IoFailure {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Machine
-    }
 }
 
 /// Makes a call that the machine can fail, and names the call and its file if it does.

@@ -51,7 +51,6 @@ mod mapping;
 pub mod memory;
 #[path = "../migrations/mod.rs"]
 mod migrations;
-mod own;
 pub mod plan;
 mod remedy;
 pub mod resources;
@@ -70,7 +69,7 @@ mod units;
 mod workers;
 
 pub use error::{Error, Reason, Result};
-pub use failure::FailureKind;
+pub use failure::{FailureKind, IoFailure};
 pub use keydir::{FORMAT_VERSION, KeyDir, KeyState, Manifest, Origin, Secret};
 pub use keygen::{
     CancelHandle, Event, JobOptions, KeyDefaults, KeyRequest, KeygenBuilder, KeygenJob, NoProgress, Phase, Progress,
@@ -83,16 +82,9 @@ pub use keymill_xmss::{
 };
 pub use migrations::migrate;
 pub use plan::{Epoch, Level, MemoryRequest, Plan};
-pub use remedy::{Argument, Remedy};
+pub use remedy::{Argument, Remedy, advised};
 pub use signing::{AuthenticationPath, PathReader, PathStream, Signer};
 pub use trim::{TrimReport, trim};
-
-// Errors of rooms that have a type of their own.
-pub use failure::{Classified, IoFailure};
-pub use keydir::KeyDirError;
-pub use layers::LayerError;
-pub use remedy::advised;
-pub use state::StateError;
 
 /// The version of RocksDB that is compiled in.
 pub const ROCKSDB_VERSION: &str = "11.8.1";

@@ -68,6 +68,16 @@ pub enum Remedy {
     RaiseOpenFiles,
     /// There is too little memory.
     RaiseMemory,
+    /// The memory that was asked for is too little.
+    RaiseBudget,
+    /// The limit of the cgroup is too low.
+    RaiseCgroup,
+    /// The machine has too little memory.
+    LargerMachine,
+    /// The limit on address space is too low.
+    RaiseAddressSpace,
+    /// The limit on threads is too low.
+    RaiseThreads,
     /// The file system is read-only.
     MakeWritable,
     /// The disk failed.
@@ -228,6 +238,11 @@ impl Remedy {
             Self::RaiseFileSize => "raise-file-size",
             Self::RaiseOpenFiles => "raise-open-files",
             Self::RaiseMemory => "raise-memory",
+            Self::RaiseBudget => "raise-budget",
+            Self::RaiseCgroup => "raise-cgroup",
+            Self::LargerMachine => "larger-machine",
+            Self::RaiseAddressSpace => "raise-address-space",
+            Self::RaiseThreads => "raise-threads",
             Self::MakeWritable => "make-writable",
             Self::AwaitDisk => "await-disk",
             Self::Again => "again",
@@ -268,6 +283,11 @@ impl Remedy {
             | Self::RaiseFileSize
             | Self::RaiseOpenFiles
             | Self::RaiseMemory
+            | Self::RaiseBudget
+            | Self::RaiseCgroup
+            | Self::LargerMachine
+            | Self::RaiseAddressSpace
+            | Self::RaiseThreads
             | Self::MakeWritable
             | Self::AwaitDisk
             | Self::Again
@@ -337,6 +357,11 @@ impl Display for Remedy {
             Self::RaiseMemory => f.write_str(
                 "raise the limit on memory (ulimit -v, or the container's), or take fewer --threads or a smaller --memory",
             ),
+            Self::RaiseBudget => f.write_str("give more memory (--memory, KEYMILL_MEMORY, or memory in config.toml)"),
+            Self::RaiseCgroup => f.write_str("raise the limit of the cgroup"),
+            Self::LargerMachine => f.write_str("use a machine with more memory"),
+            Self::RaiseAddressSpace => f.write_str("raise the limit on address space (ulimit -v)"),
+            Self::RaiseThreads => f.write_str("raise the limit on threads (ulimit -u, or pids.max of the cgroup)"),
             Self::MakeWritable => f.write_str(
                 "a disk that fails is often made read-only: see the kernel's log, and run the same command again when it \
                  can be written",
@@ -364,14 +389,6 @@ fn has_no_inodes(path: &Path) -> bool {
     });
     // Some file systems make inodes as they need them, and count none.
     found.is_some_and(|found| found.f_files > 0 && found.f_favail == 0 && found.f_bavail > 0)
-}
-
-/// An error about which something can be done.
-pub trait Remedied {
-    /// What can be done, the best first; each of them alone.
-    fn remedies(&self) -> Vec<Remedy> {
-        Vec::new()
-    }
 }
 
 /// The end of a message that says what can be done; empty where nothing can.

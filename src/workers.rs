@@ -1,6 +1,6 @@
 //! The threads that compute: a pool that is gone when it is dropped, with an arena for each of its workers.
 
-use std::io;
+use std::fmt::Display;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -8,20 +8,18 @@ use std::thread::{Scope, ScopedJoinHandle};
 
 use rayon::{ThreadBuilder, ThreadPool, ThreadPoolBuilder};
 
+use crate::error::{Error, Result};
+use crate::remedy::{Argument, Remedy};
 use crate::resources::{Registration, ResourceKind, THREAD_STACK_BYTES, register};
 use keymill_xmss::arena::Arena;
 
-/// Threads could not be started.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "no further threads could be started ({threads} were asked for): {source}; raise the limit on them (ulimit -u, or \
-     pids.max of the cgroup) or on address space (ulimit -v), or try fewer with --threads"
-)]
-pub struct ThreadsFailed {
-    /// How many were asked for.
-    pub threads: usize,
-    /// Why there are none.
-    pub source: io::Error,
+fn not_started(threads: usize, source: &impl Display) -> Error {
+    let what = format!("no further threads could be started ({threads} were asked for): {source}");
+    Error::machine(what).mend([
+        Remedy::RaiseThreads,
+        Remedy::RaiseAddressSpace,
+        Remedy::Fewer(Argument::Threads),
+    ])
 }
 
 /// Starts one thread that ends with its scope, and is registered for as long.
@@ -29,26 +27,26 @@ pub struct ThreadsFailed {
 pub(crate) fn spawn_scoped<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     operation: impl FnOnce() -> T + Send + 'scope,
-) -> Result<ScopedJoinHandle<'scope, T>, ThreadsFailed> {
+) -> Result<ScopedJoinHandle<'scope, T>> {
     let registration = register(ResourceKind::Thread, THREAD_STACK_BYTES);
     let thread = std::thread::Builder::new().spawn_scoped(scope, move || {
         let _registration = registration;
         operation()
     });
-    thread.map_err(|source| ThreadsFailed { threads: 1, source })
+    thread.map_err(|error| not_started(1, &error))
 }
 
 /// Lets so many threads, this one among them, take one item after the other until there are none left. The first error ends
 /// that: it is kept, `stop` is called, and no further item is taken.
-pub(crate) fn side_by_side<T, E: From<ThreadsFailed> + Send>(
+pub(crate) fn side_by_side<T>(
     threads: usize,
     items: impl Iterator<Item = T> + Send,
-    work: impl Fn(T) -> Result<(), E> + Sync,
+    work: impl Fn(T) -> Result<()> + Sync,
     stop: impl Fn() + Sync,
-) -> Result<(), E> {
+) -> Result<()> {
     let left = Mutex::new(Ok(items));
     let left_now = || left.lock().unwrap_or_else(PoisonError::into_inner);
-    let fail = |error: E| {
+    let fail = |error: Error| {
         let mut left = left_now();
         if left.is_ok() {
             *left = Err(error);
@@ -64,7 +62,7 @@ pub(crate) fn side_by_side<T, E: From<ThreadsFailed> + Send>(
     std::thread::scope(|scope| {
         for _ in 1..threads {
             if let Err(error) = spawn_scoped(scope, take_all) {
-                fail(error.into());
+                fail(error);
                 break;
             }
         }
@@ -97,7 +95,7 @@ pub(crate) struct Workers {
 
 impl Workers {
     /// Starts so many workers (0: one a core), each with an arena of so many bytes.
-    pub(crate) fn start(threads: usize, arena_bytes: usize) -> Result<Self, ThreadsFailed> {
+    pub(crate) fn start(threads: usize, arena_bytes: usize) -> Result<Self> {
         let count = match threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
@@ -107,10 +105,7 @@ impl Workers {
             .num_threads(count)
             .spawn_handler(|worker| threads.spawn(worker))
             .build()
-            .map_err(|error| ThreadsFailed {
-                threads: count,
-                source: io::Error::other(error),
-            })?;
+            .map_err(|error| not_started(count, &error))?;
         let arenas: Vec<_> = (0..count).map(|_| Mutex::new(Arena::new(arena_bytes))).collect();
         let arena_capacity_bytes = arenas.first().map_or(0, |arena| lock(arena).capacity_bytes());
         let register_arena = |_: &Mutex<Arena>| register(ResourceKind::Arena, arena_capacity_bytes as u64);
@@ -168,7 +163,7 @@ impl Workers {
 struct Threads(Vec<(JoinHandle<()>, Registration)>);
 
 impl Threads {
-    fn spawn(&mut self, worker: ThreadBuilder) -> io::Result<()> {
+    fn spawn(&mut self, worker: ThreadBuilder) -> std::io::Result<()> {
         let name = format!("keymill-{}", worker.index());
         let registration = register(ResourceKind::Thread, THREAD_STACK_BYTES);
         let thread = std::thread::Builder::new().name(name).spawn(|| worker.run())?;

@@ -7,12 +7,14 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use super::batches::WINDOW_BATCHES;
 use super::damage::{CheckReport, Damage};
 use super::tree::Tree;
-use crate::error::Result;
-use crate::keydir::{KeyDir, KeyDirError, KeyState, ReadLock};
+use crate::error::{Reason, Result};
+use crate::failure::FailureKind;
+use crate::keydir::error::not_a_file;
+use crate::keydir::{KeyDir, KeyState, ReadLock};
 use crate::keygen::JobOptions;
-use crate::layers::{LayerError, LayerReader};
+use crate::layers::LayerReader;
 use crate::memory::Limits;
-use crate::state::{BatchRecord, StateError, Store};
+use crate::state::{BatchRecord, Store};
 use crate::units::{BatchIndex, Level};
 use crate::workers::Workers;
 use keymill_xmss::hash::{Kernel, PrfKey};
@@ -58,11 +60,7 @@ pub(super) fn check_key(key: &KeyDir, kernel: &dyn Kernel, deep: bool, workers: 
     };
     let lock = key.paths().lock_file();
     if let Some(found) = lock.standing_for_file()? {
-        let error = KeyDirError::NotAFile {
-            path: lock.path().to_owned(),
-            what: found.words(),
-        };
-        report.add(Damage::of_file(&lock, None, error));
+        report.add(Damage::of_file(&lock, None, &not_a_file(lock.path(), found.words())));
     }
     let prf_key = secret(key, &mut report)?.filter(|_| deep);
     let layers = layers(key, &mut report)?;
@@ -98,18 +96,15 @@ fn secret(key: &KeyDir, report: &mut CheckReport) -> Result<Option<PrfKey>> {
     let is_trimmed = key.manifest().plan().trim() > Level(0);
     let prf_key = match key.prf_key() {
         Ok(prf_key) => Some(prf_key),
-        Err(KeyDirError::SecretMissing(_)) if !report.deep && !is_trimmed => None,
-        Err(
-            error @ (KeyDirError::SecretMissing(_)
-            | KeyDirError::NotAFile { .. }
-            | KeyDirError::SecretUnreadable(_)
-            | KeyDirError::SecretMismatch { .. }),
-        ) if !report.deep => {
-            let damage = Damage::of_file(&key.paths().secret(), None, error);
-            report.add(damage);
-            None
-        }
-        Err(error) => return Err(error.into()),
+        Err(error) if report.deep => return Err(error),
+        Err(error) => match error.reason() {
+            Reason::SecretMissing if !is_trimmed => None,
+            Reason::SecretMissing | Reason::NotAFile | Reason::SecretDamaged => {
+                report.add(Damage::of_file(&key.paths().secret(), None, &error));
+                None
+            }
+            _ => return Err(error),
+        },
     };
     report.secret_present = prf_key.is_some();
     Ok(prf_key)
@@ -125,10 +120,10 @@ fn layers(key: &KeyDir, report: &mut CheckReport) -> Result<LayerReader> {
         manifest.key_id(),
     );
     for (level, error) in unusable {
-        match error {
-            LayerError::Io(failure) => return Err(failure.into()),
-            error => report.add(Damage::of_file(&key.paths().layer(level), Some(level), error)),
+        if error.kind() == FailureKind::Machine {
+            return Err(error);
         }
+        report.add(Damage::of_file(&key.paths().layer(level), Some(level), &error));
     }
     Ok(layers)
 }
@@ -137,28 +132,27 @@ fn layers(key: &KeyDir, report: &mut CheckReport) -> Result<LayerReader> {
 fn checkpoints(key: &KeyDir, report: &mut CheckReport) -> Result<Option<Store>> {
     match Store::read_beside_a_writer(&key.paths().state(), &key.manifest().binding(), Ok) {
         Ok(store) => Ok(Some(store)),
-        Err(error @ (StateError::Damaged { .. } | StateError::OtherKey { .. })) => {
-            let damage = Damage::of_file(&key.paths().state(), None, error);
-            report.add(damage);
+        Err(error) if error.kind() == FailureKind::Directory => {
+            report.add(Damage::of_file(&key.paths().state(), None, &error));
             Ok(None)
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }
 
 /// What a read of the checkpoint store gave; damage of the store is part of the report.
-fn found<T>(tree: &Tree<'_>, read: Result<Option<T>, StateError>, report: &mut CheckReport) -> Result<Option<T>> {
+fn found<T>(tree: &Tree<'_>, read: Result<Option<T>>, report: &mut CheckReport) -> Result<Option<T>> {
     match read {
         Ok(record) => Ok(record),
-        Err(error @ StateError::Damaged { .. }) => {
-            let damage = Damage::of_file(&tree.key.paths().state(), None, error);
+        Err(error) if error.reason() == Reason::Damaged => {
+            let damage = Damage::of_file(&tree.key.paths().state(), None, &error);
             // One damaged block of the store can hold many records.
             if report.is_full() || !report.damage.contains(&damage) {
                 report.add(damage);
             }
             Ok(None)
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }
 
@@ -232,7 +226,7 @@ impl Tree<'_> {
     pub(super) fn foreign_records<'s>(
         &self,
         store: &'s Store,
-    ) -> Result<impl Iterator<Item = Result<Box<[u8]>, StateError>> + use<'s>, StateError> {
+    ) -> Result<impl Iterator<Item = Result<Box<[u8]>>> + use<'s>> {
         let batches = self.plan().batches();
         // Every key has at least one batch.
         let first = batches.all().next().unwrap_or(BatchIndex(0));

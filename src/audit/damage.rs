@@ -32,8 +32,7 @@ pub struct Damage {
 
 impl Damage {
     /// Damage of a file as a whole; the error names it.
-    pub(super) fn of_file(file: &Entry, level: Option<Level>, error: impl Into<Error>) -> Self {
-        let error = error.into();
+    pub(super) fn of_file(file: &Entry, level: Option<Level>, error: &Error) -> Self {
         Self {
             file: file.path().to_owned(),
             level,

@@ -10,7 +10,7 @@ pub(super) fn check(key: &KeyDir) -> Result<Option<Damage>> {
     let paths = key.paths();
     let seen = match look(key) {
         Err(error) if error.reason() == Reason::Damaged => {
-            return Ok(Some(Damage::of_file(&paths.state(), None, error)));
+            return Ok(Some(Damage::of_file(&paths.state(), None, &error)));
         }
         seen => seen?,
     };
@@ -22,5 +22,5 @@ pub(super) fn check(key: &KeyDir) -> Result<Option<Damage>> {
         LedgerCondition::WentBackwards => paths.state(),
         LedgerCondition::MarkMissing | LedgerCondition::MarkDamaged => paths.ledger_mark(),
     };
-    Ok(Some(Damage::of_file(&file, None, problem)))
+    Ok(Some(Damage::of_file(&file, None, &problem)))
 }

@@ -2,11 +2,10 @@
 
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char};
-use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::error::Error;
-use crate::failure::{Classified, FailureKind};
+use crate::failure::FailureKind;
 use crate::text::{bounded, visible};
 
 /// How a call ended. The first five mean what the exit codes of the program `keymill` mean.
@@ -56,14 +55,9 @@ impl Refusal {
     }
 }
 
-impl<E: Classified + Display> From<E> for Refusal {
+impl<E: Into<Error>> From<E> for Refusal {
     fn from(error: E) -> Self {
-        Self::new(error.kind().into(), error.to_string())
-    }
-}
-
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
+        let error = error.into();
         Self::new(error.kind().into(), error.advised())
     }
 }

@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use keymill::{Classified, IoFailure};
-
 use crate::config::ConfigError;
 
 const NO: u8 = 1;
@@ -74,55 +72,15 @@ pub fn answer(yes: bool, printed: Result<(), Failure>) -> Result<ExitCode, Failu
     }
 }
 
-/// What kind of failure an error of the library is, and what is printed of it.
-trait Coded: std::fmt::Display {
-    fn code(&self) -> u8;
-
-    fn message(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl<E: Coded> From<E> for Failure {
+impl<E: Into<keymill::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self::told(error.code(), error.message())
+        let error: keymill::Error = error.into();
+        Self::told(error.kind() as u8, error.advised())
     }
 }
 
-impl Coded for keymill::Error {
-    fn code(&self) -> u8 {
-        self.kind() as u8
-    }
-
-    fn message(&self) -> String {
-        self.advised()
-    }
-}
-
-/// Errors of rooms that have a type of their own.
-macro_rules! coded_by_their_kind {
-    ($($error:ty),*) => {$(
-        impl Coded for $error {
-            fn code(&self) -> u8 {
-                self.kind() as u8
-            }
-        }
-    )*};
-}
-
-coded_by_their_kind!(
-    IoFailure,
-    keymill::KeyDirError,
-    keymill::SszError,
-    keymill::StateError,
-    keymill::LayerError,
-    keymill::plan::BudgetTooSmall,
-    keymill::plan::PlanError,
-    keymill::resources::report::ReportError
-);
-
-impl Coded for ConfigError {
-    fn code(&self) -> u8 {
-        USAGE
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::usage(error.to_string())
     }
 }

@@ -137,7 +137,7 @@ impl Window<'_> {
         let key = self.paths.key();
         let is_noted = key.note_elsewhere().map(drop);
         is_noted.map_err(|error| {
-            Error::from(error).within(format!(
+            error.within(format!(
                 "nothing was exported, since the key in '{}' says which of its epochs are unused, which is not so any more once \
                  its secret is elsewhere too, and that cannot be noted",
                 key.path().display()

@@ -119,7 +119,7 @@ impl Import {
     ) -> Result<Self> {
         let mut opened = attempt("open", path, || File::open(path)).map_err(Error::unreadable)?;
         let planned = reading(&opened, form, memory).plan(&Limits::detect());
-        planned.map_err(|error| Error::from(error).within(format!("'{}' is not read", path.display())))?;
+        planned.map_err(|error| error.within(format!("'{}' is not read", path.display())))?;
         let file = SecretKeyFile::read(&mut opened, form, role).map_err(|error| not_taken(path, error))?;
         let scheme = file
             .scheme(scheme)

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::backup::Backup;
 use crate::error::{Error, Reason, Result};
-use crate::keydir::{KeyDir, KeyDirError};
+use crate::keydir::KeyDir;
 use crate::keygen::KeyRequest;
 use crate::remedy::Remedy;
 use crate::units::KeyId;
@@ -47,11 +47,11 @@ impl Backup {
 }
 
 /// The key that is in a directory already.
-fn found_key(directory: &Path) -> Result<Option<KeyId>, KeyDirError> {
+fn found_key(directory: &Path) -> Result<Option<KeyId>> {
     match KeyDir::open_any_version(directory) {
         Ok(key) => Ok(Some(key.manifest().key_id())),
         // Of one that has lost its manifest too; making the key there is refused.
-        Err(KeyDirError::NoDirectory(_) | KeyDirError::NoManifest(_) | KeyDirError::ManifestLost(_)) => Ok(None),
+        Err(error) if error.reason() == Reason::NoManifest => Ok(None),
         Err(error) => Err(error),
     }
 }

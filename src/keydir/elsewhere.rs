@@ -1,8 +1,9 @@
 //! A secret that is elsewhere too: it leaves, or comes from where it may have signed. From then on nobody knows here which of
 //! its epochs are unused, before somebody says so (docs/DURABILITY.md, "An epoch signs once").
 
-use super::error::KeyDirError;
+use super::error::mark_missing;
 use super::{KeyDir, KeyPaths, KeyState, LedgerMark, LockedDir, Manifest, Stage};
+use crate::error::Result;
 
 impl KeyDir {
     /// Takes back, durably, that the ledger of this key says which epochs are unused: its secret leaves, or may have signed
@@ -10,9 +11,9 @@ impl KeyDir {
     /// whether there was anything to take back. If there was not, nothing is written, and the directory may be read-only.
     ///
     /// # Errors
-    /// [`KeyDirError`] if it cannot be taken back: the mark of the ledger is lost, a signer holds the lock, the disk is
+    /// [`Error`](crate::Error) if it cannot be taken back: the mark of the ledger is lost, a signer holds the lock, the disk is
     /// read-only. The secret must not leave then.
-    pub fn note_elsewhere(&self) -> Result<bool, KeyDirError> {
+    pub fn note_elsewhere(&self) -> Result<bool> {
         if vouching_mark(&self.paths, &self.manifest)?.is_none() {
             return Ok(false);
         }
@@ -20,14 +21,14 @@ impl KeyDir {
     }
 
     /// Whether the ledger of this key says which epochs are unused, as far as its mark tells: then the key may sign from here.
-    pub(crate) fn may_sign(&self) -> Result<bool, KeyDirError> {
+    pub(crate) fn may_sign(&self) -> Result<bool> {
         Ok(vouching_mark(&self.paths, &self.manifest)?.is_some())
     }
 }
 
 impl LockedDir {
     /// As [`KeyDir::note_elsewhere`], under the lock that is held.
-    pub(crate) fn take_back(&self, manifest: &Manifest) -> Result<bool, KeyDirError> {
+    pub(crate) fn take_back(&self, manifest: &Manifest) -> Result<bool> {
         let Some(mark) = vouching_mark(self, manifest)? else {
             return Ok(false);
         };
@@ -39,10 +40,10 @@ impl LockedDir {
 
 /// The mark, if it vouches. Where it is lost and the ledger is not, a finished key signs nothing; but the mark could be put
 /// back, and vouch again for a secret that has left meanwhile.
-fn vouching_mark(paths: &KeyPaths, manifest: &Manifest) -> Result<Option<LedgerMark>, KeyDirError> {
+fn vouching_mark(paths: &KeyPaths, manifest: &Manifest) -> Result<Option<LedgerMark>> {
     match LedgerMark::read(&paths.ledger_mark(), manifest.key_id())? {
         None if manifest.state() == KeyState::Sealed && paths.state().exists()? => {
-            Err(KeyDirError::LedgerMarkMissing(paths.ledger_mark().path().to_owned()))
+            Err(mark_missing(paths.ledger_mark().path()))
         }
         mark => Ok(mark.filter(LedgerMark::vouches)),
     }

@@ -5,8 +5,9 @@ use std::str::Lines;
 
 use sha3::{Digest, Sha3_256};
 
-use super::error::KeyDirError;
+use super::error::{self, bad_mark};
 use super::locked::LockedDir;
+use crate::error::{Error, Result};
 use crate::failure::{IoFailure, attempt};
 use crate::files::publish::{Mode, replace};
 use crate::files::{Entry, NotRegular, not_regular};
@@ -60,7 +61,7 @@ pub(crate) struct LedgerMark {
 
 impl LedgerMark {
     /// Replaces the file, atomically and durably.
-    pub(crate) fn write(&self, directory: &LockedDir) -> Result<(), KeyDirError> {
+    pub(crate) fn write(&self, directory: &LockedDir) -> Result<()> {
         Ok(replace(&directory.ledger_mark(), self.to_text().as_bytes(), MARK_MODE)?)
     }
 
@@ -84,18 +85,15 @@ impl LedgerMark {
     }
 
     /// Reads the mark of this key; `None` if there is no such file.
-    pub(crate) fn read(file: &Entry, key_id: KeyId) -> Result<Option<Self>, KeyDirError> {
+    pub(crate) fn read(file: &Entry, key_id: KeyId) -> Result<Option<Self>> {
         match Self::read_any(file)? {
-            Some(mark) if mark.key_id != key_id => Err(KeyDirError::LedgerMark {
-                path: file.path().to_owned(),
-                what: "it belongs to another key",
-            }),
+            Some(mark) if mark.key_id != key_id => Err(bad_mark(file.path(), "it belongs to another key")),
             mark => Ok(mark),
         }
     }
 
     /// Reads the mark of whatever key; `None` if there is no such file.
-    pub(crate) fn read_any(file: &Entry) -> Result<Option<Self>, KeyDirError> {
+    pub(crate) fn read_any(file: &Entry) -> Result<Option<Self>> {
         let path = file.path();
         let file = match file.open_to_read() {
             Err(failure) if failure.is_missing() => return Ok(None),
@@ -105,10 +103,7 @@ impl LedgerMark {
         let mut bytes = Vec::new();
         attempt("read", path, || file.take(TEXT_BYTES_MAX).read_to_end(&mut bytes))?;
         let mark = Self::parse_bytes(&bytes);
-        mark.map(Some).map_err(|what| KeyDirError::LedgerMark {
-            path: path.to_owned(),
-            what,
-        })
+        mark.map(Some).map_err(|what| bad_mark(path, what))
     }
 
     /// Reads the mark of any key; the error says what the bytes are not.
@@ -191,14 +186,11 @@ impl LedgerMark {
     }
 }
 
-fn unopened(failure: IoFailure) -> KeyDirError {
+fn unopened(failure: IoFailure) -> Error {
     match not_regular(&failure) {
         // No mark can be renamed over it.
-        Some(NotRegular::Directory) | None => KeyDirError::unopened(failure),
-        Some(found) => KeyDirError::LedgerMark {
-            path: failure.path,
-            what: found.words(),
-        },
+        Some(NotRegular::Directory) | None => error::unopened(failure),
+        Some(found) => bad_mark(&failure.path, found.words()),
     }
 }
 

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-use super::KeyDirError;
+use super::error::{locked, unopened};
+use crate::error::Result;
 use crate::failure::{attempt, write_whole};
 use crate::files::{Directory, Entry};
 use crate::resources::{Registration, ResourceKind, register};
@@ -28,11 +29,17 @@ pub(crate) struct DirectoryLock {
 impl DirectoryLock {
     /// Takes the lock, and notes this process in the file for those who find it taken.
     #[track_caller]
-    pub(crate) fn take(lock: &Entry) -> Result<Self, KeyDirError> {
+    pub(crate) fn take(lock: &Entry) -> Result<Self> {
+        Self::take_of(lock, "a key directory")
+    }
+
+    /// As [`take`](Self::take), of what is not a key directory.
+    #[track_caller]
+    pub(crate) fn take_of(lock: &Entry, of: &str) -> Result<Self> {
         let path = lock.path();
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW;
-        let mut file = lock.open(flags, LOCK_MODE).map_err(KeyDirError::unopened)?;
-        try_often(&mut file, path, File::try_lock)?;
+        let mut file = lock.open(flags, LOCK_MODE).map_err(unopened)?;
+        try_often(&mut file, path, of, File::try_lock)?;
         let holder = format!("process {} ({})\n", std::process::id(), program());
         attempt("ftruncate", path, || file.set_len(0))?;
         attempt("lseek", path, || file.rewind())?;
@@ -74,12 +81,12 @@ pub(crate) struct ReadLock {
 impl ReadLock {
     /// Takes the lock beside other readers; none where no writer has ever made the file.
     #[track_caller]
-    pub(crate) fn take(lock: &Entry) -> Result<Option<Self>, KeyDirError> {
+    pub(crate) fn take(lock: &Entry) -> Result<Option<Self>> {
         let mut file = match lock.open(OFlags::RDONLY | OFlags::NOFOLLOW, 0) {
             Err(failure) if failure.is_missing() => return Ok(None),
-            opened => opened.map_err(KeyDirError::unopened)?,
+            opened => opened.map_err(unopened)?,
         };
-        try_often(&mut file, lock.path(), File::try_lock_shared)?;
+        try_often(&mut file, lock.path(), "a key directory", File::try_lock_shared)?;
         let _held = DirectoryLock {
             file,
             directory: lock.directory().clone(),
@@ -93,8 +100,9 @@ impl ReadLock {
 fn try_often(
     file: &mut File,
     path: &Path,
+    of: &str,
     try_lock: impl Fn(&File) -> Result<(), TryLockError>,
-) -> Result<(), KeyDirError> {
+) -> Result<()> {
     for number in 1..=ATTEMPTS {
         let is_taken = attempt("flock", path, || match try_lock(file) {
             Ok(()) => Ok(true),
@@ -113,8 +121,7 @@ fn try_often(
         Ok(()) => "a process that reads the directory".to_owned(),
         Err(_) => read_holder(file),
     };
-    let path = path.to_owned();
-    Err(KeyDirError::Locked { path, holder })
+    Err(locked(path, &holder, of))
 }
 
 impl Drop for DirectoryLock {
@@ -182,7 +189,7 @@ mod tests {
         });
         match DirectoryLock::take(&lock) {
             Ok(_) => true,
-            Err(KeyDirError::Locked { .. }) => false,
+            Err(error) if error.reason() == crate::error::Reason::Locked => false,
             Err(error) => panic!("{error}"),
         }
     }

@@ -6,9 +6,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha3::{Digest, Sha3_256};
 
-use super::error::KeyDirError;
+use super::error::{bad_manifest, newer_format, unopened};
 use super::locked::LockedDir;
 use super::origin::Origin;
+use crate::error::Result;
 use crate::failure::attempt;
 use crate::files::Entry;
 use crate::files::publish::{Mode, replace};
@@ -229,11 +230,11 @@ impl Manifest {
     }
 
     /// Reads a manifest; `None` if there is none.
-    pub(crate) fn read(file: &Entry) -> Result<Option<Self>, KeyDirError> {
+    pub(crate) fn read(file: &Entry) -> Result<Option<Self>> {
         let path = file.path();
         let file = match file.open_to_read() {
             Err(failure) if failure.is_missing() => return Ok(None),
-            Err(failure) => return Err(KeyDirError::unopened(failure)),
+            Err(failure) => return Err(unopened(failure)),
             Ok(file) => file,
         };
         let mut text = Vec::new();
@@ -242,12 +243,9 @@ impl Manifest {
     }
 
     /// Replaces the file, atomically and durably.
-    pub(crate) fn write(&self, directory: &LockedDir) -> Result<(), KeyDirError> {
+    pub(crate) fn write(&self, directory: &LockedDir) -> Result<()> {
         let file = directory.manifest();
-        let text = self.to_text().map_err(|what| KeyDirError::Manifest {
-            path: file.path().to_owned(),
-            what,
-        })?;
+        let text = self.to_text().map_err(|what| bad_manifest(file.path(), &what))?;
         Ok(replace(&file, text.as_bytes(), MANIFEST_MODE)?)
     }
 
@@ -282,19 +280,12 @@ impl Manifest {
         format!("{body}{CHECKSUM_LINE}\"{checksum}\"\n")
     }
 
-    pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Self, KeyDirError> {
-        let damaged = |what: String| KeyDirError::Manifest {
-            path: path.to_owned(),
-            what,
-        };
+    pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
+        let damaged = |what: String| bad_manifest(path, &what);
         let text = std::str::from_utf8(bytes).map_err(|error| damaged(error.to_string()))?;
         // Before anything else is looked at: a newer program may write quite another manifest.
         if let Some(found) = leading_version(text).filter(|&found| found > FORMAT_VERSION) {
-            return Err(KeyDirError::NewerFormat {
-                path: path.to_owned(),
-                found,
-                newest: FORMAT_VERSION,
-            });
+            return Err(newer_format(path, found));
         }
         let body = checked_body(text).map_err(|what| damaged(what.to_owned()))?;
         let fields: ManifestText = toml::from_str(body).map_err(|error| damaged(toml_fault(&error, body)))?;

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod damage_tests;
 mod elsewhere;
-mod error;
+pub(crate) mod error;
 mod ledger_mark;
 mod lock;
 mod locked;
@@ -12,11 +12,9 @@ mod names;
 mod origin;
 mod secret;
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
-pub use error::KeyDirError;
-pub(crate) use error::advice_for_mark;
 pub(crate) use ledger_mark::{LedgerMark, Stage};
 pub(crate) use lock::DirectoryLock;
 pub(crate) use lock::ReadLock;
@@ -30,8 +28,9 @@ pub use secret::Secret;
 
 pub(crate) use keymill_xmss::hash::commitment;
 
+use crate::error::{Reason, Result};
 use crate::failure::attempt;
-use crate::layers::{LayerError, LayerReader};
+use crate::layers::LayerReader;
 use crate::plan::PlanError;
 use crate::units::Fingerprint;
 use crate::units::Level;
@@ -50,33 +49,29 @@ impl KeyDir {
     /// Opens the key directory at `path`, finished or not.
     ///
     /// # Errors
-    /// [`KeyDirError`] if there is none, if its manifest is damaged, or if its format is not the present one.
+    /// [`Error`](crate::Error) if there is none, if its manifest is damaged, or if its format is not the present one.
     #[track_caller]
-    pub fn open(path: &Path) -> Result<Self, KeyDirError> {
+    pub fn open(path: &Path) -> Result<Self> {
         Self::open_any_version(path)?.of_this_version()
     }
 
     /// Refuses another format than the present one.
-    pub(crate) fn of_this_version(self) -> Result<Self, KeyDirError> {
+    pub(crate) fn of_this_version(self) -> Result<Self> {
         match self.manifest.format_version {
             FORMAT_VERSION => Ok(self),
             // Creation has several versions to go through, and an unfinished key of an earlier program is taken through them.
             found if found < FORMAT_VERSION && self.manifest.state() == KeyState::Generating => {
-                Err(KeyDirError::BeingCreated(self.path().to_owned()))
+                Err(error::being_created(self.path()))
             }
-            found => Err(KeyDirError::OlderFormat {
-                path: self.paths.manifest().path().to_owned(),
-                found,
-                newest: FORMAT_VERSION,
-            }),
+            found => Err(error::older_format(self.paths.manifest().path(), found)),
         }
     }
 
     /// Opens a key directory of the present format or an older one.
     #[track_caller]
-    pub(crate) fn open_any_version(path: &Path) -> Result<Self, KeyDirError> {
+    pub(crate) fn open_any_version(path: &Path) -> Result<Self> {
         if !is_there(path)? {
-            return Err(KeyDirError::NoDirectory(path.to_owned()));
+            return Err(error::no_directory(path));
         }
         Self::in_directory(&KeyPaths::open(path)?)
     }
@@ -90,35 +85,35 @@ impl KeyDir {
     }
 
     /// The key of a directory that is open, of whatever version.
-    pub(crate) fn in_directory(paths: &KeyPaths) -> Result<Self, KeyDirError> {
+    pub(crate) fn in_directory(paths: &KeyPaths) -> Result<Self> {
         match Manifest::read(&paths.manifest())? {
             Some(manifest) => Ok(Self::of(paths, manifest)),
             None => match paths.part_of_key()? {
-                Some(part) => Err(KeyDirError::ManifestLost(part)),
-                None => Err(KeyDirError::NoManifest(paths.root().to_owned())),
+                Some(part) => Err(error::manifest_lost(&part)),
+                None => Err(error::no_manifest(paths.root())),
             },
         }
     }
 
     /// The key as the same directory has it now, of whatever version.
-    pub(crate) fn read_again(&self) -> Result<Self, KeyDirError> {
+    pub(crate) fn read_again(&self) -> Result<Self> {
         Self::in_directory(&self.paths)
     }
 
     /// Opens a key directory whose key is finished.
     ///
     /// # Errors
-    /// As [`open`](Self::open), and [`KeyDirError::NotSealed`].
+    /// As [`open`](Self::open), and [`Reason::NotFinished`].
     #[track_caller]
-    pub fn open_sealed(path: &Path) -> Result<Self, KeyDirError> {
+    pub fn open_sealed(path: &Path) -> Result<Self> {
         Self::open(path)?.sealed()
     }
 
     /// Refuses a key that is not finished.
-    pub(crate) fn sealed(self) -> Result<Self, KeyDirError> {
+    pub(crate) fn sealed(self) -> Result<Self> {
         match self.manifest.state() {
             KeyState::Sealed => Ok(self),
-            KeyState::Generating => Err(KeyDirError::NotSealed(self.path().to_owned())),
+            KeyState::Generating => Err(error::not_sealed(self.path())),
         }
     }
 
@@ -148,8 +143,8 @@ impl KeyDir {
     /// The layer files of this key, to read nodes from.
     ///
     /// # Errors
-    /// [`LayerError`] names the file that is missing, of the wrong length, or of another key.
-    pub fn layers(&self) -> Result<LayerReader, LayerError> {
+    /// [`Error`](crate::Error) names the file that is missing, of the wrong length, or of another key.
+    pub fn layers(&self) -> Result<LayerReader> {
         let manifest = &self.manifest;
         let digest_bytes = manifest.scheme().digest_bytes();
         let geometry = manifest.plan().geometry();
@@ -164,16 +159,16 @@ impl KeyDir {
     /// Reads the secret and checks that it is this key's.
     ///
     /// # Errors
-    /// [`KeyDirError`] if the file is missing, damaged, or another key's.
-    pub fn prf_key(&self) -> Result<PrfKey, KeyDirError> {
+    /// [`Error`](crate::Error) if the file is missing, damaged, or another key's.
+    pub fn prf_key(&self) -> Result<PrfKey> {
         prf_key(&self.paths, &self.manifest)
     }
 
     /// The fingerprint of the one-time keys: from the manifest, or else from the secret, if that is at hand.
     ///
     /// # Errors
-    /// [`KeyDirError`] if the secret cannot be read although it is there and may be.
-    pub fn fingerprint(&self) -> Result<Option<Fingerprint>, KeyDirError> {
+    /// [`Error`](crate::Error) if the secret cannot be read although it is there and may be.
+    pub fn fingerprint(&self) -> Result<Option<Fingerprint>> {
         fingerprint_of(&self.paths, &self.manifest)
     }
 
@@ -183,58 +178,52 @@ impl KeyDir {
 }
 
 /// Whether there is a directory at `path`. Something else of this name, or a link that leads nowhere, is an error.
-pub(crate) fn is_there(path: &Path) -> Result<bool, KeyDirError> {
+pub(crate) fn is_there(path: &Path) -> Result<bool> {
     match attempt("stat", path, || std::fs::metadata(path)) {
         Ok(metadata) if metadata.is_dir() => Ok(true),
-        Ok(_) => Err(KeyDirError::NotADirectory(path.to_owned())),
-        Err(failure) if failure.is_missing() => KeyDirError::refuse_dangling_link(path).map(|()| false),
+        Ok(_) => Err(error::not_a_directory(path)),
+        Err(failure) if failure.is_missing() => error::refuse_dangling_link(path).map(|()| false),
         Err(failure) => Err(failure.into()),
     }
 }
 
-fn prf_key(paths: &KeyPaths, manifest: &Manifest) -> Result<PrfKey, KeyDirError> {
+fn prf_key(paths: &KeyPaths, manifest: &Manifest) -> Result<PrfKey> {
     let file = paths.secret();
-    let (secret, _) = Secret::read(&file)?.ok_or_else(|| KeyDirError::SecretMissing(file.path().to_owned()))?;
+    let (secret, _) = Secret::read(&file)?.ok_or_else(|| error::secret_missing(file.path()))?;
     prf_key_of(&secret, paths.root(), manifest)
 }
 
 /// The PRF key of a secret that was read from `directory`, if it is that of this key.
-pub(crate) fn prf_key_of(secret: &Secret, directory: &Path, manifest: &Manifest) -> Result<PrfKey, KeyDirError> {
+pub(crate) fn prf_key_of(secret: &Secret, directory: &Path, manifest: &Manifest) -> Result<PrfKey> {
     let drawn = secret.draw(manifest.plan(), manifest.parameter());
     let found = commitment(&drawn.prf_key);
     if found != *manifest.secret_commitment() {
-        return Err(KeyDirError::SecretMismatch {
-            path: directory.join(SECRET),
-            expected: hex::encode(manifest.secret_commitment()),
-            found: hex::encode(found),
-        });
+        let path = directory.join(SECRET);
+        return Err(error::other_secret(&path, manifest.secret_commitment(), &found));
     }
     let found = fingerprint(&drawn.prf_key, manifest.parameter());
     match manifest.fingerprint() {
-        Some(expected) if expected != found => Err(KeyDirError::Manifest {
-            path: directory.join(MANIFEST),
-            what: format!("its fingerprint is {expected}, and that of the secret beside it is {found}"),
-        }),
+        Some(expected) if expected != found => {
+            let what = format!("its fingerprint is {expected}, and that of the secret beside it is {found}");
+            Err(error::bad_manifest(&directory.join(MANIFEST), &what))
+        }
         _ => Ok(drawn.prf_key),
     }
 }
 
 /// The fingerprint of a key, if it is known or the secret is at hand.
-pub(crate) fn fingerprint_of(paths: &KeyPaths, manifest: &Manifest) -> Result<Option<Fingerprint>, KeyDirError> {
+pub(crate) fn fingerprint_of(paths: &KeyPaths, manifest: &Manifest) -> Result<Option<Fingerprint>> {
     if let Some(known) = manifest.fingerprint() {
         return Ok(Some(known));
     }
-    match prf_key(paths, manifest) {
-        Ok(prf_key) => Ok(Some(fingerprint(&prf_key, manifest.parameter()))),
+    let error = match prf_key(paths, manifest) {
+        Ok(prf_key) => return Ok(Some(fingerprint(&prf_key, manifest.parameter()))),
+        Err(error) => error,
+    };
+    match error.reason() {
         // Whoever needs the secret itself says what is wrong with it.
-        Err(
-            KeyDirError::SecretMissing(_)
-            | KeyDirError::NotAFile { .. }
-            | KeyDirError::SecretUnreadable(_)
-            | KeyDirError::SecretExposed { .. }
-            | KeyDirError::SecretMismatch { .. },
-        ) => Ok(None),
-        Err(KeyDirError::Io(failure)) if failure.source.kind() == ErrorKind::PermissionDenied => Ok(None),
-        Err(error) => Err(error),
+        Reason::SecretMissing | Reason::NotAFile | Reason::SecretDamaged | Reason::SecretExposed => Ok(None),
+        Reason::Call if error.io().map(io::Error::kind) == Some(ErrorKind::PermissionDenied) => Ok(None),
+        _ => Err(error),
     }
 }

@@ -5,9 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::error::KeyDirError;
+use super::error::{secret_exposed, secret_unreadable, unopened};
 use super::locked::LockedDir;
 use super::origin::Origin;
+use crate::error::Result;
 use crate::failure::attempt;
 use crate::files::Entry;
 use crate::files::publish::{Mode, replace};
@@ -72,7 +73,7 @@ impl Secret {
     }
 
     /// Writes the file, readable by its owner alone.
-    pub(crate) fn write(&self, directory: &LockedDir, origin: Origin) -> Result<(), KeyDirError> {
+    pub(crate) fn write(&self, directory: &LockedDir, origin: Origin) -> Result<()> {
         let text = self.to_text(origin);
         Ok(replace(&directory.secret(), text.as_bytes(), SECRET_MODE)?)
     }
@@ -88,24 +89,21 @@ impl Secret {
     }
 
     /// Reads the file, and where its secret came from; `None` if there is none.
-    pub(crate) fn read(file: &Entry) -> Result<Option<(Self, Origin)>, KeyDirError> {
+    pub(crate) fn read(file: &Entry) -> Result<Option<(Self, Origin)>> {
         let path = file.path();
         let file = match file.open_to_read() {
             Err(failure) if failure.is_missing() => return Ok(None),
-            file => file.map_err(KeyDirError::unopened)?,
+            file => file.map_err(unopened)?,
         };
         let mode = attempt("stat", path, || file.metadata())?.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
-            let path = path.to_owned();
-            return Err(KeyDirError::SecretExposed { path, mode });
+            return Err(secret_exposed(path.to_owned(), mode));
         }
         // Large enough for all that can be right, so that no copy is left behind by growing.
         let mut text = Zeroizing::new(Vec::with_capacity(TEXT_BYTES_MAX));
         attempt("read", path, || file.take(TEXT_BYTES_MAX as u64).read_to_end(&mut text))?;
         let secret = std::str::from_utf8(&text).ok().and_then(Self::parse);
-        secret
-            .map(Some)
-            .ok_or_else(|| KeyDirError::SecretUnreadable(path.to_owned()))
+        secret.map(Some).ok_or_else(|| secret_unreadable(path))
     }
 
     pub(crate) fn parse(text: &str) -> Option<(Self, Origin)> {

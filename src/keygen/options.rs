@@ -1,7 +1,8 @@
 //! How a job may use the machine.
 
+use crate::error::Result;
 use crate::memory::Limits;
-use crate::plan::{BudgetTooSmall, MemoryPlan, MemoryRequest, Plan, Wishes};
+use crate::plan::{MemoryPlan, MemoryRequest, Plan, Wishes};
 
 /// How a job may use the machine. None of it changes a byte of the key.
 ///
@@ -70,13 +71,13 @@ impl JobOptions {
     /// What a job with these options keeps in memory for a plan, within the limits that hold here and now.
     ///
     /// # Errors
-    /// [`BudgetTooSmall`] if the least that works does not fit.
-    pub fn memory_plan(&self, plan: &Plan) -> Result<MemoryPlan, BudgetTooSmall> {
+    /// [`Reason::TooLittleMemory`](crate::Reason::TooLittleMemory) if the least that works does not fit.
+    pub fn memory_plan(&self, plan: &Plan) -> Result<MemoryPlan> {
         self.memory_plan_within(plan, &Limits::detect())
     }
 
     /// As [`memory_plan`](Self::memory_plan), within these limits.
-    pub(crate) fn memory_plan_within(&self, plan: &Plan, limits: &Limits) -> Result<MemoryPlan, BudgetTooSmall> {
+    pub(crate) fn memory_plan_within(&self, plan: &Plan, limits: &Limits) -> Result<MemoryPlan> {
         let wishes = Wishes {
             threads: self.threads,
             group_batches: self.group_batches,

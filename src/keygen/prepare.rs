@@ -8,9 +8,8 @@ use super::request::KeyRequest;
 use super::resolve::{Change, Decision, Found, resolve};
 use crate::error::{Error, Reason, Result};
 use crate::files::{self, make_directory, parent_of, sync_name_of};
-use crate::keydir::{
-    KeyDir, KeyDirError, KeyPaths, KeyState, LedgerMark, LockedDir, Manifest, Origin, Secret, Stage, is_there,
-};
+use crate::keydir::error::{foreign, manifest_lost, no_parent};
+use crate::keydir::{KeyDir, KeyPaths, KeyState, LedgerMark, LockedDir, Manifest, Origin, Secret, Stage, is_there};
 use crate::layers::Medium;
 use crate::ledger::{forget, is_unused};
 use crate::migrations;
@@ -96,18 +95,19 @@ fn look(paths: Option<&KeyPaths>, request: &KeyRequest) -> Result<Found> {
 
 /// A directory with something else in it is no place for a new key, nor is one that has lost its manifest. Gives the mark
 /// that an interrupted creation left.
-fn refuse_foreign(paths: &KeyPaths) -> Result<Option<LedgerMark>, KeyDirError> {
+fn refuse_foreign(paths: &KeyPaths) -> Result<Option<LedgerMark>> {
     if let Some(path) = paths.foreign_entry()? {
-        return Err(KeyDirError::Foreign(path));
+        return Err(foreign(&path));
     }
     if let Some(part) = paths.part_of_key()? {
-        return Err(KeyDirError::ManifestLost(part));
+        return Err(manifest_lost(&part));
     }
-    match LedgerMark::read_any(&paths.ledger_mark()) {
+    let mark = paths.ledger_mark();
+    match LedgerMark::read_any(&mark) {
         // One that knows of spent epochs has lost its manifest.
-        Ok(Some(mark)) if !mark.is_of_empty() => Err(KeyDirError::ManifestLost(paths.ledger_mark().path().to_owned())),
-        Err(KeyDirError::LedgerMark { path, .. }) => Err(KeyDirError::ManifestLost(path)),
-        mark => mark,
+        Ok(Some(found)) if !found.is_of_empty() => Err(manifest_lost(mark.path())),
+        Err(error) if error.reason() == Reason::MarkDamaged => Err(manifest_lost(mark.path())),
+        found => found,
     }
 }
 
@@ -126,7 +126,7 @@ fn lock(directory: &Path, there: Option<KeyPaths>, decision: &Decision) -> Resul
         Some(paths) => paths,
         None => KeyPaths::open(directory)?,
     };
-    Ok(paths.lock()?)
+    paths.lock()
 }
 
 /// Writes what was decided, and gives the manifest of the key.
@@ -236,7 +236,7 @@ fn begin_again(locked: &LockedDir, manifest: &Manifest, secret: &Secret) -> Resu
         locked.directory().sync()?;
     }
     manifest.write(locked)?;
-    Ok(secret.write(locked, manifest.origin())?)
+    secret.write(locked, manifest.origin())
 }
 
 fn warn_of_taken_back(directory: &Path) {
@@ -268,7 +268,7 @@ fn finish_creation(
 fn check_room(directory: &Path, exists: bool, plan: &Plan) -> Result<()> {
     let on = if exists { directory } else { parent_of(directory) };
     if !is_there(on)? {
-        return Err(KeyDirError::NoParent(on.to_owned()).into());
+        return Err(no_parent(on));
     }
     let fewer = Remedy::Fewer(Argument::Epochs);
     files::check_room(directory, on, plan.disk_bytes(), fewer)

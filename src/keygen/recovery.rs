@@ -6,7 +6,7 @@ use super::progress::{Event, Progress};
 use crate::error::Result;
 use crate::layers::LayerWriter;
 use crate::plan::Plan;
-use crate::state::{BatchRecord, StateError, Store};
+use crate::state::{BatchRecord, Store};
 use crate::text::Runs;
 use crate::units::{BatchIndex, Slice};
 
@@ -49,7 +49,7 @@ pub(super) fn check_batches(
         ),
     }
     let keys = damaged.noted(plan.batches()).map(Store::batch_key);
-    store.remove_batches(keys.map(Ok::<_, StateError>))?;
+    store.remove_batches(keys.map(Ok))?;
     Ok(done)
 }
 

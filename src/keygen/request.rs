@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::error::{contradiction, other_expected_root, other_fillers, other_root, other_secret, parameter_missing};
 use crate::error::{Error, Reason, Result};
-use crate::keydir::{KeyDirError, KeyState, MANIFEST, Manifest, Origin, SECRET, Secret, check_digest, commitment};
+use crate::keydir::error::foreign;
+use crate::keydir::{KeyState, MANIFEST, Manifest, Origin, SECRET, Secret, check_digest, commitment};
 use crate::plan::Plan;
 use crate::remedy::{Argument, Remedy};
 use crate::units::Level;
@@ -218,9 +219,7 @@ impl KeyRequest {
         directory: &Path,
     ) -> Result<Option<(Secret, Origin)>> {
         match (&self.secret, left) {
-            (Some(secret), Some((left, _))) if !secret.is_same_as(&left) => {
-                Err(KeyDirError::Foreign(directory.join(SECRET)).into())
-            }
+            (Some(secret), Some((left, _))) if !secret.is_same_as(&left) => Err(foreign(&directory.join(SECRET))),
             (Some(secret), _) => Ok(Some((secret.clone(), origin_of(secret)))),
             (None, Some((Secret::PrfKey(_), _))) => Err(parameter_missing()),
             (None, left) => Ok(left),

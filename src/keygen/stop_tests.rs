@@ -12,7 +12,7 @@ use crate::failure::IoFailure;
 use crate::faults::{Fate, Faults};
 use crate::files::Entry;
 use crate::keydir::{KeyPaths, Manifest, Origin};
-use crate::layers::{Disk, LayerError, LayerFile, LayerWriter, Medium};
+use crate::layers::{Disk, LayerFile, LayerWriter, Medium};
 use crate::migrations;
 use crate::plan::{MemoryRequest, Plan};
 use crate::state::Store;
@@ -55,7 +55,7 @@ impl Medium for Zeros {
         Ok(())
     }
 
-    fn open(&self, layer: &Entry, _bytes: u64) -> Result<Box<dyn LayerFile>, LayerError> {
+    fn open(&self, layer: &Entry, _bytes: u64) -> Result<Box<dyn LayerFile>> {
         let header = self.headers.lock().unwrap()[layer.path()].clone();
         Ok(Box::new(ZeroFile {
             header,

@@ -3,7 +3,8 @@
 use std::ops::Range;
 use std::path::Path;
 
-use super::LayerError;
+use super::bad_header;
+use crate::error::Result;
 use crate::plan::{LAYER_HEADER_BYTES, LevelSpan};
 use crate::units::{KeyId, Level};
 
@@ -72,16 +73,12 @@ impl Header {
     }
 
     /// Compares the page of a file with what it has to be, and names the first difference.
-    pub(crate) fn check_page(&self, page: &[u8], path: &Path) -> Result<(), LayerError> {
+    pub(crate) fn check_page(&self, page: &[u8], path: &Path) -> Result<()> {
         let expected = self.to_page();
         if page == expected {
             return Ok(());
         }
-        let damaged = |offset: usize, what: String| LayerError::Header {
-            path: path.to_owned(),
-            offset: offset as u64,
-            what,
-        };
+        let damaged = |offset: usize, what: String| bad_header(path, offset as u64, &what);
         let version = page.get(8..12).and_then(|v| v.try_into().ok());
         let version = version.map_or(0, u32::from_le_bytes);
         if page.get(..8) == Some(&MAGIC) && version > LAYER_FORMAT_VERSION {

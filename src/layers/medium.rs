@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::fs::{Advice, FallocateFlags, OFlags, fadvise};
 use rustix::io::Errno;
 
-use super::{LayerError, check_length, present};
+use super::{check_length, present};
+use crate::error::Result;
 use crate::failure::{IoFailure, attempt, write_whole};
 use crate::files::{Entry, drop_cached, sync_file};
 use crate::mapping::WritableMapping;
@@ -44,7 +45,7 @@ pub(crate) trait Medium: Send + Sync {
 
     /// Opens a file of this length for writing. What is in it is durable then, and what is read is what the disk has, save
     /// for pages that somebody else keeps in the cache.
-    fn open(&self, layer: &Entry, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError>;
+    fn open(&self, layer: &Entry, bytes: u64) -> Result<Box<dyn LayerFile>>;
 
     /// Write-protects the file of a sealed key.
     fn protect(&self, layer: &Entry) -> Result<(), IoFailure>;
@@ -84,7 +85,7 @@ impl Medium for Disk {
         directory.sync()
     }
 
-    fn open(&self, layer: &Entry, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError> {
+    fn open(&self, layer: &Entry, bytes: u64) -> Result<Box<dyn LayerFile>> {
         let path = layer.path();
         let file = present(layer, open_layer(layer, OFlags::RDWR))?;
         check_length(path, attempt("stat", path, || file.metadata())?.len(), bytes)?;

@@ -6,7 +6,8 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use rustix::fs::OFlags;
 
 use super::medium::{WRITABLE_MODE, open_layer, set_mode};
-use super::{Disk, Header, LayerError, Medium, present};
+use super::{Disk, Header, Medium, present};
+use crate::error::{Reason, Result};
 use crate::failure::{IoFailure, attempt};
 use crate::files::{Entry, drop_cached, sync_file};
 use crate::plan::LAYER_HEADER_BYTES;
@@ -15,22 +16,17 @@ const OWNER_WRITES: u32 = 0o200;
 const ANYBODY_WRITES: u32 = 0o222;
 
 /// Looks whether a layer file can be read and mended in its place.
-pub(crate) fn look(layer: &Entry) -> Result<(), LayerError> {
+pub(crate) fn look(layer: &Entry) -> Result<()> {
     present(layer, open_to_read(layer)).map(drop)
 }
 
 /// Gives the file at `path` the length and the header that it has to have, durably but for its name, and says what was
 /// wrong; `None` if nothing was. A run of nodes that was missing holds zeros afterwards. What is read of the file from
 /// here on is what the disk has.
-pub(crate) fn mend(
-    medium: &dyn Medium,
-    disk: &Disk,
-    layer: &Entry,
-    header: &Header,
-) -> Result<Option<String>, LayerError> {
+pub(crate) fn mend(medium: &dyn Medium, disk: &Disk, layer: &Entry, header: &Header) -> Result<Option<String>> {
     let path = layer.path();
     let file = match present(layer, open_to_read(layer)) {
-        Err(LayerError::Missing(_)) => {
+        Err(error) if error.reason() == Reason::LayerMissing => {
             medium.create(layer, header.file_bytes(), &header.to_page())?;
             return Ok(Some("it was missing".to_owned()));
         }

@@ -10,7 +10,7 @@ mod reader;
 mod touched;
 mod writer;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::io::Errno;
 
@@ -21,81 +21,42 @@ pub use reader::LayerReader;
 pub(crate) use touched::Touched;
 pub(crate) use writer::LayerWriter;
 
-use crate::failure::{Classified, FailureKind, IoFailure};
+use crate::error::{Error, Reason, Result};
+use crate::failure::IoFailure;
 use crate::files::{Entry, not_regular};
-use crate::remedy::{Remedied, Remedy, advised};
+use crate::remedy::Remedy;
 use crate::units::Level;
 
-/// A layer file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum LayerError {
-    /// A call failed.
-    #[error(transparent)]
-    Io(#[from] IoFailure),
-    /// The header is not that of this key and level.
-    #[error(
-        "'{}' is damaged or belongs to another key: at offset {offset} {what}{}", .path.display(), advised([repair(.path)])
-    )]
-    Header {
-        /// The file.
-        path: PathBuf,
-        /// First byte that is wrong.
-        offset: u64,
-        /// What is wrong.
-        what: String,
-    },
-    /// The length is not what the header demands.
-    #[error(
-        "'{}' is {found_bytes} bytes long but has to be {expected_bytes}; it was truncated or replaced{}",
-        .path.display(), advised([repair(.path)])
-    )]
-    Length {
-        /// The file.
-        path: PathBuf,
-        /// Its length.
-        found_bytes: u64,
-        /// What it has to be.
-        expected_bytes: u64,
-    },
-    /// The file does not exist.
-    #[error("the layer file '{}' is missing{}", .0.display(), advised([repair(.0)]))]
-    Missing(PathBuf),
-    /// Something else stands in the place of the file.
-    #[error("'{}' is damaged: {what}{}", .path.display(), advised([repair(.path)]))]
-    NotAFile {
-        /// The file.
-        path: PathBuf,
-        /// What it is instead.
-        what: &'static str,
-    },
-    /// A symbolic link through which something had to be written, or that leads nowhere.
-    #[error(
-        "'{}' is a symbolic link. A file behind one is read, but nothing is written through a link{}",
-        .0.display(), advised(for_link(.0))
-    )]
-    Link(PathBuf),
+/// The header is not that of this key and level.
+fn bad_header(path: &Path, offset: u64, what: &str) -> Error {
+    let what = format!(
+        "'{}' is damaged or belongs to another key: at offset {offset} {what}",
+        path.display()
+    );
+    to_repair(what, path)
 }
 
-impl Classified for LayerError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Io(_) => FailureKind::Machine,
-            _ => FailureKind::Directory,
-        }
-    }
+/// The file does not exist.
+fn missing(path: &Path) -> Error {
+    to_repair(format!("the layer file '{}' is missing", path.display()), path).because(Reason::LayerMissing)
 }
 
-impl Remedied for LayerError {
-    fn remedies(&self) -> Vec<Remedy> {
-        match self {
-            Self::Io(failure) => failure.remedies(),
-            Self::Header { path, .. }
-            | Self::Length { path, .. }
-            | Self::Missing(path)
-            | Self::NotAFile { path, .. } => vec![repair(path)],
-            Self::Link(path) => for_link(path).into(),
-        }
-    }
+/// A symbolic link through which something had to be written, or that leads nowhere.
+pub(crate) fn link(path: &Path) -> Error {
+    let what = format!(
+        "'{}' is a symbolic link. A file behind one is read, but nothing is written through a link",
+        path.display()
+    );
+    // What it leads to may come back, as a disk does that is not mounted.
+    let remedies = [Remedy::PutBack, Remedy::MoveAway].map(|remedy| remedy(path.to_owned()));
+    Error::directory(what).because(Reason::Damaged).at(path).mend(remedies)
+}
+
+fn to_repair(what: String, layer: &Path) -> Error {
+    Error::directory(what)
+        .because(Reason::Damaged)
+        .at(layer)
+        .mend([repair(layer)])
 }
 
 /// What mends a layer file.
@@ -103,21 +64,16 @@ fn repair(layer: &Path) -> Remedy {
     Remedy::Repair(layer.ancestors().nth(2).unwrap_or(layer).to_owned())
 }
 
-/// What it leads to may come back, as a disk does that is not mounted.
-fn for_link(link: &Path) -> [Remedy; 2] {
-    [Remedy::PutBack, Remedy::MoveAway].map(|remedy| remedy(link.to_owned()))
-}
-
 /// Compares the length of a file with what it has to be: a page past the end of a mapped file would be SIGBUS.
-pub(crate) fn check_length(path: &Path, found_bytes: u64, expected_bytes: u64) -> Result<(), LayerError> {
+pub(crate) fn check_length(path: &Path, found_bytes: u64, expected_bytes: u64) -> Result<()> {
     if found_bytes == expected_bytes {
         return Ok(());
     }
-    Err(LayerError::Length {
-        path: path.to_owned(),
-        found_bytes,
-        expected_bytes,
-    })
+    let what = format!(
+        "'{}' is {found_bytes} bytes long but has to be {expected_bytes}; it was truncated or replaced",
+        path.display()
+    );
+    Err(to_repair(what, path))
 }
 
 /// Answers of open(2) to a name behind which there is nothing.
@@ -128,23 +84,23 @@ fn is_not_there(failure: &IoFailure) -> bool {
 }
 
 /// A file that was opened, or the error that says that it is missing, or what stands in its place.
-pub(crate) fn present<T>(layer: &Entry, opened: Result<T, IoFailure>) -> Result<T, LayerError> {
+pub(crate) fn present<T>(layer: &Entry, opened: Result<T, IoFailure>) -> Result<T> {
     let failure = match opened {
         Ok(file) => return Ok(file),
         Err(failure) => failure,
     };
     match not_regular(&failure) {
-        Some(_) if layer.is_link()? => Err(LayerError::Link(failure.path)),
-        Some(found) => Err(LayerError::NotAFile {
-            path: failure.path,
-            what: found.words(),
-        }),
+        Some(_) if layer.is_link()? => Err(link(&failure.path)),
+        Some(found) => {
+            let error = Error::damaged("", &failure.path, found.words());
+            Err(error.because(Reason::NotAFile).mend([repair(&failure.path)]))
+        }
         // Also where a link that leads nowhere, or something else, is in the place of the directory.
         None if is_not_there(&failure) => match layer.exists() {
             // By its own name it is.
-            Ok(true) => Err(LayerError::Link(failure.path)),
-            Ok(false) => Err(LayerError::Missing(failure.path)),
-            Err(again) if is_not_there(&again) => Err(LayerError::Missing(failure.path)),
+            Ok(true) => Err(link(&failure.path)),
+            Ok(false) => Err(missing(&failure.path)),
+            Err(again) if is_not_there(&again) => Err(missing(&failure.path)),
             Err(other) => Err(other.into()),
         },
         None => Err(failure.into()),

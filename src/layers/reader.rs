@@ -4,7 +4,8 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::{Header, LayerError, check_length, layer_file, present};
+use super::{Header, check_length, layer_file, present};
+use crate::error::{Error, Result};
 use crate::failure::{IoFailure, attempt};
 use crate::files::Entry;
 use crate::files::drop_cached;
@@ -36,13 +37,8 @@ impl LayerReader {
     /// Maps every layer file of a key and checks headers and lengths.
     ///
     /// # Errors
-    /// [`LayerError`] names the file that is missing, of the wrong length, or of another key.
-    pub(crate) fn open(
-        layers: &Entry,
-        geometry: &Geometry,
-        digest_bytes: usize,
-        key_id: KeyId,
-    ) -> Result<Self, LayerError> {
+    /// [`Error`] names the file that is missing, of the wrong length, or of another key.
+    pub(crate) fn open(layers: &Entry, geometry: &Geometry, digest_bytes: usize, key_id: KeyId) -> Result<Self> {
         let as_cached: Prepare = |_, _| Ok(());
         let (reader, unusable) = Self::open_each(layers, geometry, digest_bytes, key_id, as_cached);
         match unusable.into_iter().next() {
@@ -58,7 +54,7 @@ impl LayerReader {
         geometry: &Geometry,
         digest_bytes: usize,
         key_id: KeyId,
-    ) -> (Self, Vec<(Level, LayerError)>) {
+    ) -> (Self, Vec<(Level, Error)>) {
         Self::open_each(layers, geometry, digest_bytes, key_id, drop_cached)
     }
 
@@ -68,7 +64,7 @@ impl LayerReader {
         digest_bytes: usize,
         key_id: KeyId,
         prepare: Prepare,
-    ) -> (Self, Vec<(Level, LayerError)>) {
+    ) -> (Self, Vec<(Level, Error)>) {
         let mut unusable = Vec::new();
         let mut mapped = Vec::new();
         mapped.resize_with(usize::from(geometry.lowest_stored().0), || None);
@@ -101,14 +97,14 @@ impl LayerReader {
     }
 
     /// Gives up the memory of all nodes that were read.
-    pub(crate) fn release(&self) -> Result<(), LayerError> {
+    pub(crate) fn release(&self) -> Result<()> {
         let mut layers = self.layers.iter().flatten();
         layers.try_for_each(|layer| Ok(attempt("madvise", &layer.path, || layer.mapping.release())?))
     }
 
     /// Reads a run of nodes into `bytes` without the mapping, so that a disk that fails to give a page is an error; an
     /// empty result if the key does not store all of them.
-    pub(crate) fn read(&self, slice: &Slice, bytes: &mut Vec<u8>) -> Result<(), LayerError> {
+    pub(crate) fn read(&self, slice: &Slice, bytes: &mut Vec<u8>) -> Result<()> {
         bytes.clear();
         let layer = self.layer(slice.level);
         let Some((layer, place)) = layer.and_then(|layer| Some((layer, layer.header.place(&slice.nodes)?))) else {
@@ -125,7 +121,7 @@ impl LayerReader {
 }
 
 impl MappedLayer {
-    fn open(layer: &Entry, header: Header, prepare: Prepare) -> Result<Self, LayerError> {
+    fn open(layer: &Entry, header: Header, prepare: Prepare) -> Result<Self> {
         let path = layer.path();
         let file = present(layer, layer.open_to_read())?;
         let bytes = attempt("stat", path, || file.metadata())?.len();

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::{LayerError, LayerWriter};
+use super::LayerWriter;
+use crate::error::Result;
 use crate::units::{Level, Slice};
 
 /// The range that slices span, level by level. Batches of a group mostly follow each other; after damage there can be
@@ -32,12 +33,12 @@ impl Touched {
     }
 
     /// Makes everything touched durable.
-    pub(crate) fn sync(&self, writer: &mut LayerWriter) -> Result<(), LayerError> {
+    pub(crate) fn sync(&self, writer: &mut LayerWriter) -> Result<()> {
         self.slices().try_for_each(|slice| writer.sync(&slice))
     }
 
     /// Gives up the memory of everything touched.
-    pub(crate) fn release(&self, writer: &mut LayerWriter) -> Result<(), LayerError> {
+    pub(crate) fn release(&self, writer: &mut LayerWriter) -> Result<()> {
         self.slices().try_for_each(|slice| writer.release(&slice))
     }
 

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::{Header, LayerError, LayerFile, Medium, layer_file};
+use super::{Header, LayerFile, Medium, layer_file};
+use crate::error::Result;
 use crate::files::Entry;
 use crate::plan::{LAYER_HEADER_BYTES, LevelSpan, Plan};
 use crate::units::{KeyId, Level, Slice};
@@ -24,7 +25,7 @@ pub(crate) struct LayerWriter {
 
 impl LayerWriter {
     /// Opens every layer file of the plan and checks headers and lengths.
-    pub(crate) fn open(medium: &dyn Medium, directory: &Entry, plan: &Plan, key_id: KeyId) -> Result<Self, LayerError> {
+    pub(crate) fn open(medium: &dyn Medium, directory: &Entry, plan: &Plan, key_id: KeyId) -> Result<Self> {
         let digest_bytes = plan.scheme().digest_bytes();
         let mut layers = Vec::new();
         for span in plan.geometry().stored_levels() {
@@ -43,30 +44,26 @@ impl LayerWriter {
     }
 
     /// Reads a slice, as written so far, into `bytes`, which becomes as long as the slice.
-    pub(crate) fn read(&self, slice: &Slice, bytes: &mut Vec<u8>) -> Result<(), LayerError> {
+    pub(crate) fn read(&self, slice: &Slice, bytes: &mut Vec<u8>) -> Result<()> {
         let (layer, place) = self.place(slice);
         bytes.resize((place.end - place.start) as usize, 0);
         Ok(self.layers[layer].file.read(place.start, bytes)?)
     }
 
     /// Writes a slice; not durable before [`sync`](Self::sync).
-    pub(crate) fn write(&mut self, slice: &Slice, bytes: &[u8]) -> Result<(), LayerError> {
+    pub(crate) fn write(&mut self, slice: &Slice, bytes: &[u8]) -> Result<()> {
         let (layer, place) = self.place(slice);
         Ok(self.layers[layer].file.write(place.start, bytes)?)
     }
 
     /// Makes a slice durable.
-    pub(crate) fn sync(&mut self, slice: &Slice) -> Result<(), LayerError> {
+    pub(crate) fn sync(&mut self, slice: &Slice) -> Result<()> {
         let (layer, place) = self.place(slice);
         Ok(self.layers[layer].file.sync(place)?)
     }
 
     /// Makes a whole level durable, a piece at a time, as long as `proceed` lets it.
-    pub(crate) fn sync_level<E: From<LayerError>>(
-        &mut self,
-        span: &LevelSpan,
-        proceed: impl Fn() -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub(crate) fn sync_level(&mut self, span: &LevelSpan, proceed: impl Fn() -> Result<()>) -> Result<()> {
         let (level, stored) = (span.level, &span.stored);
         for start in stored.clone().step_by(SYNC_NODES as usize) {
             proceed()?;
@@ -77,7 +74,7 @@ impl LayerWriter {
     }
 
     /// Gives up the memory of a synced slice.
-    pub(crate) fn release(&mut self, slice: &Slice) -> Result<(), LayerError> {
+    pub(crate) fn release(&mut self, slice: &Slice) -> Result<()> {
         let (layer, place) = self.place(slice);
         Ok(self.layers[layer].file.release(place)?)
     }

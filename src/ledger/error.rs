@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::error::{Error, Reason};
-use crate::keydir::advice_for_mark;
+use crate::keydir::error::advice_for_mark;
 use crate::remedy::Remedy;
 use crate::units::EpochRange;
 

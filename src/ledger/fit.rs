@@ -1,7 +1,8 @@
 //! The ledger against the mark that was left beside it.
 
+use crate::error::Result;
 use crate::keydir::{LedgerMark, Stage};
-use crate::state::{LedgerHead, StateError, Store};
+use crate::state::{LedgerHead, Store};
 use crate::units::{EpochRange, KeyId, LedgerExtent};
 
 /// How a ledger fits the mark beside it.
@@ -85,7 +86,7 @@ pub(crate) fn mark_of(head: &LedgerHead, key_id: KeyId) -> LedgerMark {
 }
 
 /// What the head of a ledger has to say about entries, from the entries themselves.
-pub(crate) fn count(store: &Store) -> Result<LedgerHead, StateError> {
+pub(crate) fn count(store: &Store) -> Result<LedgerHead> {
     let mut counted = LedgerHead::default();
     for entry in store.ledger_entries()? {
         let (epoch, record) = entry?;
@@ -95,7 +96,7 @@ pub(crate) fn count(store: &Store) -> Result<LedgerHead, StateError> {
 }
 
 /// How many epochs have no entry, of those from the first on that may have none and be unused.
-pub(crate) fn unspent(store: &Store, extent: &LedgerExtent, stored: EpochRange) -> Result<u64, StateError> {
+pub(crate) fn unspent(store: &Store, extent: &LedgerExtent, stored: EpochRange) -> Result<u64> {
     let first = extent.first_epoch.clamp(stored.start, stored.end);
     let mut left = stored.end - first;
     for entry in store.ledger_entries()? {

@@ -37,7 +37,7 @@ pub fn init(directory: &Path, first_epoch: u64) -> Result<()> {
     };
     head.extent.first_epoch = first_epoch;
     ledger.commit([], head)?;
-    Ok(ledger.mark()?)
+    ledger.mark()
 }
 
 impl Ledger {

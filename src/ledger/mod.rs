@@ -24,23 +24,24 @@ pub(crate) use rescue::rescue;
 pub(crate) use show::look;
 pub use show::{LedgerCondition, LedgerStatus, show};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Reason, Result};
+use crate::failure::FailureKind;
 use crate::files::Entry;
-use crate::keydir::{KeyDir, KeyDirError, KeyPaths, KeyState, LedgerMark, LockedDir, Manifest, Origin, Stage};
-use crate::state::{LedgerHead, LedgerRecord, StateError, Store};
+use crate::keydir::{KeyDir, KeyPaths, KeyState, LedgerMark, LockedDir, Manifest, Origin, Stage};
+use crate::state::{LedgerHead, LedgerRecord, Store};
 use crate::time::time_of_day_ms;
 use crate::units::{Epoch, EpochRange, KeyId, LedgerExtent};
 
 /// Whether nobody can have signed with this key: its secret was drawn here by a program that keeps a ledger, which left
 /// its mark before the secret, and it was never finished. A secret that was given, found, or is elsewhere too, may have signed
 /// there.
-pub(crate) fn is_unused(paths: &KeyPaths, manifest: &Manifest) -> Result<bool, KeyDirError> {
+pub(crate) fn is_unused(paths: &KeyPaths, manifest: &Manifest) -> Result<bool> {
     if manifest.origin() != Origin::Fresh || manifest.state() != KeyState::Generating {
         return Ok(false);
     }
     match LedgerMark::read(&paths.ledger_mark(), manifest.key_id()) {
         // What is damaged vouches for nothing.
-        Err(KeyDirError::LedgerMark { .. } | KeyDirError::NotAFile { .. }) => Ok(false),
+        Err(error) if matches!(error.reason(), Reason::MarkDamaged | Reason::NotAFile) => Ok(false),
         mark => Ok(mark?.is_some_and(|mark| mark.is_of_empty() && mark.vouches())),
     }
 }
@@ -54,16 +55,20 @@ pub(crate) fn forget(paths: &LockedDir, manifest: &Manifest) -> Result<()> {
         // Of a copy that only serves paths there may be none.
         false => Ok(None),
     };
-    let head = match found {
+    let found = match found {
         // Its repair waits for the secret, and begins a ledger that knows nothing.
-        Ok(None) | Err(StateError::Damaged { .. } | StateError::OtherKey { .. }) => {
+        Err(error) if error.kind() == FailureKind::Directory => None,
+        found => found?,
+    };
+    let head = match found {
+        None => {
             let taken_back = mark.filter(LedgerMark::vouches).map(|mark| LedgerMark {
                 stage: Stage::NotBegun,
                 ..mark
             });
-            return Ok(taken_back.map_or(Ok(()), |mark| mark.write(paths))?);
+            return taken_back.map_or(Ok(()), |mark| mark.write(paths));
         }
-        Ok(Some((store, said, counted))) => {
+        Some((store, said, counted)) => {
             let head = LedgerHead {
                 marked: mark.as_ref().map_or(said.marked, |mark| mark.extent),
                 ..doubted(&said, &counted, mark.as_ref())
@@ -71,15 +76,14 @@ pub(crate) fn forget(paths: &LockedDir, manifest: &Manifest) -> Result<()> {
             store.commit_ledger([], &head)?;
             head
         }
-        Err(error) => return Err(error.into()),
     };
-    Ok(mark_of(&head, manifest.key_id()).write(paths)?)
+    mark_of(&head, manifest.key_id()).write(paths)
 }
 
 type FoundLedger = (Store, LedgerHead, LedgerHead);
 
 /// The store, what its head says of the ledger, and what its entries say.
-fn read_whole(paths: &KeyPaths, manifest: &Manifest) -> Result<Option<FoundLedger>, StateError> {
+fn read_whole(paths: &KeyPaths, manifest: &Manifest) -> Result<Option<FoundLedger>> {
     let store = Store::open(&paths.state(), &manifest.binding())?;
     let said = store.ledger_head()?.unwrap_or_default();
     let counted = count(&store)?;
@@ -87,9 +91,9 @@ fn read_whole(paths: &KeyPaths, manifest: &Manifest) -> Result<Option<FoundLedge
 }
 
 /// The mark, unless it is missing or says nothing that can be read: it is about to be replaced.
-fn known_mark(file: &Entry, key_id: KeyId) -> Result<Option<LedgerMark>, KeyDirError> {
+fn known_mark(file: &Entry, key_id: KeyId) -> Result<Option<LedgerMark>> {
     match LedgerMark::read(file, key_id) {
-        Err(KeyDirError::LedgerMark { .. }) => Ok(None),
+        Err(error) if error.reason() == Reason::MarkDamaged => Ok(None),
         mark => mark,
     }
 }
@@ -244,7 +248,7 @@ impl Ledger {
         Ok(())
     }
 
-    fn mark(&mut self) -> Result<(), KeyDirError> {
+    fn mark(&mut self) -> Result<()> {
         mark_of(&self.head, self.key_id).write(&self.locked)?;
         self.marked = self.head.extent;
         // Once more: the directory in which both have been written is the one that is found by its name.

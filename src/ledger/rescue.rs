@@ -1,7 +1,8 @@
 //! What can be read of the ledger in a damaged store, for the store that takes its place.
 
 use super::doubted;
-use crate::state::{LedgerHead, StateError, Store};
+use crate::error::{Reason, Result};
+use crate::state::{LedgerHead, Store};
 
 /// Entries that are copied in one synced write.
 const CHUNK_ENTRIES: usize = 1024;
@@ -11,13 +12,15 @@ const CHUNK_ENTRIES: usize = 1024;
 ///
 /// A ledger that is all there is the same one afterwards, and fits the same mark. Of one that is not, the entries that can be
 /// read stay spent, and the bounds that are known; no other epoch signs before a new beginning.
-pub(crate) fn rescue(damaged: &Store, new: &Store) -> Result<Option<bool>, StateError> {
+pub(crate) fn rescue(damaged: &Store, new: &Store) -> Result<Option<bool>> {
     let said = match damaged.ledger_head() {
-        Err(StateError::Damaged { .. }) => None,
+        Err(error) if error.reason() == Reason::Damaged => None,
         head => head?,
     };
     let (found, is_whole) = match copy_entries(damaged, new) {
-        Err(StateError::Damaged { path, .. }) if path == damaged.path() => (LedgerHead::default(), false),
+        Err(error) if error.reason() == Reason::Damaged && error.path() == Some(damaged.path()) => {
+            (LedgerHead::default(), false)
+        }
         copied => copied?,
     };
     let head = match said {
@@ -30,7 +33,7 @@ pub(crate) fn rescue(damaged: &Store, new: &Store) -> Result<Option<bool>, State
 }
 
 /// The entries that come before the first that cannot be read.
-fn copy_entries(damaged: &Store, new: &Store) -> Result<(LedgerHead, bool), StateError> {
+fn copy_entries(damaged: &Store, new: &Store) -> Result<(LedgerHead, bool)> {
     let mut found = LedgerHead::default();
     let mut entries = damaged.ledger_entries()?;
     loop {
@@ -39,7 +42,7 @@ fn copy_entries(damaged: &Store, new: &Store) -> Result<(LedgerHead, bool), Stat
         for entry in entries.by_ref().take(CHUNK_ENTRIES) {
             match entry {
                 Ok(entry) => chunk.push(entry),
-                Err(StateError::Damaged { .. }) => {
+                Err(error) if error.reason() == Reason::Damaged => {
                     is_whole = false;
                     break;
                 }

@@ -5,9 +5,9 @@ use std::path::Path;
 use super::error::{backwards, mark_missing, no_history, used_up};
 use super::fit::unspent;
 use super::{Fit, count, fit, is_begun};
-use crate::error::{Error, Result};
-use crate::keydir::{KeyDir, KeyDirError, LedgerMark, Manifest};
-use crate::state::{LedgerHead, StateError, Store};
+use crate::error::{Error, Reason, Result};
+use crate::keydir::{KeyDir, LedgerMark, Manifest};
+use crate::state::{LedgerHead, Store};
 use crate::time::pause;
 
 /// A signer beside us writes the ledger and then its mark, and can have done so twice between our reading one and the
@@ -112,12 +112,12 @@ fn look_once(key: &KeyDir) -> Result<Seen> {
 }
 
 /// The mark as it was found, which has to happen before the ledger is read: a signer writes it last.
-pub(super) struct FoundMark(Result<Option<LedgerMark>, KeyDirError>);
+pub(super) struct FoundMark(Result<Option<LedgerMark>>);
 
 impl FoundMark {
     pub(super) fn read(key: &KeyDir) -> Result<Self> {
         match LedgerMark::read(&key.paths().ledger_mark(), key.manifest().key_id()) {
-            Err(error @ (KeyDirError::LedgerMark { .. } | KeyDirError::NotAFile { .. })) => Ok(Self(Err(error))),
+            Err(error) if matches!(error.reason(), Reason::MarkDamaged | Reason::NotAFile) => Ok(Self(Err(error))),
             mark => Ok(Self(Ok(mark?))),
         }
     }
@@ -133,7 +133,7 @@ pub(super) struct LedgerFigures {
 }
 
 impl LedgerFigures {
-    pub(super) fn of(store: &Store, manifest: &Manifest) -> Result<Self, StateError> {
+    pub(super) fn of(store: &Store, manifest: &Manifest) -> Result<Self> {
         let head = store.ledger_head()?.unwrap_or_default();
         Ok(Self {
             counted: count(store)?,
@@ -153,7 +153,7 @@ pub(super) fn judge(key: &KeyDir, figures: LedgerFigures, mark: FoundMark) -> Se
     let mark = match mark.0 {
         Ok(mark) => mark,
         Err(error) => {
-            let problem = Some((LedgerCondition::MarkDamaged, error.into()));
+            let problem = Some((LedgerCondition::MarkDamaged, error));
             return Seen {
                 head,
                 mark: None,

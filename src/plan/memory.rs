@@ -3,7 +3,9 @@
 use std::ops::RangeInclusive;
 
 use super::sizes::Plan;
+use crate::error::{Error, Reason, Result};
 use crate::memory::{Limit, LimitSource, Limits};
+use crate::remedy::{Argument, Remedy};
 
 /// Anonymous memory that the program takes whatever it computes, beside what is listed here: code tables, stacks in use,
 /// the progress display, and what RocksDB takes beside its buffers, also while it compacts.
@@ -83,52 +85,36 @@ pub struct Wishes {
     pub jobs: usize,
 }
 
-/// There is too little memory, or address space, for the least that works.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BudgetTooSmall {
-    /// Too little memory.
-    #[error(
-        "a memory budget of {budget_bytes} bytes ({source_of_budget}) is too small: {needed_bytes} bytes are the least \
-         that works with {threads} thread{}; {}",
-        if *.threads == 1 { "" } else { "s" },
-        advice(.source_of_budget, *.threads)
-    )]
-    Memory {
-        /// What was allowed, as it was set: not the part of it that is planned with, nor the share of one of several jobs.
-        budget_bytes: u64,
-        /// What allowed no more.
-        source_of_budget: LimitSource,
-        /// What has to be allowed for the least that works.
-        needed_bytes: u64,
-        /// Threads of it.
-        threads: usize,
-    },
-    /// Too little address space. Layer files are mapped, and count there in full.
-    #[error(
-        "the limit on address space (RLIMIT_AS) of {limit_bytes} bytes is too small: {needed_bytes} bytes are the least \
-         that works, of which the layer files take {layer_bytes}; raise it (ulimit -v) or ask for fewer --epochs"
-    )]
-    AddressSpace {
-        /// RLIMIT_AS.
-        limit_bytes: u64,
-        /// What the smallest possible job takes.
-        needed_bytes: u64,
-        /// Those of them that are layer files.
-        layer_bytes: u64,
-    },
+/// A limit leaves too little for the least that works, which takes so much and so many threads.
+pub(super) fn too_small(limit: &Limit, needed_bytes: u64, threads: usize) -> Error {
+    let what = format!(
+        "a memory budget of {} bytes ({}) is too small: {needed_bytes} bytes are the least that works with {threads} thread{}",
+        limit.bytes,
+        limit.source,
+        if threads == 1 { "" } else { "s" }
+    );
+    let raise = match limit.source {
+        LimitSource::Asked => Remedy::RaiseBudget,
+        LimitSource::Cgroup { .. } => Remedy::RaiseCgroup,
+        LimitSource::AddressSpace => Remedy::RaiseAddressSpace,
+        LimitSource::PhysicalMemory => Remedy::LargerMachine,
+    };
+    let fewer = (threads > 1).then_some(Remedy::Fewer(Argument::Threads));
+    Error::machine(what)
+        .because(Reason::TooLittleMemory { needed_bytes })
+        .mend([raise])
+        .mend(fewer)
 }
 
-fn advice(source: &LimitSource, threads: usize) -> String {
-    let raise = match source {
-        LimitSource::Asked => "raise it (--memory, KEYMILL_MEMORY, or memory in config.toml)",
-        LimitSource::Cgroup { .. } => "raise the limit of the cgroup",
-        LimitSource::AddressSpace => "raise the limit on address space (ulimit -v)",
-        LimitSource::PhysicalMemory => "use a machine with more memory",
-    };
-    match threads {
-        1 => raise.to_owned(),
-        _ => format!("{raise} or lower --threads"),
-    }
+/// Layer files are mapped, and count in the address space in full.
+fn too_little_address_space(limit_bytes: u64, needed_bytes: u64, layer_bytes: u64) -> Error {
+    let what = format!(
+        "the limit on address space (RLIMIT_AS) of {limit_bytes} bytes is too small: {needed_bytes} bytes are the least that \
+         works, of which the layer files take {layer_bytes}"
+    );
+    Error::machine(what)
+        .because(Reason::TooLittleMemory { needed_bytes })
+        .mend([Remedy::RaiseAddressSpace, Remedy::Fewer(Argument::Epochs)])
 }
 
 /// Workers and batches in flight, and the anonymous memory that they take.
@@ -159,8 +145,8 @@ impl MemoryPlan {
     /// number was asked for.
     ///
     /// # Errors
-    /// [`BudgetTooSmall`] if the least that works does not fit.
-    pub fn new(plan: &Plan, wishes: &Wishes, limits: &Limits) -> Result<Self, BudgetTooSmall> {
+    /// [`Reason::TooLittleMemory`] if the least that works does not fit.
+    pub fn new(plan: &Plan, wishes: &Wishes, limits: &Limits) -> Result<Self> {
         let (fewest, most) = match wishes.threads {
             0 => (1, std::thread::available_parallelism().map_or(1, usize::from)),
             threads => (threads, threads),
@@ -190,12 +176,11 @@ impl MemoryPlan {
                     LimitSource::AddressSpace => mapped_bytes(plan, fewest, jobs),
                     _ => 0,
                 };
-                Err(BudgetTooSmall::Memory {
-                    budget_bytes: budget.bytes.saturating_add(mapped),
-                    source_of_budget: budget.source,
-                    needed_bytes: jobs * least.budget_bytes() + mapped,
-                    threads: fewest,
-                })
+                let as_set = Limit {
+                    bytes: budget.bytes.saturating_add(mapped),
+                    ..budget
+                };
+                Err(too_small(&as_set, jobs * least.budget_bytes() + mapped, fewest))
             }
             // Without a budget everything fits.
             (None, None) => Ok(least),
@@ -236,14 +221,12 @@ impl MemoryPlan {
         budget_for(self.anonymous_bytes + self.file_bytes)
     }
 
-    fn check_address_space(&self, plan: &Plan, jobs: u64, limits: &Limits) -> Result<(), BudgetTooSmall> {
+    fn check_address_space(&self, plan: &Plan, jobs: u64, limits: &Limits) -> Result<()> {
         let needed_bytes = mapped_bytes(plan, self.threads, jobs) + jobs * self.anonymous_bytes;
         match limits.address_bytes {
-            Some(limit_bytes) if limit_bytes < needed_bytes => Err(BudgetTooSmall::AddressSpace {
-                limit_bytes,
-                needed_bytes,
-                layer_bytes: plan.layer_bytes(),
-            }),
+            Some(limit_bytes) if limit_bytes < needed_bytes => {
+                Err(too_little_address_space(limit_bytes, needed_bytes, plan.layer_bytes()))
+            }
             _ => Ok(()),
         }
     }

@@ -43,7 +43,7 @@ fn physical() -> Limit {
     }
 }
 
-fn planned(threads: usize, group_batches: usize, bytes: u64) -> Result<MemoryPlan, BudgetTooSmall> {
+fn planned(threads: usize, group_batches: usize, bytes: u64) -> Result<MemoryPlan> {
     let wishes = wishes(threads, group_batches, MemoryRequest::AtMost(bytes));
     MemoryPlan::new(&plan_of(1 << 20), &wishes, &Limits::default())
 }
@@ -101,8 +101,11 @@ fn what_costs_least_speed_is_made_smaller_first() {
 #[test]
 fn workers_become_fewer_only_if_their_number_was_not_asked_for_and_at_the_last() {
     let least = |threads| match planned(threads, 8, 1) {
-        Err(BudgetTooSmall::Memory { needed_bytes, .. }) => needed_bytes,
-        other => panic!("{other:?}"),
+        Err(error) => match error.reason() {
+            Reason::TooLittleMemory { needed_bytes } => needed_bytes,
+            _ => panic!("{error}"),
+        },
+        Ok(planned) => panic!("{planned:?}"),
     };
     let cores = std::thread::available_parallelism().unwrap().get();
     let one = planned(0, 8, least(1)).unwrap();
@@ -151,16 +154,19 @@ fn layer_files_that_do_not_fit_into_the_address_space_are_refused_whatever_the_b
         MemoryRequest::AtMost(1 << 40),
     ] {
         let error = MemoryPlan::new(&plan, &wishes(2, 8, memory), &limits(1 << 32)).unwrap_err();
-        let BudgetTooSmall::AddressSpace {
-            limit_bytes,
-            needed_bytes,
-            layer_bytes,
-        } = error
-        else {
+        let Reason::TooLittleMemory { needed_bytes } = error.reason() else {
             panic!("{error}");
         };
-        assert_eq!((limit_bytes, layer_bytes), (1 << 32, plan.layer_bytes()));
-        assert!(needed_bytes > layer_bytes);
+        let (limit, layers) = (
+            format!(" of {} bytes ", 1_u64 << 32),
+            format!(" take {}", plan.layer_bytes()),
+        );
+        let text = error.to_string();
+        assert!(
+            text.contains("RLIMIT_AS") && text.contains(&limit) && text.ends_with(&layers),
+            "{text}"
+        );
+        assert!(needed_bytes > plan.layer_bytes());
     }
     // What the files leave is the budget.
     let left = MemoryPlan::new(

@@ -1,6 +1,7 @@
 //! How many threads a command that only reads may have, so that what they hold fits into memory.
 
-use super::memory::{BudgetTooSmall, MemoryRequest, PLANNED_PERCENT, budget_for, lowest};
+use super::memory::{MemoryRequest, PLANNED_PERCENT, budget_for, lowest, too_small};
+use crate::error::Result;
 use crate::memory::{Limit, LimitSource, Limits};
 
 /// Anonymous memory of the program beside what is listed here: its tables, stacks in use, and what the allocator keeps.
@@ -37,8 +38,8 @@ impl Reading {
     /// As many threads as were asked for, or as fit into the lowest of the limits and of what was asked for.
     ///
     /// # Errors
-    /// [`BudgetTooSmall`] if there is no room for one.
-    pub fn plan(&self, limits: &Limits) -> Result<Readers, BudgetTooSmall> {
+    /// [`Reason::TooLittleMemory`](crate::Reason::TooLittleMemory) if there is no room for one.
+    pub fn plan(&self, limits: &Limits) -> Result<Readers> {
         let wanted = match self.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
@@ -56,16 +57,15 @@ impl Reading {
                     LimitSource::AddressSpace => mapped(1),
                     _ => 0,
                 };
-                Err(BudgetTooSmall::Memory {
+                let as_set = Limit {
                     // Where the limit is below what is mapped, nothing was left of it.
-                    budget_bytes: match (&limit.source, limits.address_bytes) {
+                    bytes: match (&limit.source, limits.address_bytes) {
                         (LimitSource::AddressSpace, Some(bytes)) => bytes,
                         _ => limit.bytes,
                     },
-                    source_of_budget: limit.source,
-                    needed_bytes: self.needed_bytes(1) + mapped,
-                    threads: 1,
-                })
+                    ..limit
+                };
+                Err(too_small(&as_set, self.needed_bytes(1) + mapped, 1))
             }
             // Without a limit everything fits.
             (None, None) => Ok(Readers {
@@ -94,6 +94,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::error::Reason;
 
     const MIB: u64 = 1 << 20;
 
@@ -154,26 +155,24 @@ mod tests {
 
     #[test]
     fn what_has_no_room_for_one_thread_is_refused_with_the_limit_as_it_was_set() {
-        let refused = |reading: Reading, limits: &Limits| match reading.plan(limits) {
-            Err(BudgetTooSmall::Memory {
-                budget_bytes,
-                needed_bytes,
-                ..
-            }) => (budget_bytes, needed_bytes),
-            other => panic!("{other:?}"),
+        let refused = |reading: Reading, limits: &Limits, bytes: u64| {
+            let error = reading.plan(limits).unwrap_err();
+            assert!(error.to_string().contains(&format!(" of {bytes} bytes (")), "{error}");
+            match error.reason() {
+                Reason::TooLittleMemory { needed_bytes } => needed_bytes,
+                other => panic!("{other:?}"),
+            }
         };
         let one = reading(1, MemoryRequest::Auto);
-        let (budget, needed) = refused(one, &cgroup(8 * MIB));
-        assert_eq!(budget, 8 * MIB);
+        let needed = refused(one, &cgroup(8 * MIB), 8 * MIB);
         assert_eq!(one.plan(&cgroup(needed)).unwrap().threads, 1);
-        assert_eq!(refused(one, &cgroup(needed - 1)), (needed - 1, needed));
+        assert_eq!(refused(one, &cgroup(needed - 1), needed - 1), needed);
         let of_address_space = |bytes| Limits {
             address_bytes: Some(bytes),
             ..Limits::default()
         };
         for bytes in [MIB, 60 * MIB] {
-            let (budget, needed) = refused(one, &of_address_space(bytes));
-            assert_eq!(budget, bytes);
+            let needed = refused(one, &of_address_space(bytes), bytes);
             assert!(one.plan(&of_address_space(needed)).is_ok());
             assert!(one.plan(&of_address_space(needed - 1)).is_err());
         }

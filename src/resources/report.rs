@@ -4,11 +4,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::trace::{Event, Line, MARK};
 use super::{Backing, ResourceKind};
-use crate::failure::{IoFailure, attempt};
+use crate::error::{Error, Result};
+use crate::failure::attempt;
+use crate::remedy::Remedy;
 use crate::text::json_fault;
 
 /// Longer than any line of a trace: a place is a path within the sources.
@@ -18,42 +20,32 @@ const FIRST_ID: u64 = 1;
 /// Flagged events that are kept; all are counted.
 const FLAGS_MAX: usize = 100;
 
-/// A trace cannot be told about.
-#[derive(Debug, thiserror::Error)]
-pub enum ReportError {
-    /// The file cannot be read.
-    #[error(transparent)]
-    Io(#[from] IoFailure),
-    /// No line is one of a trace, but perhaps the beginning of one at its end.
-    #[error("'{}' is no trace of resources: no whole line of it begins with '@'", .0.display())]
-    NoTrace(PathBuf),
-    /// More was alive at a time than there is memory for.
-    #[error(
-        "'{}', line {number}: so many resources are alive here that {held_bytes} bytes are needed to remember them, and \
-         {held_bytes_max} are the most that memory has room for; give more memory (--memory, KEYMILL_MEMORY, or memory in \
-         config.toml), if this is a trace of one process",
-        .path.display()
-    )]
-    TooMany {
-        /// The file.
-        path: PathBuf,
-        /// The line, counted from 1.
-        number: u64,
-        /// What remembering them takes.
-        held_bytes: u64,
-        /// What it may take.
-        held_bytes_max: u64,
-    },
-    /// A line has the mark of the trace and is none of its lines.
-    #[error("'{}', line {number}: this is no line of a trace of resources: {message}", .path.display())]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// Counts from 1.
-        number: u64,
-        /// What is wrong with it.
-        message: String,
-    },
+/// No line is one of a trace, but perhaps the beginning of one at its end.
+fn no_trace(path: &Path) -> Error {
+    let what = format!(
+        "'{}' is not a trace of resources: no whole line of it begins with '@'",
+        path.display()
+    );
+    Error::usage(what).at(path)
+}
+
+/// More was alive at a time than there is memory for.
+fn too_many(path: &Path, line: u64, held_bytes: u64, held_bytes_max: u64) -> Error {
+    let what = format!(
+        "'{}', line {line}: so many resources are alive here that {held_bytes} bytes are needed to remember them, and \
+         {held_bytes_max} are the most that memory has room for (or it is not the trace of one process)",
+        path.display()
+    );
+    Error::machine(what).at(path).mend([Remedy::RaiseBudget])
+}
+
+/// A line has the mark of the trace and is not one of its lines.
+fn bad_line(path: &Path, line: u64, message: &str) -> Error {
+    let what = format!(
+        "'{}', line {line}: this is not a line of a trace of resources: {message}",
+        path.display()
+    );
+    Error::usage(what).at(path)
 }
 
 /// What became of the resources that a trace names.
@@ -200,14 +192,14 @@ impl MemoryReport {
     /// `held_bytes_max` at most.
     ///
     /// # Errors
-    /// [`ReportError`] if the file cannot be read or is no trace, or if more is alive at a time than may be kept.
-    pub fn read(path: &Path, held_bytes_max: u64) -> Result<Self, ReportError> {
-        let file = attempt("open", path, || File::open(path))?;
+    /// [`Error`] if the file cannot be read or is no trace, or if more is alive at a time than may be kept.
+    pub fn read(path: &Path, held_bytes_max: u64) -> Result<Self> {
+        let file = attempt("open", path, || File::open(path)).map_err(Error::unreadable)?;
         Self::of(BufReader::new(file), path, held_bytes_max)
     }
 
     /// As [`read`](Self::read), from an open file. It keeps what is alive and nothing else.
-    pub(crate) fn of(mut trace: impl BufRead, path: &Path, held_bytes_max: u64) -> Result<Self, ReportError> {
+    pub(crate) fn of(mut trace: impl BufRead, path: &Path, held_bytes_max: u64) -> Result<Self> {
         let mut reading = Reading::default();
         let mut bytes = Vec::new();
         for number in 1.. {
@@ -228,31 +220,20 @@ impl MemoryReport {
                     reading.take(&line, number);
                     let held_bytes = reading.held_bytes();
                     if held_bytes > held_bytes_max {
-                        return Err(ReportError::TooMany {
-                            path: path.to_owned(),
-                            number,
-                            held_bytes,
-                            held_bytes_max,
-                        });
+                        return Err(too_many(path, number, held_bytes, held_bytes_max));
                     }
                 }
                 // The process was killed while it wrote, or is writing.
                 Err(_) if !bytes.ends_with(b"\n") && (bytes.len() as u64) < LINE_BYTES_MAX => {
                     reading.report.torn_line = Some(number);
                 }
-                Err(error) => {
-                    return Err(ReportError::Line {
-                        path: path.to_owned(),
-                        number,
-                        message: json_fault(&error),
-                    });
-                }
+                Err(error) => return Err(bad_line(path, number, &json_fault(&error))),
             }
         }
-        match reading.report.events == 0 {
-            true => Err(ReportError::NoTrace(path.to_owned())),
-            false => Ok(reading.finish()),
+        if reading.report.events == 0 {
+            return Err(no_trace(path));
         }
+        Ok(reading.finish())
     }
 
     /// Whether the process was killed while it was traced, or still runs.

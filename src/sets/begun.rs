@@ -14,7 +14,7 @@ use crate::error::{Error, Reason, Result};
 use crate::exchange::Exporter;
 use crate::failure::{FailureKind, IoFailure};
 use crate::files::{allocated_bytes, exists};
-use crate::keydir::{KeyDir, KeyDirError};
+use crate::keydir::KeyDir;
 use crate::plan::Plan;
 use crate::remedy::{Argument, Remedy};
 use keymill_xmss::PublicKey;
@@ -229,7 +229,7 @@ fn sealed_public_key(directory: &Path) -> Result<Option<Vec<u8>>> {
     }
     match KeyDir::open_sealed(directory) {
         Ok(key) => Ok(key.manifest().public_key()),
-        Err(KeyDirError::Io(failure)) => Err(failure.into()),
+        Err(error) if error.kind() == FailureKind::Machine => Err(error),
         // What is wrong with it, its job will say.
         Err(_) => Ok(None),
     }

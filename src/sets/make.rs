@@ -22,7 +22,7 @@ use crate::files::publish::Existing;
 use crate::files::{exists, sync_directory};
 use crate::interop::secret_key::{SecretKeyFile, WrittenForm};
 use crate::keygen::{CancelHandle, JobOptions, KeyRequest, KeygenJob};
-use crate::plan::{BudgetTooSmall, Plan};
+use crate::plan::Plan;
 use crate::remedy::{Argument, Remedy};
 use crate::workers::side_by_side;
 
@@ -328,8 +328,8 @@ impl SetJob {
 }
 
 /// Memory is too small for so many keys at once.
-fn too_little_memory(source: BudgetTooSmall, jobs: usize) -> Error {
-    let error = Error::from(source).within(format!("with {jobs} keys made side by side"));
+fn too_little_memory(error: Error, jobs: usize) -> Error {
+    let error = error.within(format!("with {jobs} keys made side by side"));
     if jobs > 1 {
         error.mend([Remedy::Change(Argument::Jobs)])
     } else {

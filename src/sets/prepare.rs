@@ -11,14 +11,13 @@ use super::plan::{Mending, SetPlan, Source};
 use super::record::Record;
 use super::request::SetRequest;
 use super::survey::{Survey, unfinished};
-use crate::error::{Error, Reason, Result};
+use crate::error::{Error, Result};
 use crate::failure::{IoFailure, attempt};
 use crate::files::publish::{Mode, is_draft};
 use crate::files::{self, Directory, exists, make_directories, make_directory, parent_of, sync_directory};
-use crate::keydir::{DirectoryLock, KeyDirError, is_there};
+use crate::keydir::{DirectoryLock, is_there};
 use crate::plan::Plan;
 use crate::remedy::Remedy;
-use crate::text::Foreign;
 
 /// How the name begins of a key directory that is being removed.
 const REMOVED_PREFIX: &str = "removed-";
@@ -95,17 +94,7 @@ pub(super) fn begin(paths: &SetPaths, public_mode: u32) -> Result<DirectoryLock>
     make_directories(paths.root(), Mode::Exact(mode))?;
     make_directory(&paths.work())?;
     let work = Directory::open(paths.root())?.entry(WORK).open_directory()?;
-    let lock = DirectoryLock::take(&work.entry(LOCK)).map_err(|error| match error {
-        KeyDirError::Locked { path, holder } => {
-            let holder = Foreign(&holder);
-            let what = format!(
-                "'{}' is held by {holder}; only one process may write a key set",
-                path.display()
-            );
-            Error::directory(what).because(Reason::Locked).at(path)
-        }
-        error => error.into(),
-    })?;
+    let lock = DirectoryLock::take_of(&work.entry(LOCK), "a key set")?;
     remove_temporaries(paths)?;
     Ok(lock)
 }

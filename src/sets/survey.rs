@@ -9,7 +9,8 @@ use super::report::{LISTED_MAX, SetReport};
 use crate::error::Result;
 use crate::failure::{IoFailure, attempt};
 use crate::files::Directory;
-use crate::keydir::{KeyDirError, is_bystander, is_there};
+use crate::keydir::error::not_a_directory;
+use crate::keydir::{is_bystander, is_there};
 use crate::plan::{MemoryRequest, Reading};
 
 /// What a manifest says of a key, and what else is kept of each while a set is verified, takes at most so many times its text.
@@ -45,7 +46,7 @@ pub(super) struct Survey {
 
 impl Survey {
     pub(super) fn of(directory: &Path) -> Result<Self> {
-        Self::if_there(directory)?.ok_or_else(|| KeyDirError::NotADirectory(directory.to_owned()).into())
+        Self::if_there(directory)?.ok_or_else(|| not_a_directory(directory))
     }
 
     /// None if there is no such directory.

@@ -13,7 +13,7 @@ use super::report::SetReport;
 use super::verify::Set;
 use crate::failure::{IoFailure, attempt};
 use crate::interop::secret_key::SecretKeyFile;
-use crate::keydir::{KeyDir, KeyDirError};
+use crate::keydir::KeyDir;
 use keymill_xmss::hash::OneTimeKeys;
 
 impl Set<'_> {
@@ -90,8 +90,7 @@ impl Set<'_> {
                 }
                 Ok(false) => {}
                 // With a mark that cannot be read it signs nothing.
-                Err(KeyDirError::Io(failure)) => report.failed(failure),
-                Err(_) => {}
+                Err(error) => error.into_call().map_or((), |failure| report.failed(failure)),
             },
             Ok(_) => {}
         }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::PathStream;
 use super::error::{damaged, outside_key};
 use super::trimmed::Trimmed;
-use crate::error::{Error, Result};
+use crate::error::{Error, Reason, Result};
 use crate::keydir::{KeyDir, Manifest};
-use crate::layers::{LayerError, LayerReader};
+use crate::layers::LayerReader;
 #[cfg(feature = "planted-leak")]
 use crate::resources::{ResourceKind, register};
 use crate::subtree::Subtree;
@@ -70,13 +70,13 @@ impl PathReader {
         let mut key = KeyDir::open_sealed(directory)?;
         loop {
             let missing = match key.layers() {
-                Err(error @ LayerError::Missing(_)) => error,
+                Err(error) if error.reason() == Reason::LayerMissing => error,
                 layers => return Self::over(key, layers?),
             };
             // A trim that ran meanwhile has deleted what the manifest of a moment ago names.
             let now = key.read_again()?.of_this_version()?.sealed()?;
             if now.manifest().plan().trim() == key.manifest().plan().trim() {
-                return Err(missing.into());
+                return Err(missing);
             }
             key = now;
         }

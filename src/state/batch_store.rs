@@ -1,20 +1,16 @@
 //! The records of batches in the store.
 
-use super::StateError;
 use super::records::{ArenaRecord, BatchRecord, ProgressRecord};
 use super::store::{ARENA_KEY, BATCHES, Direction, IteratorMode, META, PROGRESS_KEY, Store, WriteBatch, attempt};
 use super::verdict::READING;
+use crate::error::Result;
 use crate::units::BatchIndex;
 
 const REMOVED_IN_ONE_WRITE: usize = 4096;
 
 impl Store {
     /// Commits a group in one synced write. Its slices must be durable already.
-    pub(crate) fn commit_batches(
-        &self,
-        group: &[(BatchIndex, BatchRecord)],
-        progress: &ProgressRecord,
-    ) -> Result<(), StateError> {
+    pub(crate) fn commit_batches(&self, group: &[(BatchIndex, BatchRecord)], progress: &ProgressRecord) -> Result<()> {
         self.commit_computed(group, progress, None)
     }
 
@@ -25,7 +21,7 @@ impl Store {
         group: &[(BatchIndex, BatchRecord)],
         progress: &ProgressRecord,
         arena: Option<&ArenaRecord>,
-    ) -> Result<(), StateError> {
+    ) -> Result<()> {
         let mut batch = WriteBatch::default();
         let batches = self.family(BATCHES)?;
         for (index, record) in group {
@@ -39,9 +35,7 @@ impl Store {
     }
 
     /// Every batch record, in the order of the batches.
-    pub(crate) fn batches(
-        &self,
-    ) -> Result<impl Iterator<Item = Result<(BatchIndex, BatchRecord), StateError>>, StateError> {
+    pub(crate) fn batches(&self) -> Result<impl Iterator<Item = Result<(BatchIndex, BatchRecord)>>> {
         let entries = self.db.iterator_cf(self.family(BATCHES)?, IteratorMode::Start);
         Ok(entries.map(|entry| {
             let (key, value) = attempt(READING, &self.place, || entry)?;
@@ -52,7 +46,7 @@ impl Store {
     }
 
     /// The batches that have a record, in order, without a look into the records.
-    pub(crate) fn recorded_batches(&self) -> Result<impl Iterator<Item = Result<u64, StateError>>, StateError> {
+    pub(crate) fn recorded_batches(&self) -> Result<impl Iterator<Item = Result<u64>>> {
         let entries = self.db.iterator_cf(self.family(BATCHES)?, IteratorMode::Start);
         Ok(entries.map(|entry| {
             let (key, _) = attempt(READING, &self.place, || entry)?;
@@ -62,7 +56,7 @@ impl Store {
     }
 
     /// The record of a batch.
-    pub(crate) fn batch(&self, batch: BatchIndex) -> Result<Option<BatchRecord>, StateError> {
+    pub(crate) fn batch(&self, batch: BatchIndex) -> Result<Option<BatchRecord>> {
         let value = self.get(BATCHES, &Self::batch_key(batch))?;
         value.map(|value| self.decode(BATCHES, &value)).transpose()
     }
@@ -72,7 +66,7 @@ impl Store {
         &self,
         first: BatchIndex,
         last: BatchIndex,
-    ) -> Result<impl Iterator<Item = Result<Box<[u8]>, StateError>>, StateError> {
+    ) -> Result<impl Iterator<Item = Result<Box<[u8]>>>> {
         let (first, last) = (Self::batch_key(first), Self::batch_key(last));
         let family = self.family(BATCHES)?;
         let keys = |mode| {
@@ -80,8 +74,8 @@ impl Store {
             entries.map(|entry| Ok(attempt(READING, &self.place, || entry)?.0))
         };
         // An error is passed on, whatever its place.
-        let is_before = move |key: &Result<Box<[u8]>, StateError>| !key.as_ref().is_ok_and(|key| key[..] >= first[..]);
-        let is_after = move |key: &Result<Box<[u8]>, StateError>| !key.as_ref().is_ok_and(|key| key[..] == last[..]);
+        let is_before = move |key: &Result<Box<[u8]>>| !key.as_ref().is_ok_and(|key| key[..] >= first[..]);
+        let is_after = move |key: &Result<Box<[u8]>>| !key.as_ref().is_ok_and(|key| key[..] == last[..]);
         let before = keys(IteratorMode::Start).take_while(is_before);
         let after = keys(IteratorMode::From(&last, Direction::Forward)).filter(is_after);
         Ok(before.chain(after))
@@ -93,10 +87,7 @@ impl Store {
     }
 
     /// Removes batch records by their keys, as these come, in synced writes that take little memory. Gives their number.
-    pub(crate) fn remove_batches<K: AsRef<[u8]>, E: From<StateError>>(
-        &self,
-        keys: impl IntoIterator<Item = Result<K, E>>,
-    ) -> Result<u64, E> {
+    pub(crate) fn remove_batches<K: AsRef<[u8]>>(&self, keys: impl IntoIterator<Item = Result<K>>) -> Result<u64> {
         let family = self.family(BATCHES)?;
         let (mut keys, mut removed) = (keys.into_iter(), 0);
         loop {

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Resource, getrlimit};
 use rustix::thread::gettid;
 
-use super::StateError;
+use super::error::{damaged, too_few_threads, too_little_address_space};
 use super::log_records::recycled_record;
+use crate::error::Result;
 use crate::failure::{IoFailure, attempt};
 use crate::files::{Directory, Entry, not_regular};
 use crate::memory::ProcessMemory;
@@ -49,7 +50,7 @@ pub(super) fn note_opened() {
 }
 
 /// Looks whether there are files of a store, and whether all of them can be read. Gives the directory that they are in.
-pub(super) fn look_at_files(state: &Entry) -> Result<Directory, StateError> {
+pub(super) fn look_at_files(state: &Entry) -> Result<Directory> {
     // A link is not followed.
     if state.is_directory()? {
         let directory = state.open_directory()?;
@@ -57,28 +58,22 @@ pub(super) fn look_at_files(state: &Entry) -> Result<Directory, StateError> {
         return Ok(directory);
     }
     confirm_missing(state.directory())?;
-    let message = "it is missing, or is a link or a file".to_owned();
-    Err(damaged(state.path(), message))
-}
-
-fn damaged(path: &Path, message: String) -> StateError {
-    let path = path.to_owned();
-    StateError::Damaged { path, message }
+    Err(damaged(state.path(), "it is missing, or is a link or a file"))
 }
 
 /// As [`look_at_files`], in a directory that is open.
-pub(super) fn look_in(directory: &Directory) -> Result<(), StateError> {
+pub(super) fn look_in(directory: &Directory) -> Result<()> {
     let path = directory.path();
     // Without this file RocksDB would answer with a bare I/O error.
     if !directory.entry(CURRENT).exists()? {
         confirm_missing(directory)?;
-        return Err(damaged(path, "it has no CURRENT file".to_owned()));
+        return Err(damaged(path, "it has no CURRENT file"));
     }
     // RocksDB takes files that it may not read for damage. They are not: what can be read tomorrow must not be moved aside.
     let is_foreign = |failure: &IoFailure| not_regular(failure).is_some() && !is_read(&failure.path);
     let failed = |failure: IoFailure| match not_regular(&failure) {
         // It would wait at a FIFO.
-        Some(found) => damaged(path, format!("'{}': {found}", failure.path.display())),
+        Some(found) => damaged(path, &format!("'{}': {found}", failure.path.display())),
         None => failure.into(),
     };
     directory.open_each_file(is_foreign).map_err(failed)?;
@@ -88,13 +83,13 @@ pub(super) fn look_in(directory: &Directory) -> Result<(), StateError> {
     {
         confirm_missing(directory)?;
         let message = format!("its list of files '{}' is missing", list.path().display());
-        return Err(damaged(path, message));
+        return Err(damaged(path, &message));
     }
     match first_recycled_record(directory, list.as_ref()).map_err(failed)? {
-        Some((log, offset)) => Err(damaged(
-            path,
-            format!("'{}', offset {offset}: the record's type is wrong", log.display()),
-        )),
+        Some((log, offset)) => {
+            let message = format!("'{}', offset {offset}: the record's type is wrong", log.display());
+            Err(damaged(path, &message))
+        }
         None => Ok(()),
     }
 }
@@ -172,7 +167,7 @@ fn is_read(file: &Path) -> bool {
 }
 
 /// Refuses a machine that has too few threads or too little address space left for RocksDB.
-pub(super) fn look_at_machine(path: &Path) -> Result<(), StateError> {
+pub(super) fn look_at_machine(path: &Path) -> Result<()> {
     let threads = match IS_RUNNING.load(Ordering::Relaxed) {
         true => TIMER_THREADS,
         false => BACKGROUND_THREADS + TIMER_THREADS,
@@ -184,7 +179,7 @@ pub(super) fn look_at_machine(path: &Path) -> Result<(), StateError> {
 /// Starts as many threads as RocksDB will, so that all are there at once, and has each take something from the heap. What glibc
 /// reserves for that, for a moment twice as much, is there for the next threads: RocksDB's do not take the last address space
 /// while it reserves its caches.
-fn start_threads(path: &Path, threads: usize) -> Result<(), StateError> {
+fn start_threads(path: &Path, threads: usize) -> Result<()> {
     let mut ids = Vec::with_capacity(threads);
     let started = start_at_once(path, threads, &mut ids);
     // The kernel wakes whoever joins a thread before it takes it from the count that is limited, and shows it until then.
@@ -199,7 +194,7 @@ fn is_shown(thread: &Pid) -> bool {
     Path::new(&format!("/proc/self/task/{thread}")).exists()
 }
 
-fn start_at_once(path: &Path, threads: usize, ids: &mut Vec<Pid>) -> Result<(), StateError> {
+fn start_at_once(path: &Path, threads: usize, ids: &mut Vec<Pid>) -> Result<()> {
     let gate = &Mutex::new(());
     let (arrived, arrivals) = mpsc::channel();
     std::thread::scope(|scope| {
@@ -212,18 +207,14 @@ fn start_at_once(path: &Path, threads: usize, ids: &mut Vec<Pid>) -> Result<(), 
                 drop(gate.lock());
             };
             let spawn = || Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, wait);
-            attempt("pthread_create", path, spawn).map_err(|source| StateError::Threads {
-                found,
-                needed: threads,
-                source,
-            })?;
+            attempt("pthread_create", path, spawn).map_err(|failure| too_few_threads(found, threads, failure))?;
             ids.extend(arrivals.recv());
         }
         Ok(())
     })
 }
 
-fn check_address_space(path: &Path, threads: usize) -> Result<(), StateError> {
+fn check_address_space(path: &Path, threads: usize) -> Result<()> {
     let Some(limit_bytes) = getrlimit(Resource::As).current else {
         return Ok(());
     };
@@ -234,13 +225,8 @@ fn check_address_space(path: &Path, threads: usize) -> Result<(), StateError> {
     let needed_bytes = thread_bytes
         .saturating_mul(threads as u64)
         .saturating_add(ADDRESS_BYTES);
-    match used_bytes.saturating_add(needed_bytes) <= limit_bytes {
-        true => Ok(()),
-        false => Err(StateError::AddressSpace {
-            path: path.to_owned(),
-            limit_bytes,
-            used_bytes,
-            needed_bytes,
-        }),
+    if used_bytes.saturating_add(needed_bytes) <= limit_bytes {
+        return Ok(());
     }
+    Err(too_little_address_space(path, limit_bytes, used_bytes, needed_bytes))
 }

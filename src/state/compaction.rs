@@ -1,8 +1,9 @@
 //! Rewriting the store in few small files.
 
-use super::StateError;
+use super::error::failed;
 use super::store::{Store, WaitForCompactOptions, attempt};
-use crate::remedy::{Remedy, advised};
+use crate::error::Result;
+use crate::remedy::Remedy;
 
 const FLUSH: &str = "flushing";
 const COMPACTION: &str = "compaction";
@@ -17,7 +18,7 @@ impl Store {
     /// RocksDB's call for it gives no outcome, so it has failed if anything has failed in the background. The call that
     /// waits for compactions, of which there are none left by then, gives back the error that stands. One that RocksDB
     /// believes to have recovered from is in its count alone: so it takes a full disk, without looking whether it still is.
-    pub(crate) fn compact(&self) -> Result<(), StateError> {
+    pub(crate) fn compact(&self) -> Result<()> {
         let families = self.families()?;
         for &family in &families {
             self.place.check()?;
@@ -37,11 +38,7 @@ impl Store {
             if attempt(COMPACTION, &self.place, count)? != Some(0) {
                 let words = "RocksDB found the disk full, or another error that it takes for passing, which its file LOG \
                              there tells";
-                return Err(StateError::Failed {
-                    call: COMPACTION,
-                    path: self.path.clone(),
-                    message: words.to_owned() + &advised([Remedy::FreeSpace]),
-                });
+                return Err(failed(COMPACTION, &self.path, words).mend([Remedy::FreeSpace]));
             }
         }
         Ok(self.place.check()?)

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use super::{BatchRecord, CrownRecord, ProgressRecord, StateError, Store};
+use super::{BatchRecord, CrownRecord, ProgressRecord, Store};
+use crate::error::{Reason, Result};
 use crate::files::Entry;
+use crate::remedy::Remedy;
 use crate::units::{BatchIndex, Level};
 
 const FAMILIES: [&str; 4] = ["meta", "batches", "crown", "ledger"];
@@ -63,7 +65,7 @@ fn make(path: &Path) {
 }
 
 /// Reads everything. What there is, is what was written; gives the batches that there are, or the error that ended it.
-fn read(store: &Store, place: &str) -> Result<Vec<u64>, StateError> {
+fn read(store: &Store, place: &str) -> Result<Vec<u64>> {
     let mut found = Vec::new();
     for batch in (0..BATCHES).map(BatchIndex) {
         if let Some(record) = store.batch(batch)? {
@@ -137,7 +139,7 @@ fn a_flipped_byte_of_the_store_is_an_error_or_a_missing_record_never_another_one
                 let outcome = opened.and_then(|store| read(&store, &at));
                 match outcome {
                     // What can be repaired, and is never taken for a failure of the machine.
-                    Err(StateError::Damaged { .. }) => errors += 1,
+                    Err(error) if error.reason() == Reason::Damaged => errors += 1,
                     Err(error) => panic!("{at}: {error}"),
                     // The end of the list of files can be lost, and with it whole tables.
                     Ok(found) if name.starts_with("MANIFEST-") => {
@@ -246,12 +248,14 @@ fn a_compaction_that_fails_in_the_background_is_an_error_with_the_words_of_rocks
     // The same batches once more: otherwise there is nothing to be merged, and the table is left alone.
     store.commit_batches(&group, &progress()).unwrap();
     let failed = store.compact().unwrap_err();
-    assert!(
-        matches!(&failed, StateError::Damaged { path: named, .. } if *named == path),
+    assert_eq!(
+        (failed.reason(), failed.path()),
+        (Reason::Damaged, Some(&*path)),
         "{failed}"
     );
+    assert!(matches!(failed.remedies(), [Remedy::Repair(_)]), "{failed:?}");
     let message = failed.to_string();
-    let words = [&*path.to_string_lossy(), "Corruption", "checksum", "keymill repair"];
+    let words = [&*path.to_string_lossy(), "Corruption", "checksum"];
     assert!(words.iter().all(|word| message.contains(word)), "{message}");
 }
 
@@ -267,5 +271,5 @@ fn a_store_that_lost_its_binding_is_damaged_and_not_another_keys() {
         }
     }
     let damaged = Store::open(&store_at(&path), &BINDING).err();
-    assert!(matches!(damaged, Some(StateError::Damaged { .. })), "{damaged:?}");
+    assert_eq!(damaged.map(|error| error.reason()), Some(Reason::Damaged));
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::StateError;
 use super::store::{IteratorMode, Store, attempt, existing_families};
 use super::verdict::READING;
+use crate::error::Result;
 use crate::files::Entry;
 use crate::history::{KeyHistory, Run, RunCommand, RunEnd};
 
@@ -37,7 +37,7 @@ impl Store {
     /// Opens a store that has such a history; none if it has none. Nothing is compacted: a compaction that meets damage ends all
     /// writing to the store.
     #[track_caller]
-    pub(crate) fn open_with_history(state: &Entry, binding: &[u8; 32]) -> Result<Option<Self>, StateError> {
+    pub(crate) fn open_with_history(state: &Entry, binding: &[u8; 32]) -> Result<Option<Self>> {
         let (place, families) = existing_families(state)?;
         if families.iter().any(|name| name == HISTORY) {
             return Self::open_uncompacted(place, &families, binding).map(Some);
@@ -46,7 +46,7 @@ impl Store {
     }
 
     /// What the history says.
-    pub(crate) fn old_history(&self) -> Result<KeyHistory, StateError> {
+    pub(crate) fn old_history(&self) -> Result<KeyHistory> {
         let damaged = || self.damaged_record(HISTORY);
         let mut history = KeyHistory::default();
         let entries = self.db.iterator_cf(self.family(HISTORY)?, IteratorMode::Start);
@@ -66,7 +66,7 @@ impl Store {
     }
 
     /// Drops the history, if there is one.
-    pub(crate) fn drop_history(&mut self) -> Result<(), StateError> {
+    pub(crate) fn drop_history(&mut self) -> Result<()> {
         // Nobody has the store yet but whoever has opened it.
         match Arc::get_mut(&mut self.db) {
             Some(db) if db.cf_handle(HISTORY).is_some() => {

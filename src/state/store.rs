@@ -9,12 +9,13 @@ pub(super) use rocksdb::{Direction, IteratorMode, WaitForCompactOptions, WriteBa
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::StateError;
 use super::before_opening::{look_at_files, look_at_machine, note_opened};
+use super::error::{damaged, other_key};
 use super::options::{descriptors, options};
 use super::place::Place;
 use super::records::{self, ArenaRecord, CrownRecord, Encoded, ProgressRecord};
 use super::verdict::{CREATION, OPENING, READING, REMOVAL, verdict};
+use crate::error::{Error, Reason, Result};
 use crate::files::Entry;
 use crate::plan::StoreBuffers;
 use crate::resources::{Registration, ResourceKind, register};
@@ -45,7 +46,7 @@ pub(crate) struct Store {
 impl Store {
     /// Creates an empty store with these column families, bound to a key. What was there before is removed.
     #[track_caller]
-    pub(crate) fn create(state: &Entry, column_families: &[&str], binding: &[u8; 32]) -> Result<(), StateError> {
+    pub(crate) fn create(state: &Entry, column_families: &[&str], binding: &[u8; 32]) -> Result<()> {
         let path = state.path();
         look_at_machine(path)?;
         let mut options = options(StoreBuffers::FULL);
@@ -71,7 +72,7 @@ impl Store {
 
     /// Opens the store for the one process that writes, and checks that it is this key's.
     #[track_caller]
-    pub(crate) fn open(state: &Entry, binding: &[u8; 32]) -> Result<Self, StateError> {
+    pub(crate) fn open(state: &Entry, binding: &[u8; 32]) -> Result<Self> {
         let (place, families) = existing_families(state)?;
         let buffers = StoreBuffers::FULL;
         Self::open_families(place, &families, binding, &options(buffers), buffers)
@@ -79,7 +80,7 @@ impl Store {
 
     /// As [`open`](Self::open), with buffers of other sizes, and drops what an earlier version has left in the store.
     #[track_caller]
-    pub(crate) fn open_with(state: &Entry, binding: &[u8; 32], buffers: StoreBuffers) -> Result<Self, StateError> {
+    pub(crate) fn open_with(state: &Entry, binding: &[u8; 32], buffers: StoreBuffers) -> Result<Self> {
         let (place, families) = existing_families(state)?;
         let mut store = Self::open_families(place, &families, binding, &options(buffers), buffers)?;
         store.drop_history()?;
@@ -88,7 +89,7 @@ impl Store {
 
     /// Opens a store as it is, and compacts nothing.
     #[track_caller]
-    pub(super) fn open_uncompacted(place: Place, families: &[String], binding: &[u8; 32]) -> Result<Self, StateError> {
+    pub(super) fn open_uncompacted(place: Place, families: &[String], binding: &[u8; 32]) -> Result<Self> {
         let buffers = StoreBuffers::FULL;
         let mut options = options(buffers);
         options.set_disable_auto_compactions(true);
@@ -102,7 +103,7 @@ impl Store {
         binding: &[u8; 32],
         options: &Options,
         buffers: StoreBuffers,
-    ) -> Result<Self, StateError> {
+    ) -> Result<Self> {
         let families = descriptors(families, options);
         place.check()?;
         let open = || DB::open_cf_descriptors(options, place.path(), families);
@@ -113,7 +114,7 @@ impl Store {
     /// Opens the store for reading; sees the state of this moment. Beside a process that writes it may take files that are
     /// being exchanged for damage.
     #[track_caller]
-    pub(crate) fn open_read_only(state: &Entry, binding: &[u8; 32]) -> Result<Self, StateError> {
+    pub(crate) fn open_read_only(state: &Entry, binding: &[u8; 32]) -> Result<Self> {
         let (place, families) = existing_families(state)?;
         let options = options(StoreBuffers::FULL);
         let families = descriptors(&families, &options);
@@ -126,12 +127,12 @@ impl Store {
     pub(crate) fn read_beside_a_writer<T>(
         state: &Entry,
         binding: &[u8; 32],
-        read: impl Fn(Self) -> Result<T, StateError>,
-    ) -> Result<T, StateError> {
+        read: impl Fn(Self) -> Result<T>,
+    ) -> Result<T> {
         let mut attempt = 1;
         loop {
             match Self::open_read_only(state, binding).and_then(&read) {
-                Err(StateError::Failed { .. } | StateError::Damaged { .. }) if attempt < READ_ATTEMPTS => {}
+                Err(error) if attempt < READ_ATTEMPTS && may_pass(&error) => {}
                 outcome => return outcome,
             }
             // Longer each time: the writer may have a rhythm of its own.
@@ -155,26 +156,20 @@ impl Store {
     }
 
     #[track_caller]
-    fn bound(db: DB, place: Place, binding: &[u8; 32], buffers: StoreBuffers) -> Result<Self, StateError> {
+    fn bound(db: DB, place: Place, binding: &[u8; 32], buffers: StoreBuffers) -> Result<Self> {
         let store = Self::of(db, place, buffers);
         let Some(found) = store.get(META, BINDING_KEY)? else {
-            return Err(StateError::Damaged {
-                path: store.path.clone(),
-                message: "it does not say to which key it belongs; what was written to it last is lost".to_owned(),
-            });
+            let what = "it does not say to which key it belongs; what was written to it last is lost";
+            return Err(damaged(&store.path, what));
         };
         if found != binding {
-            return Err(StateError::OtherKey {
-                path: store.path.clone(),
-                expected: hex::encode(binding),
-                found: hex::encode(found),
-            });
+            return Err(other_key(&store.path, binding, &found));
         }
         Ok(store)
     }
 
     /// Commits the checksums of the levels above the batches, in one synced write.
-    pub(crate) fn commit_crown(&self, levels: &[(Level, CrownRecord)]) -> Result<(), StateError> {
+    pub(crate) fn commit_crown(&self, levels: &[(Level, CrownRecord)]) -> Result<()> {
         let mut batch = WriteBatch::default();
         let crown = self.family(CROWN)?;
         for (level, record) in levels {
@@ -184,7 +179,7 @@ impl Store {
     }
 
     /// Reads everything in the store once, so that damage in any part of it is found.
-    pub(crate) fn read_through(&self) -> Result<(), StateError> {
+    pub(crate) fn read_through(&self) -> Result<()> {
         for family in self.families()? {
             for entry in self.db.iterator_cf(family, IteratorMode::Start) {
                 attempt(READING, &self.place, || entry)?;
@@ -194,21 +189,21 @@ impl Store {
     }
 
     /// The checksums of a level above the batches.
-    pub(crate) fn crown(&self, level: Level) -> Result<Option<CrownRecord>, StateError> {
+    pub(crate) fn crown(&self, level: Level) -> Result<Option<CrownRecord>> {
         let value = self.get(CROWN, &[level.0])?;
         value.map(|value| self.decode(CROWN, &value)).transpose()
     }
 
     /// Puts bytes in the place of a record.
     #[cfg(test)]
-    pub(crate) fn put_bytes(&self, family: &'static str, key: &[u8], bytes: &[u8]) -> Result<(), StateError> {
+    pub(crate) fn put_bytes(&self, family: &'static str, key: &[u8], bytes: &[u8]) -> Result<()> {
         let mut batch = WriteBatch::default();
         batch.put_cf(self.family(family)?, key, bytes);
         self.write_synced(batch)
     }
 
     /// How the job stood at its last commit.
-    pub(crate) fn progress(&self) -> Result<ProgressRecord, StateError> {
+    pub(crate) fn progress(&self) -> Result<ProgressRecord> {
         match self.get(META, PROGRESS_KEY)? {
             Some(value) => self.decode(META, &value),
             None => Ok(ProgressRecord::default()),
@@ -216,7 +211,7 @@ impl Store {
     }
 
     /// The arenas of the run that committed last; none if that was of a version without them.
-    pub(crate) fn arena(&self) -> Result<Option<ArenaRecord>, StateError> {
+    pub(crate) fn arena(&self) -> Result<Option<ArenaRecord>> {
         let value = self.get(META, ARENA_KEY)?;
         value.map(|value| self.decode(META, &value)).transpose()
     }
@@ -231,7 +226,7 @@ impl Store {
         self.written_bytes.load(Ordering::Relaxed)
     }
 
-    pub(super) fn write_synced(&self, batch: WriteBatch) -> Result<(), StateError> {
+    pub(super) fn write_synced(&self, batch: WriteBatch) -> Result<()> {
         let mut options = WriteOptions::default();
         options.set_sync(true);
         let bytes = batch.size_in_bytes() as u64;
@@ -241,42 +236,34 @@ impl Store {
         Ok(())
     }
 
-    pub(super) fn get(&self, family: &'static str, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+    pub(super) fn get(&self, family: &'static str, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let family = self.family(family)?;
         attempt(READING, &self.place, || self.db.get_cf(family, key))
     }
 
-    pub(super) fn family(&self, name: &'static str) -> Result<&ColumnFamily, StateError> {
-        self.db.cf_handle(name).ok_or_else(|| StateError::Damaged {
-            path: self.path.clone(),
-            message: format!("the column family '{name}' is missing"),
-        })
+    pub(super) fn family(&self, name: &'static str) -> Result<&ColumnFamily> {
+        let missing = || damaged(&self.path, &format!("the column family '{name}' is missing"));
+        self.db.cf_handle(name).ok_or_else(missing)
     }
 
     /// All column families.
-    pub(super) fn families(&self) -> Result<Vec<&ColumnFamily>, StateError> {
+    pub(super) fn families(&self) -> Result<Vec<&ColumnFamily>> {
         let handle = |name: &String| self.db.cf_handle(name).ok_or_else(|| self.damaged_record(name));
         let names = listed_families(&self.place)?;
         names.iter().map(handle).collect()
     }
 
-    pub(super) fn encode(&self, record: &impl serde::Serialize) -> Result<Encoded, StateError> {
+    pub(super) fn encode(&self, record: &impl serde::Serialize) -> Result<Encoded> {
         records::encode(record).map_err(|_| self.damaged_record("new"))
     }
 
-    pub(super) fn decode<T: Serialize + DeserializeOwned>(
-        &self,
-        family: &'static str,
-        value: &[u8],
-    ) -> Result<T, StateError> {
+    pub(super) fn decode<T: Serialize + DeserializeOwned>(&self, family: &'static str, value: &[u8]) -> Result<T> {
         records::decode(value).map_err(|_| self.damaged_record(family))
     }
 
-    pub(super) fn damaged_record(&self, family: &str) -> StateError {
-        StateError::Damaged {
-            path: self.path.clone(),
-            message: format!("a record of the column family '{family}' is not readable"),
-        }
+    pub(super) fn damaged_record(&self, family: &str) -> Error {
+        let what = format!("a record of the column family '{family}' is not readable");
+        damaged(&self.path, &what)
     }
 }
 
@@ -288,15 +275,20 @@ impl Drop for Store {
     }
 }
 
+/// Whether it may be that a process that writes to the store was in the way.
+fn may_pass(error: &Error) -> bool {
+    matches!(error.reason(), Reason::StoreFailed | Reason::Damaged)
+}
+
 /// The place of a store that is about to be opened, and its column families, if it can be.
-pub(super) fn existing_families(state: &Entry) -> Result<(Place, Vec<String>), StateError> {
+pub(super) fn existing_families(state: &Entry) -> Result<(Place, Vec<String>)> {
     let place = Place::new(look_at_files(state)?);
     look_at_machine(state.path())?;
     let families = listed_families(&place)?;
     Ok((place, families))
 }
 
-fn listed_families(place: &Place) -> Result<Vec<String>, StateError> {
+fn listed_families(place: &Place) -> Result<Vec<String>> {
     let list = || DB::list_cf(&options(StoreBuffers::FULL), place.path());
     attempt(OPENING, place, list)
 }
@@ -306,14 +298,12 @@ pub(super) fn attempt<T>(
     call: &'static str,
     place: &Place,
     operation: impl FnOnce() -> Result<T, rocksdb::Error>,
-) -> Result<T, StateError> {
+) -> Result<T> {
     let operation = || operation().map_err(|error| verdict(call, place, &error));
     #[cfg(test)]
     let operation = || {
-        crate::faults::through(call, place.name(), operation, |error| StateError::Failed {
-            call,
-            path: place.name().to_owned(),
-            message: error.to_string(),
+        crate::faults::through(call, place.name(), operation, |error| {
+            super::error::failed(call, place.name(), &error.to_string())
         })
     };
     operation()

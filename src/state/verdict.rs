@@ -5,15 +5,16 @@
 
 use std::path::Path;
 
-use rocksdb::{DB, Error, ErrorKind, IteratorMode};
+use rocksdb::{DB, ErrorKind, IteratorMode};
 use rustix::io::Errno;
 
-use super::StateError;
 use super::before_opening::{look_in, read_each_file};
+use super::error;
 use super::options::{descriptors, options};
 use super::place::{Place, in_words};
+use crate::error::Error;
 use crate::plan::StoreBuffers;
-use crate::remedy::{Remedy, advised};
+use crate::remedy::Remedy;
 
 pub(super) const REMOVAL: &str = "removal";
 pub(super) const CREATION: &str = "creation";
@@ -33,7 +34,7 @@ const KNOWN: [Errno; 8] = [
 ];
 
 /// Judges a call that failed.
-pub(super) fn verdict(call: &'static str, place: &Place, error: &Error) -> StateError {
+pub(super) fn verdict(call: &'static str, place: &Place, error: &rocksdb::Error) -> Error {
     match (call, error.kind()) {
         // A store that is being made holds nothing yet that could be damaged.
         (REMOVAL | CREATION, _) => failed(call, place, error),
@@ -52,17 +53,14 @@ pub(super) fn verdict(call: &'static str, place: &Place, error: &Error) -> State
     }
 }
 
-fn damaged(place: &Place, error: &Error) -> StateError {
-    StateError::Damaged {
-        path: place.name().to_owned(),
-        message: in_words(error.as_ref(), place.name()),
-    }
+fn damaged(place: &Place, error: &rocksdb::Error) -> Error {
+    error::damaged(place.name(), &in_words(error.as_ref(), place.name()))
 }
 
 /// Whether RocksDB finds damage also when it opens the store once more and only reads. Damage stays. A call that the system
 /// refused, which RocksDB may call corruption too, is not there the second time; nor is what failed while it was writing.
 fn is_corrupt(place: &Place) -> bool {
-    let read = || -> Result<(), Error> {
+    let read = || -> Result<(), rocksdb::Error> {
         let (options, path) = (options(StoreBuffers::FULL), place.path());
         let families = DB::list_cf(&options, path)?;
         let db = DB::open_cf_descriptors_read_only(&options, path, descriptors(&families, &options), false)?;
@@ -76,14 +74,9 @@ fn is_corrupt(place: &Place) -> bool {
     read().is_err_and(|error| error.kind() == ErrorKind::Corruption)
 }
 
-fn failed(call: &'static str, place: &Place, error: &Error) -> StateError {
-    let message = in_words(error.as_ref(), place.name());
-    StateError::Failed {
-        call,
-        path: place.name().to_owned(),
-        message: message
-            + &advised(refused(place.path(), error.as_ref()).and_then(|error| Remedy::at(&error, place.name()))),
-    }
+fn failed(call: &'static str, place: &Place, error: &rocksdb::Error) -> Error {
+    let remedy = refused(place.path(), error.as_ref()).and_then(|error| Remedy::at(&error, place.name()));
+    error::failed(call, place.name(), &in_words(error.as_ref(), place.name())).mend(remedy)
 }
 
 /// What the system refused, if that is known. RocksDB hands on the system's words and not its error number. A path can have the

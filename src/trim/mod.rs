@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Reason, Result};
 use crate::files::Entry;
 use crate::keydir::{KeyDir, LockedDir};
-use crate::layers::LayerError;
+use crate::layers;
 use crate::plan::Batches;
 use crate::remedy::Remedy;
 use crate::signing::PathReader;
-use crate::state::{BatchRecord, StateError, Store};
+use crate::state::{BatchRecord, Store};
 use crate::units::{Epoch, EpochRange, Level};
 
 /// Records that are shortened in one synced write.
@@ -102,7 +102,7 @@ fn levels_are_gone(directory: PathBuf, present: Level, asked: Level) -> Error {
 /// the nodes that stay above them, and on to the root. Gives the blocks.
 fn compare_blocks(key: &KeyDir) -> Result<Vec<EpochRange>> {
     let needed = "a trimmed key needs its secret for every path, so nothing was trimmed";
-    key.prf_key().map_err(|error| Error::from(error).within(needed))?;
+    key.prf_key().map_err(|error| error.within(needed))?;
     let reader = PathReader::of(key.clone()).map_err(|error| error.within("nothing was trimmed"))?;
     let (level, stored) = (key.manifest().plan().trim(), key.manifest().plan().stored());
     let mut blocks: Vec<EpochRange> = Vec::new();
@@ -125,7 +125,7 @@ fn compare_blocks(key: &KeyDir) -> Result<Vec<EpochRange>> {
 
 /// Reads the whole store, as compacting it will, and the records that are written anew: what is damaged is to be mended
 /// while every level is there.
-fn read_through(store: &Store) -> Result<(), StateError> {
+fn read_through(store: &Store) -> Result<()> {
     store.read_through()?;
     store.progress()?;
     store.batches()?.try_for_each(|entry| entry.map(drop))
@@ -133,7 +133,7 @@ fn read_through(store: &Store) -> Result<(), StateError> {
 
 /// Takes the checksums of levels that are not stored any more from the batch records. Nobody reads them, but in a key with
 /// few levels they would be most of what is on disk of the checkpoints.
-fn shorten_records(store: &Store, batches: &Batches) -> Result<(), StateError> {
+fn shorten_records(store: &Store, batches: &Batches) -> Result<()> {
     let progress = store.progress()?;
     let mut shortened = Vec::new();
     // What the iterator gives is the store as it is now.
@@ -160,12 +160,12 @@ fn shorten_records(store: &Store, batches: &Batches) -> Result<(), StateError> {
 
 /// The layer files of all levels that the key does not store any more.
 fn layers_below(key: &KeyDir) -> Result<Vec<Entry>> {
-    let layers = key.paths().layers();
+    let directory = key.paths().layers();
     // Behind it files of something else could lie.
-    if layers.is_link()? {
-        return Err(LayerError::Link(layers.path().to_owned()).into());
+    if directory.is_link()? {
+        return Err(layers::link(directory.path()));
     }
-    layers.make_directory()?;
+    directory.make_directory()?;
     let below = key.paths().left_over_layers(key.manifest().plan().trim())?;
     for file in &below {
         if file.is_directory()? {

@@ -5,12 +5,12 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use super::Repair;
 use crate::audit::batches::WINDOW_BATCHES;
 use crate::audit::tree::Tree;
-use crate::error::Result;
+use crate::error::{Reason, Result};
 use crate::history::{RunCommand, RunEnd};
 use crate::keydir::KeyState;
 use crate::keygen::{BatchComputer, Checked, DoneSet, Event, History, NoProgress, Progress, Rounds, disk_unreliable};
 use crate::plan::Batches;
-use crate::state::{BatchRecord, StateError, Store};
+use crate::state::{BatchRecord, Store};
 use crate::units::BatchIndex;
 use keymill_xmss::arena::ArenaOverflow;
 
@@ -113,9 +113,8 @@ impl Repair<'_> {
     fn withdraw_records(&self, damaged: impl Iterator<Item = BatchIndex>) -> Result<()> {
         let known = damaged.filter_map(|batch| {
             let is_known = self.go_on().and_then(|()| match self.store.batch(batch) {
-                Ok(None) => Ok(false),
-                Ok(Some(_)) | Err(StateError::Damaged { .. }) => Ok(true),
-                Err(error) => Err(error.into()),
+                Err(error) if error.reason() == Reason::Damaged => Ok(true),
+                found => Ok(found?.is_some()),
             });
             is_known
                 .map(|is_known| is_known.then(|| Store::batch_key(batch)))
@@ -218,9 +217,10 @@ impl Repair<'_> {
         match self.store.batch(batch) {
             Ok(Some(record)) if self.tree.fits(&record) => Ok(Entry::Record(record)),
             // The whole store has been read, so this is not damage of the store: somebody wrote what is no record.
-            Ok(Some(_)) | Err(StateError::Damaged { .. }) => Ok(Entry::Unusable),
+            Ok(Some(_)) => Ok(Entry::Unusable),
+            Err(error) if error.reason() == Reason::Damaged => Ok(Entry::Unusable),
             Ok(None) => Ok(Entry::None),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(error),
         }
     }
 }

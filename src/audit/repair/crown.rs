@@ -1,9 +1,9 @@
 //! The crown of a sealed key: proving it, and writing again what is wrong in it.
 
 use super::{Repair, RewrittenLevel};
-use crate::error::Result;
+use crate::error::{Reason, Result};
 use crate::plan::{LevelSpan, pieces};
-use crate::state::{CrownRecord, StateError};
+use crate::state::CrownRecord;
 use crate::units::Slice;
 
 /// Nodes of the batches' roots that are held in memory at once while the root is folded.
@@ -57,7 +57,7 @@ impl Repair<'_> {
             let record = self.mend_level(span)?;
             let known = match self.store.crown(span.level) {
                 // What cannot be decoded counts as absent.
-                Err(StateError::Damaged { .. }) => None,
+                Err(error) if error.reason() == Reason::Damaged => None,
                 known => known?,
             };
             if known.as_ref() != Some(&record) {
@@ -87,7 +87,7 @@ impl Repair<'_> {
             let pairs = stored.chunks(digest_bytes).zip(expected.chunks(digest_bytes));
             let wrong = pairs.filter(|(stored, expected)| stored != expected).count() as u64;
             if wrong > 0 {
-                self.with_writer(|_, writer| Ok(writer.write(&piece, &expected)?))?;
+                self.with_writer(|_, writer| writer.write(&piece, &expected))?;
                 wrong_nodes += wrong;
             }
             piece_crc32.push(crc32fast::hash(&expected));

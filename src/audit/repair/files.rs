@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use super::RestoredFile;
-use crate::error::Result;
+use crate::error::{Reason, Result};
 use crate::failure::{IoFailure, attempt};
 use crate::files::Entry;
 use crate::keydir::{KeyDir, KeyState, names_aside};
-use crate::layers::{self, Disk, Header, LayerError, Medium};
+use crate::layers::{self, Disk, Header, Medium};
 
 /// Gives every layer file its length and header. What its nodes are is looked at afterwards.
 pub(super) fn restore(key: &KeyDir, medium: &dyn Medium, disk: &Disk) -> Result<Vec<RestoredFile>> {
@@ -21,12 +21,12 @@ pub(super) fn restore(key: &KeyDir, medium: &dyn Medium, disk: &Disk) -> Result<
         let (what, moved_to) = match layers::mend(medium, disk, &file, &header) {
             Ok(None) => continue,
             Ok(Some(what)) => (what, directory_moved_to.clone()),
-            Err(LayerError::NotAFile { what, .. }) => {
+            Err(error) if error.reason() == Reason::NotAFile => {
                 let moved_to = move_aside(&file)?;
                 layers::mend(medium, disk, &file, &header)?;
-                (what.to_owned(), moved_to)
+                (error.detail().to_owned(), moved_to)
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         };
         restored.push(RestoredFile {
             file: file.path().to_owned(),
@@ -42,14 +42,14 @@ pub(super) fn restore(key: &KeyDir, medium: &dyn Medium, disk: &Disk) -> Result<
 
 /// Looks whether each layer file can be mended, or made, and names the first that cannot.
 pub(super) fn look(key: &KeyDir) -> Result<()> {
-    let layers = key.paths().layers();
-    if layers.is_link()? {
-        return Err(LayerError::Link(layers.path().to_owned()).into());
+    let directory = key.paths().layers();
+    if directory.is_link()? {
+        return Err(layers::link(directory.path()));
     }
     for span in key.manifest().plan().geometry().stored_levels() {
         match layers::look(&key.paths().layer(span.level)) {
-            Ok(()) | Err(LayerError::Missing(_) | LayerError::NotAFile { .. }) => {}
-            Err(error) => return Err(error.into()),
+            Err(error) if matches!(error.reason(), Reason::LayerMissing | Reason::NotAFile) => {}
+            seen => seen?,
         }
     }
     Ok(())
@@ -59,7 +59,7 @@ pub(super) fn look(key: &KeyDir) -> Result<()> {
 fn make_directory_of_layers(directory: &Entry) -> Result<Option<PathBuf>> {
     if directory.is_link()? {
         // Files of something else could lie behind it.
-        return Err(LayerError::Link(directory.path().to_owned()).into());
+        return Err(layers::link(directory.path()));
     }
     let moved_to = match directory.exists()? && !directory.is_directory()? {
         true => move_aside(directory)?,

@@ -2,13 +2,13 @@
 
 use super::StoreReplaced;
 use super::files::move_aside;
-use crate::error::Result;
-use crate::failure::attempt;
+use crate::error::{Reason, Result};
+use crate::failure::{FailureKind, attempt};
 use crate::keydir::{LockedDir, Manifest};
 use crate::ledger::{is_unused, rescue};
 use crate::migrations::COLUMN_FAMILIES;
 use crate::plan::StoreBuffers;
-use crate::state::{LedgerHead, StateError, Store};
+use crate::state::{LedgerHead, Store};
 
 /// Opens the store if all of it can be read. A damaged one is moved aside, never deleted: it may be the only place that
 /// knows which epochs have signed. What can be read of its ledger is in the new one.
@@ -21,25 +21,26 @@ pub(super) fn open(
     let finished = finish_replacing(paths, binding)?;
     let reopened = || Store::open_with(&state, binding, buffers);
     // To look changes nothing, so that a failure of the machine is not mixed up with damage.
-    let (what, readable) = match Store::open_read_only(&state, binding) {
+    let (damage, readable) = match Store::open_read_only(&state, binding) {
         Ok(store) => match store.read_through() {
             Ok(()) => {
                 drop(store);
                 remove_draft(paths)?;
                 return Ok((reopened()?, finished));
             }
-            Err(StateError::Damaged { message, .. }) => (message, Some(store)),
-            Err(error) => return Err(error.into()),
+            Err(error) => (error, Some(store)),
         },
-        Err(StateError::Damaged { message, .. }) => (message, None),
-        Err(error) => return Err(error.into()),
+        Err(error) => (error, None),
     };
+    if damage.reason() != Reason::Damaged {
+        return Err(damage);
+    }
     let ledger_kept = make_draft(paths, manifest, readable.as_ref())?;
     drop(readable);
     let moved_to = move_aside(&state)?;
     rename_draft(paths)?;
     let replaced = StoreReplaced {
-        what,
+        what: damage.detail().to_owned(),
         moved_to,
         ledger_kept,
     };
@@ -80,7 +81,7 @@ fn finish_replacing(paths: &LockedDir, binding: &[u8; 32]) -> Result<Option<Stor
     }
     let opened = Store::open_read_only(&draft, binding);
     let head = match opened.and_then(|store| store.read_through().and_then(|()| store.ledger_head())) {
-        Err(StateError::Damaged { .. } | StateError::OtherKey { .. }) => None,
+        Err(error) if error.kind() == FailureKind::Directory => None,
         head => head?,
     };
     let Some(head) = head else {

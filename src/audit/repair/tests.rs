@@ -16,7 +16,7 @@ use crate::faults::{Fate, Faults, Seen};
 use crate::files::Entry;
 use crate::keydir::KeyDir;
 use crate::keygen::{CancelHandle, Event, NoProgress, Progress};
-use crate::layers::{Disk, LayerError, LayerFile, Medium};
+use crate::layers::{Disk, LayerFile, Medium};
 use crate::state::{BatchRecord, ProgressRecord, Store};
 use crate::units::{BatchIndex, Level, NodeIndex};
 
@@ -355,7 +355,7 @@ impl Medium for Intruded {
         Disk::default().sync_names(directory)
     }
 
-    fn open(&self, layer: &Entry, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError> {
+    fn open(&self, layer: &Entry, bytes: u64) -> Result<Box<dyn LayerFile>> {
         Disk::default().open(layer, bytes)
     }
 

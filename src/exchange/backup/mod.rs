@@ -12,7 +12,8 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
-use crate::keydir::{KeyDir, KeyDirError, Manifest, Origin, Secret, commitment};
+use crate::keydir::error::{bad_manifest, secret_missing};
+use crate::keydir::{KeyDir, Manifest, Origin, Secret, commitment};
 use crate::plan::Plan;
 use crate::units::KeyId;
 use keymill_xmss::scheme::Parameter;
@@ -54,18 +55,14 @@ impl Backup {
         let key = KeyDir::open_any_version(directory)?;
         key.prf_key()?;
         let file = key.paths().secret();
-        let missing = || KeyDirError::SecretMissing(file.path().to_owned());
-        let (secret, origin) = Secret::read(&file)?.ok_or_else(missing)?;
+        let (secret, origin) = Secret::read(&file)?.ok_or_else(|| secret_missing(file.path()))?;
         let manifest = key.manifest();
         let drawn = secret.draw(manifest.plan(), manifest.parameter());
         let fillers = manifest.fillers().digests();
         let is_drawn = drawn.parameter == *manifest.parameter() && drawn.fillers == fillers;
         if !is_drawn && matches!(secret, Secret::Seed(_)) {
-            let error = KeyDirError::Manifest {
-                path: key.paths().manifest().path().to_owned(),
-                what: "its parameter or its fillers are not those that the seed beside it leads to".to_owned(),
-            };
-            return Err(error.into());
+            let what = "its parameter or its fillers are not those that the seed beside it leads to";
+            return Err(bad_manifest(key.paths().manifest().path(), what));
         }
         Ok(Self {
             plan: manifest.plan().clone(),

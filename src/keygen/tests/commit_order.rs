@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex};
 
 use super::{BATCHES, layers, open, records, run};
 use crate::error::Reason;
+use crate::error::Result;
 use crate::failure::{IoFailure, attempt};
 use crate::faults::{Fate, Faults};
 use crate::files::Entry;
 use crate::keygen::{CancelHandle, NoProgress};
-use crate::layers::{Disk, LayerError, LayerFile, Medium};
+use crate::layers::{Disk, LayerFile, Medium};
 
 /// Counts syncs, and fails the n-th: its data is lost, as a disk that gives up on a page loses it.
 #[derive(Clone)]
@@ -29,7 +30,7 @@ impl Medium for FailingSync {
         Disk::default().sync_names(directory)
     }
 
-    fn open(&self, layer: &Entry, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError> {
+    fn open(&self, layer: &Entry, bytes: u64) -> Result<Box<dyn LayerFile>> {
         Ok(Box::new(FailingFile {
             file: Disk::default().open(layer, bytes)?,
             medium: self.clone(),

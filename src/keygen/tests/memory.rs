@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{LARGE_QUICK, LARGE_SCHEME, in_memory, open_large};
 use crate::alone::is_alone;
+use crate::error::Reason;
 use crate::keygen::{Event, JobOptions, Progress};
 use crate::memory::{Limits, ProcessMemory};
-use crate::plan::{BudgetTooSmall, MemoryPlan, MemoryRequest, Plan, StoreBuffers, Wishes};
+use crate::plan::{MemoryPlan, MemoryRequest, Plan, StoreBuffers, Wishes};
 use crate::units::Level;
 use keymill_xmss::scheme::Scheme;
 
@@ -51,8 +52,11 @@ fn least_bytes() -> u64 {
         jobs: 1,
     };
     match MemoryPlan::new(&plan, &wishes, &Limits::default()) {
-        Err(BudgetTooSmall::Memory { needed_bytes, .. }) => needed_bytes,
-        other => panic!("{other:?}"),
+        Err(error) => match error.reason() {
+            Reason::TooLittleMemory { needed_bytes } => needed_bytes,
+            _ => panic!("{error}"),
+        },
+        Ok(planned) => panic!("{planned:?}"),
     }
 }
 

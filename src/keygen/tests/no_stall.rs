@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use super::quick_kernel::{JobOnly, Quick};
 use super::{BATCHES, in_memory, open};
+use crate::error::Result;
 use crate::failure::IoFailure;
 use crate::files::Entry;
 use crate::keygen::{CancelHandle, Event, Progress};
-use crate::layers::{Disk, LayerError, LayerFile, Medium};
+use crate::layers::{Disk, LayerFile, Medium};
 
 /// In a job that waits for what it should not wait for, the test waits so long.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -89,7 +90,7 @@ impl Medium for SlowSync {
         Disk::default().sync_names(directory)
     }
 
-    fn open(&self, layer: &Entry, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError> {
+    fn open(&self, layer: &Entry, bytes: u64) -> Result<Box<dyn LayerFile>> {
         Ok(Box::new(SlowFile {
             file: Disk::default().open(layer, bytes)?,
             medium: self.clone(),

@@ -7,9 +7,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use crate::error::Result;
 use crate::failure::{IoFailure, attempt};
 use crate::files::Entry;
-use crate::layers::{LayerError, LayerFile, Medium, check_length, present};
+use crate::layers::{LayerFile, Medium, check_length, present};
 use keymill_reference::Numbers;
 
 /// The kernel writes and syncs whole pages.
@@ -196,7 +197,7 @@ impl Medium for PowerCutMedium {
         })
     }
 
-    fn open(&self, layer: &Entry, bytes: u64) -> Result<Box<dyn LayerFile>, LayerError> {
+    fn open(&self, layer: &Entry, bytes: u64) -> Result<Box<dyn LayerFile>> {
         let path = layer.path();
         let opened = attempt("open", path, || {
             let disk = self.disk.lock().unwrap();
