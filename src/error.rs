@@ -12,7 +12,7 @@ use keymill_xmss::arena::ArenaOverflow;
 use keymill_xmss::tree::PlanError;
 
 use crate::failure::{FailureKind, IoFailure};
-use crate::remedy::{Remedy, advised};
+use crate::remedy::{Argument, Remedy, advised};
 
 /// What a caller may want to tell apart, beyond the kind of failure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -246,10 +246,9 @@ impl Error {
         &self.0.remedies
     }
 
-    /// The text, and what can be done about it in the words of the command line.
-    #[doc(hidden)]
-    pub fn advised(&self) -> String {
-        format!("{self}{}", advised(self.0.remedies.iter().cloned()))
+    /// The text, and what can be done about it.
+    pub(crate) fn advised(&self) -> String {
+        format!("{self}{}", advised(&self.0.remedies, Remedy::to_string))
     }
 }
 
@@ -294,6 +293,12 @@ impl From<SszError> for Error {
 
 impl From<PlanError> for Error {
     fn from(error: PlanError) -> Self {
-        Self::usage(error.to_string())
+        let wrong: &[Argument] = match error {
+            PlanError::NoEpochs => &[Argument::Epochs],
+            PlanError::PastLifetime { .. } => &[Argument::ActivationEpoch, Argument::Epochs],
+            // Whoever asked for a trim that is too high knows with which argument, of several.
+            _ => &[],
+        };
+        Self::usage(error.to_string()).mend(wrong.iter().map(|&argument| Remedy::Change(argument)))
     }
 }

@@ -7,7 +7,7 @@ use crate::remedy::{Remedy, advised};
 
 /// An operating system call failed.
 #[derive(Debug, thiserror::Error)]
-#[error("{call} on '{}' failed: {source}{}", .path.display(), advised(Remedy::at(.source, .path)))]
+#[error("{call} on '{}' failed: {source}{}", .path.display(), advised(&Remedy::at(.source, .path), Remedy::to_string))]
 pub struct IoFailure {
     /// The call, by the name that the manual pages use.
     pub call: &'static str,

@@ -1,4 +1,5 @@
-//! What a person can do about an error, as data: the messages are made of it, `check` prints it, and tests do it.
+//! What a person can do about an error, as data, and in words that name no flag and no command: those are the command line's,
+//! and the interface to C has none. Tests do what it says.
 
 use std::fmt::{Display, Formatter};
 use std::io::{self, ErrorKind};
@@ -11,21 +12,21 @@ use crate::units::Level;
 /// Something that a person can do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Remedy {
-    /// `keymill repair` of this key directory.
+    /// A repair of the key in this directory.
     Repair(PathBuf),
-    /// `keymill restore` into this key directory, from the text of `keymill backup`.
+    /// Restoring the key into this directory, from the text of its backup.
     Restore(PathBuf),
-    /// `keymill keygen` in this directory.
+    /// Making the key in this directory, or going on with that.
     Keygen(PathBuf),
-    /// `keymill migrate` of this key directory.
+    /// Bringing the key in this directory to the present format.
     Migrate(PathBuf),
-    /// `keymill ledger init` of this key directory.
+    /// A beginning of the ledger of the key in this directory.
     LedgerInit(PathBuf),
     /// This file, from a copy of it.
     PutBack(PathBuf),
-    /// This manifest, from the directory that `keymill restore` makes elsewhere from the text of `keymill backup`.
+    /// This manifest, from a directory that is restored elsewhere from the text of the backup.
     RestoreElsewhere(PathBuf),
-    /// This manifest, from the directory that `keymill keygen` makes elsewhere of the secret beside it.
+    /// This manifest, from a directory that is made elsewhere of the secret beside it.
     MakeAgain(PathBuf),
     /// What has this name is in the way, or of no use.
     MoveAway(PathBuf),
@@ -46,7 +47,7 @@ pub enum Remedy {
     Overwrite,
     /// The same request with another value of this argument, or without it.
     Change(Argument),
-    /// Another key, made by `keymill keygen`.
+    /// Another key.
     AnotherKey,
     /// Secrets that are lost and sign nowhere may be made again.
     RestoreSecrets,
@@ -94,7 +95,7 @@ pub enum Remedy {
     OtherEpoch(PathBuf),
 }
 
-/// A part of what is asked for. Its words stand in texts, and its flag in those of the command line.
+/// A part of what is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Argument {
@@ -132,30 +133,6 @@ pub enum Argument {
     KeepDirs,
     /// How many keys are made at a time.
     Jobs,
-}
-
-impl Argument {
-    fn flag(self) -> &'static str {
-        match self {
-            Self::Scheme => "--scheme",
-            Self::ActivationEpoch => "--activation-epoch",
-            Self::Epochs => "--epochs",
-            Self::Parameter => "--parameter",
-            Self::Trim => "--trim",
-            Self::Seed => "--seed-file",
-            Self::PrfKey => "--prf-key-file",
-            Self::Threads => "--threads",
-            Self::NumValidators => "--num-validators",
-            Self::LogNumActiveEpochs => "--log-num-active-epochs",
-            Self::StartIndex => "--start-index",
-            Self::Role => "--role",
-            Self::Roles => "--roles",
-            Self::Distributed => "--distributed",
-            Self::ExportFormat => "--export-format",
-            Self::KeepDirs => "--keep-dirs",
-            Self::Jobs => "--jobs",
-        }
-    }
 }
 
 impl Display for Argument {
@@ -302,19 +279,19 @@ impl Display for Remedy {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         let path = self.path().unwrap_or(Path::new("")).display();
         match self {
-            Self::Repair(_) => write!(f, "run 'keymill repair {path}'"),
-            Self::Restore(_) => write!(f, "run 'keymill restore {path} --from FILE' with the text of its backup"),
-            Self::Keygen(_) => write!(f, "run 'keymill keygen {path}'"),
-            Self::Migrate(_) => write!(f, "run 'keymill migrate {path}'"),
+            Self::Repair(_) => write!(f, "repair the key in '{path}'"),
+            Self::Restore(_) => write!(f, "restore the key in '{path}' from the text of its backup"),
+            Self::Keygen(_) => write!(f, "make the key in '{path}'"),
+            Self::Migrate(_) => write!(f, "migrate the key in '{path}'"),
             Self::LedgerInit(_) => write!(
                 f,
-                "name the first epoch that is surely unused with 'keymill ledger init {path} --first-epoch N' (where it has signed \
-                 elsewhere, after 'keymill ledger import')"
+                "name the first epoch of the key in '{path}' that is surely unused (where it has signed elsewhere, after \
+                 that history was imported)"
             ),
             Self::PutBack(_) => write!(f, "put a copy of '{path}' back"),
             Self::RestoreElsewhere(_) => write!(
                 f,
-                "run 'keymill restore' with the text of its backup in another directory and put the manifest that it makes \
+                "restore the key in another directory from the text of its backup, and put the manifest that comes to be \
                  there in the place of '{path}'"
             ),
             Self::MakeAgain(_) => write!(
@@ -325,58 +302,49 @@ impl Display for Remedy {
             Self::MoveAway(_) => write!(f, "move '{path}' away"),
             Self::Untrim { level, .. } => write!(
                 f,
-                "to have them again, put a copy of manifest.toml from before the trim back and run 'keymill repair {path}', which \
-                 keeps the ledger; without such a copy, run 'keymill ledger export {path} --out FILE' and never sign with this \
-                 directory again; make the key in another directory with 'keymill keygen --trim {level}' and the same secret, \
-                 scheme and epochs; and there run 'keymill ledger import' and 'keymill ledger init'"
+                "to have them again, put a copy of manifest.toml from before the trim back and repair '{path}', which keeps \
+                 the ledger; without such a copy, export its ledger and never sign with this directory again; make the key \
+                 in another directory, trimmed to level {level}, with the same secret, scheme and epochs; and there import \
+                 the ledger and begin a new one"
             ),
             Self::Protect(_) => write!(f, "if nobody has, 'chmod 600 {path}' and try again"),
-            Self::OtherDirectory => f.write_str("choose another directory"),
             Self::Delete(_) => write!(f, "delete '{path}' if the key in it is not to be used any more"),
-            Self::Overwrite => f.write_str("overwrite it with --force"),
-            Self::Change(argument) => write!(f, "change {}", argument.flag()),
-            Self::AnotherKey => f.write_str("make another key with 'keymill keygen'"),
-            Self::RestoreSecrets => f.write_str("add --restore-secrets, only if they are lost and sign nowhere"),
+            Self::Change(argument) => write!(f, "change {argument}"),
+            Self::Give(argument) => write!(f, "give {argument}"),
+            Self::LeaveOut(argument) => write!(f, "leave {argument} out"),
+            Self::Fewer(argument) => write!(f, "lower {argument}"),
+            Self::OtherEpoch(_) => write!(f, "take an epoch that the ledger of '{path}' does not list"),
+            Self::OtherDirectory => f.write_str("choose another directory"),
+            Self::Overwrite => f.write_str("let it be overwritten"),
+            Self::AnotherKey => f.write_str("make another key"),
+            Self::RestoreSecrets => f.write_str("allow new secrets, only if they are lost and sign nowhere"),
             Self::SetOfItsOwn => f.write_str(
-                "make further validators in another directory with --start-index, and merge the sets with 'keymill merge-sets'",
+                "make further validators in another directory with a first index of their own, and merge the sets",
             ),
-            Self::Generate => f.write_str("run the 'keymill generate' again that made the set"),
+            Self::Generate => f.write_str("make the set again by the same request"),
             Self::AskForLess => f.write_str("ask for fewer validators or epochs"),
-            Self::FreeSpace => f.write_str("free some space there and run the same command again"),
+            Self::FreeSpace => f.write_str("free some space there and try again"),
             Self::FreeInodes => f.write_str(
                 "the file system has no inodes left, though it has room for bytes: delete files there that nobody needs and \
-                 run the same command again",
+                 try again",
             ),
-            Self::FreeQuota => f.write_str("free some of the quota and run the same command again"),
-            Self::RaiseFileSize => {
-                f.write_str("raise the limit on file sizes (ulimit -f) and run the same command again")
-            }
-            Self::RaiseOpenFiles => {
-                f.write_str("raise the limit on open files (ulimit -n) and run the same command again")
-            }
+            Self::FreeQuota => f.write_str("free some of the quota and try again"),
+            Self::RaiseFileSize => f.write_str("raise the limit on file sizes (ulimit -f) and try again"),
+            Self::RaiseOpenFiles => f.write_str("raise the limit on open files (ulimit -n) and try again"),
             Self::RaiseMemory => f.write_str(
-                "raise the limit on memory (ulimit -v, or the container's), or take fewer --threads or a smaller --memory",
+                "raise the limit on memory (ulimit -v, or the container's), or take fewer threads or less memory",
             ),
-            Self::RaiseBudget => f.write_str("give more memory (--memory, KEYMILL_MEMORY, or memory in config.toml)"),
+            Self::RaiseBudget => f.write_str("give more memory"),
             Self::RaiseCgroup => f.write_str("raise the limit of the cgroup"),
             Self::LargerMachine => f.write_str("use a machine with more memory"),
             Self::RaiseAddressSpace => f.write_str("raise the limit on address space (ulimit -v)"),
             Self::RaiseThreads => f.write_str("raise the limit on threads (ulimit -u, or pids.max of the cgroup)"),
             Self::MakeWritable => f.write_str(
-                "a disk that fails is often made read-only: see the kernel's log, and run the same command again when it \
-                 can be written",
+                "a disk that fails is often made read-only: see the kernel's log, and try again when it can be \
+                 written",
             ),
-            Self::AwaitDisk => {
-                f.write_str("see the kernel's log, and run the same command again when the disk answers")
-            }
-            Self::Again => f.write_str("run the same command again"),
-            Self::Give(argument) => write!(f, "give {}", argument.flag()),
-            Self::LeaveOut(argument) => write!(f, "leave {} out", argument.flag()),
-            Self::Fewer(argument) => write!(f, "ask for fewer {}", argument.flag()),
-            Self::OtherEpoch(_) => write!(
-                f,
-                "take another epoch ('keymill ledger show {path}' names the highest that is spent)"
-            ),
+            Self::AwaitDisk => f.write_str("see the kernel's log, and try again when the disk answers"),
+            Self::Again => f.write_str("try again"),
         }
     }
 }
@@ -391,11 +359,11 @@ fn has_no_inodes(path: &Path) -> bool {
     found.is_some_and(|found| found.f_files > 0 && found.f_favail == 0 && found.f_bavail > 0)
 }
 
-/// The end of a message that says what can be done; empty where nothing can.
-pub fn advised(remedies: impl IntoIterator<Item = Remedy>) -> String {
-    let ways: Vec<String> = remedies.into_iter().map(|remedy| remedy.to_string()).collect();
-    match ways.is_empty() {
-        true => String::new(),
-        false => format!("; {}", ways.join(", or ")),
+/// The end of a message that says what can be done, in words of whoever shows it; empty where nothing can.
+pub fn advised<'a>(remedies: impl IntoIterator<Item = &'a Remedy>, words: impl Fn(&Remedy) -> String) -> String {
+    let ways: Vec<String> = remedies.into_iter().map(words).collect();
+    if ways.is_empty() {
+        return String::new();
     }
+    format!("; {}", ways.join(", or "))
 }

@@ -38,7 +38,7 @@ impl Damage {
             level,
             batch: None,
             nodes: None,
-            what: error.advised(),
+            what: error.to_string(),
             remedies: error.remedies().to_vec(),
         }
     }

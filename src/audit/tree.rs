@@ -47,7 +47,7 @@ impl Tree<'_> {
         let mut bytes = Vec::new();
         self.layers
             .read(slice, &mut bytes)
-            .map_err(|error| format!("it cannot be read: {error}"))?;
+            .map_err(|error| format!("it cannot be read: {}", error.advised()))?;
         if crc32.is_some_and(|crc32| crc32fast::hash(&bytes) != crc32) {
             return Err("its checksum differs".to_owned());
         }

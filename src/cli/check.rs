@@ -8,9 +8,10 @@ use std::process::ExitCode;
 use clap::Args;
 use keymill::audit::{CheckReport, Damage, check};
 use keymill::plan::BatchIndex;
+use keymill::Remedy;
 use keymill::support::Runs;
-use keymill::{Remedy, advised};
 
+use super::advice::{advised, words};
 use super::answer::{Answer, Value, fields};
 use super::failure::{self, Failure};
 use super::messages::{say, say_left_over};
@@ -45,7 +46,7 @@ pub fn run(arguments: &CheckArguments, settings: &Settings) -> Result<ExitCode, 
     let printed = answer(&report).print(arguments.json);
     say_left_over(&report.left_over);
     for remedies in ways_out(&report) {
-        say(format_args!("there is damage{}", advised(remedies.iter().cloned())));
+        say(format_args!("there is damage{}", advised(remedies)));
     }
     failure::answer(report.damage.is_empty(), printed)
 }
@@ -90,6 +91,17 @@ impl<'a> Places<'a> {
     }
 }
 
+/// Whether the whole file is of no use. Then the text has its name.
+fn is_whole_file(damage: &Damage) -> bool {
+    damage.batch.is_none() && damage.nodes.is_none()
+}
+
+/// What was found; of a whole file also what can be done about it.
+fn said(damage: &Damage) -> String {
+    let remedies = damage.remedies.iter().filter(|_| is_whole_file(damage));
+    format!("{}{}", damage.what, advised(remedies))
+}
+
 impl fmt::Display for Places<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Damage {
@@ -102,9 +114,8 @@ impl fmt::Display for Places<'_> {
             remedies: _,
             ..
         } = self.first;
-        if batch.is_none() && nodes.is_none() {
-            // The whole file, whose name the message has.
-            return write!(f, "damaged: {what}");
+        if is_whole_file(self.first) {
+            return write!(f, "damaged: {}", said(self.first));
         }
         write!(f, "damaged: {}", file.display())?;
         if let Some(level) = level {
@@ -173,11 +184,12 @@ fn answer<'a>(report: &'a CheckReport) -> Answer<'a> {
         Answer::default()
             .field("action", remedy.name())
             .field("path", path)
-            .field("what", remedy.to_string())
+            .field("what", words(remedy))
     };
     let damage = move |damage: &'a Damage| {
         let nodes = damage.nodes.as_ref();
-        fields!(damage; file, level, batch, what)
+        fields!(damage; file, level, batch)
+            .field("what", said(damage))
             .field("first_node", nodes.map(|nodes| nodes.start))
             .field("last_node", nodes.map(|nodes| nodes.end - 1))
             .field("remedy", Value::each(damage.remedies.iter().map(remedy)))

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::advice::advised;
 use crate::config::ConfigError;
 
 const NO: u8 = 1;
@@ -75,7 +76,8 @@ pub fn answer(yes: bool, printed: Result<(), Failure>) -> Result<ExitCode, Failu
 impl<E: Into<keymill::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error: keymill::Error = error.into();
-        Self::told(error.kind() as u8, error.advised())
+        let message = format!("{error}{}", advised(error.remedies()));
+        Self::told(error.kind() as u8, message)
     }
 }
 

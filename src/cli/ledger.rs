@@ -15,6 +15,7 @@ use keymill::plan::Reading;
 use keymill::support::{Runs, utc};
 use keymill::{KeyDir, MemoryRequest};
 
+use super::advice::advised;
 use super::answer::{Answer, Value, fields};
 use super::failure::{self, Failure};
 use super::messages::{say, warn};
@@ -298,6 +299,8 @@ fn shown(status: &LedgerStatus) -> Answer<'_> {
     let or = |value: Option<String>, otherwise: &str| value.unwrap_or_else(|| otherwise.to_owned());
     let first = status.first_epoch.map(|epoch| epoch.to_string());
     let highest = status.highest.map(|epoch| epoch.to_string());
+    let problem = status.problem.as_ref();
+    let problem = problem.map(|problem| format!("{problem}{}", advised(&status.remedies)));
     Answer::default()
         .fact("state", name(status.condition))
         .fact("key_id", status.manifest.key_id())
@@ -310,5 +313,5 @@ fn shown(status: &LedgerStatus) -> Answer<'_> {
         .line("last spent at", or(status.last_unix_ms.map(utc), "none"))
         .field("marked", status.marked)
         .fact("writer", status.writer.clone())
-        .fact("problem", status.problem.clone())
+        .fact("problem", problem)
 }

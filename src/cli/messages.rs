@@ -13,11 +13,14 @@ use std::sync::{Mutex, PoisonError};
 use anstream::{AutoStream, ColorChoice};
 use clap::builder::styling::{AnsiColor, Style};
 use indicatif::ProgressBar;
+use keymill::Remedy;
 use keymill::support::{bounded, visible};
 use serde_json::json;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
+
+use super::advice::advised;
 
 /// As long as a message is at most, however long the names and texts are that it is put together from.
 const MESSAGE_BYTES_MAX: usize = 1900;
@@ -205,9 +208,10 @@ impl Subscriber for Listener {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut text = Text(String::new());
-        event.record(&mut text);
-        speaker(|speaker| speaker.log_message(*event.metadata().level(), &text.0));
+        let mut said = Said::default();
+        event.record(&mut said);
+        let text = said.text + &advised(&said.remedy);
+        speaker(|speaker| speaker.log_message(*event.metadata().level(), &text));
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -223,13 +227,21 @@ impl Subscriber for Listener {
     fn exit(&self, _: &Id) {}
 }
 
-/// The message of an event.
-struct Text(String);
+/// The message of an event, and what can be done about it.
+#[derive(Default)]
+struct Said {
+    text: String,
+    remedy: Option<Remedy>,
+}
 
-impl Visit for Text {
+impl Visit for Said {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        if field.name() == "message" {
-            self.0 = format!("{value:?}");
+        let value = format!("{value:?}");
+        match field.name() {
+            "message" => self.text = value,
+            // The key directory whose ledger has to be begun.
+            "ledger_init" => self.remedy = Some(Remedy::LedgerInit(value.into())),
+            _ => {}
         }
     }
 }

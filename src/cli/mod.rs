@@ -1,5 +1,6 @@
 //! The command line: the only place that prints. One file a command.
 
+mod advice;
 mod answer;
 mod cpu;
 mod export;

@@ -13,12 +13,13 @@ use std::time::Duration;
 use clap::ValueEnum;
 pub use destination::OutArguments;
 use indicatif::HumanCount;
+use keymill::Remedy;
 use keymill::support::{visible, visible_json};
-use keymill::{Remedy, advised};
 pub use place::refuse_in_key;
 use serde::Serialize;
 use signal_hook::consts::SIGXFSZ;
 
+use super::advice::advised;
 use super::failure::Failure;
 use super::streams::standard_output;
 
@@ -186,7 +187,7 @@ fn failed(path: &Path, error: &Error) -> Failure {
     let message = format!(
         "'{}' cannot be written: {error}{}",
         path.display(),
-        advised(Remedy::at(error, path))
+        advised(&Remedy::at(error, path))
     );
     match error.kind() {
         // Another name mends it.
@@ -202,7 +203,7 @@ pub fn broken(error: &Error) -> Failure {
     }
     Failure::machine(format!(
         "the output cannot be written: {error}{}",
-        advised(Remedy::of(error))
+        advised(&Remedy::of(error))
     ))
 }
 

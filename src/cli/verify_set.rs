@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use keymill::sets::{SetFinding, SetReport, verify_set};
 
+use super::advice::advised;
 use super::answer::{Answer, Value, fields};
 use super::failure::{self, Failure};
 use super::request::MachineArguments;
@@ -70,7 +71,7 @@ fn answer(report: &SetReport) -> Answer<'_> {
     let answer = kinds
         .into_iter()
         .fold(answer, |answer, (kind, field, unlisted_field, findings)| {
-            let line = |finding: &SetFinding| format!("{kind}: {}: {}", finding.path.display(), finding.what);
+            let line = |finding: &SetFinding| format!("{kind}: {}: {}", finding.path.display(), said(finding));
             answer
                 .field(field, Value::each(findings.listed.iter().map(finding)))
                 .field(unlisted_field, findings.unlisted)
@@ -80,8 +81,14 @@ fn answer(report: &SetReport) -> Answer<'_> {
     answer.text(not_compared).text([summary(report)])
 }
 
+fn said(finding: &SetFinding) -> String {
+    format!("{}{}", finding.what, advised(&finding.remedies))
+}
+
 fn finding(finding: &SetFinding) -> Answer<'_> {
-    fields!(finding; what).field("file", finding.path.clone())
+    Answer::default()
+        .field("what", said(finding))
+        .field("file", finding.path.clone())
 }
 
 fn summary(report: &SetReport) -> String {

@@ -21,7 +21,7 @@ use crate::keydir::{KeyDir, KeyState};
 use crate::keygen::{CancelHandle, KeyRequest, NoProgress};
 use crate::ledger::init;
 use crate::migrations::migrate;
-use crate::remedy::Remedy;
+use crate::remedy::{Remedy, advised};
 use crate::signing::Signer;
 use crate::state::Store;
 use crate::units::Epoch;
@@ -95,7 +95,7 @@ impl Walk<'_> {
         let report = check(&self.key(), false, OPTIONS)?;
         if let Some(damage) = report.damage.into_iter().next() {
             return Err(Advice {
-                message: damage.what,
+                message: damage.what + &advised(&damage.remedies, Remedy::to_string),
                 remedies: damage.remedies,
             });
         }

@@ -51,7 +51,7 @@ pub(crate) enum Lost {
     /// The name leads to another directory, or to nothing.
     #[error(
         "the directory was moved or replaced while this process had it open, and nothing more was written: put it back, so that \
-         '{}' is it again, and run the same command again", .0.display()
+         '{}' is it again, and try again", .0.display()
     )]
     Displaced(PathBuf),
     /// It was opened by the process that this one was forked from.

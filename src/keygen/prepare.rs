@@ -198,16 +198,17 @@ fn begin(
     let was_drawn_here = mark.is_some_and(|mark| mark.key_id == key_id && mark.stage == Stage::Creating);
     let is_put_here = is_found && !was_drawn_here;
     if is_found {
-        let past = if is_put_here {
-            "; it may have signed elsewhere, so the key signs nothing before 'keymill ledger init'"
-        } else {
-            ""
-        };
         let secret = locked.secret();
-        tracing::warn!(
-            "there is a secret in '{}', and the key is made from it{past}",
-            secret.path().display()
-        );
+        let secret = secret.path().display();
+        if is_put_here {
+            tracing::warn!(
+                ledger_init = %locked.root().display(),
+                "there is a secret in '{secret}', and the key is made from it; it may have signed elsewhere, so the key signs \
+                 nothing before its ledger is begun"
+            );
+        } else {
+            tracing::warn!("there is a secret in '{secret}', and the key is made from it");
+        }
     }
     let manifest = if is_put_here && manifest.origin() == Origin::Fresh {
         manifest.of_origin(Origin::Seed)
@@ -242,9 +243,9 @@ fn begin_again(locked: &LockedDir, manifest: &Manifest, secret: &Secret) -> Resu
 fn warn_of_taken_back(directory: &Path) {
     let directory = directory.display();
     tracing::warn!(
-        "the key in '{directory}' may have signed where its secret comes from, so it signs nothing more here before 'keymill \
-         ledger init {directory} --first-epoch N' says from which epoch on it is unused; import its history from there first, \
-         with 'keymill ledger import'"
+        ledger_init = %directory,
+        "the key in '{directory}' may have signed where its secret comes from, so it signs nothing more here before its ledger \
+         says from which epoch on it is unused; import its history from there first"
     );
 }
 

@@ -7,6 +7,7 @@ use super::fit::unspent;
 use super::{Fit, count, fit, is_begun};
 use crate::error::{Error, Reason, Result};
 use crate::keydir::{KeyDir, LedgerMark, Manifest};
+use crate::remedy::Remedy;
 use crate::state::{LedgerHead, Store};
 use crate::time::pause;
 
@@ -42,6 +43,8 @@ pub struct LedgerStatus {
     pub condition: LedgerCondition,
     /// Why not.
     pub problem: Option<String>,
+    /// What can be done about that, the best first; each of them alone.
+    pub remedies: Vec<Remedy>,
     /// Epochs below it that are not spent are not known to be unused; none if that is known of no epoch.
     pub first_epoch: Option<u64>,
     /// Number of spent epochs.
@@ -72,10 +75,11 @@ pub(crate) struct Seen {
 pub fn show(directory: &Path) -> Result<LedgerStatus> {
     let key = KeyDir::open_sealed(directory)?;
     let Seen { head, mark, problem } = look(&key)?;
-    let condition = problem.as_ref().map(|(condition, _)| *condition);
+    let (condition, problem) = problem.unzip();
     Ok(LedgerStatus {
         condition: condition.unwrap_or(LedgerCondition::Sound),
-        problem: problem.map(|(_, error)| error.advised()),
+        problem: problem.as_ref().map(Error::to_string),
+        remedies: problem.map_or(Vec::new(), |error| error.remedies().to_vec()),
         first_epoch: head.initialised.then_some(head.extent.first_epoch),
         spent: head.extent.spent,
         highest: head.extent.highest,

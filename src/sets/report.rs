@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::key_files::Fault;
 use crate::failure::IoFailure;
+use crate::remedy::Remedy;
 
 /// Something about a file of a set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct SetFinding {
     pub path: PathBuf,
     /// What is to be said of it.
     pub what: String,
+    /// What can be done about it, the best first; each of them alone.
+    pub remedies: Vec<Remedy>,
 }
 
 /// Findings of each kind that a report lists. A set can have hundreds of thousands of files, with something to be said of each,
@@ -75,6 +78,14 @@ pub struct SetReport {
 impl SetReport {
     pub(super) fn fault(&mut self, path: &Path, what: impl Into<String>) {
         self.faults.push(finding(path, what));
+    }
+
+    /// As [`fault`](Self::fault), about which something can be done.
+    pub(super) fn curable(&mut self, path: &Path, what: impl Into<String>, remedies: &[Remedy]) {
+        self.faults.push(SetFinding {
+            remedies: remedies.to_vec(),
+            ..finding(path, what)
+        });
     }
 
     pub(super) fn warning(&mut self, path: &Path, what: impl Into<String>) {
@@ -174,7 +185,8 @@ impl Collected {
 
 fn finding(path: &Path, what: impl Into<String>) -> SetFinding {
     let (path, what) = (path.to_owned(), what.into());
-    SetFinding { path, what }
+    let remedies = Vec::new();
+    SetFinding { path, what, remedies }
 }
 
 #[cfg(test)]

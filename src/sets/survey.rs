@@ -12,6 +12,7 @@ use crate::files::Directory;
 use crate::keydir::error::not_a_directory;
 use crate::keydir::{is_bystander, is_there};
 use crate::plan::{MemoryRequest, Reading};
+use crate::remedy::Remedy;
 
 /// What a manifest says of a key, and what else is kept of each while a set is verified, takes at most so many times its text.
 const VERIFIED_TO_TEXT: u64 = 2;
@@ -183,9 +184,9 @@ impl FirstNames {
     }
 
     /// Adds a fault of each.
-    pub(super) fn report(self, report: &mut SetReport, directory: &Path, what: &str) {
+    pub(super) fn report(self, report: &mut SetReport, directory: &Path, what: &str, remedies: &[Remedy]) {
         for name in &self.names {
-            report.fault(&directory.join(name), what);
+            report.curable(&directory.join(name), what, remedies);
         }
         report.faults.unlisted += self.more;
     }

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::files::{exists, is_directory};
 use crate::memory::Limits;
 use crate::plan::MemoryRequest;
+use crate::remedy::Remedy;
 use crate::units::EpochRange;
 use crate::workers::side_by_side;
 
@@ -111,13 +112,13 @@ impl Set<'_> {
             report,
             self.survey.paths.root(),
             "it belongs to no key that the manifest names",
+            &[],
         );
     }
 
     /// What keymill notes about a set agrees with it. Nothing else rests on that: where it cannot be read, the files are looked
     /// at all the same.
     fn check_notes(&self, report: &mut SetReport) -> Result<()> {
-        let again = "; the same 'keymill generate' finishes the set";
         let paths = &self.survey.paths;
         let work = paths.work();
         if !exists(&work)? {
@@ -135,12 +136,12 @@ impl Set<'_> {
                 return Ok(());
             }
         }
-        names.report(report, &work, &format!("it is a key that was not finished{again}"));
+        names.report(report, &work, "it is a key that was not finished", &[Remedy::Generate]);
         match Record::read(&paths.request()) {
             Ok(Some(record)) if record.num_validators != report.validators => {
                 let (wanted, found) = (record.num_validators, report.validators);
-                let what = format!("it names {found} validators, the set was to have {wanted}{again}");
-                report.fault(&paths.manifest(), what);
+                let what = format!("it names {found} validators, the set was to have {wanted}");
+                report.curable(&paths.manifest(), what, &[Remedy::Generate]);
             }
             Ok(_) => {}
             Err(fault) => report.failed(fault),

@@ -78,7 +78,7 @@ impl Set<'_> {
     fn check_kept_directory(&self, key: &NamedKey<'_>, is_exported: bool, report: &mut SetReport) {
         let path = self.survey.paths.kept(key.name);
         match KeyDir::open_sealed(&path) {
-            Err(error) => report.fault(&path, error.to_string()),
+            Err(error) => report.curable(&path, error.to_string(), error.remedies()),
             Ok(kept) if kept.manifest().public_key().as_deref() != Some(key.public_key) => {
                 report.fault(&path, "it is the directory of another key");
             }

@@ -13,7 +13,9 @@ pub(super) fn too_few_threads(found: usize, needed: usize, failure: IoFailure) -
     let what = format!(
         "{error}; RocksDB needs {needed} more threads to open the checkpoint store, and only {found} can be started"
     );
-    Error::machine(what).mend([Remedy::RaiseThreads])
+    Error::machine(what)
+        .mend(error.remedies().to_vec())
+        .mend([Remedy::RaiseThreads])
 }
 
 /// There is too little address space for RocksDB, which would end the process.

@@ -17,6 +17,7 @@ use crate::files::Entry;
 use crate::keydir::KeyDir;
 use crate::keygen::{CancelHandle, Event, NoProgress, Progress};
 use crate::layers::{Disk, LayerFile, Medium};
+use crate::remedy::Remedy;
 use crate::state::{BatchRecord, ProgressRecord, Store};
 use crate::units::{BatchIndex, Level, NodeIndex};
 
@@ -271,8 +272,9 @@ fn of_an_unfinished_key_the_batches_that_were_done_are_repaired_and_the_others_l
         if store_is_lost {
             std::fs::write(key.path().join("state/CURRENT"), "MANIFEST-999999\n").unwrap();
             let refused = job(&key.path(), LONG, 16 * 1024, 16).unwrap().run(&NoProgress);
-            let message = refused.unwrap_err().to_string();
-            assert!(message.contains("missing; run 'keymill repair"), "{message}");
+            let refused = refused.unwrap_err();
+            assert!(refused.to_string().ends_with("is missing"), "{refused}");
+            assert!(matches!(refused.remedies(), [Remedy::Repair(_)]), "{refused:?}");
         }
         let report = mend(&key).unwrap();
         let recomputed = report.batches_recomputed.iter().count() as u64;

@@ -8,6 +8,7 @@ use super::{
     with_a_sealed_key,
 };
 use crate::faults::{Fate, Faults};
+use crate::remedy::Remedy;
 
 const ENDINGS: [&str; 4] = ["_pk.ssz", "_pk.json", "_sk.ssz", "_sk.json"];
 
@@ -234,8 +235,9 @@ fn a_directory_that_cannot_be_read_keeps_no_key_from_being_made_of_the_seed() {
         } else {
             // What can be repaired is named.
             let path = places(&set)[0].display().to_string();
-            let words = outcome.unwrap_err().to_string();
-            assert!(words.contains(&path) && words.contains("keymill repair"), "{words}");
+            let error = outcome.unwrap_err();
+            assert!(error.to_string().contains(&path), "{error}");
+            assert!(matches!(error.remedies(), [Remedy::Repair(_)]), "{error:?}");
         }
     }
 }

@@ -25,7 +25,7 @@ fn an_unknown_scheme_is_refused_with_the_nearest_one() {
 
 #[test]
 fn a_key_without_epochs_is_refused() {
-    refused_tiny("--epochs 0", 2).says(&["--epochs is 0", "at least 1"]);
+    refused_tiny("--epochs 0", 2).says(&["the number of epochs is 0", "at least 1", "--epochs"]);
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn plan_refuses_what_keygen_refuses() {
     place
         .run(&format!("{line} --epochs 0"))
         .exits(2)
-        .says(&["--epochs is 0"]);
+        .says(&["the number of epochs is 0", "--epochs"]);
     place.run(&format!("{line} --epochs 257")).exits(2).says(&["lifetime"]);
     place.run(&format!("{line} --memory 1K")).exits(4).says(&["1024 bytes"]);
     place.run(&format!("{line} --trim 9")).exits(2).says(&["at most 8"]);

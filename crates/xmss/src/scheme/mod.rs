@@ -76,7 +76,7 @@ static ADDED: RwLock<Vec<&'static Scheme>> = RwLock::new(Vec::new());
 
 /// The scheme asked for does not exist.
 #[derive(Debug, thiserror::Error)]
-#[error("unknown scheme '{}'{}; 'keymill schemes' lists them all", Foreign(.asked), suggestion(.nearest))]
+#[error("unknown scheme '{}'{}", Foreign(.asked), suggestion(.nearest))]
 #[non_exhaustive]
 pub struct UnknownScheme {
     /// What was asked for.

@@ -6,13 +6,13 @@ use crate::units::{EpochRange, Level};
 /// The key that was asked for cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    /// `--epochs 0`.
-    #[error("--epochs is 0; a key needs at least 1 epoch")]
+    /// No epoch was asked for.
+    #[error("the number of epochs is 0; a key needs at least 1 epoch")]
     NoEpochs,
     /// The interval leaves the lifetime.
     #[error(
-        "--activation-epoch {activation} and --epochs {epochs} pass the lifetime of {scheme}, which has {lifetime} epochs: \
-         together they may be at most {lifetime}"
+        "the first epoch {activation} and the number of epochs {epochs} pass the lifetime of {scheme}, which has {lifetime} \
+         epochs: together they may be at most {lifetime}"
     )]
     PastLifetime {
         /// First epoch asked for.
