@@ -195,7 +195,7 @@ impl Error {
     }
 
     /// The same error with words before its text, as of one key among many.
-    pub(crate) fn within(mut self, context: impl Display) -> Self {
+    pub fn within(mut self, context: impl Display) -> Self {
         self.0.what = format!("{context}: {}", self.0.what);
         self
     }

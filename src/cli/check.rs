@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use keymill::Remedy;
 use keymill::audit::{CheckReport, Damage, check};
 use keymill::plan::BatchIndex;
-use keymill::Remedy;
 use keymill::support::Runs;
 
 use super::advice::{advised, words};

@@ -249,7 +249,7 @@ fn read_ledger(directory: &Path, path: &Path, memory: MemoryRequest) -> Result<V
             memory,
         };
         let planned = reading.plan(&limits).map(drop);
-        planned.map_err(|error| Failure::machine(format!("'{}' is not read: {error}", path.display())))
+        planned.map_err(|error| Failure::from(error.within(format!("'{}' is not read", path.display()))))
     };
     let file = File::open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;

@@ -44,36 +44,6 @@ pub struct KeyHistory {
     pub signed_epochs: Vec<SignedEpoch>,
 }
 
-/// A text is not a ledger.
-#[derive(Debug, thiserror::Error)]
-pub enum LedgerJsonError {
-    /// It is not JSON, or has other fields than it should have.
-    #[error("it is not a ledger as keymill writes it: {}", json_fault(.0))]
-    Malformed(#[from] serde_json::Error),
-    /// It is something else.
-    #[error("its format is '{}', not '{FORMAT}'", Foreign(.found))]
-    Format {
-        /// What it says.
-        found: String,
-    },
-    /// It was written by a later program.
-    #[error("its interchange_format_version is '{}'; this program knows '{VERSION}' only", Foreign(.found))]
-    Version {
-        /// What it says.
-        found: String,
-    },
-    /// A value is not in its form.
-    #[error("{place}.{field} is not {expected}")]
-    Value {
-        /// The object that has it.
-        place: String,
-        /// Its name.
-        field: &'static str,
-        /// What it has to be.
-        expected: &'static str,
-    },
-}
-
 /// The text before the first entry, without the end of the line.
 pub fn head_text(owner: &HistoryOwner) -> String {
     let metadata = json!({ "format": FORMAT, "interchange_format_version": VERSION });
@@ -105,30 +75,33 @@ pub const TAIL_TEXT: &str = "]}]}";
 /// Reads the histories in a text.
 ///
 /// # Errors
-/// [`LedgerJsonError`] if anything in it is not as this version writes it; the place is named by its index.
-pub fn parse(text: &[u8]) -> Result<Vec<KeyHistory>, LedgerJsonError> {
+/// What is not as this version writes it; the place is named by its index.
+pub fn parse(text: &[u8]) -> Result<Vec<KeyHistory>, String> {
     let text = bytes_without_mark(text);
     let text: LedgerText = serde_json::from_slice(text).map_err(|error| {
         // A later version may have other fields: then that is what is wrong.
         let any = serde_json::from_slice::<AnyVersion>(text);
-        let known = any.map(|any| check_version(any.metadata.format, any.metadata.interchange_format_version));
+        let known = any.map(|any| check_version(&any.metadata.format, &any.metadata.interchange_format_version));
         match known {
             Ok(Err(other)) => other,
-            _ => error.into(),
+            _ => format!("it is not a ledger as keymill writes it: {}", json_fault(&error)),
         }
     })?;
-    check_version(text.metadata.format, text.metadata.interchange_format_version)?;
+    check_version(&text.metadata.format, &text.metadata.interchange_format_version)?;
     let histories = text.data.into_iter().enumerate();
     histories
         .map(|(index, history)| history.read(&format!("data[{index}]")))
         .collect()
 }
 
-fn check_version(format: String, version: String) -> Result<(), LedgerJsonError> {
-    match (format.as_str(), version.as_str()) {
+fn check_version(format: &str, version: &str) -> Result<(), String> {
+    match (format, version) {
         (FORMAT, VERSION) => Ok(()),
-        (FORMAT, _) => Err(LedgerJsonError::Version { found: version }),
-        _ => Err(LedgerJsonError::Format { found: format }),
+        (FORMAT, _) => Err(format!(
+            "its interchange_format_version is '{}'; this program knows '{VERSION}' only",
+            Foreign(version)
+        )),
+        _ => Err(format!("its format is '{}', not '{FORMAT}'", Foreign(format))),
     }
 }
 
@@ -185,7 +158,7 @@ struct EntryText {
 const NUMBER: &str = "a number in decimal digits, as a string";
 
 impl HistoryText {
-    fn read(self, place: &str) -> Result<KeyHistory, LedgerJsonError> {
+    fn read(self, place: &str) -> Result<KeyHistory, String> {
         let public_key = decoded(&self.pubkey).ok_or_else(|| value(place, "pubkey", "hex"))?;
         let key_id = bytes::<16>(&self.key_id).ok_or_else(|| value(place, "key_id", "16 bytes in hex"))?;
         let fingerprint = self.fingerprint.as_deref().map(bytes::<32>);
@@ -229,12 +202,8 @@ impl EntryText {
     }
 }
 
-fn value(place: &str, field: &'static str, expected: &'static str) -> LedgerJsonError {
-    LedgerJsonError::Value {
-        place: place.to_owned(),
-        field,
-        expected,
-    }
+fn value(place: &str, field: &str, expected: &str) -> String {
+    format!("{place}.{field} is not {expected}")
 }
 
 /// A number in the one form that it has: digits alone, no zero before them.

@@ -203,18 +203,19 @@ impl MemoryReport {
         let mut reading = Reading::default();
         let mut bytes = Vec::new();
         for number in 1.. {
-            let first = attempt("read", path, || Ok::<_, io::Error>(trace.fill_buf()?.first().copied()))?;
+            let first = attempt("read", path, || Ok::<_, io::Error>(trace.fill_buf()?.first().copied()));
+            let first = first.map_err(Error::unreadable)?;
             match first {
                 None => break,
                 Some(MARK) => {}
                 Some(_) => {
-                    attempt("read", path, || trace.skip_until(b'\n'))?;
+                    attempt("read", path, || trace.skip_until(b'\n')).map_err(Error::unreadable)?;
                     continue;
                 }
             }
             bytes.clear();
             let mut bounded = trace.by_ref().take(LINE_BYTES_MAX);
-            attempt("read", path, || bounded.read_until(b'\n', &mut bytes))?;
+            attempt("read", path, || bounded.read_until(b'\n', &mut bytes)).map_err(Error::unreadable)?;
             match serde_json::from_slice(&bytes[1..]) {
                 Ok(line) => {
                     reading.take(&line, number);
