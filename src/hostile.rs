@@ -13,7 +13,7 @@ use crate::exchange::Backup;
 use crate::interop::Role;
 use crate::interop::key_set::manifest::SetManifest;
 use crate::interop::ledger_json;
-use crate::interop::secret_key::{SecretKeyFile, SecretKeyForm, WrittenForm};
+use crate::interop::secret_key::{SecretKeyFile, SecretKeyForm};
 use crate::keydir::LedgerMark;
 use crate::keydir::{Manifest, Secret};
 use crate::layers::Header;
@@ -281,14 +281,14 @@ fn secret_key(bytes: &[u8], form: SecretKeyForm) -> Result<bool, String> {
         let outcome = key.write(form, &mut text);
         outcome.map(|()| text).map_err(|error| error.to_string())
     };
-    let ssz = written(&key, WrittenForm::LeansigSsz)?;
+    let ssz = written(&key, SecretKeyForm::LeansigSsz)?;
     if form == SecretKeyForm::LeansigSsz && ssz != bytes {
         return Err("a secret key became another when it was written".to_owned());
     }
-    let json = written(&key, WrittenForm::LeansigJson { indented: false })?;
+    let json = written(&key, SecretKeyForm::LeansigJson)?;
     let again = SecretKeyFile::read(&mut &json[..], None, None).map_err(|error| error.to_string())?;
     let fillers = key.head().shape.geometry().fillers().count() * key.head().shape.digest_bytes();
-    match written(&again, WrittenForm::LeansigSsz)? == ssz && key.fillers().len() == fillers {
+    match written(&again, SecretKeyForm::LeansigSsz)? == ssz && key.fillers().len() == fillers {
         true => Ok(true),
         false => Err("a secret key became another in JSON".to_owned()),
     }

@@ -15,7 +15,7 @@ use super::outcome::Status;
 use super::pointers::TEXT_BYTES_MAX;
 use super::tests::{EPOCH, MESSAGE, OTHER_MESSAGE, c_text, made_key, open, path, refused, scheme, sign};
 use crate::exchange::Exporter;
-use crate::interop::secret_key::WrittenForm;
+use crate::interop::secret_key::SecretKeyForm;
 
 #[test]
 fn pointers_and_lengths_that_are_wrong_are_refused_before_an_epoch_is_spent() {
@@ -164,7 +164,7 @@ fn a_key_that_is_open_to_sign_keeps_its_secret_in_and_one_whose_secret_has_left_
     let export = || {
         let exporter = Exporter::open(directory.path()).unwrap();
         let window = exporter.window(None).unwrap();
-        window.write(WrittenForm::LeansigSsz, &mut std::io::sink())
+        window.write(SecretKeyForm::LeansigSsz, &mut std::io::sink())
     };
     let key = open(keymill_open_to_sign, directory.path());
     assert!(export().unwrap_err().to_string().contains("nothing was exported"));

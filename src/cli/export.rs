@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use keymill::exchange::secret_key::{SecretKeyForm, WrittenForm};
+use keymill::exchange::secret_key::SecretKeyForm;
 use keymill::exchange::{Exporter, Window, write_leanspec};
 use keymill::memory::Limits;
 use keymill::sets::Role;
@@ -51,8 +51,8 @@ pub struct ExportArguments {
 
 /// Writes the secret key.
 pub fn run(arguments: &ExportArguments, settings: &Settings) -> Result<ExitCode, Failure> {
-    let is_leanspec = arguments.format == SecretKeyForm::LeanspecJson;
-    if !is_leanspec && (arguments.role.is_some() || arguments.with.is_some()) {
+    let has_roles = arguments.format.has_roles();
+    if !has_roles && (arguments.role.is_some() || arguments.with.is_some()) {
         return Err(Failure::usage("--role and --with go with --format leanspec-json only"));
     }
     if arguments.out.is_standard_output() && std::io::stdout().is_terminal() {
@@ -74,7 +74,7 @@ pub fn run(arguments: &ExportArguments, settings: &Settings) -> Result<ExitCode,
     say_what_was_written(&arguments.directory, &window, arguments.format);
     match (&arguments.with, &other) {
         (Some(directory), Some(other)) => say_what_was_written(directory, other, arguments.format),
-        _ if is_leanspec => say(format_args!(
+        _ if has_roles => say(format_args!(
             "the file holds the {} key alone; --with DIR2 adds the other one",
             role.duty()
         )),
@@ -90,14 +90,11 @@ fn written(
     other: Option<&Window<'_>>,
     writer: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let outcome = match (format, other) {
-        (SecretKeyForm::LeansigSsz, _) => window.write(WrittenForm::LeansigSsz, writer),
-        (SecretKeyForm::LeansigJson, _) => window.write(WrittenForm::LeansigJson { indented: false }, writer),
-        (SecretKeyForm::LeanspecJson, None) => write_leanspec(&[(role, window)], writer),
-        (SecretKeyForm::LeanspecJson, Some(other)) => match role {
-            Role::Attester => write_leanspec(&[(role, window), (Role::Proposer, other)], writer),
-            Role::Proposer => write_leanspec(&[(Role::Attester, other), (role, window)], writer),
-        },
+    let outcome = match (format.has_roles(), role, other) {
+        (false, ..) => window.write(format, writer),
+        (true, role, None) => write_leanspec(&[(role, window)], writer),
+        (true, Role::Attester, Some(other)) => write_leanspec(&[(role, window), (Role::Proposer, other)], writer),
+        (true, Role::Proposer, Some(other)) => write_leanspec(&[(Role::Attester, other), (role, window)], writer),
     };
     outcome.map_err(|error| match error.io() {
         // The output's own failure, whose name the library does not know.
@@ -109,10 +106,7 @@ fn written(
 /// The other program knows nothing of the ledger.
 fn say_what_was_written(directory: &Path, window: &Window<'_>, format: SecretKeyForm) {
     let epochs = window.shape().window();
-    let name = match format {
-        SecretKeyForm::LeansigSsz => "SSZ",
-        SecretKeyForm::LeansigJson | SecretKeyForm::LeanspecJson => "JSON",
-    };
+    let name = format.encoding();
     say(format_args!(
         "wrote the secret key of '{}' in {name}, with the window {epochs}: these epochs can sign at once",
         directory.display()

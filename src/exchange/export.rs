@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::error::{Error, Reason, Result};
 use crate::interop::Role;
 use crate::interop::secret_key::{
-    KeyShape, PairWriter, SecretKeyHead, Tree, WrittenForm, check_has_form, first_wrong_node,
+    KeyShape, PairWriter, SecretKeyForm, SecretKeyHead, Tree, check_has_form, first_wrong_node,
 };
 use crate::keydir::Manifest;
 use crate::plan::{Batches, MemoryRequest, Plan, Reading, WORKER_BYTES};
@@ -125,7 +125,7 @@ impl Window<'_> {
     ///
     /// # Errors
     /// [`Error`] before anything is written if that cannot be noted; that of a write; or that a layer file is damaged meanwhile.
-    pub fn write(&self, form: WrittenForm, writer: &mut dyn Write) -> Result<()> {
+    pub fn write(&self, form: SecretKeyForm, writer: &mut dyn Write) -> Result<()> {
         self.note_elsewhere()?;
         let written = self
             .head

@@ -12,7 +12,7 @@ use crate::audit::fixture_tests::{OPTIONS, TINY, TestKey, copy_directory, job, o
 use crate::audit::{check, repair};
 use crate::error::Reason;
 use crate::files::publish::{Draft, Existing, Mode, replace_at};
-use crate::interop::secret_key::WrittenForm;
+use crate::interop::secret_key::SecretKeyForm;
 use crate::keydir::{KeyDir, Origin};
 use crate::keygen::tests::cut_short::Work;
 use crate::keygen::{CancelHandle, KeyRequest, NoProgress};
@@ -317,9 +317,7 @@ fn what_was_written_of_a_key_before_a_power_cut_is_whole_under_its_name_and_noth
     let exporter = Exporter::open(&made.path()).unwrap();
     let mut secret = Vec::new();
     let window = exporter.window(None).unwrap();
-    window
-        .write(WrittenForm::LeansigJson { indented: true }, &mut secret)
-        .unwrap();
+    window.write(SecretKeyForm::HashSigCliJson, &mut secret).unwrap();
     // It is written in several calls.
     secret = secret.repeat(200_000 / secret.len() + 1);
     let ledger = ledger_text(&made.path()).into_bytes();

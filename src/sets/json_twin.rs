@@ -10,7 +10,7 @@ use super::key_files::Fault;
 use super::publish::fill;
 use crate::failure::attempt;
 use crate::files::open_to_read;
-use crate::interop::secret_key::{SecretKeyFile, WrittenForm};
+use crate::interop::secret_key::{SecretKeyFile, SecretKeyForm};
 
 /// Refuses a file that is not this key in the JSON form that hash-sig-cli writes.
 pub(super) fn check_json(secret: &SecretKeyFile, path: &Path) -> Result<(), Fault> {
@@ -31,7 +31,7 @@ fn first_difference(secret: &SecretKeyFile, path: &Path) -> Result<Option<u64>, 
         differs: None,
     };
     let mut writer = BufWriter::with_capacity(64 << 10, &mut comparing);
-    let form = WrittenForm::LeansigJson { indented: true };
+    let form = SecretKeyForm::HashSigCliJson;
     let written = secret.write(form, &mut writer).and_then(|()| writer.flush());
     if let (_, Ok(mut buffer)) = writer.into_parts() {
         // The PRF key was in it.

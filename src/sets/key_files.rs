@@ -13,7 +13,7 @@ use crate::error::{Error, Reason, Result};
 use crate::failure::{IoFailure, attempt};
 use crate::files::{not_regular, open_to_read};
 use crate::interop::leansig_json;
-use crate::interop::secret_key::{KeyShape, SecretKeyError, SecretKeyFile, WrittenForm, reading_bytes_max};
+use crate::interop::secret_key::{KeyShape, SecretKeyError, SecretKeyFile, SecretKeyForm, reading_bytes_max};
 use crate::plan::Plan;
 use keymill_xmss::PublicKey;
 use keymill_xmss::hash::{OneTimeKeys, PrfKey};
@@ -78,18 +78,16 @@ pub(super) fn write(
     public_key: &PublicKey,
     file: KeyFile,
     to: &mut dyn Write,
-    write_secret: &dyn Fn(WrittenForm, &mut dyn Write) -> Result<()>,
+    write_secret: &dyn Fn(SecretKeyForm, &mut dyn Write) -> Result<()>,
 ) -> Result<()> {
-    let form = match file {
+    match file {
         // The writer names what fails.
         (Half::Public, form) => {
             let written = to.write_all(&public_bytes(public_key, form));
-            return written.map_err(Error::unwritten);
+            written.map_err(Error::unwritten)
         }
-        (Half::Secret, Form::Ssz) => WrittenForm::LeansigSsz,
-        (Half::Secret, Form::Json) => WrittenForm::LeansigJson { indented: true },
-    };
-    write_secret(form, to)
+        (Half::Secret, form) => write_secret(form.of_secret(), to),
+    }
 }
 
 /// A public key as its file of this form has it.

@@ -20,7 +20,7 @@ use crate::exchange::{Exporter, computed_bytes};
 use crate::failure::attempt;
 use crate::files::publish::Existing;
 use crate::files::{exists, sync_directory};
-use crate::interop::secret_key::{SecretKeyFile, WrittenForm};
+use crate::interop::secret_key::{SecretKeyFile, SecretKeyForm};
 use crate::keygen::{CancelHandle, JobOptions, KeyRequest, KeygenJob};
 use crate::plan::Plan;
 use crate::remedy::{Argument, Remedy};
@@ -213,7 +213,7 @@ impl SetJob {
         name: KeyName,
         files: KeyFiles,
         public_key: &[u8],
-        write_secret: &dyn Fn(WrittenForm, &mut dyn Write) -> Result<()>,
+        write_secret: &dyn Fn(SecretKeyForm, &mut dyn Write) -> Result<()>,
     ) -> Result<()> {
         let paths = &self.prepared.paths;
         let public_key = begun::parsed(self.request.scheme, public_key, &paths.finished())?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use keymill::exchange::Exporter;
-use keymill::exchange::secret_key::{SecretKeyFile, WrittenForm};
+use keymill::exchange::secret_key::{SecretKeyFile, SecretKeyForm};
 use keymill::plan::NodeIndex;
 use keymill::{
     Epoch, JobOptions, KeyRequest, KeygenJob, Level, MemoryRequest, NoProgress, Parameter, PathReader, Plan, Scheme,
@@ -77,18 +77,18 @@ fn the_key_goes_out_as_the_recorded_secret_key(key: &Key, directory: &Path) {
     let exporter = Exporter::open(directory).unwrap();
     let window = exporter.window(None).unwrap();
     for form in [
-        WrittenForm::LeansigSsz,
-        WrittenForm::LeansigJson { indented: false },
-        WrittenForm::LeansigJson { indented: true },
+        SecretKeyForm::LeansigSsz,
+        SecretKeyForm::LeansigJson,
+        SecretKeyForm::HashSigCliJson,
     ] {
         let mut exported = Vec::new();
         window.write(form, &mut exported).unwrap();
-        if form == WrittenForm::LeansigSsz {
+        if form == SecretKeyForm::LeansigSsz {
             assert!(exported == recorded, "{}", key.scheme);
         }
         let read = SecretKeyFile::read(&mut &exported[..], None, None).unwrap();
         let mut again = Vec::new();
-        read.write(WrittenForm::LeansigSsz, &mut again).unwrap();
+        read.write(SecretKeyForm::LeansigSsz, &mut again).unwrap();
         assert!(again == recorded, "{} {form:?}", key.scheme);
     }
 }

@@ -2,7 +2,7 @@
 
 use keymill::Scheme;
 
-use keymill::exchange::secret_key::{SecretKeyError, SecretKeyFile, SecretKeyForm, WrittenForm};
+use keymill::exchange::secret_key::{SecretKeyError, SecretKeyFile, SecretKeyForm};
 use keymill::plan::NodeIndex;
 use keymill::{Epoch, Level};
 
@@ -24,7 +24,7 @@ fn read(bytes: &[u8]) -> Result<SecretKeyFile, SecretKeyError> {
     SecretKeyFile::read(&mut &bytes[..], None, None)
 }
 
-fn written(key: &SecretKeyFile, form: WrittenForm) -> Vec<u8> {
+fn written(key: &SecretKeyFile, form: SecretKeyForm) -> Vec<u8> {
     let mut bytes = Vec::new();
     key.write(form, &mut bytes).unwrap();
     bytes
@@ -59,7 +59,7 @@ fn every_recorded_secret_key_is_recognised_and_agrees_with_itself() {
         }
         let kernel = scheme.kernel(&file.head().parameter);
         assert_eq!(file.first_wrong_node(kernel.as_ref()), None, "{}", key.scheme);
-        assert!(written(&file, WrittenForm::LeansigSsz) == ssz, "{}", key.scheme);
+        assert!(written(&file, SecretKeyForm::LeansigSsz) == ssz, "{}", key.scheme);
         seen += 1;
     }
     assert_eq!(seen, 18);
@@ -86,15 +86,15 @@ fn the_json_that_leansig_wrote_is_read_and_written_byte_for_byte() {
         let name = format!("{SCHEME}_{name}");
         let json = recorded(&format!("{name}.json"));
         let key = read(&json).unwrap();
-        let form = WrittenForm::LeansigJson { indented: false };
+        let form = SecretKeyForm::LeansigJson;
         assert!(written(&key, form) == json, "{name}");
         assert!(
-            written(&key, WrittenForm::LeansigSsz) == recorded(&format!("{name}.ssz")),
+            written(&key, SecretKeyForm::LeansigSsz) == recorded(&format!("{name}.ssz")),
             "{name}"
         );
     }
     let indented = recorded(&format!("{SCHEME}_0242_37_20.indented.json"));
-    let form = WrittenForm::LeansigJson { indented: true };
+    let form = SecretKeyForm::HashSigCliJson;
     assert!(written(&read(&indented).unwrap(), form) == indented);
 }
 
@@ -219,7 +219,7 @@ fn json_that_is_not_quite_right_is_refused_with_its_place() {
         "\"_encoding_type\" : null,\n\"activation_epoch\":80",
     );
     let key = read(reordered.as_bytes()).unwrap();
-    assert_eq!(written(&key, WrittenForm::LeansigSsz), small_ssz());
+    assert_eq!(written(&key, SecretKeyForm::LeansigSsz), small_ssz());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::exchange::restore::tests::make;
 use crate::faults::{Fate, Faults};
 use crate::interop::Role;
-use crate::interop::secret_key::WrittenForm;
+use crate::interop::secret_key::SecretKeyForm;
 use crate::keygen::KeyRequest;
 use crate::keygen::tests::in_memory;
 use crate::ledger::{LedgerCondition, init, show};
@@ -21,7 +21,7 @@ fn export(directory: &Path) -> (Result<()>, Vec<u8>) {
     let mut written = Vec::new();
     let exporter = Exporter::open(directory).unwrap();
     let window = exporter.window(None).unwrap();
-    let outcome = window.write(WrittenForm::LeansigSsz, &mut written);
+    let outcome = window.write(SecretKeyForm::LeansigSsz, &mut written);
     (outcome, written)
 }
 
@@ -48,7 +48,7 @@ fn an_export_of_which_any_call_fails_leaves_nothing_that_signs_beside_the_file()
             let mut written = Vec::new();
             let outcome = exporter.and_then(|exporter| {
                 let window = exporter.window(None)?;
-                window.write(WrittenForm::LeansigSsz, &mut written)
+                window.write(SecretKeyForm::LeansigSsz, &mut written)
             });
             drop(faults);
             let case = format!("call {n}, {fate:?}: {outcome:?}");
@@ -89,7 +89,7 @@ fn the_ledger_is_told_before_the_first_byte_and_a_caller_cannot_go_round_it() {
         let mut writer = Watching(&key, Arc::clone(&seen));
         match is_leanspec {
             true => write_leanspec(&[(Role::Attester, &window)], &mut writer).unwrap(),
-            false => window.write(WrittenForm::LeansigSsz, &mut writer).unwrap(),
+            false => window.write(SecretKeyForm::LeansigSsz, &mut writer).unwrap(),
         }
         let seen = seen.lock().unwrap();
         assert!(!seen.is_empty() && seen.iter().all(|seen| *seen == LedgerCondition::NoHistory));

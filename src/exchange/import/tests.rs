@@ -8,7 +8,7 @@ use crate::error::{Reason, Result};
 use crate::exchange::Exporter;
 use crate::exchange::restore::tests::{files, make};
 use crate::faults::{Fate, Faults};
-use crate::interop::secret_key::WrittenForm;
+use crate::interop::secret_key::SecretKeyForm;
 use crate::keydir::{KeyDir, KeyState, Secret};
 use crate::keygen::KeyRequest;
 use crate::keygen::tests::{in_memory, to_be_told};
@@ -33,7 +33,7 @@ fn original(place: &Path) -> (PathBuf, PathBuf) {
     let mut ssz = Vec::new();
     let exporter = Exporter::open(&key).unwrap();
     let window = exporter.window(None).unwrap();
-    window.write(WrittenForm::LeansigSsz, &mut ssz).unwrap();
+    window.write(SecretKeyForm::LeansigSsz, &mut ssz).unwrap();
     std::fs::File::create(&file).unwrap().write_all(&ssz).unwrap();
     (key, file)
 }

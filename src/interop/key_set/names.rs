@@ -31,12 +31,19 @@ pub(crate) enum Form {
 }
 
 impl Form {
+    /// How the names of its files end, and the form of a secret key in them.
+    const ALL: [(Self, &str, SecretKeyForm); 2] = [
+        (Self::Ssz, "ssz", SecretKeyForm::LeansigSsz),
+        (Self::Json, "json", SecretKeyForm::HashSigCliJson),
+    ];
+
+    fn ending(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
+
     /// The form of a secret key in such a file.
     pub(crate) fn of_secret(self) -> SecretKeyForm {
-        match self {
-            Self::Ssz => SecretKeyForm::LeansigSsz,
-            Self::Json => SecretKeyForm::LeansigJson,
-        }
+        Self::ALL[self as usize].2
     }
 }
 
@@ -149,11 +156,7 @@ impl KeyName {
             Half::Public => "pk",
             Half::Secret => "sk",
         };
-        let form = match form {
-            Form::Ssz => "ssz",
-            Form::Json => "json",
-        };
-        format!("{self}_{half}.{form}")
+        format!("{self}_{half}.{}", form.ending())
     }
 }
 
@@ -182,9 +185,7 @@ impl Named {
     /// Reads a name; none if it is not one of a key.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         let (stem, form) = match name.rsplit_once('.') {
-            Some((stem, "ssz")) => (stem, Some(Form::Ssz)),
-            Some((stem, "json")) => (stem, Some(Form::Json)),
-            Some(_) => return None,
+            Some((stem, ending)) => (stem, Some(Form::ALL.iter().find(|(_, of, _)| *of == ending)?.0)),
             None => (name, None),
         };
         let (stem, half) = match (stem.strip_suffix("_pk"), stem.strip_suffix("_sk")) {

@@ -260,64 +260,64 @@ fn check_count(at: u64, found: usize, expected: usize) -> Result<(), SecretKeyEr
     }
 }
 
-/// Gives recorded nodes, and keeps why it could not.
-struct Nodes<'a, E> {
-    give: RefCell<&'a mut GiveNodes<'a, E>>,
-    failure: RefCell<Option<E>>,
+/// Gives recorded nodes.
+struct Nodes<'a> {
+    give: RefCell<&'a mut GiveNodes<'a, io::Error>>,
     digest_bytes: usize,
 }
 
-struct TreeText<'a, E> {
-    nodes: &'a Nodes<'a, E>,
+struct TreeText<'a> {
+    nodes: &'a Nodes<'a>,
     shape: &'a KeyShape,
     tree: Tree,
 }
 
-struct LayerText<'a, E> {
-    nodes: &'a Nodes<'a, E>,
+struct LayerText<'a> {
+    nodes: &'a Nodes<'a>,
     slice: Slice,
 }
 
-struct NodesText<'a, 'b, E>(&'a LayerText<'b, E>);
+struct NodesText<'a, 'b>(&'a LayerText<'b>);
 
 /// Writes a secret key, a few nodes at a time.
-pub(super) fn write<E: From<io::Error>>(
+pub(super) fn write(
     writer: &mut dyn Write,
     head: &SecretKeyHead,
-    indented: bool,
-    nodes: &mut GiveNodes<'_, E>,
-) -> Result<(), E> {
-    match indented {
-        true => write_with(writer, head, nodes, PrettyFormatter::new()),
-        false => write_with(writer, head, nodes, CompactFormatter),
-    }
+    nodes: &mut GiveNodes<'_, io::Error>,
+) -> io::Result<()> {
+    write_with(writer, head, nodes, CompactFormatter)
 }
 
-fn write_with<E: From<io::Error>>(
+/// As [`write`], with a line for every element.
+pub(super) fn write_indented(
     writer: &mut dyn Write,
     head: &SecretKeyHead,
-    nodes: &mut GiveNodes<'_, E>,
+    nodes: &mut GiveNodes<'_, io::Error>,
+) -> io::Result<()> {
+    write_with(writer, head, nodes, PrettyFormatter::new())
+}
+
+fn write_with(
+    writer: &mut dyn Write,
+    head: &SecretKeyHead,
+    nodes: &mut GiveNodes<'_, io::Error>,
     formatter: impl Formatter,
-) -> Result<(), E> {
+) -> io::Result<()> {
     let nodes = Nodes {
         give: RefCell::new(nodes),
-        failure: RefCell::new(None),
         digest_bytes: head.shape.digest_bytes(),
     };
     let mut serializer = serde_json::Serializer::with_formatter(writer, formatter);
-    let written = KeyText { head, nodes: &nodes }.serialize(&mut serializer);
-    match (nodes.failure.take(), written) {
-        (Some(failure), _) => Err(failure),
-        (None, written) => Ok(written.map_err(io::Error::from)?),
-    }
+    KeyText { head, nodes: &nodes }.serialize(&mut serializer)?;
+    Ok(())
 }
 
-struct KeyText<'a, E> {
+struct KeyText<'a> {
     head: &'a SecretKeyHead,
-    nodes: &'a Nodes<'a, E>,
+    nodes: &'a Nodes<'a>,
 }
 
-impl<E> Serialize for KeyText<'_, E> {
+impl Serialize for KeyText<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeStruct;
         let shape = &self.head.shape;
@@ -340,7 +340,7 @@ impl<E> Serialize for KeyText<'_, E> {
     }
 }
 
-impl<E> Serialize for TreeText<'_, E> {
+impl Serialize for TreeText<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeStruct;
         let slices = self.shape.slices(self.tree);
@@ -357,7 +357,7 @@ impl<E> Serialize for TreeText<'_, E> {
     }
 }
 
-impl<E> Serialize for LayerText<'_, E> {
+impl Serialize for LayerText<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeStruct;
         let mut layer = serializer.serialize_struct("Layer", 2)?;
@@ -367,17 +367,14 @@ impl<E> Serialize for LayerText<'_, E> {
     }
 }
 
-impl<E> Serialize for NodesText<'_, '_, E> {
+impl Serialize for NodesText<'_, '_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let LayerText { nodes, slice } = self.0;
         let mut list = serializer.serialize_seq(None)?;
         let mut digests = Vec::new();
         for piece in pieces(slice.level, slice.nodes.clone()) {
             let given = (nodes.give.borrow_mut())(&piece, &mut digests);
-            given.map_err(|failure| {
-                *nodes.failure.borrow_mut() = Some(failure);
-                S::Error::custom("the nodes could not be had")
-            })?;
+            given.map_err(S::Error::custom)?;
             for digest in digests.chunks_exact(nodes.digest_bytes) {
                 list.serialize_element(&Elements(digest))?;
             }

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read, Write};
 
 use super::json::Json;
 use super::source::Source;
-use super::{GiveNodes, SecretKeyError, SecretKeyFile, SecretKeyHead, ssz};
+use super::{GiveNodes, SecretKeyError, SecretKeyFile, SecretKeyForm, SecretKeyHead, ssz};
 use crate::interop::Role;
 use crate::remedy::{Argument, Remedy};
 use keymill_xmss::hash::OneTimeKeys;
@@ -198,7 +198,7 @@ impl<'a> PairWriter<'a> {
             self.writer,
             "{begin}  \"{name}\": {{\n    \"public_key\": \"{public_key}\",\n    \"secret_key\": \""
         )?;
-        ssz::write(&mut InHex(self.writer), head, nodes)?;
+        head.write(SecretKeyForm::LeansigSsz, &mut InHex(self.writer), nodes)?;
         Ok(write!(self.writer, "\"\n  }}")?)
     }
 

@@ -3,6 +3,7 @@
 
 mod agreement;
 mod form;
+mod forms;
 mod json;
 mod leansig_json;
 mod leanspec_json;
@@ -14,6 +15,7 @@ mod ssz;
 use std::io::{self, Read, Write};
 
 pub use form::ForeignShape;
+pub use forms::{SecretKeyForm, reading_bytes_max};
 pub use leanspec_json::PairWriter;
 pub use shape::{KeyShape, Tree};
 
@@ -22,48 +24,17 @@ pub(crate) use form::form_of;
 pub(crate) use recognition::check_has_form;
 
 use crate::interop::Role;
-use crate::remedy::{Argument, Remedy};
+use crate::remedy::Remedy;
 use crate::units::{Epoch, Level, NodeIndex, Slice};
 use keymill_xmss::hash::{OneTimeKeys, PrfKey};
 use keymill_xmss::scheme::Parameter;
 use keymill_xmss::tree::Nodes as Layer;
 use source::Source;
 
-/// A form in which a program keeps secret keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SecretKeyForm {
-    /// SSZ, as leanSig writes it.
-    LeansigSsz,
-    /// JSON, as serde writes leanSig's types.
-    LeansigJson,
-    /// The key file of leanSpec's test validators: two pairs of keys, each in SSZ, in hex.
-    LeanspecJson,
-}
-
-/// Most bytes that the nodes of a secret key take, of whatever scheme: three trees of half the levels of the largest lifetime,
-/// and fillers.
-const NODES_BYTES_MAX: u64 = 3 * NODES_MAX as u64 * 32;
 /// More nodes than a tree of any secret key has.
 const NODES_MAX: usize = (2 << 16) + 80;
 /// In JSON, the layer that is being read may have as much room again as it needs, and be copied once.
 const LAYER_BYTES_MAX: u64 = 4 << 20;
-/// The shortest text of an element of four bytes, in JSON: a digit and a comma.
-const JSON_ELEMENT_BYTES: u64 = 2;
-
-/// Most bytes that reading a secret key file of this length takes, in this form, or in any.
-pub fn reading_bytes_max(form: Option<SecretKeyForm>, file_bytes: u64) -> u64 {
-    let of_json = file_bytes.saturating_mul(4 / JSON_ELEMENT_BYTES);
-    // In SSZ it is known how much comes, and memory is taken for just that.
-    let (nodes, keys, growing) = match form {
-        Some(SecretKeyForm::LeansigSsz) => (file_bytes, 1, 0),
-        Some(SecretKeyForm::LeansigJson) => (of_json, 1, LAYER_BYTES_MAX),
-        // The key that is meant is kept while the other one is read.
-        Some(SecretKeyForm::LeanspecJson) => (file_bytes / 2, 2, 0),
-        None => (of_json, 2, LAYER_BYTES_MAX),
-    };
-    nodes.min(keys * NODES_BYTES_MAX) + nodes.min(growing)
-}
-
 /// A secret key cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretKeyError {
@@ -128,18 +99,6 @@ pub struct SecretKeyHead {
 /// Puts the digests of a slice into a vector, in place of what was there.
 pub type GiveNodes<'a, E> = dyn FnMut(&Slice, &mut Vec<u8>) -> Result<(), E> + 'a;
 
-/// How a secret key is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WrittenForm {
-    /// SSZ, as leanSig writes it.
-    LeansigSsz,
-    /// JSON, as serde writes leanSig's types: on one line, or indented.
-    LeansigJson {
-        /// With a line for every element, as hash-sig-cli writes it.
-        indented: bool,
-    },
-}
-
 impl SecretKeyHead {
     /// By what it is seen whether another key has its one-time keys.
     pub(crate) fn one_time_keys(&self) -> OneTimeKeys {
@@ -149,16 +108,23 @@ impl SecretKeyHead {
     /// Writes a secret key whose nodes are asked for a few at a time, in the order of the form.
     ///
     /// # Errors
-    /// What `nodes` or a write says.
+    /// What `nodes` or a write says, or that a file of this form is more than a key.
     pub fn write<E: From<io::Error>>(
         &self,
-        form: WrittenForm,
+        form: SecretKeyForm,
         writer: &mut dyn Write,
         nodes: &mut GiveNodes<'_, E>,
     ) -> Result<(), E> {
-        match form {
-            WrittenForm::LeansigSsz => ssz::write(writer, self, nodes),
-            WrittenForm::LeansigJson { indented } => leansig_json::write(writer, self, indented, nodes),
+        let mut failure = None;
+        let written = form.write(writer, self, &mut |slice, digests| {
+            nodes(slice, digests).map_err(|error| {
+                failure = Some(error);
+                io::Error::other("the nodes could not be had")
+            })
+        });
+        match failure {
+            Some(failure) => Err(failure),
+            None => Ok(written?),
         }
     }
 }
@@ -193,26 +159,7 @@ impl SecretKeyFile {
             (Some(form), _) | (None, Ok(form)) => form,
             (None, Err(shape)) => return Err(SecretKeyError::unknown_form(shape)),
         };
-        if form != SecretKeyForm::LeansigSsz {
-            source.skip_mark()?;
-        }
-        if form == SecretKeyForm::LeanspecJson {
-            return leanspec_json::read(source, role);
-        }
-        if role.is_some() {
-            return Err(SecretKeyError::Refused {
-                what: "a role goes with leanSpec's key files only: this file holds one key".to_owned(),
-                remedy: Some(Remedy::LeaveOut(Argument::Role)),
-            });
-        }
-        match form {
-            SecretKeyForm::LeansigJson => leansig_json::read(source),
-            _ => {
-                let key = ssz::read(&mut source)?;
-                source.end()?;
-                Ok(key)
-            }
-        }
+        form.read(source, role)
     }
 
     /// The secret key of these layers, if the roots of its bottom trees are the same ones in its top tree.
@@ -269,8 +216,8 @@ impl SecretKeyFile {
     /// Writes the same secret key.
     ///
     /// # Errors
-    /// That of a write.
-    pub fn write(&self, form: WrittenForm, writer: &mut dyn Write) -> io::Result<()> {
+    /// That of a write, or that a file of this form is more than a key.
+    pub fn write(&self, form: SecretKeyForm, writer: &mut dyn Write) -> io::Result<()> {
         self.head.write(form, writer, &mut |slice, digests| {
             self.nodes(slice, digests);
             Ok(())

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use zeroize::Zeroizing;
 
 use super::shape::{KeyShape, Tree, checked_depth, checked_interval, digest_lengths};
+use super::source::Source;
 use super::{Digits, GiveNodes, Layer, SecretKeyError, SecretKeyFile, SecretKeyHead};
 use crate::plan::pieces;
 use crate::units::Slice;
@@ -114,11 +115,11 @@ impl KeyShape {
 }
 
 /// Writes a secret key, a few nodes at a time.
-pub(super) fn write<E: From<io::Error>>(
+pub(super) fn write(
     writer: &mut dyn Write,
     head: &SecretKeyHead,
-    nodes: &mut GiveNodes<'_, E>,
-) -> Result<(), E> {
+    nodes: &mut GiveNodes<'_, io::Error>,
+) -> io::Result<()> {
     writer.write_all(head.prf_key.expose())?;
     writer.write_all(&head.parameter)?;
     let mut digests = Vec::new();
@@ -184,6 +185,13 @@ fn canonical(bytes: &[u8], at: u64, what: &str) -> Result<(), SecretKeyError> {
         let at = at + 4 * error.element as u64;
         SecretKeyError::malformed(at, format!("in the {what}, {error}"))
     })
+}
+
+/// Reads a file that is a secret key and nothing more.
+pub(super) fn read_file(mut source: Source<'_>) -> Result<SecretKeyFile, SecretKeyError> {
+    let key = read(&mut source)?;
+    source.end()?;
+    Ok(key)
 }
 
 /// Reads a secret key, all but what may follow it.

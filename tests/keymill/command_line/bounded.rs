@@ -4,7 +4,7 @@
 use std::fmt::Write;
 use std::fs;
 
-use keymill::exchange::secret_key::{SecretKeyFile, SecretKeyForm, WrittenForm};
+use keymill::exchange::secret_key::{SecretKeyFile, SecretKeyForm};
 
 use super::governed::{Cgroup, MIB};
 use super::program::{Outcome, Place};
@@ -127,7 +127,7 @@ fn a_set_is_verified_by_as_many_threads_as_memory_has_room_for_or_refused() {
     let key = SecretKeyFile::read(&mut json.as_bytes(), Some(SecretKeyForm::LeansigJson), None).unwrap();
     drop(json);
     let mut ssz = Vec::new();
-    key.write(WrittenForm::LeansigSsz, &mut ssz).unwrap();
+    key.write(SecretKeyForm::LeansigSsz, &mut ssz).unwrap();
     let public_key = key.public_key();
     drop(key);
     set_of(&place, "set", 12, &ssz, &public_key);

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use keymill::exchange::leansig_json;
-use keymill::exchange::secret_key::{SecretKeyFile, WrittenForm};
+use keymill::exchange::secret_key::{SecretKeyFile, SecretKeyForm};
 use keymill::{PublicKey, Scheme};
 
 use super::fixtures::{MESSAGE, TINY, changing_nothing, edit};
@@ -60,7 +60,7 @@ fn put_twin(place: &Place, twin: Twin, from: &str, into: &str) {
         place.file(&format!("{into}_pk.json"), json);
         let secret = SecretKeyFile::read(&mut &read(secret_file)[..], None, None).unwrap();
         let mut json = Vec::new();
-        let form = WrittenForm::LeansigJson { indented: true };
+        let form = SecretKeyForm::HashSigCliJson;
         secret.write(form, &mut json).unwrap();
         place.file(&format!("{into}_sk.json"), json);
     }

@@ -1,0 +1,196 @@
+//! The forms in which programs keep secret keys: a row each.
+
+use std::io::{self, ErrorKind, Write};
+
+use super::source::Source;
+use super::{GiveNodes, LAYER_BYTES_MAX, SecretKeyError, SecretKeyFile, SecretKeyHead};
+use super::{leansig_json, leanspec_json, ssz};
+use crate::interop::Role;
+use crate::remedy::{Argument, Remedy};
+
+/// A form in which a program keeps secret keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretKeyForm {
+    /// SSZ, as leanSig writes it.
+    LeansigSsz,
+    /// JSON on one line, as serde writes leanSig's types.
+    LeansigJson,
+    /// The same JSON with a line for every element, as hash-sig-cli writes it.
+    HashSigCliJson,
+    /// The key file of leanSpec's test validators: two pairs of keys, each in SSZ, in hex.
+    LeanspecJson,
+}
+
+type WriteKey = fn(&mut dyn Write, &SecretKeyHead, &mut GiveNodes<'_, io::Error>) -> io::Result<()>;
+
+/// All that differs between forms.
+struct Row {
+    form: SecretKeyForm,
+    /// What a person calls it; `None` if nobody has to name it.
+    name: Option<&'static str>,
+    about: &'static str,
+    encoding: &'static str,
+    is_text: bool,
+    /// Whether a file holds keys by their roles.
+    has_roles: bool,
+    memory: Memory,
+    read: fn(Source<'_>, Option<Role>) -> Result<SecretKeyFile, SecretKeyError>,
+    /// Writes one key; `None` if a file is more than a key.
+    write: Option<WriteKey>,
+}
+
+/// What reading a file takes.
+struct Memory {
+    /// Bytes of nodes, for so many bytes of the file.
+    nodes_bytes: u64,
+    file_bytes: u64,
+    /// Keys that are held at a time.
+    keys: u64,
+    /// Most bytes that a growing layer may take beside them.
+    growing_bytes_max: u64,
+}
+
+/// In SSZ it is known how much comes, and memory is taken for just that.
+const OF_SSZ: Memory = Memory {
+    nodes_bytes: 1,
+    file_bytes: 1,
+    keys: 1,
+    growing_bytes_max: 0,
+};
+/// The shortest text of an element of four bytes is a digit and a comma.
+const OF_JSON: Memory = Memory {
+    nodes_bytes: 4,
+    file_bytes: 2,
+    keys: 1,
+    growing_bytes_max: LAYER_BYTES_MAX,
+};
+/// The key that is meant is kept while the other one is read.
+const OF_PAIRS: Memory = Memory {
+    nodes_bytes: 1,
+    file_bytes: 2,
+    keys: 2,
+    growing_bytes_max: 0,
+};
+
+const FORMS: [Row; 4] = [
+    Row {
+        form: SecretKeyForm::LeansigSsz,
+        name: Some("leansig-ssz"),
+        about: "SSZ, as leanSig writes it",
+        encoding: "SSZ",
+        is_text: false,
+        has_roles: false,
+        memory: OF_SSZ,
+        read: |source, _| ssz::read_file(source),
+        write: Some(ssz::write),
+    },
+    Row {
+        form: SecretKeyForm::LeansigJson,
+        name: Some("leansig-json"),
+        about: "JSON of leanSig, with field elements in Montgomery form",
+        encoding: "JSON",
+        is_text: true,
+        has_roles: false,
+        memory: OF_JSON,
+        read: |source, _| leansig_json::read(source),
+        write: Some(leansig_json::write),
+    },
+    Row {
+        form: SecretKeyForm::HashSigCliJson,
+        name: None,
+        about: "JSON of leanSig, a line an element",
+        encoding: "JSON",
+        is_text: true,
+        has_roles: false,
+        memory: OF_JSON,
+        read: |source, _| leansig_json::read(source),
+        write: Some(leansig_json::write_indented),
+    },
+    Row {
+        form: SecretKeyForm::LeanspecJson,
+        name: Some("leanspec-json"),
+        about: "The key file of leanSpec's test validators: an attestation key and a proposal key",
+        encoding: "JSON",
+        is_text: true,
+        has_roles: true,
+        memory: OF_PAIRS,
+        read: leanspec_json::read,
+        write: None,
+    },
+];
+
+impl SecretKeyForm {
+    /// The forms that a person can name: form, name, and what it is.
+    pub fn named() -> impl Iterator<Item = (Self, &'static str, &'static str)> {
+        FORMS.iter().filter_map(|row| Some((row.form, row.name?, row.about)))
+    }
+
+    /// The encoding of its files.
+    pub fn encoding(self) -> &'static str {
+        self.row().encoding
+    }
+
+    /// Whether a file holds keys by their roles, and not one key alone.
+    pub fn has_roles(self) -> bool {
+        self.row().has_roles
+    }
+
+    fn row(self) -> &'static Row {
+        FORMS.iter().find(|row| row.form == self).unwrap_or(&FORMS[0])
+    }
+
+    pub(super) fn read(self, mut source: Source<'_>, role: Option<Role>) -> Result<SecretKeyFile, SecretKeyError> {
+        let row = self.row();
+        if row.is_text {
+            source.skip_mark()?;
+        }
+        if role.is_some() && !row.has_roles {
+            return Err(SecretKeyError::Refused {
+                what: "a role goes with leanSpec's key files only: this file holds one key".to_owned(),
+                remedy: Some(Remedy::LeaveOut(Argument::Role)),
+            });
+        }
+        (row.read)(source, role)
+    }
+
+    pub(super) fn write(
+        self,
+        writer: &mut dyn Write,
+        head: &SecretKeyHead,
+        nodes: &mut GiveNodes<'_, io::Error>,
+    ) -> io::Result<()> {
+        match self.row().write {
+            Some(write) => write(writer, head, nodes),
+            None => Err(io::Error::new(
+                ErrorKind::Unsupported,
+                "a file of this form holds keys by their roles",
+            )),
+        }
+    }
+}
+
+/// Most bytes that the nodes of a secret key take, of whatever scheme: three trees of half the levels of the largest lifetime,
+/// and fillers.
+const NODES_BYTES_MAX: u64 = 3 * super::NODES_MAX as u64 * 32;
+
+/// Most bytes that reading a secret key file of this length takes, in this form, or in any.
+pub fn reading_bytes_max(form: Option<SecretKeyForm>, file_bytes: u64) -> u64 {
+    let rows = || FORMS.iter().filter(|row| form.is_none_or(|form| row.form == form));
+    let nodes = |memory: &Memory| file_bytes.saturating_mul(memory.nodes_bytes) / memory.file_bytes;
+    let most = |of: &dyn Fn(&Memory) -> u64| rows().map(|row| of(&row.memory)).max().unwrap_or_default();
+    let (nodes, keys, growing) = (most(&nodes), most(&|of| of.keys), most(&|of| of.growing_bytes_max));
+    nodes.min(keys * NODES_BYTES_MAX) + nodes.min(growing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_has_a_row() {
+        use SecretKeyForm::*;
+        for form in [LeansigSsz, LeansigJson, HashSigCliJson, LeanspecJson] {
+            assert_eq!(form.row().form, form);
+        }
+    }
+}
