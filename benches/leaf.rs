@@ -58,9 +58,12 @@ fn measure(scheme: &'static Scheme) -> Result<(), ArenaOverflow> {
     let (mut leaf_us, mut bound_us, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let leaf = leaves_us(4096, blocks * one_block)?;
-        let (bound, ()) = processor_us(|| match is_blake2s(scheme) {
-            true => bound::compressions(compressions),
-            false => bound::run(scheme, width_16, width_24, keccak),
+        let (bound, ()) = processor_us(|| {
+            if is_blake2s(scheme) {
+                bound::compressions(compressions);
+            } else {
+                bound::run(scheme, width_16, width_24, keccak);
+            }
         });
         leaf_us.push(leaf / epochs as f64);
         bound_us.push(bound / epochs as f64);

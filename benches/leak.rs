@@ -64,9 +64,10 @@ fn options() -> Result<(usize, Option<PathBuf>), Box<dyn Error>> {
             _ => return Err(format!("unknown argument '{argument}'").into()),
         }
     }
-    match rounds >= WARM_UP {
-        true => Ok((rounds, svg)),
-        false => Err(format!("--rounds has to be at least {WARM_UP}: fewer say nothing of growth").into()),
+    if rounds >= WARM_UP {
+        Ok((rounds, svg))
+    } else {
+        Err(format!("--rounds has to be at least {WARM_UP}: fewer say nothing of growth").into())
     }
 }
 

@@ -97,9 +97,10 @@ impl Signed {
         let width_24 = 1 + (7 + scheme.chains() * elements).div_ceil(15) + levels;
         // Message hash, leaf and path.
         let blocks = 2 + (2 + scheme.chains()).div_ceil(4) + levels;
-        let lanes = match is_blake2s(scheme) {
-            true => bound::blake2s_lanes(),
-            false => bound::lanes().0,
+        let lanes = if is_blake2s(scheme) {
+            bound::blake2s_lanes()
+        } else {
+            bound::lanes().0
         };
         let all_steps: usize = self.signatures.iter().map(|(_, steps)| steps).sum();
         let (mut alone_us, mut bound_us) = (Vec::new(), Vec::new());
@@ -114,12 +115,11 @@ impl Signed {
                 verdict?;
                 alone_us.push(us);
                 let steps = steps.div_ceil(lanes);
-                let (us, ()) = processor_us(|| match is_blake2s(scheme) {
-                    true => {
+                let (us, ()) = processor_us(|| {
+                    if is_blake2s(scheme) {
                         bound::serial_compressions(blocks);
                         bound::compressions(steps);
-                    }
-                    false => {
+                    } else {
                         bound::run_serial(scheme, width_24);
                         bound::run(scheme, steps, 0, 0);
                     }
@@ -130,9 +130,12 @@ impl Signed {
             verdicts.into_iter().collect::<Result<(), _>>()?;
             batch_us.push(us / EPOCHS as f64);
             let steps = all_steps.div_ceil(lanes);
-            let (us, ()) = processor_us(|| match is_blake2s(scheme) {
-                true => bound::compressions(steps + (blocks * EPOCHS).div_ceil(lanes)),
-                false => bound::run(scheme, steps, (width_24 * EPOCHS).div_ceil(lanes), 0),
+            let (us, ()) = processor_us(|| {
+                if is_blake2s(scheme) {
+                    bound::compressions(steps + (blocks * EPOCHS).div_ceil(lanes))
+                } else {
+                    bound::run(scheme, steps, (width_24 * EPOCHS).div_ceil(lanes), 0)
+                }
             });
             batch_bound_us.push(us / EPOCHS as f64);
         }

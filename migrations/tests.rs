@@ -44,9 +44,10 @@ impl Step for Inventory {
             title: "publish the list".to_owned(),
             apply: Box::new(move |_| {
                 let list = context.paths.layers().join("inventory");
-                match draft.exists()? {
-                    true => Ok(attempt("rename", draft.path(), || draft.rename(&list))?),
-                    false => Ok(()),
+                if draft.exists()? {
+                    Ok(attempt("rename", draft.path(), || draft.rename(&list))?)
+                } else {
+                    Ok(())
                 }
             }),
         });

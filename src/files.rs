@@ -38,10 +38,7 @@ fn make(directory: &Path, mode: Mode) -> Result<(), IoFailure> {
     match attempt("mkdir", directory, || builder.create(directory)) {
         // A directory: not a link to one, behind which files would come to lie elsewhere.
         Err(failure) if failure.source.kind() == ErrorKind::AlreadyExists => {
-            return match is_directory(directory)? {
-                true => Ok(()),
-                false => Err(failure),
-            };
+            return if is_directory(directory)? { Ok(()) } else { Err(failure) };
         }
         made => made?,
     }
@@ -124,19 +121,21 @@ pub(crate) fn not_regular(failure: &IoFailure) -> Option<NotRegular> {
 /// regular file the flag changes nothing (open(2)).
 fn open_at(at: BorrowedFd<'_>, name: &Path, path: &Path, flags: OFlags, mode: u32) -> Result<File, IoFailure> {
     let opening = flags | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let looking = match flags.contains(OFlags::NOFOLLOW) {
-        true => AtFlags::SYMLINK_NOFOLLOW,
-        false => AtFlags::empty(),
+    let looking = if flags.contains(OFlags::NOFOLLOW) {
+        AtFlags::SYMLINK_NOFOLLOW
+    } else {
+        AtFlags::empty()
     };
     attempt("open", path, || {
         // Some of them cannot be opened: a socket (ENXIO), a directory for writing (EISDIR), a link with O_NOFOLLOW (ELOOP).
         let opened = openat(at, name, opening, rustix::fs::Mode::from_raw_mode(mode)).map_err(Error::from);
-        let opened = opened
-            .map(File::from)
-            .and_then(|file| match file.metadata()?.is_file() {
-                true => Ok(file),
-                false => Err(Error::from(ErrorKind::InvalidInput)),
-            });
+        let opened = opened.map(File::from).and_then(|file| {
+            if file.metadata()?.is_file() {
+                Ok(file)
+            } else {
+                Err(Error::from(ErrorKind::InvalidInput))
+            }
+        });
         opened.map_err(|error| {
             let standing = statat(at, name, looking).ok();
             match standing.and_then(|found| NotRegular::of(FileType::from_raw_mode(found.st_mode))) {

@@ -97,9 +97,10 @@ fn secret(bytes: &[u8]) -> Result<bool, String> {
         Secret::PrfKey(_) => Secret::PrfKey([0; 32]),
     };
     let shown = |secret: &Secret| format!("{secret:?}{:?}", PrfKey::new(*secret.bytes()));
-    match shown(&secret) == shown(&blank) {
-        true => Ok(true),
-        false => Err("a secret was shown".to_owned()),
+    if shown(&secret) == shown(&blank) {
+        Ok(true)
+    } else {
+        Err("a secret was shown".to_owned())
     }
 }
 
@@ -112,9 +113,10 @@ fn layer_header(bytes: &[u8]) -> Result<bool, String> {
         digest_bytes: 28,
     };
     let accepted = header.check_page(bytes, Path::new("layers/03.nodes")).is_ok();
-    match accepted == (bytes == header.to_page()) {
-        true => Ok(accepted),
-        false => Err(format!("accepted: {accepted}")),
+    if accepted == (bytes == header.to_page()) {
+        Ok(accepted)
+    } else {
+        Err(format!("accepted: {accepted}"))
     }
 }
 
@@ -155,9 +157,10 @@ fn set_manifest(bytes: &[u8]) -> Result<bool, String> {
         let telling = lines.filter(|line| !line.is_empty() && line[0] != b'#');
         telling.map(<[u8]>::to_vec).collect()
     };
-    match lines(&written) == lines(bytes) {
-        true => Ok(true),
-        false => Err("the manifest of a set became another when it was written".to_owned()),
+    if lines(&written) == lines(bytes) {
+        Ok(true)
+    } else {
+        Err("the manifest of a set became another when it was written".to_owned())
     }
 }
 
@@ -288,9 +291,10 @@ fn secret_key(bytes: &[u8], form: SecretKeyForm) -> Result<bool, String> {
     let json = written(&key, SecretKeyForm::LeansigJson)?;
     let again = SecretKeyFile::read(&mut &json[..], None, None).map_err(|error| error.to_string())?;
     let fillers = key.head().shape.geometry().fillers().count() * key.head().shape.digest_bytes();
-    match written(&again, SecretKeyForm::LeansigSsz)? == ssz && key.fillers().len() == fillers {
-        true => Ok(true),
-        false => Err("a secret key became another in JSON".to_owned()),
+    if written(&again, SecretKeyForm::LeansigSsz)? == ssz && key.fillers().len() == fillers {
+        Ok(true)
+    } else {
+        Err("a secret key became another in JSON".to_owned())
     }
 }
 
@@ -307,9 +311,10 @@ fn memory_trace(bytes: &[u8]) -> Result<bool, String> {
         && counts.map(Count::left).sum::<u64>() == left
         && report.flags.len() as u64 <= report.flag_count
         && report.flag_count <= report.events;
-    match agree {
-        true => Ok(true),
-        false => Err(format!("sums that do not agree: {report:?}")),
+    if agree {
+        Ok(true)
+    } else {
+        Err(format!("sums that do not agree: {report:?}"))
     }
 }
 

@@ -71,9 +71,10 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     }
     let mut shown = String::with_capacity(text.len() + 16);
     for character in text.chars() {
-        match is_hidden(character) {
-            true => shown.extend(character.escape_default()),
-            false => shown.push(character),
+        if is_hidden(character) {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
         }
     }
     shown.into()
@@ -87,13 +88,12 @@ pub fn visible_json(text: &str) -> Cow<'_, str> {
     }
     let mut shown = String::with_capacity(text.len() + 16);
     for character in text.chars() {
-        match is_left(character) {
-            true => {
-                for unit in character.encode_utf16(&mut [0; 2]) {
-                    let _ = write!(shown, "\\u{unit:04x}");
-                }
+        if is_left(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                let _ = write!(shown, "\\u{unit:04x}");
             }
-            false => shown.push(character),
+        } else {
+            shown.push(character);
         }
     }
     shown.into()

@@ -236,9 +236,10 @@ fn sources() -> Vec<Source> {
                 folders.push(path);
             } else if let Ok(name) = path.strip_prefix(root) {
                 // A module of the library that lies outside `src` is found from there.
-                let compiled = match name.starts_with("src") {
-                    true => path.clone(),
-                    false => root.join("src/..").join(name),
+                let compiled = if name.starts_with("src") {
+                    path.clone()
+                } else {
+                    root.join("src/..").join(name)
                 };
                 let parts: Vec<_> = compiled.iter().collect();
                 found.push(Source {

@@ -72,9 +72,10 @@ impl CheckReport {
 
     /// Takes note of damage.
     pub(super) fn add(&mut self, damage: Damage) {
-        match self.is_full() {
-            true => self.damage_unlisted += 1,
-            false => self.damage.push(damage),
+        if self.is_full() {
+            self.damage_unlisted += 1;
+        } else {
+            self.damage.push(damage);
         }
     }
 

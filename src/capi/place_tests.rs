@@ -36,9 +36,10 @@ fn content(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => found.extend(content(&path)),
-            false => drop(found.insert(path.clone(), fs::read(&path).unwrap())),
+        if path.is_dir() {
+            found.extend(content(&path));
+        } else {
+            drop(found.insert(path.clone(), fs::read(&path).unwrap()));
         }
     }
     found
@@ -181,9 +182,10 @@ fn forks_with_a_key_open(enter: fn()) {
             is_over.read_exact(&mut [0]).unwrap();
             forking.join().unwrap();
         });
-        let key = match parent_closes_first {
-            true => open(keymill_open_to_sign, &directory),
-            false => key,
+        let key = if parent_closes_first {
+            open(keymill_open_to_sign, &directory)
+        } else {
+            key
         };
         signs(key, &public_key, 2);
         assert_eq!(keymill_close(key), Status::Done);

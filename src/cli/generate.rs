@@ -186,10 +186,11 @@ fn request(arguments: &GenerateArguments, settings: &Settings, public_mode: u32)
         with_json: arguments.export_format == ExportFormat::Both,
         with_manifest: arguments.create_manifest,
         keeps_directories: arguments.keep_dirs,
-        trim: match arguments.keep_dirs {
-            true => settings.trim(arguments.trim)?,
+        trim: if arguments.keep_dirs {
+            settings.trim(arguments.trim)?
+        } else {
             // It goes as soon as its files are written.
-            false => Level(0),
+            Level(0)
         },
         seed: seed.transpose()?,
         restores_secrets: arguments.restore_secrets,

@@ -97,11 +97,12 @@ pub fn hex_or_file(flag: &str, text: &str, expected_bytes: usize) -> Result<Give
     }
     let content = read_small(flag, path)?;
     // A file of other length can still hold hex; if it does not, the length of its bytes is what is wrong with it.
-    let as_hex = match content.len() == expected_bytes {
-        true => None,
-        false => std::str::from_utf8(&content)
+    let as_hex = if content.len() == expected_bytes {
+        None
+    } else {
+        std::str::from_utf8(&content)
             .ok()
-            .and_then(|text| parse_hex(without_mark(text)).ok()),
+            .and_then(|text| parse_hex(without_mark(text)).ok())
     };
     Ok(Given {
         origin: Origin::File {
@@ -130,9 +131,10 @@ pub fn secret_file(flag: &str, path: &Path) -> Result<Zeroizing<[u8; 32]>, Failu
             return refused(&format!("{found}, but has to hold 32 bytes or their 64 hex digits"));
         }
     }
-    match bytes.iter().all(|byte| *byte == bytes[0]) {
-        true => refused("the same byte 32 times, which anybody can guess; a secret is random"),
-        false => Ok(bytes),
+    if bytes.iter().all(|byte| *byte == bytes[0]) {
+        refused("the same byte 32 times, which anybody can guess; a secret is random")
+    } else {
+        Ok(bytes)
     }
 }
 
@@ -142,20 +144,20 @@ pub fn secret_text(flag: &str, path: &Path, bytes_max: usize) -> Result<Zeroizin
     // Room for all of it, so that no copy is left behind by growing.
     let mut content = Zeroizing::new(Vec::with_capacity(bytes_max + 1));
     let limit = bytes_max as u64 + 1;
-    let read = match path == Path::new("-") {
-        true => std::io::stdin().lock().take(limit).read_to_end(&mut content),
-        false => {
-            warn_if_exposed(flag, path);
-            std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut content))
-        }
+    let read = if path == Path::new("-") {
+        std::io::stdin().lock().take(limit).read_to_end(&mut content)
+    } else {
+        warn_if_exposed(flag, path);
+        std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut content))
     };
     read.map_err(|error| unreadable(flag, path, &error))?;
-    match content.len() > bytes_max {
-        true => Err(Failure::usage(format!(
+    if content.len() > bytes_max {
+        Err(Failure::usage(format!(
             "{flag} '{}' has more than {bytes_max} bytes, and no such text has so many",
             path.display()
-        ))),
-        false => Ok(content),
+        )))
+    } else {
+        Ok(content)
     }
 }
 

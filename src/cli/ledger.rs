@@ -274,13 +274,14 @@ fn read_ledger(directory: &Path, path: &Path, memory: MemoryRequest) -> Result<V
     {
         refuse_beyond_memory(text.len() as u64 + PIECE_BYTES)?;
     }
-    match text.len() as u64 > bytes_max {
-        true => Err(Failure::usage(format!(
+    if text.len() as u64 > bytes_max {
+        Err(Failure::usage(format!(
             "'{}' cannot be imported: it has more than {bytes_max} bytes, and a ledger of this key, which stores {epochs} \
              epochs, needs less",
             path.display()
-        ))),
-        false => Ok(text),
+        )))
+    } else {
+        Ok(text)
     }
 }
 

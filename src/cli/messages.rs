@@ -111,9 +111,10 @@ pub fn progress(line: impl std::fmt::Display) {
 /// command line was read; here nothing but the colours is let through all the same.
 pub fn wrong_usage(error: &clap::Error) {
     let rendered = error.render();
-    let text = match is_coloured() {
-        true => rendered.ansi().to_string(),
-        false => rendered.to_string(),
+    let text = if is_coloured() {
+        rendered.ansi().to_string()
+    } else {
+        rendered.to_string()
     };
     let lines: Vec<_> = text.trim_end().split('\n').map(with_colours).collect();
     speaker(|speaker| speaker.line(&lines.join("\n")));

@@ -20,11 +20,12 @@ fn note_what_is_closed() {
 
 /// Refuses to begin what could not give its answer.
 pub fn refuse_closed_output() -> Result<(), Failure> {
-    match IS_CLOSED.load(Ordering::Relaxed) {
-        true => Err(Failure::usage(
+    if IS_CLOSED.load(Ordering::Relaxed) {
+        Err(Failure::usage(
             "standard output is closed, so there is no place for the answer; redirect it, to /dev/null if nobody wants it",
-        )),
-        false => Ok(()),
+        ))
+    } else {
+        Ok(())
     }
 }
 

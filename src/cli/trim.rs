@@ -57,10 +57,12 @@ fn answer(report: &TrimReport) -> Answer<'_> {
             ))
         }
     };
-    let verdict = match before == level {
-        true if level == Level(0) => "the key is not trimmed: every level is stored".to_owned(),
-        true => format!("the key was trimmed to level {level} already"),
-        false => format!("trimmed to level {level}"),
+    let verdict = if before != level {
+        format!("trimmed to level {level}")
+    } else if level == Level(0) {
+        "the key is not trimmed: every level is stored".to_owned()
+    } else {
+        format!("the key was trimmed to level {level} already")
     };
     Answer::default()
         .field("trim_before", before)

@@ -275,9 +275,10 @@ impl Disk {
                 Node::Directory(inode) => self.write(*inode, names, chance, &target),
                 Node::Store(_) => copy_store(&place(&known.file), &target),
                 Node::File(_) => {
-                    let bytes = match is_of_nodes(name) {
-                        true => content(&known.file),
-                        false => known.after_cut(chance),
+                    let bytes = if is_of_nodes(name) {
+                        content(&known.file)
+                    } else {
+                        known.after_cut(chance)
                     };
                     fs::write(&target, bytes).unwrap();
                     let mode = known.file.metadata().unwrap().permissions().mode();

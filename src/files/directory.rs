@@ -71,9 +71,10 @@ pub(crate) fn lost(failure: &IoFailure) -> Option<&Lost> {
 /// A path that goes on leading where it leads now when the process changes its directory. Links stay in it.
 fn absolute(path: &Path) -> Result<PathBuf, IoFailure> {
     // An empty one leads nowhere, and is said to do so where it is opened.
-    match path.is_absolute() || path == Path::new("") {
-        true => Ok(path.to_owned()),
-        false => attempt("getcwd", path, || std::path::absolute(path)),
+    if path.is_absolute() || path == Path::new("") {
+        Ok(path.to_owned())
+    } else {
+        attempt("getcwd", path, || std::path::absolute(path))
     }
 }
 

@@ -38,9 +38,10 @@ fn failing_at(directory: &Path, names: Names, number: usize) -> (Faults, Calls) 
         }
         let mut noted = noted.lock().unwrap();
         noted.push((call, name));
-        match noted.len() == number {
-            true => Fate::Fail(Errno::IO.raw_os_error()),
-            false => Fate::Pass,
+        if noted.len() == number {
+            Fate::Fail(Errno::IO.raw_os_error())
+        } else {
+            Fate::Pass
         }
     });
     (faults, calls)

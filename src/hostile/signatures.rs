@@ -33,9 +33,10 @@ pub(super) fn verifying(bytes: &[u8]) -> Result<bool, String> {
     if signature.len() != scheme.signature_bytes() {
         return Err("a signature was accepted that is none".to_owned());
     }
-    match other_forms(scheme, signature).any(|other| verifies(&other)) {
-        true => Err("a signature was accepted in two forms".to_owned()),
-        false => Ok(true),
+    if other_forms(scheme, signature).any(|other| verifies(&other)) {
+        Err("a signature was accepted in two forms".to_owned())
+    } else {
+        Ok(true)
     }
 }
 

@@ -113,9 +113,10 @@ impl LedgerMark {
         let mark = Self::parse(text, is_old).ok_or("it is not what keymill writes")?;
         let expected = if is_old { mark.to_old_text() } else { mark.to_text() };
         // There is one way to write a mark, its checksum included.
-        match expected == text {
-            true => Ok(mark),
-            false => Err("its checksum does not match; it was changed after keymill wrote it"),
+        if expected == text {
+            Ok(mark)
+        } else {
+            Err("its checksum does not match; it was changed after keymill wrote it")
         }
     }
 
@@ -156,12 +157,11 @@ impl LedgerMark {
         }
         let key_id = field(&mut lines, "key_id")?;
         // The old ones were of keys that existed, or were about to.
-        let stage = match is_old {
-            true => Stage::Begun,
-            false => {
-                let name = field(&mut lines, "stage")?;
-                Stage::ALL.into_iter().find(|stage| stage.name() == name)?
-            }
+        let stage = if is_old {
+            Stage::Begun
+        } else {
+            let name = field(&mut lines, "stage")?;
+            Stage::ALL.into_iter().find(|stage| stage.name() == name)?
         };
         let first_epoch = field(&mut lines, "first_epoch")?;
         let spent = field(&mut lines, "spent")?;

@@ -178,12 +178,11 @@ fn an_allocation_that_a_signal_cuts_short_is_an_interruption_and_not_begun_again
     let asked = cancel.clone();
     // As tmpfs does it: a signal undoes an allocation, and the next attempt begins at its beginning.
     let faults = Faults::below(directory.path(), move |call, path| {
-        match call == "fallocate" && path.ends_with("03.nodes") {
-            true => {
-                asked.cancel();
-                Fate::Fail(EINTR)
-            }
-            false => Fate::Pass,
+        if call == "fallocate" && path.ends_with("03.nodes") {
+            asked.cancel();
+            Fate::Fail(EINTR)
+        } else {
+            Fate::Pass
         }
     });
     let outcome = open(directory.path(), &cancel).err();

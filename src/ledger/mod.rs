@@ -50,10 +50,11 @@ pub(crate) fn is_unused(paths: &KeyPaths, manifest: &Manifest) -> Result<bool> {
 /// signed before a new beginning above all that it knows. What is listed stays spent.
 pub(crate) fn forget(paths: &LockedDir, manifest: &Manifest) -> Result<()> {
     let mark = known_mark(&paths.ledger_mark(), manifest.key_id())?;
-    let found = match paths.state().exists()? {
-        true => read_whole(paths, manifest),
+    let found = if paths.state().exists()? {
+        read_whole(paths, manifest)
+    } else {
         // Of a copy that only serves paths there may be none.
-        false => Ok(None),
+        Ok(None)
     };
     let found = match found {
         // Its repair waits for the secret, and begins a ledger that knows nothing.

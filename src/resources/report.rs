@@ -338,9 +338,10 @@ impl Reading {
         if let Some(comparison) = self.comparison(alive.kind) {
             comparison.drop_bytes(alive.bytes);
         }
-        match (alive.kind, alive.bytes) == (line.kind, line.bytes) {
-            true => Ok(()),
-            false => Err(Contradiction::DroppedAsAnother),
+        if (alive.kind, alive.bytes) == (line.kind, line.bytes) {
+            Ok(())
+        } else {
+            Err(Contradiction::DroppedAsAnother)
         }
     }
 

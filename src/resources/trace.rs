@@ -191,9 +191,10 @@ impl Trace {
 
 /// The trace that runs in this process, if one does.
 pub(super) fn running() -> Option<Arc<Trace>> {
-    match IS_RUNNING.load(Ordering::Acquire) {
-        true => lock(&RUNNING).clone(),
-        false => None,
+    if IS_RUNNING.load(Ordering::Acquire) {
+        lock(&RUNNING).clone()
+    } else {
+        None
     }
 }
 
@@ -312,9 +313,10 @@ mod tests {
             drop(Arc::clone(&trace).register(ResourceKind::Arena, 1));
             let failing = synced.clone();
             let faults = Faults::below(parent.path(), move |call, path| {
-                match call == "fsync" && path == failing {
-                    true => Fate::Fail(rustix::io::Errno::IO.raw_os_error()),
-                    false => Fate::Pass,
+                if call == "fsync" && path == failing {
+                    Fate::Fail(rustix::io::Errno::IO.raw_os_error())
+                } else {
+                    Fate::Pass
                 }
             });
             let failure = trace.end().unwrap_err();

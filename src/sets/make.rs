@@ -138,9 +138,12 @@ impl SetJob {
 
     /// Makes keys on several threads, until there are none left or one fails, which ends the others too.
     fn make_all(&self, progress: &dyn SetProgress) -> Result<()> {
-        let make = |index| match self.cancel.is_cancelled() {
-            true => Err(interrupted()),
-            false => self.make_validator(index, progress),
+        let make = |index| {
+            if self.cancel.is_cancelled() {
+                Err(interrupted())
+            } else {
+                self.make_validator(index, progress)
+            }
         };
         side_by_side(self.jobs, self.request.indices(), make, || self.cancel.cancel())
     }

@@ -87,9 +87,10 @@ fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &target),
-            false => drop(fs::copy(entry.path(), target).unwrap()),
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
         }
     }
 }
@@ -147,9 +148,10 @@ fn with_a_sealed_key(directory: &Path) {
     let drafts = directory.join(".keymill-set");
     let faults = Faults::below(directory, move |call, path| {
         let is_draft = call == "open" && path.extension().is_some_and(|extension| extension == "ssz");
-        match is_draft && !path.starts_with(&drafts) {
-            true => Fate::Fail(EIO),
-            false => Fate::Pass,
+        if is_draft && !path.starts_with(&drafts) {
+            Fate::Fail(EIO)
+        } else {
+            Fate::Pass
         }
     });
     make(directory).unwrap_err();
@@ -303,9 +305,12 @@ fn notes_that_cannot_be_read_are_one_finding_and_hide_no_fault() {
     make(&set).unwrap();
     fs::write(set.join("notes.txt"), "mine").unwrap();
     for (failing, name) in [("readdir", ".keymill-set"), ("open", "set.toml")] {
-        let faults = Faults::below(&set, move |call, path| match call == failing && path.ends_with(name) {
-            true => Fate::Fail(EACCES),
-            false => Fate::Pass,
+        let faults = Faults::below(&set, move |call, path| {
+            if call == failing && path.ends_with(name) {
+                Fate::Fail(EACCES)
+            } else {
+                Fate::Pass
+            }
         });
         let report = verify_set(&set, 1, NoLimit).unwrap_or_else(|error| panic!("{name}: {error}"));
         drop(faults);
@@ -360,9 +365,10 @@ fn nothing_is_added_behind_half_a_line() {
         let number = usize::from(failing == "write");
         let faults = Faults::below(place.path(), move |call, path| {
             let is_it = call == failing && path.ends_with("finished");
-            match is_it && calls.fetch_add(1, Ordering::Relaxed) == number {
-                true => Fate::Fail(EIO),
-                false => Fate::Pass,
+            if is_it && calls.fetch_add(1, Ordering::Relaxed) == number {
+                Fate::Fail(EIO)
+            } else {
+                Fate::Pass
             }
         });
         finished.add(&paths, (0, Role::Proposer), &public_key).unwrap_err();

@@ -168,9 +168,10 @@ fn is_read(file: &Path) -> bool {
 
 /// Refuses a machine that has too few threads or too little address space left for RocksDB.
 pub(super) fn look_at_machine(path: &Path) -> Result<()> {
-    let threads = match IS_RUNNING.load(Ordering::Relaxed) {
-        true => TIMER_THREADS,
-        false => BACKGROUND_THREADS + TIMER_THREADS,
+    let threads = if IS_RUNNING.load(Ordering::Relaxed) {
+        TIMER_THREADS
+    } else {
+        BACKGROUND_THREADS + TIMER_THREADS
     };
     check_address_space(path, threads)?;
     start_threads(path, threads)

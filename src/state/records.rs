@@ -111,9 +111,10 @@ pub(crate) fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T,
     let config = bincode::config::standard().with_limit::<LENGTH_MAX>();
     let decoded = bincode::serde::decode_from_slice(body, config);
     let (record, used): (T, usize) = decoded.map_err(|_| RecordDamaged)?;
-    match used == body.len() && encode(&record)?.as_ref() == bytes {
-        true => Ok(record),
-        false => Err(RecordDamaged),
+    if used == body.len() && encode(&record)?.as_ref() == bytes {
+        Ok(record)
+    } else {
+        Err(RecordDamaged)
     }
 }
 

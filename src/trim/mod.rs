@@ -49,9 +49,10 @@ pub fn trim(directory: &Path, level: Level) -> Result<TrimReport> {
     let key = directory.key()?.of_this_version()?.sealed()?;
     let before = key.manifest().plan().trim();
     let key = ready(key, level)?;
-    let blocks_compared = match level > before {
-        true => compare_blocks(&key)?,
-        false => Vec::new(),
+    let blocks_compared = if level > before {
+        compare_blocks(&key)?
+    } else {
+        Vec::new()
     };
     let store = Store::open(&key.paths().state(), &key.manifest().binding())?;
     read_through(&store)?;

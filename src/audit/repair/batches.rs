@@ -232,9 +232,10 @@ fn verdict(tree: &Tree<'_>, batch: BatchIndex, entry: &Entry) -> Result<Verdict,
         (Entry::None | Entry::Unusable, KeyState::Sealed) => (None, Verdict::Unproven),
         (Entry::Unusable, KeyState::Generating) => return Ok(Verdict::Damaged),
     };
-    match tree.batch(batch, record)?.damage.is_empty() {
-        true => Ok(if_sound),
-        false => Ok(Verdict::Damaged),
+    if tree.batch(batch, record)?.damage.is_empty() {
+        Ok(if_sound)
+    } else {
+        Ok(Verdict::Damaged)
     }
 }
 

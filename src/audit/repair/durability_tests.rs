@@ -96,12 +96,11 @@ fn an_allocation_that_is_abandoned_ends_the_repair_as_interrupted() {
     let asked = cancel.clone();
     let faults = Faults::below(&key.path(), move |call, path| {
         // The file that was cut: it is mended in place.
-        match call == "fallocate" && path.ends_with("06.nodes") {
-            true => {
-                asked.cancel();
-                Fate::Fail(4)
-            }
-            false => Fate::Pass,
+        if call == "fallocate" && path.ends_with("06.nodes") {
+            asked.cancel();
+            Fate::Fail(4)
+        } else {
+            Fate::Pass
         }
     });
     let stopped = repair(&key.path(), OPTIONS, &cancel).unwrap_err();

@@ -61,9 +61,10 @@ fn make_directory_of_layers(directory: &Entry) -> Result<Option<PathBuf>> {
         // Files of something else could lie behind it.
         return Err(layers::link(directory.path()));
     }
-    let moved_to = match directory.exists()? && !directory.is_directory()? {
-        true => move_aside(directory)?,
-        false => None,
+    let moved_to = if directory.exists()? && !directory.is_directory()? {
+        move_aside(directory)?
+    } else {
+        None
     };
     // Also if it is there: a repair that was killed may have made it, or given the store its name, and not come to more.
     directory.make_directory()?;

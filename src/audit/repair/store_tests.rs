@@ -44,9 +44,10 @@ fn a_store_that_is_replaced_keeps_the_ledger_that_can_be_read_whichever_call_fai
             let counter = Arc::clone(&calls);
             let faults = Faults::below(&key.path(), move |_, _| {
                 let now = counter.fetch_add(1, Ordering::Relaxed);
-                match now == number || for_good && now > number {
-                    true => Fate::Fail(5),
-                    false => Fate::Pass,
+                if now == number || for_good && now > number {
+                    Fate::Fail(5)
+                } else {
+                    Fate::Pass
                 }
             });
             let outcome = mend(&key);

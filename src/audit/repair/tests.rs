@@ -71,9 +71,10 @@ fn every_call_fails(damaged: &TestKey, truth: &BTreeMap<String, Vec<u8>>, for_go
         let mut made = 0;
         let faults = Faults::below(&key.path(), move |_, _| {
             made += 1;
-            match made == number + 1 || for_good && made > number {
-                true => Fate::Fail(5),
-                false => Fate::Pass,
+            if made == number + 1 || for_good && made > number {
+                Fate::Fail(5)
+            } else {
+                Fate::Pass
             }
         });
         let outcome = mend(&key);

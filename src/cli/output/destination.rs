@@ -144,9 +144,10 @@ impl OutArguments {
             let output = std::io::stdout().as_fd().try_clone_to_owned();
             return wiping(File::from(output.map_err(|error| broken(&error))?), write);
         };
-        let existing = match replace {
-            true => Existing::Replaced,
-            false => Existing::InTheWay,
+        let existing = if replace {
+            Existing::Replaced
+        } else {
+            Existing::InTheWay
         };
         publish(path, SECRET_MODE, existing, write, |failure| {
             match failure.source.kind() {

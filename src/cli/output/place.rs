@@ -44,12 +44,13 @@ pub fn way(path: &Path) -> Way {
 
 /// Refuses a destination that is a directory, or is said to be one.
 pub fn refuse_directory(path: &Path) -> Result<(), Failure> {
-    match path.is_dir() || path.as_os_str().as_bytes().ends_with(b"/") {
-        true => Err(Failure::usage(format!(
+    if path.is_dir() || path.as_os_str().as_bytes().ends_with(b"/") {
+        Err(Failure::usage(format!(
             "--out '{}' is a directory; choose the name of a file",
             path.display()
-        ))),
-        false => Ok(()),
+        )))
+    } else {
+        Ok(())
     }
 }
 

@@ -16,11 +16,14 @@ type Form = (&'static str, Option<usize>);
 
 pub(super) fn backup(text: &str) -> Result<Backup, TextFault> {
     let mut reader = Reader::new(text);
-    reader.parsed("version", |value| match value == VERSION {
-        true => Ok(()),
-        false => Err(format!(
-            "text of version {value:.20} is not known here, only of version {VERSION}"
-        )),
+    reader.parsed("version", |value| {
+        if value == VERSION {
+            Ok(())
+        } else {
+            Err(format!(
+                "text of version {value:.20} is not known here, only of version {VERSION}"
+            ))
+        }
     })?;
     let scheme = reader.parsed("scheme", |value| {
         Scheme::by_id(value).map_err(|error| error.to_string())

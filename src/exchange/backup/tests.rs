@@ -147,9 +147,12 @@ fn blanks_capitals_prefixes_and_line_ends_do_not_matter() {
             .collect();
         let prefixed: String = only_lines
             .lines()
-            .map(|row| match row.contains("scheme") || row.contains("origin") {
-                true => format!("{row}\n"),
-                false => format!("{}\n", row.replace("  ", " ").replace(" = ", " = 0x")),
+            .map(|row| {
+                if row.contains("scheme") || row.contains("origin") {
+                    format!("{row}\n")
+                } else {
+                    format!("{}\n", row.replace("  ", " ").replace(" = ", " = 0x"))
+                }
             })
             .collect();
         for (changed, case) in [

@@ -87,9 +87,10 @@ fn the_ledger_is_told_before_the_first_byte_and_a_caller_cannot_go_round_it() {
         assert_eq!(show(&key).unwrap().condition, LedgerCondition::Sound);
         let seen = Arc::new(Mutex::new(Vec::new()));
         let mut writer = Watching(&key, Arc::clone(&seen));
-        match is_leanspec {
-            true => write_leanspec(&[(Role::Attester, &window)], &mut writer).unwrap(),
-            false => window.write(SecretKeyForm::LeansigSsz, &mut writer).unwrap(),
+        if is_leanspec {
+            write_leanspec(&[(Role::Attester, &window)], &mut writer).unwrap();
+        } else {
+            window.write(SecretKeyForm::LeansigSsz, &mut writer).unwrap();
         }
         let seen = seen.lock().unwrap();
         assert!(!seen.is_empty() && seen.iter().all(|seen| *seen == LedgerCondition::NoHistory));

@@ -114,12 +114,11 @@ impl Template {
             ..kind.request()
         };
         let job = open_request(&key, &request, CancelHandle::default()).unwrap();
-        match kind.is_finished() {
-            true => {
-                job.run(&NoProgress).unwrap();
-                Signer::open(&key).unwrap().sign(SPENT, &MESSAGE).unwrap();
-            }
-            false => drop(job),
+        if kind.is_finished() {
+            job.run(&NoProgress).unwrap();
+            Signer::open(&key).unwrap().sign(SPENT, &MESSAGE).unwrap();
+        } else {
+            drop(job);
         }
         let backup = Backup::of(&key).unwrap().to_text().to_string();
         let secret = fs::read_to_string(key.join("secret")).unwrap();
@@ -145,9 +144,10 @@ impl Template {
 }
 
 pub(super) fn remove(path: &Path) {
-    match path.is_dir() {
-        true => fs::remove_dir_all(path).unwrap(),
-        false => drop(fs::remove_file(path)),
+    if path.is_dir() {
+        fs::remove_dir_all(path).unwrap();
+    } else {
+        drop(fs::remove_file(path));
     }
 }
 
@@ -166,9 +166,10 @@ pub(super) fn damage(part: &Path, fate: Fate) {
         Fate::Missing => remove(part),
         Fate::Replaced => {
             remove(part);
-            match is_directory {
-                true => fs::write(part, "something").unwrap(),
-                false => fs::create_dir(part).unwrap(),
+            if is_directory {
+                fs::write(part, "something").unwrap();
+            } else {
+                fs::create_dir(part).unwrap();
             }
         }
         Fate::BatchesFlipped => flip_in_tables(part, "batches"),

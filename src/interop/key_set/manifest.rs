@@ -175,12 +175,13 @@ impl SetManifest {
         let count = parse_index(&count).ok_or_else(|| lines.wrong(format!("'{}' is not a number", Foreign(&count))))?;
         lines.heading("validators:")?;
         let validators = read_validators(&mut lines, &mut kind)?;
-        match validators.len() as u64 == count {
-            true => Ok(Self { kind, validators }),
-            false => Err(lines.wrong(format!(
+        if validators.len() as u64 == count {
+            Ok(Self { kind, validators })
+        } else {
+            Err(lines.wrong(format!(
                 "num_validators is {count}, but {} are listed",
                 validators.len()
-            ))),
+            )))
         }
     }
 }
@@ -208,9 +209,10 @@ fn read_validators(lines: &mut Lines<impl BufRead>, kind: &mut SetKind) -> Resul
             index,
             public_keys: Vec::new(),
         };
-        let roles = match validators.is_empty() {
-            true => Role::ALL.to_vec(),
-            false => kind.roles.clone(),
+        let roles = if validators.is_empty() {
+            Role::ALL.to_vec()
+        } else {
+            kind.roles.clone()
         };
         for role in roles {
             let is_next = lines
@@ -301,9 +303,10 @@ impl<R: BufRead> Lines<R> {
 
     fn heading(&mut self, heading: &str) -> Result<(), ManifestError> {
         let line = self.take(heading)?;
-        match line == heading {
-            true => Ok(()),
-            false => Err(self.wrong(format!("'{}' stands where '{heading}' has to", Foreign(&line)))),
+        if line == heading {
+            Ok(())
+        } else {
+            Err(self.wrong(format!("'{}' stands where '{heading}' has to", Foreign(&line))))
         }
     }
 
@@ -319,9 +322,10 @@ impl<R: BufRead> Lines<R> {
 
     fn field_with(&mut self, name: &str, expected: &str) -> Result<(), ManifestError> {
         let found = self.field("", name)?;
-        match found == expected {
-            true => Ok(()),
-            false => Err(self.wrong(format!("{name} is '{}', it has to be '{expected}'", Foreign(&found)))),
+        if found == expected {
+            Ok(())
+        } else {
+            Err(self.wrong(format!("{name} is '{}', it has to be '{expected}'", Foreign(&found))))
         }
     }
 

@@ -251,12 +251,13 @@ fn bytes(json: &mut Json<'_>, bytes: &mut [u8]) -> Result<(), SecretKeyError> {
 }
 
 fn check_count(at: u64, found: usize, expected: usize) -> Result<(), SecretKeyError> {
-    match found == expected {
-        true => Ok(()),
-        false => Err(SecretKeyError::malformed(
+    if found == expected {
+        Ok(())
+    } else {
+        Err(SecretKeyError::malformed(
             at,
             format!("the list has {found} items, it has to have {expected}"),
-        )),
+        ))
     }
 }
 

@@ -121,13 +121,14 @@ fn pair(json: &mut Json<'_>) -> Result<SecretKeyFile, SecretKeyError> {
         return Err(SecretKeyError::malformed(at, "a key is missing"));
     };
     let expected = secret.public_key();
-    match public == expected {
-        true => Ok(secret),
-        false => Err(SecretKeyError::refused(format!(
+    if public == expected {
+        Ok(secret)
+    } else {
+        Err(SecretKeyError::refused(format!(
             "its public key {} is not that of its secret key, {}",
             hex::encode(public),
             hex::encode(expected)
-        ))),
+        )))
     }
 }
 

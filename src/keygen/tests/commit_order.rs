@@ -131,9 +131,12 @@ fn a_committed_batch_that_was_damaged_is_computed_again() {
 fn a_job_that_goes_on_reads_layer_files_from_the_disk() {
     let directory = tempfile::tempdir().unwrap();
     let cut_short = |call| {
-        Faults::below(directory.path(), move |now, path| match now == call {
-            true if path.ends_with("05.nodes") => Fate::Fail(5),
-            _ => Fate::Pass,
+        Faults::below(directory.path(), move |now, path| {
+            if now == call && path.ends_with("05.nodes") {
+                Fate::Fail(5)
+            } else {
+                Fate::Pass
+            }
         })
     };
     let faults = cut_short("write to mapping");

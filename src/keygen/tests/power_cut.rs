@@ -96,9 +96,10 @@ fn copy_directory(from: &Path, to: &Path) {
 fn live_through(seed: u64, created: &Created, whole: &Undisturbed, expected: &[Vec<u8>]) -> u64 {
     let mut numbers = Numbers(seed);
     let from_nothing = seed.is_multiple_of(8);
-    let (directory, medium) = match from_nothing {
-        true => (in_memory(), PowerCutMedium::new(numbers.next())),
-        false => created.copy(numbers.next()),
+    let (directory, medium) = if from_nothing {
+        (in_memory(), PowerCutMedium::new(numbers.next()))
+    } else {
+        created.copy(numbers.next())
     };
     let mut cuts = 0;
     for run in 0..2 + numbers.below(8) {

@@ -250,9 +250,10 @@ fn no_half_of_a_removed_directory_passes_for_the_key() {
         let is_of_a_key = path
             .file_name()
             .is_some_and(|name| name.to_string_lossy().ends_with("_key"));
-        match call == "rmdir" && is_of_a_key {
-            true => Fate::Fail(EIO),
-            false => Fate::Pass,
+        if call == "rmdir" && is_of_a_key {
+            Fate::Fail(EIO)
+        } else {
+            Fate::Pass
         }
     });
     make(&set).unwrap_err();

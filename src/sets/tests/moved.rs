@@ -16,9 +16,10 @@ fn content(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => found.extend(content(&path)),
-            false => found.push((path.file_name().unwrap().into(), fs::read(&path).unwrap())),
+        if path.is_dir() {
+            found.extend(content(&path));
+        } else {
+            found.push((path.file_name().unwrap().into(), fs::read(&path).unwrap()));
         }
     }
     found.sort();

@@ -23,9 +23,10 @@ fn words(outcome: Result<()>) -> Result<(), String> {
 
 /// Files of a set that a disk shows, none if there is no set.
 fn shown_files(directory: &Path) -> std::collections::BTreeMap<PathBuf, Vec<u8>> {
-    match directory.exists() {
-        true => files(directory),
-        false => <_>::default(),
+    if directory.exists() {
+        files(directory)
+    } else {
+        <_>::default()
     }
 }
 

@@ -32,9 +32,10 @@ fn a_set_that_takes_the_place_of_an_unfinished_one_is_finished_wherever_the_remo
         let counted = Arc::clone(&calls);
         let faults = Faults::below(&set, move |call, _| {
             let is_counted = ["unlink", "rename", "rmdir"].contains(&call);
-            match is_counted && counted.fetch_add(1, Ordering::Relaxed) == number {
-                true => Fate::Fail(EIO),
-                false => Fate::Pass,
+            if is_counted && counted.fetch_add(1, Ordering::Relaxed) == number {
+                Fate::Fail(EIO)
+            } else {
+                Fate::Pass
             }
         });
         run(&set, replacing()).unwrap_err();

@@ -193,10 +193,7 @@ fn files_are_deleted_only_under_a_durable_manifest_and_their_deletion_is_made_du
         let faults = Faults::below(&key.path(), move |call, path| {
             let made = format!("{call} {}", path.file_name().unwrap().to_string_lossy());
             is_renamed |= made == "rename manifest.toml";
-            match is_renamed && made == at {
-                true => fate,
-                false => Fate::Pass,
-            }
+            if is_renamed && made == at { fate } else { Fate::Pass }
         });
         trim(&key.path(), Level(2)).unwrap_err();
         drop(faults);

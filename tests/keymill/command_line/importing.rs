@@ -46,14 +46,13 @@ fn every_recorded_secret_key_becomes_a_key_that_goes_out_byte_for_byte() {
         place.file("validator.ssz", &ssz);
         let line = "import key --from validator.ssz --progress none";
         let is_ambiguous = key.scheme.ends_with("-off10") || key.scheme.starts_with("hashsig");
-        let line = match is_ambiguous {
-            true => {
-                let refused = place.run(line).exits(2).says(&[&key.scheme, "--scheme"]);
-                assert!(refused.stderr.contains("-off10"), "{}", refused.all());
-                nothing_was_made(&place);
-                format!("{line} --scheme {}", key.scheme)
-            }
-            false => line.to_owned(),
+        let line = if is_ambiguous {
+            let refused = place.run(line).exits(2).says(&[&key.scheme, "--scheme"]);
+            assert!(refused.stderr.contains("-off10"), "{}", refused.all());
+            nothing_was_made(&place);
+            format!("{line} --scheme {}", key.scheme)
+        } else {
+            line.to_owned()
         };
         let imported = place
             .run(&line)

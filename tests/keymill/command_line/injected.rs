@@ -224,9 +224,10 @@ impl Job {
         };
         let (mut cases_tried, mut cases_met) = (0, 0);
         for (call, (name, _)) in CALLS.iter().enumerate() {
-            let errors: &[_] = match ALLOCATING.contains(name) {
-                true => &["EIO", "ENOSPC", "EINTR"],
-                false => &["EIO", "EINTR"],
+            let errors: &[_] = if ALLOCATING.contains(name) {
+                &["EIO", "ENOSPC", "EINTR"]
+            } else {
+                &["EIO", "EINTR"]
             };
             let of_call: Vec<_> = points.iter().filter(|point| point.call == call).collect();
             let cases = of_call.len() * errors.len();
@@ -234,9 +235,10 @@ impl Job {
             let mut codes = BTreeMap::<i32, u64>::new();
             for number in 0..tried {
                 // Spread over the run, each time with the next error.
-                let (point, error) = match tried == cases {
-                    true => (number / errors.len(), number),
-                    false => (number * of_call.len() / tried, number + call),
+                let (point, error) = if tried == cases {
+                    (number / errors.len(), number)
+                } else {
+                    (number * of_call.len() / tried, number + call)
                 };
                 let (code, is_met) = self.case(of_call[point], errors[error % errors.len()]);
                 *codes.entry(code).or_default() += 1;

@@ -169,12 +169,11 @@ fn lookup_finds_damage_by_file_and_offset() {
     for (file, offset, said) in cases {
         let path = place.path("key").join(file);
         let sound = fs::read(&path).unwrap();
-        match file == "layers/00.nodes" && offset > HEADER_BYTES {
-            true => {
-                let file = fs::File::options().write(true).open(&path).unwrap();
-                file.write_all_at(&[0xff], offset).unwrap();
-            }
-            false => flip_byte(&path, offset),
+        if file == "layers/00.nodes" && offset > HEADER_BYTES {
+            let file = fs::File::options().write(true).open(&path).unwrap();
+            file.write_all_at(&[0xff], offset).unwrap();
+        } else {
+            flip_byte(&path, offset);
         }
         let code = if file == "manifest.toml" { 3 } else { 1 };
         look_up(&place, "key --check --epoch 5608")

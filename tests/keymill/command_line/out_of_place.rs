@@ -17,9 +17,10 @@ const KINDS: [&str; 4] = ["directory", "FIFO", "socket", "device"];
 /// Puts something in the place of a file or directory. Only root may make a device: without one, the case is left out.
 fn replace(place: &Place, name: &str, kind: &str) -> bool {
     let path = place.path(name);
-    match path.is_dir() {
-        true => fs::remove_dir_all(&path).unwrap(),
-        false => fs::remove_file(&path).unwrap(),
+    if path.is_dir() {
+        fs::remove_dir_all(&path).unwrap();
+    } else {
+        fs::remove_file(&path).unwrap();
     }
     match kind {
         "directory" => {

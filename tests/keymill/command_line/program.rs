@@ -41,9 +41,10 @@ impl Place {
     pub fn in_memory() -> Self {
         let has_room =
             rustix::fs::statvfs("/dev/shm").is_ok_and(|memory| memory.f_bavail * memory.f_frsize >= 256 << 20);
-        Self::of(match has_room {
-            true => TempDir::new_in("/dev/shm").unwrap(),
-            false => TempDir::new().unwrap(),
+        Self::of(if has_room {
+            TempDir::new_in("/dev/shm").unwrap()
+        } else {
+            TempDir::new().unwrap()
         })
     }
 
@@ -95,9 +96,10 @@ impl Place {
             return true;
         }
         let is_given = self.is_given_to(NOBODY);
-        match is_given {
-            true => _ = command.uid(NOBODY).gid(NOBODY),
-            false => skip("there is no other user than root here"),
+        if is_given {
+            _ = command.uid(NOBODY).gid(NOBODY);
+        } else {
+            skip("there is no other user than root here");
         }
         is_given
     }

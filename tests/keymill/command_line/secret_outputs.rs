@@ -173,9 +173,10 @@ impl Output<'_> {
             assert!(is_new || found.as_deref() == self.old, "{case}");
             // When it has its name, its name may not be durable, which is told.
             let is_done = outcome.code == Some(0);
-            match failing.0 == "fsync" {
-                true => assert!(!is_done, "{case}"),
-                false => assert!(is_new == is_done, "{case}"),
+            if failing.0 == "fsync" {
+                assert!(!is_done, "{case}");
+            } else {
+                assert!(is_new == is_done, "{case}");
             }
             let mode = fs::metadata(&out).map_or(0o600, |found| found.permissions().mode() & 0o777);
             assert!(!is_new || mode == 0o600, "{mode:o}: {case}");

@@ -51,9 +51,12 @@ fn a_merge_that_was_killed_is_finished_by_the_same_command() {
     let mut killed = 0;
     for files_before in [0, 1, 5, 12] {
         let mut running = place.start(&[], "merge-sets first second --out merged");
-        let copied = || match place.path("merged").exists() {
-            true => names(&place, "merged").len(),
-            false => 0,
+        let copied = || {
+            if place.path("merged").exists() {
+                names(&place, "merged").len()
+            } else {
+                0
+            }
         };
         while running.is_running() && copied() <= files_before {}
         running.signal(Signal::KILL);

@@ -186,9 +186,10 @@ fn a_setting_is_minded_by_the_commands_that_use_it_alone() {
         let variable = [(&*format!("KEYMILL_{name}"), "?")];
         for line in without {
             let with_variable = place.run_with(&variable, line);
-            let with_file = match line.starts_with("--") || line.starts_with("help") {
-                true => place.run(line),
-                false => place.run(&format!("{line} --config settings.toml")),
+            let with_file = if line.starts_with("--") || line.starts_with("help") {
+                place.run(line)
+            } else {
+                place.run(&format!("{line} --config settings.toml"))
             };
             for outcome in [with_variable, with_file] {
                 // A key whose secret was printed may answer no: it has to be told what it has signed elsewhere.

@@ -137,8 +137,11 @@ pub(super) fn children<V: Lanes>(index: V, node: &Digest<V>, sibling: &Digest<V>
     // All bits of a lane, if its node stands on the right.
     let swapped = (is_odd ^ V::splat(u32::MAX)) + V::splat(1);
     let differences: Digest<V> = std::array::from_fn(|word| (node[word] ^ sibling[word]) & swapped);
-    std::array::from_fn(|word| match word < 4 {
-        true => node[word] ^ differences[word],
-        false => sibling[word - 4] ^ differences[word - 4],
+    std::array::from_fn(|word| {
+        if word < 4 {
+            node[word] ^ differences[word]
+        } else {
+            sibling[word - 4] ^ differences[word - 4]
+        }
     })
 }

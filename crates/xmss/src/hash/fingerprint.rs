@@ -72,9 +72,10 @@ impl OneTimeKeys {
         if self.prf_key != other.prf_key {
             return None;
         }
-        Some(match self.fingerprint == other.fingerprint {
-            true => Shared::OneTimeKeys,
-            false => Shared::PrfKey,
+        Some(if self.fingerprint == other.fingerprint {
+            Shared::OneTimeKeys
+        } else {
+            Shared::PrfKey
         })
     }
 }

@@ -26,34 +26,33 @@ const STATES: usize = 4;
 
 /// Runs `width_16` and `width_24` packed permutations of the scheme's layout and `keccak` packed Keccak-f.
 pub fn run(scheme: &Scheme, width_16: usize, width_24: usize, keccak: usize) {
-    match is_poseidon1(scheme) {
-        false => poseidon::<Poseidon2Classic>(width_16, width_24),
-        true => poseidon::<Poseidon1Devnet4>(width_16, width_24),
+    if is_poseidon1(scheme) {
+        poseidon::<Poseidon1Devnet4>(width_16, width_24);
+    } else {
+        poseidon::<Poseidon2Classic>(width_16, width_24);
     }
     repeat(&KeccakF, [1u64; VECTOR_LEN], keccak);
 }
 
 /// As [`run`] without Keccak, with the permutations of p3-koala-bear, whether or not there are our own.
 pub fn run_library(scheme: &Scheme, width_16: usize, width_24: usize) {
-    match is_poseidon1(scheme) {
-        false => {
-            repeat::<_, Packed, 16>(Poseidon2Classic::width_16(), Lanes::broadcast(F::ONE), width_16);
-            repeat::<_, Packed, 24>(Poseidon2Classic::width_24(), Lanes::broadcast(F::ONE), width_24);
-        }
-        true => {
-            static WIDTH_16: LazyLock<Poseidon1KoalaBear<16>> = LazyLock::new(default_koalabear_poseidon1_16);
-            static WIDTH_24: LazyLock<Poseidon1KoalaBear<24>> = LazyLock::new(default_koalabear_poseidon1_24);
-            repeat::<_, Packed, 16>(&*WIDTH_16, Lanes::broadcast(F::ONE), width_16);
-            repeat::<_, Packed, 24>(&*WIDTH_24, Lanes::broadcast(F::ONE), width_24);
-        }
+    if is_poseidon1(scheme) {
+        static WIDTH_16: LazyLock<Poseidon1KoalaBear<16>> = LazyLock::new(default_koalabear_poseidon1_16);
+        static WIDTH_24: LazyLock<Poseidon1KoalaBear<24>> = LazyLock::new(default_koalabear_poseidon1_24);
+        repeat::<_, Packed, 16>(&*WIDTH_16, Lanes::broadcast(F::ONE), width_16);
+        repeat::<_, Packed, 24>(&*WIDTH_24, Lanes::broadcast(F::ONE), width_24);
+    } else {
+        repeat::<_, Packed, 16>(Poseidon2Classic::width_16(), Lanes::broadcast(F::ONE), width_16);
+        repeat::<_, Packed, 24>(Poseidon2Classic::width_24(), Lanes::broadcast(F::ONE), width_24);
     }
 }
 
 /// Runs `times` permutations of width 24 of the scheme's layout, of one state that waits for each.
 pub fn run_serial(scheme: &Scheme, times: usize) {
-    match is_poseidon1(scheme) {
-        false => serial(Poseidon2Classic::serial(), times),
-        true => serial(Poseidon1Devnet4::serial(), times),
+    if is_poseidon1(scheme) {
+        serial(Poseidon1Devnet4::serial(), times);
+    } else {
+        serial(Poseidon2Classic::serial(), times);
     }
 }
 
@@ -61,9 +60,10 @@ pub fn run_serial(scheme: &Scheme, times: usize) {
 pub fn run_library_serial(scheme: &Scheme, times: usize) {
     static POSEIDON1: LazyLock<OfLibrary<Poseidon1KoalaBear<24>>> = LazyLock::new(OfLibrary::poseidon1);
     static POSEIDON2: LazyLock<OfLibrary<Poseidon2KoalaBear<24>>> = LazyLock::new(OfLibrary::poseidon2_classic);
-    match is_poseidon1(scheme) {
-        false => serial(&*POSEIDON2, times),
-        true => serial(&*POSEIDON1, times),
+    if is_poseidon1(scheme) {
+        serial(&*POSEIDON1, times);
+    } else {
+        serial(&*POSEIDON2, times);
     }
 }
 

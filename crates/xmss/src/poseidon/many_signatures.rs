@@ -127,9 +127,12 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
             let siblings: [[u32; N]; WIDTH] =
                 std::array::from_fn(|lane| serial::read_elements(&one(lane).revealed.siblings[at..at + 4 * N]));
             let child = |side: u64| {
-                from_canonical_lanes(|lane| match index(lane) % 2 == side {
-                    true => nodes[lane],
-                    false => siblings[lane],
+                from_canonical_lanes(|lane| {
+                    if index(lane) % 2 == side {
+                        nodes[lane]
+                    } else {
+                        siblings[lane]
+                    }
                 })
             };
             let tweak = tweak_lanes(|lane| tweak::tree_node(Level(level + 1), NodeIndex(index(lane) / 2)));

@@ -134,9 +134,10 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
         let mut node = leaf;
         for (level, sibling) in (1..).zip(siblings.chunks_exact(4 * N)) {
             let sibling = serial::read_elements(sibling);
-            let children = match index.is_multiple_of(2) {
-                true => [&node, &sibling],
-                false => [&sibling, &node],
+            let children = if index.is_multiple_of(2) {
+                [&node, &sibling]
+            } else {
+                [&sibling, &node]
             };
             index /= 2;
             let tweak = tweak::tree_node(Level(level), NodeIndex(index));

@@ -137,9 +137,10 @@ fn no_signature_verifies_with_a_bit_flipped_anywhere() {
         let public_key = PublicKey::from_ssz(scheme, &key.public_key_ssz).unwrap();
         let verifier = Verifier::new(&public_key);
         let length = signature.signature_ssz.len();
-        let places: Vec<usize> = match every_byte {
-            true => (0..length).collect(),
-            false => (0..48).map(|_| numbers.below(length as u64) as usize).collect(),
+        let places: Vec<usize> = if *every_byte {
+            (0..length).collect()
+        } else {
+            (0..48).map(|_| numbers.below(length as u64) as usize).collect()
         };
         for byte in places {
             let bit = numbers.below(8);
