@@ -132,9 +132,9 @@ impl Signed {
             let steps = all_steps.div_ceil(lanes);
             let (us, ()) = processor_us(|| {
                 if is_blake2s(scheme) {
-                    bound::compressions(steps + (blocks * EPOCHS).div_ceil(lanes))
+                    bound::compressions(steps + (blocks * EPOCHS).div_ceil(lanes));
                 } else {
-                    bound::run(scheme, steps, (width_24 * EPOCHS).div_ceil(lanes), 0)
+                    bound::run(scheme, steps, (width_24 * EPOCHS).div_ceil(lanes), 0);
                 }
             });
             batch_bound_us.push(us / EPOCHS as f64);
