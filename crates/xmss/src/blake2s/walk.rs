@@ -29,37 +29,61 @@ impl<V: Lanes, D: Derivation> Xmss<V, D> {
     ///
     /// The longest go first, side by side, so that lanes that are together have about the same way to go.
     pub(super) fn walk_all(&self, parameter: impl Fn(usize) -> Digest<u32>, walks: &mut [Walk]) {
-        let mut order: Vec<(u32, usize)> = walks.iter().zip(0..).map(|(walk, index)| (walk.steps, index)).collect();
-        order.sort_unstable_by(|a, b| b.cmp(a));
+        let order = longest_first(walks, self.last_position());
         for pack in order.chunks(V::WIDTH) {
-            let one = |lane: usize| pack[lane.min(pack.len() - 1)].1;
+            // Spare lanes repeat the last walk.
+            let one = |lane: usize| pack[lane.min(pack.len() - 1)] as usize;
             let parameters = transposed(|lane| parameter(one(lane)));
             let hashes = Indexed::new::<D::Tweak>(&parameters, V::from_fn(|lane| walks[one(lane)].epoch));
-            self.walk_pack(&hashes, pack, walks);
+            let ended = by_lane(&self.walk_pack(&hashes, |lane| &walks[one(lane)]));
+            for (value, &index) in ended.iter().zip(pack) {
+                walks[index as usize].value = *value;
+            }
         }
     }
 
-    /// Takes a pack of walks, longest first, to their ends. All arrive with the last step: a lane is handed its value when no
-    /// more steps are left than it has to take, and what it computed before is nobody's.
-    fn walk_pack(&self, hashes: &Indexed<V>, pack: &[(u32, usize)], walks: &mut [Walk]) {
-        let ends = V::from_fn(|lane| pack.get(lane).map_or(0, |&(_, index)| walks[index].end));
-        let mut values = [V::splat(0); 4];
+    /// The ends of a pack of walks, longest first. All arrive with the last step: a lane is handed its value when no more
+    /// steps are left than it has to take, and what it computed before is nobody's.
+    #[inline(always)]
+    fn walk_pack<'a>(&self, hashes: &Indexed<V>, walk: impl Fn(usize) -> &'a Walk) -> Digest<V> {
+        let ends = V::from_fn(|lane| walk(lane).end);
+        let first_values: Digest<V> = transposed(|lane| walk(lane).value);
+        let mut values = first_values;
         let mut walking = 0;
-        for left in (1..=pack[0].0).rev() {
-            let with_joining = pack.iter().take_while(|(steps, _)| *steps >= left).count();
-            if with_joining > walking {
-                let mut words = by_lane(&values);
-                for (word, &(_, index)) in words[..with_joining].iter_mut().zip(pack).skip(walking) {
-                    *word = walks[index].value;
+        for left in (1..=walk(0).steps).rev() {
+            if walking < V::WIDTH && walk(walking).steps == left {
+                let before = walking;
+                while walking < V::WIDTH && walk(walking).steps == left {
+                    walking += 1;
                 }
-                values = transposed(|lane| words[lane]);
-                walking = with_joining;
+                let kept = V::from_fn(|lane| if lane < before { u32::MAX } else { 0 });
+                values = std::array::from_fn(|word| first_values[word] ^ ((first_values[word] ^ values[word]) & kept));
             }
             let place = ends + V::splat(left.wrapping_neg());
             values = hashes.of_value::<D::Tweak>(self.types.chain, place, &values);
         }
-        for (word, &(_, index)) in by_lane(&values).iter().zip(&pack[..walking]) {
-            walks[index].value = *word;
-        }
+        values
     }
+}
+
+/// The indices of the walks that have a step to take, the longest walks first.
+fn longest_first(walks: &[Walk], most: u32) -> Vec<u32> {
+    let mut counts = vec![0; most as usize + 1];
+    for walk in walks {
+        counts[walk.steps as usize] += 1;
+    }
+    let mut places = vec![0; counts.len()];
+    for steps in (1..counts.len()).rev() {
+        places[steps - 1] = places[steps] + counts[steps];
+    }
+    // Those without a step have their places behind all others.
+    let moving = places[0];
+    let mut order = vec![0; walks.len()];
+    for (walk, index) in walks.iter().zip(0..) {
+        let place = &mut places[walk.steps as usize];
+        order[*place] = index;
+        *place += 1;
+    }
+    order.truncate(moving);
+    order
 }
