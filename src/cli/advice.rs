@@ -81,3 +81,87 @@ fn flag(argument: Argument) -> String {
     };
     format!("--{name}")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use keymill::{Argument, Level, Remedy};
+
+    use super::words;
+
+    /// The commands and the flags of a tree of commands.
+    fn known(command: &clap::Command, found: &mut BTreeSet<String>) {
+        found.insert(format!("keymill {}", command.get_name()));
+        let flags = command.get_arguments().filter_map(clap::Arg::get_long);
+        found.extend(flags.map(|flag| format!("--{flag}")));
+        command.get_subcommands().for_each(|command| known(command, found));
+    }
+
+    fn named(words: &str) -> Vec<String> {
+        let word = |text: &str| {
+            let is_part = |c: char| c == '-' || c.is_ascii_lowercase();
+            text.split(|c| !is_part(c)).next().unwrap_or_default().to_owned()
+        };
+        let commands = words.split("keymill ").skip(1);
+        let flags = words.split("--").skip(1);
+        let commands = commands.map(|text| format!("keymill {}", word(text)));
+        commands.chain(flags.map(|text| format!("--{}", word(text)))).collect()
+    }
+
+    #[test]
+    fn every_command_and_flag_that_is_advised_exists() {
+        let mut exist = BTreeSet::new();
+        known(&super::super::tree::command(), &mut exist);
+        let arguments = [
+            Argument::Scheme,
+            Argument::ActivationEpoch,
+            Argument::Epochs,
+            Argument::Parameter,
+            Argument::Trim,
+            Argument::Seed,
+            Argument::PrfKey,
+            Argument::Threads,
+            Argument::NumValidators,
+            Argument::LogNumActiveEpochs,
+            Argument::StartIndex,
+            Argument::Role,
+            Argument::Roles,
+            Argument::Distributed,
+            Argument::ExportFormat,
+            Argument::KeepDirs,
+            Argument::Jobs,
+        ];
+        let of_paths = [
+            Remedy::Repair,
+            Remedy::Restore,
+            Remedy::Keygen,
+            Remedy::Migrate,
+            Remedy::LedgerInit,
+            Remedy::RestoreElsewhere,
+            Remedy::OtherEpoch,
+            |directory| Remedy::Untrim {
+                directory,
+                level: Level(3),
+            },
+        ];
+        let others = [
+            Remedy::Overwrite,
+            Remedy::AnotherKey,
+            Remedy::RestoreSecrets,
+            Remedy::SetOfItsOwn,
+            Remedy::Generate,
+            Remedy::RaiseMemory,
+            Remedy::RaiseBudget,
+        ];
+        let of_paths = of_paths.into_iter().map(|remedy| remedy("DIR".into()));
+        let all = of_paths.chain(others).chain(arguments.map(Remedy::Change));
+        for remedy in all {
+            let (words, neutral) = (words(&remedy), remedy.to_string());
+            let named_here = named(&words);
+            assert!(!named_here.is_empty(), "{words}");
+            assert!(named_here.iter().all(|name| exist.contains(name)), "{words}");
+            assert!(named(&neutral).is_empty(), "{neutral}");
+        }
+    }
+}
