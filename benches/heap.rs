@@ -7,7 +7,7 @@
 //! one before stands there, among what was left at its end.
 //!
 //! Every allocation through Rust's allocator is seen, and nothing else: RocksDB allocates in C++, stacks and mapped files are
-//! no heap.
+//! not heap.
 
 #[path = "heap/profile.rs"]
 mod profile;

@@ -40,7 +40,7 @@ typedef enum keymill_status {
      */
     KEYMILL_STATUS_MACHINE = 4,
     /*
-     An error of keymill itself. The key with which it happened signs no more until it is opened anew.
+     An error of keymill itself. The key with which it happened signs no more until it is opened again.
      */
     KEYMILL_STATUS_PANIC = 5,
 } keymill_status;
@@ -80,7 +80,7 @@ typedef struct keymill_scheme_facts {
 } keymill_scheme_facts;
 
 /*
- An open key. It is a number and no pointer, so a key that is closed, or was never open, is refused. All zero, it is none.
+ An open key. It is a number and not a pointer, so a key that is closed, or was never open, is refused. All zeros are not a key.
  */
 typedef struct keymill_key {
     /*

@@ -42,7 +42,7 @@ fn open_store(context: &Context<'_>) -> Result<Store> {
 
 fn write_head(context: &Context<'_>) -> Result<()> {
     let store = open_store(context)?;
-    // A head that is there was written by this action before, or by a program that signed: it is never begun anew.
+    // A head that is there was written by this action before, or by a program that signed: it is never begun again.
     if store.ledger_head()?.is_some() {
         return Ok(());
     }

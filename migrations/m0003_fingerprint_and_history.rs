@@ -45,7 +45,7 @@ impl Step for FingerprintAndHistory {
     }
 }
 
-/// The last action of a creation: from here on a copy of secret and mark alone does not say any more that nobody has signed.
+/// The last action of a creation: from here on a copy of secret and mark alone no longer says that the key has not signed.
 fn write_mark(context: &Context<'_>, locked: &LockedDir) -> Result<()> {
     let file = context.paths.ledger_mark();
     let key_id = context.manifest.key_id();

@@ -115,7 +115,7 @@ struct Given {
 pub struct Settings {
     /// The later wins over the earlier.
     given: Vec<Given>,
-    /// Variables that look like settings and are none.
+    /// Variables that look like settings and are not.
     pub warnings: Vec<String>,
     /// What --progress says.
     pub progress: Option<ProgressStyle>,
@@ -167,7 +167,7 @@ impl Settings {
         Ok(())
     }
 
-    /// A variable that is not known may be somebody else's: it is a reason to warn, and not to stop.
+    /// An unknown variable may belong to another program: it gives a warning and does not stop the command.
     pub fn apply_environment(&mut self, environment: impl IntoIterator<Item = (String, String)>) {
         for (variable, text) in environment {
             let Some(name) = variable.strip_prefix(ENVIRONMENT_PREFIX) else {

@@ -171,7 +171,7 @@ impl Error {
         Self::new(FailureKind::Machine, what)
     }
 
-    /// Somebody asked the work to stop.
+    /// The work was asked to stop.
     pub(crate) fn interrupted(what: impl Into<String>) -> Self {
         Self::new(FailureKind::Interrupted, what)
             .because(Reason::Interrupted)

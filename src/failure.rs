@@ -35,7 +35,7 @@ pub enum FailureKind {
     Directory = 3,
     /// The machine failed.
     Machine = 4,
-    /// Somebody asked the work to stop.
+    /// The work was asked to stop.
     Interrupted = 130,
 }
 

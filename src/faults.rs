@@ -51,7 +51,7 @@ struct Ruled {
 
 static RULES: Mutex<Vec<Ruled>> = Mutex::new(Vec::new());
 
-/// Who says what becomes of calls.
+/// What decides on the fate of calls.
 pub(crate) trait Judge: Send {
     /// The fate of a call on a file.
     fn fate(&mut self, call: &'static str, path: &Path) -> Fate;

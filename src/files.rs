@@ -185,7 +185,7 @@ pub(crate) fn sync_directory(directory: &Path) -> Result<(), IoFailure> {
     sync_file(&opened, directory)
 }
 
-/// Whether there is a directory of this name; a link to one is none.
+/// Whether there is a directory of this name; a link to one does not count.
 pub(crate) fn is_directory(path: &Path) -> Result<bool, IoFailure> {
     match attempt("lstat", path, || std::fs::symlink_metadata(path)) {
         Err(failure) if failure.is_missing() => Ok(false),

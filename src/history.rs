@@ -116,7 +116,7 @@ pub struct KeyHistory {
     pub runs: Vec<Run>,
     /// Batches that were in flight when a run ended without order, and were begun again.
     pub redone: Marks,
-    /// Batches that did not match their checksums or the tree when somebody looked, whether or not they were made anew.
+    /// Batches that a check found not to match their checksums or the tree, whether or not they were computed again.
     pub damaged: Marks,
 }
 

@@ -137,7 +137,7 @@ fn generation() -> u64 {
         return 0;
     };
     // SAFETY: the mapping begins with a page, so the pointer is aligned and leads to eight bytes that can be written. They are
-    // there as long as the process, since the static is never dropped, and nobody reaches them but through this atomic.
+    // there as long as the process, since the static is never dropped, and they are reached through this atomic alone.
     let generation = unsafe { AtomicU64::from_ptr(page.as_mut_ptr().cast()) };
     match generation.load(Ordering::Relaxed) {
         0 => {

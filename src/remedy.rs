@@ -178,7 +178,7 @@ impl Remedy {
     }
 
     /// As [`of`](Self::of), for a call on this file. A file system that has room for bytes and for no further file says the same
-    /// as one that has no room (ENOSPC), and whoever looks at the room sees enough of it.
+    /// as one that has no room (ENOSPC), and a look at the room shows enough of it.
     pub fn at(error: &io::Error, path: &Path) -> Option<Self> {
         match Self::of(error) {
             Some(Self::FreeSpace) if has_no_inodes(path) => Some(Self::FreeInodes),
@@ -307,7 +307,7 @@ impl Display for Remedy {
                  in another directory, trimmed to level {level}, with the same secret, scheme and epochs; and there import \
                  the ledger and begin a new one"
             ),
-            Self::Protect(_) => write!(f, "if nobody has, 'chmod 600 {path}' and try again"),
+            Self::Protect(_) => write!(f, "if it was not read, 'chmod 600 {path}' and try again"),
             Self::Delete(_) => write!(f, "delete '{path}' if the key in it is not to be used any more"),
             Self::Change(argument) => write!(f, "change {argument}"),
             Self::Give(argument) => write!(f, "give {argument}"),
@@ -325,7 +325,7 @@ impl Display for Remedy {
             Self::AskForLess => f.write_str("ask for fewer validators or epochs"),
             Self::FreeSpace => f.write_str("free some space there and try again"),
             Self::FreeInodes => f.write_str(
-                "the file system has no inodes left, though it has room for bytes: delete files there that nobody needs and \
+                "the file system has no inodes left, though it has room for bytes: delete files there that are not needed and \
                  try again",
             ),
             Self::FreeQuota => f.write_str("free some of the quota and try again"),

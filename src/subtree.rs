@@ -59,7 +59,7 @@ impl SubtreeSource<'_> {
             self.workers
                 .with_arena(|arena| self.kernel.leaves(self.prf_key, first, leaves, arena))
         };
-        // Who waits for others in a task of rayon's takes up another task meanwhile, on the same stack: as many paths as are asked
+        // A thread that waits in a task of rayon's takes up another task meanwhile, on the same stack: as many paths as are asked
         // for at once would lie there one upon the other. Such a thread computes alone; there are others beside it.
         if rayon::current_thread_index().is_some() {
             return leaves.chunks_mut(block_bytes).enumerate().try_for_each(compute);

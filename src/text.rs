@@ -6,7 +6,7 @@ use std::ops::Range;
 
 pub use keymill_xmss::text::{Foreign, nearest};
 
-/// Runs that are named one by one. Nobody reads more.
+/// Runs that are named one by one; more would not be read.
 const RUNS_MAX: usize = 20;
 
 /// A text without the byte-order mark that some editors put before it (U+FEFF in UTF-8).

@@ -33,7 +33,7 @@ fn since_boot_ms() -> u64 {
     since.tv_sec as u64 * 1000 + since.tv_nsec as u64 / 1_000_000
 }
 
-/// Waits before another attempt at something that another process may be in the way of. In unit tests nobody else is, and
+/// Waits before another attempt at something that another process may be in the way of. In unit tests no other process is, and
 /// whatever is waited for has happened when this is called.
 pub(crate) fn pause(milliseconds: u64) {
     if cfg!(test) {

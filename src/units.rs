@@ -34,7 +34,7 @@ pub(crate) struct LedgerExtent {
     pub(crate) spent: u64,
     /// Highest epoch with an entry.
     pub(crate) highest: Option<u32>,
-    /// The hashes of all entries, xored. It finds accidents; whoever can write entries can also make them fit.
+    /// The hashes of all entries, xored. It finds accidents; anyone who can write entries can also make them fit.
     pub(crate) digest: [u8; 32],
 }
 

@@ -175,7 +175,7 @@ impl Threads {
 impl Drop for Threads {
     fn drop(&mut self) {
         for (thread, registration) in self.0.drain(..) {
-            // Rayon hands a panic on to whoever waits for the result.
+            // Rayon hands a panic on to the thread that waits for the result.
             drop(thread.join());
             drop(registration);
         }
@@ -184,7 +184,7 @@ impl Drop for Threads {
 
 fn lock(arena: &Mutex<Arena>) -> MutexGuard<'_, Arena> {
     arena.lock().unwrap_or_else(|poisoned| {
-        // What a panic has left in it is nobody's.
+        // What a panic has left in it is of no use.
         let mut arena = poisoned.into_inner();
         arena.reset();
         arena
@@ -213,7 +213,7 @@ mod tests {
         assert_eq!((workers.count(), workers.on_each(|| ()).len()), (67, 67));
         assert_eq!(threads_named("keymill-66"), 1);
         drop(workers);
-        // A thread that has been joined can be seen for a moment yet: the kernel wakes who waits before it forgets it.
+        // A thread that has been joined can be seen for a moment yet: the kernel wakes the thread that waits before it forgets it.
         let until = Instant::now() + Duration::from_secs(10);
         while threads_named("keymill-66") > 0 {
             assert!(Instant::now() < until);

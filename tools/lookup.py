@@ -244,7 +244,7 @@ class Manifest:
             if self.version < FINGERPRINT_VERSION:
                 raise self.wrong("fingerprint", f"is not of format version {self.version}")
         if self.value("origin", str) not in ("fresh", "seed", "prf-key"):
-            raise self.wrong("origin", "is none that is known")
+            raise self.wrong("origin", "is not one that is known")
         self.trim = self.number("trim", min(BATCH_ROOTS_LEVEL, self.h))
         self.read_fillers()
         self.read_state()

@@ -206,7 +206,7 @@ fn short(function: &str) -> String {
         Some((of, rest)) => format!("{of}{}", rest.rfind(">::").map_or("", |end| &rest[end + 1..])),
         None => function.to_owned(),
     };
-    // The arrow of a function's type is no bracket.
+    // The arrow of a function's type is not a bracket.
     for character in inner.replace("->", "").chars() {
         match character {
             '<' => depth += 1,

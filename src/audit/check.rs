@@ -24,7 +24,7 @@ use keymill_xmss::hash::{Kernel, PrfKey};
 /// worker threads as `options` ask for and its memory allows.
 ///
 /// # Errors
-/// [`Error`](crate::Error) if the check cannot be made. Damage is no error but part of the report.
+/// [`Error`](crate::Error) if the check cannot be made. Damage is not an error but part of the report.
 pub fn check(directory: &Path, deep: bool, options: JobOptions) -> Result<CheckReport> {
     let mut key = KeyDir::open(directory)?;
     // A check writes nothing, so what it needs of address space is what the checkpoint store needs, which is looked at when that

@@ -23,7 +23,7 @@ impl Tree<'_> {
         let mut damaged = Vec::new();
         let mut crc32 = record.map(|record| record.piece_crc32.iter());
         for piece in pieces(level, span.stored.clone()) {
-            // A record with too few checksums is no better than one with wrong ones.
+            // A record with too few checksums counts as one with wrong ones.
             let crc32 = crc32.as_mut().map(|crc32| crc32.next().copied().unwrap_or_default());
             let stored = match self.read(&piece, crc32) {
                 Ok(Some(stored)) => stored,

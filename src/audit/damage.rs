@@ -56,7 +56,7 @@ pub struct CheckReport {
     pub secret_present: bool,
     /// Whether the leaves were computed again.
     pub deep: bool,
-    /// Layer files of levels that the key does not store any more. They are in nobody's way.
+    /// Layer files of levels that the key does not store any more. They are not in the way.
     pub left_over: Vec<PathBuf>,
     /// What is wrong: the first 10,000 places.
     pub damage: Vec<Damage>,

@@ -97,7 +97,7 @@ impl OpenKey<'_> {
 fn holders(level: u32, node: u32) -> Vec<u32> {
     match level {
         0 => vec![node, node ^ 1],
-        // The root is compared with the manifest's and given to nobody, and its neighbour is hashed into nothing.
+        // The root is compared with the manifest's and is in no path, and its neighbour is hashed into nothing.
         8 => Vec::new(),
         _ => ((node ^ 1) << level..((node ^ 1) + 1) << level).collect(),
     }
@@ -174,7 +174,7 @@ fn without_checkpoints_the_tree_itself_shows_every_damaged_node() {
             let damage = test_key.check().damage;
             assert!(damage[0].file.ends_with("state"), "{damage:?}");
             let levels: Vec<usize> = damage[1..].iter().map(|d| d.level.unwrap().0.into()).collect();
-            // It shows where the node is held against its children, and where its parent is held against it.
+            // It shows where the node is compared with its children, and where its parent is compared with it.
             assert!(!levels.is_empty(), "level {level}, byte {offset}");
             assert!(
                 levels.iter().all(|found| (level..=level + 1).contains(found)),

@@ -62,7 +62,7 @@ impl Tree<'_> {
         Ok(Some(bytes))
     }
 
-    /// Compares the nodes of a slice that are no fillers with the hash of their children.
+    /// Compares the nodes of a slice that are not fillers with the hash of their children.
     pub(super) fn parents(
         &self,
         slice: &Slice,

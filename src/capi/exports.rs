@@ -18,7 +18,7 @@ use keymill_xmss::verify;
 /// Room for the identifier of a scheme and the zero byte behind it.
 pub const SCHEME_ID_BYTES: usize = 64;
 
-/// An open key. It is a number and no pointer, so a key that is closed, or was never open, is refused. All zero, it is none.
+/// An open key. It is a number and not a pointer, so a key that is closed, or was never open, is refused. All zeros are not a key.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
@@ -276,7 +276,7 @@ pub unsafe extern "C" fn keymill_verify(
         // SAFETY: as the caller promises.
         let public_key = unsafe { bytes("public key", public_key, public_key_bytes) }?;
         let public_key = PublicKey::from_ssz(scheme, public_key)
-            .map_err(|error| Refusal::usage(format!("the public key is none: {error}")))?;
+            .map_err(|error| Refusal::usage(format!("the public key is not valid: {error}")))?;
         // SAFETY: as the caller promises.
         let message = message_of(unsafe { bytes("message", message, message_bytes) }?)?;
         // SAFETY: as the caller promises.

@@ -75,7 +75,7 @@ impl OpenKey {
     }
 }
 
-/// Nobody knows how far the call was in which a panic went by, so there is no second one.
+/// It is not known how far the call was in which a panic went by, so there is no second one.
 fn locked(signer: &Mutex<Signer>) -> Result<MutexGuard<'_, Signer>, Refusal> {
     let text = "an earlier call with this key failed in keymill itself; close the key and open it again";
     signer.lock().map_err(|_| Refusal::new(Status::Panic, text))
@@ -114,7 +114,7 @@ pub(super) fn key(id: u64) -> Result<Arc<OpenKey>, Refusal> {
 
 /// Forgets the number. The key is gone when the last call that uses it is over.
 pub(super) fn close(id: u64) -> Result<(), Refusal> {
-    // In a statement of its own: to close RocksDB takes time, and nobody else should wait for the lock meanwhile.
+    // In a statement of its own: to close RocksDB takes time, and no other thread should wait for the lock meanwhile.
     let closed = keys().open.remove(&id);
     closed.map(drop).ok_or_else(|| not_open(id))
 }

@@ -22,7 +22,7 @@ pub enum Status {
     Directory = 3,
     /// The machine failed: disk full, error of a disk, no memory. When the cause is gone, try again.
     Machine = 4,
-    /// An error of keymill itself. The key with which it happened signs no more until it is opened anew.
+    /// An error of keymill itself. The key with which it happened signs no more until it is opened again.
     Panic = 5,
 }
 
@@ -98,7 +98,7 @@ pub(super) fn answered(call: impl FnOnce() -> Result<(), Refusal>) -> Status {
 }
 
 fn remember(text: &str) {
-    // Whoever calls may print it as it is.
+    // The caller may print it as it is.
     let text = bounded(&visible(text), TEXT_BYTES_MAX).into_owned();
     let text = CString::new(text).unwrap_or_default();
     let _ = LAST_ERROR.try_with(|last| last.replace(text));

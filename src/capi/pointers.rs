@@ -17,7 +17,7 @@ pub(super) const TEXT_BYTES_MAX: usize = 4096;
 /// Bytes that the caller has.
 ///
 /// # Safety
-/// Unless it is null, `pointer` leads to `length` bytes that nobody writes for as long as the result is used.
+/// Unless it is null, `pointer` leads to `length` bytes that no thread writes for as long as the result is used.
 pub(super) unsafe fn bytes<'a>(what: &str, pointer: *const u8, length: usize) -> Result<&'a [u8], Refusal> {
     check(what, pointer, length)?;
     // SAFETY: it is not null, bytes need no alignment, the length is one that memory can have, and the rest is promised.
@@ -27,7 +27,7 @@ pub(super) unsafe fn bytes<'a>(what: &str, pointer: *const u8, length: usize) ->
 /// Text of the caller: UTF-8 with a zero byte at its end.
 ///
 /// # Safety
-/// Unless it is null, `pointer` leads to bytes that nobody writes for as long as the result is used, up to a zero byte or
+/// Unless it is null, `pointer` leads to bytes that no thread writes for as long as the result is used, up to a zero byte or
 /// [`TEXT_BYTES_MAX`] of them.
 pub(super) unsafe fn text<'a>(what: &str, pointer: *const c_char) -> Result<&'a str, Refusal> {
     let pointer = pointer.cast::<u8>();

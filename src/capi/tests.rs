@@ -198,7 +198,7 @@ fn the_c_interface_gives_what_the_library_gives() {
     refused(
         verified(&expected_key[1..], EPOCH, &MESSAGE, &signature),
         Status::Usage,
-        "the public key is none",
+        "the public key is not valid",
     );
     refused(
         verified(&expected_key, EPOCH, &MESSAGE[1..], &signature),

@@ -33,7 +33,7 @@ pub const EXIT_CODES: [(u8, &str); 6] = [
 pub enum Failure {
     /// It fails: what is printed, and the exit code.
     Told { code: u8, message: String },
-    /// Nobody reads the output any more, as behind `| head`: there is nothing to say, and nothing has failed.
+    /// The reader of the output is gone, as behind `| head`: there is nothing to say, and nothing has failed.
     ReaderGone,
 }
 

@@ -64,7 +64,7 @@ impl Given {
         }
     }
 
-    /// Says so if the bytes may have been meant to be those of a file. For what is answered and is no error.
+    /// Says so if the bytes may have been meant to be those of a file. For an answer that is not an error.
     pub fn warn_if_doubtful(&self, flag: &str, text: &str) {
         if matches!(self.origin, Origin::HexBesideFile) {
             warn(format_args!("{flag}{}", self.place(text)));
@@ -161,7 +161,7 @@ pub fn secret_text(flag: &str, path: &Path, bytes_max: usize) -> Result<Zeroizin
     }
 }
 
-/// Says so if others can read the file, since whoever has it has the key. Pipes and devices have modes of their own.
+/// Warns if others can read the file, since it is as good as the key. Pipes and devices have modes of their own.
 pub fn warn_if_exposed(flag: &str, path: &Path) {
     let Ok(metadata) = std::fs::metadata(path) else {
         return;
@@ -169,7 +169,7 @@ pub fn warn_if_exposed(flag: &str, path: &Path) {
     let mode = metadata.permissions().mode() & 0o777;
     if metadata.is_file() && mode & 0o077 != 0 {
         warn(format_args!(
-            "{flag} '{}' can be read by others (its mode is {mode:o}); whoever has read it can sign \
+            "{flag} '{}' can be read by others (its mode is {mode:o}); anyone who has read it can sign \
              with this key",
             path.display()
         ));

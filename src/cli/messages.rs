@@ -1,5 +1,5 @@
 //! What is said on standard error: as text, or as JSON lines beside `--progress json`; always between the frames of the
-//! bar. That nobody listens is no reason to stop: a job outlives its terminal.
+//! bar. A job goes on when its terminal is gone.
 //!
 //! Whatever a message is put together from, it is made visible and cut here, behind all of those who have something to say.
 
@@ -84,7 +84,7 @@ pub fn say_left_over(files: &[PathBuf]) {
     }
 }
 
-/// What somebody ought to know.
+/// A warning.
 pub fn warn(text: impl std::fmt::Display) {
     speaker(|speaker| speaker.log_message(Level::WARN, &text.to_string()));
 }

@@ -123,7 +123,7 @@ enum Command {
     Check(check::CheckArguments),
     /// Compute what is damaged of a key again from its secret.
     Repair(repair::RepairArguments),
-    /// Print as text what to keep of a key; whoever has it can sign.
+    /// Print as text what to keep of a key; anyone who has it can sign.
     Backup(backup::BackupArguments),
     /// Make a key again from what backup printed, or go on with it.
     Restore(restore::RestoreArguments),
@@ -164,7 +164,7 @@ pub fn main() -> ExitCode {
         Err(error) if error.kind() == ErrorKind::DisplayVersion && version::is_verbose(std::env::args_os().skip(1)) => {
             return version::print_all();
         }
-        // Also --help and --version, which are no errors and exit with 0.
+        // Also --help and --version, which are not errors and exit with 0.
         Err(error) => return output::print_told(&error),
     };
     match run(&arguments) {
@@ -179,7 +179,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         streams::refuse_closed_output()?;
     }
     let environment = std::env::vars_os().filter_map(|(name, value)| {
-        // A name that is no text is not ours; a value that is none is shown as well as it can be, and then refused.
+        // A name that is not text is not ours; a value that is not text is shown as well as it can be, and then refused.
         Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
     });
     let mut settings = Settings::load(arguments.config.as_deref(), environment)?;

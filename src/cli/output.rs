@@ -196,7 +196,7 @@ fn failed(path: &Path, error: &Error) -> Failure {
     }
 }
 
-/// That the output cannot be written, or that nobody reads it.
+/// That the output cannot be written, or that its reader is gone.
 pub fn broken(error: &Error) -> Failure {
     if error.kind() == ErrorKind::BrokenPipe {
         return Failure::ReaderGone;

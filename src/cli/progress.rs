@@ -232,7 +232,7 @@ impl Reporter {
     }
 }
 
-/// Whether the terminal cannot move its cursor, or nobody says what it can.
+/// Whether the terminal cannot move its cursor, or its abilities are not known.
 fn is_dumb() -> bool {
     std::env::var_os("TERM").is_none_or(|name| name.is_empty() || name == "dumb")
 }

@@ -66,7 +66,7 @@ fn as_text(report: &RepairReport) -> Vec<String> {
         if replaced.ledger_kept {
             old.push_str("; its ledger of signed epochs is in the new one");
         }
-        lines.push(format!("made anew: the checkpoint store: {}{old}", replaced.what));
+        lines.push(format!("rebuilt: the checkpoint store: {}{old}", replaced.what));
     }
     for restored in &report.files_restored {
         let (file, level, what) = (restored.file.display(), restored.level, &restored.what);
@@ -85,11 +85,11 @@ fn as_text(report: &RepairReport) -> Vec<String> {
     }
     if report.batch_records_renewed > 0 {
         let batches = report.batch_records_renewed;
-        lines.push(format!("made anew: the checkpoints of {batches} sound batches"));
+        lines.push(format!("rebuilt: the checkpoints of {batches} sound batches"));
     }
     if !report.crown_records_renewed.is_empty() {
         let levels: Vec<String> = report.crown_records_renewed.iter().map(ToString::to_string).collect();
-        lines.push(format!("made anew: the checksums of levels {}", levels.join(", ")));
+        lines.push(format!("rebuilt: the checksums of levels {}", levels.join(", ")));
     }
     if report.records_removed > 0 {
         let records = report.records_removed;

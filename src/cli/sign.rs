@@ -60,7 +60,7 @@ pub fn run(arguments: &SignArguments) -> Result<ExitCode, Failure> {
             leansig_json::signature(&signature)
         })
     });
-    // Elsewhere a reader that has gone away has seen enough. Here the epoch is spent, and nobody has the signature.
+    // Elsewhere a reader that has gone away has seen enough. Here the epoch is spent, and the signature is lost.
     written.map_err(|failure| match failure {
         Failure::ReaderGone => {
             Failure::machine("the signature was not taken; ask for the same message again to get it")

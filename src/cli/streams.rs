@@ -1,4 +1,4 @@
-//! Standard output as whoever started this program handed it over.
+//! Standard output as the parent process handed it over.
 
 use std::io::{BufWriter, StdoutLock};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +22,7 @@ fn note_what_is_closed() {
 pub fn refuse_closed_output() -> Result<(), Failure> {
     if IS_CLOSED.load(Ordering::Relaxed) {
         Err(Failure::usage(
-            "standard output is closed, so there is no place for the answer; redirect it, to /dev/null if nobody wants it",
+            "standard output is closed, so the answer has nowhere to go; redirect it, to /dev/null if you do not need it",
         ))
     } else {
         Ok(())

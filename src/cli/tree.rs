@@ -247,7 +247,7 @@ mod tests {
                 }
                 assert!(
                     example.contains(&format!("keymill {path}")),
-                    "'{example}' is no example of '{path}'"
+                    "'{example}' is not an example of '{path}'"
                 );
             }
         });

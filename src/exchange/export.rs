@@ -61,7 +61,7 @@ impl Exporter {
     }
 
     /// The two bottom trees of which the first one holds `epoch`, or of the last two if it is the last; without an epoch
-    /// the first two. Every node of them and of the top tree is held against the hash of its children up to the root, so
+    /// the first two. Every node of them and of the top tree is compared with the hash of its children up to the root, so
     /// that nothing damaged is written. Of a trimmed key, what is not stored is computed and kept, some megabytes.
     ///
     /// # Errors
@@ -212,7 +212,7 @@ impl Window<'_> {
         Ok(())
     }
 
-    /// Holds every node against its children, and the root against that of the manifest.
+    /// Compares every node with its children, and the root with that of the manifest.
     fn check(&self) -> Result<()> {
         let mut nodes = |slice: &Slice, digests: &mut Vec<u8>| self.nodes(slice, digests);
         if let Some((level, node)) = first_wrong_node(&self.head.shape, self.paths.kernel(), &mut nodes)? {

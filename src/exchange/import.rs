@@ -50,7 +50,7 @@ fn cannot(path: &Path) -> String {
     format!("'{}' cannot be imported", path.display())
 }
 
-/// The line in which a file is wrong, if it is a text of several. It is read once more for that, and is no matter of life and
+/// The line in which a file is wrong, if it is a text of several. It is read once more for that, and is not a matter of life and
 /// death: what cannot be read has no line.
 fn line_of(path: &Path, at: u64) -> Option<u64> {
     let mut file = open_to_read(path).ok()?.take(at);
@@ -105,7 +105,7 @@ pub struct Import {
 
 impl Import {
     /// Reads a secret key. `form` and `scheme` are recognised where they are left out; `role` says which key of a file of
-    /// two is meant. The first leaves of both bottom trees are held against the PRF key, and all other nodes against their
+    /// two is meant. The first leaves of both bottom trees are compared with the PRF key, and all other nodes with their
     /// children. A file for which there is too little memory is not read.
     ///
     /// # Errors

@@ -296,7 +296,7 @@ impl Known {
         if old == new {
             return old;
         }
-        // What was added at the end may be there in part; what was written anew may be cut.
+        // What was added at the end may be there in part; what was rewritten may be cut.
         let common = if new.starts_with(&old) { old.len() } else { 0 };
         match chance(3) {
             0 => old,

@@ -294,7 +294,7 @@ impl Entry {
         self.open(OFlags::RDONLY, 0)
     }
 
-    /// Opens the directory of this name; a link to one is none.
+    /// Opens the directory of this name; a link to one does not count.
     #[track_caller]
     pub(crate) fn open_directory(&self) -> Result<Directory, IoFailure> {
         let open = || openat(self.at(), &self.name, OPENED | OFlags::NOFOLLOW, Mode::empty());
@@ -306,7 +306,7 @@ impl Entry {
     fn lstat(&self) -> Result<Option<FileType>, IoFailure> {
         let look = || statat(self.at(), &self.name, AtFlags::SYMLINK_NOFOLLOW);
         match attempt("lstat", &self.path, look) {
-            // Nothing is in what is no directory.
+            // What is not a directory holds nothing.
             Err(failure) if failure.is_missing() || failure.source.kind() == ErrorKind::NotADirectory => Ok(None),
             found => Ok(Some(FileType::from_raw_mode(found?.st_mode))),
         }
@@ -317,7 +317,7 @@ impl Entry {
         Ok(self.lstat()?.is_some())
     }
 
-    /// Whether there is a directory of this name; a link to one is none.
+    /// Whether there is a directory of this name; a link to one does not count.
     pub(crate) fn is_directory(&self) -> Result<bool, IoFailure> {
         Ok(self.lstat()? == Some(FileType::Directory))
     }
@@ -327,7 +327,7 @@ impl Entry {
         Ok(self.lstat()? == Some(FileType::Symlink))
     }
 
-    /// What has this name and is no regular file; a link is none.
+    /// What has this name and is not a regular file; a link is not one.
     pub(crate) fn standing_for_file(&self) -> Result<Option<NotRegular>, IoFailure> {
         Ok(self.lstat()?.and_then(NotRegular::of))
     }
@@ -370,7 +370,7 @@ impl Entry {
         attempt("unlink", &self.path, || self.unlink_at_once())
     }
 
-    /// As [`unlink`](Self::unlink), for what is nobody's failure.
+    /// As [`unlink`](Self::unlink), for a call whose failure does not matter.
     pub(crate) fn unlink_at_once(&self) -> Result<(), Errno> {
         unlinkat(self.at(), &self.name, AtFlags::empty())
     }

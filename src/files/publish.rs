@@ -1,6 +1,6 @@
 //! Files that appear under their name whole and durable, or not at all.
 //!
-//! Everything that the program says it has written comes through here: it is written where nobody sees it, made durable,
+//! Everything that the program says it has written comes through here: it is written where no other process sees it, made durable,
 //! given its name, and then its name is made durable. No failed sync is repeated, and an error leaves no draft behind.
 
 use std::fs::{File, Permissions};
@@ -21,7 +21,7 @@ use crate::failure::{IoFailure, attempt, write_whole};
 const DRAFT_PREFIX: &str = ".keymill-";
 const DRAFT_SUFFIX: &str = ".tmp";
 const DRAFT_RANDOM_CHARACTERS: usize = 6;
-/// Names that are tried; of two thousand million, that so many are taken is no accident.
+/// Names that are tried; of two thousand million, that so many are taken is not an accident.
 const DRAFT_NAMES: u32 = 16;
 /// Until it has its final mode, a draft is its owner's alone.
 const DRAFT_MODE: u32 = 0o600;
@@ -85,7 +85,7 @@ pub fn replace_at(path: &Path, content: &[u8], mode: Mode) -> Result<(), IoFailu
 /// A file that gets its name when it is whole and durable. Dropped before, it is gone.
 #[derive(Debug)]
 pub struct Draft {
-    /// What it is to be called, also in messages: its own name is nobody's concern.
+    /// What it is to be called, also in messages: its own name does not matter.
     target: Entry,
     file: File,
     /// Its own name, if it has one.
@@ -97,7 +97,7 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// A new file that nobody sees, and that is to be called `path`.
+    /// A new file that no other process sees, and that is to be called `path`.
     ///
     /// # Errors
     /// [`IoFailure`] if it cannot be made.

@@ -26,7 +26,7 @@ struct Found {
     history: KeyHistory,
     /// What is wrong with it.
     damage: Option<String>,
-    /// The last line has no end: it is being written, or whoever wrote it was ended.
+    /// The last line has no end: it is being written, or its writer was ended.
     is_torn: bool,
 }
 

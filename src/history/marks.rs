@@ -21,7 +21,7 @@ pub struct MarkedRange {
 }
 
 impl MarkedRange {
-    /// Whether only some of its batches are meant, nobody knows which.
+    /// Whether only some of its batches are meant; it is not known which.
     pub fn is_approximate(&self) -> bool {
         self.marked <= self.last - self.first
     }

@@ -1,4 +1,4 @@
-//! The file of a history: bounded, readable after any end, and in nobody's way.
+//! The file of a history: bounded, readable after any end, and never in the way.
 
 use std::fs;
 use std::io::Write;

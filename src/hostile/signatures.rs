@@ -31,7 +31,7 @@ pub(super) fn verifying(bytes: &[u8]) -> Result<bool, String> {
         return Ok(false);
     }
     if signature.len() != scheme.signature_bytes() {
-        return Err("a signature was accepted that is none".to_owned());
+        return Err("a signature was accepted that is not valid".to_owned());
     }
     if other_forms(scheme, signature).any(|other| verifies(&other)) {
         Err("a signature was accepted in two forms".to_owned())

@@ -1,5 +1,5 @@
-//! A secret that is elsewhere too: it leaves, or comes from where it may have signed. From then on nobody knows here which of
-//! its epochs are unused, before somebody says so (docs/DURABILITY.md, "An epoch signs once").
+//! A secret that is elsewhere too: it leaves, or comes from where it may have signed. From then on it is not known here which
+//! of its epochs are unused, before `ledger init` says so (docs/DURABILITY.md, "An epoch signs once").
 
 use super::error::mark_missing;
 use super::{KeyDir, KeyPaths, KeyState, LedgerMark, LockedDir, Manifest, Stage};

@@ -200,7 +200,7 @@ pub(super) fn secret_unreadable(path: &Path) -> Error {
 /// The secret file is open to others.
 pub(super) fn secret_exposed(path: PathBuf, mode: u32) -> Error {
     let what = format!(
-        "'{}' can be read by others (its mode is {mode:o}); whoever has read it can sign with this key",
+        "'{}' can be read by others (its mode is {mode:o}); anyone who has read it can sign with this key",
         path.display()
     );
     Error::directory(what)

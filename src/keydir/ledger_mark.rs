@@ -22,7 +22,7 @@ const TEXT_BYTES_MAX: u64 = 1024;
 /// What a mark vouches for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// The key is being created from fresh randomness: beside its secret alone, the mark says that nobody has signed.
+    /// The key is being created from fresh randomness: beside its secret alone, the mark says that the key has not signed.
     Creating,
     /// The key exists, and its ledger says which epochs are unused.
     Begun,

@@ -44,7 +44,7 @@ impl DirectoryLock {
         attempt("ftruncate", path, || file.set_len(0))?;
         attempt("lseek", path, || file.rewind())?;
         write_whole(&file, holder.as_bytes(), path)?;
-        // Somebody may have moved the directory between its opening and this moment.
+        // The directory may have been moved between its opening and this moment.
         lock.directory().check()?;
         Ok(Self {
             file,
@@ -72,7 +72,7 @@ impl DirectoryLock {
     }
 }
 
-/// Held by readers that nobody may write beside. It makes and writes nothing, so the directory may be read-only.
+/// Held by readers beside which no process may write. It makes and writes nothing, so the directory may be read-only.
 #[derive(Debug)]
 pub(crate) struct ReadLock {
     _held: DirectoryLock,

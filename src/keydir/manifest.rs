@@ -375,7 +375,7 @@ fn digest_from_hex(scheme: &Scheme, digits: &str) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// Refuses what is no digest of this scheme.
+/// Refuses what is not a digest of this scheme.
 pub(crate) fn check_digest(scheme: &Scheme, bytes: &[u8]) -> Result<(), String> {
     if bytes.len() != scheme.digest_bytes() {
         return Err(format!("{} bytes instead of {}", bytes.len(), scheme.digest_bytes()));

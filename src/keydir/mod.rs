@@ -221,7 +221,7 @@ pub(crate) fn fingerprint_of(paths: &KeyPaths, manifest: &Manifest) -> Result<Op
         Err(error) => error,
     };
     match error.reason() {
-        // Whoever needs the secret itself says what is wrong with it.
+        // A command that needs the secret itself says what is wrong with it.
         Reason::SecretMissing | Reason::NotAFile | Reason::SecretDamaged | Reason::SecretExposed => Ok(None),
         Reason::Call if error.io().map(io::Error::kind) == Some(ErrorKind::PermissionDenied) => Ok(None),
         _ => Err(error),

@@ -23,7 +23,7 @@ const DAMAGED: &str = ".damaged";
 /// Everything that may stand at the top of a key directory.
 const TOP: [&str; 8] = [MANIFEST, SECRET, LAYERS, STATE, LOCK, LEDGER_MARK, HISTORY, STATE_DRAFT];
 
-/// What stands in a directory and is nobody's: what mkfs puts at the top of a file system, and what people leave to say what
+/// What may stand in any directory: what mkfs puts at the top of a file system, and what people leave to say what
 /// a directory is.
 pub(crate) fn is_bystander(name: &str) -> bool {
     ["lost+found", "README", "README.md", "README.txt"].contains(&name)

@@ -20,22 +20,22 @@ impl CancelHandle {
         self.flag.store(true, Ordering::Relaxed);
     }
 
-    /// As [`cancel`](Self::cancel), and the job ends with this error, unless somebody asked before.
+    /// As [`cancel`](Self::cancel), and the job ends with this error, unless it was cancelled before.
     pub(crate) fn cancel_because(&self, reason: Error) {
         if self.is_cancelled() {
             return;
         }
-        // Whoever sees the flag has to find the reason.
+        // A thread that sees the flag has to find the reason.
         *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
         self.cancel();
     }
 
-    /// Whether somebody asked.
+    /// Whether the job was cancelled.
     pub fn is_cancelled(&self) -> bool {
         self.flag.load(Ordering::Relaxed)
     }
 
-    /// Ends the job here if somebody asked.
+    /// Ends the job here if it was cancelled.
     pub(crate) fn proceed(&self) -> Result<()> {
         if self.is_cancelled() {
             return Err(self.reason());
@@ -49,7 +49,7 @@ impl CancelHandle {
         reason.unwrap_or_else(|| Error::interrupted("interrupted; what was committed is kept"))
     }
 
-    /// A call that was given up because somebody asked is no failure of the machine.
+    /// A call that was given up on request is not a failure of the machine.
     pub(crate) fn or_reason(&self, error: Error) -> Error {
         let is_given_up = error.io().is_some_and(|error| error.kind() == ErrorKind::Interrupted);
         if is_given_up && self.is_cancelled() {
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_asks_first_says_why() {
+    fn the_first_to_cancel_says_why() {
         let cancel = CancelHandle::default();
         cancel.cancel();
         cancel.cancel_because(reason(1));

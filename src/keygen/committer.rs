@@ -25,7 +25,7 @@ pub(crate) struct Committer<'a> {
 
 impl Committer<'_> {
     pub(super) fn commit_all(mut self, in_flight: &InFlight) -> Result<u64> {
-        // Without a committer there is nobody to compute for.
+        // Without a committer the workers have nothing to compute for.
         let _stop = in_flight.stop_when_dropped();
         let mut group = Vec::with_capacity(in_flight.batches_max());
         let mut buffers = GroupBuffers::default();

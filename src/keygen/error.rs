@@ -49,10 +49,10 @@ pub(super) fn parameter_missing() -> Error {
         .mend([Remedy::Give(Argument::Parameter)])
 }
 
-/// The directory vouches that nobody has signed with the key, and the key may have signed elsewhere.
+/// The directory says that the key has not signed, and it may have signed elsewhere.
 pub(super) fn vouched_for(directory: &Path) -> Error {
     let what = format!(
-        "'{}' holds this key as it was begun there, and says that nobody has signed with it, which is not known of a key that \
+        "'{}' holds this key as it was begun there, and says that the key has not signed, which is not known of a key that \
          comes from elsewhere: make it in another directory; or, if no other copy was ever finished",
         directory.display()
     );
@@ -77,12 +77,12 @@ pub(super) fn other_root(directory: &Path, state: KeyState, asked: &[u8], found:
     Error::directory(what).because(Reason::OtherRoot).at(directory)
 }
 
-/// The key was begun with another root that it has to have.
+/// The key was begun with another root than it has to have.
 pub(super) fn other_expected_root(directory: &Path, asked: &[u8], expected: &[u8]) -> Error {
     let what = format!(
         "'{}' was begun as a key that has to have the root {}, and now it would be {}: one of the two sources is damaged. Find \
          out which one; the directory is not finished: go on with the other source in another directory, or delete this one \
-         and begin anew",
+         and begin again",
         directory.display(),
         hex::encode(expected),
         hex::encode(asked)

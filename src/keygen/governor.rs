@@ -60,7 +60,7 @@ impl Held {
     }
 
     /// Whether a limit is so near that the job has to end. A neighbour that writes a file fills a cgroup of version 1 with
-    /// dirty pages, and that is no reason.
+    /// dirty pages, which does not count.
     fn is_at_its_limit(&self) -> bool {
         let bytes = self.bytes.saturating_sub(self.dirty_bytes);
         100.0 * bytes as f64 / self.limit.bytes.max(1) as f64 >= STOP_PERCENT
@@ -153,7 +153,7 @@ impl Governor<'_> {
         let reader = UsageReader::default();
         let mut policy = Policy::of(self.in_flight);
         while !ended.load(Ordering::Relaxed) {
-            // What is not known is no reason for anything.
+            // An unknown figure changes nothing.
             let Some(usage) = reader.read() else {
                 policy.calm_samples = 0;
                 std::thread::park_timeout(Duration::from_millis(SAMPLE_INTERVAL_MS));

@@ -237,7 +237,7 @@ impl InFlight {
         self.is_free.notify_all();
     }
 
-    /// Stops the stream when dropped: no more batches are begun, and nobody waits for a buffer.
+    /// Stops the stream when dropped: no more batches are begun, and no thread waits for a buffer.
     pub(super) fn stop_when_dropped(&self) -> impl Drop {
         WhenDropped(|| self.change(|queues| queues.stopped = true))
     }

@@ -188,7 +188,7 @@ impl KeygenJob {
         locked.directory().check()?;
         let sealed = self.manifest().clone().sealed(root);
         sealed.write(locked)?;
-        // Afterwards: whoever resumes an unsealed key has to be able to write its files.
+        // Afterwards: a job that resumes an unsealed key has to be able to write its files.
         for span in sealed.plan().geometry().stored_levels() {
             if let Err(failure) = self.medium.protect(&locked.layer(span.level)) {
                 tracing::warn!("a sealed layer file stays writable: {failure}");

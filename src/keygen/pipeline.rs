@@ -63,7 +63,7 @@ fn compute(
     Ok(())
 }
 
-/// Computes the leaves of a block. Who brings the last leaves of a batch folds it and leaves it to the committer.
+/// Computes the leaves of a block. The worker that brings the last leaves of a batch folds it and leaves it to the committer.
 fn compute_block(
     computer: &BatchComputer<'_>,
     in_flight: &InFlight,

@@ -93,8 +93,8 @@ fn look(paths: Option<&KeyPaths>, request: &KeyRequest) -> Result<Found> {
     })
 }
 
-/// A directory with something else in it is no place for a new key, nor is one that has lost its manifest. Gives the mark
-/// that an interrupted creation left.
+/// Refuses a directory that holds something else, or a key that has lost its manifest. Gives the mark that an interrupted
+/// creation left.
 fn refuse_foreign(paths: &KeyPaths) -> Result<Option<LedgerMark>> {
     if let Some(path) = paths.foreign_entry()? {
         return Err(foreign(&path));
@@ -221,15 +221,15 @@ fn begin(
     } else if locked.ledger_mark().exists()? {
         locked.ledger_mark().unlink()?;
     }
-    // The secret before the manifest: a manifest without its secret would be a key that nobody can finish.
+    // The secret before the manifest: a manifest without its secret would be a key that cannot be finished.
     secret.write(locked, manifest.origin())?;
     manifest.write(locked)?;
     Ok(manifest)
 }
 
-/// As [`begin`], of a key that existed before. Its manifest comes before its secret: if this ends in between, nobody takes
-/// the secret for that of another key, or makes a key of it whatever its root, and a manifest without its secret is one that
-/// the same request finishes. A mark that says that nobody has signed does not stand beside them at any moment.
+/// As [`begin`], of a key that existed before. Its manifest comes before its secret: if this ends in between, no
+/// command takes the secret for that of another key, or makes a key of it whatever its root, and the same request finishes a
+/// manifest without its secret. At no moment does a mark beside them say that the key has not signed.
 fn begin_again(locked: &LockedDir, manifest: &Manifest, secret: &Secret) -> Result<()> {
     let mark = locked.ledger_mark();
     if mark.exists()? {
@@ -259,7 +259,7 @@ fn finish_creation(
 ) -> Result<Manifest> {
     let proceed = |_: &str| !cancel.is_cancelled();
     match migrations::run(locked, manifest, medium, &migrations::steps(), proceed) {
-        // To whoever makes a key, this is no migration.
+        // A user who makes a key does not think of it as a migration.
         Err(error) if error.reason() == Reason::Interrupted => Err(cancel.reason()),
         outcome => outcome,
     }

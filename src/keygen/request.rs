@@ -162,7 +162,7 @@ impl KeyRequest {
         }
     }
 
-    /// Refuses a parameter that is none of this scheme, and a PRF key where a key is made of a seed alone.
+    /// Refuses a parameter that is not one of this scheme, and a PRF key where a key is made of a seed alone.
     fn check_secret_form(&self, scheme: &Scheme) -> Result<()> {
         match (scheme.family().secrets(), &self.secret) {
             (Secrets::SeedAlone, Some(Secret::PrfKey(_))) => {

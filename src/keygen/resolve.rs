@@ -16,7 +16,7 @@ pub(super) struct Found {
     pub(super) secret: Option<(Secret, Origin)>,
     /// The mark that an interrupted creation left, where there is no manifest.
     pub(super) mark: Option<LedgerMark>,
-    /// The directory says that nobody has signed with the key; known as the secret is.
+    /// The directory says that the key has not signed; known as the secret is.
     pub(super) is_unused: bool,
 }
 
@@ -124,7 +124,7 @@ fn lost_secret<'a>(
 }
 
 /// Whether the request brings a secret that may have signed wherever it comes from, to a key that need not know of that: the
-/// file of another program, or the secret of a key that was drawn here. A backup is no place that signs.
+/// file of another program, or the secret of a key that was drawn here. A backup does not sign.
 fn may_have_signed_elsewhere(request: &KeyRequest, manifest: &Manifest) -> bool {
     let is_given = request.secret.is_some() && manifest.origin() == Origin::Fresh;
     request.restored.is_none() && (request.root.is_some() || is_given)

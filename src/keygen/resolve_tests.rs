@@ -139,7 +139,7 @@ fn a_request_and_what_is_in_the_directory_decide_what_is_done() {
         (of(OTHER_SEED), key(begun(Seed)), "refused: another secret"),
         (trimmed.clone(), key(begun(Seed)), "refused: the trim 2 contradicts"),
         (longer, key(begun(Seed)), "refused: the number of epochs 512 contradicts"),
-        (with_root(root.clone()), key_with(begun(Fresh), Some(SEED), true), "refused: nobody has signed"),
+        (with_root(root.clone()), key_with(begun(Fresh), Some(SEED), true), "refused: the key has not signed"),
         (with_root(root.clone()), key_with(begun(Seed), Some(SEED), false), "resume to a root, vouches no more"),
         (with_root(root.clone()), key_with(begun(Seed), None, false), "resume to a root, secret put back"),
         (with_root(root.clone()), key_with(begun(Seed), Some(OTHER_SEED), false), "refused: 'key/secret' does not belong to this key"),

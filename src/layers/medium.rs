@@ -44,7 +44,7 @@ pub(crate) trait Medium: Send + Sync {
     fn sync_names(&self, directory: &Entry) -> Result<(), IoFailure>;
 
     /// Opens a file of this length for writing. What is in it is durable then, and what is read is what the disk has, save
-    /// for pages that somebody else keeps in the cache.
+    /// for pages that another process keeps in the cache.
     fn open(&self, layer: &Entry, bytes: u64) -> Result<Box<dyn LayerFile>>;
 
     /// Write-protects the file of a sealed key.
@@ -72,7 +72,7 @@ impl Medium for Disk {
             Err(failure) if !failure.is_missing() => return Err(failure),
             _ => {}
         }
-        // O_EXCL: nothing that somebody else puts here meanwhile, not even a link, is written through.
+        // O_EXCL: nothing that another process puts here meanwhile, not even a link, is written through.
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         let path = layer.path();
         let file = attempt("open", path, || layer.open_at_once(flags, WRITABLE_MODE))?;

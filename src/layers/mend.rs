@@ -72,7 +72,7 @@ pub(crate) fn make_writable(layer: &Entry) -> Result<(), IoFailure> {
     }
 }
 
-/// Write-protects a layer file of a sealed key again, whoever left it writable.
+/// Write-protects a layer file of a sealed key that was left writable.
 pub(crate) fn protect_again(medium: &dyn Medium, layer: &Entry) -> Result<(), IoFailure> {
     match mode(&open_to_read(layer)?, layer)? & ANYBODY_WRITES {
         0 => Ok(()),

@@ -7,7 +7,7 @@ use crate::keydir::error::advice_for_mark;
 use crate::remedy::Remedy;
 use crate::units::EpochRange;
 
-/// Nobody has said which epochs are unused.
+/// It is not known which epochs are unused: `ledger init` has not said.
 pub(super) fn no_history(directory: &Path) -> Error {
     let what = format!(
         "which epochs of the key in '{}' have signed is not known: its secret was given, imported, restored or exported, or its \

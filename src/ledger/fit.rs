@@ -56,7 +56,7 @@ pub(crate) fn is_begun(head: &LedgerHead, mark: Option<&LedgerMark>) -> bool {
     head.initialised && mark.is_some_and(LedgerMark::vouches)
 }
 
-/// What is left of a ledger that has lost something, or may have: its entries. Which of the others have signed nobody knows, up
+/// What is left of a ledger that has lost something, or may have: its entries. It is not known which of the others have signed, up
 /// to whatever the ledger or its mark has known of, and nothing is signed before a new beginning above that.
 pub(crate) fn doubted(said: &LedgerHead, counted: &LedgerHead, mark: Option<&LedgerMark>) -> LedgerHead {
     let known = [Some(said.extent), Some(counted.extent), mark.map(|mark| mark.extent)];

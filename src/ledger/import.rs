@@ -14,7 +14,7 @@ use crate::units::{Epoch, Fingerprint};
 /// Entries that are imported in one synced write.
 const CHUNK_ENTRIES: usize = 1024;
 
-/// An epoch that was spent on two messages: whoever has both signatures can forge others of that epoch.
+/// An epoch that was spent on two messages: anyone who has both signatures can forge others of that epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Conflict {

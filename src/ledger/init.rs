@@ -10,7 +10,7 @@ use crate::state::LedgerHead;
 
 /// Says from which epoch on the sealed key in a directory is unused, but for the epochs that its ledger lists.
 ///
-/// It never lowers anything: the epoch must not be below one that was said before, by whoever began this ledger or one that
+/// It never lowers anything: the epoch must not be below one that was said when this ledger was begun, nor one that
 /// was imported. A ledger that does not fit the mark beside it is begun above everything that both know, and fits afterwards.
 ///
 /// # Errors

@@ -32,7 +32,7 @@ use crate::state::{LedgerHead, LedgerRecord, Store};
 use crate::time::time_of_day_ms;
 use crate::units::{Epoch, EpochRange, KeyId, LedgerExtent};
 
-/// Whether nobody can have signed with this key: its secret was drawn here by a program that keeps a ledger, which left
+/// Whether this key cannot have signed: its secret was drawn here by a program that keeps a ledger, which left
 /// its mark before the secret, and it was never finished. A secret that was given, found, or is elsewhere too, may have signed
 /// there.
 pub(crate) fn is_unused(paths: &KeyPaths, manifest: &Manifest) -> Result<bool> {
@@ -122,7 +122,7 @@ pub(crate) struct Ledger {
     key_id: KeyId,
     scheme: &'static str,
     stored: EpochRange,
-    /// A write failed: what is on disk is known only to whoever opens it next.
+    /// A write failed: only opening it again shows what is on disk.
     unknown: bool,
     locked: LockedDir,
 }

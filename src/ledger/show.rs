@@ -1,4 +1,4 @@
-//! What a ledger says, beside whoever writes to it.
+//! What a ledger says, also while another process writes to it.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ const ATTEMPT_INTERVAL_MS: u64 = 20;
 pub enum LedgerCondition {
     /// It is known which epochs are unused.
     Sound,
-    /// Nobody has said which epochs are unused.
+    /// It is not known which epochs are unused: `ledger init` has not said.
     NoHistory,
     /// No epoch is left that may sign.
     UsedUp,

@@ -39,7 +39,7 @@ pub(super) struct CgroupUsage {
     /// Page cache that has to be written before it can be dropped.
     pub(super) dirty_bytes: u64,
     /// What the kernel cannot take back at once: all but clean page cache. A cgroup whose processes read and write files
-    /// fills up to its limit with that, and nobody has less for it.
+    /// fills up to its limit with that, and no process has less for it.
     pub(super) held_bytes: u64,
 }
 

@@ -9,7 +9,7 @@ use super::read_bytes;
 /// What sets a limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LimitSource {
-    /// Whoever began the job: `--memory`, `KEYMILL_MEMORY`, or `memory` in the settings file.
+    /// The user: `--memory`, `KEYMILL_MEMORY`, or `memory` in the settings file.
     Asked,
     /// A cgroup that the process is in, or one around that.
     Cgroup {
@@ -35,7 +35,7 @@ impl fmt::Display for LimitSource {
     }
 }
 
-/// So much, and who says so.
+/// A limit, and its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limit {
@@ -106,6 +106,6 @@ fn total_bytes(text: &[u8]) -> Option<u64> {
 fn address_bytes(text: &[u8]) -> Option<u64> {
     let text = String::from_utf8_lossy(text);
     let rest = text.lines().find_map(|line| line.strip_prefix("Max address space"))?;
-    // "unlimited" is no number.
+    // "unlimited" is not a number.
     rest.split_whitespace().next()?.parse().ok()
 }

@@ -79,7 +79,7 @@ pub struct Wishes {
     pub arena_bytes: usize,
     /// The budget.
     pub memory: MemoryRequest,
-    /// Bytes that whoever runs the job holds beside it.
+    /// Bytes that the caller holds beside the job.
     pub held_bytes: u64,
     /// Jobs that run side by side in this process and have the budget together.
     pub jobs: usize,

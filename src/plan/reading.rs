@@ -75,7 +75,7 @@ impl Reading {
         }
     }
 
-    /// Most bytes that one thread may hold within a budget, for whoever does not know before how many there will be.
+    /// Most bytes that one thread may hold within a budget, for a caller that does not know before how many there will be.
     pub fn held_bytes_max(memory: MemoryRequest, limits: &Limits) -> u64 {
         let limit = lowest(memory, limits, ADDRESS_BYTES_BASE + ADDRESS_BYTES_THREAD);
         let planned = limit.map_or(u64::MAX, |limit| limit.bytes / 100 * PLANNED_PERCENT);
@@ -128,7 +128,7 @@ mod tests {
         assert_eq!((all.threads, all.fewer_for), (6, None));
         assert_eq!(six.plan(&Limits::default()).unwrap().threads, 6);
         assert_eq!(reading(6, MemoryRequest::NoLimit).plan(&cgroup(1)).unwrap().threads, 6);
-        // Nobody has named a number, so nobody is told of another one.
+        // The user has named no number, so the message names none.
         let any = reading(0, MemoryRequest::AtMost(24 * MIB))
             .plan(&cgroup(1 << 40))
             .unwrap();

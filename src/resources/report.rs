@@ -192,7 +192,7 @@ impl MemoryReport {
     /// `held_bytes_max` at most.
     ///
     /// # Errors
-    /// [`Error`] if the file cannot be read or is no trace, or if more is alive at a time than may be kept.
+    /// [`Error`] if the file cannot be read or is not a trace, or if more is alive at a time than may be kept.
     pub fn read(path: &Path, held_bytes_max: u64) -> Result<Self> {
         let file = attempt("open", path, || File::open(path)).map_err(Error::unreadable)?;
         Self::of(BufReader::new(file), path, held_bytes_max)

@@ -130,7 +130,7 @@ impl Finished {
     }
 }
 
-/// Somebody asked to stop, or another key failed.
+/// The run was asked to stop, or another key failed.
 pub(super) fn interrupted() -> Error {
     Error::interrupted("keys are left to be made: interrupted")
 }

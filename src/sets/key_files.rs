@@ -119,7 +119,7 @@ pub(super) fn shape_of(plan: &Plan) -> KeyShape {
     KeyShape::of_key(plan.scheme(), plan.stored(), plan.stored().start)
 }
 
-/// What reading a secret key file takes, by its size. Of what is missing or is not a file, whoever reads it says so.
+/// What reading a secret key file takes, by its size. If it is missing or not a file, its reader says so.
 pub(super) fn reading_bytes(path: &Path, form: Form) -> Result<u64, IoFailure> {
     let found = attempt("stat", path, || std::fs::metadata(path));
     let bytes = match found {
@@ -141,7 +141,7 @@ pub(super) fn holds(path: &Path, expected: &[u8]) -> Result<bool, Fault> {
     Ok(found == expected)
 }
 
-/// Refuses a public key file that holds something else than the key in its form.
+/// Refuses a public key file that does not hold the key in its form.
 pub(super) fn check_public(path: &Path, public_key: &PublicKey, form: Form) -> Result<(), Fault> {
     if holds(path, &public_bytes(public_key, form))? {
         return Ok(());

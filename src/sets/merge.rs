@@ -87,7 +87,7 @@ pub fn merge_sets(sets: &[PathBuf], out: &Path, public_mode: u32, memory: Memory
     check_room(out, bytes)?;
 
     let lock = begin(&paths, public_mode)?;
-    // Once more, now that nobody else can be writing.
+    // Once more, now that no other process can be writing.
     merged.refuse_foreign(&paths)?;
     let kept = |part: &Part| {
         let keys = part
@@ -182,7 +182,7 @@ impl Merged<'_> {
         for &member in members {
             files += copy_files(member, paths, &publisher, lock)?;
         }
-        // Nobody had to leave the sets alone while they were copied.
+        // The sets may have changed while they were copied.
         for &member in members {
             check_files(member, paths)?;
         }
@@ -232,7 +232,7 @@ fn copy_files(member: Member<'_>, to: &SetPaths, publisher: &Publisher, lock: &D
         let from = member.part.survey.paths.file(key.name, file);
         let target = to.file(key.name, file);
         if is_copied(&from, &target)? {
-            // Whoever did so need not have made it durable.
+            // The process that did so need not have made it durable.
             sync_file(&open_to_read(&target)?, &target)?;
         } else {
             check_place(lock, to)?;

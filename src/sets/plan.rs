@@ -94,7 +94,7 @@ impl SetPlan {
             discards,
             settle: begun.unfinished.keys().filter(is_settled).copied().collect(),
             begun_directory_bytes: directories.map(|(_, found)| found.bytes).sum(),
-            // Of files that are in the way, nobody knows yet whether they are replaced.
+            // It is not known yet whether files that are in the way are replaced.
             begun_file_bytes: if request.overwrites { 0 } else { begun.loose_bytes },
             mend,
             finished,

@@ -54,7 +54,7 @@ pub(super) fn prepare(directory: &Path, request: &SetRequest, plan: &Plan, jobs:
         check_room(directory, set.needed_bytes(request, plan, jobs))?;
         Ok::<_, Error>(set)
     };
-    // Before anything is written. Where there is a set already, its lock has to be had first: somebody may be at work.
+    // Before anything is written. Where there is a set already, its lock has to be taken first: another process may be at work.
     if !is_there(directory)? || !exists(&paths.work())? {
         decide()?;
     }
@@ -89,7 +89,7 @@ pub(super) fn planned(directory: &Path, request: &SetRequest, plan: &Plan) -> Re
 
 /// Makes the directory of a set, takes its lock, and removes what a process that died was writing or removing.
 pub(super) fn begin(paths: &SetPaths, public_mode: u32) -> Result<DirectoryLock> {
-    // Whoever may read may also enter; the umask of this process is narrower.
+    // A user who may read may also enter; the umask of this process is narrower.
     let mode = 0o700 | public_mode | ((public_mode & 0o444) >> 2);
     make_directories(paths.root(), Mode::Exact(mode))?;
     make_directory(&paths.work())?;
@@ -112,7 +112,7 @@ fn discard(paths: &SetPaths) -> Result<()> {
         }
         Ok::<_, IoFailure>(())
     };
-    // First, so that nobody takes what is left for a set.
+    // First, so that what is left is not taken for a set.
     remove(paths.manifest())?;
     // Before what says whose they are: without that, one that is left would pass for a key of the new set.
     for key in unfinished(paths)? {

@@ -1,4 +1,4 @@
-//! Whether a secret key file is sound, and can sign for its public key: with a signature that nobody sees.
+//! Whether a secret key file is sound, and can sign for its public key: with a signature that never leaves memory.
 
 use zeroize::{Zeroize, Zeroizing};
 
@@ -13,7 +13,7 @@ use keymill_xmss::{PublicKey, Signature};
 /// (docs/SECURITY.md).
 const MESSAGE: &[u8; MESSAGE_BYTES] = b"keymill verify-set probe message";
 
-/// Holds a secret key against the scheme, the epochs and the public key that it has to have, and against itself. Says what is
+/// Compares a secret key with the scheme, the epochs and the public key that it has to have, and with itself. Says what is
 /// wrong.
 pub(super) fn check_secret(
     key: &SecretKeyFile,

@@ -61,7 +61,7 @@ impl Publisher {
     }
 }
 
-/// Leaves the file that is there if it holds the same as the draft; whoever wrote it need not have made it durable.
+/// Leaves the file that is there if it holds the same as the draft; its writer need not have made it durable.
 fn settle_with(draft: &Draft, target: &Path) -> Result<()> {
     let mut written = draft.file();
     attempt("lseek", target, || written.rewind())?;

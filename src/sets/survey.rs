@@ -41,7 +41,7 @@ pub(super) struct Survey {
     pub(super) has_manifest: bool,
     /// A directory that has the name of a file.
     pub(super) misplaced: Option<PathBuf>,
-    /// What is no part of any set.
+    /// What does not belong to any set.
     pub(super) foreign: FirstNames,
 }
 

@@ -42,7 +42,7 @@ impl AuthenticationPath {
     }
 }
 
-/// A leak on purpose: memory that nobody gives back, with its registration.
+/// A leak on purpose: memory that is not given back, with its registration.
 #[cfg(feature = "planted-leak")]
 fn plant_leak() {
     const LEAKED_BYTES: usize = 64 << 10;

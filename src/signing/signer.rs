@@ -28,7 +28,7 @@ impl Signer {
     ///
     /// # Errors
     /// [`Error`](crate::Error) if it is not a sealed key, if secret or layer files are missing, damaged, or another key's, if
-    /// somebody else holds the lock, or if the ledger went backwards.
+    /// another process holds the lock, or if the ledger went backwards.
     pub fn open(directory: &Path) -> Result<Self> {
         let paths = PathReader::open(directory)?;
         let prf_key = paths.key().prf_key()?;

@@ -129,7 +129,7 @@ fn a_signature_that_fails_at_any_call_leaves_an_epoch_that_signs_one_message() {
             assert_eq!(outcome.is_err(), is_injected, "{case}");
             drop(faults);
             if is_injected && number >= committed {
-                // Nobody knows what is on disk before it is opened again.
+                // What is on disk is not known before it is opened again.
                 for (epoch, message) in [(EPOCH, &A), (EPOCH, &B), (Epoch(9), &B)] {
                     let refused = signer.sign(epoch, message);
                     let unknown = refused.is_err_and(|error| error.reason() == Reason::Unknown);

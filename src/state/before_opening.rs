@@ -101,7 +101,7 @@ fn confirm_missing(directory: &Directory) -> Result<(), IoFailure> {
     directory.names().map(drop)
 }
 
-/// The list of files that CURRENT names, unless what stands there is no name of one.
+/// The list of files that CURRENT names, unless what stands there is not the name of one.
 fn named_by_current(directory: &Directory) -> Result<Option<Entry>, IoFailure> {
     let (current, mut named) = (directory.entry(CURRENT), Vec::new());
     let opened = current.open_to_read()?;

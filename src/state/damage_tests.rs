@@ -121,7 +121,7 @@ fn a_flipped_byte_of_the_store_is_an_error_or_a_missing_record_never_another_one
         if !matters || bytes.is_empty() {
             continue;
         }
-        // Anew for each: tables hold the name of the machine, and are as long as it makes them.
+        // Built again for each: tables hold the name of the machine, and are as long as it makes them.
         let mut random = ChaCha12Rng::seed_from_u64(SEED);
         let stride = (bytes.len() as u64).div_ceil(FLIPS);
         for start in (0..bytes.len() as u64).step_by(stride as usize) {
@@ -214,7 +214,7 @@ fn a_record_that_rocksdb_would_read_for_ever_or_end_at_is_damage_with_its_offset
     Store::open(&store_at(&path), &BINDING).unwrap().read_through().unwrap();
 }
 
-/// Flips a bit of the first record in each table of a column family, in a store that nobody has open.
+/// Flips a bit of the first record in each table of a column family, in a store that no process has open.
 pub(crate) fn flip_in_tables(path: &Path, family: &str) {
     let mut flipped = 0;
     for entry in fs::read_dir(path).unwrap() {

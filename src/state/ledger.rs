@@ -11,7 +11,7 @@ const ENTRY_DOMAIN: &[u8] = b"keymill/1 ledger entry";
 /// An epoch that is spent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LedgerRecord {
-    /// SHA3-256 of the message; none if the epoch was imported without one, and is spent on a message that nobody knows.
+    /// SHA3-256 of the message; none if the epoch was imported without one, and is spent on an unknown message.
     pub(crate) message_digest: Option<[u8; 32]>,
     /// Identifier of the scheme.
     #[serde(deserialize_with = "text")]

@@ -67,7 +67,7 @@ impl Store {
 
     /// Drops the history, if there is one.
     pub(crate) fn drop_history(&mut self) -> Result<()> {
-        // Nobody has the store yet but whoever has opened it.
+        // No one but the opener has the store yet.
         match Arc::get_mut(&mut self.db) {
             Some(db) if db.cf_handle(HISTORY).is_some() => {
                 self.place.check()?;

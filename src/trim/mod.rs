@@ -59,7 +59,7 @@ pub fn trim(directory: &Path, level: Level) -> Result<TrimReport> {
     let below = layers_below(&key)?;
     // A trim that left files may have ended before the name of its manifest was durable: then it is written once more.
     if level > before || !below.is_empty() {
-        // From here on nobody looks for the levels below, whether or not they have been deleted.
+        // From here on no command looks for the levels below, whether or not they have been deleted.
         key.manifest().write(&directory)?;
     }
     remove_layers(&directory, &below)?;
@@ -124,7 +124,7 @@ fn compare_blocks(key: &KeyDir) -> Result<Vec<EpochRange>> {
     Ok(blocks)
 }
 
-/// Reads the whole store, as compacting it will, and the records that are written anew: what is damaged is to be mended
+/// Reads the whole store, as compacting it will, and the records that are written again: what is damaged is to be mended
 /// while every level is there.
 fn read_through(store: &Store) -> Result<()> {
     store.read_through()?;
@@ -132,7 +132,7 @@ fn read_through(store: &Store) -> Result<()> {
     store.batches()?.try_for_each(|entry| entry.map(drop))
 }
 
-/// Takes the checksums of levels that are not stored any more from the batch records. Nobody reads them, but in a key with
+/// Takes the checksums of levels that are not stored any more from the batch records. No command reads them, but in a key with
 /// few levels they would be most of what is on disk of the checkpoints.
 fn shorten_records(store: &Store, batches: &Batches) -> Result<()> {
     let progress = store.progress()?;
@@ -145,7 +145,7 @@ fn shorten_records(store: &Store, batches: &Batches) -> Result<()> {
                 let slice_crc32 = stored.to_vec();
                 shortened.push((batch, BatchRecord { slice_crc32 }));
             }
-            // A record that is none of this key's is for 'check' to find.
+            // 'check' finds a record that does not belong to this key.
             _ => {}
         }
         if shortened.len() == RECORDS_IN_ONE_WRITE {

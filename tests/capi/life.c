@@ -128,7 +128,7 @@ int main(int count, char **words) {
     REFUSED(keymill_verify(scheme, public_key, sizes.public_key_bytes, epoch, message, 32, signature, 1),
             KEYMILL_STATUS_NO, "malformed");
     REFUSED(keymill_verify(scheme, public_key, 1, epoch, message, 32, signature, sizes.signature_bytes),
-            KEYMILL_STATUS_USAGE, "the public key is none");
+            KEYMILL_STATUS_USAGE, "the public key is not valid");
 
     /* The siblings stand in the signature as they stand in the path: behind two offsets, rho and the path's own offset. */
     unsigned char *leaf = room(sizes.digest_bytes), *siblings = room(sizes.siblings_bytes);

@@ -31,7 +31,7 @@ pub fn drawn(page: &Path, directory: &Path) -> Option<String> {
     command.args(["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"]);
     command.arg(format!("--user-data-dir={}", directory.join("profile").display()));
     command.arg("--dump-dom").arg(page);
-    // Into files: a pipe that nobody reads meanwhile would be full.
+    // Into files: a pipe that is not read meanwhile would be full.
     command.stdout(File::create(&document).unwrap());
     command.stderr(File::create(&log).unwrap());
     let mut running = command.stdin(Stdio::null()).spawn().unwrap();

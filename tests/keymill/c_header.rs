@@ -18,6 +18,6 @@ fn the_c_header_is_the_one_that_is_made_from_the_source() {
     let committed = std::fs::read(root.join("include/keymill.h")).unwrap_or_default();
     assert!(
         committed == made,
-        "include/keymill.h is not up to date: 'tools/capi --header' makes it anew"
+        "include/keymill.h is not up to date: 'tools/capi --header' rebuilds it"
     );
 }

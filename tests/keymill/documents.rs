@@ -149,3 +149,39 @@ fn every_path_that_a_document_names_exists() {
     }
     assert!(seen > 60, "{seen} paths");
 }
+
+/// What a text has of phrases that a native reader stumbles over.
+fn stilted(text: &str) -> Vec<String> {
+    let is_mark = |word: &&str| ["//", "///", "//!", "#", ">"].contains(word);
+    let words: Vec<&str> = text.split_whitespace().filter(|word| !is_mark(word)).collect();
+    let same = |word: &str, other: &str| word.trim_matches(|c: char| !c.is_alphabetic()) == other;
+    let is_stilted = |four: &&[&str]| match **four {
+        [first, second, ..] if same(first, "anew") || same(first, "held") && same(second, "against") => true,
+        // "There is no key", "is no longer" and "the answer is no if" are English.
+        [subject, "is" | "are" | "was" | "were", "no", what] => {
+            let is_english = |word: &&str| same(what, word);
+            !subject.to_lowercase().ends_with("there")
+                && !["more", "longer", "larger", "limit", "if"].iter().any(is_english)
+        }
+        _ => false,
+    };
+    words.windows(4).filter(is_stilted).map(|four| four.join(" ")).collect()
+}
+
+#[test]
+fn documents_and_sources_say_it_in_plain_words() {
+    let mut files = documents();
+    for folder in ["src", "crates", "migrations", "tests/keymill", "benches"] {
+        files_below(&root().join(folder), "rs", &mut files);
+    }
+    // This file and the rules name what they forbid.
+    files.retain(|path| !path.ends_with(file!()) && !path.ends_with("CONTRIBUTING.md"));
+    assert!(files.len() > 300);
+    for path in &files {
+        let found = stilted(&read(path));
+        assert!(found.is_empty(), "{}: say it in other words: {found:?}", path.display());
+    }
+    let example = "That is\n/// no error. There is no key; made anew by it, held against the root: it is no longer so.";
+    let found = ["That is no error.", "anew by it, held", "held against the root:"];
+    assert_eq!(stilted(example), found);
+}

@@ -79,7 +79,7 @@ fn code_lines(text: &str) -> impl Iterator<Item = &str> {
     text.lines().map(str::trim).filter(|line| !line.starts_with("//"))
 }
 
-/// Whether a line has a word, and not as a part of a longer one: `debug_assert!` is no `assert!`.
+/// Whether a line has a word, and not as a part of a longer one: `debug_assert!` is not `assert!`.
 fn names(line: &str, word: &str) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
     line.match_indices(word).any(|(at, _)| {
@@ -279,7 +279,7 @@ const PANICS: [&str; 11] = [
 ];
 
 /// Calls that make a file, or give one its name, and the files of the source that may make them: `publish.rs` for all that is
-/// said to be written; layer files, the lock, the history, the list of a set and the trace, which are no such files; and what moves whole
+/// said to be written; layer files, the lock, the history, the list of a set and the trace, which are not such files; and what moves whole
 /// directories, or a trimmed key's files, durably.
 const MAKING_AND_NAMING: [(&[&str], &[&str]); 5] = [
     (

@@ -103,7 +103,7 @@ fn every_bit_of_a_secret_key_that_is_changed_is_found_and_its_place_is_named() {
     let ssz = small_ssz();
     let original = read(&ssz).unwrap();
     let digest_bytes = Scheme::by_id(SCHEME).unwrap().digest_bytes();
-    // The sibling of the root is read by nobody and hashed into nothing: another one is another key of the same root.
+    // The sibling of the root is never read and hashed into nothing: another one is another key of the same root.
     let left_tree = u32::from_le_bytes(ssz[80..84].try_into().unwrap()) as usize;
     let beside_root = left_tree - digest_bytes..left_tree;
     // From 64 on instead of 80, or up to 112 instead of 128: the nodes of the file have the same places. The first is found when
@@ -120,7 +120,7 @@ fn every_bit_of_a_secret_key_that_is_changed_is_found_and_its_place_is_named() {
                 assert_ne!(key.fillers(), original.fillers());
             }
             Err(message) => {
-                // Above the prime it is no element any more.
+                // Above the prime it is not an element any more.
                 let is_unreduced = message.contains("at byte ");
                 assert!(
                     !beside_root.contains(&at) || is_unreduced,

@@ -23,7 +23,7 @@ pub struct ArenaOverflow {
 
 /// A block of memory that never grows. Taking from it moves a pointer, and [`reset`](Self::reset) moves it back.
 ///
-/// Destructors of what it holds do not run: who puts a secret into it wipes it.
+/// Destructors of what it holds do not run: a caller that puts a secret into it wipes it.
 ///
 /// # Examples
 /// ```

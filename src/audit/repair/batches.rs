@@ -168,7 +168,7 @@ impl Repair<'_> {
         let mut progress = self.store.progress()?;
         let mut pending = recorded.pending(batches).peekable();
         if pending.peek().is_some() {
-            // Nodes that are right need not have been made durable by whoever wrote them.
+            // Nodes that are right need not have been made durable when they were written.
             self.sync_levels(self.tree.plan().geometry().stored_levels())?;
         }
         while pending.peek().is_some() {
@@ -216,7 +216,7 @@ impl Repair<'_> {
     fn entry(&self, batch: BatchIndex) -> Result<Entry> {
         match self.store.batch(batch) {
             Ok(Some(record)) if self.tree.fits(&record) => Ok(Entry::Record(record)),
-            // The whole store has been read, so this is not damage of the store: somebody wrote what is no record.
+            // The whole store has been read, so this is not damage of the store: a program wrote what is not a record.
             Ok(Some(_)) => Ok(Entry::Unusable),
             Err(error) if error.reason() == Reason::Damaged => Ok(Entry::Unusable),
             Ok(None) => Ok(Entry::None),
@@ -242,7 +242,7 @@ fn verdict(tree: &Tree<'_>, batch: BatchIndex, entry: &Entry) -> Result<Verdict,
 /// What the checkpoint store says of a batch.
 enum Entry {
     Record(BatchRecord),
-    /// There is something under its key that is no record of a batch of this key.
+    /// There is something under its key that is not a record of a batch of this key.
     Unusable,
     None,
 }

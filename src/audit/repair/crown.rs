@@ -67,7 +67,7 @@ impl Repair<'_> {
         if renewed.is_empty() {
             return Ok(());
         }
-        // A node that is right need not have been made durable by whoever wrote it.
+        // A node that is right need not have been made durable when it was written.
         self.sync_levels(&tree.plan().geometry().levels()[lowest..])?;
         self.store.commit_crown(&renewed)?;
         self.report.crown_records_renewed = renewed.into_iter().map(|(level, _)| level).collect();

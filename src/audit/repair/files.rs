@@ -72,7 +72,7 @@ fn make_directory_of_layers(directory: &Entry) -> Result<Option<PathBuf>> {
 }
 
 /// Gives what stands there a name of its own beside it, durably, and says which; `None` if nothing is there. It is never
-/// deleted: nobody knows what it is.
+/// deleted: it may be of use to its owner.
 pub(super) fn move_aside(standing: &Entry) -> Result<Option<PathBuf>, IoFailure> {
     let path = standing.path();
     for target in names_aside(standing) {

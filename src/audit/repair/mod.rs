@@ -170,7 +170,7 @@ impl Repair<'_> {
         })
     }
 
-    /// Ends the repair here if somebody asked.
+    /// Ends the repair here if it was asked to stop.
     fn go_on(&self) -> Result<()> {
         self.cancel.proceed()
     }

@@ -26,7 +26,7 @@ pub struct RepairReport {
     pub batches_left: u64,
 }
 
-/// A checkpoint store that was made anew.
+/// A checkpoint store that was rebuilt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoreReplaced {
@@ -48,7 +48,7 @@ pub struct RestoredFile {
     pub level: Level,
     /// What was wrong.
     pub what: String,
-    /// Where that is which stood in its place and was no file, or in the place of the directory.
+    /// Where that is now which stood in its place, or in that of the directory, and was not a file.
     pub moved_to: Option<PathBuf>,
 }
 

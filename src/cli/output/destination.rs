@@ -66,7 +66,7 @@ impl OutArguments {
             return refuse_closed_output();
         };
         if path == Path::new("-") {
-            let message = "--out '-' is no file; without --out the result goes to standard output";
+            let message = "--out '-' is not a file; without --out the result goes to standard output";
             return Err(Failure::usage(message));
         }
         refuse_directory(path)?;
@@ -96,7 +96,7 @@ impl OutArguments {
                 Ok(found) if found.is_dir() => refuse_directory(path),
                 // A new file that takes its name would replace the device or the link itself.
                 Ok(found) if !found.is_file() => Err(Failure::usage(format!(
-                    "--out '{}' is no regular file; choose another name",
+                    "--out '{}' is not a regular file; choose another name",
                     path.display()
                 ))),
                 Ok(_) if !replace => Err(in_the_way(path)),
@@ -140,7 +140,7 @@ impl OutArguments {
     ) -> Result<(), Failure> {
         let Some(path) = self.file() else {
             refuse_closed_output()?;
-            // Past the standard library's own buffer, which nobody wipes.
+            // Past the standard library's own buffer, which is not wiped.
             let output = std::io::stdout().as_fd().try_clone_to_owned();
             return wiping(File::from(output.map_err(|error| broken(&error))?), write);
         };

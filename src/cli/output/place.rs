@@ -13,7 +13,7 @@ const LINKS_MAX: usize = 40;
 
 /// What a name leads to.
 pub enum Way {
-    /// Standard output, as by /dev/stdout and /dev/fd/1. Opened anew by that name, a file would be cut and a socket refused.
+    /// Standard output, as by /dev/stdout and /dev/fd/1. Opened again by that name, a file would be cut and a socket refused.
     StandardOutput,
     /// Something else that a process has open.
     Open,

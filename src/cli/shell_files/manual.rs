@@ -12,7 +12,7 @@ const FILES: [(&str, &str); 7] = [
         "DIR/manifest.toml",
         "what the key is, its public key once it is finished, and a checksum",
     ),
-    ("DIR/secret", "the seed or PRF key; who has it can sign"),
+    ("DIR/secret", "the seed or PRF key; anyone who has it can sign"),
     ("DIR/layers/", "the tree, a file a level"),
     ("DIR/state/", "checkpoints and the ledger of signed epochs (RocksDB)"),
     ("DIR/ledger.mark", "how far the ledger was when the key signed last"),

@@ -22,7 +22,7 @@ use lines::Writer;
 /// The version of the text.
 const VERSION: &str = "1";
 const DESCRIPTION: &str = "\
-KEYMILL BACKUP: the secret of a signing key. Whoever has this text can sign with it.
+KEYMILL BACKUP: the secret of a signing key. Anyone who has this text can sign with it.
 \"keymill restore DIR --from FILE\" makes the key again from the numbered lines, which
 may be typed in: blanks, capitals, 0x, \":\" and \"=\" do not matter there. What stands
 behind \"=\" is the check of its line. A restored key may have signed elsewhere: import
@@ -110,7 +110,7 @@ impl Backup {
         self.public_key.as_deref()
     }
 
-    /// The text. Whoever has it can sign.
+    /// The text. Anyone who has it can sign.
     pub fn to_text(&self) -> Zeroizing<String> {
         let mut writer = Writer::new(DESCRIPTION);
         writer.line("version", VERSION);

@@ -11,7 +11,7 @@ use crate::units::Level;
 
 use keymill_xmss::scheme::{Parameter, Scheme};
 
-/// A name that a line can have, and how many hex digits are its value; none if it is no hex.
+/// A name that a line can have, and how many hex digits are its value; none if it is not hex.
 type Form = (&'static str, Option<usize>);
 
 pub(super) fn backup(text: &str) -> Result<Backup, TextFault> {

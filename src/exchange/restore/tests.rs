@@ -318,7 +318,7 @@ fn a_repair_of_a_key_that_is_being_made_again_does_not_vouch_for_it() {
     signs_nothing(&key, "repaired");
 }
 
-/// `keygen` has left its word there that nobody has signed, and the first copy to be finished would be the second to sign.
+/// `keygen` has left a mark there that says that the key has not signed, and the first copy to be finished would be the second to sign.
 #[test]
 fn what_keygen_began_is_not_gone_on_with_as_a_key_that_existed_before() {
     let parent = in_memory();
@@ -340,7 +340,7 @@ fn what_keygen_began_is_not_gone_on_with_as_a_key_that_existed_before() {
     init(&finished, 0).unwrap();
     let refused = restore(&begun, &backup).unwrap_err();
     assert!(
-        matches!(&refused, Refusal::Keygen(error) if error.to_string().contains("nobody has signed") && error.path() == Some(&begun)),
+        matches!(&refused, Refusal::Keygen(error) if error.to_string().contains("the key has not signed") && error.path() == Some(&begun)),
         "{refused:?}"
     );
     // An import knows the root and not where the secret came from.
@@ -351,7 +351,7 @@ fn what_keygen_began_is_not_gone_on_with_as_a_key_that_existed_before() {
         ..backup.request(&begun).unwrap()
     };
     let refused = make(&begun, &imported).unwrap_err();
-    assert!(refused.to_string().contains("nobody has signed"), "{refused}");
+    assert!(refused.to_string().contains("the key has not signed"), "{refused}");
     // Finished by both ways before, it is finished.
     make(&begun, &KeyRequest::default()).unwrap();
     restore(&begun, &backup).unwrap();

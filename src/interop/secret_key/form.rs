@@ -90,8 +90,8 @@ fn form_of_object(text: &[u8]) -> Result<SecretKeyForm, ForeignShape> {
     }
 }
 
-/// The names of an object's own fields, as far as the text goes. Whatever is no JSON gives some names or none: who reads the
-/// file says what is wrong with it.
+/// The names of an object's own fields, as far as the text goes. Text that is not JSON gives some names or none: the
+/// reader of the file says what is wrong with it.
 fn names(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = text;
     let mut depth = 0_usize;

@@ -1,4 +1,4 @@
-//! JSON, read piece by piece by somebody who knows what has to come. Nothing is kept of what was read, nothing nests deeper
+//! A strict pull parser for JSON of a known shape. Nothing is kept of what was read, nothing nests deeper
 //! than its reader goes, and whatever is not what has to come is refused with its place.
 
 use super::SecretKeyError;
@@ -19,7 +19,7 @@ impl Json<'_> {
         Ok(self.source.offset())
     }
 
-    /// The next byte that is no space; it is not taken.
+    /// The next byte that is not a space; it is not taken.
     fn next(&mut self) -> Result<Option<u8>, SecretKeyError> {
         loop {
             match self.source.peek()? {
@@ -172,7 +172,7 @@ impl Json<'_> {
         let index = names.iter().position(|known| known.as_bytes() == name);
         let index = index.ok_or_else(|| {
             let expected = names.join("\", \"");
-            SecretKeyError::malformed(at, format!("there is a field that is none of \"{expected}\""))
+            SecretKeyError::malformed(at, format!("there is a field that is not one of \"{expected}\""))
         })?;
         self.take(b'"')?;
         Ok(index)

@@ -143,7 +143,7 @@ pub(super) fn read(source: Source<'_>, role: Option<Role>) -> Result<SecretKeyFi
         let own = (key.head().one_time_keys(), key.public_key());
         let shares = |first: &(OneTimeKeys, Vec<u8>)| own.0.shared_with(&first.0).is_some() || own.1 == first.1;
         if first.as_ref().is_some_and(shares) {
-            // Whoever takes one key for two signs two messages with one epoch.
+            // A validator that takes one key for two signs two messages with one epoch.
             let what = "its attestation key and its proposal key are the same: with both roles, it would sign two messages with one \
                         epoch, which gives the key away";
             return Err(SecretKeyError::refused(what));

@@ -1,4 +1,4 @@
-//! Whatever ends a job early, what is complete by then is committed, nobody is left waiting, and the next run goes on.
+//! Whatever ends a job early, what is complete by then is committed, no thread is left waiting, and the next run goes on.
 
 use std::panic::AssertUnwindSafe;
 use std::path::Path;

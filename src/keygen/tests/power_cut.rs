@@ -20,7 +20,7 @@ const CUTS_VARIABLE: &str = "KEYMILL_TEST_POWER_CUTS";
 const SEED_VARIABLE: &str = "KEYMILL_TEST_POWER_CUT_SEED";
 const EIO: i32 = 5;
 
-/// A batch whose record is committed is on the disk: a power cut is no reason to compute it again.
+/// A batch whose record is committed is on the disk: after a power cut it is not computed again.
 struct NoneDamaged;
 
 impl Progress for NoneDamaged {

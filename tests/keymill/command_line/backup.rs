@@ -174,7 +174,7 @@ fn a_file_with_a_backup_is_for_its_owner_and_replaces_nothing_unasked() {
         place
             .run("backup key --out link --force")
             .exits(2)
-            .says(&["link", "no regular file"]);
+            .says(&["link", "not a regular file"]);
         place.run("backup key --out /dev/null --force").exits(2);
         place.run("backup key --out key/text").exits(2).says(&["key directory"]);
         place.run("backup key --force").exits(2);

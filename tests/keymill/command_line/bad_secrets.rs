@@ -1,4 +1,4 @@
-//! Seeds, PRF keys and parameters that are none: the exit code, the reason, and nothing written.
+//! Seeds, PRF keys and parameters that are not valid: the exit code, the reason, and nothing written.
 
 use super::fixtures::{PARAMETER, SEED, TINY, changing_nothing, nothing_was_made};
 use super::program::{Outcome, Place};

@@ -1,4 +1,4 @@
-//! What docs/MEMORY.md and tools/deploy say in figures, held against the program.
+//! What docs/MEMORY.md and tools/deploy say in figures, compared with the program.
 
 use std::path::Path;
 

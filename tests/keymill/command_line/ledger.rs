@@ -65,7 +65,7 @@ fn a_key_from_fresh_randomness_needs_no_beginning_and_one_from_a_given_secret_do
             (&shown["state"], &shown["first_epoch"]),
             (&"no-history".into(), &().into())
         );
-        // That is no damage.
+        // That is not damage.
         place.run("check key").exits(0);
         place.run("ledger init key --first-epoch 7").exits(0);
         sign(&place, 6, 1)

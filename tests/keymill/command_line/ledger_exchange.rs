@@ -260,7 +260,7 @@ fn a_ledger_without_its_mark_takes_entries_and_signs_nothing_for_it() {
         .run("ledger import key ledger")
         .exits(0)
         .says(&["ledger init key --first-epoch N"]);
-    // Which entries are lost nobody knows, so the new mark is that of a ledger which has to be begun anew, above all.
+    // It is not known which entries are lost, so the new mark is that of a ledger that has to be begun again, above all.
     assert_eq!(
         place.run("ledger show key --json").exits(1).json()["state"],
         "no-history"

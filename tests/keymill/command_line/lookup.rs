@@ -303,7 +303,7 @@ fn lookup_refuses_a_manifest_whose_fields_do_not_follow_from_each_other_behind_a
             "secret_commitment = [] # ",
             "secret_commitment should be",
         ),
-        ("origin = \"fresh\"", "origin = \"found\"", "origin is none"),
+        ("origin = \"fresh\"", "origin = \"found\"", "origin is not one"),
         ("trim = 0", "trim = 11", "trim is 11"),
         ("state = \"sealed\"", "state = \"open\"", "state is neither"),
         ("root = \"", "root = \"ffffffff", "root should be"),

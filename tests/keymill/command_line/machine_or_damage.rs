@@ -109,7 +109,7 @@ fn limited(key: &NamedKey, limit: &str, values: std::ops::Range<usize>, step: us
             let mut prlimit = Command::new("prlimit");
             prlimit.arg(format!("--{limit}={value}"));
             let outcome = key.run_under(prlimit, line)?;
-            // Too few descriptors to start the program is none of its failures.
+            // Too few descriptors to start the program is not a failure of the program.
             let is_started = !outcome.stderr.contains("error while loading shared libraries");
             assert!(
                 !is_started || matches!(outcome.code, Some(0 | 4)),

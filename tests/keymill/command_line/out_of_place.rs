@@ -1,4 +1,4 @@
-//! What stands in the place of a file of a key directory and is none: found, named, waited for by nobody, and mended where
+//! What stands in the place of a file of a key directory and is not one: found, named, never waited for, and mended where
 //! it can be.
 
 use std::fs;

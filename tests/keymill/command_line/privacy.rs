@@ -172,7 +172,7 @@ fn nothing_is_written_through_a_link_to_a_directory_that_waits_where_a_key_is_ma
 
 #[test]
 fn nothing_is_written_through_a_link_when_an_interrupted_creation_is_finished() {
-    // A link in the place of a file that is made anew is removed; one in the place of a directory is refused.
+    // A link in the place of a file that is rebuilt is removed; one in the place of a directory is refused.
     let files = [
         "key/secret",
         "key/manifest.toml",

@@ -10,7 +10,7 @@ use super::program::Place;
 use crate::browser::drawn;
 
 fn number(value: &Value) -> u64 {
-    value.as_u64().unwrap_or_else(|| panic!("{value} is no number"))
+    value.as_u64().unwrap_or_else(|| panic!("{value} is not a number"))
 }
 
 /// A number as the page writes it.

@@ -28,7 +28,7 @@ fn a_reader_that_stops_after_the_first_line_has_what_it_wanted() {
 }
 
 #[test]
-fn an_output_that_nobody_reads_is_no_failure_but_for_a_signature() {
+fn an_output_that_nobody_reads_is_not_a_failure_but_for_a_signature() {
     let place = Place::new();
     finished_key(&place, TINY);
     let sign = format!("sign key --epoch 0 --message {MESSAGE}");
@@ -151,7 +151,7 @@ fn a_limit_on_the_size_of_files_is_a_failure_and_no_death() {
 }
 
 #[test]
-fn a_help_that_nobody_reads_is_no_failure_and_a_wrong_flag_is_one() {
+fn a_help_that_nobody_reads_is_not_a_failure_and_a_wrong_flag_is_one() {
     let place = Place::new();
     for line in ["--help", "help sign", "--version"] {
         let output = place.command(line).stdout(nobody()).output().unwrap();

@@ -1,4 +1,4 @@
-//! Questions to what is no key, or not yet one, and for epochs that it does not have.
+//! Questions to what is not a key, or not yet one, and for epochs that it does not have.
 
 use super::fixtures::{LONG, MESSAGE, TINY, changing_nothing, finished_key, snapshot, unfinished_key};
 use super::program::Place;

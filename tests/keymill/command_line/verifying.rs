@@ -1,4 +1,4 @@
-//! `verify`: what is not valid and why, and what is no question at all.
+//! `verify`: what is not valid and why, and what is not a question at all.
 
 use keymill::{PublicKey, Scheme, Verifier};
 
@@ -167,7 +167,7 @@ fn a_signature_of_another_length_is_invalid_for_that_reason() {
 fn an_element_that_is_not_reduced_is_invalid_for_that_reason() {
     let (path, hashes) = offsets();
     for (byte, part) in [(4, "rho"), (path + 4, "path"), (hashes, "chain values")] {
-        // The smallest and the largest four bytes that are no element.
+        // The smallest and the largest four bytes that are not an element.
         for word in ["0100007f", "ffffffff"] {
             let question = with(|q| put(&mut q.signature, byte, word));
             invalid(&question, &["malformed", part, "element 0", "2130706433"]);

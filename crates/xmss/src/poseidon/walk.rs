@@ -59,7 +59,7 @@ pub(super) fn walk_all<L: Layout, const N: usize>(
 }
 
 /// Takes a pack of walks, longest first, to their ends. All arrive with the last step: a lane is handed its value when no
-/// more steps are left than it has to take, and what it computed before is nobody's.
+/// more steps are left than it has to take, and what it computed before is not used.
 fn walk_pack<L: Layout, const N: usize>(step: &ChainStep<'_, L, N>, pack: &[(u16, u32)], walks: &mut [Walk<N>]) {
     let mut values = [L::Lanes::ZERO; N];
     let mut tweaks = Tweaks::new(0, |_| 0);

@@ -85,7 +85,7 @@ impl Geometry {
         &self.levels[usize::from(level.0)]
     }
 
-    /// The part of a slice that is no filler.
+    /// The part of a slice that is not filler.
     pub fn computed(&self, slice: &Slice) -> Slice {
         let computed = &self.level(slice.level).computed;
         // Of a slice with fillers only there is nothing, at one of its ends.

@@ -263,7 +263,7 @@ fn every_scheme_gives_the_leaves_and_nodes_of_the_plain_implementation() {
         let kernel = scheme.kernel(&drawn.parameter);
         let reference = Reference::new(scheme.id(), &drawn.parameter);
         let digest_bytes = scheme.digest_bytes();
-        // A run that is no multiple of the lanes, at the end of the lifetime; and one around the first tweak whose low
+        // A run that is not a multiple of the lanes, at the end of the lifetime; and one around the first tweak whose low
         // digit wraps within an epoch.
         let count = kernel.lanes() as u64 + 3;
         for first in [scheme.lifetime() - count, 120, numbers.below(scheme.lifetime() - count)] {

@@ -178,7 +178,7 @@ fn assert_top_tree(tree: &Tree, recorded: &TopTree, name: &str) {
     }
 }
 
-/// Every signature verifies, and signing anew with the same siblings gives the same bytes.
+/// Every signature verifies, and signing again with the same siblings gives the same bytes.
 fn assert_signatures(reference: &Reference, prf_key: &[u8; 32], key: &Key) {
     for recorded in &key.signatures {
         let (epoch, message) = (recorded.epoch, &recorded.message);

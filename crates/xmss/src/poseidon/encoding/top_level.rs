@@ -18,7 +18,7 @@ pub(super) struct TopLevel {
     chain_length: usize,
     final_layer: usize,
     target_sum: u32,
-    /// Computed for the first codeword: they take 160 KiB, and whoever makes or checks a key needs none.
+    /// Computed for the first codeword: they take 160 KiB, and making or checking a key needs none.
     layers: OnceLock<Layers>,
 }
 

@@ -1,4 +1,4 @@
-//! Permutations of one state, held against the library's.
+//! Permutations of one state, compared with the library's.
 
 use p3_field::PrimeField32;
 use p3_koala_bear::default_koalabear_poseidon1_24;
