@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::process::Signal;
@@ -63,6 +63,33 @@ const SYNCS: [&str; 3] = ["fdatasync", "fsync", "msync"];
 /// Cases of each call in the tests.
 const CASES_A_CALL: usize = 2;
 
+/// Runs a command on a key in `key` under strace: on a copy of one that was begun, or on none. Gives what strace wrote, or
+/// nothing where it does not work.
+pub fn traced(
+    place: &Place,
+    begun: Option<&Path>,
+    environment: &[(&str, &str)],
+    line: &str,
+    flags: &[&str],
+) -> Option<(Outcome, String)> {
+    let (key, log) = (place.path("key"), place.path("log"));
+    let _ = fs::remove_dir_all(&key);
+    let _ = fs::remove_file(&log);
+    if let Some(begun) = begun {
+        let copied = Command::new("cp").arg("-a").arg(begun).arg(&key).status().unwrap();
+        assert!(copied.success());
+    }
+    let names: Vec<_> = CALLS.iter().map(|(name, _)| *name).collect();
+    let mut strace = Command::new("strace");
+    strace
+        .args(["-f", "--seccomp-bpf", "-qq", "-y", "-e", "signal=none", "-o"])
+        .arg(&log)
+        .args(["-e", &format!("trace={}", names.join(","))])
+        .args(flags);
+    let outcome = place.run_under(strace, environment, line)?;
+    Some((outcome, fs::read_to_string(log).ok()?))
+}
+
 /// A job in which calls fail.
 struct Job {
     place: Place,
@@ -101,24 +128,9 @@ impl Job {
         }
     }
 
-    /// Runs the job from its beginning under strace. Gives what strace wrote, or nothing where it does not work.
+    /// Runs the job from its beginning under strace.
     fn traced(&self, flags: &[&str]) -> Option<(Outcome, String)> {
-        let (key, log) = (self.place.path("key"), self.place.path("log"));
-        let _ = fs::remove_dir_all(&key);
-        let _ = fs::remove_file(&log);
-        if let Some(begun) = &self.begun {
-            let copied = Command::new("cp").arg("-a").arg(begun).arg(&key).status().unwrap();
-            assert!(copied.success());
-        }
-        let names: Vec<_> = CALLS.iter().map(|(name, _)| *name).collect();
-        let mut strace = Command::new("strace");
-        strace
-            .args(["-f", "--seccomp-bpf", "-qq", "-y", "-e", "signal=none", "-o"])
-            .arg(&log)
-            .args(["-e", &format!("trace={}", names.join(","))])
-            .args(flags);
-        let outcome = self.place.run_under(strace, &SMALL_GROUPS, &self.line)?;
-        Some((outcome, fs::read_to_string(log).ok()?))
+        traced(&self.place, self.begun.as_deref(), &SMALL_GROUPS, &self.line, flags)
     }
 
     /// What strace writes of a run that nothing disturbs.

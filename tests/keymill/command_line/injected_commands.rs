@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::Command;
 
 use super::fixtures::{MESSAGE, TINY, finished_key, flip_byte};
-use super::injected::{CALLS, begun_call};
+use super::injected::{CALLS, begun_call, traced};
 use super::program::{Outcome, Place};
 use crate::skip::skip;
 
@@ -42,23 +41,8 @@ impl Case {
     }
 
     fn traced(&self, flags: &[&str]) -> Option<(Outcome, String)> {
-        let (key, log) = (self.place.path("key"), self.place.path("log"));
-        let _ = fs::remove_dir_all(&key);
-        let copied = Command::new("cp")
-            .arg("-a")
-            .arg(self.place.path("begun"))
-            .arg(&key)
-            .status();
-        assert!(copied.unwrap().success());
-        let names: Vec<_> = CALLS.iter().map(|(name, _)| *name).collect();
-        let mut strace = Command::new("strace");
-        strace
-            .args(["-f", "--seccomp-bpf", "-qq", "-y", "-e", "signal=none", "-o"])
-            .arg(&log)
-            .args(["-e", &format!("trace={}", names.join(","))])
-            .args(flags);
-        let outcome = self.place.run_under(strace, &[], &self.line)?;
-        Some((outcome, fs::read_to_string(log).ok()?))
+        let begun = self.place.path("begun");
+        traced(&self.place, Some(&begun), &[], &self.line, flags)
     }
 
     /// Which calls of each name, counted in their thread, are on files of the key; none where strace does not work.

@@ -161,10 +161,8 @@ impl Place {
 
     /// How many batches of a key are done; none of one that was not begun.
     pub fn batches_done(&self, directory: &str) -> u64 {
-        let status = self.status(directory);
-        status
-            .and_then(|status| status["batches_done"].as_u64())
-            .unwrap_or_default()
+        // Not by running the program: that would take the processor from the job.
+        keymill::audit::status(&self.path(directory)).map_or(0, |status| status.batches_done)
     }
 
     /// Waits until a keygen that is running has committed this many batches.
