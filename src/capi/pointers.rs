@@ -1,4 +1,4 @@
-//! What C hands in: addresses, of which Rust has to be told what they are.
+//! Conversion of raw C pointers.
 
 #![expect(
     unsafe_code,

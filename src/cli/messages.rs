@@ -44,7 +44,7 @@ fn speaker<T>(action: impl FnOnce(&mut Speaker) -> T) -> T {
 }
 
 /// From here on, what the library has to say is said too, and nothing that is less urgent than `log`.
-pub fn listen(log: Level) {
+pub fn start_logging(log: Level) {
     speaker(|speaker| speaker.log = log);
     // There is one only if this was called before, with the same effect.
     let _ = tracing::subscriber::set_global_default(Listener);
@@ -56,12 +56,12 @@ pub fn is_verbose() -> bool {
 }
 
 /// From here on, every line on standard error is a JSON object.
-pub fn speak_json() {
+pub fn write_json() {
     speaker(|speaker| speaker.is_json = true);
 }
 
 /// Lets messages go between the frames of this bar, until it is taken away again.
-pub fn make_room_for(bar: Option<ProgressBar>) {
+pub fn write_above(bar: Option<ProgressBar>) {
     speaker(|speaker| speaker.bar = bar);
 }
 

@@ -184,22 +184,22 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     });
     let mut settings = Settings::load(arguments.config.as_deref(), environment)?;
     (settings.progress, settings.quiet) = (arguments.progress, arguments.quiet);
-    messages::listen(settings.log(arguments.log())?);
+    messages::start_logging(settings.log(arguments.log())?);
     // A setting that is wrong stops the commands that show progress, and those alone.
     if settings.progress().is_ok_and(|style| style == ProgressStyle::Json) {
-        messages::speak_json();
+        messages::write_json();
     }
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    let command = || obey(&arguments.command, &settings);
+    let command = || run_command(&arguments.command, &settings);
     match &arguments.trace_memory {
         Some(path) => trace::traced(path, command),
         None => command(),
     }
 }
 
-fn obey(command: &Command, settings: &Settings) -> Result<ExitCode, Failure> {
+fn run_command(command: &Command, settings: &Settings) -> Result<ExitCode, Failure> {
     match command {
         Command::Keygen(arguments) => keygen::run(arguments, settings),
         Command::Generate(arguments) => generate::run(arguments, settings),

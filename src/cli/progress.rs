@@ -171,7 +171,7 @@ impl Reporter {
         let mut memory = Memory::default();
         let bar = self.bar();
         let is_drawn = self.style == ProgressStyle::Bar;
-        messages::make_room_for(is_drawn.then(|| bar.clone()));
+        messages::write_above(is_drawn.then(|| bar.clone()));
         let mut meter = Meter::default();
         let mut tick = 0;
         while !self.finished.load(Ordering::Relaxed) {
@@ -194,7 +194,7 @@ impl Reporter {
         let snapshot = self.snapshot(&mut meter);
         match self.style {
             ProgressStyle::Bar => {
-                messages::make_room_for(None);
+                messages::write_above(None);
                 bar.finish_and_clear();
             }
             ProgressStyle::Json => messages::progress(snapshot.as_json(&memory)),

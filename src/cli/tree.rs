@@ -85,7 +85,7 @@ pub fn command() -> Command {
         .map(|(code, meaning)| format!("  {code:<3}  {}\n", indented(meaning)))
         .concat();
     // Whatever the program was called when it was started.
-    let command = dressed(Arguments::command().bin_name("keymill"));
+    let command = with_value_hints(Arguments::command().bin_name("keymill"));
     let template = in_groups(&command);
     command.help_template(template).after_help(format!(
         "{EXAMPLES}\n\n--version --verbose tells how this program was built.\n\nExit codes:\n{}",
@@ -127,12 +127,12 @@ fn indented(text: &str) -> String {
 }
 
 /// A command and those below it.
-fn dressed(command: Command) -> Command {
-    command.mut_args(hinted).mut_subcommands(dressed)
+fn with_value_hints(command: Command) -> Command {
+    command.mut_args(with_value_hint).mut_subcommands(with_value_hints)
 }
 
 /// What stands for a value says what it is.
-fn hinted(arg: Arg) -> Arg {
+fn with_value_hint(arg: Arg) -> Arg {
     let arg = if arg.is_global_set() {
         arg.help_heading(GLOBAL_HEADING)
     } else {

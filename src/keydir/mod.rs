@@ -22,7 +22,7 @@ pub(crate) use locked::LockedDir;
 pub(crate) use manifest::check_digest;
 pub use manifest::{FORMAT_VERSION, KeyState, Manifest};
 pub(crate) use names::{KeyPaths, MANIFEST, SECRET};
-pub(crate) use names::{is_bystander, names_aside};
+pub(crate) use names::{free_names_aside, is_bystander};
 pub use origin::Origin;
 pub use secret::Secret;
 

@@ -129,7 +129,7 @@ impl KeyPaths {
 }
 
 /// Names for what is moved aside from `entry`, in the order in which they are taken.
-pub(crate) fn names_aside(entry: &Entry) -> impl Iterator<Item = Entry> {
+pub(crate) fn free_names_aside(entry: &Entry) -> impl Iterator<Item = Entry> {
     let name = |end: String| {
         let mut name = entry.path().file_name().unwrap_or_default().to_owned();
         name.push(DAMAGED);

@@ -6,7 +6,7 @@ use super::in_flight::{InFlight, Place};
 use super::progress::{Event, Progress};
 use crate::error::Result;
 use crate::keydir::Manifest;
-use crate::layers::{LayerWriter, Touched};
+use crate::layers::{DirtyNodes, LayerWriter};
 use crate::state::{ArenaRecord, BatchRecord, ProgressRecord, Store};
 use crate::time::steady_unix_ms;
 use crate::units::BatchIndex;
@@ -99,6 +99,6 @@ pub(super) fn arena_record(workers: &Workers) -> ArenaRecord {
 /// What a commit collects of its group, kept from one commit to the next.
 #[derive(Default)]
 struct GroupBuffers {
-    touched: Touched,
+    touched: DirtyNodes,
     records: Vec<(BatchIndex, BatchRecord)>,
 }

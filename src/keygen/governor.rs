@@ -27,14 +27,14 @@ const SETTLING_SAMPLES: u32 = 2;
 
 /// What is held, of the limit that is nearest.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Held {
+pub(super) struct HeldMemory {
     bytes: u64,
     /// What others in the cgroup have to write before the kernel can drop it, which it does by itself.
     dirty_bytes: u64,
     limit: Limit,
 }
 
-impl Held {
+impl HeldMemory {
     /// Clean page cache is not held: the kernel takes it back unasked, and it fills every cgroup up to its limit.
     fn new(budget: &Limit, usage: &Usage, unsynced_bytes: u64) -> Self {
         let process = &usage.process;
@@ -101,7 +101,7 @@ impl Policy {
         Self::new(in_flight.batches_max(), in_flight.allowed())
     }
 
-    fn decide(&mut self, held: &Held, pressure_percent: Option<f64>, in_memory: usize) -> Action {
+    fn decide(&mut self, held: &HeldMemory, pressure_percent: Option<f64>, in_memory: usize) -> Action {
         let percent = held.percent();
         self.settling_samples = self.settling_samples.saturating_sub(1);
         let is_calm = percent < GROW_PERCENT && pressure_percent.is_none_or(|part| part < CALM_PRESSURE_PERCENT);
@@ -159,14 +159,14 @@ impl Governor<'_> {
                 std::thread::park_timeout(Duration::from_millis(SAMPLE_INTERVAL_MS));
                 continue;
             };
-            let held = Held::new(budget, &usage, self.in_flight.unsynced_bytes());
+            let held = HeldMemory::new(budget, &usage, self.in_flight.unsynced_bytes());
             let before = self.in_flight.batches();
             match policy.decide(&held, usage.pressure_percent, before) {
                 Action::Keep => {}
                 Action::Shrink(limit) => {
                     policy.limit = self.in_flight.limit_to(limit);
                     tracing::warn!(
-                        "memory becomes short: {}; batches in memory: {} instead of {before}",
+                        "memory is running low: {}; batches in memory: {} instead of {before}",
                         sentence(&held),
                         policy.limit
                     );
@@ -195,8 +195,8 @@ impl Governor<'_> {
     }
 }
 
-fn sentence(held: &Held) -> String {
-    let Held { bytes, limit, .. } = held;
+fn sentence(held: &HeldMemory) -> String {
+    let HeldMemory { bytes, limit, .. } = held;
     let percent = held.percent();
     format!(
         "{bytes} of {} bytes ({}) are held, {percent:.0} %",

@@ -23,8 +23,8 @@ fn own(mib: u64) -> Usage {
     }
 }
 
-fn held(mib: u64) -> Held {
-    Held::new(&budget(), &own(mib), 0)
+fn held(mib: u64) -> HeldMemory {
+    HeldMemory::new(&budget(), &own(mib), 0)
 }
 
 /// What is done about samples with so many per cent held, but for those where nothing is.
@@ -48,7 +48,7 @@ fn clean_file_pages_are_not_held_and_everything_else_is() {
         process,
         ..Usage::default()
     };
-    let held = Held::new(&budget(), &usage, 2 * MIB);
+    let held = HeldMemory::new(&budget(), &usage, 2 * MIB);
     assert_eq!((held.bytes, &held.limit), (15 * MIB, &budget()));
     // A cgroup of which a larger part is held, by whomever, counts instead.
     let limit = Limit {
@@ -65,21 +65,21 @@ fn clean_file_pages_are_not_held_and_everything_else_is() {
         dirty_bytes: 0,
     };
     usage.shared = Some(shared.clone());
-    assert_eq!(Held::new(&budget(), &usage, 2 * MIB), held);
+    assert_eq!(HeldMemory::new(&budget(), &usage, 2 * MIB), held);
     shared.held_bytes = 31 * MIB;
     usage.shared = Some(shared);
-    let expected = Held {
+    let expected = HeldMemory {
         bytes: 31 * MIB,
         dirty_bytes: 0,
         limit,
     };
-    assert_eq!(Held::new(&budget(), &usage, 2 * MIB), expected);
+    assert_eq!(HeldMemory::new(&budget(), &usage, 2 * MIB), expected);
 }
 
 #[test]
 fn what_neighbours_have_to_write_makes_groups_smaller_and_ends_no_job() {
     let mut policy = Policy::new(16, 16);
-    let held = |dirty_bytes| Held {
+    let held = |dirty_bytes| HeldMemory {
         bytes: 97 * MIB,
         dirty_bytes,
         limit: budget(),

@@ -1,5 +1,5 @@
-//! What a job tells posterity: samples of itself at its commits, how it ended, and which batches it had to compute again. It
-//! listens to the job, and the job does not wait for it.
+//! Records how a key was made, for `report`: samples of the job at its commits, how it ended, and which batches it had to
+//! compute again. It listens to the job, and the job does not wait for it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::memory::Limits;
-use crate::plan::{MemoryPlan, MemoryRequest, Plan, Wishes};
+use crate::plan::{JobDemand, MemoryPlan, MemoryRequest, Plan};
 
 /// How a job may use the machine. None of it changes a byte of the key.
 ///
@@ -78,7 +78,7 @@ impl JobOptions {
 
     /// As [`memory_plan`](Self::memory_plan), within these limits.
     pub(crate) fn memory_plan_within(&self, plan: &Plan, limits: &Limits) -> Result<MemoryPlan> {
-        let wishes = Wishes {
+        let demand = JobDemand {
             threads: self.threads,
             group_batches: self.group_batches,
             arena_bytes: plan.scheme().scratch_bytes(),
@@ -86,7 +86,7 @@ impl JobOptions {
             held_bytes: self.held_bytes,
             jobs: self.jobs,
         };
-        MemoryPlan::new(plan, &wishes, limits)
+        MemoryPlan::new(plan, &demand, limits)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What layer files are kept on: a disk, or in tests something that fails on purpose.
+//! Where layer files are kept: on a disk, or in tests on something that fails on purpose.
 
 use std::fs::{File, Permissions};
 use std::io::{self, Read, Seek, SeekFrom};

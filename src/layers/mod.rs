@@ -3,22 +3,22 @@
 //! Nodes are written to preallocated files through a shared mapping, synced range by range, and read through read-only
 //! mappings once the key is sealed.
 
+mod dirty;
 mod header;
 mod medium;
 mod mend;
 mod reader;
-mod touched;
 mod writer;
 
 use std::path::Path;
 
 use rustix::io::Errno;
 
+pub(crate) use dirty::DirtyNodes;
 pub(crate) use header::Header;
 pub(crate) use medium::{Disk, LayerFile, Medium};
 pub(crate) use mend::{look, make_writable, mend, protect_again};
 pub use reader::LayerReader;
-pub(crate) use touched::Touched;
 pub(crate) use writer::LayerWriter;
 
 use crate::error::{Error, Reason, Result};

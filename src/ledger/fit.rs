@@ -1,4 +1,4 @@
-//! The ledger against the mark that was left beside it.
+//! Compares the ledger with the mark beside it.
 
 use crate::error::Result;
 use crate::keydir::{LedgerMark, Stage};

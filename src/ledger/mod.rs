@@ -101,7 +101,7 @@ fn known_mark(file: &Entry, key_id: KeyId) -> Result<Option<LedgerMark>> {
 
 /// What the ledger says about signing a message with an epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum EpochState {
     /// The epoch is known to be unused.
     Unused,
     /// The epoch is spent on this very message: what comes out is what came out before.
@@ -178,7 +178,7 @@ impl Ledger {
     }
 
     /// Whether this message may be signed with this epoch.
-    pub(crate) fn standing(&self, epoch: Epoch, message: &[u8]) -> Result<Standing> {
+    pub(crate) fn standing(&self, epoch: Epoch, message: &[u8]) -> Result<EpochState> {
         let directory = self.directory();
         if self.unknown {
             return Err(error::unknown(directory));
@@ -190,8 +190,8 @@ impl Ledger {
         self.check_place()?;
         if let Some(record) = self.store.ledger_entry(epoch)? {
             return Ok(match record.message_digest {
-                Some(digest) if digest == message_digest(message) => Standing::SameMessage,
-                _ => Standing::OtherMessage {
+                Some(digest) if digest == message_digest(message) => EpochState::SameMessage,
+                _ => EpochState::OtherMessage {
                     signed_unix_ms: record.signed_unix_ms,
                 },
             });
@@ -209,7 +209,7 @@ impl Ledger {
                 directory,
             ));
         }
-        Ok(Standing::Unused)
+        Ok(EpochState::Unused)
     }
 
     fn used_up(&self) -> Error {

@@ -68,9 +68,9 @@ impl StoreBuffers {
     }
 }
 
-/// What a job may use, and what it would like to.
+/// What a job may use of the machine, and what it asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wishes {
+pub struct JobDemand {
     /// Worker threads; 0 for one a core, or fewer if the budget demands it.
     pub threads: usize,
     /// Batches in a group, or fewer if the budget demands it; 0 for as many as time and memory suggest.
@@ -146,19 +146,19 @@ impl MemoryPlan {
     ///
     /// # Errors
     /// [`Reason::TooLittleMemory`] if the least that works does not fit.
-    pub fn new(plan: &Plan, wishes: &Wishes, limits: &Limits) -> Result<Self> {
-        let (fewest, most) = match wishes.threads {
+    pub fn new(plan: &Plan, demand: &JobDemand, limits: &Limits) -> Result<Self> {
+        let (fewest, most) = match demand.threads {
             0 => (1, std::thread::available_parallelism().map_or(1, usize::from)),
             threads => (threads, threads),
         };
-        let least = Self::of(plan, wishes, fewest, 1, StoreBuffers::SMALL);
-        let jobs = wishes.jobs.max(1) as u64;
+        let least = Self::of(plan, demand, fewest, 1, StoreBuffers::SMALL);
+        let jobs = demand.jobs.max(1) as u64;
         least.check_address_space(plan, jobs, limits)?;
-        let budget = budget(plan, fewest, jobs, wishes.memory, limits);
+        let budget = budget(plan, fewest, jobs, demand.memory, limits);
         // Of one job. What is held is compared with the whole budget, since all of them hold it.
         let budget_bytes = budget.as_ref().map_or(u64::MAX, |limit| limit.bytes / jobs);
         let fits = |planned: &Self| planned.budget_bytes() <= budget_bytes;
-        let (first, group_batches) = group_bounds(plan, wishes);
+        let (first, group_batches) = group_bounds(plan, demand);
         let choices = (fewest..=most).rev().flat_map(|threads| {
             let full = halvings(group_batches).take_while(|&group_batches| group_batches >= first);
             let full = full.map(|group_batches| (group_batches, StoreBuffers::FULL));
@@ -167,7 +167,7 @@ impl MemoryPlan {
                 .map(move |(group_batches, store)| (threads, group_batches, store))
         });
         let mut planned =
-            choices.map(|(threads, group_batches, store)| Self::of(plan, wishes, threads, group_batches, store));
+            choices.map(|(threads, group_batches, store)| Self::of(plan, demand, threads, group_batches, store));
         match (planned.find(fits), budget) {
             (Some(planned), budget) => Ok(Self { budget, ..planned }),
             (None, Some(budget)) => {
@@ -187,18 +187,18 @@ impl MemoryPlan {
         }
     }
 
-    fn of(plan: &Plan, wishes: &Wishes, threads: usize, group_batches: usize, store: StoreBuffers) -> Self {
+    fn of(plan: &Plan, demand: &JobDemand, threads: usize, group_batches: usize, store: StoreBuffers) -> Self {
         let in_flight = GROUPS_IN_FLIGHT * group_batches as u64;
         let fixed_bytes = BASE_BYTES
-            + wishes.held_bytes
-            + threads as u64 * (WORKER_BYTES + wishes.arena_bytes as u64)
+            + demand.held_bytes
+            + threads as u64 * (WORKER_BYTES + demand.arena_bytes as u64)
             + store.bytes()
             + done_set_bytes(plan);
         Self {
             threads,
             group_batches,
-            group_batches_first: group_batches.min(group_bounds(plan, wishes).0),
-            arena_bytes: wishes.arena_bytes,
+            group_batches_first: group_batches.min(group_bounds(plan, demand).0),
+            arena_bytes: demand.arena_bytes,
             store,
             anonymous_bytes: fixed_bytes + in_flight * (plan.batch_bytes() as u64 + BATCH_RECORD_BYTES),
             file_bytes: in_flight * plan.batch_stored_bytes() as u64,
@@ -272,8 +272,8 @@ fn done_set_bytes(plan: &Plan) -> u64 {
 }
 
 /// Batches of the first groups and of the largest, if there is memory for them.
-fn group_bounds(plan: &Plan, wishes: &Wishes) -> (usize, usize) {
-    let (first, most) = match wishes.group_batches {
+fn group_bounds(plan: &Plan, demand: &JobDemand) -> (usize, usize) {
+    let (first, most) = match demand.group_batches {
         0 => (GROUP_BATCHES_FIRST, GROUP_BUFFER_BYTES / plan.batch_bytes().max(1)),
         batches => (batches, batches),
     };

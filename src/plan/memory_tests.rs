@@ -9,8 +9,8 @@ fn plan_of(epochs: u64) -> Plan {
     Plan::new(Scheme::by_id("leansig-p2-l32-top-v64-w8").unwrap(), 0, epochs).unwrap()
 }
 
-fn wishes(threads: usize, group_batches: usize, memory: MemoryRequest) -> Wishes {
-    Wishes {
+fn demand(threads: usize, group_batches: usize, memory: MemoryRequest) -> JobDemand {
+    JobDemand {
         threads,
         group_batches,
         arena_bytes: 64 << 10,
@@ -44,15 +44,15 @@ fn physical() -> Limit {
 }
 
 fn planned(threads: usize, group_batches: usize, bytes: u64) -> Result<MemoryPlan> {
-    let wishes = wishes(threads, group_batches, MemoryRequest::AtMost(bytes));
-    MemoryPlan::new(&plan_of(1 << 20), &wishes, &Limits::default())
+    let demand = demand(threads, group_batches, MemoryRequest::AtMost(bytes));
+    MemoryPlan::new(&plan_of(1 << 20), &demand, &Limits::default())
 }
 
 #[test]
 fn the_budget_is_the_lowest_of_what_was_asked_for_and_what_is_allowed() {
     let plan = plan_of(1 << 18);
     let budget = |memory, limits: &Limits| {
-        let budget = MemoryPlan::new(&plan, &wishes(2, 8, memory), limits).unwrap().budget;
+        let budget = MemoryPlan::new(&plan, &demand(2, 8, memory), limits).unwrap().budget;
         budget.map(|limit| (limit.bytes, limit.source))
     };
     let limits = cgroup(100 * MIB);
@@ -127,7 +127,7 @@ fn too_small_a_budget_names_both_figures_and_where_it_comes_from() {
     assert!(text.starts_with(beginning) && text.ends_with("3 threads"), "{text}");
     let remedies = [Remedy::RaiseBudget, Remedy::Fewer(Argument::Threads)];
     assert_eq!(error.remedies(), remedies);
-    let auto = wishes(1, 8, MemoryRequest::Auto);
+    let auto = demand(1, 8, MemoryRequest::Auto);
     let error = MemoryPlan::new(&plan_of(1 << 18), &auto, &cgroup(4 * MIB)).unwrap_err();
     let text = error.to_string();
     assert!(
@@ -149,7 +149,7 @@ fn layer_files_that_do_not_fit_into_the_address_space_are_refused_whatever_the_b
         MemoryRequest::NoLimit,
         MemoryRequest::AtMost(1 << 40),
     ] {
-        let error = MemoryPlan::new(&plan, &wishes(2, 8, memory), &limits(1 << 32)).unwrap_err();
+        let error = MemoryPlan::new(&plan, &demand(2, 8, memory), &limits(1 << 32)).unwrap_err();
         let Reason::TooLittleMemory { needed_bytes } = error.reason() else {
             panic!("{error}");
         };
@@ -167,7 +167,7 @@ fn layer_files_that_do_not_fit_into_the_address_space_are_refused_whatever_the_b
     // What the files leave is the budget.
     let left = MemoryPlan::new(
         &plan,
-        &wishes(2, 8, MemoryRequest::Auto),
+        &demand(2, 8, MemoryRequest::Auto),
         &limits(plan.layer_bytes() + 600 * MIB),
     );
     let budget = left.unwrap().budget.unwrap();

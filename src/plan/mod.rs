@@ -9,7 +9,7 @@ mod sizes;
 pub use crate::units::{BatchIndex, Epoch, EpochRange, Fingerprint, KeyId, Level, NodeIndex, Slice};
 pub use batches::Batches;
 pub use keymill_xmss::tree::{Geometry, LevelSpan, PlanError, stored_interval};
-pub use memory::{MemoryPlan, MemoryRequest, PLANNED_PERCENT, StoreBuffers, WORKER_BYTES, Wishes};
+pub use memory::{JobDemand, MemoryPlan, MemoryRequest, PLANNED_PERCENT, StoreBuffers, WORKER_BYTES};
 pub use pieces::pieces;
 pub use reading::{Readers, Reading};
 pub use sizes::{LAYER_HEADER_BYTES, Plan};

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::PathReader;
 use super::error::{bad_public_key, no_codeword, spent, withheld};
 use crate::error::Result;
-use crate::ledger::{Ledger, Standing};
+use crate::ledger::{EpochState, Ledger};
 use crate::units::Epoch;
 use keymill_xmss::Verifier;
 use keymill_xmss::hash::PrfKey;
@@ -67,7 +67,7 @@ impl Signer {
     pub fn sign(&mut self, epoch: Epoch, message: &[u8; MESSAGE_BYTES]) -> Result<Signature> {
         self.paths.epoch(epoch.0.into())?;
         let standing = self.ledger.standing(epoch, message)?;
-        if let Standing::OtherMessage { signed_unix_ms } = standing {
+        if let EpochState::OtherMessage { signed_unix_ms } = standing {
             return Err(spent(epoch, signed_unix_ms, self.paths.key().path()));
         }
         // Whatever can fail and reveals nothing comes before the epoch is spent.
@@ -78,7 +78,7 @@ impl Signer {
             .find_codeword(&self.prf_key, epoch, message)
             .ok_or_else(|| no_codeword(epoch, scheme.attempts_max()))?;
         // Before any chain value exists, the epoch is spent on disk (RFC 8391, section 4.1.9).
-        if standing == Standing::Unused {
+        if standing == EpochState::Unused {
             self.ledger.spend(epoch, message)?;
         }
         let mut hashes = vec![0; scheme.chains() * scheme.digest_bytes()];

@@ -2,7 +2,6 @@
 //! names RocksDB.
 
 mod batch_store;
-mod before_opening;
 mod compaction;
 #[cfg(test)]
 pub(crate) mod damage_tests;
@@ -13,6 +12,7 @@ mod log_records;
 mod old_history;
 mod options;
 mod place;
+mod preflight;
 mod records;
 mod store;
 mod verdict;

@@ -9,10 +9,10 @@ pub(super) use rocksdb::{Direction, IteratorMode, WaitForCompactOptions, WriteBa
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::before_opening::{look_at_files, look_at_machine, note_opened};
 use super::error::{damaged, other_key};
 use super::options::{descriptors, options};
 use super::place::Place;
+use super::preflight::{look_at_files, look_at_machine, note_opened};
 use super::records::{self, ArenaRecord, CrownRecord, Encoded, ProgressRecord};
 use super::verdict::{CREATION, OPENING, READING, REMOVAL, verdict};
 use crate::error::{Error, Reason, Result};

@@ -8,10 +8,10 @@ use std::path::Path;
 use rocksdb::{DB, ErrorKind, IteratorMode};
 use rustix::io::Errno;
 
-use super::before_opening::{look_in, read_each_file};
 use super::error;
 use super::options::{descriptors, options};
 use super::place::{Place, in_words};
+use super::preflight::{look_in, read_each_file};
 use crate::error::Error;
 use crate::plan::StoreBuffers;
 use crate::remedy::Remedy;

@@ -6,7 +6,7 @@ use super::RestoredFile;
 use crate::error::{Reason, Result};
 use crate::failure::{IoFailure, attempt};
 use crate::files::Entry;
-use crate::keydir::{KeyDir, KeyState, names_aside};
+use crate::keydir::{KeyDir, KeyState, free_names_aside};
 use crate::layers::{self, Disk, Header, Medium};
 
 /// Gives every layer file its length and header. What its nodes are is looked at afterwards.
@@ -75,7 +75,7 @@ fn make_directory_of_layers(directory: &Entry) -> Result<Option<PathBuf>> {
 /// deleted: it may be of use to its owner.
 pub(super) fn move_aside(standing: &Entry) -> Result<Option<PathBuf>, IoFailure> {
     let path = standing.path();
-    for target in names_aside(standing) {
+    for target in free_names_aside(standing) {
         if target.exists()? {
             continue;
         }

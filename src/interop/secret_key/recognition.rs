@@ -1,4 +1,4 @@
-//! Of which scheme a secret key is: its shape leaves a few, and its first leaves fewer.
+//! Detects the scheme of a secret key: its shape leaves a few, and its first leaves fewer.
 
 use super::{Level, NodeIndex, SecretKeyFile};
 use crate::error::{Error, Result};

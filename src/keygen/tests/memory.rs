@@ -7,7 +7,7 @@ use crate::alone::is_alone;
 use crate::error::Reason;
 use crate::keygen::{Event, JobOptions, Progress};
 use crate::memory::{Limits, ProcessMemory};
-use crate::plan::{MemoryPlan, MemoryRequest, Plan, StoreBuffers, Wishes};
+use crate::plan::{JobDemand, MemoryPlan, MemoryRequest, Plan, StoreBuffers};
 use crate::units::Level;
 use keymill_xmss::scheme::Scheme;
 
@@ -43,7 +43,7 @@ fn planned_and_held(group_batches: usize, memory: MemoryRequest) -> (MemoryPlan,
 fn least_bytes() -> u64 {
     let scheme = Scheme::by_id(LARGE_SCHEME).unwrap();
     let plan = Plan::new(scheme, 0, 1 << 24).unwrap().trimmed(Level(8)).unwrap();
-    let wishes = Wishes {
+    let demand = JobDemand {
         threads: 2,
         group_batches: 1,
         arena_bytes: scheme.scratch_bytes(),
@@ -51,7 +51,7 @@ fn least_bytes() -> u64 {
         held_bytes: 0,
         jobs: 1,
     };
-    match MemoryPlan::new(&plan, &wishes, &Limits::default()) {
+    match MemoryPlan::new(&plan, &demand, &Limits::default()) {
         Err(error) => match error.reason() {
             Reason::TooLittleMemory { needed_bytes } => needed_bytes,
             _ => panic!("{error}"),

@@ -216,7 +216,7 @@ fn a_neighbour_that_takes_memory_makes_groups_smaller_until_it_is_gone() {
     let mut job = Neighbour(command.spawn().unwrap());
     let text = || fs::read_to_string(&said).unwrap();
     wait_for("the first batches", || text().contains("\"batches_in_flight_max\":16"));
-    assert!(!text().contains("memory becomes short"), "{}", text());
+    assert!(!text().contains("memory is running low"), "{}", text());
     let neighbour = cgroup.neighbour(84);
     wait_for("smaller groups", || {
         text().contains("batches in memory: 8 instead of 16")
@@ -229,7 +229,7 @@ fn a_neighbour_that_takes_memory_makes_groups_smaller_until_it_is_gone() {
     wait_for("larger groups", || text().contains("batches in memory: 2 instead of 1"));
     let warning = text()
         .lines()
-        .find(|line| line.contains("memory becomes short"))
+        .find(|line| line.contains("memory is running low"))
         .unwrap()
         .to_owned();
     let of_cgroup = format!("of 104857600 bytes (cgroup '{}'", cgroup.at.display());

@@ -330,7 +330,7 @@ fn an_unfinished_key_is_left_to_keygen_but_for_what_was_done() {
 fn a_repair_is_stopped_by_a_signal_and_finished_by_the_next() {
     let place = Place::in_memory();
     place.file("seed", SEED);
-    let line = format!("keygen key --scheme {LONG} --epochs 2^16 --seed-file seed");
+    let line = format!("keygen key --scheme {LONG} --epochs 2^15 --seed-file seed");
     place.run(&line).exits(0);
     let truth = layer_files(&place.path("key"));
     fs::remove_file(place.path(&layer(0))).unwrap();

@@ -1,4 +1,4 @@
-//! Hashes of which each waits for the one before: the sponge over one epoch's chain ends, one path to its root.
+//! Sequential hashing, one state at a time: the sponge over one epoch's chain ends, one path to its root.
 //!
 //! There are no lanes to fill here, and no arithmetic but the permutation's. So elements are plain canonical integers, as
 //! they stand in a signature, and what the permutation makes of them inside is its own business.

@@ -1,4 +1,4 @@
-//! What a group of batches has touched: one range of nodes a level.
+//! What a group of batches has written and not yet synced: one range of nodes a level.
 
 use std::ops::Range;
 
@@ -9,11 +9,11 @@ use crate::units::{Level, Slice};
 /// The range that slices span, level by level. Batches of a group mostly follow each other; after damage there can be
 /// gaps, in which nothing is dirty.
 #[derive(Debug, Default)]
-pub(crate) struct Touched {
+pub(crate) struct DirtyNodes {
     ranges: Vec<Option<Range<u64>>>,
 }
 
-impl Touched {
+impl DirtyNodes {
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
         self.ranges.fill(None);

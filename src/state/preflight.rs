@@ -1,4 +1,4 @@
-//! What can be known before RocksDB is asked, which tells less, or ends the process.
+//! Preflight checks: RocksDB would say less, or end the process, where these return an error.
 
 use std::hint::black_box;
 use std::io::{Read, copy, sink};
