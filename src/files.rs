@@ -2,7 +2,7 @@
 
 mod directory;
 #[cfg(test)]
-mod directory_tests;
+pub(crate) mod directory_tests;
 pub mod publish;
 
 use std::fs::{DirBuilder, File, Permissions};

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use super::{CheckReport, check};
 use crate::error::Result;
 use crate::files::Entry;
+use crate::files::directory_tests::copy_directory;
 use crate::keydir::Secret;
 use crate::keygen::tests::in_memory;
 use crate::keygen::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress};
@@ -168,18 +169,5 @@ impl TestKey {
 
     pub(crate) fn check(&self) -> CheckReport {
         check(&self.path(), false, OPTIONS).unwrap()
-    }
-}
-
-pub(crate) fn copy_directory(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy_directory(&path, &target);
-        } else {
-            fs::copy(&path, &target).unwrap();
-        }
     }
 }

@@ -6,9 +6,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use super::fixture_tests::{OPTIONS, TINY, TestKey, copy_directory, job, open_request, seeded};
+use super::fixture_tests::{OPTIONS, TINY, TestKey, job, open_request, seeded};
 use super::{check, repair};
 use crate::faults::{Fate, Faults};
+use crate::files::directory_tests::copy_directory;
 use crate::keydir::{KeyDir, Manifest, Origin};
 use crate::keygen::tests::in_memory;
 use crate::keygen::{CancelHandle, KeyRequest, NoProgress};

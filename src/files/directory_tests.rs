@@ -1,11 +1,26 @@
 //! What is done in an open directory is done in that one.
 
 use std::fs;
+use std::path::Path;
 
 use rustix::fs::OFlags;
 
 use super::{Directory, Lost, lost};
 use crate::skip::skip;
+
+/// Copies a directory and all below it.
+pub(crate) fn copy_directory(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy_directory(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
+    }
+}
 
 #[test]
 fn what_is_done_in_an_open_directory_is_done_there_whatever_has_its_name() {

@@ -23,6 +23,7 @@ use super::survey::Survey;
 use super::{NoSetProgress, Role, SetJob, SetRequest, merge_sets, verify_set};
 use crate::error::{Error, Reason, Result};
 use crate::faults::{Fate, Faults, Seen};
+use crate::files::directory_tests::copy_directory as copy;
 use crate::keygen::{CancelHandle, JobOptions};
 use crate::plan::MemoryRequest::{self, NoLimit};
 use crate::units::Level;
@@ -80,19 +81,6 @@ fn dies_while_it_computes(directory: &Path, request: SetRequest) {
     });
     run(directory, request).unwrap_err();
     drop(faults);
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 /// The files of a set, without what is noted about it.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::Signer;
 use super::tests::key;
 use crate::error::{Reason, Result};
+use crate::files::directory_tests::copy_directory as copy;
 use crate::keydir::KeyDir;
 use crate::ledger::{Export, LedgerCondition, import, init, show};
 use crate::units::Epoch;
@@ -179,18 +180,6 @@ fn step(numbers: &mut Numbers, keys: &[PathBuf; 2], models: &mut [Model; 2], cas
                 let _ = std::fs::remove_file(key.join("ledger.mark"));
                 models[own].is_mark_lost = true;
             }
-        }
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to.join(entry.file_name()));
-        } else {
-            _ = std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
         }
     }
 }

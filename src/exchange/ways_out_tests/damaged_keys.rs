@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::{MESSAGE, SPENT};
-use crate::audit::fixture_tests::{TINY, copy_directory, open_request};
+use crate::audit::fixture_tests::{TINY, open_request};
 use crate::exchange::backup::Backup;
+use crate::files::directory_tests::copy_directory;
 use crate::keydir::KeyDir;
 use crate::keygen::tests::in_memory;
 use crate::keygen::{CancelHandle, KeyRequest, NoProgress};

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use super::power_cut_medium::PowerCutMedium;
 use super::{LEVELS, Undisturbed, in_memory, layers, records, run_quick, run_watched};
 use crate::faults::{Fate, Faults};
+use crate::files::directory_tests::copy_directory;
 use crate::keygen::{Event, Progress};
 use keymill_reference::Numbers;
 
@@ -77,18 +78,6 @@ impl Created {
         let directory = in_memory();
         copy_directory(self.directory.path(), directory.path());
         (directory, self.medium.copy(seed))
-    }
-}
-
-fn copy_directory(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        if from.is_dir() {
-            std::fs::create_dir(&to).unwrap();
-            copy_directory(&from, &to);
-        } else {
-            std::fs::copy(&from, &to).unwrap();
-        }
     }
 }
 

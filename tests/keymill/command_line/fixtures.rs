@@ -158,3 +158,17 @@ pub fn edit_manifest(place: &Place, directory: &str, from: &str, to: &str) {
     let checksum = hex::encode(Sha3_256::digest(&body));
     fs::write(&path, format!("{body}checksum = \"{checksum}\"\n")).unwrap();
 }
+
+/// Copies a file, or a directory with all below it in the place of what has its name.
+pub fn copy(from: &Path, to: &Path) {
+    if from.is_file() {
+        fs::copy(from, to).unwrap();
+        return;
+    }
+    let _ = fs::remove_dir_all(to);
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        copy(&entry.path(), &to.join(entry.file_name()));
+    }
+}

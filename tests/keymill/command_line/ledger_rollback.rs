@@ -1,26 +1,13 @@
 //! A ledger that says less than it did: restored, cut, deleted or damaged, it never lets an epoch sign again.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use keymill::{Epoch, Reason, Signer};
 
-use super::fixtures::{changing_nothing, flip_byte};
+use super::fixtures::{changing_nothing, copy, flip_byte};
 use super::ledger::{fresh_key, message, sign, status};
 use super::program::Place;
-
-fn copy(from: &Path, to: &Path) {
-    if from.is_file() {
-        fs::copy(from, to).unwrap();
-        return;
-    }
-    let _ = fs::remove_dir_all(to);
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        copy(&entry.path(), &to.join(entry.file_name()));
-    }
-}
 
 /// A fresh key whose epochs 3 and 4 are spent on message 1, and copies of state/ and ledger.mark from in between.
 fn twice_signed() -> Place {

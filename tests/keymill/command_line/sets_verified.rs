@@ -2,27 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
 
 use rustix::fs::{CWD, Mode, mkfifoat};
 
-use super::fixtures::{changing_nothing, edit, flip_byte};
+use super::fixtures::{changing_nothing, copy, edit, flip_byte};
 use super::program::Place;
 use super::sets::{made, names};
 use keymill_reference::Numbers;
-
-fn copy_directory(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_directory(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
 
 /// Makes a set once, and gives a copy of it to each fault.
 struct Sets {
@@ -44,7 +30,7 @@ impl Sets {
     #[track_caller]
     fn finds(&self, plant: impl FnOnce(&dyn Fn(&str) -> std::path::PathBuf), fragments: &[&str]) {
         let place = &self.place;
-        copy_directory(&place.path("sound"), &place.path("set"));
+        copy(&place.path("sound"), &place.path("set"));
         plant(&|name| place.path("set").join(name));
         let outcome = changing_nothing(place, || place.run("verify-set set"));
         outcome.exits(1).prints(&["wrong: "]).prints(fragments);
@@ -293,7 +279,7 @@ fn what_cannot_be_opened_hides_no_fault() {
             "not read: set/validator_0_proposer_key_pk.ssz: open failed",
         ),
     ] {
-        copy_directory(&place.path("sound"), &place.path("set"));
+        copy(&place.path("sound"), &place.path("set"));
         let file = place.path("set").join(first);
         fs::remove_file(&file).unwrap();
         match kind {
@@ -324,7 +310,7 @@ fn damaged_notes_of_keymill_are_one_fault_and_hide_no_other() {
         ),
         ("no directory", "wrong: set/.keymill-set: it is not a directory"),
     ] {
-        copy_directory(&place.path("sound"), &place.path("set"));
+        copy(&place.path("sound"), &place.path("set"));
         let (work, record) = (place.path("set/.keymill-set"), place.path("set/.keymill-set/set.toml"));
         match kind {
             "cut" => edit(&record, "num_validators = 2", "num_validators ="),
