@@ -60,6 +60,12 @@ pub const ENTRIES: &[(&str, Entry)] = &[
     ("secret_key_pair", |bytes| {
         secret_key(bytes, SecretKeyForm::LeanspecJson)
     }),
+    ("secret_key_postcard", |bytes| {
+        leanvm_key(bytes, SecretKeyForm::LeanvmPostcard)
+    }),
+    ("secret_key_bincode", |bytes| {
+        leanvm_key(bytes, SecretKeyForm::LeanvmBincode)
+    }),
 ];
 
 fn manifest(bytes: &[u8]) -> Result<bool, String> {
@@ -279,11 +285,6 @@ fn secret_key(bytes: &[u8], form: SecretKeyForm) -> Result<bool, String> {
     let Ok(key) = SecretKeyFile::read(&mut &bytes[..], Some(form), role) else {
         return Ok(false);
     };
-    let written = |key: &SecretKeyFile, form| {
-        let mut text = Vec::new();
-        let outcome = key.write(form, &mut text);
-        outcome.map(|()| text).map_err(|error| error.to_string())
-    };
     let ssz = written(&key, SecretKeyForm::LeansigSsz)?;
     if form == SecretKeyForm::LeansigSsz && ssz != bytes {
         return Err("a secret key became another when it was written".to_owned());
@@ -296,6 +297,27 @@ fn secret_key(bytes: &[u8], form: SecretKeyForm) -> Result<bool, String> {
     } else {
         Err("a secret key became another in JSON".to_owned())
     }
+}
+
+/// A key of leanVM that is read is recognised, and written as the same one in both encodings.
+fn leanvm_key(bytes: &[u8], form: SecretKeyForm) -> Result<bool, String> {
+    let Ok(key) = SecretKeyFile::read(&mut &bytes[..], Some(form), None) else {
+        return Ok(false);
+    };
+    for other in [SecretKeyForm::LeanvmPostcard, SecretKeyForm::LeanvmBincode] {
+        let file = written(&key, other)?;
+        let again = SecretKeyFile::read(&mut &file[..], None, None).map_err(|error| error.to_string())?;
+        if written(&again, form)? != bytes {
+            return Err("a secret key of leanVM became another when it was written".to_owned());
+        }
+    }
+    Ok(true)
+}
+
+fn written(key: &SecretKeyFile, form: SecretKeyForm) -> Result<Vec<u8>, String> {
+    let mut file = Vec::new();
+    let outcome = key.write(form, &mut file);
+    outcome.map(|()| file).map_err(|error| error.to_string())
 }
 
 /// Whatever a trace tells, its sums agree with each other.

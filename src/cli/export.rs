@@ -23,7 +23,9 @@ use crate::config::{Settings, parse_count};
   Write the secret key as leanSig does:
     keymill export key --format leansig-ssz --out secret-key.ssz
   With epoch 200 among those that leanSig can sign at once:
-    keymill export key --format leansig-json --epoch 200 --out secret-key.json")]
+    keymill export key --format leansig-json --epoch 200 --out secret-key.json
+  Write the secret key as clients of leanVM do:
+    keymill export leanvm-key --format leanvm-postcard --out validator_1_sk.ssz")]
 pub struct ExportArguments {
     /// The key directory.
     #[arg(value_name = "DIR")]
@@ -31,7 +33,7 @@ pub struct ExportArguments {
     /// The form of the other program.
     #[arg(long, value_parser = forms::form())]
     format: SecretKeyForm,
-    /// An epoch that the other program has to be able to sign for at once, with each of the keys [default: the first one].
+    /// An epoch that leanSig has to be able to sign for at once, with each of the keys [default: the first one].
     #[arg(long, value_name = "N", value_parser = parse_count)]
     epoch: Option<u64>,
     /// Which key of a leanSpec key file DIR is [default: attestation].
@@ -55,6 +57,11 @@ pub fn run(arguments: &ExportArguments, settings: &Settings) -> Result<ExitCode,
     if !has_roles && (arguments.role.is_some() || arguments.with.is_some()) {
         return Err(Failure::usage("--role and --with go with --format leanspec-json only"));
     }
+    if arguments.epoch.is_some() && !arguments.format.has_window() {
+        return Err(Failure::usage(
+            "--epoch goes with forms of leanSig only: with a key of leanVM, all epochs sign alike",
+        ));
+    }
     if arguments.out.is_standard_output() && std::io::stdout().is_terminal() {
         return Err(Failure::usage(
             "a secret key is not written to a terminal, which may remember it; name a file with --out, or send it to a \
@@ -66,6 +73,9 @@ pub fn run(arguments: &ExportArguments, settings: &Settings) -> Result<ExitCode,
     let exporter = Exporter::open(&arguments.directory)?;
     let other = arguments.with.as_deref().map(Exporter::open).transpose()?;
     let exporters: Vec<&Exporter> = [&exporter].into_iter().chain(&other).collect();
+    exporters
+        .iter()
+        .try_for_each(|exporter| exporter.check_form(arguments.format))?;
     Exporter::reading(&exporters, arguments.memory.or(settings)?).plan(&Limits::detect())?;
     let window = exporter.window(arguments.epoch)?;
     let other = other.as_ref().map(|other| other.window(arguments.epoch)).transpose()?;
@@ -105,14 +115,14 @@ fn written(
 
 /// The other program knows nothing of the ledger.
 fn say_what_was_written(directory: &Path, window: &Window<'_>, format: SecretKeyForm) {
-    let epochs = window.shape().window();
-    let name = format.encoding();
-    say(format_args!(
-        "wrote the secret key of '{}' in {name}, with the window {epochs}: these epochs can sign at once",
-        directory.display()
-    ));
+    let (directory, name) = (directory.display(), format.encoding());
+    match window.shape().window() {
+        Some(epochs) => say(format_args!(
+            "wrote the secret key of '{directory}' in {name}, with the window {epochs}: these epochs can sign at once"
+        )),
+        None => say(format_args!("wrote the secret key of '{directory}' in {name}")),
+    }
     warn_of_other_copies("the secret leaves");
-    let directory = directory.display();
     say(format_args!(
         "the program that takes it does not know which epochs the ledger of '{directory}' has spent ('keymill ledger show \
          {directory}'), and the key in '{directory}' signs nothing from now on before 'keymill ledger init {directory} \

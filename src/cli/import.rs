@@ -24,7 +24,9 @@ use crate::config::{Settings, parse_level, parse_scheme};
   Make the key of a secret key that leanSig wrote:
     keymill import imported --from validator.ssz
   Say which scheme it is of, where its trees are those of several:
-    keymill import imported --from validator.ssz --scheme leansig-p2-l32-top-v64-w8")]
+    keymill import imported --from validator.ssz --scheme leansig-p2-l32-top-v64-w8
+  Make the key of a secret key that leanVM wrote, in whichever of its encodings:
+    keymill import imported --from validator_0_sk.ssz")]
 pub struct ImportArguments {
     /// The key directory to make: absent, empty, or one that an earlier import of the same file began.
     #[arg(value_name = "DIR")]
@@ -75,8 +77,12 @@ pub fn run(arguments: &ImportArguments, settings: &Settings) -> Result<ExitCode,
     let done = work(asked, job, held_bytes)?;
     let done = done.map_err(|error| named(error, &import, directory))?;
     import.compare(directory)?;
-    let path = arguments.from.display();
-    say(format_args!("root, top tree and window are those of '{path}'"));
+    let (path, scheme) = (arguments.from.display(), import.scheme().id());
+    let window = import.file().head().shape.window();
+    let compared = window.map_or("root and top tree", |_| "root, top tree and window");
+    say(format_args!(
+        "{compared} are those of '{path}', a secret key of {scheme}"
+    ));
     if !done.summary.was_sealed || !had_secret {
         say(format_args!(
             "the key signs here only when it is known which epochs are unused: 'keymill ledger import' its history, then name \

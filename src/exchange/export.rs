@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::error::{Error, Reason, Result};
 use crate::interop::Role;
 use crate::interop::secret_key::{
-    KeyShape, PairWriter, SecretKeyForm, SecretKeyHead, Tree, check_has_form, first_wrong_node,
+    KeyShape, PairWriter, SecretKeyForm, SecretKeyHead, Tree, check_forms, check_has_form, first_wrong_node,
 };
 use crate::keydir::Manifest;
 use crate::plan::{Batches, MemoryRequest, Plan, Reading, WORKER_BYTES};
@@ -47,6 +47,14 @@ impl Exporter {
         self.paths.manifest()
     }
 
+    /// Refuses a form that is not for keys of this scheme.
+    ///
+    /// # Errors
+    /// [`Error`] names the forms that are.
+    pub fn check_form(&self, form: SecretKeyForm) -> Result<()> {
+        check_form(&self.paths, form)
+    }
+
     /// What writing windows of these keys takes, which are held side by side.
     pub fn reading(exporters: &[&Self], memory: MemoryRequest) -> Reading {
         let held = exporters
@@ -60,9 +68,9 @@ impl Exporter {
         }
     }
 
-    /// The two bottom trees of which the first one holds `epoch`, or of the last two if it is the last; without an epoch
-    /// the first two. Every node of them and of the top tree is compared with the hash of its children up to the root, so
-    /// that nothing damaged is written. Of a trimmed key, what is not stored is computed and kept, some megabytes.
+    /// The top tree, and for leanSig the two bottom trees of which the first one holds `epoch`, or the last two if it is in the
+    /// last one; without an epoch the first two. Every node is compared with the hash of its children up to the root, so that
+    /// nothing damaged is written. Of a trimmed key, what is not stored is computed and kept, some megabytes.
     ///
     /// # Errors
     /// [`Error`] names the first node that is wrong.
@@ -92,18 +100,34 @@ impl Exporter {
     }
 }
 
-/// Most bytes that are computed and kept to write a window of a key: what its two bottom trees have below the trim, and the
-/// arenas and stacks of the workers that compute it.
+fn check_form(paths: &PathReader, form: SecretKeyForm) -> Result<()> {
+    let directory = paths.key().path();
+    let cannot = || format!("'{}' cannot be exported", directory.display());
+    let checked = check_forms(paths.manifest().scheme(), form.keys());
+    checked.map_err(|error| error.within(cannot()).at(directory))
+}
+
+/// Most bytes that are computed and kept to write a window of a key: what its trees have below the trim, and the arenas and
+/// stacks of the workers that compute it.
 pub(crate) fn computed_bytes(plan: &Plan) -> u64 {
-    let (scheme, trim) = (plan.scheme(), plan.trim());
-    if trim == Level(0) {
+    let (scheme, trim, stored) = (plan.scheme(), plan.trim(), plan.stored());
+    let missing = missing(&KeyShape::of_key(scheme, stored, stored.start), trim);
+    if missing.is_empty() {
         return 0;
     }
-    let bottom = scheme.log_lifetime() / 2;
-    let levels = (0..=bottom).take_while(|&level| Level(level) < trim);
-    let nodes: u64 = levels.map(|level| 2 << (bottom - level)).sum();
+    let nodes: u64 = missing.iter().map(|slice| slice.count() as u64).sum();
     let workers = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     nodes * scheme.digest_bytes() as u64 + workers * (WORKER_BYTES + scheme.scratch_bytes() as u64)
+}
+
+/// The nodes of a secret key that a key directory with this trim does not store.
+fn missing(shape: &KeyShape, trim: Level) -> Vec<Slice> {
+    let slices = Tree::ALL.into_iter().flat_map(|tree| shape.slices(tree));
+    // The roots of the bottom trees stand in the top tree as well.
+    let stands_twice = |slice: &Slice| slice.level == shape.bottom_level() && slice.count() == 1;
+    slices
+        .filter(|slice| slice.level < trim && !stands_twice(slice))
+        .collect()
 }
 
 /// A secret key that is ready to be written.
@@ -126,6 +150,7 @@ impl Window<'_> {
     /// # Errors
     /// [`Error`] before anything is written if that cannot be noted; that of a write; or that a layer file is damaged meanwhile.
     pub fn write(&self, form: SecretKeyForm, writer: &mut dyn Write) -> Result<()> {
+        check_form(self.paths, form)?;
         self.note_elsewhere()?;
         let written = self
             .head
@@ -172,11 +197,7 @@ impl Window<'_> {
     fn compute(&mut self) -> Result<()> {
         let plan = self.paths.manifest().plan();
         let (trim, shape) = (plan.trim(), &self.head.shape);
-        let is_missing = |slice: &Slice| slice.level < trim;
-        let slices = Tree::ALL.into_iter().flat_map(|tree| shape.slices(tree));
-        let mut missing: Vec<Slice> = slices.filter(is_missing).collect();
-        // The roots of the bottom trees stand in the top tree as well.
-        missing.retain(|slice| slice.level != shape.bottom_level() || slice.nodes.end - slice.nodes.start > 1);
+        let missing = missing(shape, trim);
         let blocks = Batches::with_roots_at(trim, plan.geometry().clone());
         let digest_bytes = shape.digest_bytes();
         if missing.is_empty() {
@@ -292,6 +313,7 @@ impl From<Unwritten> for Error {
 /// As [`Window::write`]; before anything is written if they are the same key or of two schemes.
 pub fn write_leanspec(windows: &[(Role, &Window<'_>)], writer: &mut dyn Write) -> Result<()> {
     for (at, (_, window)) in windows.iter().enumerate() {
+        check_form(window.paths, SecretKeyForm::LeanspecJson)?;
         for (_, other) in &windows[at + 1..] {
             window.fits_beside(other)?;
         }

@@ -23,7 +23,7 @@ use crate::remedy::Remedy;
 use crate::resources::{Registration, ResourceKind, register};
 use crate::text::bytes_without_mark;
 use crate::units::{Level, NodeIndex};
-use keymill_xmss::scheme::Scheme;
+use keymill_xmss::scheme::{Scheme, Secrets};
 
 /// The error of a file that holds no sound secret key.
 fn not_taken(path: &Path, error: SecretKeyError) -> Error {
@@ -105,8 +105,9 @@ pub struct Import {
 
 impl Import {
     /// Reads a secret key. `form` and `scheme` are recognised where they are left out; `role` says which key of a file of
-    /// two is meant. The first leaves of both bottom trees are compared with the PRF key, and all other nodes with their
-    /// children. A file for which there is too little memory is not read.
+    /// two is meant. The first leaves of both bottom trees are compared with those that the PRF key makes, a public parameter
+    /// of leanVM with that which the seed makes, and all other nodes with the hashes of their children. A file for which there
+    /// is too little memory is not read.
     ///
     /// # Errors
     /// [`Error`] says what is wrong with the file, and where.
@@ -151,13 +152,21 @@ impl Import {
     pub fn request(&self, trim: Option<Level>) -> KeyRequest {
         let head = self.file.head();
         let stored = head.shape.stored();
+        let secret = head.prf_key.expose();
+        let (secret, parameter, fillers) = match self.scheme.family().secrets() {
+            Secrets::SeedOrPrfKey => {
+                let fillers = self.file.fillers();
+                (Secret::PrfKey(*secret), Some(head.parameter), Some(fillers))
+            }
+            Secrets::SeedAlone => (Secret::Seed(*secret), None, None),
+        };
         KeyRequest {
             scheme: Some(self.scheme),
             activation_epoch: Some(stored.start),
             epochs: Some(stored.count()),
-            secret: Some(Secret::PrfKey(*head.prf_key.expose())),
-            parameter: Some(head.parameter),
-            fillers: Some(self.file.fillers()),
+            secret: Some(secret),
+            parameter,
+            fillers,
             root: Some(self.file.root().to_vec()),
             trim,
             restored: None,

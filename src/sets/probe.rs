@@ -45,8 +45,9 @@ pub(super) fn check_secret(
 
 /// Signs in memory with the first epoch of the window, verifies, and wipes the signature. Says what is wrong.
 fn probe(key: &SecretKeyFile, scheme: &'static Scheme, kernel: &dyn Kernel) -> Result<(), String> {
-    let window = key.head().shape.window();
-    let epoch = Epoch(window.start as u32);
+    let shape = &key.head().shape;
+    let first = shape.window().unwrap_or(shape.stored()).start;
+    let epoch = Epoch(first as u32);
     let wrong = |what: &str| format!("a probe signature at epoch {epoch} {what}");
     let (_, siblings) = key.path(epoch).ok_or_else(|| wrong("has no path in the file"))?;
     let codeword = kernel.find_codeword(&key.head().prf_key, epoch, MESSAGE);

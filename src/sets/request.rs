@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::names::Role;
 use crate::error::{Error, Result};
-use crate::interop::secret_key::check_has_form;
+use crate::interop::secret_key::{SecretKeyForm, check_forms};
 use crate::plan::Plan;
 use crate::remedy::{Argument, Remedy};
 use crate::units::Level;
@@ -82,7 +82,10 @@ impl SetRequest {
                 Error::usage(what).mend([Remedy::Change(Argument::Roles), Remedy::Change(Argument::Distributed)])
             );
         }
-        check_has_form(self.scheme).map_err(|error| error.mend([Remedy::Change(Argument::Scheme)]))?;
+        check_forms(self.scheme, SecretKeyForm::LeansigSsz.keys()).map_err(|error| {
+            let error = error.within("sets are made in the forms of leanSig alone".to_owned());
+            error.mend([Remedy::Change(Argument::Scheme)])
+        })?;
         let log_lifetime = self.scheme.log_lifetime();
         if self.log_epochs > log_lifetime {
             let (asked, scheme) = (self.log_epochs, self.scheme.id());

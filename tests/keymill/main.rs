@@ -11,6 +11,7 @@ mod c_header;
 mod documents;
 mod geometry;
 mod leanspec_keys;
+mod leanvm_files;
 #[cfg(target_arch = "x86_64")]
 mod other_cpu;
 mod rooms;

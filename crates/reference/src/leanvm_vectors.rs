@@ -22,6 +22,11 @@ pub struct Key {
     pub chain_starts: Vec<ChainStart>,
     pub signatures: Vec<Signature>,
     pub hashes: BTreeMap<String, String>,
+    /// The key file; b0 has none.
+    #[serde(default, deserialize_with = "optional_hex")]
+    pub secret_key_postcard: Option<Vec<u8>>,
+    #[serde(default, deserialize_with = "optional_hex")]
+    pub secret_key_bincode: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -69,6 +74,18 @@ impl Signature {
 impl Key {
     pub fn variant(&self) -> Variant {
         Variant::of(&self.variant)
+    }
+
+    /// The key file in both encodings, with their names.
+    pub fn files(&self) -> Vec<(&'static str, &[u8])> {
+        let files = [
+            ("leanvm-postcard", &self.secret_key_postcard),
+            ("leanvm-bincode", &self.secret_key_bincode),
+        ];
+        let recorded = files
+            .into_iter()
+            .filter_map(|(name, file)| Some((name, file.as_deref()?)));
+        recorded.collect()
     }
 }
 

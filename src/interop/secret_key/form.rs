@@ -1,5 +1,6 @@
 //! What a file is, as its beginning shows: a secret key of a form that is read here, or what else it seems to be.
 
+use super::leanvm::{self, Encoding};
 use super::{SecretKeyForm, leansig_json, leanspec_json, ssz};
 use crate::text::bytes_without_mark;
 
@@ -18,6 +19,8 @@ pub enum ForeignShape {
     PublicAndSecret,
     /// A keystore of EIP-2335, which a password opens and which holds another kind of key.
     Keystore,
+    /// A key file of leanVM from the time when its XMSS was over KoalaBear.
+    LeanvmKoalaBear,
     /// An object of JSON with other fields.
     OtherObject,
     /// Something else.
@@ -42,21 +45,37 @@ impl std::fmt::Display for ForeignShape {
             Self::Keystore => {
                 "it is a keystore of EIP-2335, which holds a BLS key under a password and not a key of hash-based signatures"
             }
+            Self::LeanvmKoalaBear => {
+                "it is a key of leanVM's KoalaBear XMSS, July 2026, which is not supported: leanVM's keys of September 2026 and later, \
+                 over BLAKE2s, are other keys"
+            }
             Self::OtherObject => {
                 "it is a JSON object with none of the fields of a secret key: neither those of leanSig nor those of leanSpec's \
                  key files"
             }
-            Self::Unknown => "it is neither SSZ nor JSON of leanSig, nor a key file of leanSpec",
+            Self::Unknown => "it is neither SSZ nor JSON of leanSig, nor a key file of leanSpec or of leanVM",
         })
     }
 }
 
 /// The form that a file has.
 pub(crate) fn form_of(beginning: &[u8]) -> Result<SecretKeyForm, ForeignShape> {
+    // Some of the integers of a key of leanVM follow from others of them.
+    for (encoding, form) in [
+        (Encoding::Postcard, SecretKeyForm::LeanvmPostcard),
+        (Encoding::Bincode, SecretKeyForm::LeanvmBincode),
+    ] {
+        if leanvm::begins(beginning, encoding) {
+            return Ok(form);
+        }
+    }
     // A PRF key can look like anything. The offset behind it has two zero bytes, which no JSON has.
     let offset = beginning.get(ssz::TOP_OFFSET_AT..ssz::TOP_OFFSET_AT + 4);
     if offset.is_some_and(|offset| offset.contains(&0)) {
         return Ok(SecretKeyForm::LeansigSsz);
+    }
+    if leanvm::is_of_koala_bear(beginning) {
+        return Err(ForeignShape::LeanvmKoalaBear);
     }
     let text = bytes_without_mark(beginning).trim_ascii_start();
     match text {

@@ -2,11 +2,13 @@
 
 use std::io::{self, ErrorKind, Write};
 
+use super::leanvm::{self, Encoding};
 use super::source::Source;
 use super::{GiveNodes, LAYER_BYTES_MAX, SecretKeyError, SecretKeyFile, SecretKeyHead};
 use super::{leansig_json, leanspec_json, ssz};
 use crate::interop::Role;
 use crate::remedy::{Argument, Remedy};
+use keymill_xmss::scheme::KeyForms;
 
 /// A form in which a program keeps secret keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +21,10 @@ pub enum SecretKeyForm {
     HashSigCliJson,
     /// The key file of leanSpec's test validators: two pairs of keys, each in SSZ, in hex.
     LeanspecJson,
+    /// postcard, as clients of leanVM write it.
+    LeanvmPostcard,
+    /// bincode 1, as other users of leanVM write it.
+    LeanvmBincode,
 }
 
 type WriteKey = fn(&mut dyn Write, &SecretKeyHead, &mut GiveNodes<'_, io::Error>) -> io::Result<()>;
@@ -26,6 +32,8 @@ type WriteKey = fn(&mut dyn Write, &SecretKeyHead, &mut GiveNodes<'_, io::Error>
 /// All that differs between forms.
 struct Row {
     form: SecretKeyForm,
+    /// Whose keys it is for.
+    keys: KeyForms,
     /// What a person calls it; `None` if nobody has to name it.
     name: Option<&'static str>,
     about: &'static str,
@@ -72,9 +80,18 @@ const OF_PAIRS: Memory = Memory {
     growing_bytes_max: 0,
 };
 
-const FORMS: [Row; 4] = [
+/// Nothing is taken for what a number says: the layer that is being read grows as its nodes come.
+const OF_LEANVM: Memory = Memory {
+    nodes_bytes: 1,
+    file_bytes: 1,
+    keys: 1,
+    growing_bytes_max: LAYER_BYTES_MAX,
+};
+
+const FORMS: [Row; 6] = [
     Row {
         form: SecretKeyForm::LeansigSsz,
+        keys: KeyForms::Leansig,
         name: Some("leansig-ssz"),
         about: "SSZ, as leanSig writes it",
         encoding: "SSZ",
@@ -86,6 +103,7 @@ const FORMS: [Row; 4] = [
     },
     Row {
         form: SecretKeyForm::LeansigJson,
+        keys: KeyForms::Leansig,
         name: Some("leansig-json"),
         about: "JSON of leanSig, with field elements in Montgomery form",
         encoding: "JSON",
@@ -97,6 +115,7 @@ const FORMS: [Row; 4] = [
     },
     Row {
         form: SecretKeyForm::HashSigCliJson,
+        keys: KeyForms::Leansig,
         name: None,
         about: "JSON of leanSig, a line an element",
         encoding: "JSON",
@@ -108,6 +127,7 @@ const FORMS: [Row; 4] = [
     },
     Row {
         form: SecretKeyForm::LeanspecJson,
+        keys: KeyForms::Leansig,
         name: Some("leanspec-json"),
         about: "The key file of leanSpec's test validators: an attestation key and a proposal key",
         encoding: "JSON",
@@ -116,6 +136,30 @@ const FORMS: [Row; 4] = [
         memory: OF_PAIRS,
         read: leanspec_json::read,
         write: None,
+    },
+    Row {
+        form: SecretKeyForm::LeanvmPostcard,
+        keys: KeyForms::Leanvm,
+        name: Some("leanvm-postcard"),
+        about: "The key file of leanVM in postcard, as its clients write it",
+        encoding: "postcard",
+        is_text: false,
+        has_roles: false,
+        memory: OF_LEANVM,
+        read: |source, _| leanvm::read(source, Encoding::Postcard),
+        write: Some(|writer, head, nodes| leanvm::write(writer, head, nodes, Encoding::Postcard)),
+    },
+    Row {
+        form: SecretKeyForm::LeanvmBincode,
+        keys: KeyForms::Leanvm,
+        name: Some("leanvm-bincode"),
+        about: "The key file of leanVM in bincode 1",
+        encoding: "bincode",
+        is_text: false,
+        has_roles: false,
+        memory: OF_LEANVM,
+        read: |source, _| leanvm::read(source, Encoding::Bincode),
+        write: Some(|writer, head, nodes| leanvm::write(writer, head, nodes, Encoding::Bincode)),
     },
 ];
 
@@ -133,6 +177,16 @@ impl SecretKeyForm {
     /// Whether a file holds keys by their roles, and not one key alone.
     pub fn has_roles(self) -> bool {
         self.row().has_roles
+    }
+
+    /// Whether a file can sign with a window of epochs at once.
+    pub fn has_window(self) -> bool {
+        self.keys() == KeyForms::Leansig
+    }
+
+    /// Whose keys it is for.
+    pub fn keys(self) -> KeyForms {
+        self.row().keys
     }
 
     fn row(self) -> &'static Row {
@@ -159,6 +213,12 @@ impl SecretKeyForm {
         head: &SecretKeyHead,
         nodes: &mut GiveNodes<'_, io::Error>,
     ) -> io::Result<()> {
+        if head.shape.key_forms() != self.keys() {
+            return Err(io::Error::new(
+                ErrorKind::Unsupported,
+                "a file of this form holds other keys",
+            ));
+        }
         match self.row().write {
             Some(write) => write(writer, head, nodes),
             None => Err(io::Error::new(
@@ -189,7 +249,14 @@ mod tests {
     #[test]
     fn every_form_has_a_row() {
         use SecretKeyForm::*;
-        for form in [LeansigSsz, LeansigJson, HashSigCliJson, LeanspecJson] {
+        for form in [
+            LeansigSsz,
+            LeansigJson,
+            HashSigCliJson,
+            LeanspecJson,
+            LeanvmPostcard,
+            LeanvmBincode,
+        ] {
             assert_eq!(form.row().form, form);
         }
     }

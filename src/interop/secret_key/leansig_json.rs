@@ -333,7 +333,7 @@ impl Serialize for KeyText<'_> {
         key.serialize_field("activation_epoch", &shape.stored().start)?;
         key.serialize_field("num_active_epochs", &shape.stored().count())?;
         key.serialize_field("top_tree", &tree(Tree::Top))?;
-        key.serialize_field("left_bottom_tree_index", &shape.left_index())?;
+        key.serialize_field("left_bottom_tree_index", &shape.left_index().unwrap_or_default())?;
         key.serialize_field("left_bottom_tree", &tree(Tree::Left))?;
         key.serialize_field("right_bottom_tree", &tree(Tree::Right))?;
         key.serialize_field("_encoding_type", &())?;

@@ -1,5 +1,5 @@
-//! Secret keys as other programs keep them: the PRF key, the top of the tree, and two bottom trees that can sign at once
-//! (docs/FORMAT.md, "Secret keys of other programs").
+//! Secret keys as other programs keep them: the PRF key, the top of the tree, and with leanSig two bottom trees that can sign
+//! at once (docs/FORMAT.md, "Secret keys of other programs").
 
 mod agreement;
 mod form;
@@ -7,6 +7,7 @@ mod forms;
 mod json;
 mod leansig_json;
 mod leanspec_json;
+mod leanvm;
 mod recognition;
 mod shape;
 mod source;
@@ -21,7 +22,7 @@ pub use shape::{KeyShape, Tree};
 
 pub(crate) use agreement::first_wrong_node;
 pub(crate) use form::form_of;
-pub(crate) use recognition::check_has_form;
+pub(crate) use recognition::{check_forms, check_has_form};
 
 use crate::interop::Role;
 use crate::remedy::Remedy;
@@ -150,10 +151,10 @@ impl SecretKeyFile {
         role: Option<Role>,
     ) -> Result<Self, SecretKeyError> {
         let mut source = Source::new(reader);
-        use ForeignShape::{FlatLeanspec, Keystore, PublicAndSecret};
+        use ForeignShape::{FlatLeanspec, Keystore, LeanvmKoalaBear, PublicAndSecret};
         let form = match (form, form_of(source.ahead()?)) {
             // Whatever it was called: what is wrong with it is more than a field.
-            (Some(_), Err(shape @ (FlatLeanspec | PublicAndSecret | Keystore))) => {
+            (Some(_), Err(shape @ (FlatLeanspec | PublicAndSecret | Keystore | LeanvmKoalaBear))) => {
                 return Err(SecretKeyError::unknown_form(shape));
             }
             (Some(form), _) | (None, Ok(form)) => form,
@@ -193,8 +194,8 @@ impl SecretKeyFile {
         [self.root(), &self.head.parameter].concat()
     }
 
-    /// The digests that stand in for missing siblings, in drawing order. They are all in the top tree, since the interval
-    /// is whole bottom trees.
+    /// The digests that stand in for missing siblings in its trees, in drawing order. Those of a key of leanSig are all in the
+    /// top tree, since the interval is whole bottom trees.
     pub fn fillers(&self) -> Vec<u8> {
         let geometry = self.head.shape.geometry();
         let digests = geometry.fillers().filter_map(|(level, node)| self.node(level, node));
@@ -247,7 +248,10 @@ impl SecretKeyFile {
     }
 
     fn layers_of(&self, tree: Tree) -> &[Layer] {
-        let bottom = usize::from(self.head.shape.bottom_level().0) + 1;
+        let bottom = match self.head.shape.window() {
+            Some(_) => usize::from(self.head.shape.bottom_level().0) + 1,
+            None => 0,
+        };
         let top = self.layers.len() - 2 * bottom;
         match tree {
             Tree::Top => &self.layers[..top],

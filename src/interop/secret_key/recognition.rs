@@ -1,35 +1,54 @@
-//! Detects the scheme of a secret key: its shape leaves a few, and its first leaves fewer.
+//! Detects the scheme of a secret key. In forms of leanSig its shape leaves a few, and its first leaves fewer; a seed of leanVM
+//! makes its public parameter in one version alone.
 
-use super::{Level, NodeIndex, SecretKeyFile};
+use super::{Level, NodeIndex, SecretKeyFile, SecretKeyForm};
 use crate::error::{Error, Result};
 use crate::remedy::{Argument, Remedy};
 use crate::units::Epoch;
 use keymill_xmss::arena::Arena;
+use keymill_xmss::hash::PrfKey;
+use keymill_xmss::scheme::{KeyForms, Parameter, Scheme};
 
-use keymill_xmss::scheme::{KeyForms, Scheme};
-
-/// The schemes of which other programs keep secret keys in a form that is known here.
-pub(super) fn schemes() -> impl Iterator<Item = &'static Scheme> + Clone {
-    Scheme::all().iter().filter(|scheme| has_form(scheme))
+/// The schemes whose secret keys are kept in these forms.
+pub(super) fn schemes(forms: KeyForms) -> impl Iterator<Item = &'static Scheme> + Clone {
+    let is_of = move |scheme: &&'static Scheme| scheme.family().key_forms() == forms;
+    Scheme::all().iter().filter(is_of)
 }
 
-fn has_form(scheme: &Scheme) -> bool {
-    match scheme.family().key_forms() {
-        KeyForms::Leansig => true,
-        KeyForms::Unknown => false,
-    }
-}
-
-/// Refuses a scheme that [`schemes`] has not.
+/// Refuses a scheme whose secret keys are kept in no form that is known here.
 ///
 /// # Errors
 /// [`Error`] names it.
 pub(crate) fn check_has_form(scheme: &Scheme) -> Result<()> {
-    if has_form(scheme) {
+    if scheme.family().key_forms() != KeyForms::Unknown {
         return Ok(());
     }
     let what = format!("no form of secret keys of other programs is known for {}", scheme.id());
     Err(Error::usage(what))
+}
+
+/// Refuses a scheme whose secret keys are kept in other forms than these.
+///
+/// # Errors
+/// [`Error`] names it, and its forms.
+pub(crate) fn check_forms(scheme: &Scheme, forms: KeyForms) -> Result<()> {
+    check_has_form(scheme)?;
+    let own = scheme.family().key_forms();
+    if own == forms {
+        return Ok(());
+    }
+    let names = SecretKeyForm::named().filter(|(form, ..)| form.keys() == own);
+    let names: Vec<_> = names.map(|(_, name, _)| name).collect();
+    let (id, names) = (scheme.id(), names.join(", "));
+    Err(Error::usage(format!(
+        "secret keys of {id} are kept in other forms: {names}"
+    )))
+}
+
+/// The version of leanVM's XMSS in which a seed makes this public parameter.
+pub(super) fn leanvm_scheme(seed: &PrfKey, parameter: &Parameter) -> Option<&'static Scheme> {
+    let makes = |scheme: &&'static Scheme| scheme.family().draw(scheme, seed.expose(), &[]).parameter == *parameter;
+    schemes(KeyForms::Leanvm).find(makes)
 }
 
 impl SecretKeyFile {
@@ -38,12 +57,15 @@ impl SecretKeyFile {
     /// # Errors
     /// [`Error`] if none fits, or more than one.
     pub fn scheme(&self, asked: Option<&'static Scheme>) -> Result<&'static Scheme> {
-        asked.map_or(Ok(()), check_has_form)?;
         let shape = &self.head.shape;
+        asked.map_or(Ok(()), |scheme| check_forms(scheme, shape.key_forms()))?;
+        let Some(window) = shape.window() else {
+            return self.scheme_of_seed(asked);
+        };
         let fits = |scheme: &&'static Scheme| {
             scheme.log_lifetime() == shape.log_lifetime() && scheme.digest_bytes() == shape.digest_bytes()
         };
-        let possible: Vec<&'static Scheme> = schemes().filter(fits).collect();
+        let possible: Vec<&'static Scheme> = schemes(KeyForms::Leansig).filter(fits).collect();
         let tried = match asked {
             Some(scheme) if !fits(&scheme) => {
                 return Err(Error::usage(format!(
@@ -57,7 +79,7 @@ impl SecretKeyFile {
             Some(scheme) => vec![scheme],
             None => possible,
         };
-        let first = NodeIndex(shape.window().start);
+        let first = NodeIndex(window.start);
         let mut fitting = Vec::new();
         for scheme in &tried {
             if self.is_leaf_under(scheme, first)? {
@@ -66,7 +88,7 @@ impl SecretKeyFile {
         }
         match fitting[..] {
             [] => Err(other_leaf(first, &tried)),
-            [scheme] => self.with_right_tree(scheme),
+            [scheme] => self.with_right_tree(scheme, NodeIndex((window.start + window.end) / 2)),
             _ => {
                 let what = format!(
                     "keys of {} have the same trees, and the file does not say of which it is",
@@ -77,10 +99,23 @@ impl SecretKeyFile {
         }
     }
 
-    /// The scheme, if the right bottom tree begins as it should too.
-    fn with_right_tree(&self, scheme: &'static Scheme) -> Result<&'static Scheme> {
-        let window = self.head.shape.window();
-        let node = NodeIndex((window.start + window.end) / 2);
+    /// The version of leanVM's XMSS that a key is of.
+    fn scheme_of_seed(&self, asked: Option<&'static Scheme>) -> Result<&'static Scheme> {
+        let found = leanvm_scheme(&self.head.prf_key, &self.head.parameter);
+        let found = found.ok_or_else(|| Error::usage(other_parameter()))?;
+        match asked {
+            Some(asked) if asked != found => {
+                let (asked, found) = (asked.id(), found.id());
+                Err(Error::usage(format!(
+                    "it is not a key of {asked}: its public parameter is what its seed makes under {found}"
+                )))
+            }
+            _ => Ok(found),
+        }
+    }
+
+    /// The scheme, if the right bottom tree begins as it should too, which is with this leaf.
+    fn with_right_tree(&self, scheme: &'static Scheme, node: NodeIndex) -> Result<&'static Scheme> {
         if self.is_leaf_under(scheme, node)? {
             Ok(scheme)
         } else {
@@ -106,6 +141,16 @@ fn other_leaf(node: NodeIndex, tried: &[&'static Scheme]) -> Error {
          together from two keys, or of another scheme",
         ids(tried)
     ))
+}
+
+/// What is wrong with a key of leanVM's that is of no version.
+pub(super) fn other_parameter() -> String {
+    let known: Vec<_> = schemes(KeyForms::Leanvm).collect();
+    format!(
+        "its public parameter is not what its seed makes under {}; the file is damaged, or put together from two keys, or of \
+         another version of leanVM",
+        ids(&known)
+    )
 }
 
 fn ids(schemes: &[&'static Scheme]) -> String {

@@ -4,12 +4,12 @@
 use super::recognition::schemes;
 use crate::plan::Geometry;
 use crate::units::{EpochRange, Level, NodeIndex, Slice};
-use keymill_xmss::scheme::Scheme;
+use keymill_xmss::scheme::{KeyForms, Scheme};
 
-/// One of the three trees of a secret key.
+/// One of the three trees of a secret key of leanSig. A key of leanVM has a top tree alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tree {
-    /// The upper half of all levels, over the whole interval, fillers included.
+    /// The upper levels, over the whole interval, fillers included.
     Top,
     /// The lower half of all levels, below the first of the two roots of the window.
     Left,
@@ -31,25 +31,49 @@ impl std::fmt::Display for Tree {
     }
 }
 
-/// Lifetime, digest length, interval and window of a secret key.
+/// Lifetime, digest length, interval, lowest level of the top tree, and the window of a secret key that has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyShape {
     log_lifetime: u8,
     digest_bytes: usize,
     stored: EpochRange,
-    left_index: u64,
+    bottom_level: Level,
+    /// Index of the left bottom tree, of a key that has bottom trees.
+    left_index: Option<u64>,
 }
 
 impl KeyShape {
-    /// The shape of a key over `stored`, whole bottom trees and at least two, whose window begins with the bottom tree
-    /// that holds `epoch`, or with the last but one.
+    /// The shape of a key over `stored`. In forms of leanSig, these are whole bottom trees and at least two, and the window
+    /// begins with the one that holds `epoch`, or with the last but one.
     pub(crate) fn of_key(scheme: &Scheme, stored: EpochRange, epoch: u64) -> Self {
-        let bottom_level = scheme.log_lifetime() / 2;
+        let (log_lifetime, digest_bytes) = (scheme.log_lifetime(), scheme.digest_bytes());
+        match scheme.family().key_forms() {
+            KeyForms::Leansig => {
+                let bottom_level = log_lifetime / 2;
+                let last = (stored.end >> bottom_level) - 2;
+                let left_index = Some((epoch >> bottom_level).min(last));
+                let bottom_level = Level(bottom_level);
+                Self {
+                    log_lifetime,
+                    digest_bytes,
+                    stored,
+                    bottom_level,
+                    left_index,
+                }
+            }
+            KeyForms::Leanvm | KeyForms::Unknown => Self::top_alone(log_lifetime, digest_bytes, stored),
+        }
+    }
+
+    /// The shape of a key of leanVM, which has the upper half of those levels that its epochs fill.
+    pub(super) fn top_alone(log_lifetime: u8, digest_bytes: usize, stored: EpochRange) -> Self {
+        let filled = stored.count().next_power_of_two().trailing_zeros();
         Self {
-            log_lifetime: scheme.log_lifetime(),
-            digest_bytes: scheme.digest_bytes(),
+            log_lifetime,
+            digest_bytes,
             stored,
-            left_index: (epoch >> bottom_level).min((stored.end >> bottom_level) - 2),
+            bottom_level: Level(filled.div_ceil(2) as u8),
+            left_index: None,
         }
     }
 
@@ -74,8 +98,17 @@ impl KeyShape {
             log_lifetime,
             digest_bytes,
             stored,
-            left_index,
+            bottom_level: Level(bottom_level),
+            left_index: Some(left_index),
         })
+    }
+
+    /// In whose forms the key is kept.
+    pub fn key_forms(&self) -> KeyForms {
+        match self.left_index {
+            Some(_) => KeyForms::Leansig,
+            None => KeyForms::Leanvm,
+        }
     }
 
     /// The lifetime is 2 to this power.
@@ -93,22 +126,24 @@ impl KeyShape {
         self.stored
     }
 
-    /// Index of the first bottom tree of the window, among those of the whole lifetime.
-    pub fn left_index(&self) -> u64 {
+    /// Index of the first bottom tree of the window, among those of the whole lifetime; `None` of a key without bottom trees.
+    pub fn left_index(&self) -> Option<u64> {
         self.left_index
     }
 
-    /// The epochs of the window: those that can sign without computing another bottom tree.
-    pub fn window(&self) -> EpochRange {
-        EpochRange {
-            start: self.left_index << self.bottom_level().0,
-            end: (self.left_index + 2) << self.bottom_level().0,
-        }
+    /// The epochs of the window: those that can sign without computing another bottom tree. `None` of a key without bottom
+    /// trees, all of whose epochs sign alike.
+    pub fn window(&self) -> Option<EpochRange> {
+        let left = self.left_index?;
+        Some(EpochRange {
+            start: left << self.bottom_level.0,
+            end: (left + 2) << self.bottom_level.0,
+        })
     }
 
-    /// Level of the roots of the bottom trees, the lowest of the top tree.
+    /// The lowest level of the top tree, and that of the roots of the bottom trees.
     pub fn bottom_level(&self) -> Level {
-        Level(self.log_lifetime / 2)
+        self.bottom_level
     }
 
     /// The tree over all epochs of the key.
@@ -130,7 +165,10 @@ impl KeyShape {
                 return spans.map(slice).collect();
             }
             Tree::Left => self.left_index,
-            Tree::Right => self.left_index + 1,
+            Tree::Right => self.left_index.map(|left| left + 1),
+        };
+        let Some(index) = index else {
+            return Vec::new();
         };
         let slice = |level: u8| Slice {
             level: Level(level),
@@ -147,7 +185,7 @@ impl KeyShape {
             let is_stored = level <= geometry.root_level() && geometry.level(level).stored.contains(&node.0);
             return is_stored.then_some(Tree::Top);
         }
-        match (node.0 >> (bottom - level.0)).checked_sub(self.left_index) {
+        match (node.0 >> (bottom - level.0)).checked_sub(self.left_index?) {
             Some(0) => Some(Tree::Left),
             Some(1) => Some(Tree::Right),
             _ => None,
@@ -157,7 +195,7 @@ impl KeyShape {
 
 /// The depth, if there are schemes with it.
 pub(super) fn checked_depth(depth: u64) -> Result<u8, String> {
-    let known = schemes().map(Scheme::log_lifetime);
+    let known = schemes(KeyForms::Leansig).map(Scheme::log_lifetime);
     known.clone().find(|&log| u64::from(log) == depth).ok_or_else(|| {
         let mut known: Vec<u8> = known.collect();
         known.sort_unstable();
@@ -182,7 +220,7 @@ pub(super) fn checked_interval(log_lifetime: u8, start: u64, count: u64) -> Resu
 
 /// The digest lengths of the schemes of a lifetime.
 pub(super) fn digest_lengths(log_lifetime: u8) -> Vec<usize> {
-    let schemes = schemes().filter(|scheme| scheme.log_lifetime() == log_lifetime);
+    let schemes = schemes(KeyForms::Leansig).filter(|scheme| scheme.log_lifetime() == log_lifetime);
     let mut lengths: Vec<usize> = schemes.map(Scheme::digest_bytes).collect();
     lengths.sort_unstable();
     lengths.dedup();

@@ -101,3 +101,34 @@ impl Read for Source<'_> {
         Ok(count)
     }
 }
+
+/// The bytes of a file, counted.
+pub(super) struct Counted<'a> {
+    pub(super) reader: &'a mut dyn Read,
+    pub(super) at: u64,
+}
+
+impl Counted<'_> {
+    /// Fills `place`.
+    pub(super) fn fill(&mut self, place: &mut [u8], what: &str) -> Result<(), SecretKeyError> {
+        let mut filled = 0;
+        while filled < place.len() {
+            match self.reader.read(&mut place[filled..])? {
+                0 => return Err(cut_short(self.at + filled as u64, what)),
+                count => filled += count,
+            }
+        }
+        self.at += place.len() as u64;
+        Ok(())
+    }
+
+    pub(super) fn array<const N: usize>(&mut self, what: &str) -> Result<[u8; N], SecretKeyError> {
+        let mut bytes = [0; N];
+        self.fill(&mut bytes, what)?;
+        Ok(bytes)
+    }
+}
+
+pub(super) fn cut_short(at: u64, what: &str) -> SecretKeyError {
+    SecretKeyError::malformed(at, format!("the file ends within the {what}; it was cut short"))
+}

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use zeroize::Zeroizing;
 
 use super::shape::{KeyShape, Tree, checked_depth, checked_interval, digest_lengths};
-use super::source::Source;
+use super::source::{Counted, Source, cut_short};
 use super::{Digits, GiveNodes, Layer, SecretKeyError, SecretKeyFile, SecretKeyHead};
 use crate::plan::pieces;
 use crate::units::Slice;
@@ -43,7 +43,10 @@ fn pieces_of<E>(shape: &KeyShape, mut visit: impl FnMut(Piece<'_>) -> Result<(),
     let left = FIXED_BYTES + tree_bytes(shape, Tree::Top);
     let right = left + tree_bytes(shape, Tree::Left);
     given("offset of the top tree", &FIXED_BYTES.to_le_bytes())?;
-    given("index of the left bottom tree", &shape.left_index().to_le_bytes())?;
+    given(
+        "index of the left bottom tree",
+        &shape.left_index().unwrap_or_default().to_le_bytes(),
+    )?;
     given("offset of the left bottom tree", &left.to_le_bytes())?;
     given("offset of the right bottom tree", &right.to_le_bytes())?;
     for tree in Tree::ALL {
@@ -137,32 +140,7 @@ pub(super) fn write(
     })
 }
 
-/// The bytes of a file, counted.
-struct Counted<'a> {
-    reader: &'a mut dyn Read,
-    at: u64,
-}
-
 impl Counted<'_> {
-    /// Fills `place`.
-    fn fill(&mut self, place: &mut [u8], what: &str) -> Result<(), SecretKeyError> {
-        let mut filled = 0;
-        while filled < place.len() {
-            match self.reader.read(&mut place[filled..])? {
-                0 => return Err(cut_short(self.at + filled as u64, what)),
-                count => filled += count,
-            }
-        }
-        self.at += place.len() as u64;
-        Ok(())
-    }
-
-    fn array<const N: usize>(&mut self, what: &str) -> Result<[u8; N], SecretKeyError> {
-        let mut bytes = [0; N];
-        self.fill(&mut bytes, what)?;
-        Ok(bytes)
-    }
-
     /// As many bytes as that, which are those of one layer at most. Only what has come is touched of their memory.
     fn digests(&mut self, count: usize, what: &str) -> Result<Vec<u8>, SecretKeyError> {
         let mut bytes = Vec::with_capacity(count);
@@ -174,10 +152,6 @@ impl Counted<'_> {
         self.at += count as u64;
         Ok(bytes)
     }
-}
-
-fn cut_short(at: u64, what: &str) -> SecretKeyError {
-    SecretKeyError::malformed(at, format!("the file ends within the {what}; it was cut short"))
 }
 
 fn canonical(bytes: &[u8], at: u64, what: &str) -> Result<(), SecretKeyError> {

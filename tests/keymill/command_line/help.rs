@@ -73,6 +73,12 @@ fn prepared() -> Place {
     place
         .run("export key --format leansig-ssz --out validator.ssz")
         .exits(0);
+    place
+        .run("keygen leanvm-key --scheme leanvm-blake2s-l32-ts-v42-w8 --epochs 3")
+        .exits(0);
+    place
+        .run("export leanvm-key --format leanvm-postcard --out validator_0_sk.ssz")
+        .exits(0);
     place.run("ledger init key --first-epoch 0").exits(0);
     place.run("backup key --out backup.txt").exits(0);
     place

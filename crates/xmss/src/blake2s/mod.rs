@@ -138,7 +138,7 @@ impl Family for Blake2s {
     }
 
     fn key_forms(&self) -> KeyForms {
-        KeyForms::Unknown
+        KeyForms::Leanvm
     }
 
     fn kernel(&self, scheme: &'static Scheme, parameter: &Parameter) -> Box<dyn Kernel> {

@@ -109,6 +109,8 @@ pub enum SignatureForm {
 pub enum KeyForms {
     /// Those of leanSig and leanSpec.
     Leansig,
+    /// That of leanVM.
+    Leanvm,
     /// In none that is known here.
     Unknown,
 }
