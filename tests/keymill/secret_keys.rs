@@ -167,7 +167,7 @@ fn json_that_is_not_quite_right_is_refused_with_its_place() {
     let text = String::from_utf8(recorded(&format!("{SMALL}.json"))).unwrap();
     let deep = "[".repeat(1000);
     for (from, to, fragment) in [
-        ("{\"prf_key\"", "{\"prf_kex\"", "none of"),
+        ("{\"prf_key\"", "{\"prf_kex\"", "not one of"),
         ("\"parameter\":", "\"activation_epoch\":80,\"parameter\":", "twice"),
         ("\"num_active_epochs\":48", "\"num_active_epochs\":47", "bottom trees"),
         (
