@@ -69,7 +69,7 @@ mod units;
 mod workers;
 
 pub use error::{Error, Reason, Result};
-pub use failure::{FailureKind, IoFailure};
+pub use failure::FailureKind;
 pub use keydir::{FORMAT_VERSION, KeyDir, KeyState, Manifest, Origin, Secret};
 pub use keygen::{
     CancelHandle, Event, JobOptions, KeyDefaults, KeyRequest, KeygenBuilder, KeygenJob, NoProgress, Phase, Progress,
@@ -82,7 +82,7 @@ pub use keymill_xmss::{
 };
 pub use migrations::migrate;
 pub use plan::{Epoch, Level, MemoryRequest, Plan};
-pub use remedy::{Argument, Remedy, advised};
+pub use remedy::{Argument, Remedy};
 pub use signing::{AuthenticationPath, PathReader, PathStream, Signer};
 pub use trim::{TrimReport, trim};
 

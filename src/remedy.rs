@@ -11,6 +11,7 @@ use crate::units::Level;
 
 /// Something that a person can do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Remedy {
     /// A repair of the key in this directory.
     Repair(PathBuf),

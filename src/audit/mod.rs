@@ -24,4 +24,6 @@ pub use repair::{BatchSet, RepairReport, RestoredFile, RewrittenLevel, StoreRepl
 pub use report::{BatchMap, BatchState, KeyReport, StateCounts, report};
 pub use status::{KeyStatus, status};
 
+pub use crate::state::{ArenaRecord, ProgressRecord};
+
 pub use crate::history::{KeyHistory, MarkedRange, Marks, Run, RunCommand, RunEnd, Sample};

@@ -6,7 +6,7 @@ use keymill::{Argument, Remedy};
 
 /// The end of a message that says what can be done; empty where nothing can.
 pub fn advised<'a>(remedies: impl IntoIterator<Item = &'a Remedy>) -> String {
-    keymill::advised(remedies, words)
+    keymill::support::advised(remedies, words)
 }
 
 /// One way out.

@@ -13,7 +13,7 @@ impl KeyDir {
     /// # Errors
     /// [`Error`](crate::Error) if it cannot be taken back: the mark of the ledger is lost, a signer holds the lock, the disk is
     /// read-only. The secret must not leave then.
-    pub fn note_elsewhere(&self) -> Result<bool> {
+    pub(crate) fn note_elsewhere(&self) -> Result<bool> {
         if vouching_mark(&self.paths, &self.manifest)?.is_none() {
             return Ok(false);
         }

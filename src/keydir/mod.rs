@@ -144,7 +144,7 @@ impl KeyDir {
     ///
     /// # Errors
     /// [`Error`](crate::Error) names the file that is missing, of the wrong length, or of another key.
-    pub fn layers(&self) -> Result<LayerReader> {
+    pub(crate) fn layers(&self) -> Result<LayerReader> {
         let manifest = &self.manifest;
         let digest_bytes = manifest.scheme().digest_bytes();
         let geometry = manifest.plan().geometry();

@@ -166,19 +166,20 @@ impl Governor<'_> {
                 Action::Shrink(limit) => {
                     policy.limit = self.in_flight.limit_to(limit);
                     tracing::warn!(
-                        "memory is running low: {}; batches in memory: {} instead of {before}",
-                        sentence(&held),
-                        policy.limit
+                        "memory is running low: {}; batches in memory: {limit} instead of {before}",
+                        sentence(&held)
                     );
                 }
                 Action::Grow(limit) => {
                     // Where there is no memory for them, after the next calm again.
                     policy.limit = self.in_flight.limit_to(limit);
-                    tracing::info!(
-                        "memory is free again: {}; batches in memory: {} instead of {before}",
-                        sentence(&held),
-                        policy.limit
-                    );
+                    let batches = self.in_flight.batches();
+                    if batches > before {
+                        tracing::info!(
+                            "memory is free again: {}; batches in memory: {batches} instead of {before}",
+                            sentence(&held)
+                        );
+                    }
                 }
                 Action::Stop => {
                     self.cancel.cancel_because(memory_short(held.bytes, &held.limit));

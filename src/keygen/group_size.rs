@@ -8,7 +8,8 @@ use std::time::Duration;
 const COMMITS: u32 = 20;
 /// How many times longer than that a group has to take before it becomes smaller, so that it does not swing.
 const SLACK: u32 = 4;
-/// A kill costs at most two groups. One that takes so long does not grow.
+/// A kill costs at most two groups, and a signal waits for their commits. No group grows beyond this time, and one that takes
+/// longer becomes smaller: on a disk that is slow by the byte, a larger group has a longer commit.
 const GROUP_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// The size of the groups of a job, which follows the time that they take.
@@ -41,10 +42,10 @@ impl GroupSize {
         if batches < self.batches {
             return;
         }
-        if COMMITS * commit > period && period < GROUP_TIME_MAX {
-            self.batches *= 2;
-        } else if SLACK * COMMITS * commit < period {
+        if period > GROUP_TIME_MAX || SLACK * COMMITS * commit < period {
             self.batches /= 2;
+        } else if COMMITS * commit > period && 2 * period <= GROUP_TIME_MAX {
+            self.batches *= 2;
         }
         self.batches = self.batches.clamp(*self.bounds.start(), *self.bounds.end());
     }
@@ -79,8 +80,28 @@ mod tests {
         assert_eq!(sizes(8..=256, 2_000, 10), [16, 32, 64, 128, 128, 128, 128, 128]);
         assert_eq!(sizes(8..=64, 2_000, 10)[3..], [64; 5]);
         // A slow disk.
-        assert_eq!(sizes(8..=32, 46_000, 300)[2..], [32; 6]);
-        assert_eq!(sizes(8..=4096, 46_000, 300)[1..], [32; 7]);
+        assert_eq!(sizes(8..=32, 46_000, 300)[1..], [16; 7]);
+        assert_eq!(sizes(8..=4096, 46_000, 300)[1..], [16; 7]);
+    }
+
+    #[test]
+    fn no_group_takes_longer_than_a_second_for_long_where_fewer_batches_take_less() {
+        // A disk that takes so long for each batch, as one that is slow by the byte.
+        for batch_ms in [20, 60, 120, 500] {
+            let mut size = GroupSize::new(8..=4096);
+            for _ in 0..20 {
+                let commit = ms(batch_ms) * size.batches() as u32;
+                size.learn(size.batches(), commit, commit);
+            }
+            let group = ms(batch_ms) * size.batches() as u32;
+            assert!(group <= GROUP_TIME_MAX || size.batches() == 8, "{batch_ms}: {group:?}");
+        }
+        // A quick disk that becomes slow.
+        let mut size = GroupSize::new(8..=64);
+        (0..9).for_each(|_| size.learn(64, ms(20), ms(100)));
+        assert_eq!(size.batches(), 64);
+        (0..9).for_each(|_| size.learn(64, ms(3000), ms(3000)));
+        assert_eq!(size.batches(), 8);
     }
 
     #[test]

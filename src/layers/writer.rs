@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Header, LayerFile, Medium, layer_file};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::files::Entry;
 use crate::plan::{LAYER_HEADER_BYTES, LevelSpan, Plan};
 use crate::units::{KeyId, Level, Slice};
@@ -45,20 +45,20 @@ impl LayerWriter {
 
     /// Reads a slice, as written so far, into `bytes`, which becomes as long as the slice.
     pub(crate) fn read(&self, slice: &Slice, bytes: &mut Vec<u8>) -> Result<()> {
-        let (layer, place) = self.place(slice);
+        let (layer, place) = self.place(slice)?;
         bytes.resize((place.end - place.start) as usize, 0);
         Ok(self.layers[layer].file.read(place.start, bytes)?)
     }
 
     /// Writes a slice; not durable before [`sync`](Self::sync).
     pub(crate) fn write(&mut self, slice: &Slice, bytes: &[u8]) -> Result<()> {
-        let (layer, place) = self.place(slice);
+        let (layer, place) = self.place(slice)?;
         Ok(self.layers[layer].file.write(place.start, bytes)?)
     }
 
     /// Makes a slice durable.
     pub(crate) fn sync(&mut self, slice: &Slice) -> Result<()> {
-        let (layer, place) = self.place(slice);
+        let (layer, place) = self.place(slice)?;
         Ok(self.layers[layer].file.sync(place)?)
     }
 
@@ -75,19 +75,22 @@ impl LayerWriter {
 
     /// Gives up the memory of a synced slice.
     pub(crate) fn release(&mut self, slice: &Slice) -> Result<()> {
-        let (layer, place) = self.place(slice);
+        let (layer, place) = self.place(slice)?;
         Ok(self.layers[layer].file.release(place)?)
     }
 
     /// Where a slice is: in which file, and where there.
-    fn place(&self, slice: &Slice) -> (usize, Range<u64>) {
-        debug_assert!(slice.level >= self.lowest);
-        let position = usize::from(slice.level.0 - self.lowest.0);
-        let header = &self.layers[position].header;
-        let place = header.place(&slice.nodes);
-        debug_assert!(place.is_some(), "{slice:?}");
-        // Nothing can be read or written behind the end.
-        let end = header.file_bytes();
-        (position, place.unwrap_or(end..end))
+    fn place(&self, slice: &Slice) -> Result<(usize, Range<u64>)> {
+        let position = slice.level.0.checked_sub(self.lowest.0).map(usize::from);
+        let place = position.and_then(|position| {
+            let place = self.layers.get(position)?.header.place(&slice.nodes)?;
+            Some((position, place))
+        });
+        place.ok_or_else(|| {
+            Error::directory(format!(
+                "no layer file has the nodes {:?} of level {}",
+                slice.nodes, slice.level
+            ))
+        })
     }
 }

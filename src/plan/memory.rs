@@ -11,12 +11,12 @@ use crate::remedy::{Argument, Remedy};
 /// the progress display, and what RocksDB takes beside its buffers, also while it compacts.
 const BASE_BYTES: u64 = 6 << 20;
 /// Stack that a worker touches, beside its arena.
-pub const WORKER_BYTES: u64 = 192 << 10;
+pub(crate) const WORKER_BYTES: u64 = 192 << 10;
 /// Records and checksums of a batch in flight, on their way into the checkpoint store.
 const BATCH_RECORD_BYTES: u64 = 512;
 /// Part of a budget that is planned with. The job makes groups smaller when more than this is held, so that what was planned
 /// must not be taken for that.
-pub const PLANNED_PERCENT: u64 = 75;
+pub(crate) const PLANNED_PERCENT: u64 = 75;
 /// Batches of the first groups of a job, where their number is not asked for.
 const GROUP_BATCHES_FIRST: usize = 8;
 /// Buffers of the largest group, where the number of its batches is not asked for.
@@ -70,19 +70,19 @@ impl StoreBuffers {
 
 /// What a job may use of the machine, and what it asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct JobDemand {
+pub(crate) struct JobDemand {
     /// Worker threads; 0 for one a core, or fewer if the budget demands it.
-    pub threads: usize,
+    pub(crate) threads: usize,
     /// Batches in a group, or fewer if the budget demands it; 0 for as many as time and memory suggest.
-    pub group_batches: usize,
+    pub(crate) group_batches: usize,
     /// Bytes of each worker's arena, as the scheme demands it.
-    pub arena_bytes: usize,
+    pub(crate) arena_bytes: usize,
     /// The budget.
-    pub memory: MemoryRequest,
+    pub(crate) memory: MemoryRequest,
     /// Bytes that the caller holds beside the job.
-    pub held_bytes: u64,
+    pub(crate) held_bytes: u64,
     /// Jobs that run side by side in this process and have the budget together.
-    pub jobs: usize,
+    pub(crate) jobs: usize,
 }
 
 /// A limit leaves too little for the least that works, which takes so much and so many threads.
@@ -141,12 +141,12 @@ pub struct MemoryPlan {
 
 impl MemoryPlan {
     /// Plans for a budget: the lowest of the limits and of what was asked for. Where it does not allow everything, what costs
-    /// least speed is made smaller first: RocksDB's buffers, then groups, and then there are fewer workers, unless their
-    /// number was asked for.
+    /// least speed is made smaller first: groups, down to the first ones; RocksDB's buffers; groups again; and then there are
+    /// fewer workers, unless their number was asked for.
     ///
     /// # Errors
     /// [`Reason::TooLittleMemory`] if the least that works does not fit.
-    pub fn new(plan: &Plan, demand: &JobDemand, limits: &Limits) -> Result<Self> {
+    pub(crate) fn new(plan: &Plan, demand: &JobDemand, limits: &Limits) -> Result<Self> {
         let (fewest, most) = match demand.threads {
             0 => (1, std::thread::available_parallelism().map_or(1, usize::from)),
             threads => (threads, threads),
@@ -160,8 +160,10 @@ impl MemoryPlan {
         let fits = |planned: &Self| planned.budget_bytes() <= budget_bytes;
         let (first, group_batches) = group_bounds(plan, demand);
         let choices = (fewest..=most).rev().flat_map(|threads| {
-            let full = halvings(group_batches).take_while(|&group_batches| group_batches >= first);
-            let full = full.map(|group_batches| (group_batches, StoreBuffers::FULL));
+            let larger = halvings(group_batches).take_while(|&group_batches| group_batches > first);
+            let full = larger
+                .chain([first])
+                .map(|group_batches| (group_batches, StoreBuffers::FULL));
             let small = halvings(first).map(|group_batches| (group_batches, StoreBuffers::SMALL));
             full.chain(small)
                 .map(move |(group_batches, store)| (threads, group_batches, store))

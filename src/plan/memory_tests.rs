@@ -49,6 +49,42 @@ fn planned(threads: usize, group_batches: usize, bytes: u64) -> Result<MemoryPla
 }
 
 #[test]
+fn groups_whose_size_is_not_asked_for_have_two_bounds_and_become_smaller_before_anything_else() {
+    let bounds = |plan: &Plan, kib: u64| {
+        let demand = demand(2, 0, MemoryRequest::AtMost(kib << 10));
+        let planned = MemoryPlan::new(plan, &demand, &Limits::default()).ok()?;
+        Some((planned.group_batches_first, planned.group_batches, planned.store))
+    };
+    let large = plan_of(1 << 20);
+    let mut seen: Vec<_> = (0..64 << 10)
+        .step_by(64)
+        .rev()
+        .map_while(|kib| bounds(&large, kib))
+        .collect();
+    seen.dedup();
+    let (full, small) = (StoreBuffers::FULL, StoreBuffers::SMALL);
+    let sizes = [
+        (8, 32, full),
+        (8, 16, full),
+        (8, 8, full),
+        (8, 8, small),
+        (4, 4, small),
+        (2, 2, small),
+        (1, 1, small),
+    ];
+    assert_eq!(seen, sizes);
+    // Of fewer batches than a group could have, where no halving meets the first size.
+    let few = plan_of(15 << 10);
+    assert_eq!(bounds(&few, 64 << 10), Some((8, 15, full)));
+    assert!(
+        (0..64 << 10)
+            .step_by(64)
+            .any(|kib| bounds(&few, kib) == Some((8, 8, full)))
+    );
+    assert_eq!(bounds(&plan_of(5 << 10), 64 << 10), Some((5, 5, full)));
+}
+
+#[test]
 fn the_budget_is_the_lowest_of_what_was_asked_for_and_what_is_allowed() {
     let plan = plan_of(1 << 18);
     let budget = |memory, limits: &Limits| {

@@ -7,8 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use keymill::IoFailure;
 use keymill::resources::{ResourceKind, register};
+use keymill::support::IoFailure;
 use keymill::support::{Draft, Existing, Mode, write_named};
 use zeroize::Zeroize;
 
