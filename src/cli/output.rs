@@ -13,8 +13,9 @@ use std::time::Duration;
 use clap::ValueEnum;
 pub use destination::OutArguments;
 use indicatif::HumanCount;
-use keymill::Remedy;
+use keymill::exchange::leansig_json;
 use keymill::support::{visible, visible_json};
+use keymill::{Remedy, Scheme};
 pub use place::refuse_in_key;
 use serde::Serialize;
 use signal_hook::consts::SIGXFSZ;
@@ -71,6 +72,16 @@ pub fn formatted<T: Serialize>(
         }),
     };
     written.map_err(|error| broken(&error))
+}
+
+impl SharedFormat {
+    /// Refuses a format that keys of this scheme do not have.
+    pub fn check(self, scheme: &Scheme) -> Result<(), Failure> {
+        match self {
+            Self::LeansigJson => Ok(leansig_json::check_has_form(scheme)?),
+            Self::Json | Self::Hex | Self::Ssz => Ok(()),
+        }
+    }
 }
 
 /// The same for what has a JSON form of leanSig too; that has no end of line.

@@ -34,6 +34,7 @@ pub fn run(arguments: &PublicKeyArguments) -> Result<ExitCode, Failure> {
     let key = KeyDir::open_sealed(&arguments.directory)?;
     let manifest = key.manifest();
     let public_key = manifest.public_key().unwrap_or_default();
+    arguments.format.check(manifest.scheme())?;
     let parsed = PublicKey::from_ssz(manifest.scheme(), &public_key)?;
     let as_json = || {
         Answer::default()

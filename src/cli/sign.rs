@@ -45,8 +45,10 @@ pub fn run(arguments: &SignArguments) -> Result<ExitCode, Failure> {
     arguments.out.check_writable()?;
     let mut signer = Signer::open(&arguments.directory)?;
     let epoch = signer.paths().epoch(arguments.epoch)?;
-    let signature = signer.sign(epoch, &arguments.message)?;
     let scheme = signer.paths().manifest().scheme();
+    // Before the epoch is spent.
+    arguments.format.check(scheme)?;
+    let signature = signer.sign(epoch, &arguments.message)?;
     let ssz = signature.to_ssz();
     let as_json = || {
         Answer::default()

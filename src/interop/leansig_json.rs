@@ -4,8 +4,10 @@
 use serde::Serialize;
 use serde::ser::{SerializeTuple, Serializer};
 
+use crate::error::{Error, Result};
 use keymill_xmss::poseidon::to_montgomery_form;
-use keymill_xmss::{PublicKey, Signature};
+use keymill_xmss::scheme::KeyForms;
+use keymill_xmss::{PublicKey, Scheme, Signature};
 
 /// Canonical elements, written as a list of their Montgomery forms.
 pub(super) struct Elements<'a>(pub(super) &'a [u8]);
@@ -39,7 +41,22 @@ struct PathText<'a> {
     co_path: Vec<Elements<'a>>,
 }
 
-/// A public key.
+/// Refuses a scheme whose digests are not field elements: their bytes would be reduced, and others come out.
+///
+/// # Errors
+/// [`Error`](crate::Error) names the scheme.
+pub fn check_has_form(scheme: &Scheme) -> Result<()> {
+    if scheme.family().key_forms() == KeyForms::Leansig {
+        return Ok(());
+    }
+    let what = format!(
+        "the JSON of leanSig has field elements, and keys of {} have none",
+        scheme.id()
+    );
+    Err(Error::usage(what))
+}
+
+/// A public key, of a scheme that [`check_has_form`] accepts.
 pub fn public_key(key: &PublicKey) -> impl Serialize {
     PublicKeyText {
         root: Elements(key.root()),
@@ -47,7 +64,7 @@ pub fn public_key(key: &PublicKey) -> impl Serialize {
     }
 }
 
-/// A signature.
+/// A signature, of a scheme that [`check_has_form`] accepts.
 pub fn signature<'a>(signature: &'a Signature) -> impl Serialize + 'a {
     let digests = |bytes: &'a [u8]| {
         bytes

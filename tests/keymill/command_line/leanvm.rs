@@ -249,3 +249,23 @@ fn forms_of_another_family_are_refused_by_name() {
         .exits(2)
         .says(&["leansig-ssz, leansig-json, leanspec-json"]);
 }
+
+/// Its digests are not field elements, and would be reduced.
+#[test]
+fn the_json_of_leansig_is_refused_before_an_epoch_is_spent_for_it() {
+    let place = Place::new();
+    place.file("seed", SEED);
+    let scheme = Variant::S2.id();
+    place
+        .run(&format!("keygen key --scheme {scheme} --epochs 3 --seed-file seed"))
+        .exits(0);
+    place.run("ledger init key --first-epoch 0").exits(0);
+    let says = ["leanSig", "field elements", scheme];
+    place.run("public-key key --format leansig-json").exits(2).says(&says);
+    let sign = |format: &str, byte: &str| {
+        let message = byte.repeat(32);
+        place.run(&format!("sign key --epoch 1 --message {message} --format {format}"))
+    };
+    sign("leansig-json", "11").exits(2).says(&says);
+    sign("json", "22").exits(0);
+}
