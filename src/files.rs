@@ -219,6 +219,11 @@ pub(crate) fn allocated_bytes(path: &Path) -> Result<u64, IoFailure> {
     Ok(bytes)
 }
 
+/// As [`allocated_bytes`], of the directory to which this name leads, be it through a link.
+pub(crate) fn allocated_bytes_of_directory(directory: &Path) -> Result<u64, IoFailure> {
+    allocated_bytes(&place_of(directory))
+}
+
 /// Bytes that an ordinary user may still write on the file system that holds `path`.
 pub(crate) fn available_bytes(path: &Path) -> Result<u64, IoFailure> {
     let stat = attempt("statvfs", path, || rustix::fs::statvfs(path))?;

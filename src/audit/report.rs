@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use crate::error::Result;
-use crate::files::allocated_bytes;
+use crate::files::allocated_bytes_of_directory;
 use crate::history::{KeyHistory, RunCommand, of_key};
 use crate::keydir::{KeyDir, KeyState};
 use crate::plan::Plan;
@@ -179,7 +179,7 @@ pub fn report(directory: &Path) -> Result<KeyReport> {
         state: manifest.state(),
         public_key: manifest.public_key(),
         writer,
-        disk_bytes: allocated_bytes(key.paths().directory().absolute())?,
+        disk_bytes: allocated_bytes_of_directory(key.paths().directory().absolute())?,
         history,
         history_damage,
         map,

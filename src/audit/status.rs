@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::check::left_over_layers;
 use crate::error::Result;
-use crate::files::allocated_bytes;
+use crate::files::allocated_bytes_of_directory;
 use crate::keydir::{KeyDir, KeyState, Manifest};
 use crate::state::{ArenaRecord, ProgressRecord, Store};
 
@@ -48,6 +48,6 @@ pub fn status(directory: &Path) -> Result<KeyStatus> {
         batches_done,
         progress,
         arena,
-        disk_bytes: allocated_bytes(key.paths().directory().absolute())?,
+        disk_bytes: allocated_bytes_of_directory(key.paths().directory().absolute())?,
     })
 }

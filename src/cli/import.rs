@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::forms;
 use super::input::warn_if_exposed;
 use super::keygen::work;
-use super::messages::{say, warn_of_other_copies};
+use super::messages::say;
 use super::process::keep_files_private;
 use super::request::MachineArguments;
 use crate::config::{Settings, parse_level, parse_scheme};
@@ -66,15 +66,13 @@ pub fn run(arguments: &ImportArguments, settings: &Settings) -> Result<ExitCode,
     let (form, role) = (arguments.format, arguments.role);
     warn_if_exposed("--from", &arguments.from);
     let import = Import::read(&arguments.from, form, role, arguments.scheme, job.machine.memory)?;
-    warn_of_other_copies("the secret is imported");
     let directory = &arguments.directory;
     let epochs = import.file().head().shape.stored().count();
     let asked = KeygenJob::builder(directory)
         .request(import.request(arguments.trim))
         .defaults(KeyDefaults::new(import.scheme(), epochs).trim(trim));
-    let had_secret = directory.join("secret").exists();
     let held_bytes = import.file().held_bytes();
-    let done = work(asked, job, held_bytes)?;
+    let done = work(asked, job, held_bytes, "the secret is imported")?;
     let done = done.map_err(|error| named(error, &import, directory))?;
     import.compare(directory)?;
     let (path, scheme) = (arguments.from.display(), import.scheme().id());
@@ -83,7 +81,7 @@ pub fn run(arguments: &ImportArguments, settings: &Settings) -> Result<ExitCode,
     say(format_args!(
         "{compared} are those of '{path}', a secret key of {scheme}"
     ));
-    if !done.summary.was_sealed || !had_secret {
+    if !done.summary.was_sealed || done.has_taken_secret {
         say(format_args!(
             "the key signs here only when it is known which epochs are unused: 'keymill ledger import' its history, then name \
              the first epoch that is surely unused with 'keymill ledger init {} --first-epoch N'",

@@ -48,9 +48,6 @@ pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode,
     let job = arguments.request.machine.job(settings)?;
     let defaults = KeyDefaults::new(settings.scheme(None)?, settings.epochs()?).trim(settings.trim(None)?);
     let request = key_request(&arguments.request)?;
-    if request.secret.is_some() {
-        warn_of_other_copies("the secret is given");
-    }
     let directory = arguments.directory.display();
     let done = work(
         KeygenJob::builder(&arguments.directory)
@@ -58,6 +55,7 @@ pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode,
             .defaults(defaults),
         job,
         0,
+        "the secret is given",
     )??;
     done.report(&arguments.directory, arguments.request.json)?;
     if !done.summary.was_sealed {
@@ -78,14 +76,16 @@ pub(super) struct Done {
     pub(super) summary: Summary,
     memory: Memory,
     budget: Option<Limit>,
+    pub(super) has_taken_secret: bool,
 }
 
 /// Makes or finishes a key and shows how far it is, until it is done or a signal stops it. The caller holds so many bytes
-/// meanwhile.
+/// meanwhile. Where the job takes a secret, its warning begins with what the caller says of that.
 pub(super) fn work(
     asked: KeygenBuilder,
     settings: JobSettings,
     held_bytes: u64,
+    secret_is: &str,
 ) -> Result<keymill::Result<Done>, Failure> {
     let cancel = CancelHandle::default();
     stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;
@@ -94,6 +94,10 @@ pub(super) fn work(
         Ok(job) => job,
         Err(error) => return Ok(Err(error)),
     };
+    let has_taken_secret = job.has_taken_secret();
+    if has_taken_secret {
+        warn_of_other_copies(secret_is);
+    }
     let manifest = job.manifest().clone();
     let budget = job.memory().and_then(|memory| memory.budget.clone());
     let style = match manifest.root() {
@@ -107,6 +111,7 @@ pub(super) fn work(
         summary,
         memory,
         budget,
+        has_taken_secret,
     }))
 }
 
@@ -144,7 +149,12 @@ impl Done {
     pub(super) fn report(&self, directory: &Path, as_json: bool) -> Result<(), Failure> {
         let (summary, memory, budget) = (&self.summary, &self.memory, self.budget.as_ref());
         let (epochs, place) = (summary.epochs_computed, directory.display());
-        if summary.was_sealed {
+        if summary.was_sealed && self.has_taken_secret {
+            say(format_args!(
+                "'{place}' was finished before; its secret was missing and is written again, and its ledger does not say any \
+                 more which epochs are unused"
+            ));
+        } else if summary.was_sealed {
             say(format_args!("'{place}' is already finished; nothing to do"));
         } else {
             let elapsed = human_duration(summary.elapsed);

@@ -120,11 +120,12 @@ pub fn run(arguments: &LedgerArguments, settings: &Settings) -> Result<ExitCode,
             first_epoch,
             json,
         } => {
-            init(directory, *first_epoch)?;
+            let may_sign = match init(directory, *first_epoch)? {
+                Some(first) => format!("epochs from {first} on may sign"),
+                None => format!("no epoch may sign: those from {first_epoch} on are spent"),
+            };
             let answer = Answer::default().field("first_epoch", *first_epoch);
-            answer
-                .text([format!("epochs from {first_epoch} on may sign")])
-                .print(*json)?;
+            answer.text([may_sign]).print(*json)?;
             Ok(ExitCode::SUCCESS)
         }
         LedgerCommand::Show { directory, json } => run_show(directory, *json),

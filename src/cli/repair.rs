@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 use keymill::CancelHandle;
-use keymill::audit::{RepairReport, repair};
+use keymill::audit::{Damage, RepairReport, repair};
 use keymill::support::Runs;
 
+use super::advice::advised;
 use super::answer::{Answer, Value, fields};
 use super::failure::Failure;
 use super::keygen::stop_on_signals;
@@ -103,15 +104,23 @@ fn as_text(report: &RepairReport) -> Vec<String> {
             "left for 'keymill keygen': {batches} batches that have no checkpoint"
         ));
     }
-    lines.push(
-        if report.did_something() {
-            "repaired"
-        } else {
-            "nothing to repair"
-        }
-        .to_owned(),
-    );
+    lines.push(verdict(report));
     lines
+}
+
+fn verdict(report: &RepairReport) -> String {
+    match &report.ledger_damage {
+        None if report.did_something() => "repaired".to_owned(),
+        None => "nothing to repair".to_owned(),
+        Some(Damage { what, remedies, .. }) => {
+            let rest = if report.did_something() {
+                "repaired"
+            } else {
+                "layer files and checkpoints are whole"
+            };
+            format!("{rest}; but {what}{}", advised(remedies))
+        }
+    }
 }
 
 fn answer(report: &RepairReport) -> Answer<'_> {

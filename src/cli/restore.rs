@@ -11,7 +11,7 @@ use keymill::support::without_mark;
 use super::failure::Failure;
 use super::input::secret_text;
 use super::keygen::work;
-use super::messages::{say, warn_of_other_copies};
+use super::messages::say;
 use super::process::keep_files_private;
 use super::request::MachineArguments;
 use crate::config::Settings;
@@ -47,12 +47,10 @@ pub fn run(arguments: &RestoreArguments, settings: &Settings) -> Result<ExitCode
     let backup = read(arguments)?;
     let directory = &arguments.directory;
     let asked = KeygenJob::builder(directory).request(backup.request(directory)?);
-    warn_of_other_copies("the secret is restored");
     // It holds the secret, which the job reads from its directory.
     drop(backup);
-    let had_secret = directory.join("secret").exists();
-    let done = work(asked, job, 0)??;
-    if !done.summary.was_sealed || !had_secret {
+    let done = work(asked, job, 0, "the secret is restored")??;
+    if !done.summary.was_sealed || done.has_taken_secret {
         say(format_args!(
             "no other copy of the key may sign any more; 'keymill ledger import' the newest export of \
              its ledger, then name the first epoch that is surely unused with 'keymill ledger init {} --first-epoch N'",

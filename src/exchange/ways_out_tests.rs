@@ -140,10 +140,12 @@ impl Walk<'_> {
             Remedy::Restore(directory) => self.restore(directory)?,
             Remedy::Keygen(directory) => self.keygen(directory, &self.template.kind.request())?,
             Remedy::Migrate(directory) => drop(migrate(directory, false)?),
-            Remedy::LedgerInit(directory) => init(directory, SURELY_UNUSED).or_else(|error| match error.reason() {
-                Reason::TooLow { least } => init(directory, least),
-                _ => Err(error),
-            })?,
+            Remedy::LedgerInit(directory) => init(directory, SURELY_UNUSED)
+                .or_else(|error| match error.reason() {
+                    Reason::TooLow { least } => init(directory, least),
+                    _ => Err(error),
+                })
+                .map(drop)?,
             Remedy::RestoreElsewhere(manifest) => {
                 let other = self.new_name("restored");
                 self.restore(&other)?;

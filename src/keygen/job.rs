@@ -82,6 +82,11 @@ impl KeygenJob {
         self.prepared.key.manifest()
     }
 
+    /// Whether opening the job wrote the secret of the request into the directory: from then on it can sign in two places.
+    pub fn has_taken_secret(&self) -> bool {
+        self.prepared.has_taken_secret
+    }
+
     /// What the job keeps in memory; none for a sealed key, which needs nothing more.
     pub fn memory(&self) -> Option<&MemoryPlan> {
         self.prepared.work.as_ref().map(|(memory, _)| memory)

@@ -21,6 +21,8 @@ pub(super) struct Prepared {
     pub(super) key: KeyDir,
     /// What is needed to go on: memory, and the lock. None for a sealed key, to which a job writes nothing more.
     pub(super) work: Option<(MemoryPlan, LockedDir)>,
+    /// The secret of the request was written; else the key had one, or got one that was drawn or found.
+    pub(super) has_taken_secret: bool,
 }
 
 /// Finds or creates the key. Nothing is written before the request is known to be sound and the disk to be large enough.
@@ -45,13 +47,18 @@ pub(super) fn prepare(asked: &KeygenBuilder, medium: &dyn Medium) -> Result<Prep
         if matches!(change, Change::TakeBack) && key.clone().of_this_version()?.note_elsewhere()? {
             warn_of_taken_back(directory);
         }
-        return Ok(Prepared { key, work: None });
+        return Ok(Prepared {
+            key,
+            work: None,
+            has_taken_secret: false,
+        });
     }
     options.memory_plan(decision.plan())?;
     let locked = lock(directory, there, &decision)?;
     // Once more, now that no other process can be writing: the one that held the lock before may have made a key here.
     let decision = resolve(request, defaults.as_ref(), directory, look(Some(&locked), request)?)?;
     let memory = options.memory_plan(decision.plan())?;
+    let has_taken_secret = decision.takes_secret();
     let manifest = apply(decision, request, &locked)?;
     let is_sealed = manifest.state() == KeyState::Sealed;
     let manifest = if is_sealed {
@@ -63,6 +70,7 @@ pub(super) fn prepare(asked: &KeygenBuilder, medium: &dyn Medium) -> Result<Prep
     Ok(Prepared {
         key: KeyDir::of(&locked, manifest),
         work: (!is_sealed).then_some((memory, locked)),
+        has_taken_secret,
     })
 }
 

@@ -60,6 +60,14 @@ impl Decision {
             Self::Resume { manifest, .. } | Self::Sealed { manifest, .. } => manifest.plan(),
         }
     }
+
+    /// Whether the secret of the request comes to lie in the directory.
+    pub(super) fn takes_secret(&self) -> bool {
+        match self {
+            Self::Begin { secret, is_found, .. } => secret.is_some() && !is_found,
+            Self::Resume { change, .. } | Self::Sealed { change, .. } => matches!(change, Change::Secret { .. }),
+        }
+    }
 }
 
 /// Decides what a request means for what was found at `directory`.

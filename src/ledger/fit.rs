@@ -106,6 +106,20 @@ pub(crate) fn unspent(store: &Store, extent: &LedgerExtent, stored: EpochRange) 
     Ok(left)
 }
 
+/// The lowest epoch without an entry, of those from the first on that may have none and be unused.
+pub(crate) fn first_unspent(store: &Store, extent: &LedgerExtent, stored: EpochRange) -> Result<Option<u64>> {
+    let mut first = extent.first_epoch.max(stored.start);
+    // They come in the order of their epochs.
+    for entry in store.ledger_entries()? {
+        let (epoch, _) = entry?;
+        if u64::from(epoch.0) > first {
+            break;
+        }
+        first += u64::from(u64::from(epoch.0) == first);
+    }
+    Ok((first < stored.end).then_some(first))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Fit, fit, mark_of};

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::error::{past_key, too_low};
+use super::fit::first_unspent;
 use super::{Ledger, count, doubted, is_used_up, known_mark};
 use crate::error::{Reason, Result};
 use crate::keydir::KeyDir;
@@ -13,9 +14,11 @@ use crate::state::LedgerHead;
 /// It never lowers anything: the epoch must not be below one that was said when this ledger was begun, nor one that
 /// was imported. A ledger that does not fit the mark beside it is begun above everything that both know, and fits afterwards.
 ///
+/// Gives the first epoch that may sign now; none where the ledger lists all of them.
+///
 /// # Errors
 /// [`Reason::TooLow`] names the least epoch that is possible; [`Reason::UsedUp`] if none is.
-pub fn init(directory: &Path, first_epoch: u64) -> Result<()> {
+pub fn init(directory: &Path, first_epoch: u64) -> Result<Option<u64>> {
     let key = KeyDir::open_sealed(directory)?;
     let stored = key.manifest().plan().stored();
     let mut ledger = Ledger::open_unchecked(&key)?;
@@ -37,7 +40,8 @@ pub fn init(directory: &Path, first_epoch: u64) -> Result<()> {
     };
     head.extent.first_epoch = first_epoch;
     ledger.commit([], head)?;
-    ledger.mark()
+    ledger.mark()?;
+    first_unspent(&ledger.store, &ledger.head.extent, stored)
 }
 
 impl Ledger {

@@ -80,7 +80,9 @@ pub fn show(directory: &Path) -> Result<LedgerStatus> {
         condition: condition.unwrap_or(LedgerCondition::Sound),
         problem: problem.as_ref().map(Error::to_string),
         remedies: problem.map_or(Vec::new(), |error| error.remedies().to_vec()),
-        first_epoch: head.initialised.then_some(head.extent.first_epoch),
+        // One that does not fit its mark says less than is known.
+        first_epoch: (head.initialised && matches!(condition, None | Some(LedgerCondition::UsedUp)))
+            .then_some(head.extent.first_epoch),
         spent: head.extent.spent,
         highest: head.extent.highest,
         last_unix_ms: Some(head.last_unix_ms).filter(|&unix_ms| unix_ms > 0),

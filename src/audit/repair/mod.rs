@@ -80,7 +80,10 @@ fn repair_on(
             ..RepairReport::default()
         },
     };
-    repair.run()
+    let mut report = repair.run()?;
+    drop(store);
+    report.ledger_damage = super::ledger::check(&key)?;
+    Ok(report)
 }
 
 /// A repair whose layer files are files of this key again, but may hold anything.

@@ -232,3 +232,28 @@ fn a_key_is_whole_to_whoever_checks_it_while_it_signs() {
         }
     });
 }
+
+#[test]
+fn a_beginning_names_the_first_epoch_that_may_sign() {
+    let place = Place::new();
+    place
+        .run(&format!(
+            "keygen key --scheme {TINY} --activation-epoch 128 --epochs 64"
+        ))
+        .exits(0);
+    let begin = |first: u64, said: &str| {
+        let line = format!("ledger init key --first-epoch {first}");
+        place.run(&line).exits(0).prints(&[said]);
+    };
+    let stored = place.status("key").unwrap();
+    let (start, end) = (&stored["stored_start"], stored["stored_end"].as_u64().unwrap());
+    begin(1, &format!("epochs from {start} on may sign"));
+    sign(&place, 130, 1).exits(0);
+    sign(&place, end - 1, 1).exits(0);
+    begin(129, "epochs from 129 on may sign");
+    begin(130, "epochs from 131 on may sign");
+    begin(
+        end - 1,
+        &format!("no epoch may sign: those from {} on are spent", end - 1),
+    );
+}

@@ -30,11 +30,14 @@ fn refused_until_begun_anew(place: &Place, state: &str, message: &[&str], damage
     changing_nothing(place, || {
         let shown = place.run("ledger show key --json").exits(1).json();
         assert_eq!(shown["state"], state);
-        place.run("ledger show key").exits(1).prints(&[state]).prints(message);
+        let shown_as_text = place.run("ledger show key").exits(1).prints(&[state]).prints(message);
+        shown_as_text.prints(&["unused from     not known"]);
         let report = place.run("check key --json").exits(1).json();
         assert_eq!(report["damage"].as_array().unwrap().len(), 1, "{report}");
         assert_eq!(report["damage"][0]["file"], format!("key/{damaged_file}"));
     });
+    let left = ["layer files and checkpoints are whole; but"];
+    place.run("repair key").exits(0).prints(&left).prints(message);
     place.run("ledger export key").exits(3).prints_nothing().says(message);
     place.run("ledger init key --first-epoch 5").exits(0);
     place.run("check key").exits(0);

@@ -398,6 +398,22 @@ fn whoever_gives_or_takes_a_secret_is_warned() {
         let warnings = told.stderr.matches("may sign elsewhere").count();
         assert_eq!(warnings, 1, "{}", told.all());
     }
-    let quiet = place.run(&format!("keygen fresh --scheme {TINY}")).exits(0);
-    assert!(!quiet.stderr.contains("elsewhere"), "{}", quiet.all());
+    place.file("other-seed", "0123456789abcdef".repeat(4));
+    for (line, code) in [
+        (format!("keygen fresh --scheme {TINY}"), 0),
+        // What is there already is not taken again, and what is refused is not taken.
+        ("keygen key --seed-file seed".to_owned(), 0),
+        ("import imported --from file".to_owned(), 0),
+        ("restore restored --from text".to_owned(), 0),
+        ("keygen key --seed-file other-seed".to_owned(), 3),
+        ("import fresh --from file".to_owned(), 3),
+        ("restore fresh --from text".to_owned(), 3),
+    ] {
+        let quiet = place.run(&line).exits(code);
+        assert!(!quiet.stderr.contains("may sign elsewhere"), "{}", quiet.all());
+    }
+    std::fs::remove_file(place.path("restored/secret")).unwrap();
+    let told = place.run("restore restored --from text").exits(0);
+    let told = told.says(&["may sign elsewhere", "its secret was missing and is written again"]);
+    assert!(!told.stderr.contains("nothing to do"), "{}", told.all());
 }

@@ -231,3 +231,13 @@ fn a_browser_shows_the_page_with_its_figures() {
         .unwrap();
     assert_eq!(drawn.matches('M').count(), 2, "{drawn}");
 }
+
+#[test]
+fn a_key_behind_a_link_has_the_bytes_on_disk_that_it_has() {
+    let place = Place::new();
+    place.run(&format!("keygen key --scheme {TINY}")).exits(0);
+    std::os::unix::fs::symlink("key", place.path("link")).unwrap();
+    let bytes = |name: &str| place.status(name).unwrap()["disk_bytes"].as_u64().unwrap();
+    assert!(bytes("link") > 0);
+    assert_eq!(bytes("link"), bytes("key"));
+}
