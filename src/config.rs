@@ -31,7 +31,7 @@ const SETTINGS: [(&str, &str, &str); 8] = [
     ("scheme", "leansig-p1-l32-abort-v46-w8", "scheme of a new key"),
     ("epochs", "2^18", "epochs of a new key, as 1000 or 2^18"),
     ("trim", "0", "lowest level that a new key stores, 0 to 10"),
-    ("threads", "0", "worker threads; 0 is one a core"),
+    ("threads", "0", "worker threads; 0 means one per core"),
     (
         "group_batches",
         "auto",

@@ -7,6 +7,8 @@
 //!
 //! Everything at the interface is bytes: digests are in the canonical form in which they stand in a signature.
 //!
+//! The scheme of this example is for tests only; `leansig-p1-l32-abort-v46-w8` is the default of the program.
+//!
 //! ```
 //! use keymill::{Epoch, KeyRequest, KeygenJob, NoProgress, PublicKey, Scheme, Signer, verify};
 //!
@@ -25,7 +27,7 @@
 //!
 //! The names at the top are those that make a key and use it. What else can be done with keys is in modules: [`audit`]
 //! looks at them and repairs them, [`ledger`] knows which epochs are spent, [`exchange`] takes them in and out, and [`sets`]
-//! makes many. A family of hash functions of one's own is a matter of [`xmss`].
+//! makes many. To add your own hash family, see [`xmss`] and [`Scheme::add`].
 
 #[cfg(test)]
 mod alone;

@@ -286,27 +286,27 @@ impl Display for Remedy {
             Self::Migrate(_) => write!(f, "migrate the key in '{path}'"),
             Self::LedgerInit(_) => write!(
                 f,
-                "name the first epoch of the key in '{path}' that is surely unused (where it has signed elsewhere, after \
-                 that history was imported)"
+                "begin the ledger of the key in '{path}' with a first epoch above every epoch that may have signed (if the \
+                 key has signed elsewhere, import that history first)"
             ),
             Self::PutBack(_) => write!(f, "put a copy of '{path}' back"),
             Self::RestoreElsewhere(_) => write!(
                 f,
-                "restore the key in another directory from the text of its backup, and put the manifest that comes to be \
-                 there in the place of '{path}'"
+                "restore the key in another directory from the text of its backup and copy the manifest that is made there \
+                 to '{path}'"
             ),
             Self::MakeAgain(_) => write!(
                 f,
-                "make the key again in another directory, of a copy of the secret and with the same scheme and epochs, and \
-                 put the manifest of that in the place of '{path}'"
+                "make the key again in another directory from a copy of the secret (same scheme, same epochs) and copy its \
+                 manifest to '{path}'"
             ),
             Self::MoveAway(_) => write!(f, "move '{path}' away"),
             Self::Untrim { level, .. } => write!(
                 f,
-                "to have them again, put a copy of manifest.toml from before the trim back and repair '{path}', which keeps \
-                 the ledger; without such a copy, export its ledger and never sign with this directory again; make the key \
-                 in another directory, trimmed to level {level}, with the same secret, scheme and epochs; and there import \
-                 the ledger and begin a new one"
+                "there are two ways to have them again. With a copy of manifest.toml from before the trim: put it back and \
+                 repair '{path}', which keeps the ledger. Without one: export its ledger and never sign with this directory \
+                 again. Make the key in another directory, trimmed to level {level}, with the same secret, scheme and \
+                 epochs. There import the ledger and begin it"
             ),
             Self::Protect(_) => write!(f, "if it was not read, 'chmod 600 {path}' and try again"),
             Self::Delete(_) => write!(f, "delete '{path}' if the key in it is not to be used any more"),
@@ -318,7 +318,7 @@ impl Display for Remedy {
             Self::OtherDirectory => f.write_str("choose another directory"),
             Self::Overwrite => f.write_str("let it be overwritten"),
             Self::AnotherKey => f.write_str("make another key"),
-            Self::RestoreSecrets => f.write_str("allow new secrets, only if they are lost and sign nowhere"),
+            Self::RestoreSecrets => f.write_str("allow new secrets, only if the old copies are lost and can never sign"),
             Self::SetOfItsOwn => f.write_str(
                 "make further validators in another directory with a first index of their own, and merge the sets",
             ),

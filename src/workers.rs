@@ -94,7 +94,7 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    /// Starts so many workers (0: one a core), each with an arena of so many bytes.
+    /// Starts so many workers (0: one per core), each with an arena of so many bytes.
     pub(crate) fn start(threads: usize, arena_bytes: usize) -> Result<Self> {
         let count = match threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),

@@ -193,7 +193,11 @@ fn a_signer_whose_directory_is_replaced_signs_with_its_own_ledger_or_not_at_all(
     let finish = |directory: &Path| {
         // Whether or not the signature left, the epoch signs no other message if it is spent.
         sign(directory, 17, &MESSAGE).unwrap();
-        assert!(sign(directory, 17, &OTHER_MESSAGE).unwrap_err().contains("was spent"));
+        assert!(
+            sign(directory, 17, &OTHER_MESSAGE)
+                .unwrap_err()
+                .contains("already signed")
+        );
     };
     is_replaced_at_every_call(
         Some(&key.path()),

@@ -57,13 +57,13 @@ fn every_byte_of_every_header_counts() {
             // Of a version that looks newer, the whole field is named.
             let named = if (8..12).contains(&offset) { 8 } else { offset };
             assert!(
-                error.to_string().contains(&format!(" at offset {named} ")),
+                error.to_string().contains(&format!(" at byte {named} (")),
                 "{offset}: {error}"
             );
             if offset % 101 == 0 {
                 let refused = PathReader::open(&test_key.path()).err();
                 assert!(
-                    refused.is_some_and(|error| error.to_string().contains(" at offset ")),
+                    refused.is_some_and(|error| error.to_string().contains(" at byte ")),
                     "level {level}, offset {offset}"
                 );
             }

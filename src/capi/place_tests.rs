@@ -192,7 +192,7 @@ fn forks_with_a_key_open(enter: fn()) {
         let key = open(keymill_open_to_sign, &directory);
         for epoch in 0..3 {
             signs(key, &public_key, epoch);
-            refused(sign(key, epoch, &OTHER_MESSAGE).0, Status::No, "was spent");
+            refused(sign(key, epoch, &OTHER_MESSAGE).0, Status::No, "already signed");
         }
         assert_eq!(keymill_close(key), Status::Done);
     }

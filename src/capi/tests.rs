@@ -222,7 +222,7 @@ fn an_epoch_signs_one_message_through_the_c_interface_too() {
         assert!(round == 0 || signature == first);
         first = signature;
         let (status, room) = sign(key, EPOCH, &OTHER_MESSAGE);
-        refused(status, Status::No, "epoch 17 was spent");
+        refused(status, Status::No, "epoch 17 already signed");
         assert!(room.iter().all(|&byte| byte == 0));
         assert_eq!(keymill_close(key), Status::Done);
     }
@@ -303,7 +303,7 @@ fn many_threads_use_one_key_and_each_has_its_own_last_error() {
                     refused(
                         sign(key, epoch, &OTHER_MESSAGE).0,
                         Status::No,
-                        &format!("epoch {epoch} was spent"),
+                        &format!("epoch {epoch} already signed"),
                     );
                 }
             });

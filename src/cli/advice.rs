@@ -18,22 +18,24 @@ pub fn words(remedy: &Remedy) -> String {
         Remedy::Keygen(_) => format!("run 'keymill keygen {path}'"),
         Remedy::Migrate(_) => format!("run 'keymill migrate {path}'"),
         Remedy::LedgerInit(_) => format!(
-            "name the first epoch that is surely unused with 'keymill ledger init {path} --first-epoch N' (where it has signed \
-             elsewhere, after 'keymill ledger import')"
+            "run 'keymill ledger init {path} --first-epoch N', with N above every epoch that may have signed (if the key has \
+             signed elsewhere, run 'keymill ledger import' first)"
         ),
         Remedy::RestoreElsewhere(_) => format!(
-            "run 'keymill restore' with the text of its backup in another directory and put the manifest that it makes there in \
-             the place of '{path}'"
+            "run 'keymill restore' in another directory with the text of its backup and copy the manifest that it makes to \
+             '{path}'"
         ),
         Remedy::Untrim { level, .. } => format!(
-            "to have them again, put a copy of manifest.toml from before the trim back and run 'keymill repair {path}', which \
-             keeps the ledger; without such a copy, run 'keymill ledger export {path} --out FILE' and never sign with this \
-             directory again; make the key in another directory with 'keymill keygen --trim {level}' and the same secret, scheme \
-             and epochs; and there run 'keymill ledger import' and 'keymill ledger init'"
+            "there are two ways to have them again. With a copy of manifest.toml from before the trim: put it back and run \
+             'keymill repair {path}', which keeps the ledger. Without one: run 'keymill ledger export {path} --out FILE' and \
+             never sign with this directory again. Make the key in another directory with 'keymill keygen --trim {level}' and \
+             the same secret, scheme and epochs. There run 'keymill ledger import' and 'keymill ledger init'"
         ),
         Remedy::Overwrite => "overwrite it with --force".to_owned(),
         Remedy::AnotherKey => "make another key with 'keymill keygen'".to_owned(),
-        Remedy::RestoreSecrets => "add --restore-secrets, only if they are lost and sign nowhere".to_owned(),
+        Remedy::RestoreSecrets => {
+            "add --restore-secrets, only if the old copies are lost and can never sign".to_owned()
+        }
         Remedy::SetOfItsOwn => {
             "make further validators in another directory with --start-index, and merge the sets with \
                                 'keymill merge-sets'"

@@ -8,7 +8,7 @@ use keymill::exchange::Backup;
 
 use super::failure::Failure;
 use super::messages::{warn, warn_of_other_copies};
-use super::output::{OutArguments, broken};
+use super::output::{OutArguments, PRIVATE_OUT, broken};
 
 /// Flags of backup.
 #[derive(Debug, Args)]
@@ -17,6 +17,7 @@ use super::output::{OutArguments, broken};
     keymill backup key >paper
   Write it to a file of your own:
     keymill backup key --out other-backup.txt")]
+#[command(mut_arg("out", |out| out.help(PRIVATE_OUT)))]
 pub struct BackupArguments {
     /// The key directory, finished or not; only its manifest and its secret are read.
     #[arg(value_name = "DIR")]
@@ -39,7 +40,7 @@ pub fn run(arguments: &BackupArguments) -> Result<ExitCode, Failure> {
             arguments.directory.display()
         ));
     }
-    warn_of_other_copies("the secret leaves");
+    warn_of_other_copies();
     let text = backup.to_text();
     arguments.out.write_private(arguments.force, |writer| {
         writer.write_all(text.as_bytes()).map_err(|error| broken(&error))

@@ -96,7 +96,7 @@ fn is_whole_file(damage: &Damage) -> bool {
     damage.batch.is_none() && damage.nodes.is_none()
 }
 
-/// What was found; of a whole file also what can be done about it.
+/// What was found; of a whole file also what can be done about it. For programs: people read that once, behind all damage.
 fn said(damage: &Damage) -> String {
     let remedies = damage.remedies.iter().filter(|_| is_whole_file(damage));
     format!("{}{}", damage.what, advised(remedies))
@@ -115,7 +115,7 @@ impl fmt::Display for Places<'_> {
             ..
         } = self.first;
         if is_whole_file(self.first) {
-            return write!(f, "damaged: {}", said(self.first));
+            return write!(f, "damaged: {what}");
         }
         write!(f, "damaged: {}", file.display())?;
         if let Some(level) = level {

@@ -13,7 +13,7 @@ use keymill::sets::Role;
 use super::failure::Failure;
 use super::forms;
 use super::messages::{say, warn_of_other_copies};
-use super::output::{OutArguments, broken};
+use super::output::{OutArguments, PRIVATE_OUT, broken};
 use super::request::MemoryArgument;
 use crate::config::{Settings, parse_count};
 
@@ -26,6 +26,7 @@ use crate::config::{Settings, parse_count};
     keymill export key --format leansig-json --epoch 200 --out secret-key.json
   Write the secret key as clients of leanVM do:
     keymill export leanvm-key --format leanvm-postcard --out validator_1_sk.ssz")]
+#[command(mut_arg("out", |out| out.help(PRIVATE_OUT)))]
 pub struct ExportArguments {
     /// The key directory.
     #[arg(value_name = "DIR")]
@@ -122,10 +123,10 @@ fn say_what_was_written(directory: &Path, window: &Window<'_>, format: SecretKey
         )),
         None => say(format_args!("wrote the secret key of '{directory}' in {name}")),
     }
-    warn_of_other_copies("the secret leaves");
+    warn_of_other_copies();
     say(format_args!(
         "the program that takes it does not know which epochs the ledger of '{directory}' has spent ('keymill ledger show \
-         {directory}'), and the key in '{directory}' signs nothing from now on before 'keymill ledger init {directory} \
-         --first-epoch N' says from which epoch on the file signs nothing"
+         {directory}'). '{directory}' will not sign again until you run 'keymill ledger init {directory} --first-epoch N'. \
+         Choose N so that the exported file never signs epoch N or later"
     ));
 }

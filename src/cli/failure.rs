@@ -16,7 +16,7 @@ pub const EXIT_CODES: [(u8, &str); 6] = [
     (
         NO,
         "the answer is no: verify: invalid; check, verify-set: damage found; memory-report: something was left; sign: the epoch has \
-         signed another message or an unknown one; ledger show: the key cannot sign; ledger import: an epoch has signed \
+         already signed a different message, or a message keymill has no record of; ledger show: the key cannot sign; ledger import: an epoch has signed \
          two messages",
     ),
     (USAGE, "wrong usage or input"),

@@ -72,7 +72,7 @@ pub struct GenerateArguments {
     /// Validators whose keys are made side by side; they share threads and memory.
     #[arg(long, value_name = "J", value_parser = parse_jobs, default_value = "1")]
     jobs: usize,
-    /// Keep the key directories, beside the key files; they sign after 'ledger init' only, instead of the files.
+    /// Keep the key directories, beside the key files. They sign only after 'ledger init'; then do not use the key files.
     #[arg(long)]
     keep_dirs: bool,
     /// Lowest level that kept key directories store, 0 to 10.

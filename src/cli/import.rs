@@ -72,7 +72,7 @@ pub fn run(arguments: &ImportArguments, settings: &Settings) -> Result<ExitCode,
         .request(import.request(arguments.trim))
         .defaults(KeyDefaults::new(import.scheme(), epochs).trim(trim));
     let held_bytes = import.file().held_bytes();
-    let done = work(asked, job, held_bytes, "the secret is imported")?;
+    let done = work(asked, job, held_bytes)?;
     let done = done.map_err(|error| named(error, &import, directory))?;
     import.compare(directory)?;
     let (path, scheme) = (arguments.from.display(), import.scheme().id());
@@ -83,8 +83,8 @@ pub fn run(arguments: &ImportArguments, settings: &Settings) -> Result<ExitCode,
     ));
     if !done.summary.was_sealed || done.has_taken_secret {
         say(format_args!(
-            "the key signs here only when it is known which epochs are unused: 'keymill ledger import' its history, then name \
-             the first epoch that is surely unused with 'keymill ledger init {} --first-epoch N'",
+            "the key signs here only when it is known which epochs are unused: 'keymill ledger import' its history, then run \
+             'keymill ledger init {} --first-epoch N', with N above every epoch that may have signed",
             directory.display()
         ));
     }

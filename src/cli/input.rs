@@ -89,7 +89,7 @@ pub fn hex_or_file(flag: &str, text: &str, expected_bytes: usize) -> Result<Give
         Ok(_) => {}
         Err(error) if [ErrorKind::NotFound, ErrorKind::InvalidFilename].contains(&error.kind()) => {
             return Err(Failure::usage(format!(
-                "{flag} '{}' is not hex ({not_hex}), and there is no file of that name",
+                "{flag} '{}' is neither hex nor an existing file ({not_hex})",
                 Foreign(text)
             )));
         }
@@ -153,7 +153,7 @@ pub fn secret_text(flag: &str, path: &Path, bytes_max: usize) -> Result<Zeroizin
     read.map_err(|error| unreadable(flag, path, &error))?;
     if content.len() > bytes_max {
         Err(Failure::usage(format!(
-            "{flag} '{}' has more than {bytes_max} bytes, and no such text has so many",
+            "{flag} '{}' is larger than {bytes_max} bytes, too large for a backup",
             path.display()
         )))
     } else {

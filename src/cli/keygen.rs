@@ -55,15 +55,13 @@ pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode,
             .defaults(defaults),
         job,
         0,
-        "the secret is given",
     )??;
     done.report(&arguments.directory, arguments.request.json)?;
     if !done.summary.was_sealed {
         say(match done.manifest.origin() {
             Origin::Fresh => format!("to sign: 'keymill sign {directory} --epoch N --message HEX32'"),
             Origin::Seed | Origin::PrfKey => format!(
-                "before it signs: 'keymill ledger init {directory} --first-epoch N', with an epoch from which on none has signed \
-                 elsewhere"
+                "before it signs: 'keymill ledger init {directory} --first-epoch N', with N above every epoch used elsewhere"
             ),
         });
     }
@@ -80,12 +78,11 @@ pub(super) struct Done {
 }
 
 /// Makes or finishes a key and shows how far it is, until it is done or a signal stops it. The caller holds so many bytes
-/// meanwhile. Where the job takes a secret, its warning begins with what the caller says of that.
+/// meanwhile. Where the job takes a secret, it warns of other copies.
 pub(super) fn work(
     asked: KeygenBuilder,
     settings: JobSettings,
     held_bytes: u64,
-    secret_is: &str,
 ) -> Result<keymill::Result<Done>, Failure> {
     let cancel = CancelHandle::default();
     stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;
@@ -96,7 +93,7 @@ pub(super) fn work(
     };
     let has_taken_secret = job.has_taken_secret();
     if has_taken_secret {
-        warn_of_other_copies(secret_is);
+        warn_of_other_copies();
     }
     let manifest = job.manifest().clone();
     let budget = job.memory().and_then(|memory| memory.budget.clone());
@@ -158,8 +155,14 @@ impl Done {
             say(format_args!("'{place}' is already finished; nothing to do"));
         } else {
             let elapsed = human_duration(summary.elapsed);
+            let stored = self.manifest.plan().stored().count();
+            let done = if epochs == stored {
+                format!("{stored} epochs in {elapsed}")
+            } else {
+                format!("{stored} epochs ({epochs} computed in this run, {elapsed})")
+            };
             say(format_args!(
-                "'{place}' is finished: {epochs} epochs in {elapsed}; 'keymill public-key {place}' prints its public key"
+                "'{place}' is finished: {done}; 'keymill public-key {place}' prints its public key"
             ));
             self.tell_figures();
         }

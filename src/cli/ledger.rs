@@ -19,7 +19,7 @@ use super::advice::advised;
 use super::answer::{Answer, Value, fields};
 use super::failure::{self, Failure};
 use super::messages::{say, warn};
-use super::output::{OutArguments, hex_digits, line};
+use super::output::{OutArguments, PRIVATE_OUT, hex_digits, line};
 use super::process::keep_files_private;
 use super::request::MemoryArgument;
 use crate::config::{Settings, parse_count};
@@ -49,7 +49,7 @@ enum LedgerCommand {
     /// Say from which epoch on a key is unused, so that it may sign.
     ///
     /// A key made from a given seed or PRF key needs it once, and so does one whose secret was exported, imported or restored,
-    /// or whose ledger is lost or went backwards. A key made from fresh randomness needs it never.
+    /// or whose ledger is lost or older than its mark. A key made from fresh randomness never needs it.
     #[command(after_help = r"Examples:
   Say that no epoch from 200 on has ever signed, here or elsewhere:
     keymill ledger init key --first-epoch 200")]
@@ -80,6 +80,7 @@ enum LedgerCommand {
     #[command(after_help = r"Examples:
   Write down what is spent, before the key moves:
     keymill ledger export key --out spent.json")]
+    #[command(mut_arg("out", |out| out.help(PRIVATE_OUT)))]
     Export {
         /// The key directory.
         #[arg(value_name = "DIR")]
@@ -91,8 +92,8 @@ enum LedgerCommand {
     ///
     /// Takes the history of any key with the same one-time keys, whatever its interval and public key are.
     ///
-    /// Nothing is forgotten or overwritten. A key without a known history has none afterwards either: then run 'ledger
-    /// init'.
+    /// Nothing is forgotten or overwritten. Importing does not make a key with an unknown history ready to sign: run 'ledger
+    /// init' after it.
     #[command(after_help = r"Examples:
   Add what another copy of the key has spent:
     keymill ledger import key ledger.json")]

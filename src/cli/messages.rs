@@ -89,11 +89,9 @@ pub fn warn(text: impl std::fmt::Display) {
     speaker(|speaker| speaker.log_message(Level::WARN, &text.to_string()));
 }
 
-/// Says of a secret that it `is` given, or leaves: from then on more than one place can sign with it.
-pub fn warn_of_other_copies(is: &str) {
-    warn(format_args!(
-        "{is}, and the same one-time keys may sign elsewhere: an epoch signs one message among all copies together"
-    ));
+/// Says of a secret that came in or leaves that more than one place can sign with it.
+pub fn warn_of_other_copies() {
+    warn("this secret may now exist in more than one place; each epoch may sign only one message, counting all copies");
 }
 
 /// Why a command fails.

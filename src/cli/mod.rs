@@ -65,12 +65,12 @@ struct Arguments {
     #[arg(long, global = true, value_name = "FILE")]
     trace_memory: Option<PathBuf>,
 
-    /// Say more: -v what is done and what answers leave out, -vv each commit as well, -vvv all there is. As KEYMILL_LOG with
-    /// info, debug and trace. With --version: how this program was built.
+    /// Say more: -v steps and extra figures, -vv also each commit, -vvv everything. As KEYMILL_LOG with info, debug and
+    /// trace. With --version: how this program was built.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
 
-    /// Say nothing but errors on standard error, and show no progress, whatever --progress says.
+    /// Print only errors to standard error, and show no progress, whatever --progress says.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
 
@@ -139,9 +139,9 @@ enum Command {
     MergeSets(merge_sets::MergeSetsArguments),
     /// Check every key of a set; exit code 1 if anything is wrong.
     VerifySet(verify_set::VerifySetArguments),
-    /// Show how far a key is; also while it is being made.
+    /// Show the progress of a key; also while it is being made.
     Status(status::StatusArguments),
-    /// Draw how a key came to be, for a browser; also while it is made.
+    /// Draw the history of a key for a browser; also while it is made.
     Report(report::ReportArguments),
     /// List the schemes.
     Schemes(schemes::SchemesArguments),

@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clap::ValueEnum;
-pub use destination::OutArguments;
+pub use destination::{OutArguments, PRIVATE_OUT};
 use indicatif::HumanCount;
 use keymill::exchange::leansig_json;
 use keymill::support::{visible, visible_json};

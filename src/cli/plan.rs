@@ -20,7 +20,7 @@ use crate::config::Settings;
   The bytes on disk alone:
     keymill plan --epochs 2^26 --json | grep -o '"disk_bytes":[0-9]*'"#)]
 pub struct PlanArguments {
-    /// Where the key would be; not looked at.
+    /// Ignored; accepted so that a keygen command line works unchanged.
     #[arg(value_name = "DIR")]
     _directory: Option<std::path::PathBuf>,
     #[command(flatten)]

@@ -20,7 +20,7 @@ use super::status::state_name;
 /// Flags of report.
 #[derive(Debug, Args)]
 #[command(after_help = r"Examples:
-  Draw how a key came to be:
+  Draw the history of a key:
     keymill report key --out key.html
   The same as JSON:
     keymill report key --json")]

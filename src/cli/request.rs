@@ -43,7 +43,7 @@ pub struct RequestArguments {
 /// How much of the machine a job may take.
 #[derive(Debug, Args)]
 pub struct MachineArguments {
-    /// Worker threads; 0 is one a core.
+    /// Worker threads; 0 means one per core.
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     threads: Option<usize>,
     #[command(flatten)]

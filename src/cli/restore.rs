@@ -49,11 +49,11 @@ pub fn run(arguments: &RestoreArguments, settings: &Settings) -> Result<ExitCode
     let asked = KeygenJob::builder(directory).request(backup.request(directory)?);
     // It holds the secret, which the job reads from its directory.
     drop(backup);
-    let done = work(asked, job, 0, "the secret is restored")??;
+    let done = work(asked, job, 0)??;
     if !done.summary.was_sealed || done.has_taken_secret {
         say(format_args!(
             "no other copy of the key may sign any more; 'keymill ledger import' the newest export of \
-             its ledger, then name the first epoch that is surely unused with 'keymill ledger init {} --first-epoch N'",
+             its ledger, then run 'keymill ledger init {} --first-epoch N', with N above every epoch that may have signed",
             directory.display()
         ));
     }

@@ -10,7 +10,7 @@ use keymill::exchange::leansig_json;
 use super::answer::Answer;
 use super::failure::Failure;
 use super::input::parse_message;
-use super::output::{OutArguments, SharedFormat, hex_digits, shared};
+use super::output::{OutArguments, PRIVATE_OUT, SharedFormat, hex_digits, shared};
 use super::process::keep_files_private;
 use crate::config::parse_count;
 
@@ -22,6 +22,7 @@ use crate::config::parse_count;
         --out 100.sig
   Print the signature of a message of 32 bytes:
     keymill sign key --epoch 101 --message $MESSAGE")]
+#[command(mut_arg("out", |out| out.help(PRIVATE_OUT)))]
 pub struct SignArguments {
     /// The key directory.
     #[arg(value_name = "DIR")]

@@ -15,7 +15,7 @@ use super::output::{hex_digits, human_bytes};
 /// Flags of status.
 #[derive(Debug, Args)]
 #[command(after_help = r"Examples:
-  Say how far a key is:
+  Show the progress of a key:
     keymill status key
   The same for a program:
     keymill status key --json")]

@@ -21,7 +21,7 @@ pub struct TrimArguments {
     /// The key directory; its key has to be finished.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
-    /// Lowest level to keep, at most 10. A path then computes 2^L leaves from the secret. No flag takes this back.
+    /// Lowest level to keep, at most 10. A path then computes 2^L leaves from the secret. This cannot be undone.
     #[arg(long, value_name = "L", value_parser = parse_level)]
     level: Level,
     /// Print one JSON object.

@@ -54,11 +54,14 @@ pub fn run(arguments: &VerifySetArguments, settings: &Settings) -> Result<ExitCo
 fn answer(report: &SetReport) -> Answer<'_> {
     let unlisted = |kind: &str, count: u64| (count > 0).then(|| format!("{kind}: {count} more, which are not listed"));
     let not_compared = (report.keys_not_compared > 0).then(|| {
-        format!(
-            "not known: of {} keys there is no secret to be read here, so whether they share one-time keys with others cannot \
-             be seen",
-            report.keys_not_compared
-        )
+        match report.keys_not_compared {
+            1 => "not known: the secret of 1 key could not be read, so its one-time keys were not compared with the others"
+                .to_owned(),
+            keys => format!(
+                "not known: the secrets of {keys} keys could not be read, so their one-time keys were not compared with the \
+                 others"
+            ),
+        }
     });
     let kinds = [
         ("wrong", "faults", "faults_unlisted", &report.faults),

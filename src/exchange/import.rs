@@ -207,7 +207,7 @@ impl Import {
             };
             let what = format!(
                 "'{}' is not the key in '{}': node {node} of level {level} differs in the tree that its PRF key and parameter \
-                 make; the file is damaged, or put together from two keys. {way_out}",
+                 make; the file is damaged, or mixes two keys. {way_out}",
                 self.path.display(),
                 directory.display()
             );

@@ -10,7 +10,7 @@ use crate::remedy::{Argument, Remedy};
 /// The request is for another key, or set, than the one that `path` says was begun.
 pub(crate) fn contradiction(begun: &str, path: PathBuf, [asked, found]: [String; 2], change: Remedy) -> Error {
     let what = format!(
-        "the request for {asked} contradicts '{}', where the {begun} was begun with {found}",
+        "the request asks for {asked}, but the {begun} of '{}' has {found}",
         path.display()
     );
     Error::directory(what)
@@ -22,8 +22,8 @@ pub(crate) fn contradiction(begun: &str, path: PathBuf, [asked, found]: [String;
 /// The secret that was given is not the key's.
 pub(super) fn other_secret(argument: Argument, manifest: PathBuf) -> Error {
     let what = format!(
-        "{argument} is another secret than the one that '{}' was begun with (its secret_commitment differs), and the key goes \
-         on with the same one alone",
+        "{argument} is another secret than the one that '{}' was begun with (its secret_commitment differs), and only the \
+         original one can continue this key",
         manifest.display()
     );
     Error::directory(what)
@@ -35,7 +35,7 @@ pub(super) fn other_secret(argument: Argument, manifest: PathBuf) -> Error {
 /// The fillers that were given are not the key's.
 pub(super) fn other_fillers(manifest: PathBuf) -> Error {
     let what = format!(
-        "the fillers are not those that '{}' was begun with, and the key goes on with the same ones alone",
+        "the fillers are not those that '{}' was begun with, and only the original ones can continue this key",
         manifest.display()
     );
     Error::directory(what)
@@ -68,8 +68,8 @@ pub(super) fn other_root(directory: &Path, state: KeyState, asked: &[u8], found:
         KeyState::Generating => "the directory is not finished, and can be deleted",
     };
     let what = format!(
-        "the root of '{}' is {} and not {}, as it had to be: what it was made from is put together from two keys, or this \
-         machine computes wrongly. Compare it with its source, or try another machine; {left}",
+        "the root of '{}' is {} instead of {}: the source mixes two keys, or this machine computes \
+         wrongly. Compare it with its source, or try another machine; {left}",
         directory.display(),
         hex::encode(found),
         hex::encode(asked)

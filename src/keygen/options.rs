@@ -16,7 +16,7 @@ use crate::plan::{JobDemand, MemoryPlan, MemoryRequest, Plan};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JobOptions {
-    /// Worker threads; 0 for one a core.
+    /// Worker threads; 0 for one per core.
     pub threads: usize,
     /// Batches that are synced and committed as one; 0 for so many that their commit is a small part of their time.
     pub group_batches: usize,

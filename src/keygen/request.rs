@@ -261,7 +261,13 @@ impl KeyRequest {
                 Argument::Scheme | Argument::Trim => Reason::Contradiction,
                 _ => Reason::OtherKey,
             };
-            let values = values.map(|value| format!("{argument} {value}"));
+            let values = values.map(|value| {
+                if argument == Argument::Epochs {
+                    format!("{value} epochs")
+                } else {
+                    format!("{argument} {value}")
+                }
+            });
             let manifest = directory.join(MANIFEST);
             return Err(contradiction("key", manifest, values, Remedy::LeaveOut(argument)).because(reason));
         }

@@ -91,10 +91,7 @@ impl Header {
         }
         let offset = page.iter().zip(&expected).position(|(a, b)| a != b);
         let offset = offset.unwrap_or(page.len().min(expected.len()));
-        Err(damaged(
-            offset,
-            format!("the {} differs from what key and level demand", field_at(offset)),
-        ))
+        Err(damaged(offset, field_at(offset).to_owned()))
     }
 }
 

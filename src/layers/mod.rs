@@ -30,7 +30,7 @@ use crate::units::Level;
 /// The header is not that of this key and level.
 fn bad_header(path: &Path, offset: u64, what: &str) -> Error {
     let what = format!(
-        "'{}' is damaged or belongs to another key: at offset {offset} {what}",
+        "'{}' is damaged or belongs to another key: the file header is wrong at byte {offset} ({what})",
         path.display()
     );
     to_repair(what, path)

@@ -10,8 +10,8 @@ use crate::units::EpochRange;
 /// It is not known which epochs are unused: `ledger init` has not said.
 pub(super) fn no_history(directory: &Path) -> Error {
     let what = format!(
-        "which epochs of the key in '{}' have signed is not known: its secret was given, imported, restored or exported, or its \
-         ledger was lost. If it has signed elsewhere, import that history first",
+        "keymill does not know which epochs of '{}' have signed: its secret was given, imported, restored or exported, or its \
+         ledger was lost",
         directory.display()
     );
     Error::directory(what)
@@ -23,8 +23,8 @@ pub(super) fn no_history(directory: &Path) -> Error {
 /// The epoch may have signed before the ledger was begun.
 pub(super) fn before_history(epoch: u64, first_epoch: u64, directory: &Path) -> Error {
     let what = format!(
-        "epoch {epoch} is not known to be unused: the ledger of '{}' knows the epochs from {first_epoch} on, as they were named \
-         when it was begun, or came with an import; choose one of them",
+        "epoch {epoch} may have signed. The ledger of '{}' was begun at epoch {first_epoch}, or an import raised it to that: \
+         only epochs from {first_epoch} on are known to be unused; choose one that has not signed",
         directory.display()
     );
     Error::directory(what).because(Reason::BeforeHistory).at(directory)
@@ -45,8 +45,8 @@ pub(super) fn mark_missing(mark: &Path) -> Error {
 /// The ledger says less than it said before.
 pub(super) fn backwards(directory: &Path, how: &str) -> Error {
     let what = format!(
-        "the ledger in '{}' went backwards or is another one: {how}. Epochs that it does not list may have signed; what is put \
-         back has to be the newest state/ with its ledger.mark",
+        "the ledger in '{}' is older than its mark, or belongs to another copy: {how}. Epochs that it does not list may have \
+         signed; only the newest state/ with its ledger.mark may be put back",
         directory.display()
     );
     Error::directory(what)
@@ -61,8 +61,8 @@ pub(super) fn backwards(directory: &Path, how: &str) -> Error {
 /// The first epoch is one that may have signed.
 pub(super) fn too_low(asked: u64, least: u64, directory: &Path) -> Error {
     let what = format!(
-        "the first epoch {asked} is too low for '{}': epochs below {least} are not known to be unused; the least that can be \
-         given is {least}",
+        "the first epoch {asked} is too low for '{}': epochs below {least} are not known to be unused; use {least} or \
+         more",
         directory.display()
     );
     Error::directory(what).because(Reason::TooLow { least }).at(directory)
@@ -117,8 +117,8 @@ pub(super) fn unfit(path: &Path, why: impl std::fmt::Display) -> Error {
 /// A file has nothing of this key.
 pub(super) fn other_key(path: &Path, directory: &Path) -> Error {
     let what = format!(
-        "'{}' has no history of the key in '{}': no fingerprint in it is that of this key's one-time keys, and no pubkey and \
-         scheme are this key's",
+        "'{}' is not a ledger of the key in '{}', but of another key or of none: no fingerprint in it is that of this key's \
+         one-time keys, and no pubkey and scheme are this key's",
         path.display(),
         directory.display()
     );

@@ -25,7 +25,7 @@ pub(crate) enum Fit {
 pub(crate) fn fit(head: &LedgerHead, entries: u64, mark: &LedgerMark) -> Fit {
     let (now, before) = (&head.extent, &mark.extent);
     if entries != now.spent {
-        return Fit::Backwards(format!("it has {entries} entries, and its head counts {}", now.spent));
+        return Fit::Backwards(format!("{}, and its head counts {}", counted(entries), now.spent));
     }
     if before == now {
         return Fit::Same;
@@ -35,20 +35,26 @@ pub(crate) fn fit(head: &LedgerHead, entries: u64, mark: &LedgerMark) -> Fit {
     }
     let shown = |highest: Option<u32>| highest.map_or_else(|| "none".to_owned(), |epoch| epoch.to_string());
     Fit::Backwards(if before.spent > now.spent {
-        format!("it has {} entries, and had {}", now.spent, before.spent)
+        format!("{}, {} expected", counted(now.spent), before.spent)
     } else if before.first_epoch > now.first_epoch {
-        format!("its first epoch is {}, and was {}", now.first_epoch, before.first_epoch)
+        format!("first epoch {}, {} expected", now.first_epoch, before.first_epoch)
     } else if before.highest > now.highest {
         let (now, before) = (shown(now.highest), shown(before.highest));
-        format!("its highest epoch is {now}, and was {before}")
+        format!("highest epoch {now}, {before} expected")
     } else if before.spent == now.spent {
-        format!("it has {} entries as before, but not the same ones", now.spent)
+        format!("{} as expected, but not the same", counted(now.spent))
     } else {
-        let (now, before) = (now.spent, before.spent);
-        format!(
-            "it has {now} entries, but ledger.mark is of another ledger with {before}, or older than its last change"
-        )
+        let (now, before) = (counted(now.spent), before.spent);
+        format!("{now}, but ledger.mark is of another ledger with {before}, or older than the last change")
     })
+}
+
+fn counted(entries: u64) -> String {
+    if entries == 1 {
+        "1 entry".to_owned()
+    } else {
+        format!("{entries} entries")
+    }
 }
 
 /// Whether ledger and mark both say that a history is known. Of a key whose secret is elsewhere too, only the mark knows.

@@ -71,7 +71,7 @@ impl StoreBuffers {
 /// What a job may use of the machine, and what it asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct JobDemand {
-    /// Worker threads; 0 for one a core, or fewer if the budget demands it.
+    /// Worker threads; 0 for one per core, or fewer if the budget demands it.
     pub(crate) threads: usize,
     /// Batches in a group, or fewer if the budget demands it; 0 for as many as time and memory suggest.
     pub(crate) group_batches: usize,

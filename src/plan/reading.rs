@@ -19,7 +19,7 @@ pub struct Reading {
     pub held_bytes: u64,
     /// Bytes that each thread holds at a time.
     pub thread_bytes: u64,
-    /// Threads; 0 for one a core.
+    /// Threads; 0 for one per core.
     pub threads: usize,
     /// The budget.
     pub memory: MemoryRequest,

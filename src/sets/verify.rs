@@ -20,7 +20,7 @@ use crate::remedy::Remedy;
 use crate::units::EpochRange;
 use crate::workers::side_by_side;
 
-/// Looks at every file of a set, on so many threads (0: one a core), each with one key in memory at a time, or on fewer where
+/// Looks at every file of a set, on so many threads (0: one per core), each with one key in memory at a time, or on fewer where
 /// memory leaves no room for all of them. A manifest that cannot be understood is the only finding then: it says what the files
 /// have to be.
 ///

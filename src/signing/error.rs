@@ -20,7 +20,7 @@ pub(super) fn spent(epoch: Epoch, signed_unix_ms: u64, directory: &Path) -> Erro
     } else {
         format!("at {}", utc(signed_unix_ms))
     };
-    let what = format!("epoch {epoch} was spent {when} on another message: a one-time key signs once");
+    let what = format!("epoch {epoch} already signed another message {when}; each epoch signs only one");
     Error::no(what)
         .because(Reason::Spent)
         .mend([Remedy::OtherEpoch(directory.to_owned())])

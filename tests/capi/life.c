@@ -117,7 +117,7 @@ int main(int count, char **words) {
         CHECK(memcmp(signature, recorded, sizes.signature_bytes) == 0);
     }
     message[0] ^= 1;
-    REFUSED(keymill_sign(signer, epoch, message, 32, signature, sizes.signature_bytes), KEYMILL_STATUS_NO, "was spent");
+    REFUSED(keymill_sign(signer, epoch, message, 32, signature, sizes.signature_bytes), KEYMILL_STATUS_NO, "already signed");
     CHECK(memcmp(signature, recorded, sizes.signature_bytes) == 0);
     REFUSED(keymill_verify(scheme, public_key, sizes.public_key_bytes, epoch, message, 32, signature,
                            sizes.signature_bytes),
@@ -144,7 +144,7 @@ int main(int count, char **words) {
     message[0] ^= 1;
     for (uint64_t spent = 0; spent < 4; spent++)
         REFUSED(keymill_sign(second, (epoch + spent) % 256, message, 32, signature, sizes.signature_bytes), KEYMILL_STATUS_NO,
-                "was spent");
+                "already signed");
     CHECK(keymill_close(second) == KEYMILL_STATUS_DONE);
     CHECK(keymill_close(reader) == KEYMILL_STATUS_DONE);
     unsigned char *memory[] = {public_key, message, recorded, signature, own_public_key, leaf, siblings};

@@ -13,7 +13,7 @@ use crate::scheme::{NonCanonical, Parameter, Scheme, SignatureForm, UnknownSchem
 #[non_exhaustive]
 pub enum SszError {
     /// The number of bytes is wrong.
-    #[error("it is {found_bytes} bytes long, the {what} of {scheme} has {expected_bytes}")]
+    #[error("it is {found_bytes} bytes; the {what} of {scheme} is {expected_bytes}")]
     Length {
         /// "public key", "signature", or a part of one.
         what: &'static str,

@@ -24,7 +24,7 @@ pub enum Rejection {
     #[error("the signature is malformed: {0}")]
     Malformed(#[from] SszError),
     /// The message does not hash to an accepted codeword with the signature's randomness.
-    #[error("the codeword of this message and the signature's rho is not an accepted one")]
+    #[error("the signature does not fit this message, epoch and public key: its codeword is not accepted")]
     CodewordRejected,
     /// Chains and path lead to another root.
     #[error("the signature leads to another root than the public key's")]

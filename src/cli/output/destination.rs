@@ -21,10 +21,13 @@ use crate::cli::streams::{refuse_closed_output, standard_output};
 const NEW_MODE: Mode = Mode::Umasked(0o666);
 const SECRET_MODE: Mode = Mode::Exact(0o600);
 
+/// The help of `--out` where a new file gets [`SECRET_MODE`], or the mode that the umask of the process leaves.
+pub const PRIVATE_OUT: &str = "Write to this file instead of standard output. A new file is readable by you alone";
+
 /// Where results go.
 #[derive(Debug, Args)]
 pub struct OutArguments {
-    /// Write to this file instead of standard output; a command that writes to DIR makes it for its owner alone.
+    /// Write to this file instead of standard output.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }

@@ -23,10 +23,10 @@ use lines::Writer;
 const VERSION: &str = "1";
 const DESCRIPTION: &str = "\
 KEYMILL BACKUP: the secret of a signing key. Anyone who has this text can sign with it.
-\"keymill restore DIR --from FILE\" makes the key again from the numbered lines, which
-may be typed in: blanks, capitals, 0x, \":\" and \"=\" do not matter there. What stands
-behind \"=\" is the check of its line. A restored key may have signed elsewhere: import
-the newest export of its ledger, then \"keymill ledger init\", before it signs.
+\"keymill restore DIR --from FILE\" rebuilds the key from the numbered lines. You may type
+them in: blanks, capitals, 0x, \":\" and \"=\" do not matter there. Behind each \"=\" stands
+the check of its line. A restored key may have signed elsewhere: before it signs, import
+the newest export of its ledger, then run \"keymill ledger init\".
 
 ";
 

@@ -164,7 +164,7 @@ fn a_set_of_a_hundred_thousand_keys_is_planned_and_its_findings_are_listed_in_pa
     let check = |outcome: Outcome| {
         let outcome = outcome.exits(1).prints(&[
             "wrong: 199000 more, which are not listed",
-            "not known: of 100000 keys there is no secret to be read here",
+            "not known: the secrets of 100000 keys could not be read",
             "200000 faults: 100000 validators, 100000 keys checked",
         ]);
         assert!(outcome.text().lines().count() < 1100);

@@ -140,7 +140,7 @@ fn a_key_that_was_migrated_without_its_secret_gets_its_fingerprint_when_the_secr
                 place.run("restore without_secret --from text").exits(0);
                 // Epoch 7 is spent, and what was behind it while the secret was elsewhere nobody knows.
                 let refused = place.run("ledger init without_secret --first-epoch 7").exits(3);
-                refused.says(&["is 8"]);
+                refused.says(&["use 8 or more"]);
             }
             "ledger" => {
                 put_back();

@@ -67,9 +67,9 @@ fn a_flag_that_contradicts_the_manifest_is_refused_with_both_values() {
         (&format!("--scheme {TINY}"), &["--scheme", TINY, LONG]),
         (
             "--activation-epoch 1",
-            &["--activation-epoch", "first epoch 1", "begun with the first epoch 0"],
+            &["--activation-epoch", "first epoch 1", "has the first epoch 0"],
         ),
-        ("--epochs 2^17", &["--epochs", "131072", "262144"]),
+        ("--epochs 2^17", &["--epochs", "131072 epochs", "262144 epochs"]),
         (
             &format!("--prf-key-file seed --parameter {PARAMETER}"),
             &["--parameter", PARAMETER],
@@ -81,7 +81,7 @@ fn a_flag_that_contradicts_the_manifest_is_refused_with_both_values() {
                 .run(&format!("keygen key {flags}"))
                 .exits(3)
                 .prints_nothing()
-                .says(&["contradicts", "'key/manifest.toml'"])
+                .says(&["but the key of 'key/manifest.toml' has "])
                 .says(message);
         }
     });

@@ -110,12 +110,16 @@ fn init_never_lowers_anything_and_names_the_least_that_is_possible() {
     place
         .run("ledger init key --first-epoch 9")
         .exits(3)
-        .says(&["too low", "is 10"]);
+        .says(&["too low", "use 10 or more"]);
     sign(&place, 20, 1).exits(0);
     sign(&place, 15, 1).exits(0);
     for low in ["0", "9"] {
         let line = format!("ledger init key --first-epoch {low}");
-        place.run(&line).exits(3).prints_nothing().says(&["too low", "is 10"]);
+        place
+            .run(&line)
+            .exits(3)
+            .prints_nothing()
+            .says(&["too low", "use 10 or more"]);
     }
     // What is listed stays spent, so it does not raise the bound.
     place.run("ledger init key --first-epoch 10").exits(0);
@@ -155,7 +159,11 @@ fn of_many_signers_at_once_with_a_message_each_one_message_signs() {
             let (outcome, _) = running.end();
             match outcome.code {
                 Some(0) => _ = signed.insert(number as u64),
-                Some(1) => assert!(outcome.stderr.contains("was spent"), "{}", outcome.all()),
+                Some(1) => assert!(
+                    outcome.stderr.contains("already signed another message"),
+                    "{}",
+                    outcome.all()
+                ),
                 _ => {
                     outcome.exits(3).prints_nothing().says(&["'key/LOCK'"]);
                     met += 1;

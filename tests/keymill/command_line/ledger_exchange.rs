@@ -100,7 +100,10 @@ fn an_import_raises_the_first_epoch() {
     // Also for whoever imports it from here.
     let again = place.run("ledger export key").exits(0).json();
     assert_eq!(again["data"][0]["first_epoch"], "50");
-    place.run("ledger init key --first-epoch 49").exits(3).says(&["is 50"]);
+    place
+        .run("ledger init key --first-epoch 49")
+        .exits(3)
+        .says(&["use 50 or more"]);
     place.run("ledger init key --first-epoch 50").exits(0);
     place.run("ledger import key ledger").exits(0);
     assert_eq!(status(&place)["first_epoch"], 50);
@@ -191,9 +194,9 @@ fn a_ledger_of_another_key_or_with_epochs_outside_is_refused_and_nothing_is_impo
     place.run("ledger init key --first-epoch 0").exits(0);
     changing_nothing(&place, || {
         for (file, code, message) in [
-            ("scheme", 3, "no history of the key"),
-            ("pubkey", 3, "no history of the key"),
-            ("empty", 3, "no history of the key"),
+            ("scheme", 3, "is not a ledger of the key"),
+            ("pubkey", 3, "is not a ledger of the key"),
+            ("empty", 3, "is not a ledger of the key"),
             ("outside", 2, "data[0].signed_epochs[1].epoch is 256"),
             ("newer", 2, "'2'"),
             ("format", 2, "'other'"),
@@ -269,7 +272,10 @@ fn a_ledger_without_its_mark_takes_entries_and_signs_nothing_for_it() {
         .exits(3)
         .prints_nothing()
         .says(&["ledger init key"]);
-    place.run("ledger init key --first-epoch 9").exits(3).says(&["is 10"]);
+    place
+        .run("ledger init key --first-epoch 9")
+        .exits(3)
+        .says(&["use 10 or more"]);
     place.run("ledger init key --first-epoch 10").exits(0);
     sign(&place, 100, 1).exits(0);
 }

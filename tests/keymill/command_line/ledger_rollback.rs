@@ -52,11 +52,14 @@ fn refused_until_begun_anew(place: &Place, state: &str, message: &[&str], damage
 fn an_old_store_that_is_put_back_is_refused() {
     let place = twice_signed();
     copy(&place.path("old-state"), &place.path("key/state"));
-    place.run("ledger init key --first-epoch 4").exits(3).says(&["is 5"]);
+    place
+        .run("ledger init key --first-epoch 4")
+        .exits(3)
+        .says(&["use 5 or more"]);
     refused_until_begun_anew(
         &place,
         "went-backwards",
-        &["went backwards", "1 entries, and had 2"],
+        &["older than its mark", "1 entry, 2 expected"],
         "state",
     );
 }
@@ -88,7 +91,10 @@ fn the_longer_ledger_of_a_copy_that_signed_on_its_own_is_refused() {
         "is another one",
         "it has 3 entries, but ledger.mark is of another ledger with 2",
     ];
-    place.run("ledger init key --first-epoch 5").exits(3).says(&["is 6"]);
+    place
+        .run("ledger init key --first-epoch 5")
+        .exits(3)
+        .says(&["use 6 or more"]);
     sign(&place, 4, 2).exits(3).prints_nothing().says(&told);
     assert_eq!(status(&place)["state"], "went-backwards");
 }

@@ -218,7 +218,7 @@ fn what_one_key_of_a_secret_has_signed_is_spent_for_every_other_that_imports_its
             "{other}"
         );
         let refused = place.run("ledger init other --first-epoch 1").exits(3);
-        refused.says(&["is 2"]);
+        refused.says(&["use 2 or more"]);
         place.run("ledger init other --first-epoch 2").exits(0);
         sign_in(&place, "other", spent[0], 2).exits(1).prints_nothing();
     }
@@ -245,7 +245,7 @@ fn a_history_of_other_one_time_keys_is_not_taken_for_one_of_these() {
     for (directory, file) in [("key", "given.json"), ("prf", "given.json"), ("prf", "parameter.json")] {
         changing_nothing(&place, || {
             let refused = place.run(&format!("ledger import {directory} {file}")).exits(3);
-            refused.says(&["no history of the key", "fingerprint"]);
+            refused.says(&["is not a ledger of the key", "fingerprint"]);
         });
     }
 }
@@ -394,8 +394,8 @@ fn whoever_gives_or_takes_a_secret_is_warned() {
         "restore restored --from text".to_owned(),
     ] {
         let told = place.run(&line).exits(0);
-        let told = told.says(&["warning", "the same one-time keys may sign elsewhere"]);
-        let warnings = told.stderr.matches("may sign elsewhere").count();
+        let told = told.says(&["warning", "more than one place"]);
+        let warnings = told.stderr.matches("more than one place").count();
         assert_eq!(warnings, 1, "{}", told.all());
     }
     place.file("other-seed", "0123456789abcdef".repeat(4));
@@ -410,10 +410,10 @@ fn whoever_gives_or_takes_a_secret_is_warned() {
         ("restore fresh --from text".to_owned(), 3),
     ] {
         let quiet = place.run(&line).exits(code);
-        assert!(!quiet.stderr.contains("may sign elsewhere"), "{}", quiet.all());
+        assert!(!quiet.stderr.contains("more than one place"), "{}", quiet.all());
     }
     std::fs::remove_file(place.path("restored/secret")).unwrap();
     let told = place.run("restore restored --from text").exits(0);
-    let told = told.says(&["may sign elsewhere", "its secret was missing and is written again"]);
+    let told = told.says(&["more than one place", "its secret was missing and is written again"]);
     assert!(!told.stderr.contains("nothing to do"), "{}", told.all());
 }

@@ -326,7 +326,7 @@ fn a_request_for_another_set_is_refused_by_what_differs() {
         outcome
             .exits(3)
             .prints_nothing()
-            .says(&[flag, "contradicts 'set/.keymill-set/set.toml'"]);
+            .says(&[flag, "but the set of 'set/.keymill-set/set.toml' has "]);
     }
 }
 

@@ -147,7 +147,7 @@ fn a_set_without_secrets_says_that_its_keys_were_not_compared() {
         fs::remove_file(place.path(&format!("set/validator_{key}_key_sk.ssz"))).unwrap();
     }
     let outcome = place.run("verify-set set").exits(1);
-    outcome.prints(&["not known: of 4 keys there is no secret to be read here"]);
+    outcome.prints(&["not known: the secrets of 4 keys could not be read"]);
     let report = place.run("verify-set set --json").exits(1).json();
     assert_eq!(report["keys_not_compared"], 4);
 }

@@ -64,8 +64,8 @@ fn a_trim_that_contradicts_the_directory_is_refused_and_one_that_does_not_is_not
     let public_key = trimmed_key(&place, "key", 2);
     changing_nothing(&place, || {
         let said = [
-            "the trim 0 contradicts 'key/manifest.toml'",
-            "begun with the trim 2",
+            "the request asks for the trim 0",
+            "but the key of 'key/manifest.toml' has the trim 2",
             "--trim",
         ];
         place.run("keygen key --trim 0").exits(3).says(&said);

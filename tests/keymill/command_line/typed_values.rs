@@ -40,14 +40,14 @@ fn what_is_hex_and_the_name_of_a_file_is_told_as_what_it_was_taken() {
         .exits(2)
         .says(&["--public-key", "bytes of the file 'binary'", "7 bytes"]);
     for wrong in ["nothing", "0g", "0x123"] {
-        let words = [&format!("'{wrong}' is not hex"), "there is no file of that name"];
+        let words = [&format!("'{wrong}' is neither hex nor an existing file"), "not hex"];
         verify(&place, wrong, &signature).exits(2).says(&words);
         verify(&place, &public_key, wrong).exits(2).says(&words);
     }
     let long = "0g".repeat(40_000);
     let refused = verify(&place, &long, &signature)
         .exits(2)
-        .says(&["no file of that name"]);
+        .says(&["nor an existing file"]);
     assert!(refused.stderr.len() < 500, "{}", refused.stderr.len());
 }
 

@@ -4,7 +4,7 @@ use super::derivation::{Keyed, Typed};
 use super::{Blake2s, Derived, Types};
 use crate::scheme::{Row, Scheme};
 
-/// A row as it is written below.
+/// A scheme as it is written below: a further line is a further scheme.
 struct Line(
     &'static str, // identifier
     &'static str, // upstream type name
@@ -33,7 +33,7 @@ const fn typed([start, parameter, filler, rho]: [u8; 4]) -> Derived {
 
 /// By their sizes all rows have one name upstream; the first one bears it.
 #[rustfmt::skip]
-const LINES: [Line; 3] = [
+const LINES: &[Line] = &[
     Line("leanvm-blake2s-l32-ts-v42-w8", "XmssTargetSumLifetime32Dim42Base8", types([1, 2, 3, 4]), typed([0, 5, 6, 7]), 1 << 32),
     Line("leanvm-blake2s-l32-ts-v42-w8-s1", "XmssTargetSumLifetime32Dim42Base8S1", types([1, 2, 3, 4]), typed([0, 10, 11, 12]), 1 << 23),
     Line("leanvm-blake2s-l32-ts-v42-w8-b0", "XmssTargetSumLifetime32Dim42Base8B0", types([0, 1, 2, 3]), Derived::Keyed(Keyed), 1 << 32),
@@ -41,7 +41,15 @@ const LINES: [Line; 3] = [
 
 const TARGET_SUM: u16 = 195;
 
-pub(super) static FAMILIES: [Blake2s; LINES.len()] = [family(&LINES[0]), family(&LINES[1]), family(&LINES[2])];
+pub(super) static FAMILIES: [Blake2s; LINES.len()] = {
+    let mut families = [family(&LINES[0]); LINES.len()];
+    let mut i = 1;
+    while i < LINES.len() {
+        families[i] = family(&LINES[i]);
+        i += 1;
+    }
+    families
+};
 
 const fn family(line: &Line) -> Blake2s {
     Blake2s {
@@ -66,4 +74,12 @@ const fn scheme(i: usize) -> Scheme {
     })
 }
 
-pub(crate) static SCHEMES: [Scheme; LINES.len()] = [scheme(0), scheme(1), scheme(2)];
+pub(crate) static SCHEMES: [Scheme; LINES.len()] = {
+    let mut schemes = [scheme(0); LINES.len()];
+    let mut i = 1;
+    while i < LINES.len() {
+        schemes[i] = scheme(i);
+        i += 1;
+    }
+    schemes
+};

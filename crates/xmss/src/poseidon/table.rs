@@ -1,6 +1,6 @@
 //! The table of schemes: what differs between them and nothing else.
 //!
-//! Parameter sets are those of the hash-sig and leanSig libraries; the framework is eprint 2025/055, the top-level
+//! The schemes are those of the hash-sig and leanSig libraries; the framework is eprint 2025/055, the top-level
 //! target sum eprint 2025/889 and 2025/1332, the aborting hypercube hash eprint 2026/016.
 
 use super::{Encoding, Permutation, Poseidon};
@@ -9,7 +9,7 @@ use crate::scheme::{Row, Scheme};
 use Encoding::{Aborting, Checksum, Plain, TopLevel};
 use Permutation::{Poseidon1Devnet4, Poseidon2Classic7, Poseidon2Classic8};
 
-/// A row as it is written below.
+/// A scheme as it is written below: a further line is a further scheme.
 struct Line(
     &'static str, // identifier
     &'static str, // upstream type name
@@ -49,7 +49,7 @@ const P2_8: Permutation = Poseidon2Classic8;
 const P1: Permutation = Poseidon1Devnet4;
 
 #[rustfmt::skip]
-const LINES: [Line; 31] = [
+const LINES: &[Line] = &[
     Line("leansig-p2-l32-top-v64-w8", "SIGTopLevelTargetSumLifetime32Dim64Base8", P2_8, 32, 64, 8, 7, top(77, 375)),
     Line("leansig-p2-l32-top-v48-w10", "SIGTopLevelTargetSumLifetime32Dim48Base10", P2_8, 32, 48, 10, 7, top(112, 326)),
     Line("leansig-p2-l32-top-v32-w26", "SIGTopLevelTargetSumLifetime32Dim32Base26", P2_8, 32, 32, 26, 7, top(231, 579)),
