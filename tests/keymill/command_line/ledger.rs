@@ -58,7 +58,7 @@ fn a_key_from_fresh_randomness_needs_no_beginning_and_one_from_a_given_secret_do
         let place = Place::new();
         place.file("seed", SEED);
         place.run(&format!("keygen key --scheme {TINY} {secret}")).exits(0);
-        let how = ["not known", "keymill ledger init key --first-epoch N"];
+        let how = ["does not know", "keymill ledger init key --first-epoch N"];
         sign(&place, 7, 1).exits(3).prints_nothing().says(&how);
         let shown = place.run("ledger show key --json").exits(1).json();
         assert_eq!(

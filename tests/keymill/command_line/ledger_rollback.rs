@@ -88,8 +88,8 @@ fn the_longer_ledger_of_a_copy_that_signed_on_its_own_is_refused() {
     }
     copy(&place.path("copy/state"), &place.path("key/state"));
     let told = [
-        "is another one",
-        "it has 3 entries, but ledger.mark is of another ledger with 2",
+        "belongs to another copy",
+        "3 entries, but ledger.mark is of another ledger with 2",
     ];
     place
         .run("ledger init key --first-epoch 5")

@@ -83,7 +83,7 @@ fn a_secret_leaves_no_key_that_goes_on_signing() {
         place.run(&format!("keygen other --scheme {TINY}")).exits(0);
         sign(&place, 3, 1).exits(0);
         let outcome = place.run(line).exits(0);
-        outcome.says(&["warning", "sign elsewhere", "ledger init key --first-epoch N"]);
+        outcome.says(&["warning", "more than one place", "ledger init key --first-epoch N"]);
         for directory in ["key", others].iter().filter(|name| !name.is_empty()) {
             let refused = sign_in(&place, directory, 9, 1).exits(3).prints_nothing();
             refused.says(&["exported", "ledger init"]);
@@ -104,7 +104,7 @@ fn a_secret_leaves_no_key_that_goes_on_signing() {
     place
         .run("backup key --out text")
         .exits(0)
-        .says(&["warning", "sign elsewhere"]);
+        .says(&["warning", "more than one place"]);
     sign(&place, 3, 1).exits(0);
 }
 
@@ -156,7 +156,7 @@ fn whoever_brings_the_secret_of_a_key_that_is_there_ends_its_known_history() {
     .enumerate()
     {
         sign(&place, number as u64, 1).exits(0);
-        let told = ["warning", "sign elsewhere", "ledger init key --first-epoch N"];
+        let told = ["warning", "more than one place", "ledger init key --first-epoch N"];
         place.run(line).exits(0).says(&told);
         sign(&place, 200, 1).exits(3).prints_nothing();
         sign(&place, number as u64, 1).exits(0);
@@ -169,7 +169,7 @@ fn whoever_brings_the_secret_of_a_key_that_is_there_ends_its_known_history() {
     let line = format!("keygen given --scheme {TINY} --seed-file seed");
     place.run(&line).exits(0);
     place.run("ledger init given --first-epoch 0").exits(0);
-    place.run(&line).exits(0).says(&["warning", "sign elsewhere"]);
+    place.run(&line).exits(0).says(&["warning", "more than one place"]);
     sign_in(&place, "given", 3, 1).exits(0);
 }
 
