@@ -75,7 +75,7 @@ fn store(directory: &Path) -> Store {
 fn is_spent(outcome: &Result<Signature>) -> bool {
     outcome
         .as_ref()
-        .is_err_and(|error| error.reason() == Reason::Spent && error.to_string().contains("spent at 20"))
+        .is_err_and(|error| error.reason() == Reason::Spent && error.to_string().contains("another message at 20"))
 }
 
 #[test]

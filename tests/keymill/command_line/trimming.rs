@@ -132,7 +132,7 @@ fn a_trim_that_cannot_be_is_refused_with_what_can_be_done() {
         let lower = place.run("trim key --level 3").exits(3).prints_nothing();
         lower.says(&[
             "is trimmed to level 4",
-            "manifest.toml from before the trim back and run 'keymill repair key', which keeps the ledger",
+            "manifest.toml from before the trim: put it back and run 'keymill repair key', which keeps the ledger",
             "'keymill ledger export key --out FILE' and never sign with this directory again",
             "in another directory with 'keymill keygen --trim 3' and the same secret",
             "'keymill ledger import' and 'keymill ledger init'",
