@@ -4,6 +4,8 @@ use std::path::Path;
 
 use keymill::{Argument, Remedy};
 
+use super::shell::command;
+
 /// The end of a message that says what can be done; empty where nothing can.
 pub fn advised<'a>(remedies: impl IntoIterator<Item = &'a Remedy>) -> String {
     keymill::support::advised(remedies, words)
@@ -11,25 +13,34 @@ pub fn advised<'a>(remedies: impl IntoIterator<Item = &'a Remedy>) -> String {
 
 /// One way out.
 pub fn words(remedy: &Remedy) -> String {
-    let path = remedy.path().unwrap_or(Path::new("")).display();
+    let path = remedy.path().unwrap_or(Path::new(""));
+    let typed = |template: &str| command(template, path);
     match remedy {
-        Remedy::Repair(_) => format!("run 'keymill repair {path}'"),
-        Remedy::Restore(_) => format!("run 'keymill restore {path} --from FILE' with the text of its backup"),
-        Remedy::Keygen(_) => format!("run 'keymill keygen {path}'"),
-        Remedy::Migrate(_) => format!("run 'keymill migrate {path}'"),
+        Remedy::Repair(_) => format!("run {}", typed("keymill repair {}")),
+        Remedy::Restore(_) => {
+            let restore = typed("keymill restore {} --from FILE");
+            format!("run {restore} with the text of its backup")
+        }
+        Remedy::Keygen(_) => format!("run {}", typed("keymill keygen {}")),
+        Remedy::Migrate(_) => format!("run {}", typed("keymill migrate {}")),
+        Remedy::Protect(_) => format!("if it was not read, {} and try again", typed("chmod 600 {}")),
         Remedy::LedgerInit(_) => format!(
-            "run 'keymill ledger init {path} --first-epoch N', with N above every epoch that may have signed (if the key has \
-             signed elsewhere, run 'keymill ledger import' first)"
+            "run {}, with N above every epoch that may have signed (if the key has signed elsewhere, run 'keymill ledger import' \
+             first)",
+            typed("keymill ledger init {} --first-epoch N")
         ),
         Remedy::RestoreElsewhere(_) => format!(
             "run 'keymill restore' in another directory with the text of its backup and copy the manifest that it makes to \
-             '{path}'"
+             '{}'",
+            path.display()
         ),
         Remedy::Untrim { level, .. } => format!(
             "there are two ways to have them again. With a copy of manifest.toml from before the trim: put it back and run \
-             'keymill repair {path}', which keeps the ledger. Without one: run 'keymill ledger export {path} --out FILE' and \
+             {}, which keeps the ledger. Without one: run {} and \
              never sign with this directory again. Make the key in another directory with 'keymill keygen --trim {level}' and \
-             the same secret, scheme and epochs. There run 'keymill ledger import' and 'keymill ledger init'"
+             the same secret, scheme and epochs. There run 'keymill ledger import' and 'keymill ledger init'",
+            typed("keymill repair {}"),
+            typed("keymill ledger export {} --out FILE")
         ),
         Remedy::Overwrite => "overwrite it with --force".to_owned(),
         Remedy::AnotherKey => "make another key with 'keymill keygen'".to_owned(),
@@ -48,7 +59,8 @@ pub fn words(remedy: &Remedy) -> String {
         }
         Remedy::RaiseBudget => "give more memory (--memory, KEYMILL_MEMORY, or memory in config.toml)".to_owned(),
         Remedy::OtherEpoch(_) => {
-            format!("take another epoch ('keymill ledger show {path}' names the highest that is spent)")
+            let show = typed("keymill ledger show {}");
+            format!("take another epoch ({show} names the highest that is spent)")
         }
         Remedy::Again => "run the same command again".to_owned(),
         Remedy::Change(argument) => format!("change {}", flag(*argument)),

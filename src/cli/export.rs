@@ -15,6 +15,7 @@ use super::forms;
 use super::messages::{say, warn_of_other_copies};
 use super::output::{OutArguments, PRIVATE_OUT, broken};
 use super::request::MemoryArgument;
+use super::shell::command;
 use crate::config::{Settings, parse_count};
 
 /// Flags of export.
@@ -116,6 +117,7 @@ fn written(
 
 /// The other program knows nothing of the ledger.
 fn say_what_was_written(directory: &Path, window: &Window<'_>, format: SecretKeyForm) {
+    let typed = |template: &str| command(template, directory);
     let (directory, name) = (directory.display(), format.encoding());
     match window.shape().window() {
         Some(epochs) => say(format_args!(
@@ -124,9 +126,13 @@ fn say_what_was_written(directory: &Path, window: &Window<'_>, format: SecretKey
         None => say(format_args!("wrote the secret key of '{directory}' in {name}")),
     }
     warn_of_other_copies();
+    let (show, begin) = (
+        typed("keymill ledger show {}"),
+        typed("keymill ledger init {} --first-epoch N"),
+    );
     say(format_args!(
-        "the program that takes it does not know which epochs the ledger of '{directory}' has spent ('keymill ledger show \
-         {directory}'). '{directory}' will not sign again until you run 'keymill ledger init {directory} --first-epoch N'. \
+        "the program that takes it does not know which epochs the ledger of '{directory}' has spent ({show}). \
+         '{directory}' will not sign again until you run {begin}. \
          Choose N so that the exported file never signs epoch N or later"
     ));
 }

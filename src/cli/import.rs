@@ -16,6 +16,7 @@ use super::keygen::work;
 use super::messages::say;
 use super::process::keep_files_private;
 use super::request::MachineArguments;
+use super::shell::command;
 use crate::config::{Settings, parse_level, parse_scheme};
 
 /// Flags of import.
@@ -84,8 +85,8 @@ pub fn run(arguments: &ImportArguments, settings: &Settings) -> Result<ExitCode,
     if !done.summary.was_sealed || done.has_taken_secret {
         say(format_args!(
             "the key signs here only when it is known which epochs are unused: 'keymill ledger import' its history, then run \
-             'keymill ledger init {} --first-epoch N', with N above every epoch that may have signed",
-            directory.display()
+             {}, with N above every epoch that may have signed",
+            command("keymill ledger init {} --first-epoch N", directory)
         ));
     }
     done.report(directory, arguments.json)?;

@@ -11,10 +11,16 @@ use zeroize::Zeroizing;
 use super::failure::Failure;
 use super::messages::warn;
 
-/// Hex digits, with or without 0x.
+/// Hex digits without the 0x or 0X before them, if there is one.
+fn without_base(text: &str) -> &str {
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
+    digits.unwrap_or(text)
+}
+
+/// Hex digits, with or without 0x or 0X.
 pub fn parse_hex(text: &str) -> Result<Vec<u8>, String> {
     let digits = text.trim();
-    let digits = digits.strip_prefix("0x").unwrap_or(digits);
+    let digits = without_base(digits);
     hex::decode(digits).map_err(|error| format!("not hex: {error}"))
 }
 
@@ -119,7 +125,7 @@ pub fn secret_file(flag: &str, path: &Path) -> Result<Zeroizing<[u8; 32]>, Failu
     let refused = |what: &str| Err(Failure::usage(format!("{flag} '{}' holds {what}", path.display())));
     let mut bytes = Zeroizing::new([0; 32]);
     let text = std::str::from_utf8(&content).ok().map(|text| without_mark(text).trim());
-    let digits = text.map(|text| text.strip_prefix("0x").unwrap_or(text));
+    let digits = text.map(without_base);
     match digits.map(|digits| (digits.len(), hex::decode_to_slice(digits, &mut *bytes))) {
         Some((64, Ok(()))) => {}
         Some((32, _)) if digits.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit())) => {

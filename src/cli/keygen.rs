@@ -18,6 +18,7 @@ use super::output::{hex_digits, human_bytes, human_duration};
 use super::process::keep_files_private;
 use super::progress::{Memory, Reporter};
 use super::request::{JobSettings, RequestArguments};
+use super::shell::command;
 use crate::config::{ProgressStyle, Settings};
 
 /// Exit code of a program that a second signal ends at once.
@@ -48,7 +49,7 @@ pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode,
     let job = arguments.request.machine.job(settings)?;
     let defaults = KeyDefaults::new(settings.scheme(None)?, settings.epochs()?).trim(settings.trim(None)?);
     let request = key_request(&arguments.request)?;
-    let directory = arguments.directory.display();
+    let typed = |template: &str| command(template, &arguments.directory);
     let done = work(
         KeygenJob::builder(&arguments.directory)
             .request(request)
@@ -59,9 +60,10 @@ pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode,
     done.report(&arguments.directory, arguments.request.json)?;
     if !done.summary.was_sealed {
         say(match done.manifest.origin() {
-            Origin::Fresh => format!("to sign: 'keymill sign {directory} --epoch N --message HEX32'"),
+            Origin::Fresh => format!("to sign: {}", typed("keymill sign {} --epoch N --message HEX32")),
             Origin::Seed | Origin::PrfKey => format!(
-                "before it signs: 'keymill ledger init {directory} --first-epoch N', with N above every epoch used elsewhere"
+                "before it signs: {}, with N above every epoch used elsewhere",
+                typed("keymill ledger init {} --first-epoch N")
             ),
         });
     }
@@ -161,8 +163,9 @@ impl Done {
             } else {
                 format!("{stored} epochs ({epochs} computed in this run, {elapsed})")
             };
+            let public_key = command("keymill public-key {}", directory);
             say(format_args!(
-                "'{place}' is finished: {done}; 'keymill public-key {place}' prints its public key"
+                "'{place}' is finished: {done}; {public_key} prints its public key"
             ));
             self.tell_figures();
         }

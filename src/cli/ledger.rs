@@ -22,6 +22,7 @@ use super::messages::{say, warn};
 use super::output::{OutArguments, PRIVATE_OUT, hex_digits, line};
 use super::process::keep_files_private;
 use super::request::MemoryArgument;
+use super::shell::command;
 use crate::config::{Settings, parse_count};
 
 /// What a ledger file may have for each epoch that the key stores, and for all else: three times what is written, so that
@@ -204,8 +205,8 @@ fn run_import(directory: &Path, file: &Path, memory: MemoryRequest, json: bool) 
     }
     if !report.initialised {
         say(format_args!(
-            "from where the key is unused is still not known; 'keymill ledger init {} --first-epoch N' says it",
-            directory.display()
+            "from where the key is unused is still not known; {} says it",
+            command("keymill ledger init {} --first-epoch N", directory)
         ));
     }
     failure::answer(report.conflicts.is_empty(), imported(&report).print(json))

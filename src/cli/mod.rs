@@ -31,6 +31,7 @@ mod report;
 mod request;
 mod restore;
 mod schemes;
+mod shell;
 mod shell_files;
 mod sign;
 mod status;

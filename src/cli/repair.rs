@@ -15,6 +15,7 @@ use super::keygen::stop_on_signals;
 use super::messages::warn;
 use super::process::keep_files_private;
 use super::request::MachineArguments;
+use super::shell::command;
 use crate::config::Settings;
 
 /// Flags of repair.
@@ -45,10 +46,10 @@ pub fn run(arguments: &RepairArguments, settings: &Settings) -> Result<ExitCode,
         .as_ref()
         .is_some_and(|replaced| !replaced.ledger_kept)
     {
-        let directory = arguments.directory.display();
+        let begin = command("keymill ledger init {} --first-epoch N", &arguments.directory);
         warn(format_args!(
             "the ledger of signed epochs was in the checkpoint store that had to be replaced. \
-             Signing now needs 'keymill ledger init {directory} --first-epoch N' with an epoch from which on none has \
+             Signing now needs {begin} with an epoch from which on none has \
              signed; if there is an export of the ledger, 'keymill ledger import' it first"
         ));
     }

@@ -14,6 +14,7 @@ use super::keygen::work;
 use super::messages::say;
 use super::process::keep_files_private;
 use super::request::MachineArguments;
+use super::shell::command;
 use crate::config::Settings;
 
 /// Far more than the longest text has, also where every character is typed with blanks around it.
@@ -53,8 +54,8 @@ pub fn run(arguments: &RestoreArguments, settings: &Settings) -> Result<ExitCode
     if !done.summary.was_sealed || done.has_taken_secret {
         say(format_args!(
             "no other copy of the key may sign any more; 'keymill ledger import' the newest export of \
-             its ledger, then run 'keymill ledger init {} --first-epoch N', with N above every epoch that may have signed",
-            directory.display()
+             its ledger, then run {}, with N above every epoch that may have signed",
+            command("keymill ledger init {} --first-epoch N", directory)
         ));
     }
     done.report(directory, arguments.json)?;

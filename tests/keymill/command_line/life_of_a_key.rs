@@ -1,7 +1,7 @@
 //! From the seed to the verified signature, and every question that can be asked of a key on the way.
 
 use super::fixtures::{LONG, PARAMETER, SEED, TINY, changing_nothing, finished_key, recorded_tiny_key};
-use super::program::Place;
+use super::program::{Outcome, Place};
 use keymill_reference::leanvm::Variant;
 use keymill_reference::vectors::{Key, Signature};
 use keymill_reference::{all_ids, params};
@@ -237,4 +237,17 @@ fn the_table_lists_all_34_schemes_in_text_and_in_json() {
     let mut ids: Vec<_> = rows.iter().map(|row| row["id"].as_str().unwrap()).collect();
     ids.sort_unstable();
     assert_eq!(ids, known);
+}
+
+#[test]
+fn an_advised_command_can_be_pasted_where_its_path_has_a_blank() {
+    let place = Place::new();
+    let keygen = ["keygen", "my key", "--scheme", TINY];
+    let mut command = place.command("");
+    let output = command.args(keygen).output().unwrap();
+    let told = Outcome::new("keygen 'my key'", output).exits(0);
+    told.says(&[
+        "`keymill public-key 'my key'`",
+        "`keymill sign 'my key' --epoch N --message HEX32`",
+    ]);
 }
