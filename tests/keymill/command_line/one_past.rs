@@ -156,7 +156,7 @@ fn whoever_brings_the_secret_of_a_key_that_is_there_ends_its_known_history() {
     .enumerate()
     {
         sign(&place, number as u64, 1).exits(0);
-        let told = ["warning", "more than one place", "ledger init key --first-epoch N"];
+        let told = ["warning", "may have signed", "ledger init key --first-epoch N"];
         place.run(line).exits(0).says(&told);
         sign(&place, 200, 1).exits(3).prints_nothing();
         sign(&place, number as u64, 1).exits(0);
