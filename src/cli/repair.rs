@@ -1,12 +1,13 @@
 //! `keymill repair`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use keymill::CancelHandle;
-use keymill::audit::{Damage, RepairReport, repair};
+use keymill::audit::{RepairReport, repair};
+use keymill::ledger::{self, LedgerCondition};
 use keymill::support::Runs;
+use keymill::{CancelHandle, Reason};
 
 use super::advice::advised;
 use super::answer::{Answer, Value, fields};
@@ -53,11 +54,11 @@ pub fn run(arguments: &RepairArguments, settings: &Settings) -> Result<ExitCode,
              signed; if there is an export of the ledger, 'keymill ledger import' it first"
         ));
     }
-    answer(&report).print(arguments.json)?;
+    answer(&report, what_is_wrong_with_the_ledger(&arguments.directory)).print(arguments.json)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn as_text(report: &RepairReport) -> Vec<String> {
+fn as_text(report: &RepairReport, ledger: Option<String>) -> Vec<String> {
     let mut lines = Vec::new();
     let moved = |what: &str, to: &Option<PathBuf>| match to {
         Some(path) => format!("; {what} is '{}' now", path.display()),
@@ -105,26 +106,38 @@ fn as_text(report: &RepairReport) -> Vec<String> {
             "left for 'keymill keygen': {batches} batches that have no checkpoint"
         ));
     }
-    lines.push(verdict(report));
+    lines.push(verdict(report, ledger));
     lines
 }
 
-fn verdict(report: &RepairReport) -> String {
-    match &report.ledger_damage {
+/// A repair leaves the ledger and its mark as they are. What cannot be seen of them is not its matter.
+fn what_is_wrong_with_the_ledger(directory: &Path) -> Option<String> {
+    use LedgerCondition::{MarkDamaged, MarkMissing, WentBackwards};
+    match ledger::show(directory) {
+        Ok(status) if matches!(status.condition, WentBackwards | MarkMissing | MarkDamaged) => {
+            Some(format!("{}{}", status.problem?, advised(&status.remedies)))
+        }
+        Err(error) if error.reason() == Reason::Damaged => Some(format!("{error}{}", advised(error.remedies()))),
+        Ok(_) | Err(_) => None,
+    }
+}
+
+fn verdict(report: &RepairReport, ledger: Option<String>) -> String {
+    match ledger {
         None if report.did_something() => "repaired".to_owned(),
         None => "nothing to repair".to_owned(),
-        Some(Damage { what, remedies, .. }) => {
+        Some(what) => {
             let rest = if report.did_something() {
                 "repaired"
             } else {
                 "layer files and checkpoints are whole"
             };
-            format!("{rest}; but {what}{}", advised(remedies))
+            format!("{rest}; but {what}")
         }
     }
 }
 
-fn answer(report: &RepairReport) -> Answer<'_> {
+fn answer(report: &RepairReport, ledger: Option<String>) -> Answer<'_> {
     let store = report.store_replaced.as_ref();
     let restored = report.files_restored.iter();
     let rewritten = report.crown_rewritten.iter();
@@ -144,5 +157,5 @@ fn answer(report: &RepairReport) -> Answer<'_> {
             Value::each(rewritten.map(|level| fields!(level; file, level, nodes))),
         )
         .and(fields!(report; batch_records_renewed, crown_records_renewed, records_removed, batches_left))
-        .text(as_text(report))
+        .text(as_text(report, ledger))
 }

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use crate::audit::Damage;
 use crate::units::{BatchIndex, Level};
 
 /// Everything that a repair did.
@@ -25,8 +24,6 @@ pub struct RepairReport {
     pub records_removed: u64,
     /// Batches of an unfinished key that have no record: keygen computes them.
     pub batches_left: u64,
-    /// What is wrong with the ledger or its mark, which a repair leaves as they are.
-    pub ledger_damage: Option<Damage>,
 }
 
 /// A checkpoint store that was rebuilt.
@@ -79,7 +76,6 @@ impl RepairReport {
             crown_records_renewed,
             records_removed,
             batches_left: _,
-            ledger_damage: _,
         } = self;
         store_replaced.is_some()
             || !files_restored.is_empty()
