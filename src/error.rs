@@ -274,6 +274,10 @@ impl From<IoFailure> for Error {
             .because(Reason::Call)
             .mend(Remedy::at(&source, &path))
             .at(path);
+        // No machine has a file of such a name: another one mends it.
+        if source.kind() == io::ErrorKind::InvalidFilename {
+            error.0.kind = FailureKind::Usage;
+        }
         error.0.source = Some((call, source));
         error
     }

@@ -117,14 +117,14 @@ struct AnyMetadata {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct LedgerText {
     metadata: MetadataText,
     data: Vec<HistoryText>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct MetadataText {
     format: String,
     interchange_format_version: String,
@@ -132,7 +132,7 @@ struct MetadataText {
 
 /// `null` is a value too: without `deserialize_with`, a field that is left out would be taken for it.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct HistoryText {
     pubkey: String,
     scheme: String,
@@ -146,7 +146,7 @@ struct HistoryText {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct EntryText {
     epoch: String,
     #[serde(deserialize_with = "Option::deserialize")]

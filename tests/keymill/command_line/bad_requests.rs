@@ -24,6 +24,14 @@ fn an_unknown_scheme_is_refused_with_the_nearest_one() {
 }
 
 #[test]
+fn a_name_that_no_file_can_have_is_wrong_usage() {
+    let place = Place::new();
+    let line = format!("keygen {} --scheme {TINY}", "a".repeat(300));
+    place.run(&line).exits(2).says(&["File name too long"]);
+    nothing_was_made(&place);
+}
+
+#[test]
 fn a_key_without_epochs_is_refused() {
     refused_tiny("--epochs 0", 2).says(&["the number of epochs is 0", "at least 1", "--epochs"]);
 }
