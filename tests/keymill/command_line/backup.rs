@@ -209,7 +209,7 @@ fn a_text_that_was_typed_wrong_is_refused_by_row_and_line_before_anything_is_wri
     for (content, part) in [
         (&b""[..], "line 1 (version): it is missing"),
         (b"\xff\xfe", "byte 0 is not UTF-8"),
-        (&[b' '; 200_000], "more than 131072 bytes"),
+        (&[b' '; 200_000], "larger than 131072 bytes"),
         (&text.as_bytes()[..text.len() / 2], "line "),
     ] {
         place.file("typed", content);

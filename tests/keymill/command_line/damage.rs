@@ -154,7 +154,7 @@ fn every_byte_of_a_layer_header_counts() {
         let damage = only_damage(&place, "key/layers/05.nodes");
         let what = damage["what"].as_str().unwrap();
         assert!(
-            what.contains(field) && what.contains(&format!("offset {offset} ")),
+            what.contains(field) && what.contains(&format!("byte {offset} ")),
             "{damage}"
         );
         let message = ["'key/layers/05.nodes'", field];
