@@ -24,7 +24,7 @@ fn a_text_that_is_none_says_why() {
     assert!(said("5e1f").contains("no scheme before a colon"));
     assert!(said("leansig-p1-l8-abort-v4-w9:00").contains("did you mean 'leansig-p1-l8-abort-v4-w8'"));
     assert!(said("leansig-p1-l8-abort-v4-w8:0g").contains("not hex"));
-    assert!(said("leansig-p1-l8-abort-v4-w8:00").contains("1 bytes long"));
+    assert!(said("leansig-p1-l8-abort-v4-w8:00").contains("it is 1 bytes"));
     assert!(said(&format!("leansig-p1-l8-abort-v4-w8:{}", "ff".repeat(52))).contains("in its root"));
 }
 
