@@ -144,8 +144,8 @@ impl Window<'_> {
         &self.head.shape
     }
 
-    /// Writes the secret key, a few nodes at a time. Before the first byte leaves, the key's ledger takes back that it says which
-    /// epochs are unused ([`KeyDir::note_elsewhere`](crate::KeyDir::note_elsewhere)): the file signs elsewhere.
+    /// Writes the secret key, a few nodes at a time. Before the first byte leaves, the key's ledger takes back which epochs it
+    /// knows to be unused: the file signs elsewhere.
     ///
     /// # Errors
     /// [`Error`] before anything is written if that cannot be noted; that of a write; or that a layer file is damaged meanwhile.
