@@ -38,7 +38,7 @@ pub struct Revealed<'a> {
 /// All digests are canonical bytes, [`digest_bytes`](crate::Scheme::digest_bytes) each; slices of several hold them in index order. Digests
 /// that are handed in may be reduced if they are not canonical, so check what comes from outside with
 /// [`check_canonical`](crate::Scheme::check_canonical). A slice that is not a whole number of digests, or not as many as the
-/// method says, is a mistake of the caller and may panic.
+/// method says, and a position that a chain does not have, are mistakes of the caller and may panic.
 pub trait Kernel: Send + Sync {
     /// Epochs that are computed side by side; a call for a multiple of it wastes nothing.
     fn lanes(&self) -> usize;
