@@ -7,6 +7,7 @@ mod as_text;
 mod known_answers;
 mod leanvm;
 mod memory_key;
+mod mixed_batches;
 mod reference_is_right;
 mod signatures;
 

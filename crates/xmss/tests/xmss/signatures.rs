@@ -15,16 +15,16 @@ use crate::poseidon_schemes;
 
 /// A signature, and what it is said to be one of.
 #[derive(Clone)]
-struct Signed {
-    public_key: PublicKey,
-    epoch: Epoch,
-    message: [u8; 32],
-    signature: Signature,
+pub(crate) struct Signed {
+    pub(crate) public_key: PublicKey,
+    pub(crate) epoch: Epoch,
+    pub(crate) message: [u8; 32],
+    pub(crate) signature: Signature,
 }
 
 impl Signed {
     /// Signs a message, both made up, under a key and with siblings that are made up too.
-    fn new(scheme: &'static Scheme, epoch: u32, numbers: &mut Numbers) -> Self {
+    pub(crate) fn new(scheme: &'static Scheme, epoch: u32, numbers: &mut Numbers) -> Self {
         let drawn = scheme.draw(&std::array::from_fn(|_| numbers.below(256) as u8), &[]);
         let message = std::array::from_fn(|_| numbers.below(256) as u8);
         let siblings: Vec<u8> = (0..usize::from(scheme.log_lifetime()) * scheme.digest_bytes() / 4)
@@ -72,7 +72,7 @@ impl Signed {
         );
     }
 
-    fn claim(&self) -> Claim<'_> {
+    pub(crate) fn claim(&self) -> Claim<'_> {
         Claim {
             public_key: &self.public_key,
             epoch: self.epoch,
@@ -82,12 +82,12 @@ impl Signed {
     }
 
     /// What verifying it alone says.
-    fn verdict(&self) -> Result<(), Rejection> {
+    pub(crate) fn verdict(&self) -> Result<(), Rejection> {
         Verifier::new(&self.public_key).verify(self.epoch, &self.message, &self.signature)
     }
 
     /// Makes it, most likely, wrong in one of many ways.
-    fn spoil(&mut self, numbers: &mut Numbers) {
+    pub(crate) fn spoil(&mut self, numbers: &mut Numbers) {
         let scheme = self.signature.scheme();
         let flip = |bytes: &mut [u8], numbers: &mut Numbers| {
             let at = numbers.below(bytes.len() as u64) as usize;
