@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::Exporter;
 use super::backup::Backup;
 use super::restore::tests::{files, make};
-use crate::audit::fixture_tests::{OPTIONS, TINY, TestKey, job, open_request};
+use crate::audit::fixture_tests::{OPTIONS, TestKey, open_request, seeded};
 use crate::audit::{check, repair};
 use crate::error::Reason;
 use crate::files::directory_tests::copy_directory;
@@ -20,7 +20,8 @@ use crate::keygen::{CancelHandle, KeyRequest, NoProgress};
 use crate::ledger::{Export, LedgerCondition, import, init, show};
 use crate::signing::{PathReader, Signer};
 use crate::trim::trim;
-use crate::units::{Epoch, Level};
+use crate::units::{Epoch, EpochRange, Level};
+use keymill_xmss::scheme::Scheme;
 
 const SECRET_MODE: Mode = Mode::Exact(0o600);
 const LATER: Level = Level(3);
@@ -36,11 +37,32 @@ fn words<T, E: ToString>(outcome: Result<T, E>) -> Result<T, String> {
 
 fn nothing_before(_: &Path) {}
 
+/// The same request for a tiny key, and for one of leanVM over three batches, the first and the last of them not whole, with
+/// fillers from level 0 on.
+fn in_both_families(request: &KeyRequest) -> [KeyRequest; 2] {
+    let of_leanvm = KeyRequest {
+        scheme: Some(Scheme::by_id("leanvm-blake2s-l32-ts-v42-w8").unwrap()),
+        activation_epoch: Some((1 << 31) - 701),
+        epochs: Some(2000),
+        ..request.clone()
+    };
+    [request.clone(), of_leanvm]
+}
+
+/// The epoch so many behind the first one of a key.
+fn nth(request: &KeyRequest, n: u32) -> Epoch {
+    Epoch(request.activation_epoch.unwrap_or_default() as u32 + n)
+}
+
+fn made(request: &KeyRequest) -> TestKey {
+    let made = TestKey::empty();
+    make(&made.path(), request).unwrap();
+    made
+}
+
 /// A key from fresh randomness, that nobody has signed with.
 fn fresh() -> TestKey {
-    let fresh = TestKey::empty();
-    make(&fresh.path(), &KeyRequest::default()).unwrap();
-    fresh
+    made(&KeyRequest::default())
 }
 
 /// Nothing is wrong with a key.
@@ -52,26 +74,25 @@ fn is_sound(directory: &Path, case: &str) {
 
 #[test]
 fn a_key_whose_making_a_power_cut_ends_is_finished_with_the_same_bytes() {
-    let whole = TestKey::new(TINY, 256, 31);
-    let make = |place: &Path| {
-        let job = words(job(&key(place), TINY, 256, 31))?;
-        words(job.run(&NoProgress)).map(drop)
-    };
-    Work {
-        before: &nothing_before,
-        done: &|place| ((), make(place)),
-        holds: &|shown, (), is_finished, case| {
-            if is_finished {
-                KeyDir::open_sealed(&key(shown)).unwrap_or_else(|error| panic!("{case}: {error}"));
-            }
-            make(shown).unwrap_or_else(|error| panic!("{case}: {error}"));
-            assert!(files(&key(shown)) == files(&whole.path()), "{case}");
-            is_sound(&key(shown), case);
-            let condition = show(&key(shown)).unwrap().condition;
-            assert_eq!(condition, LedgerCondition::NoHistory, "{case}");
-        },
+    for request in in_both_families(&seeded(31)) {
+        let whole = made(&request);
+        let run = |place: &Path| words(make(&key(place), &request));
+        Work {
+            before: &nothing_before,
+            done: &|place| ((), run(place)),
+            holds: &|shown, (), is_finished, case| {
+                if is_finished {
+                    KeyDir::open_sealed(&key(shown)).unwrap_or_else(|error| panic!("{case}: {error}"));
+                }
+                run(shown).unwrap_or_else(|error| panic!("{case}: {error}"));
+                assert!(files(&key(shown)) == files(&whole.path()), "{case}");
+                is_sound(&key(shown), case);
+                let condition = show(&key(shown)).unwrap().condition;
+                assert_eq!(condition, LedgerCondition::NoHistory, "{case}");
+            },
+        }
+        .is_cut(60);
     }
-    .is_cut(60);
 }
 
 #[test]
@@ -103,12 +124,12 @@ fn a_fresh_key_whose_making_a_power_cut_ends_has_no_past_and_loses_no_secret_of_
 type Signatures = Vec<(Epoch, Vec<u8>)>;
 
 /// Signs a message with each epoch. Gives the signatures that left.
-fn sign(directory: &Path, message: &[u8; 32], epochs: &[u32]) -> (Signatures, Result<(), String>) {
+fn sign(directory: &Path, message: &[u8; 32], epochs: &[Epoch]) -> (Signatures, Result<(), String>) {
     let mut left = Vec::new();
     let ended = Signer::open(directory).and_then(|mut signer| {
         epochs.iter().try_for_each(|&epoch| {
-            let signature = signer.sign(Epoch(epoch), message)?;
-            left.push((Epoch(epoch), signature.to_ssz()));
+            let signature = signer.sign(epoch, message)?;
+            left.push((epoch, signature.to_ssz()));
             Ok(())
         })
     });
@@ -117,34 +138,37 @@ fn sign(directory: &Path, message: &[u8; 32], epochs: &[u32]) -> (Signatures, Re
 
 #[test]
 fn an_epoch_that_signed_before_a_power_cut_signs_no_other_message_and_the_key_signs_on() {
-    let made = fresh();
-    let [message, other] = MESSAGES;
-    Work {
-        before: &|place| copy_directory(&made.path(), &key(place)),
-        done: &|place| sign(&key(place), &message, &[3, 9, 4]),
-        holds: &|shown, signed, _, case| {
-            let mut signer = Signer::open(&key(shown)).unwrap_or_else(|error| panic!("{case}: {error}"));
-            for (epoch, signature) in signed {
-                let refused = signer.sign(*epoch, &other);
-                let refused = refused.map(drop).map_err(|error| error.reason());
-                assert_eq!(refused, Err(Reason::Spent), "{case}: {epoch:?}");
-                let again = signer.sign(*epoch, &message).unwrap().to_ssz();
-                assert!(again == *signature, "{case}: {epoch:?}");
-            }
-            signer
-                .sign(Epoch(200), &other)
-                .unwrap_or_else(|error| panic!("{case}: {error}"));
-        },
+    for request in in_both_families(&KeyRequest::default()) {
+        let made = made(&request);
+        let [message, other] = MESSAGES;
+        let epochs = [3, 9, 4].map(|n| nth(&request, n));
+        Work {
+            before: &|place| copy_directory(&made.path(), &key(place)),
+            done: &|place| sign(&key(place), &message, &epochs),
+            holds: &|shown, signed, _, case| {
+                let mut signer = Signer::open(&key(shown)).unwrap_or_else(|error| panic!("{case}: {error}"));
+                for (epoch, signature) in signed {
+                    let refused = signer.sign(*epoch, &other);
+                    let refused = refused.map(drop).map_err(|error| error.reason());
+                    assert_eq!(refused, Err(Reason::Spent), "{case}: {epoch:?}");
+                    let again = signer.sign(*epoch, &message).unwrap().to_ssz();
+                    assert!(again == *signature, "{case}: {epoch:?}");
+                }
+                signer
+                    .sign(nth(&request, 200), &other)
+                    .unwrap_or_else(|error| panic!("{case}: {error}"));
+            },
+        }
+        .is_cut(100);
     }
-    .is_cut(100);
 }
 
 #[test]
 fn what_was_imported_or_begun_before_a_power_cut_is_known_afterwards() {
-    let made = TestKey::new(TINY, 256, 32);
+    let made = made(&seeded(32));
     let other = made.copy();
     init(&other.path(), 5).unwrap();
-    sign(&other.path(), &MESSAGES[0], &[5, 6]).1.unwrap();
+    sign(&other.path(), &MESSAGES[0], &[Epoch(5), Epoch(6)]).1.unwrap();
     let text = ledger_text(&other.path());
     let carry = |place: &Path| {
         let mut done = 0;
@@ -167,8 +191,8 @@ fn what_was_imported_or_begun_before_a_power_cut_is_known_afterwards() {
             assert_eq!(status.condition, expected, "{case}");
             assert!(*done == 0 || status.spent == 2, "{case}: {}", status.spent);
             carry(shown).1.unwrap_or_else(|error| panic!("{case}: {error}"));
-            assert!(sign(&key(shown), &MESSAGES[1], &[5]).1.is_err(), "{case}");
-            let (signed, ended) = sign(&key(shown), &MESSAGES[1], &[7]);
+            assert!(sign(&key(shown), &MESSAGES[1], &[Epoch(5)]).1.is_err(), "{case}");
+            let (signed, ended) = sign(&key(shown), &MESSAGES[1], &[Epoch(7)]);
             assert_eq!((signed.len(), ended), (1, Ok(())), "{case}");
         },
     }
@@ -178,31 +202,34 @@ fn what_was_imported_or_begun_before_a_power_cut_is_known_afterwards() {
 /// Paths from all over a key.
 fn paths(directory: &Path) -> Vec<Vec<u8>> {
     let reader = PathReader::open(directory).unwrap();
-    let path = |epoch| reader.path(Epoch(epoch)).unwrap().siblings;
-    (0..256).step_by(17).map(path).collect()
+    let EpochRange { start, end } = KeyDir::open(directory).unwrap().manifest().plan().stored();
+    let path = |epoch| reader.path(Epoch(epoch as u32)).unwrap().siblings;
+    (start..end).step_by(17).map(path).collect()
 }
 
 #[test]
 fn a_trim_that_a_power_cut_ends_leaves_all_paths_and_is_finished_by_the_next() {
-    let made = TestKey::trimmed(TINY, 0, 256, 33, 0);
-    let truth = paths(&made.path());
-    let run = |place: &Path| words(trim(&key(place), LATER)).map(drop);
-    Work {
-        before: &|place| copy_directory(&made.path(), &key(place)),
-        done: &|place| ((), run(place)),
-        holds: &|shown, (), is_finished, case| {
-            assert!(paths(&key(shown)) == truth, "{case}");
-            if is_finished {
-                let report = check(&key(shown), false, OPTIONS).unwrap();
-                let trim = KeyDir::open(&key(shown)).unwrap().manifest().plan().trim();
-                assert_eq!((report.left_over, trim), (Vec::new(), LATER), "{case}");
-            }
-            run(shown).unwrap_or_else(|error| panic!("{case}: {error}"));
-            assert!(paths(&key(shown)) == truth, "{case}");
-            is_sound(&key(shown), case);
-        },
+    for request in in_both_families(&seeded(33)) {
+        let made = made(&request);
+        let truth = paths(&made.path());
+        let run = |place: &Path| words(trim(&key(place), LATER)).map(drop);
+        Work {
+            before: &|place| copy_directory(&made.path(), &key(place)),
+            done: &|place| ((), run(place)),
+            holds: &|shown, (), is_finished, case| {
+                assert!(paths(&key(shown)) == truth, "{case}");
+                if is_finished {
+                    let report = check(&key(shown), false, OPTIONS).unwrap();
+                    let trim = KeyDir::open(&key(shown)).unwrap().manifest().plan().trim();
+                    assert_eq!((report.left_over, trim), (Vec::new(), LATER), "{case}");
+                }
+                run(shown).unwrap_or_else(|error| panic!("{case}: {error}"));
+                assert!(paths(&key(shown)) == truth, "{case}");
+                is_sound(&key(shown), case);
+            },
+        }
+        .is_cut(40);
     }
-    .is_cut(40);
 }
 
 /// Whether the checkpoint store that was found damaged is there, whatever it is called.
@@ -214,53 +241,59 @@ fn keeps_store(directory: &Path, identity: &[u8]) -> bool {
 
 #[test]
 fn a_repair_that_a_power_cut_ends_is_finished_by_the_next_and_loses_no_store() {
-    let damaged = TestKey::new(TINY, 256, 34);
-    let whole = damaged.layers();
-    let identity = fs::read(damaged.path().join("state/IDENTITY")).unwrap();
-    fs::write(damaged.path().join("state/CURRENT"), "MANIFEST-of another store\n").unwrap();
-    fs::remove_dir_all(damaged.path().join("layers")).unwrap();
-    let run = |place: &Path| words(repair(&key(place), OPTIONS, &CancelHandle::default())).map(drop);
-    Work {
-        before: &|place| copy_directory(&damaged.path(), &key(place)),
-        done: &|place| ((), run(place)),
-        holds: &|shown, (), is_finished, case| {
-            assert!(keeps_store(&key(shown), &identity), "{case}");
-            if is_finished {
+    for request in in_both_families(&seeded(34)) {
+        let damaged = made(&request);
+        let whole = damaged.layers();
+        let identity = fs::read(damaged.path().join("state/IDENTITY")).unwrap();
+        fs::write(damaged.path().join("state/CURRENT"), "MANIFEST-of another store\n").unwrap();
+        fs::remove_dir_all(damaged.path().join("layers")).unwrap();
+        let run = |place: &Path| words(repair(&key(place), OPTIONS, &CancelHandle::default())).map(drop);
+        let is_whole = |directory: &Path| {
+            let read = |name: &String| fs::read(directory.join("layers").join(name)).unwrap();
+            whole.iter().all(|(name, bytes)| read(name) == *bytes)
+        };
+        Work {
+            before: &|place| copy_directory(&damaged.path(), &key(place)),
+            done: &|place| ((), run(place)),
+            holds: &|shown, (), is_finished, case| {
+                assert!(keeps_store(&key(shown), &identity), "{case}");
+                if is_finished {
+                    is_sound(&key(shown), case);
+                }
+                run(shown).unwrap_or_else(|error| panic!("{case}: {error}"));
                 is_sound(&key(shown), case);
-            }
-            run(shown).unwrap_or_else(|error| panic!("{case}: {error}"));
-            is_sound(&key(shown), case);
-            let layer =
-                |(name, bytes): (&String, &Vec<u8>)| fs::read(key(shown).join("layers").join(name)).unwrap() == *bytes;
-            assert!(whole.iter().all(layer), "{case}: layer files differ");
-            assert!(keeps_store(&key(shown), &identity), "{case}");
-        },
+                assert!(is_whole(&key(shown)), "{case}: layer files differ");
+                assert!(keeps_store(&key(shown), &identity), "{case}");
+            },
+        }
+        .is_cut(40);
     }
-    .is_cut(40);
 }
 
 #[test]
 fn a_restoration_that_a_power_cut_ends_is_finished_by_the_next_and_vouches_for_nothing() {
-    let whole = fresh();
-    let backup = Backup::of(&whole.path()).unwrap();
-    let run = |place: &Path| {
-        let request = words(backup.request(&key(place)))?;
-        words(make(&key(place), &request))
-    };
-    Work {
-        before: &nothing_before,
-        done: &|place| ((), run(place)),
-        holds: &|shown, (), is_finished, case| {
-            if is_finished {
-                KeyDir::open_sealed(&key(shown)).unwrap_or_else(|error| panic!("{case}: {error}"));
-            }
-            run(shown).unwrap_or_else(|error| panic!("{case}: {error}"));
-            assert!(files(&key(shown)) == files(&whole.path()), "{case}");
-            let condition = show(&key(shown)).unwrap().condition;
-            assert_eq!(condition, LedgerCondition::NoHistory, "{case}");
-        },
+    for request in in_both_families(&KeyRequest::default()) {
+        let whole = made(&request);
+        let backup = Backup::of(&whole.path()).unwrap();
+        let run = |place: &Path| {
+            let request = words(backup.request(&key(place)))?;
+            words(make(&key(place), &request))
+        };
+        Work {
+            before: &nothing_before,
+            done: &|place| ((), run(place)),
+            holds: &|shown, (), is_finished, case| {
+                if is_finished {
+                    KeyDir::open_sealed(&key(shown)).unwrap_or_else(|error| panic!("{case}: {error}"));
+                }
+                run(shown).unwrap_or_else(|error| panic!("{case}: {error}"));
+                assert!(files(&key(shown)) == files(&whole.path()), "{case}");
+                let condition = show(&key(shown)).unwrap().condition;
+                assert_eq!(condition, LedgerCondition::NoHistory, "{case}");
+            },
+        }
+        .is_cut(40);
     }
-    .is_cut(40);
 }
 
 fn ledger_text(directory: &Path) -> String {
@@ -314,7 +347,7 @@ impl Leaving {
 #[test]
 fn what_was_written_of_a_key_before_a_power_cut_is_whole_under_its_name_and_nothing_else_ever_is() {
     let made = fresh();
-    sign(&made.path(), &MESSAGES[0], &[3]).1.unwrap();
+    sign(&made.path(), &MESSAGES[0], &[Epoch(3)]).1.unwrap();
     let exporter = Exporter::open(&made.path()).unwrap();
     let mut secret = Vec::new();
     let window = exporter.window(None).unwrap();

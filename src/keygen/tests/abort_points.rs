@@ -6,12 +6,15 @@ use std::process::Command;
 
 use rustix::process::{Signal, getpid, kill_process};
 
-use super::{Undisturbed, in_memory, run_quick};
+use super::{LEANVM, LEANVM_TRIMMED, POSEIDON, TestedKey, Undisturbed, in_memory};
 use crate::faults::{Fate, Faults};
 use crate::layers::Disk;
 
 const DIRECTORY: &str = "KEYMILL_TEST_ABORT_DIRECTORY";
 const CALL: &str = "KEYMILL_TEST_ABORT_CALL";
+const KEY: &str = "KEYMILL_TEST_ABORT_KEY";
+/// The keys of which a job kills itself, by the number that the process is told.
+const KEYS: [TestedKey; 3] = [POSEIDON, LEANVM, LEANVM_TRIMMED];
 const CHILD: &str = "keygen::tests::abort_points::a_job_that_kills_itself";
 
 /// Not a test by itself: the process that [`any_kill_ends_in_the_same_bytes`] starts.
@@ -19,7 +22,7 @@ const CHILD: &str = "keygen::tests::abort_points::a_job_that_kills_itself";
 #[ignore = "it is the process that another test starts and that kills itself"]
 fn a_job_that_kills_itself() {
     let directory = PathBuf::from(std::env::var_os(DIRECTORY).unwrap());
-    let at: usize = std::env::var(CALL).unwrap().parse().unwrap();
+    let [at, key] = [CALL, KEY].map(|name| std::env::var(name).unwrap().parse::<usize>().unwrap());
     let mut made = 0;
     let _faults = Faults::below(&directory, move |_, _| {
         made += 1;
@@ -29,15 +32,18 @@ fn a_job_that_kills_itself() {
         }
         Fate::Pass
     });
-    run_quick(&directory.join("key"), Box::new(Disk::default())).unwrap();
+    let key = KEYS[key];
+    key.run_quick(&directory.join("key"), Box::new(Disk::default()))
+        .unwrap();
 }
 
 /// Whether the process was killed, rather than done before it made so many calls.
-fn is_killed(directory: &Path, at: usize) -> bool {
+fn is_killed(directory: &Path, key: usize, at: usize) -> bool {
     let status = Command::new(std::env::current_exe().unwrap())
         .args([CHILD, "--exact", "--ignored", "--quiet"])
         .env(DIRECTORY, directory)
         .env(CALL, at.to_string())
+        .env(KEY, key.to_string())
         .stdout(std::process::Stdio::null())
         .status()
         .unwrap();
@@ -47,32 +53,44 @@ fn is_killed(directory: &Path, at: usize) -> bool {
 }
 
 /// The first run is killed at its n-th call, the second, which recovers, at a call of its own; the third finishes.
-fn killed_twice(whole: &Undisturbed, first: usize, second: usize) -> bool {
+fn killed_twice(key: usize, whole: &Undisturbed, first: usize, second: usize) -> bool {
     let directory = in_memory();
-    let case = format!("killed at call {first}, then at call {second}");
-    if !is_killed(directory.path(), first) {
+    let case = format!("{:?} killed at call {first}, then at call {second}", whole.key);
+    if !is_killed(directory.path(), key, first) {
         return false;
     }
-    is_killed(directory.path(), second);
-    let key = directory.path().join("key");
-    run_quick(&key, Box::new(Disk::default())).unwrap_or_else(|error| panic!("{case}: {error}"));
-    whole.assert_same(&key, &case);
+    is_killed(directory.path(), key, second);
+    let place = directory.path().join("key");
+    let outcome = whole.key.run_quick(&place, Box::new(Disk::default()));
+    outcome.unwrap_or_else(|error| panic!("{case}: {error}"));
+    whole.assert_same(&place, &case);
     true
 }
 
-#[test]
-fn any_kill_ends_in_the_same_bytes() {
-    let whole = Undisturbed::new(run_quick);
+/// Kills at every call, or at one of so many, in two threads.
+fn sweep(key: usize, one_in: usize) {
+    let whole = Undisturbed::new(KEYS[key]);
     let sweep = |first: usize| {
         let mut at = first;
-        while killed_twice(&whole, at, 1 + at * 7 % 229) {
-            at += 2;
+        while killed_twice(key, &whole, at, 1 + at * 7 % 229) {
+            at += 2 * one_in;
         }
         at
     };
     let last = std::thread::scope(|scope| {
         let odd = scope.spawn(|| sweep(1));
-        sweep(2).max(odd.join().unwrap())
+        sweep(1 + one_in).max(odd.join().unwrap())
     });
     assert!(last > 300, "only {last} calls were seen");
+}
+
+#[test]
+fn any_kill_ends_in_the_same_bytes() {
+    sweep(0, 1);
+}
+
+#[test]
+fn any_kill_of_a_job_of_leanvm_ends_in_the_same_bytes() {
+    sweep(1, 7);
+    sweep(2, 7);
 }

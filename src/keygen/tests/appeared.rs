@@ -2,7 +2,7 @@
 
 use std::fs::{File, create_dir, rename};
 
-use super::{finished, in_memory, layers, run_quick};
+use super::{POSEIDON, finished, in_memory, layers};
 use crate::error::Reason;
 use crate::faults::{Fate, Faults};
 use crate::keydir::Secret;
@@ -16,7 +16,7 @@ use keymill_xmss::scheme::Scheme;
 fn a_key_that_is_finished_while_another_keygen_goes_for_its_lock_is_not_overwritten() {
     let place = in_memory();
     let [made, key] = ["made", "key"].map(|name| place.path().join(name));
-    run_quick(&made, Box::new(Disk::default())).unwrap();
+    POSEIDON.run_quick(&made, Box::new(Disk::default())).unwrap();
     let expected = (finished(&made), layers(&made));
     create_dir(&key).unwrap();
     let lock = File::create(key.join("LOCK")).unwrap();

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::{BATCHES, layers, open, records, run};
+use super::{BATCHES, LEANVM_TRIMMED, POSEIDON, TestedKey, layers, records};
 use crate::error::Reason;
 use crate::error::Result;
 use crate::failure::{IoFailure, attempt};
@@ -73,19 +73,20 @@ impl LayerFile for FailingFile {
     }
 }
 
-#[test]
-fn a_failed_sync_ends_the_job_is_never_repeated_and_commits_nothing_of_its_group() {
+/// Fails some of the syncs of a key that is made in groups of one batch, each of which syncs so many levels.
+fn fail_syncs(key: TestedKey, batches: usize, levels: usize, one_in: usize) {
     let whole = tempfile::tempdir().unwrap();
-    run(whole.path(), Box::new(Disk::default())).unwrap();
+    key.run(whole.path(), Box::new(Disk::default())).unwrap();
     let expected = layers(whole.path());
-    // A group of one batch syncs its 11 levels; the crown syncs the levels 10 to 18.
-    for fail_at in (0..BATCHES as usize * 11 + 9).step_by(3) {
+    // The levels of the crown begin with the highest one of the batches.
+    let crown = usize::from(key.scheme().log_lifetime()) + 1 - 10;
+    for fail_at in (0..batches * levels + crown).step_by(one_in) {
         let directory = tempfile::tempdir().unwrap();
         let medium = FailingSync {
             syncs: Arc::default(),
             fail_at,
         };
-        let failed = run(directory.path(), Box::new(medium.clone())).unwrap_err();
+        let failed = key.run(directory.path(), Box::new(medium.clone())).unwrap_err();
         assert!(failed.reason() == Reason::Call, "sync {fail_at}: {failed}");
         assert_eq!(
             medium.syncs.load(Ordering::Relaxed),
@@ -93,16 +94,26 @@ fn a_failed_sync_ends_the_job_is_never_repeated_and_commits_nothing_of_its_group
             "a sync followed the failed one"
         );
         assert_eq!(
-            records(directory.path()).0.len() as u64,
-            BATCHES.min(fail_at as u64 / 11),
+            records(directory.path()).0.len(),
+            batches.min(fail_at / levels),
             "sync {fail_at}"
         );
-        run(directory.path(), Box::new(Disk::default())).unwrap();
+        key.run(directory.path(), Box::new(Disk::default())).unwrap();
         assert!(
             layers(directory.path()) == expected,
             "sync {fail_at}: the resumed key differs"
         );
     }
+}
+
+#[test]
+fn a_failed_sync_ends_the_job_is_never_repeated_and_commits_nothing_of_its_group() {
+    fail_syncs(POSEIDON, BATCHES as usize, 11, 3);
+    let leanvm = TestedKey {
+        group_batches: 1,
+        ..LEANVM_TRIMMED
+    };
+    fail_syncs(leanvm, 21, 11 - 4, 11);
 }
 
 #[test]
@@ -112,7 +123,7 @@ fn a_committed_batch_that_was_damaged_is_computed_again() {
         syncs: Arc::default(),
         fail_at: 2 * 11,
     };
-    run(directory.path(), Box::new(medium)).unwrap_err();
+    POSEIDON.run(directory.path(), Box::new(medium)).unwrap_err();
     // Whichever two were complete first.
     let committed = records(directory.path()).0[0].0;
     let path = directory.path().join("layers/03.nodes");
@@ -120,10 +131,10 @@ fn a_committed_batch_that_was_damaged_is_computed_again() {
     // A batch has 128 nodes there, of 28 bytes.
     bytes[4096 + 128 * 28 * committed.0 as usize + 77] ^= 0x10;
     std::fs::write(&path, &bytes).unwrap();
-    let summary = run(directory.path(), Box::new(Disk::default())).unwrap();
+    let summary = POSEIDON.run(directory.path(), Box::new(Disk::default())).unwrap();
     assert_eq!(summary.epochs_computed, 3 * 1024);
     let whole = tempfile::tempdir().unwrap();
-    run(whole.path(), Box::new(Disk::default())).unwrap();
+    POSEIDON.run(whole.path(), Box::new(Disk::default())).unwrap();
     assert!(layers(directory.path()) == layers(whole.path()));
 }
 
@@ -140,7 +151,7 @@ fn a_job_that_goes_on_reads_layer_files_from_the_disk() {
         })
     };
     let faults = cut_short("write to mapping");
-    run(directory.path(), Box::<Disk>::default()).unwrap_err();
+    POSEIDON.run(directory.path(), Box::<Disk>::default()).unwrap_err();
     drop(faults);
     let calls = Arc::new(Mutex::new(Vec::new()));
     let noted = Arc::clone(&calls);
@@ -151,7 +162,9 @@ fn a_job_that_goes_on_reads_layer_files_from_the_disk() {
         Fate::Pass
     });
     let cancel = CancelHandle::default();
-    let job = open(directory.path(), Box::<Disk>::default(), cancel.clone()).unwrap();
+    let job = POSEIDON
+        .open(directory.path(), Box::<Disk>::default(), cancel.clone())
+        .unwrap();
     cancel.cancel();
     job.run(&NoProgress).unwrap_err();
     drop(faults);
@@ -169,7 +182,7 @@ fn a_job_that_goes_on_reads_layer_files_from_the_disk() {
     assert_eq!(calls[..8], expected);
     for call in ["fsync", "posix_fadvise"] {
         let faults = cut_short(call);
-        let failed = run(directory.path(), Box::<Disk>::default()).unwrap_err();
+        let failed = POSEIDON.run(directory.path(), Box::<Disk>::default()).unwrap_err();
         drop(faults);
         assert!(failed.reason() == Reason::Call, "{call}: {failed}");
     }
@@ -180,9 +193,9 @@ fn a_creation_that_is_cancelled_is_interrupted_and_the_same_request_finishes_it(
     let directory = tempfile::tempdir().unwrap();
     let cancel = CancelHandle::default();
     cancel.cancel();
-    let stopped = open(directory.path(), Box::new(Disk::default()), cancel).err();
+    let stopped = POSEIDON.open(directory.path(), Box::new(Disk::default()), cancel).err();
     assert_eq!(stopped.map(|error| error.reason()), Some(Reason::Interrupted));
     assert!(!directory.path().join("layers").exists());
-    let summary = run(directory.path(), Box::new(Disk::default())).unwrap();
+    let summary = POSEIDON.run(directory.path(), Box::new(Disk::default())).unwrap();
     assert_eq!(summary.epochs_computed, BATCHES * 1024);
 }

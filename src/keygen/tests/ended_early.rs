@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::quick_kernel::{JobKernel, JobOnly, Quick};
-use super::{BATCHES, Undisturbed, in_memory, open, records, run_quick};
+use super::{BATCHES, POSEIDON, Undisturbed, in_memory, records};
 use crate::error::Reason;
 use crate::keydir::KeyDir;
 use crate::keygen::{CancelHandle, Event, NoProgress, Progress, disk_unreliable};
@@ -60,15 +60,17 @@ fn committed_then_finished(directory: &Path, case: &str) -> u64 {
         "{case}: {arena:?}"
     );
     drop(store);
-    run_quick(directory, Box::<Disk>::default()).unwrap();
-    Undisturbed::new(run_quick).assert_same(directory, case);
+    POSEIDON.run_quick(directory, Box::<Disk>::default()).unwrap();
+    Undisturbed::new(POSEIDON).assert_same(directory, case);
     committed
 }
 
 #[test]
 fn a_worker_that_panics_takes_the_job_with_it() {
     let directory = in_memory();
-    let job = open(directory.path(), Box::<Disk>::default(), CancelHandle::default()).unwrap();
+    let job = POSEIDON
+        .open(directory.path(), Box::<Disk>::default(), CancelHandle::default())
+        .unwrap();
     let ended = std::panic::catch_unwind(AssertUnwindSafe(|| {
         job.run_with(&JobOnly(Failing::new(true)), &NoProgress)
     }));
@@ -80,7 +82,9 @@ fn a_worker_that_panics_takes_the_job_with_it() {
 #[test]
 fn an_arena_that_overflows_ends_the_job_with_an_error_that_names_it() {
     let directory = in_memory();
-    let job = open(directory.path(), Box::<Disk>::default(), CancelHandle::default()).unwrap();
+    let job = POSEIDON
+        .open(directory.path(), Box::<Disk>::default(), CancelHandle::default())
+        .unwrap();
     let ended = job.run_with(&JobOnly(Failing::new(false)), &NoProgress).unwrap_err();
     assert!(ended.to_string().contains("1048576"), "{ended}");
     let committed = committed_then_finished(directory.path(), "overflow");
@@ -102,7 +106,9 @@ impl Progress for EndsBecause {
 fn a_job_that_is_cancelled_for_a_reason_ends_with_it() {
     let directory = in_memory();
     let cancel = CancelHandle::default();
-    let job = open(directory.path(), Box::<Disk>::default(), cancel.clone()).unwrap();
+    let job = POSEIDON
+        .open(directory.path(), Box::<Disk>::default(), cancel.clone())
+        .unwrap();
     let ended = job.run_with(&JobOnly(QUICK), &EndsBecause(cancel.clone())).unwrap_err();
     assert!(ended.to_string().contains("77 times"), "{ended}");
     // The reason is told once; a job that is asked again was merely asked.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Undisturbed, in_memory, run_quick, to_be_told};
+use super::{LEANVM, LEANVM_TRIMMED, POSEIDON, TestedKey, Undisturbed, in_memory, to_be_told};
 use crate::error::{Error, Result};
 use crate::failure::FailureKind;
 use crate::faults::{Fate, Faults, Seen};
@@ -13,25 +13,25 @@ const EINTR: i32 = 4;
 const ENOSPC: i32 = 28;
 
 /// Runs a job of which the n-th call fails. Gives its error, and the calls that it made.
-fn run_failing(directory: &Path, n: usize, number: i32) -> (Option<Error>, Vec<Seen>) {
+fn run_failing(key: TestedKey, directory: &Path, n: usize, number: i32) -> (Option<Error>, Vec<Seen>) {
     let mut made = 0;
     let faults = Faults::below(directory, move |_, _| {
         made += 1;
         if made == n { Fate::Fail(number) } else { Fate::Pass }
     });
-    let outcome = run_quick(&directory.join("key"), Box::new(Disk::default()));
+    let outcome = key.run_quick(&directory.join("key"), Box::new(Disk::default()));
     (outcome.err(), faults.seen())
 }
 
-fn sweep(number: i32) {
-    let whole = Undisturbed::new(run_quick);
-    let mut n = 0;
-    loop {
-        n += 1;
+/// Lets every call fail, or one of so many.
+fn sweep(key: TestedKey, number: i32, one_in: usize) {
+    let whole = Undisturbed::new(key);
+    for n in (1..).step_by(one_in) {
         let directory = in_memory();
-        let (error, seen) = run_failing(directory.path(), n, number);
+        let (error, seen) = run_failing(key, directory.path(), n, number);
         if seen.len() < n {
-            break;
+            assert!(n > 300, "only {n} calls were seen");
+            return;
         }
         let Seen { call, path, .. } = &seen[n - 1];
         let case = format!("error {number} of call {n}, {call} on {}", path.display());
@@ -45,11 +45,11 @@ fn sweep(number: i32) {
                 assert_syncs_once(&seen[n..], call, path, &case);
             }
         }
-        let key = directory.path().join("key");
-        run_quick(&key, Box::new(Disk::default())).unwrap_or_else(|error| panic!("{case}: going on: {error}"));
-        whole.assert_same(&key, &case);
+        let place = directory.path().join("key");
+        let outcome = key.run_quick(&place, Box::new(Disk::default()));
+        outcome.unwrap_or_else(|error| panic!("{case}: going on: {error}"));
+        whole.assert_same(&place, &case);
     }
-    assert!(n > 300, "only {n} calls were seen");
 }
 
 /// The errors for which the program exits with 4, the machine failed: nothing is said to be damaged.
@@ -72,17 +72,23 @@ fn assert_syncs_once(later: &[Seen], call: &str, path: &Path, case: &str) {
 
 #[test]
 fn an_input_output_error_of_any_call_ends_the_job_by_name_and_the_same_request_finishes_it() {
-    sweep(EIO);
+    sweep(POSEIDON, EIO, 1);
 }
 
 #[test]
 fn a_full_disk_at_any_call_ends_the_job_by_name_and_the_same_request_finishes_it() {
-    sweep(ENOSPC);
+    sweep(POSEIDON, ENOSPC, 1);
 }
 
 #[test]
 fn an_interruption_of_any_call_ends_the_job_by_name_or_is_made_again_and_the_same_request_finishes_it() {
-    sweep(EINTR);
+    sweep(POSEIDON, EINTR, 1);
+}
+
+#[test]
+fn calls_that_fail_end_the_job_of_a_key_of_leanvm_by_name_and_the_same_request_finishes_it() {
+    sweep(LEANVM, EIO, 3);
+    sweep(LEANVM_TRIMMED, ENOSPC, 3);
 }
 
 /// A request without a secret: the key draws a fresh one.

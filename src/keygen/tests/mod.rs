@@ -13,11 +13,14 @@ mod power_cut_medium;
 pub(crate) mod quick_kernel;
 mod remembered;
 mod size;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::DirEntry;
 use std::path::Path;
 
 use super::{CancelHandle, JobOptions, KeyDefaults, KeyRequest, KeygenJob, NoProgress, Progress, Summary};
 use crate::error::Result;
-use crate::faults::Seen;
+use crate::faults::{Fate, Faults, Seen};
 use crate::files::available_bytes;
 use crate::keydir::{KeyDir, Secret};
 use crate::layers::{Disk, Medium};
@@ -27,36 +30,98 @@ use crate::units::{BatchIndex, Level};
 use keymill_xmss::scheme::Scheme;
 use quick_kernel::{JobOnly, Quick};
 
-/// Batches of the keys that are made here, in groups of one.
+/// Batches of [`POSEIDON`].
 const BATCHES: u64 = 4;
-const LEVELS: u8 = 18;
 const LARGE_SCHEME: &str = "leansig-p1-l32-abort-v46-w8";
 /// Hash functions for it.
 pub(crate) const LARGE_QUICK: JobOnly<Quick> = JobOnly(Quick { digest_bytes: 32 });
 
-fn open(directory: &Path, medium: Box<dyn Medium>, cancel: CancelHandle) -> Result<KeygenJob> {
-    let scheme = Scheme::by_id("leansig-p2-l18-top-v64-w8").unwrap();
-    let request = KeyRequest {
-        secret: Some(Secret::Seed([6; 32])),
-        ..KeyRequest::default()
-    };
-    let defaults = KeyDefaults {
-        scheme,
-        epochs: BATCHES * 1024,
-        trim: Level(0),
-    };
-    let options = JobOptions::DEFAULT
-        .threads(2)
-        .group_batches(1)
-        .memory(MemoryRequest::NoLimit);
-    KeygenJob::open_on(
-        medium,
-        KeygenJob::builder(directory)
-            .request(request)
-            .defaults(defaults)
-            .options(options)
-            .cancel(cancel),
-    )
+/// A key that is made here, and how.
+#[derive(Clone, Copy, Debug)]
+struct TestedKey {
+    scheme: &'static str,
+    activation_epoch: u64,
+    epochs: u64,
+    trim: Level,
+    /// 0 for groups that follow the time that they take.
+    group_batches: usize,
+}
+
+/// Whole batches, in groups of one.
+const POSEIDON: TestedKey = TestedKey {
+    scheme: "leansig-p2-l18-top-v64-w8",
+    activation_epoch: 0,
+    epochs: BATCHES * 1024,
+    trim: Level(0),
+    group_batches: 1,
+};
+
+/// Across the middle of the lifetime, in 21 batches of which the first and the last are not whole. Either end is odd, so that
+/// there are fillers from level 0 on.
+const LEANVM: TestedKey = TestedKey {
+    scheme: "leanvm-blake2s-l32-ts-v42-w8",
+    activation_epoch: (1 << 31) - 9501,
+    epochs: 20_000,
+    trim: Level(0),
+    group_batches: 0,
+};
+
+const LEANVM_TRIMMED: TestedKey = TestedKey {
+    trim: Level(4),
+    ..LEANVM
+};
+
+impl TestedKey {
+    fn scheme(&self) -> &'static Scheme {
+        Scheme::by_id(self.scheme).unwrap()
+    }
+
+    /// Hash functions for it that cost nothing.
+    fn quick(&self) -> Quick {
+        Quick {
+            digest_bytes: self.scheme().digest_bytes(),
+        }
+    }
+
+    fn open(&self, directory: &Path, medium: Box<dyn Medium>, cancel: CancelHandle) -> Result<KeygenJob> {
+        let request = KeyRequest {
+            secret: Some(Secret::Seed([6; 32])),
+            activation_epoch: Some(self.activation_epoch),
+            ..KeyRequest::default()
+        };
+        let defaults = KeyDefaults {
+            scheme: self.scheme(),
+            epochs: self.epochs,
+            trim: self.trim,
+        };
+        let options = JobOptions::DEFAULT
+            .threads(2)
+            .group_batches(self.group_batches)
+            .memory(MemoryRequest::NoLimit);
+        KeygenJob::open_on(
+            medium,
+            KeygenJob::builder(directory)
+                .request(request)
+                .defaults(defaults)
+                .options(options)
+                .cancel(cancel),
+        )
+    }
+
+    /// Makes or finishes the key.
+    fn run(&self, directory: &Path, medium: Box<dyn Medium>) -> Result<Summary> {
+        self.open(directory, medium, CancelHandle::default())?.run(&NoProgress)
+    }
+
+    /// The same with hash functions that cost nothing, for tests that need thousands of runs.
+    fn run_quick(&self, directory: &Path, medium: Box<dyn Medium>) -> Result<Summary> {
+        self.run_watched(directory, medium, &NoProgress)
+    }
+
+    fn run_watched(&self, directory: &Path, medium: Box<dyn Medium>, progress: &dyn Progress) -> Result<Summary> {
+        let job = self.open(directory, medium, CancelHandle::default())?;
+        job.run_with(&JobOnly(self.quick()), progress)
+    }
 }
 
 /// Begins a key of the longest lifetime, for hash functions that cost nothing.
@@ -73,23 +138,14 @@ pub(crate) fn open_large(directory: &Path, epochs: u64, trim: u8, options: JobOp
         .unwrap()
 }
 
-/// Makes or finishes the key.
-fn run(directory: &Path, medium: Box<dyn Medium>) -> Result<Summary> {
-    open(directory, medium, CancelHandle::default())?.run(&NoProgress)
-}
-
-/// The same with hash functions that cost nothing, for tests that need thousands of runs.
-fn run_quick(directory: &Path, medium: Box<dyn Medium>) -> Result<Summary> {
-    run_watched(directory, medium, &NoProgress)
-}
-
-fn run_watched(directory: &Path, medium: Box<dyn Medium>, progress: &dyn Progress) -> Result<Summary> {
-    open(directory, medium, CancelHandle::default())?.run_with(&JobOnly(Quick { digest_bytes: 28 }), progress)
-}
-
-fn layers(directory: &Path) -> Vec<Vec<u8>> {
-    let level = |level| std::fs::read(directory.join(format!("layers/{level:02}.nodes"))).unwrap();
-    (0..=LEVELS).map(level).collect()
+/// The layer files by name.
+fn layers(directory: &Path) -> BTreeMap<OsString, Vec<u8>> {
+    let entries = std::fs::read_dir(directory.join("layers")).unwrap();
+    let read = |entry: std::io::Result<DirEntry>| {
+        let entry = entry.unwrap();
+        (entry.file_name(), std::fs::read(entry.path()).unwrap())
+    };
+    entries.map(read).collect()
 }
 
 type Records = (Vec<(BatchIndex, BatchRecord)>, Vec<CrownRecord>);
@@ -99,7 +155,7 @@ fn records(directory: &Path) -> Records {
     let key = KeyDir::open(directory).unwrap();
     let store = Store::open_read_only(&key.paths().state(), &key.manifest().binding()).unwrap();
     let batches = store.batches().unwrap().collect::<Result<_, _>>().unwrap();
-    let crown = (0..=LEVELS).filter_map(|level| store.crown(Level(level)).unwrap());
+    let crown = (0..=32).filter_map(|level| store.crown(Level(level)).unwrap());
     (batches, crown.collect())
 }
 
@@ -121,14 +177,19 @@ fn finished(directory: &Path) -> Finished {
 
 /// A key that was made without any trouble: what all others have to be like.
 struct Undisturbed {
+    key: TestedKey,
     directory: tempfile::TempDir,
+    /// How many calls that took.
+    calls: u64,
 }
 
 impl Undisturbed {
-    fn new(run: fn(&Path, Box<dyn Medium>) -> Result<Summary>) -> Self {
+    fn new(key: TestedKey) -> Self {
         let directory = in_memory();
-        run(directory.path(), Box::<Disk>::default()).unwrap();
-        Self { directory }
+        let faults = Faults::below(directory.path(), |_, _| Fate::Pass);
+        key.run_quick(directory.path(), Box::<Disk>::default()).unwrap();
+        let calls = faults.seen().len() as u64;
+        Self { key, directory, calls }
     }
 
     /// Compares a finished key with this one.

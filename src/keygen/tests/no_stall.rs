@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use super::quick_kernel::{JobOnly, Quick};
-use super::{BATCHES, in_memory, open};
+use super::{BATCHES, POSEIDON, in_memory};
 use crate::error::Result;
 use crate::failure::IoFailure;
 use crate::files::Entry;
@@ -68,7 +68,9 @@ impl Progress for HoldsOneWorker {
 fn a_worker_goes_on_with_the_next_group_while_another_is_on_a_block_of_the_last() {
     let directory = in_memory();
     let progress = HoldsOneWorker::default();
-    let job = open(directory.path(), Box::<Disk>::default(), CancelHandle::default()).unwrap();
+    let job = POSEIDON
+        .open(directory.path(), Box::<Disk>::default(), CancelHandle::default())
+        .unwrap();
     let summary = job.run_with(&JobOnly(Quick { digest_bytes: 28 }), &progress).unwrap();
     assert_eq!(summary.epochs_computed, BATCHES * 1024);
     assert!(!*progress.in_vain.lock().unwrap());
@@ -132,7 +134,9 @@ impl LayerFile for SlowFile {
 fn the_next_group_is_computed_while_one_is_synced() {
     let directory = in_memory();
     let medium = SlowSync::default();
-    let job = open(directory.path(), Box::new(medium.clone()), CancelHandle::default()).unwrap();
+    let job = POSEIDON
+        .open(directory.path(), Box::new(medium.clone()), CancelHandle::default())
+        .unwrap();
     job.run_with(&JobOnly(Quick { digest_bytes: 28 }), &medium.computed)
         .unwrap();
     assert!(!*medium.in_vain.lock().unwrap());

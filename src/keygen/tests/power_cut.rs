@@ -3,19 +3,22 @@
 //! The layer files live on [`PowerCutMedium`]. The checkpoint store is a real one; as each of its writes is synced, it
 //! stands after a cut as of its last commit, or with the commit in flight, either of which a run can meet.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tempfile::TempDir;
 
 use super::power_cut_medium::PowerCutMedium;
-use super::{LEVELS, Undisturbed, in_memory, layers, records, run_quick, run_watched};
+use super::{LEANVM, LEANVM_TRIMMED, POSEIDON, TestedKey, Undisturbed, in_memory, layers, records};
 use crate::faults::{Fate, Faults};
 use crate::files::directory_tests::copy_directory;
 use crate::keygen::{Event, Progress};
 use keymill_reference::Numbers;
 
 const CUTS: u64 = 10_000;
+const CUTS_OF_LEANVM: u64 = 1_500;
 /// `KEYMILL_TEST_POWER_CUTS=N` asks for another number, `KEYMILL_TEST_POWER_CUT_SEED=S` replays one seed.
 const CUTS_VARIABLE: &str = "KEYMILL_TEST_POWER_CUTS";
 const SEED_VARIABLE: &str = "KEYMILL_TEST_POWER_CUT_SEED";
@@ -32,7 +35,14 @@ impl Progress for NoneDamaged {
 }
 
 /// Every call from the n-th on fails, and the n-th itself may have been made. Says whether the power went.
-fn run_until_cut(directory: &Path, medium: &PowerCutMedium, at: u64, is_made: bool, case: &str) -> bool {
+fn run_until_cut(
+    key: TestedKey,
+    directory: &Path,
+    medium: &PowerCutMedium,
+    at: u64,
+    is_made: bool,
+    case: &str,
+) -> bool {
     let mut made = 0;
     let faults = Faults::below(directory, move |_, _| {
         made += 1;
@@ -42,7 +52,7 @@ fn run_until_cut(directory: &Path, medium: &PowerCutMedium, at: u64, is_made: bo
             _ => Fate::Fail(EIO),
         }
     });
-    let outcome = run_watched(directory, Box::new(medium.clone()), &NoneDamaged);
+    let outcome = key.run_watched(directory, Box::new(medium.clone()), &NoneDamaged);
     drop(faults);
     match outcome {
         Ok(_) => false,
@@ -59,19 +69,25 @@ fn run_until_cut(directory: &Path, medium: &PowerCutMedium, at: u64, is_made: bo
 struct Created {
     directory: TempDir,
     medium: PowerCutMedium,
+    calls: u64,
 }
 
 impl Created {
-    fn new() -> Self {
+    fn new(key: TestedKey) -> Self {
         let directory = in_memory();
         let medium = PowerCutMedium::new(0);
         let faults = Faults::below(directory.path(), |call, _| match call {
             "write to mapping" => Fate::Fail(EIO),
             _ => Fate::Pass,
         });
-        run_quick(directory.path(), Box::new(medium.clone())).unwrap_err();
+        key.run_quick(directory.path(), Box::new(medium.clone())).unwrap_err();
+        let calls = faults.seen().len() as u64;
         drop(faults);
-        Self { directory, medium }
+        Self {
+            directory,
+            medium,
+            calls,
+        }
     }
 
     fn copy(&self, seed: u64) -> (TempDir, PowerCutMedium) {
@@ -81,50 +97,99 @@ impl Created {
     }
 }
 
-/// One key through several power cuts. Gives how many there were.
-fn live_through(seed: u64, created: &Created, whole: &Undisturbed, expected: &[Vec<u8>]) -> u64 {
-    let mut numbers = Numbers(seed);
-    let from_nothing = seed.is_multiple_of(8);
-    let (directory, medium) = if from_nothing {
-        (in_memory(), PowerCutMedium::new(numbers.next()))
-    } else {
-        created.copy(numbers.next())
-    };
-    let mut cuts = 0;
-    for run in 0..2 + numbers.below(8) {
-        // The creation has about 200 calls, a resumed run begins with about 60.
-        let at = 1 + numbers.below(if run == 0 && from_nothing { 500 } else { 250 });
-        let is_made = numbers.below(2) == 0;
-        let case = format!("seed {seed}, cut {run} at call {at}");
-        if !run_until_cut(directory.path(), &medium, at, is_made, &case) {
-            break;
+/// What lives through power cuts, and how it is in the end.
+struct Lives {
+    whole: Undisturbed,
+    created: Created,
+    layers: BTreeMap<OsString, Vec<u8>>,
+}
+
+impl Lives {
+    fn of(key: TestedKey) -> Self {
+        let whole = Undisturbed::new(key);
+        Self {
+            created: Created::new(key),
+            layers: layers(whole.directory.path()),
+            whole,
         }
-        medium.cut();
-        cuts += 1;
     }
-    let outcome = run_watched(directory.path(), Box::new(medium.clone()), &NoneDamaged);
-    outcome.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
-    whole.assert_same_but_layers(directory.path(), &format!("seed {seed}"));
-    for (level, expected) in (0..=LEVELS).zip(expected) {
-        let path = directory.path().join(format!("layers/{level:02}.nodes"));
-        assert!(medium.bytes(&path) == *expected, "seed {seed}: level {level} differs");
-        assert!(
-            medium.durable_bytes(&path) == *expected,
-            "seed {seed}: level {level} is not durable although the key is sealed"
-        );
+
+    /// One key through several power cuts. Gives how many there were.
+    fn one(&self, seed: u64) -> u64 {
+        let key = self.whole.key;
+        let mut numbers = Numbers(seed);
+        let from_nothing = seed.is_multiple_of(8);
+        let (directory, medium) = if from_nothing {
+            (in_memory(), PowerCutMedium::new(numbers.next()))
+        } else {
+            self.created.copy(numbers.next())
+        };
+        let mut cuts = 0;
+        for run in 0..2 + numbers.below(8) {
+            // Without the creation, a run makes the calls behind it, and some to find out how the key stands.
+            let calls = self.whole.calls
+                - if run == 0 && from_nothing {
+                    0
+                } else {
+                    self.created.calls / 2
+                };
+            let at = 1 + numbers.below(calls);
+            let is_made = numbers.below(2) == 0;
+            let case = format!("{key:?}, seed {seed}, cut {run} at call {at}");
+            if !run_until_cut(key, directory.path(), &medium, at, is_made, &case) {
+                break;
+            }
+            medium.cut();
+            cuts += 1;
+        }
+        let outcome = key.run_watched(directory.path(), Box::new(medium.clone()), &NoneDamaged);
+        outcome.unwrap_or_else(|error| panic!("{key:?}, seed {seed}: {error}"));
+        self.whole
+            .assert_same_but_layers(directory.path(), &format!("seed {seed}"));
+        for (name, expected) in &self.layers {
+            let path = directory.path().join("layers").join(name);
+            assert!(
+                medium.bytes(&path) == *expected,
+                "{key:?}, seed {seed}: {name:?} differs"
+            );
+            assert!(
+                medium.durable_bytes(&path) == *expected,
+                "{key:?}, seed {seed}: {name:?} is not durable although the key is sealed"
+            );
+        }
+        cuts
     }
-    cuts
+
+    /// As many keys as it takes to cut the power so often.
+    fn cut(&self, cuts_at_least: u64) {
+        if let Some(seed) = number_from(SEED_VARIABLE) {
+            self.one(seed);
+            return;
+        }
+        let wanted = number_from(CUTS_VARIABLE).unwrap_or(cuts_at_least);
+        let (next, cuts) = (AtomicU64::new(0), AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while cuts.load(Ordering::Relaxed) < wanted {
+                        let seed = next.fetch_add(1, Ordering::Relaxed);
+                        cuts.fetch_add(self.one(seed), Ordering::Relaxed);
+                    }
+                });
+            }
+        });
+        assert!(cuts.into_inner() >= wanted);
+    }
 }
 
 #[test]
 fn bytes_that_are_right_in_the_cache_alone_are_written_again_after_a_failed_sync() {
-    let whole = Undisturbed::new(run_quick);
-    let expected = layers(whole.directory.path());
+    let expected = layers(Undisturbed::new(POSEIDON).directory.path());
     // A group of one batch syncs its 11 levels.
     for fail_at in 0..11 {
         let directory = in_memory();
         let medium = PowerCutMedium::new(fail_at);
-        let run = || run_quick(directory.path(), Box::new(medium.clone()));
+        let run = || POSEIDON.run_quick(directory.path(), Box::new(medium.clone()));
         let layer = |level| directory.path().join(format!("layers/{level:02}.nodes"));
         medium.fail_sync(2 * 11);
         run().unwrap_err();
@@ -143,9 +208,9 @@ fn bytes_that_are_right_in_the_cache_alone_are_written_again_after_a_failed_sync
         );
         run().unwrap();
         medium.cut();
-        for (level, expected) in (0..=LEVELS).zip(&expected) {
-            let found = medium.durable_bytes(&layer(level));
-            assert!(found == *expected, "sync {fail_at}: level {level} is not durable");
+        for (name, expected) in &expected {
+            let found = medium.durable_bytes(&directory.path().join("layers").join(name));
+            assert!(found == *expected, "sync {fail_at}: {name:?} is not durable");
         }
     }
 }
@@ -156,24 +221,15 @@ fn number_from(variable: &str) -> Option<u64> {
 
 #[test]
 fn ten_thousand_power_cuts_change_no_byte() {
-    let whole = Undisturbed::new(run_quick);
-    let created = Created::new();
-    let expected = layers(whole.directory.path());
-    if let Some(seed) = number_from(SEED_VARIABLE) {
-        live_through(seed, &created, &whole, &expected);
-        return;
-    }
-    let wanted = number_from(CUTS_VARIABLE).unwrap_or(CUTS);
-    let (next, cuts) = (AtomicU64::new(0), AtomicU64::new(0));
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while cuts.load(Ordering::Relaxed) < wanted {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    cuts.fetch_add(live_through(seed, &created, &whole, &expected), Ordering::Relaxed);
-                }
-            });
-        }
-    });
-    assert!(cuts.into_inner() >= wanted);
+    Lives::of(POSEIDON).cut(CUTS);
+}
+
+#[test]
+fn power_cuts_change_no_byte_of_a_key_of_leanvm() {
+    Lives::of(LEANVM).cut(CUTS_OF_LEANVM);
+}
+
+#[test]
+fn power_cuts_change_no_byte_of_a_trimmed_key_of_leanvm() {
+    Lives::of(LEANVM_TRIMMED).cut(CUTS_OF_LEANVM);
 }

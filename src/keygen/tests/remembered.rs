@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{Signal, getpid, kill_process};
 
-use super::{BATCHES, in_memory, open, run_quick};
+use super::{BATCHES, POSEIDON, in_memory};
 use crate::faults::{Fate, Faults};
 use crate::files::Entry;
 use crate::history::{KeyHistory, Marks, RunCommand, RunEnd, of_key};
@@ -72,7 +72,7 @@ fn a_history_costs_no_sync_and_no_write_to_the_store() {
         Fate::Pass
     });
     let key = place.path().join("key");
-    run_quick(&key, Box::new(Disk::default())).unwrap();
+    POSEIDON.run_quick(&key, Box::new(Disk::default())).unwrap();
     drop(faults);
     let calls = calls.lock().unwrap();
     let count = |call: &str| calls.iter().filter(|seen| seen.0 == call).count() as u64;
@@ -107,16 +107,16 @@ fn a_run_says_how_it_ended_where_it_can() {
     let place = in_memory();
     let key = place.path().join("key");
     let cancel = CancelHandle::default();
-    let job = open(&key, Box::new(Disk::default()), cancel.clone()).unwrap();
+    let job = POSEIDON.open(&key, Box::new(Disk::default()), cancel.clone()).unwrap();
     cancel.cancel();
     job.run(&NoProgress).unwrap_err();
     let faults = Faults::below(place.path(), |call, path| match call {
         "msync" if path.ends_with("10.nodes") => Fate::Fail(5),
         _ => Fate::Pass,
     });
-    run_quick(&key, Box::new(Disk::default())).unwrap_err();
+    POSEIDON.run_quick(&key, Box::new(Disk::default())).unwrap_err();
     drop(faults);
-    run_quick(&key, Box::new(Disk::default())).unwrap();
+    POSEIDON.run_quick(&key, Box::new(Disk::default())).unwrap();
     let ends: Vec<_> = remembered(&key).runs.iter().map(|run| run.end).collect();
     assert_eq!(ends, [RunEnd::Interrupted, RunEnd::Failed, RunEnd::Finished].map(Some));
 }
@@ -195,7 +195,7 @@ fn whatever_stands_in_the_place_of_a_history_stops_no_job() {
         let key = place.path().join("key");
         fs::create_dir(&key).unwrap();
         make(&key.join("history.jsonl"));
-        run_quick(&key, Box::new(Disk::default())).unwrap();
+        POSEIDON.run_quick(&key, Box::new(Disk::default())).unwrap();
         assert_eq!(KeyDir::open(&key).unwrap().manifest().state(), KeyState::Sealed);
         let (history, damage) = of_key(&file(&key));
         assert_eq!(
@@ -219,7 +219,7 @@ fn a_history_of_which_every_call_fails_changes_nothing_about_the_key() {
                 Fate::Pass
             }
         });
-        run_quick(&key, Box::new(Disk::default())).unwrap();
+        POSEIDON.run_quick(&key, Box::new(Disk::default())).unwrap();
         drop(faults);
         assert_eq!(remembered(&key), KeyHistory::default(), "{call}");
         assert_eq!(KeyDir::open(&key).unwrap().manifest().state(), KeyState::Sealed);
@@ -244,7 +244,9 @@ fn a_job_that_is_killed_at_its_third_group() {
         }
         Fate::Pass
     });
-    run_quick(&place.join("key"), Box::new(Disk::default())).unwrap();
+    POSEIDON
+        .run_quick(&place.join("key"), Box::new(Disk::default()))
+        .unwrap();
 }
 
 #[test]
@@ -266,7 +268,7 @@ fn a_run_that_was_killed_is_told_with_its_last_commit() {
     );
     let begun = history.runs[0].begun.unwrap();
     let recorded = super::records(&key).0;
-    run_quick(&key, Box::new(Disk::default())).unwrap();
+    POSEIDON.run_quick(&key, Box::new(Disk::default())).unwrap();
     let after = remembered(&key);
     assert_eq!(
         after.runs.iter().map(|run| run.end).collect::<Vec<_>>(),
