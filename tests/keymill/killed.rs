@@ -13,9 +13,21 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::layers_on_disk::layer_files;
 use keymill_reference::Numbers;
 
-const SCHEME: &str = "leansig-p2-l18-top-v64-w8";
-/// First epoch and number of epochs of the keys; the second one begins and ends within a batch.
-const INTERVALS: [(&str, &str); 2] = [("0", "2^13"), ("3000", "5000")];
+const POSEIDON: &str = "leansig-p2-l18-top-v64-w8";
+const LEANVM: &str = "leanvm-blake2s-l32-ts-v42-w8";
+/// First epoch, number of epochs and trim of the keys; the second one begins and ends within a batch.
+type Intervals = [(&'static str, &'static str, &'static str); 2];
+
+/// As many as take some tenths of a second.
+fn intervals(scheme: &str) -> Intervals {
+    if scheme.starts_with("leanvm-") {
+        // To the end of the lifetime, and across its middle with fillers at every level.
+        [("4294934528", "2^15", "4"), ("2147470001", "30000", "0")]
+    } else {
+        [("0", "2^13", "0"), ("3000", "5000", "0")]
+    }
+}
+
 /// A key that so many kills have not let finish is finished without another one.
 const KILLS_A_KEY_MAX: u32 = 25;
 
@@ -173,11 +185,13 @@ impl fmt::Display for Tally {
 
 /// Makes keys and kills their jobs, as its seed says.
 struct CrashLoop {
+    scheme: String,
+    intervals: Intervals,
     seed: u64,
     numbers: Numbers,
     parent: PathBuf,
     seed_file: PathBuf,
-    /// The keys of [`INTERVALS`], made without a disturbance.
+    /// The keys of these intervals, made without a disturbance.
     whole: Vec<Key>,
     /// How long the last one of them took here.
     whole_us: u64,
@@ -187,10 +201,12 @@ struct CrashLoop {
 }
 
 impl CrashLoop {
-    fn new(parent: &Path, seed: u64, terminate_one_in: u64) -> Self {
+    fn new(scheme: &str, parent: &Path, seed: u64, terminate_one_in: u64) -> Self {
         let seed_file = parent.join("seed");
         std::fs::write(&seed_file, std::array::from_fn::<u8, 32, _>(|at| 0x4b + at as u8)).unwrap();
         let mut crash_loop = Self {
+            scheme: scheme.to_owned(),
+            intervals: intervals(scheme),
             seed,
             numbers: Numbers(seed),
             parent: parent.to_owned(),
@@ -200,10 +216,10 @@ impl CrashLoop {
             terminate_one_in,
             tally: Tally::default(),
         };
-        for number in 0..INTERVALS.len() {
+        for number in 0..crash_loop.intervals.len() {
             let directory = parent.join(format!("whole-{number}"));
             let begun = Instant::now();
-            let output = crash_loop.keygen(&directory, number, 1, 1).output().unwrap();
+            let output = crash_loop.keygen(&directory, number, 1, "1").output().unwrap();
             crash_loop.whole_us = begun.elapsed().as_micros() as u64;
             assert!(output.status.success(), "{output:?}");
             let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -214,17 +230,18 @@ impl CrashLoop {
         crash_loop
     }
 
-    fn keygen(&self, directory: &Path, interval: usize, threads: u64, group_batches: u64) -> Command {
-        let (first, count) = INTERVALS[interval];
+    fn keygen(&self, directory: &Path, interval: usize, threads: u64, group_batches: &str) -> Command {
+        let (scheme, (first, count, trim)) = (&self.scheme, self.intervals[interval]);
         let line = format!(
-            "keygen --json --progress none --scheme {SCHEME} --activation-epoch {first} --epochs {count} --threads {threads}"
+            "keygen --json --progress none --scheme {scheme} --activation-epoch {first} --epochs {count} --trim {trim} \
+             --threads {threads}"
         );
         let arguments: Vec<_> = line.split(' ').collect();
         let mut command = keymill(&arguments, directory);
         command
             .arg("--seed-file")
             .arg(&self.seed_file)
-            .env("KEYMILL_GROUP_BATCHES", group_batches.to_string());
+            .env("KEYMILL_GROUP_BATCHES", group_batches);
         command
     }
 
@@ -243,12 +260,12 @@ impl CrashLoop {
 
     /// Makes one key, killing its job now and then, until it is finished.
     fn one_key(&mut self, directory: &Path) -> Result<(), String> {
-        let interval = self.numbers.below(INTERVALS.len() as u64) as usize;
+        let interval = self.numbers.below(self.intervals.len() as u64) as usize;
         let mut committed = 0;
         let mut runs = 0;
         loop {
             // Mostly groups of one batch, so that there are as many commits as there can be.
-            let group_batches = [1, 1, 1, 3][self.numbers.below(4) as usize];
+            let group_batches = ["1", "1", "3", "auto"][self.numbers.below(4) as usize];
             let threads = 1 + self.numbers.below(2);
             let moment = self.moment();
             let terminate = self.terminate_one_in > 0 && self.numbers.below(self.terminate_one_in) == 0;
@@ -322,15 +339,26 @@ fn signal(child: &mut Child, terminate: bool) {
     kill_process(id, Signal::TERM).unwrap();
 }
 
+fn killed(scheme: &str, kills: u64) -> Tally {
+    let parent = tempfile::tempdir().unwrap();
+    let tally = CrashLoop::new(scheme, parent.path(), 1, 0).run(kills);
+    println!("{tally}");
+    tally
+}
+
 #[test]
 fn jobs_killed_at_200_random_moments_end_with_the_bytes_of_one_that_was_not() {
-    let parent = tempfile::tempdir().unwrap();
-    let tally = CrashLoop::new(parent.path(), 1, 0).run(200);
-    println!("{tally}");
+    let tally = killed(POSEIDON, 200);
     assert!(tally.keys >= 5, "{tally}");
     for stage in [Stage::Creation, Stage::Batches, Stage::Crown] {
         assert!(tally.stages[stage as usize] > 0, "no kill during {stage:?}\n{tally}");
     }
+}
+
+#[test]
+fn jobs_of_leanvm_killed_at_random_moments_end_with_the_bytes_of_one_that_was_not() {
+    let tally = killed(LEANVM, 24);
+    assert!(tally.keys > 0 && tally.stages[Stage::Batches as usize] > 4, "{tally}");
 }
 
 /// `tools/crash-loop` runs this one, and says in the environment how long and from which seed.
@@ -338,11 +366,12 @@ fn jobs_killed_at_200_random_moments_end_with_the_bytes_of_one_that_was_not() {
 #[ignore = "it is as long as CRASH_LOOP_KILLS says; tools/crash-loop runs it"]
 fn crash_loop() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let scheme = std::env::var("CRASH_LOOP_SCHEME").unwrap_or(POSEIDON.to_owned());
     let parent = tempfile::tempdir().unwrap();
     let kept = parent.path().to_owned();
     let kills = number("CRASH_LOOP_KILLS").unwrap_or(200);
     let seed = number("CRASH_LOOP_SEED").unwrap_or(1);
-    let looped = || CrashLoop::new(&kept, seed, 10).run(kills);
+    let looped = || CrashLoop::new(&scheme, &kept, seed, 10).run(kills);
     match std::panic::catch_unwind(looped) {
         Ok(tally) => println!("{tally}"),
         Err(problem) => {

@@ -15,6 +15,7 @@ use super::fixtures::{LONG, SEED, SMALL_GROUPS, TINY, stopped_key};
 use super::program::{Outcome, Place};
 use crate::layers_on_disk::layer_files;
 use crate::skip::skip;
+use keymill_reference::leanvm::Variant;
 
 /// The calls, by the name that strace knows them by, and by those that messages have.
 pub const CALLS: [(&str, &[&str]); 22] = [
@@ -368,6 +369,13 @@ fn a_call_that_fails_in_a_small_job_is_named_and_the_next_run_finishes() {
 #[test]
 fn a_call_that_fails_in_a_job_of_several_batches_is_named_and_the_next_run_finishes() {
     Job::new(Place::new(), LONG, "3072", None).sweep();
+}
+
+/// To the end of the lifetime, with a first batch that is not whole.
+#[test]
+fn a_call_that_fails_in_a_job_of_leanvm_is_named_and_the_next_run_finishes() {
+    let interval = "3000 --activation-epoch 4294964296 --trim 2";
+    Job::new(Place::new(), Variant::S2.id(), interval, None).sweep();
 }
 
 #[test]
