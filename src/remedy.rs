@@ -130,6 +130,8 @@ pub enum Argument {
     Distributed,
     /// The form of the files of a set.
     ExportFormat,
+    /// The revision of leanVM that the manifest of a set names.
+    LeanvmRev,
     /// Whether the key directories of a set stay.
     KeepDirs,
     /// How many keys are made at a time.
@@ -154,6 +156,7 @@ impl Display for Argument {
             Self::Roles => "the roles",
             Self::Distributed => "a directory for each validator",
             Self::ExportFormat => "the form of the files",
+            Self::LeanvmRev => "the revision of leanVM",
             Self::KeepDirs => "key directories that stay",
             Self::Jobs => "the number of keys at a time",
         })

@@ -89,6 +89,7 @@ fn flag(argument: Argument) -> String {
         Argument::Roles => "roles",
         Argument::Distributed => "distributed",
         Argument::ExportFormat => "export-format",
+        Argument::LeanvmRev => "leanvm-rev",
         Argument::KeepDirs => "keep-dirs",
         Argument::Jobs => "jobs",
         other => return other.to_string(),
@@ -143,6 +144,7 @@ mod tests {
             Argument::Roles,
             Argument::Distributed,
             Argument::ExportFormat,
+            Argument::LeanvmRev,
             Argument::KeepDirs,
             Argument::Jobs,
         ];

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Args, ValueEnum};
-use keymill::sets::{Role, SetJob, SetRequest};
+use keymill::sets::{LeanvmRevision, Role, SetForms, SetJob, SetRequest};
+use keymill::xmss::scheme::KeyForms;
 use keymill::{CancelHandle, Level, Scheme};
 
 use super::answer::{Answer, fields};
@@ -18,13 +19,22 @@ use super::progress::Reporter;
 use super::request::MachineArguments;
 use crate::config::{Settings, parse_level, parse_scheme};
 
-/// The forms in which keys are written.
+/// The forms in which keys of leanSig are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum ExportFormat {
     /// SSZ files.
     Ssz,
     /// SSZ files, and JSON files beside them.
     Both,
+}
+
+impl ExportFormat {
+    fn forms(self) -> SetForms {
+        match self {
+            Self::Ssz => SetForms::Ssz,
+            Self::Both => SetForms::SszAndJson,
+        }
+    }
 }
 
 /// So many secrets that are made again are named each.
@@ -35,6 +45,9 @@ const NAMED_SECRETS_MAX: usize = 16;
 #[command(after_help = r"Examples:
   Make the keys of 4 validators for 2^18 epochs, or go on with them after an interruption:
     keymill generate --num-validators 4 --log-num-active-epochs 18 --output-dir new-keys
+  Keys of leanVM, as 'ethlambda keygen' makes them:
+    keymill generate --num-validators 4 --log-num-active-epochs 18 --output-dir leanvm-keys \
+        --scheme leanvm-blake2s-l32-ts-v42-w8
   The second half of a set, of one seed, two validators at a time, in SSZ alone:
     keymill generate --num-validators 2 --start-index 2 --log-num-active-epochs 18 \
         --seed-file seed --jobs 2 --export-format ssz --output-dir second-half")]
@@ -48,9 +61,9 @@ pub struct GenerateArguments {
     /// Directory of the set: absent, or one that an earlier run began; other files in it are left alone.
     #[arg(long, value_name = "DIR")]
     output_dir: PathBuf,
-    /// Form of the key files.
-    #[arg(long, value_enum, default_value_t = ExportFormat::Both)]
-    export_format: ExportFormat,
+    /// Form of the key files: by default both; those of schemes of leanVM have one form and take no such flag.
+    #[arg(long, value_enum)]
+    export_format: Option<ExportFormat>,
     /// Whether to write validator-keys-manifest.yaml when all keys are finished.
     #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, default_value_t = true,
           default_missing_value = "true")]
@@ -62,6 +75,10 @@ pub struct GenerateArguments {
     /// Scheme of the keys; `keymill schemes` lists them.
     #[arg(long, value_name = "ID", value_parser = parse_scheme)]
     scheme: Option<&'static Scheme>,
+    /// Revision of leanVM that the manifest names, 40 hex digits; for schemes of leanVM. Without it, the one that is known to make
+    /// such keys, if there is one.
+    #[arg(long, value_name = "REV", value_parser = parse_revision)]
+    leanvm_rev: Option<LeanvmRevision>,
     /// Index of the first validator, so that parts of a set can be made on several machines; see merge-sets.
     #[arg(long, value_name = "I", default_value_t = 0)]
     start_index: u64,
@@ -99,6 +116,10 @@ fn parse_role(text: &str) -> Result<Role, String> {
     Role::by_name(text).ok_or_else(|| "expected proposer, attester, or both with a comma between".to_owned())
 }
 
+fn parse_revision(text: &str) -> Result<LeanvmRevision, String> {
+    LeanvmRevision::parse(text).ok_or_else(|| "expected 40 hex digits in lower case".to_owned())
+}
+
 fn parse_jobs(text: &str) -> Result<usize, String> {
     let jobs = text.parse().ok().filter(|jobs| (1..=256).contains(jobs));
     jobs.ok_or_else(|| "expected a number of validators from 1 to 256".to_owned())
@@ -113,6 +134,7 @@ pub fn run(arguments: &GenerateArguments, settings: &Settings) -> Result<ExitCod
     let cancel = CancelHandle::default();
     stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;
     let scheme = request.scheme;
+    let revision = request.named_revision();
     let directory = &arguments.output_dir;
     let job = SetJob::open(directory, request, job_settings.machine, arguments.jobs, cancel)?;
     if let Some(seed) = &arguments.seed_file {
@@ -142,10 +164,19 @@ pub fn run(arguments: &GenerateArguments, settings: &Settings) -> Result<ExitCod
     }
     let manifest = directory.join("validator-keys-manifest.yaml");
     let manifest = arguments.create_manifest.then_some(manifest);
+    let is_of_leanvm = scheme.family().key_forms() == KeyForms::Leanvm;
+    if is_of_leanvm && manifest.is_some() && revision.is_none() {
+        say(format_args!(
+            "the manifest of '{place}' has no leanvm_rev, since it is not known here which revision of leanVM makes keys of {}; the \
+             same command with --leanvm-rev REV writes it",
+            scheme.id()
+        ));
+    }
     Answer::default()
         .field("directory", directory.clone())
         .field("manifest", manifest.clone())
         .field("scheme", scheme.id())
+        .field("leanvm_rev", revision.map(|revision| revision.to_string()))
         .and(fields!(arguments; log_num_active_epochs, start_index, num_validators))
         .and(fields!(summary; keys_made, keys_found))
         .field("elapsed_ms", summary.elapsed.as_millis() as u64)
@@ -183,8 +214,9 @@ fn request(arguments: &GenerateArguments, settings: &Settings, public_mode: u32)
         validators: arguments.num_validators,
         roles: Role::ALL.into_iter().filter(is_asked).collect(),
         is_distributed: arguments.distributed,
-        with_json: arguments.export_format == ExportFormat::Both,
+        forms: arguments.export_format.map(ExportFormat::forms),
         with_manifest: arguments.create_manifest,
+        leanvm_rev: arguments.leanvm_rev,
         keeps_directories: arguments.keep_dirs,
         trim: if arguments.keep_dirs {
             settings.trim(arguments.trim)?

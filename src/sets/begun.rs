@@ -190,9 +190,10 @@ fn look_at(
         check_public(&paths.file(name, PUBLIC_SSZ), &parsed, Form::Ssz)?;
     }
     if files.has(SECRET_SSZ) {
-        check_secret_head(&paths.file(name, SECRET_SSZ), &shape_of(plan), &parsed)?;
+        let file = paths.file(name, SECRET_SSZ);
+        check_secret_head(&file, &request.kind(), &shape_of(plan), &parsed)?;
     }
-    let mut secrets = key_files(request.with_json)
+    let mut secrets = key_files(request.with_json())
         .iter()
         .filter(|(half, _)| *half == Half::Secret);
     if secrets.any(|&file| files.has(file)) {

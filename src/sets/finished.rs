@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use rustix::fs::OFlags;
 
 use super::key_files::Fault;
-use super::manifest::{SetKind, SetManifest, Validator};
+use super::manifest::{SetManifest, Validator};
 use super::names::{Role, SetPaths, parse_index};
 use super::request::SetRequest;
 use crate::error::{Error, Result};
@@ -137,12 +137,7 @@ pub(super) fn interrupted() -> Error {
 
 /// The manifest of those validators of a request that have all of their keys.
 pub(super) fn manifest_of(keys: &FinishedKeys, request: &SetRequest) -> SetManifest {
-    let kind = SetKind {
-        scheme: request.scheme,
-        log_epochs: request.log_epochs,
-        roles: request.roles.clone(),
-        is_distributed: request.is_distributed,
-    };
+    let kind = request.kind();
     let validator = |index| {
         let public_keys = kind.roles.iter().map(|&role| keys.get(&(index, role)).cloned());
         Some(Validator {

@@ -7,17 +7,19 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::manifest::{ManifestError, SetManifest};
+use super::manifest::{ManifestError, SetKind, SetManifest};
 use super::names::{Form, Half, KeyFile, KeyFiles, SetPaths};
 use crate::error::{Error, Reason, Result};
 use crate::failure::{IoFailure, attempt};
 use crate::files::{not_regular, open_to_read};
 use crate::interop::leansig_json;
-use crate::interop::secret_key::{KeyShape, SecretKeyError, SecretKeyFile, SecretKeyForm, reading_bytes_max};
+use crate::interop::secret_key::{
+    KeyShape, SecretKeyError, SecretKeyFile, SecretKeyForm, leanvm_scheme, reading_bytes_max,
+};
 use crate::plan::Plan;
 use keymill_xmss::PublicKey;
 use keymill_xmss::hash::{OneTimeKeys, PrfKey};
-use keymill_xmss::scheme::Parameter;
+use keymill_xmss::scheme::{Parameter, Scheme};
 
 /// JSON spends a line on each element, indented by up to 14 spaces, where SSZ spends four bytes.
 const JSON_TO_SSZ: u64 = 8;
@@ -86,7 +88,7 @@ pub(super) fn write(
             let written = to.write_all(&public_bytes(public_key, form));
             written.map_err(Error::unwritten)
         }
-        (Half::Secret, form) => write_secret(form.of_secret(), to),
+        (Half::Secret, form) => write_secret(form.of_secret(public_key.scheme()), to),
     }
 }
 
@@ -104,7 +106,7 @@ pub(super) fn bytes(plan: &Plan, files: KeyFiles) -> u64 {
     let bytes_of = |(half, form)| {
         let ssz = match half {
             Half::Public => plan.scheme().public_key_bytes() as u64,
-            Half::Secret => shape_of(plan).places_in_ssz().end,
+            Half::Secret => shape_of(plan).places().end,
         };
         match form {
             Form::Ssz => ssz,
@@ -119,8 +121,8 @@ pub(super) fn shape_of(plan: &Plan) -> KeyShape {
     KeyShape::of_key(plan.scheme(), plan.stored(), plan.stored().start)
 }
 
-/// What reading a secret key file takes, by its size. If it is missing or not a file, its reader says so.
-pub(super) fn reading_bytes(path: &Path, form: Form) -> Result<u64, IoFailure> {
+/// What reading a secret key file takes in one of these forms, by its size. If it is missing or not a file, its reader says so.
+pub(super) fn reading_bytes(path: &Path, forms: &[SecretKeyForm]) -> Result<u64, IoFailure> {
     let found = attempt("stat", path, || std::fs::metadata(path));
     let bytes = match found {
         Err(failure) if failure.is_missing() => 0,
@@ -128,7 +130,13 @@ pub(super) fn reading_bytes(path: &Path, form: Form) -> Result<u64, IoFailure> {
             .filter(std::fs::Metadata::is_file)
             .map_or(0, |file| file.len()),
     };
-    Ok(reading_bytes_max(Some(form.of_secret()), bytes))
+    Ok(most_reading_bytes(forms, bytes))
+}
+
+/// The same of a file of this size.
+pub(super) fn most_reading_bytes(forms: &[SecretKeyForm], file_bytes: u64) -> u64 {
+    let bytes = forms.iter().map(|&form| reading_bytes_max(Some(form), file_bytes));
+    bytes.max().unwrap_or_default()
 }
 
 /// Whether a file holds these bytes and no more.
@@ -149,12 +157,41 @@ pub(super) fn check_public(path: &Path, public_key: &PublicKey, form: Form) -> R
     Err(Fault::wrong(path, "it does not hold the public key that it has to"))
 }
 
+/// What a secret key is known by, without the secret.
+#[derive(Clone, Copy)]
+pub(super) struct KnownBy {
+    pub(super) one_time_keys: OneTimeKeys,
+    /// Found from the secret itself where the manifest does not decide it.
+    pub(super) scheme: &'static Scheme,
+}
+
+impl KnownBy {
+    fn of(kind: &SetKind, prf_key: &PrfKey, parameter: &Parameter) -> Result<Self, String> {
+        let scheme = if kind.is_of_leanvm() {
+            leanvm_scheme(prf_key, parameter)?
+        } else {
+            kind.scheme
+        };
+        let one_time_keys = OneTimeKeys::of(prf_key, parameter);
+        Ok(Self { one_time_keys, scheme })
+    }
+
+    /// Of a key that was read as a whole.
+    pub(super) fn of_file(kind: &SetKind, secret: &SecretKeyFile) -> Result<Self, String> {
+        Self::of(kind, &secret.head().prf_key, &secret.head().parameter)
+    }
+}
+
 /// Refuses a secret key file whose parameter or root is another key's. Reads these, and the PRF key, and nothing else of it.
-/// Tells by what others are seen to have its one-time keys.
-pub(super) fn check_secret_head(path: &Path, shape: &KeyShape, public_key: &PublicKey) -> Result<OneTimeKeys, Fault> {
+pub(super) fn check_secret_head(
+    path: &Path,
+    kind: &SetKind,
+    shape: &KeyShape,
+    public_key: &PublicKey,
+) -> Result<KnownBy, Fault> {
     let file = open_to_read(path)?;
     let length = attempt("stat", path, || file.metadata())?.len();
-    let places = shape.places_in_ssz();
+    let places = shape.places();
     if length != places.end {
         let what = format!("it has {length} bytes, a secret key of the set has {}", places.end);
         return Err(Fault::wrong(path, what));
@@ -165,11 +202,11 @@ pub(super) fn check_secret_head(path: &Path, shape: &KeyShape, public_key: &Publ
     let mut root = vec![0; shape.digest_bytes()];
     read(&mut root, places.root)?;
     let mut prf_key = Zeroizing::new([0; 32]);
-    read(&mut *prf_key, 0)?;
+    read(&mut *prf_key, places.prf_key)?;
     if parameter != public_key.parameter()[..] || root != public_key.root() {
         return Err(Fault::wrong(path, "it holds another key than the public key beside it"));
     }
-    Ok(OneTimeKeys::of(&PrfKey::new(*prf_key), &Parameter::of(&parameter)))
+    KnownBy::of(kind, &PrfKey::new(*prf_key), &Parameter::of(&parameter)).map_err(|what| Fault::wrong(path, what))
 }
 
 /// Reads the manifest of a set; none if there is none.
@@ -187,10 +224,10 @@ pub(super) fn read_manifest(paths: &SetPaths) -> Result<Option<SetManifest>, Fau
         })
 }
 
-/// Reads a secret key.
-pub(super) fn read_secret(path: &Path, form: Form) -> Result<SecretKeyFile, Fault> {
+/// Reads a secret key, which has the form that keys of this scheme have.
+pub(super) fn read_secret(path: &Path, form: Form, scheme: &Scheme) -> Result<SecretKeyFile, Fault> {
     let mut file: File = open_to_read(path)?;
-    SecretKeyFile::read(&mut file, Some(form.of_secret()), None).map_err(|error| match error {
+    SecretKeyFile::read(&mut file, Some(form.of_secret(scheme)), None).map_err(|error| match error {
         SecretKeyError::Read(source) => Fault::unread(path, source),
         error => Fault::wrong(path, error.to_string()),
     })

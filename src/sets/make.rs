@@ -207,7 +207,7 @@ impl SetJob {
         let exporter = Exporter::open(directory)?;
         // Compares all of its nodes with each other.
         let window = exporter.window(None)?;
-        let files = names::key_files(self.request.with_json).iter().copied().collect();
+        let files = names::key_files(self.request.with_json()).iter().copied().collect();
         self.write_files(name, files, public_key, &|form, to| window.write(form, to))
     }
 
@@ -266,7 +266,7 @@ impl SetJob {
 
     /// Reads a secret key, which has to be the one that was finished, and sound.
     fn sound_secret(&self, path: &Path, form: Form, public_key: &[u8]) -> Result<SecretKeyFile, Fault> {
-        let secret = key_files::read_secret(path, form)?;
+        let secret = key_files::read_secret(path, form, self.request.scheme)?;
         check_secret(&secret, self.request.scheme, self.plan.stored(), public_key)
             .map_err(|what| Fault::wrong(path, what))?;
         Ok(secret)

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::begun::parsed;
 use super::json_twin::check_json;
-use super::key_files::{Fault, check_public, check_secret_head, holds, read_secret};
+use super::key_files::{Fault, KnownBy, check_public, check_secret_head, holds, read_secret};
 use super::manifest::SetManifest;
 use super::names::{Form, Half, KeyName, SECRET_SSZ, SetPaths};
 use super::parts::{Member, Part, in_order, refuse_duplicates, refuse_mixed, refuse_same_place, refuse_shared};
@@ -22,7 +22,6 @@ use crate::keydir::DirectoryLock;
 use crate::memory::Limits;
 use crate::plan::MemoryRequest;
 use crate::remedy::Remedy;
-use keymill_xmss::hash::OneTimeKeys;
 
 /// What a merge did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,10 +75,11 @@ pub fn merge_sets(sets: &[PathBuf], out: &Path, public_mode: u32, memory: Memory
     };
     merged.refuse_foreign(&paths)?;
     let mut bytes = 0;
-    let mut seen = SeenKeys::with_capacity(members.len() * manifest.kind.roles.len());
+    let keys = members.len() * manifest.kind.roles.len();
+    let mut seen = SeenKeys::with_capacity(keys);
     for &member in &members {
-        for one_time_keys in check_files(member, &member.part.survey.paths)? {
-            seen.add(seen.count(), one_time_keys);
+        for known_by in check_files(member, &member.part.survey.paths)? {
+            seen.add(seen.count(), known_by.one_time_keys);
         }
         bytes += bytes_left(member, &paths)?;
     }
@@ -105,9 +105,10 @@ pub fn merge_sets(sets: &[PathBuf], out: &Path, public_mode: u32, memory: Memory
 }
 
 /// All files are there, and are of the keys that the manifest names. Tells by what each key is known, in the order of the roles.
-fn check_files(member: Member<'_>, paths: &SetPaths) -> Result<Vec<OneTimeKeys>> {
+fn check_files(member: Member<'_>, paths: &SetPaths) -> Result<Vec<KnownBy>> {
     let mut keys = Vec::new();
-    let scheme = member.part.manifest.kind.scheme;
+    let kind = &member.part.manifest.kind;
+    let scheme = kind.scheme;
     for (key, file) in member.files() {
         let path = paths.file(key.name, file);
         if !exists(&path)? {
@@ -116,9 +117,9 @@ fn check_files(member: Member<'_>, paths: &SetPaths) -> Result<Vec<OneTimeKeys>>
         let public_key = parsed(scheme, key.public_key, &path)?;
         match file {
             (Half::Public, form) => check_public(&path, &public_key, form)?,
-            (Half::Secret, Form::Ssz) => keys.push(check_secret_head(&path, &member.part.shape, &public_key)?),
+            (Half::Secret, Form::Ssz) => keys.push(check_secret_head(&path, kind, &member.part.shape, &public_key)?),
             (Half::Secret, Form::Json) => {
-                let secret = read_secret(&paths.file(key.name, SECRET_SSZ), Form::Ssz)?;
+                let secret = read_secret(&paths.file(key.name, SECRET_SSZ), Form::Ssz, scheme)?;
                 check_json(&secret, &path)?;
             }
         }

@@ -1,5 +1,5 @@
-//! Key sets: the keys of many validators in one directory, with the file names and the manifest of hash-sig-cli 0.4
-//! (docs/KEYSETS.md).
+//! Key sets: the keys of many validators in one directory, with the file names and the manifest of hash-sig-cli, or for
+//! leanVM's keys of ethlambda (docs/KEYSETS.md).
 
 mod begun;
 mod derive;
@@ -27,9 +27,10 @@ mod verify_key;
 use crate::interop::key_set::{manifest, names};
 
 pub use crate::interop::Role;
+pub use crate::interop::key_set::revision::LeanvmRevision;
 pub use make::{SetJob, SetSummary};
 pub use merge::{MergeReport, merge_sets};
 pub use progress::{NoSetProgress, SetEvent, SetProgress};
 pub use report::{Findings, SetFinding, SetReport};
-pub use request::SetRequest;
+pub use request::{SetForms, SetRequest};
 pub use verify::verify_set;

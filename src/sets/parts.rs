@@ -49,7 +49,7 @@ impl Part {
         let names = manifest.keys().map(|key| key.name).collect();
         let stored = manifest.kind.stored()?;
         Ok(Self {
-            with_json: survey.has_json(&names),
+            with_json: survey.has_json(&manifest.kind, &names),
             shape: KeyShape::of_key(manifest.kind.scheme, stored, stored.start),
             survey,
             manifest,

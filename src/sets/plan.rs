@@ -117,7 +117,7 @@ impl SetPlan {
             .saturating_add(kept.saturating_mul(plan.kept_bytes()));
         // A file that a process that died had written is written once more, and compared.
         let keys_written = keys_unfinished.saturating_add(keys_unfinished.min(jobs as u64));
-        let all_files = key_files(request.with_json).iter().copied().collect();
+        let all_files = key_files(request.with_json()).iter().copied().collect();
         let files_bytes = keys_written.saturating_mul(bytes(plan, all_files));
         let missing_bytes: u64 = self.mend.values().map(|mending| bytes(plan, mending.missing)).sum();
         files_bytes
@@ -140,7 +140,7 @@ fn mend(
     let mut gone_keys = 0;
     for (&name, &(key, _)) in names {
         let there = survey.key(name).files;
-        let all = key_files(request.with_json).iter().copied();
+        let all = key_files(request.with_json()).iter().copied();
         let missing: KeyFiles = all.clone().filter(|&file| !there.has(file)).collect();
         let Some(first) = missing.iter().next() else { continue };
         let secret = all.clone().find(|&file| file.0 == Half::Secret && there.has(file));
@@ -231,8 +231,16 @@ fn another_manifest(
         Ok(None) => None,
         Ok(Some(found)) => {
             let ours = manifest_of(finished, request);
-            let is_ours = found.kind == ours.kind && ours.validators.starts_with(&found.validators);
-            (!is_ours).then(|| taken(&path, None))
+            let is_begun = ours.validators.starts_with(&found.validators);
+            if is_begun && found.kind.becomes(&ours.kind) {
+                return None;
+            }
+            let revisions = [found.kind.leanvm_rev, ours.kind.leanvm_rev];
+            let what = (is_begun && revisions[0] != revisions[1]).then(|| {
+                let [found, asked] = revisions.map(|revision| revision.map_or("none".to_owned(), |it| it.to_string()));
+                format!("its leanvm_rev is {found}, that of the request is {asked}")
+            });
+            Some(taken(&path, what.as_deref()))
         }
         Err(Fault::Wrong { what, .. }) => Some(taken(&path, Some(what))),
         Err(Fault::Io(_)) => Some(taken(&path, None)),

@@ -39,7 +39,8 @@ impl Prepared {
             if let Source::Secret(form) = mending.source {
                 let proposer = self.finished.public_key((key.0, Role::Proposer));
                 let name = name(request, key, proposer.as_ref())?;
-                most = most.max(reading_bytes(&self.paths.file(name, (Half::Secret, form)), form)?);
+                let path = self.paths.file(name, (Half::Secret, form));
+                most = most.max(reading_bytes(&path, &[form.of_secret(request.scheme)])?);
             }
         }
         Ok(most)

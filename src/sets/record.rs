@@ -63,7 +63,7 @@ impl Record {
             num_validators: request.validators,
             roles: request.roles.iter().map(|role| role.name().to_owned()).collect(),
             distributed: request.is_distributed,
-            json: request.with_json,
+            json: request.with_json(),
             keep_dirs: request.keeps_directories,
             trim: request.trim.0,
             seed_commitment: request.seed.as_ref().map(|seed| hex::encode(commitment(seed))),

@@ -4,13 +4,24 @@ use std::ops::Range;
 
 use zeroize::Zeroizing;
 
+use super::manifest::SetKind;
 use super::names::Role;
 use crate::error::{Error, Result};
-use crate::interop::secret_key::{SecretKeyForm, check_forms};
+use crate::interop::key_set::revision::LeanvmRevision;
+use crate::interop::secret_key::check_has_form;
 use crate::plan::Plan;
 use crate::remedy::{Argument, Remedy};
 use crate::units::Level;
-use keymill_xmss::scheme::Scheme;
+use keymill_xmss::scheme::{KeyForms, Scheme};
+
+/// The forms in which the keys of a set are written, that of a scheme of leanSig.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetForms {
+    /// SSZ files.
+    Ssz,
+    /// SSZ files, and JSON files beside them.
+    SszAndJson,
+}
 
 /// A set as asked for.
 #[derive(Clone)]
@@ -27,10 +38,13 @@ pub struct SetRequest {
     pub roles: Vec<Role>,
     /// Name files by the proposer's public key instead of the index.
     pub is_distributed: bool,
-    /// Write JSON files beside the SSZ files.
-    pub with_json: bool,
+    /// In which forms the keys are written; without it, in those that are usual for the scheme: leanSig's keys in SSZ and in
+    /// JSON, leanVM's in the one form that their sets have.
+    pub forms: Option<SetForms>,
     /// Write the manifest when all keys are finished.
     pub with_manifest: bool,
+    /// The leanVM that the keys are for, as the manifest names it. Without it, the one that is known to make such keys.
+    pub leanvm_rev: Option<LeanvmRevision>,
     /// Keep the key directories, beside the files.
     pub keeps_directories: bool,
     /// Lowest level that a key directory stores.
@@ -54,6 +68,32 @@ impl SetRequest {
     /// How many keys that is.
     pub(super) fn keys(&self) -> u64 {
         self.validators * self.roles.len() as u64
+    }
+
+    /// Whether there are JSON files beside the SSZ files.
+    pub(super) fn with_json(&self) -> bool {
+        self.is_of_leansig() && self.forms.is_none_or(|forms| forms == SetForms::SszAndJson)
+    }
+
+    /// The revision of leanVM that the manifest names.
+    pub fn named_revision(&self) -> Option<LeanvmRevision> {
+        self.leanvm_rev.or_else(|| LeanvmRevision::of(self.scheme))
+    }
+
+    /// What the manifest says of all keys.
+    pub(super) fn kind(&self) -> SetKind {
+        let roles = self.roles.clone();
+        SetKind::new(
+            self.scheme,
+            self.log_epochs,
+            roles,
+            self.is_distributed,
+            self.named_revision(),
+        )
+    }
+
+    fn is_of_leansig(&self) -> bool {
+        self.scheme.family().key_forms() == KeyForms::Leansig
     }
 
     /// The plan of each key, if the request is sound.
@@ -82,17 +122,47 @@ impl SetRequest {
                 Error::usage(what).mend([Remedy::Change(Argument::Roles), Remedy::Change(Argument::Distributed)])
             );
         }
-        check_forms(self.scheme, SecretKeyForm::LeansigSsz.keys()).map_err(|error| {
-            let error = error.within("sets are made in the forms of leanSig alone".to_owned());
-            error.mend([Remedy::Change(Argument::Scheme)])
-        })?;
-        let log_lifetime = self.scheme.log_lifetime();
-        if self.log_epochs > log_lifetime {
-            let (asked, scheme) = (self.log_epochs, self.scheme.id());
-            let what = format!("2^{asked} epochs are more than {scheme} has, which is 2^{log_lifetime}");
+        self.check_family()?;
+        let possible = SetKind::possible_log_epochs(self.scheme);
+        if !possible.contains(&self.log_epochs) {
+            let (asked, scheme, (least, most)) = (self.log_epochs, self.scheme.id(), possible.into_inner());
+            let what = if asked > most {
+                format!("2^{asked} epochs are more than {scheme} has, which is 2^{most}")
+            } else {
+                format!("2^{asked} epochs are fewer than a key of a set of {scheme} has, which is 2^{least}")
+            };
             return no(Argument::LogNumActiveEpochs, what);
         }
         let plan = Plan::new(self.scheme, 0, 1 << self.log_epochs).and_then(|plan| plan.trimmed(self.trim));
         Ok(plan?)
+    }
+
+    /// What only sets of one family have is not asked for of another.
+    fn check_family(&self) -> Result<()> {
+        let id = self.scheme.id();
+        check_has_form(self.scheme).map_err(|error| error.mend([Remedy::Change(Argument::Scheme)]))?;
+        if self.forms.is_some() && !self.is_of_leansig() {
+            let what = format!(
+                "the secret keys of a set of {id} have one form, which is leanvm-postcard: there are no others, and no JSON files \
+                 beside them"
+            );
+            return Err(Error::usage(what).mend([Remedy::LeaveOut(Argument::ExportFormat)]));
+        }
+        let Some(revision) = self.leanvm_rev else {
+            return Ok(());
+        };
+        if self.is_of_leansig() {
+            let what = format!("a revision of leanVM goes with leanVM's keys, and {id} is a scheme of leanSig");
+            return Err(Error::usage(what).mend([Remedy::LeaveOut(Argument::LeanvmRev)]));
+        }
+        match revision.scheme() {
+            Some(known) if known != self.scheme => {
+                let (name, known) = (revision.in_words(), known.id());
+                let what = format!("{name} makes keys of {known}, and the set is to be of {id}");
+                let remedies = [Remedy::Change(Argument::LeanvmRev), Remedy::Change(Argument::Scheme)];
+                Err(Error::usage(what).mend(remedies))
+            }
+            _ => Ok(()),
+        }
     }
 }

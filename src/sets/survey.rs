@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::key_files::reading_bytes;
+use super::key_files::{most_reading_bytes, reading_bytes};
+use super::manifest::SetKind;
 use super::names::{Form, Half, KeyFiles, KeyName, MANIFEST, Named, SetPaths, WORK};
 use super::report::{LISTED_MAX, SetReport};
 use crate::error::Result;
@@ -89,10 +90,10 @@ impl Survey {
         self.keys.get(&name).copied().unwrap_or_default()
     }
 
-    /// Whether the keys of these names have JSON files: if one has, all have.
-    pub(super) fn has_json(&self, names: &BTreeSet<KeyName>) -> bool {
+    /// Whether the keys of these names have JSON files: if one has, all have. There are none of leanVM's keys.
+    pub(super) fn has_json(&self, kind: &SetKind, names: &BTreeSet<KeyName>) -> bool {
         let json = |key: OnDisk| key.files.iter().any(|(_, form)| form == Form::Json);
-        names.iter().any(|&name| json(self.key(name)))
+        !kind.is_of_leanvm() && names.iter().any(|&name| json(self.key(name)))
     }
 
     /// All names of the files and the directory of a key that there are.
@@ -129,10 +130,12 @@ impl Sizes {
             for (&name, key) in &survey.keys {
                 for (_, form) in key.files.iter().filter(|(half, _)| *half == Half::Secret) {
                     let path = survey.paths.file(name, (Half::Secret, form));
-                    let bytes = reading_bytes(&path, form).unwrap_or_else(|failure| {
+                    // Only the manifest says in which of its forms it is.
+                    let forms = form.of_secrets();
+                    let bytes = reading_bytes(&path, forms).unwrap_or_else(|failure| {
                         sizes.unknown.get_or_insert(failure);
                         // Nothing is known of it, so it may be the largest.
-                        crate::interop::secret_key::reading_bytes_max(Some(form.of_secret()), u64::MAX)
+                        most_reading_bytes(forms, u64::MAX)
                     });
                     sizes.secret_bytes_max = sizes.secret_bytes_max.max(bytes);
                 }

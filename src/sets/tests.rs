@@ -43,8 +43,9 @@ fn request() -> SetRequest {
         validators: 1,
         roles: vec![Role::Proposer],
         is_distributed: true,
-        with_json: true,
+        forms: None,
         with_manifest: true,
+        leanvm_rev: None,
         keeps_directories: false,
         trim: Level(0),
         seed: Some(Zeroizing::new([7; 32])),
@@ -264,7 +265,7 @@ fn room_is_asked_for_as_many_bytes_as_a_secret_key_takes() {
         .into_iter()
         .find(|(name, _)| name.to_string_lossy().ends_with("_sk.ssz"));
     let shape = super::key_files::shape_of(&request().plan().unwrap());
-    assert_eq!(found.unwrap().1.len() as u64, shape.places_in_ssz().end);
+    assert_eq!(found.unwrap().1.len() as u64, shape.places().end);
 }
 
 #[test]

@@ -58,7 +58,7 @@ pub fn verify_set(directory: &Path, threads: usize, memory: MemoryRequest) -> Re
     let names = manifest.keys().map(|key| key.name).collect();
     let set = Set {
         stored: manifest.kind.stored()?,
-        with_json: survey.has_json(&names),
+        with_json: survey.has_json(&manifest.kind, &names),
         names,
         manifest: &manifest,
         survey: &survey,
@@ -154,11 +154,11 @@ impl Set<'_> {
         let keys: Vec<_> = self.manifest.keys().collect();
         let found = Mutex::new((Collected::default(), SeenKeys::with_capacity(keys.len())));
         let check = |(place, key)| {
-            let (report, one_time_keys) = self.check_key(key);
+            let (report, known_by) = self.check_key(key);
             let (collected, seen) = &mut *found.lock().unwrap_or_else(PoisonError::into_inner);
             collected.add(place, report);
-            if let Some(one_time_keys) = one_time_keys {
-                seen.add(place, one_time_keys);
+            if let Some(known_by) = known_by {
+                seen.add(place, known_by.one_time_keys);
             }
             Ok::<_, Error>(())
         };

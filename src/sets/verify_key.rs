@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::begun::parsed;
 use super::json_twin::check_json;
-use super::key_files::{Fault, check_public, read_secret};
+use super::key_files::{Fault, KnownBy, check_public, read_secret};
 use super::manifest::NamedKey;
 use super::names::{Form, Half, key_files};
 use super::probe::check_secret;
@@ -14,14 +14,21 @@ use super::verify::Set;
 use crate::failure::{IoFailure, attempt};
 use crate::interop::secret_key::SecretKeyFile;
 use crate::keydir::KeyDir;
-use keymill_xmss::hash::OneTimeKeys;
 
 impl Set<'_> {
-    /// Looks at the files of one key, and tells by what others are seen to have its one-time keys.
-    pub(super) fn check_key(&self, key: &NamedKey<'_>) -> (SetReport, Option<OneTimeKeys>) {
+    /// Looks at the files of one key, and tells what it is known by, if its secret can be had.
+    pub(super) fn check_key(&self, key: &NamedKey<'_>) -> (SetReport, Option<KnownBy>) {
         let mut report = SetReport::default();
-        let found = self.survey.key(key.name);
+        let mut found = self.survey.key(key.name);
         let file = |file| self.survey.paths.file(key.name, file);
+        if self.manifest.kind.is_of_leanvm() {
+            for json in found.files.take_form(Form::Json) {
+                report.fault(
+                    &file(json),
+                    "it is JSON, and the keys of leanVM have no such files in a set",
+                );
+            }
+        }
         for &missing in key_files(self.with_json).iter().filter(|&&file| !found.files.has(file)) {
             report.fault(&file(missing), "it is missing");
         }
@@ -39,7 +46,7 @@ impl Set<'_> {
         for (half, form) in found.files.iter().filter(|(half, _)| *half == Half::Secret) {
             let path = file((half, form));
             let checked = match &secret {
-                Some(secret) if form == Form::Json => check_mode(&path, &mut report)
+                Some((secret, _)) if form == Form::Json => check_mode(&path, &mut report)
                     .map_err(Fault::from)
                     .and_then(|()| check_json(secret, &path)),
                 // Without the SSZ file, it says what that does not.
@@ -55,7 +62,7 @@ impl Set<'_> {
             let is_exported = found.files.has((Half::Secret, Form::Ssz));
             self.check_kept_directory(key, is_exported, &mut report);
         }
-        (report, secret.map(|secret| secret.head().one_time_keys()))
+        (report, secret.map(|(_, known_by)| known_by))
     }
 
     /// Reads a secret key and checks it by itself and against the manifest.
@@ -65,13 +72,15 @@ impl Set<'_> {
         form: Form,
         path: &Path,
         report: &mut SetReport,
-    ) -> Result<SecretKeyFile, Fault> {
+    ) -> Result<(SecretKeyFile, KnownBy), Fault> {
         check_mode(path, report)?;
-        let secret = read_secret(path, form)?;
-        if let Err(what) = check_secret(&secret, self.manifest.kind.scheme, self.stored, key.public_key) {
+        let kind = &self.manifest.kind;
+        let secret = read_secret(path, form, kind.scheme)?;
+        let known_by = KnownBy::of_file(kind, &secret).map_err(|what| Fault::wrong(path, what))?;
+        if let Err(what) = check_secret(&secret, known_by.scheme, self.stored, key.public_key) {
             report.fault(path, what);
         }
-        Ok(secret)
+        Ok((secret, known_by))
     }
 
     /// A key directory beside the files is of the same key.

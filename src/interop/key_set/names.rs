@@ -1,10 +1,11 @@
-//! The names of the files in a key set, as hash-sig-cli 0.4 gives them, and of what keymill puts beside them.
+//! The names of the files in a key set, as hash-sig-cli and ethlambda give them, and of what keymill puts beside them.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub(crate) use crate::interop::Role;
 use crate::interop::secret_key::SecretKeyForm;
+use keymill_xmss::scheme::Scheme;
 
 /// What says which files there are.
 pub(crate) const MANIFEST: &str = "validator-keys-manifest.yaml";
@@ -23,7 +24,7 @@ pub(crate) enum Half {
     Secret,
 }
 
-/// In which form.
+/// In which form, as the name says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Form {
     Ssz,
@@ -31,19 +32,31 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// How the names of its files end, and the form of a secret key in them.
-    const ALL: [(Self, &str, SecretKeyForm); 2] = [
-        (Self::Ssz, "ssz", SecretKeyForm::LeansigSsz),
-        (Self::Json, "json", SecretKeyForm::HashSigCliJson),
+    /// How the names of its files end, and the forms that a secret key can have in them: a key of leanVM is called SSZ, for
+    /// which there is no such form.
+    const ALL: [(Self, &str, &[SecretKeyForm]); 2] = [
+        (
+            Self::Ssz,
+            "ssz",
+            &[SecretKeyForm::LeansigSsz, SecretKeyForm::LeanvmPostcard],
+        ),
+        (Self::Json, "json", &[SecretKeyForm::HashSigCliJson]),
     ];
 
     fn ending(self) -> &'static str {
         Self::ALL[self as usize].1
     }
 
-    /// The form of a secret key in such a file.
-    pub(crate) fn of_secret(self) -> SecretKeyForm {
+    /// The forms that a secret key can have in such a file.
+    pub(crate) fn of_secrets(self) -> &'static [SecretKeyForm] {
         Self::ALL[self as usize].2
+    }
+
+    /// The form that a secret key of this scheme has in such a file.
+    pub(crate) fn of_secret(self, scheme: &Scheme) -> SecretKeyForm {
+        let forms = self.of_secrets();
+        let own = forms.iter().find(|form| form.keys() == scheme.family().key_forms());
+        *own.unwrap_or(&forms[0])
     }
 }
 
@@ -83,6 +96,13 @@ impl KeyFiles {
 
     pub(crate) fn has(self, file: KeyFile) -> bool {
         self.0 & Self::bit(file) != 0
+    }
+
+    /// Takes out those of a form, and gives them.
+    pub(crate) fn take_form(&mut self, form: Form) -> impl Iterator<Item = KeyFile> {
+        let (taken, left) = self.iter().partition::<Vec<_>, _>(|(_, of)| *of == form);
+        *self = left.into_iter().collect();
+        taken.into_iter()
     }
 
     pub(crate) fn iter(self) -> impl Iterator<Item = KeyFile> {

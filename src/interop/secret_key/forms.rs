@@ -54,15 +54,24 @@ struct Memory {
     file_bytes: u64,
     /// Keys that are held at a time.
     keys: u64,
+    /// Most bytes that the nodes of one take.
+    key_bytes_max: u64,
     /// Most bytes that a growing layer may take beside them.
     growing_bytes_max: u64,
 }
+
+/// Most bytes that the nodes of a secret key of leanSig take, of whatever scheme: three trees of half the levels of the largest
+/// lifetime, and fillers.
+const LEANSIG_BYTES_MAX: u64 = 3 * super::NODES_MAX as u64 * 32;
+/// The same of leanVM: one tree, of smaller nodes.
+const LEANVM_BYTES_MAX: u64 = super::NODES_MAX as u64 * 16;
 
 /// In SSZ it is known how much comes, and memory is taken for just that.
 const OF_SSZ: Memory = Memory {
     nodes_bytes: 1,
     file_bytes: 1,
     keys: 1,
+    key_bytes_max: LEANSIG_BYTES_MAX,
     growing_bytes_max: 0,
 };
 /// The shortest text of an element of four bytes is a digit and a comma.
@@ -70,6 +79,7 @@ const OF_JSON: Memory = Memory {
     nodes_bytes: 4,
     file_bytes: 2,
     keys: 1,
+    key_bytes_max: LEANSIG_BYTES_MAX,
     growing_bytes_max: LAYER_BYTES_MAX,
 };
 /// The key that is meant is kept while the other one is read.
@@ -77,15 +87,18 @@ const OF_PAIRS: Memory = Memory {
     nodes_bytes: 1,
     file_bytes: 2,
     keys: 2,
+    key_bytes_max: LEANSIG_BYTES_MAX,
     growing_bytes_max: 0,
 };
 
-/// Nothing is taken for what a number says: the layer that is being read grows as its nodes come.
+/// Nothing is taken for what a number says: the layer that is being read, which is half of all nodes at most, grows as its nodes
+/// come, and is copied once.
 const OF_LEANVM: Memory = Memory {
     nodes_bytes: 1,
     file_bytes: 1,
     keys: 1,
-    growing_bytes_max: LAYER_BYTES_MAX,
+    key_bytes_max: LEANVM_BYTES_MAX,
+    growing_bytes_max: LEANVM_BYTES_MAX,
 };
 
 const FORMS: [Row; 6] = [
@@ -229,17 +242,14 @@ impl SecretKeyForm {
     }
 }
 
-/// Most bytes that the nodes of a secret key take, of whatever scheme: three trees of half the levels of the largest lifetime,
-/// and fillers.
-const NODES_BYTES_MAX: u64 = 3 * super::NODES_MAX as u64 * 32;
-
 /// Most bytes that reading a secret key file of this length takes, in this form, or in any.
 pub fn reading_bytes_max(form: Option<SecretKeyForm>, file_bytes: u64) -> u64 {
-    let rows = || FORMS.iter().filter(|row| form.is_none_or(|form| row.form == form));
-    let nodes = |memory: &Memory| file_bytes.saturating_mul(memory.nodes_bytes) / memory.file_bytes;
-    let most = |of: &dyn Fn(&Memory) -> u64| rows().map(|row| of(&row.memory)).max().unwrap_or_default();
-    let (nodes, keys, growing) = (most(&nodes), most(&|of| of.keys), most(&|of| of.growing_bytes_max));
-    nodes.min(keys * NODES_BYTES_MAX) + nodes.min(growing)
+    let rows = FORMS.iter().filter(|row| form.is_none_or(|form| row.form == form));
+    let bytes = rows.map(|Row { memory, .. }| {
+        let nodes = file_bytes.saturating_mul(memory.nodes_bytes) / memory.file_bytes;
+        nodes.min(memory.keys * memory.key_bytes_max) + nodes.min(memory.growing_bytes_max)
+    });
+    bytes.max().unwrap_or_default()
 }
 
 #[cfg(test)]

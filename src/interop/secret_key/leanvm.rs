@@ -7,8 +7,8 @@ use std::io::{self, Read, Write};
 
 use zeroize::Zeroizing;
 
-use super::recognition::{leanvm_scheme, other_parameter};
-use super::shape::{KeyShape, Tree};
+use super::recognition::leanvm_scheme;
+use super::shape::{KeyShape, Places, Tree};
 use super::source::{Counted, Source, cut_short};
 use super::{GiveNodes, Layer, SecretKeyError, SecretKeyFile, SecretKeyHead};
 use crate::plan::pieces;
@@ -190,8 +190,7 @@ pub(super) fn read(mut source: Source<'_>, encoding: Encoding) -> Result<SecretK
     let head = fields.head()?;
     let mut layers = fields.layers(&head.shape)?;
     source.end()?;
-    let scheme = leanvm_scheme(&head.prf_key, &head.parameter);
-    let scheme = scheme.ok_or_else(|| SecretKeyError::refused(other_parameter()))?;
+    let scheme = leanvm_scheme(&head.prf_key, &head.parameter).map_err(SecretKeyError::refused)?;
     put_fillers(scheme, &head, &mut layers);
     SecretKeyFile::of(head, layers)
 }
@@ -234,6 +233,33 @@ pub(super) fn write(
     Ok(())
 }
 
+/// Where a file in postcard has what its key is known by.
+pub(super) fn places_in_postcard(shape: &KeyShape) -> Places {
+    let (stored, geometry, slices) = (shape.stored(), shape.geometry(), shape.slices(Tree::Top));
+    let parameter = varint_bytes(stored.start) + varint_bytes(stored.end - 1);
+    let prf_key = parameter + DIGEST_BYTES as u64;
+    let levels = prf_key + 32;
+    let head = levels + varint_bytes(shape.bottom_level().0.into()) + varint_bytes(slices.len() as u64);
+    let nodes = slices.iter().map(|slice| geometry.computed(slice).count() as u64);
+    let end = head
+        + nodes
+            .map(|nodes| varint_bytes(nodes) + nodes * DIGEST_BYTES as u64)
+            .sum::<u64>();
+    Places {
+        prf_key,
+        parameter,
+        // The last node.
+        root: end - DIGEST_BYTES as u64,
+        end,
+    }
+}
+
+/// Bytes that an integer takes in postcard.
+fn varint_bytes(number: u64) -> u64 {
+    let bits = u64::from(u64::BITS - number.leading_zeros());
+    bits.div_ceil(7).max(1)
+}
+
 fn write_integer(writer: &mut dyn Write, encoding: Encoding, bytes: usize, mut number: u64) -> io::Result<()> {
     if encoding == Encoding::Bincode {
         return writer.write_all(&number.to_le_bytes()[..bytes]);
@@ -243,4 +269,27 @@ fn write_integer(writer: &mut dyn Write, encoding: Encoding, bytes: usize, mut n
         number >>= 7;
     }
     writer.write_all(&[number as u8])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keymill_reference::leanvm_vectors;
+
+    #[test]
+    fn the_places_in_a_file_are_where_recorded_files_have_them() {
+        let mut seen = 0;
+        for key in ["s2", "s1"].into_iter().flat_map(leanvm_vectors::keys) {
+            let Some(file) = key.secret_key_postcard else { continue };
+            let (start, end) = (key.first_epoch.into(), u64::from(key.last_epoch) + 1);
+            let shape = KeyShape::top_alone(LOG_LIFETIME, DIGEST_BYTES, EpochRange { start, end });
+            let places = shape.places();
+            let at = |place: u64, bytes: usize| &file[place as usize..place as usize + bytes];
+            assert_eq!(at(places.prf_key, 32), key.seed);
+            assert_eq!([at(places.root, 16), at(places.parameter, 16)].concat(), key.public_key);
+            assert_eq!(places.end, file.len() as u64);
+            seen += 1;
+        }
+        assert_eq!(seen, 44);
+    }
 }

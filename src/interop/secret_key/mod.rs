@@ -22,7 +22,7 @@ pub use shape::{KeyShape, Tree};
 
 pub(crate) use agreement::first_wrong_node;
 pub(crate) use form::form_of;
-pub(crate) use recognition::{check_forms, check_has_form};
+pub(crate) use recognition::{check_forms, check_has_form, leanvm_scheme};
 
 use crate::interop::Role;
 use crate::remedy::Remedy;

@@ -46,9 +46,12 @@ pub(crate) fn check_forms(scheme: &Scheme, forms: KeyForms) -> Result<()> {
 }
 
 /// The version of leanVM's XMSS in which a seed makes this public parameter.
-pub(super) fn leanvm_scheme(seed: &PrfKey, parameter: &Parameter) -> Option<&'static Scheme> {
+///
+/// # Errors
+/// A sentence: there is none.
+pub(crate) fn leanvm_scheme(seed: &PrfKey, parameter: &Parameter) -> Result<&'static Scheme, String> {
     let makes = |scheme: &&'static Scheme| scheme.family().draw(scheme, seed.expose(), &[]).parameter == *parameter;
-    schemes(KeyForms::Leanvm).find(makes)
+    schemes(KeyForms::Leanvm).find(makes).ok_or_else(other_parameter)
 }
 
 impl SecretKeyFile {
@@ -101,8 +104,7 @@ impl SecretKeyFile {
 
     /// The version of leanVM's XMSS that a key is of.
     fn scheme_of_seed(&self, asked: Option<&'static Scheme>) -> Result<&'static Scheme> {
-        let found = leanvm_scheme(&self.head.prf_key, &self.head.parameter);
-        let found = found.ok_or_else(|| Error::usage(other_parameter()))?;
+        let found = leanvm_scheme(&self.head.prf_key, &self.head.parameter).map_err(Error::usage)?;
         match asked {
             Some(asked) if asked != found => {
                 let (asked, found) = (asked.id(), found.id());
@@ -144,7 +146,7 @@ fn other_leaf(node: NodeIndex, tried: &[&'static Scheme]) -> Error {
 }
 
 /// What is wrong with a key of leanVM's that is of no version.
-pub(super) fn other_parameter() -> String {
+fn other_parameter() -> String {
     let known: Vec<_> = schemes(KeyForms::Leanvm).collect();
     format!(
         "its public parameter is not what its seed makes under {}; the file is damaged, or put together from two keys, or of \

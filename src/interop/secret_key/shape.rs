@@ -2,6 +2,7 @@
 //! one possible value then.
 
 use super::recognition::schemes;
+use super::{leanvm, ssz};
 use crate::plan::Geometry;
 use crate::units::{EpochRange, Level, NodeIndex, Slice};
 use keymill_xmss::scheme::{KeyForms, Scheme};
@@ -42,7 +43,23 @@ pub struct KeyShape {
     left_index: Option<u64>,
 }
 
+/// Where the file of a key in a set has what the key is known by, and where it ends.
+pub(crate) struct Places {
+    pub(crate) prf_key: u64,
+    pub(crate) parameter: u64,
+    pub(crate) root: u64,
+    pub(crate) end: u64,
+}
+
 impl KeyShape {
+    /// The places in the file of a key set, which is in SSZ, or for leanVM in postcard.
+    pub(crate) fn places(&self) -> Places {
+        match self.key_forms() {
+            KeyForms::Leansig => ssz::places(self),
+            KeyForms::Leanvm | KeyForms::Unknown => leanvm::places_in_postcard(self),
+        }
+    }
+
     /// The shape of a key over `stored`. In forms of leanSig, these are whole bottom trees and at least two, and the window
     /// begins with the one that holds `epoch`, or with the last but one.
     pub(crate) fn of_key(scheme: &Scheme, stored: EpochRange, epoch: u64) -> Self {

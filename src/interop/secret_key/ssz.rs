@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 
 use zeroize::Zeroizing;
 
-use super::shape::{KeyShape, Tree, checked_depth, checked_interval, digest_lengths};
+use super::shape::{KeyShape, Places, Tree, checked_depth, checked_interval, digest_lengths};
 use super::source::{Counted, Source, cut_short};
 use super::{Digits, GiveNodes, Layer, SecretKeyError, SecretKeyFile, SecretKeyHead};
 use crate::plan::pieces;
@@ -94,26 +94,19 @@ fn tree_bytes(shape: &KeyShape, tree: Tree) -> u32 {
     TREE_BYTES + layers.sum::<u32>()
 }
 
-/// Where a secret key has what it is known by, behind the PRF key, and where it ends.
-pub(crate) struct Places {
-    pub(crate) parameter: u64,
-    pub(crate) root: u64,
-    pub(crate) end: u64,
-}
-
-impl KeyShape {
-    pub(crate) fn places_in_ssz(&self) -> Places {
-        let top_end = FIXED_BYTES + tree_bytes(self, Tree::Top);
-        // The last layer is the root, and the filler beside it.
-        let root_layer = self
-            .slices(Tree::Top)
-            .last()
-            .map_or(0, |slice| layer_bytes(self, slice) - LAYER_BYTES);
-        Places {
-            parameter: PARAMETER_AT,
-            root: u64::from(top_end - root_layer),
-            end: u64::from(top_end + tree_bytes(self, Tree::Left) + tree_bytes(self, Tree::Right)),
-        }
+/// Where a file has what its key is known by.
+pub(super) fn places(shape: &KeyShape) -> Places {
+    let top_end = FIXED_BYTES + tree_bytes(shape, Tree::Top);
+    // The last layer is the root, and the filler beside it.
+    let root_layer = shape
+        .slices(Tree::Top)
+        .last()
+        .map_or(0, |slice| layer_bytes(shape, slice) - LAYER_BYTES);
+    Places {
+        prf_key: 0,
+        parameter: PARAMETER_AT,
+        root: u64::from(top_end - root_layer),
+        end: u64::from(top_end + tree_bytes(shape, Tree::Left) + tree_bytes(shape, Tree::Right)),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::plan::MemoryRequest::NoLimit;
 use crate::sets::begun::is_of_key;
 use crate::sets::manifest::SetManifest;
 use crate::sets::names::{KeyName, MANIFEST, Named, PUBLIC_SSZ, Role, SECRET_SSZ, SetPaths, key_files};
-use crate::sets::{SetRequest, merge_sets, verify_set};
+use crate::sets::{SetForms, SetRequest, merge_sets, verify_set};
 
 fn set(place: &Path) -> PathBuf {
     place.join("set")
@@ -101,7 +101,7 @@ fn a_set_from_fresh_secrets_loses_none_of_a_published_key_in_a_power_cut() {
         let fresh = || SetRequest {
             seed: None,
             keeps_directories,
-            with_json: false,
+            forms: Some(SetForms::Ssz),
             ..two_validators()
         };
         Work {

@@ -44,6 +44,7 @@ mod sets;
 mod sets_interrupted;
 mod sets_mended;
 mod sets_merged;
+mod sets_of_leanvm;
 mod sets_shared;
 mod sets_verified;
 mod settings;
