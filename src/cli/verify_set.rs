@@ -4,13 +4,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use keymill::sets::{SetFinding, SetReport, verify_set};
+use keymill::Scheme;
+use keymill::sets::{SchemeKeys, SetFinding, SetReport, verify_set};
+use keymill::xmss::scheme::KeyForms;
 
 use super::advice::advised;
 use super::answer::{Answer, Value, fields};
 use super::failure::{self, Failure};
 use super::request::MachineArguments;
-use crate::config::Settings;
+use crate::config::{Settings, parse_scheme};
 
 /// Flags of verify-set.
 #[derive(Debug, Args)]
@@ -23,6 +25,9 @@ pub struct VerifySetArguments {
     /// The directory of the set.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
+    /// Scheme that the keys have to be of. It tells the versions of leanVM apart also where the manifest does not.
+    #[arg(long, value_name = "ID", value_parser = parse_scheme)]
+    scheme: Option<&'static Scheme>,
     #[command(flatten)]
     machine: MachineArguments,
     /// Print one JSON object.
@@ -33,7 +38,7 @@ pub struct VerifySetArguments {
 /// Verifies, and prints what is wrong.
 pub fn run(arguments: &VerifySetArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     let machine = arguments.machine.settings(settings)?;
-    let report = verify_set(&arguments.directory, machine.threads, machine.memory)?;
+    let report = verify_set(&arguments.directory, arguments.scheme, machine.threads, machine.memory)?;
     let printed = answer(&report).print(arguments.json);
     let unread = report.unread.count();
     if unread > 0 {
@@ -70,7 +75,10 @@ fn answer(report: &SetReport) -> Answer<'_> {
     ];
     let answer = Answer::default()
         .field("sound", report.faults.is_empty() && report.unread.is_empty())
-        .and(fields!(report; validators, keys_checked, keys_not_compared));
+        .and(fields!(report; validators, keys_checked, keys_not_compared))
+        .field("schemes", Value::each(report.schemes.iter().map(scheme_keys)))
+        .field("claimed_scheme", report.claimed_scheme.map(Scheme::id))
+        .field("leanvm_rev", report.leanvm_rev.map(|revision| revision.to_string()));
     let answer = kinds
         .into_iter()
         .fold(answer, |answer, (kind, field, unlisted_field, findings)| {
@@ -81,7 +89,33 @@ fn answer(report: &SetReport) -> Answer<'_> {
                 .text(findings.listed.iter().map(line))
                 .text(unlisted(kind, findings.unlisted))
         });
-    answer.text(not_compared).text([summary(report)])
+    answer.text(not_compared).text(versions(report)).text([summary(report)])
+}
+
+fn scheme_keys(of: &SchemeKeys) -> Answer<'_> {
+    Answer::default().field("scheme", of.scheme.id()).field("keys", of.keys)
+}
+
+/// Of which version of leanVM's XMSS the keys are, and which one the manifest claims. Where there is one version, neither is a
+/// question.
+fn versions(report: &SetReport) -> Vec<String> {
+    let is_of_leanvm = |of: &SchemeKeys| of.scheme.family().key_forms() == KeyForms::Leanvm;
+    if report.leanvm_rev.is_none() && !report.schemes.iter().any(is_of_leanvm) {
+        return Vec::new();
+    }
+    let found = |of: &SchemeKeys| match of.keys {
+        1 => format!("found: 1 key of {}", of.scheme.id()),
+        keys => format!("found: {keys} keys of {}", of.scheme.id()),
+    };
+    let claimed = match (report.leanvm_rev, report.claimed_scheme) {
+        (Some(revision), Some(scheme)) => format!("leanvm_rev {revision}, which is {}", scheme.id()),
+        (Some(revision), None) => format!(
+            "leanvm_rev {revision}, of which keymill does not know what keys it makes; --scheme says what they have to be"
+        ),
+        (None, _) => "no leanvm_rev; --scheme says what the keys have to be".to_owned(),
+    };
+    let found = report.schemes.iter().map(found);
+    found.chain([format!("claimed: {claimed}")]).collect()
 }
 
 fn said(finding: &SetFinding) -> String {

@@ -9,7 +9,9 @@ use super::json_twin::check_json;
 use super::key_files::{Fault, KnownBy, check_public, check_secret_head, holds, read_secret};
 use super::manifest::SetManifest;
 use super::names::{Form, Half, KeyName, SECRET_SSZ, SetPaths};
-use super::parts::{Member, Part, in_order, refuse_duplicates, refuse_mixed, refuse_same_place, refuse_shared};
+use super::parts::{
+    Member, Part, in_order, refuse_duplicates, refuse_mixed, refuse_mixed_schemes, refuse_same_place, refuse_shared,
+};
 use super::prepare::{begin, check_place, check_room};
 use super::publish::{Publisher, copy, holds_the_same};
 use super::shared::SeenKeys;
@@ -76,14 +78,16 @@ pub fn merge_sets(sets: &[PathBuf], out: &Path, public_mode: u32, memory: Memory
     merged.refuse_foreign(&paths)?;
     let mut bytes = 0;
     let keys = members.len() * manifest.kind.roles.len();
-    let mut seen = SeenKeys::with_capacity(keys);
+    let (mut seen, mut schemes) = (SeenKeys::with_capacity(keys), Vec::with_capacity(keys));
     for &member in &members {
         for known_by in check_files(member, &member.part.survey.paths)? {
             seen.add(seen.count(), known_by.one_time_keys);
+            schemes.push(known_by.scheme);
         }
         bytes += bytes_left(member, &paths)?;
     }
     refuse_shared(&members, seen)?;
+    refuse_mixed_schemes(&members, &schemes)?;
     check_room(out, bytes)?;
 
     let lock = begin(&paths, public_mode)?;

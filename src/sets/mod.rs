@@ -21,6 +21,7 @@ mod shared;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod variants;
 mod verify;
 mod verify_key;
 
@@ -31,6 +32,6 @@ pub use crate::interop::key_set::revision::LeanvmRevision;
 pub use make::{SetJob, SetSummary};
 pub use merge::{MergeReport, merge_sets};
 pub use progress::{NoSetProgress, SetEvent, SetProgress};
-pub use report::{Findings, SetFinding, SetReport};
+pub use report::{Findings, SchemeKeys, SetFinding, SetReport};
 pub use request::{SetForms, SetRequest};
 pub use verify::verify_set;

@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 
 use super::key_files::{Fault, read_manifest};
 use super::manifest::{NamedKey, SetManifest, Validator};
-use super::names::{KeyFile, KeyName, SECRET_SSZ, key_files};
+use super::names::{KeyFile, SECRET_SSZ, key_files};
+use super::report::SchemeKeys;
 use super::shared::SeenKeys;
 use super::survey::Survey;
+use super::variants::Expected;
 use crate::error::{Error, Result};
 use crate::files::place_of;
 use crate::interop::secret_key::KeyShape;
 use crate::remedy::Remedy;
+use keymill_xmss::scheme::Scheme;
 
 /// A set that is to become a part.
 pub(super) struct Part {
@@ -60,6 +63,11 @@ impl Part {
         self.survey.paths.root()
     }
 
+    /// What a key is called in a sentence.
+    fn in_words(&self, key: &NamedKey<'_>) -> String {
+        self.manifest.kind.key_in_words(key.validator, key.name.role)
+    }
+
     pub(super) fn members(&self) -> impl Iterator<Item = Member<'_>> {
         let validators = self.manifest.validators.iter();
         validators.map(|validator| Member { part: self, validator })
@@ -88,8 +96,10 @@ pub(super) fn refuse_mixed(first: &Part, second: &Part) -> Result<()> {
             "by index"
         };
         let forms = if part.with_json { "SSZ and JSON" } else { "SSZ" };
+        let revision = kind.leanvm_rev.map_or_else(|| "none".to_owned(), |it| it.to_string());
         [
             ("key_scheme", kind.scheme.id().to_owned()),
+            ("leanvm_rev", revision),
             ("log_num_active_epochs", kind.log_epochs.to_string()),
             ("the kind of its keys", roles.join(",")),
             ("the naming", naming.to_owned()),
@@ -159,26 +169,49 @@ pub(super) fn refuse_duplicates(members: &[Member<'_>]) -> Result<()> {
 
 /// No two keys have one-time keys in common, although their public keys differ.
 pub(super) fn refuse_shared(members: &[Member<'_>], seen: SeenKeys) -> Result<()> {
-    // Each member has one key a role.
-    let key = |place: usize| {
-        let roles = members.first()?.part.manifest.kind.roles.len();
-        let member = members.get(place / roles)?;
-        Some((member, member.keys().nth(place % roles)?.name))
-    };
     let pair = seen.pairs().into_iter().next();
-    let pair = pair.and_then(|pair| Some((key(pair.first)?, key(pair.second)?, pair.shared)));
+    let pair = pair.and_then(|pair| Some((key_at(members, pair.first)?, key_at(members, pair.second)?, pair.shared)));
     let Some((first, second, shared)) = pair else {
         return Ok(());
     };
-    let in_words = |(member, name): (&Member<'_>, KeyName)| {
-        let words = member.part.manifest.kind.key_in_words(member.validator, name.role);
-        let path: PathBuf = member.part.survey.paths.file(name, SECRET_SSZ);
-        format!("{words} ('{}')", path.display())
-    };
     Err(Error::directory(format!(
-        "{} and {} have {shared}: an epoch that both sign gives these away. They do not become one set; never use both, and \
-         make other keys",
-        in_words(first),
-        in_words(second)
+        "{first} and {second} have {shared}: an epoch that both sign gives these away. They do not become one set; never use both, \
+         and make other keys"
     )))
+}
+
+/// All keys are of one scheme, and of that which the manifests claim: these are the schemes of the keys, in their order.
+pub(super) fn refuse_mixed_schemes(members: &[Member<'_>], schemes: &[&'static Scheme]) -> Result<()> {
+    let (Some(member), Some(first)) = (members.first(), schemes.first()) else {
+        return Ok(());
+    };
+    let other = schemes.iter().position(|scheme| scheme != first);
+    if let Some((place, one)) = other.and_then(|place| Some((place, key_at(members, 0)?))) {
+        let (of_one, of_other) = (first.id(), schemes[place].id());
+        let other = key_at(members, place).unwrap_or_default();
+        return Err(Error::directory(format!(
+            "{one} is of {of_one}, and {other} is of {of_other}: they do not become one set"
+        )));
+    }
+    // All manifests name the same revision.
+    let kind = &member.part.manifest.kind;
+    let keys = schemes.len() as u64;
+    let found = [SchemeKeys { scheme: first, keys }];
+    let expected = Expected { kind, asked: None };
+    match expected.faults(&found).into_iter().next() {
+        Some(what) => {
+            let path = member.part.survey.paths.manifest();
+            Err(Error::directory(format!("'{}': {what}", path.display())).at(path))
+        }
+        None => Ok(()),
+    }
+}
+
+/// What the key in this place is called, and its file. Each member has one key a role.
+fn key_at(members: &[Member<'_>], place: usize) -> Option<String> {
+    let roles = members.first()?.part.manifest.kind.roles.len();
+    let member = members.get(place / roles)?;
+    let key = member.keys().nth(place % roles)?;
+    let path: PathBuf = member.part.survey.paths.file(key.name, SECRET_SSZ);
+    Some(format!("{} ('{}')", member.part.in_words(&key), path.display()))
 }

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::key_files::Fault;
 use crate::failure::IoFailure;
+use crate::interop::key_set::revision::LeanvmRevision;
 use crate::remedy::Remedy;
+use keymill_xmss::scheme::Scheme;
 
 /// Something about a file of a set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +59,16 @@ impl Findings {
     }
 }
 
+/// Keys of one scheme.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SchemeKeys {
+    /// Of what they are.
+    pub scheme: &'static Scheme,
+    /// How many there are.
+    pub keys: u64,
+}
+
 /// What was found in a set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -67,6 +79,13 @@ pub struct SetReport {
     pub keys_checked: u64,
     /// Those of them whose secret could not be had: whether they share one-time keys with another key is not known.
     pub keys_not_compared: u64,
+    /// Of which schemes the keys are whose secrets could be read, that of the first key first. A key of leanVM shows it by its
+    /// seed, which makes the public parameter under one scheme alone.
+    pub schemes: Vec<SchemeKeys>,
+    /// The scheme that the manifest claims; none if it names a version of leanVM that is not known, or none.
+    pub claimed_scheme: Option<&'static Scheme>,
+    /// The revision of leanVM that the manifest names.
+    pub leanvm_rev: Option<LeanvmRevision>,
     /// What is wrong.
     pub faults: Findings,
     /// What is not wrong, but should be known.
@@ -117,6 +136,7 @@ impl SetReport {
     pub(super) fn add(&mut self, other: Self) {
         self.keys_checked += other.keys_checked;
         self.keys_not_compared += other.keys_not_compared;
+        self.schemes.extend(other.schemes);
         self.faults.add(other.faults);
         self.warnings.add(other.warnings);
         self.unread.add(other.unread);

@@ -202,7 +202,7 @@ fn a_call_that_fails_is_no_fault_of_the_set() {
     let set = place.path().join("part");
     make(&set).unwrap();
     let verify = |directory: &Path| {
-        let report = verify_set(directory, 1, NoLimit)?;
+        let report = verify_set(directory, None, 1, NoLimit)?;
         assert_eq!(report.faults.listed, []);
         match &report.unread.listed[..] {
             [] => Ok(()),
@@ -281,7 +281,7 @@ fn a_file_that_cannot_be_read_hides_no_fault() {
         ("read" | "pread", Some(extension)) if extension == "ssz" => Fate::Fail(EIO),
         _ => Fate::Pass,
     });
-    let report = verify_set(&set, 1, NoLimit).unwrap();
+    let report = verify_set(&set, None, 1, NoLimit).unwrap();
     drop(faults);
     assert_eq!((report.faults.count(), report.unread.count()), (1, 1), "{report:?}");
 }
@@ -301,7 +301,7 @@ fn notes_that_cannot_be_read_are_one_finding_and_hide_no_fault() {
                 Fate::Pass
             }
         });
-        let report = verify_set(&set, 1, NoLimit).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let report = verify_set(&set, None, 1, NoLimit).unwrap_or_else(|error| panic!("{name}: {error}"));
         drop(faults);
         assert_eq!((report.faults.count(), report.keys_checked), (1, 1), "{report:?}");
         let unread: Vec<_> = report.unread.listed.iter().map(|finding| &finding.path).collect();

@@ -12,6 +12,7 @@ use super::record::Record;
 use super::report::{Collected, SetReport};
 use super::shared::SeenKeys;
 use super::survey::{FirstNames, Sizes, Survey, unfinished};
+use super::variants::{Expected, SeenSchemes};
 use crate::error::{Error, Result};
 use crate::files::{exists, is_directory};
 use crate::memory::Limits;
@@ -19,15 +20,21 @@ use crate::plan::MemoryRequest;
 use crate::remedy::Remedy;
 use crate::units::EpochRange;
 use crate::workers::side_by_side;
+use keymill_xmss::scheme::Scheme;
 
 /// Looks at every file of a set, on so many threads (0: one per core), each with one key in memory at a time, or on fewer where
 /// memory leaves no room for all of them. A manifest that cannot be understood is the only finding then: it says what the files
-/// have to be.
+/// have to be. `scheme` is what the keys have to be of, beside what the manifest says.
 ///
 /// # Errors
 /// [`Error`] if there is no such directory, if there is too little memory for one thread, or if the machine fails at
 /// something else than the file of one key.
-pub fn verify_set(directory: &Path, threads: usize, memory: MemoryRequest) -> Result<SetReport> {
+pub fn verify_set(
+    directory: &Path,
+    scheme: Option<&'static Scheme>,
+    threads: usize,
+    memory: MemoryRequest,
+) -> Result<SetReport> {
     let surveys = [Survey::of(directory)?];
     // Before anything is read.
     let sizes = Sizes::of(&surveys)?;
@@ -55,6 +62,8 @@ pub fn verify_set(directory: &Path, threads: usize, memory: MemoryRequest) -> Re
         Err(Fault::Io(failure)) => return Err(failure.into()),
     };
     report.validators = manifest.validators.len() as u64;
+    report.claimed_scheme = manifest.kind.claimed_scheme();
+    report.leanvm_rev = manifest.kind.leanvm_rev;
     let names = manifest.keys().map(|key| key.name).collect();
     let set = Set {
         stored: manifest.kind.stored()?,
@@ -66,7 +75,7 @@ pub fn verify_set(directory: &Path, threads: usize, memory: MemoryRequest) -> Re
     set.check_keys_once(&mut report);
     set.check_foreign(&mut report);
     set.check_notes(&mut report)?;
-    report.add(set.check_all(readers.threads)?);
+    report.add(set.check_all(readers.threads, scheme)?);
     if let Some(failure) = sizes.unknown {
         report.failed_once(failure);
     }
@@ -80,6 +89,13 @@ pub(super) struct Set<'a> {
     names: BTreeSet<KeyName>,
     pub(super) stored: EpochRange,
     pub(super) with_json: bool,
+}
+
+/// What is found while keys are looked at side by side.
+struct Found {
+    collected: Collected,
+    seen: SeenKeys,
+    schemes: SeenSchemes,
 }
 
 impl Set<'_> {
@@ -149,29 +165,38 @@ impl Set<'_> {
         Ok(())
     }
 
-    /// Looks at the files of every key, and compares the keys with each other.
-    fn check_all(&self, threads: usize) -> Result<SetReport> {
+    /// Looks at the files of every key, and compares the keys with each other, with the manifest, and with what was asked for.
+    fn check_all(&self, threads: usize, asked: Option<&'static Scheme>) -> Result<SetReport> {
         let keys: Vec<_> = self.manifest.keys().collect();
-        let found = Mutex::new((Collected::default(), SeenKeys::with_capacity(keys.len())));
+        let found = Mutex::new(Found {
+            collected: Collected::default(),
+            seen: SeenKeys::with_capacity(keys.len()),
+            schemes: SeenSchemes::default(),
+        });
         let check = |(place, key)| {
             let (report, known_by) = self.check_key(key);
-            let (collected, seen) = &mut *found.lock().unwrap_or_else(PoisonError::into_inner);
-            collected.add(place, report);
+            let found = &mut *found.lock().unwrap_or_else(PoisonError::into_inner);
+            found.collected.add(place, report);
             if let Some(known_by) = known_by {
-                seen.add(place, known_by.one_time_keys);
+                found.seen.add(place, known_by.one_time_keys);
+                found.schemes.add(place, known_by.scheme);
             }
             Ok::<_, Error>(())
         };
         side_by_side(threads.min(keys.len()), keys.iter().enumerate(), check, || ())?;
-        let (collected, seen) = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut report = SetReport {
             keys_checked: keys.len() as u64,
-            keys_not_compared: (keys.len() - seen.count()) as u64,
+            keys_not_compared: (keys.len() - found.seen.count()) as u64,
             ..SetReport::default()
         };
         // What gives a key away comes first.
-        self.check_shared(&keys, seen, &mut report);
-        report.add(collected.finish());
+        self.check_shared(&keys, found.seen, &mut report);
+        let kind = &self.manifest.kind;
+        found
+            .schemes
+            .report(&Expected { kind, asked }, &keys, self.survey, &mut report);
+        report.add(found.collected.finish());
         Ok(report)
     }
 

@@ -82,6 +82,15 @@ impl SetKind {
         self.scheme.family().key_forms() == KeyForms::Leanvm
     }
 
+    /// The scheme that the manifest claims for the keys; none where it names a version of leanVM that is not known, or none.
+    pub(crate) fn claimed_scheme(&self) -> Option<&'static Scheme> {
+        if self.is_of_leanvm() {
+            self.leanvm_rev?.scheme()
+        } else {
+            Some(self.scheme)
+        }
+    }
+
     /// The powers of two that the number of epochs of a key can be. ethlambda makes no key of one epoch.
     pub(crate) fn possible_log_epochs(scheme: &Scheme) -> RangeInclusive<u8> {
         let least = u8::from(scheme.family().key_forms() == KeyForms::Leanvm);

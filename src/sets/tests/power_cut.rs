@@ -115,7 +115,7 @@ fn a_set_from_fresh_secrets_loses_none_of_a_published_key_in_a_power_cut() {
                 let is_kept = |(name, content): (&PathBuf, &Vec<u8>)| finished.get(name) == Some(content);
                 assert!(published.iter().all(is_kept), "{case}: a published file has changed");
                 assert!(!is_finished || published == finished, "{case}");
-                let faults = verify_set(&set(shown), 1, NoLimit).unwrap().faults;
+                let faults = verify_set(&set(shown), None, 1, NoLimit).unwrap().faults;
                 assert!(faults.is_empty(), "{case}: {faults:?}");
             },
         }

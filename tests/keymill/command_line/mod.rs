@@ -45,6 +45,8 @@ mod sets_interrupted;
 mod sets_mended;
 mod sets_merged;
 mod sets_of_leanvm;
+mod sets_of_leanvm_read;
+mod sets_of_leanvm_verified;
 mod sets_shared;
 mod sets_verified;
 mod settings;

@@ -127,10 +127,10 @@ validator_1_proposer_key_sk.ssz";
         let found: Vec<_> = names(&place, "set").into_iter().collect();
         assert_eq!(found.join("\n"), expected);
         let id = variant.id();
-        place
-            .run("verify-set set")
-            .exits(0)
-            .prints(&["sound: 2 validators, 4 keys checked"]);
+        place.run(&format!("verify-set set --scheme {id}")).exits(0).prints(&[
+            &format!("found: 4 keys of {id}\n"),
+            "sound: 2 validators, 4 keys checked",
+        ]);
         for key in ["0_proposer", "0_attester", "1_proposer", "1_attester"] {
             let [public, secret] = ["pk", "sk"].map(|half| format!("set/validator_{key}_key_{half}.ssz"));
             let imported = place
@@ -308,10 +308,10 @@ fn roles_distributed_names_and_kept_directories_are_as_in_other_schemes() {
     assert_eq!(hex_of(&place, &format!("set/{name}_proposer_key_pk.ssz")), proposer);
     let directory = format!("set/{name}_attester_key");
     assert_eq!(place.status(&directory).unwrap()["trim"], 3);
-    place.run("verify-set set").exits(0);
+    place.run("verify-set set").exits(0).prints(&["found: 4 keys of"]);
     made(&place, "attesters", Variant::S2, 1, "--roles attester");
     assert!(!manifest(&place, "attesters").contains("proposer"));
-    place.run("verify-set attesters").exits(0);
+    place.run("verify-set attesters").exits(0).prints(&["found: 1 key of"]);
 }
 
 #[test]
