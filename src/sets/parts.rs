@@ -137,21 +137,24 @@ pub(super) fn in_order(parts: &[Part]) -> Vec<Member<'_>> {
 
 /// A validator, a key, and the name of a file, may be there once.
 pub(super) fn refuse_duplicates(members: &[Member<'_>]) -> Result<()> {
-    let mut keys: HashMap<&[u8], &Part> = HashMap::new();
+    let mut keys: HashMap<&[u8], (&Part, NamedKey<'_>)> = HashMap::new();
     let mut prefixes = HashMap::new();
-    for Member { part, validator } in members {
-        let duplicate = |what: String, first: &Part| {
+    for member in members {
+        let Member { part, validator } = member;
+        let duplicate = |what: String, first: &Part, places: &str| {
             Error::directory(format!(
-                "{what} is in '{}' and in '{}'; a merged set may have it once",
+                "{what} is in '{}' and in '{}'{places}; a merged set may have it once",
                 first.directory().display(),
                 part.directory().display()
             ))
         };
-        for public_key in &validator.public_keys {
-            if let Some(first) = keys.insert(public_key, part) {
+        for key in member.keys() {
+            if let Some((first, first_key)) = keys.insert(key.public_key, (part, key)) {
+                let [one, other] = [first_key, key].map(|key| part.in_words(&key));
                 return Err(duplicate(
-                    format!("the public key 0x{}", hex::encode(public_key)),
+                    format!("the public key 0x{}", hex::encode(key.public_key)),
                     first,
+                    &format!(", as {one} and as {other}"),
                 ));
             }
         }
@@ -161,7 +164,7 @@ pub(super) fn refuse_duplicates(members: &[Member<'_>]) -> Result<()> {
                 Some(index) => format!("index {index}"),
                 None => format!("the name {prefix}"),
             };
-            return Err(duplicate(what, first));
+            return Err(duplicate(what, first, ""));
         }
     }
     Ok(())

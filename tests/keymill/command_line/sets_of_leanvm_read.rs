@@ -14,6 +14,59 @@ use super::sets_of_leanvm_verified::{MANIFEST, OF_B0, Pair, VARIANTS, put, recor
 use keymill_reference::leanvm::Variant;
 
 #[test]
+fn one_key_in_two_places_is_refused_by_the_names_of_both() {
+    let place = Place::new();
+    for variant in VARIANTS {
+        let keys = recorded(&place, variant, 16);
+        let (one, other) = (keys[0].clone(), keys[1].clone());
+        for (keys, second, in_words) in [
+            (
+                vec![one.clone(), one.clone()],
+                "0_attester",
+                "the attester key of validator 0",
+            ),
+            (
+                vec![one.clone(), other.clone(), other.clone(), one.clone()],
+                "1_attester",
+                "the attester key of validator 1",
+            ),
+        ] {
+            put(&place, "set", 4, None, &keys);
+            let same = format!(
+                "'validator_{second}_key_pk.ssz' and 'validator_0_proposer_key_pk.ssz' have the same public key"
+            );
+            let shared = format!("{in_words} has the same one-time keys as the proposer key of validator 0");
+            verified(&place, "").exits(1).prints(&[&same, &shared]);
+            let outcome = changing_nothing(&place, || place.run("merge-sets set --out merged"));
+            outcome
+                .exits(3)
+                .says(&["the public key 0x", " as the ", in_words.rsplit(' ').next().unwrap()]);
+        }
+    }
+    // The same of leanSig, in two sets.
+    made_of_leansig(&place, "a", 1, "--export-format ssz");
+    let _ = fs::remove_dir_all(place.path("set"));
+    fs::create_dir(place.path("set")).unwrap();
+    for entry in fs::read_dir(place.path("a"))
+        .unwrap()
+        .map(Result::unwrap)
+        .filter(|entry| entry.path().is_file())
+    {
+        let name = entry.file_name().into_string().unwrap().replace("_0_", "_7_");
+        fs::copy(entry.path(), place.path("set").join(name)).unwrap();
+    }
+    edit(&place.path("set").join(MANIFEST), "index: 0", "index: 7");
+    for _ in 0..2 {
+        edit(&place.path("set").join(MANIFEST), "validator_0", "validator_7");
+    }
+    let outcome = changing_nothing(&place, || place.run("merge-sets a set --out merged"));
+    outcome.exits(3).says(&[
+        "is in 'a' and in 'set'",
+        "as the proposer key of validator 0 and as the proposer key of validator 7",
+    ]);
+}
+
+#[test]
 fn a_changed_byte_of_a_secret_and_one_that_is_cut_are_found() {
     let place = Place::new();
     for variant in VARIANTS {
