@@ -17,6 +17,8 @@ use super::fixtures::{
 use super::help::commands;
 use super::program::Place;
 use super::sets::small;
+use super::sets_of_leanvm::line as of_leanvm;
+use keymill_reference::leanvm::Variant;
 
 /// Where the first node is in a layer file.
 const HEADER_BYTES: u64 = 4096;
@@ -203,6 +205,9 @@ fn sets(shown: &mut Shown) {
         &format!("{operands} --create-manifest false"),
         0,
     );
+    let line = of_leanvm(&place, "leanvm", Variant::B0, 1, "");
+    shown.run(&place, "generate --json", line.strip_prefix("generate ").unwrap(), 0);
+    shown.run(&place, "verify-set --json", "leanvm", 0);
     let line = small(&place, "other", 8, "--start-index 2").replace("progress none", "progress json");
     shown.note_progress("generate", &place.run(&line).exits(0).stderr);
     shown.run(&place, "merge-sets --json", "set --out merged", 0);
