@@ -38,10 +38,7 @@ impl Part {
         let manifest = match read_manifest(&survey.paths) {
             Ok(Some(manifest)) => manifest,
             Ok(None) => {
-                let what = format!(
-                    "'{}' is missing; it is written when all keys of the set are finished",
-                    path.display()
-                );
+                let what = format!("'{}' {}", path.display(), survey.without_manifest()?);
                 return Err(Error::directory(what).at(path).mend([Remedy::Generate]));
             }
             Err(Fault::Wrong { path, what }) => {

@@ -7,11 +7,10 @@ use super::key_files::{most_reading_bytes, reading_bytes};
 use super::manifest::SetKind;
 use super::names::{Form, Half, KeyFiles, KeyName, MANIFEST, Named, SetPaths, WORK};
 use super::report::{LISTED_MAX, SetReport};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::failure::{IoFailure, attempt};
-use crate::files::Directory;
-use crate::keydir::error::not_a_directory;
-use crate::keydir::{is_bystander, is_there};
+use crate::files::{Directory, exists};
+use crate::keydir::{MANIFEST as KEY_MANIFEST, is_bystander, is_there};
 use crate::plan::{MemoryRequest, Reading};
 use crate::remedy::Remedy;
 
@@ -48,7 +47,22 @@ pub(super) struct Survey {
 
 impl Survey {
     pub(super) fn of(directory: &Path) -> Result<Self> {
-        Self::if_there(directory)?.ok_or_else(|| not_a_directory(directory))
+        let survey = Self::if_there(directory)?;
+        survey.ok_or_else(|| {
+            let what = format!("there is no key set at '{}'", directory.display());
+            Error::directory(what).at(directory)
+        })
+    }
+
+    /// What is missing with the manifest, or what it is that has none.
+    pub(super) fn without_manifest(&self) -> Result<&'static str, IoFailure> {
+        Ok(if exists(&self.paths.root().join(KEY_MANIFEST))? {
+            "is missing: this is the directory of one key, and not of a set"
+        } else if self.keys.is_empty() && !exists(&self.paths.work())? {
+            "is missing, and so is every file of a key: this is not the directory of a set"
+        } else {
+            "is missing; it is written when all keys of the set are finished"
+        })
     }
 
     /// None if there is no such directory.

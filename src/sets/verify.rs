@@ -52,7 +52,7 @@ pub fn verify_set(
     let manifest = match read_manifest(&survey.paths) {
         Ok(Some(manifest)) => manifest,
         Ok(None) => {
-            report.fault(&survey.paths.manifest(), "it is missing");
+            report.fault(&survey.paths.manifest(), format!("it {}", survey.without_manifest()?));
             return Ok(report);
         }
         Err(Fault::Wrong { path, what }) => {

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use rustix::fs::{CWD, Mode, mkfifoat};
 
-use super::fixtures::{changing_nothing, copy, edit, flip_byte};
+use super::fixtures::{TINY, changing_nothing, copy, edit, finished_key, flip_byte};
 use super::program::Place;
 use super::sets::{made, names};
 use keymill_reference::Numbers;
@@ -250,12 +250,30 @@ fn what_is_no_set_is_said_to_be_none() {
     place
         .run("verify-set nowhere")
         .exits(3)
-        .says(&["'nowhere' is not a directory"]);
-    fs::create_dir(place.path("empty")).unwrap();
+        .says(&["there is no key set at 'nowhere'"]);
+    place.file("file", "mine");
     place
-        .run("verify-set empty")
-        .exits(1)
-        .prints(&["validator-keys-manifest.yaml: it is missing"]);
+        .run("verify-set file")
+        .exits(3)
+        .says(&["'file' is not a directory"]);
+    fs::create_dir(place.path("empty")).unwrap();
+    finished_key(&place, TINY);
+    for (directory, found) in [
+        (
+            "empty",
+            "is missing, and so is every file of a key: this is not the directory of a set",
+        ),
+        ("key", "is missing: this is the directory of one key, and not of a set"),
+    ] {
+        let fault = format!("validator-keys-manifest.yaml: it {found}\n");
+        place.run(&format!("verify-set {directory}")).exits(1).prints(&[&fault]);
+        let outcome = place.run(&format!("merge-sets {directory} --out merged")).exits(3);
+        outcome.says(&[&format!("'{directory}/validator-keys-manifest.yaml' {found}")]);
+    }
+    place
+        .run("merge-sets nowhere --out merged")
+        .exits(3)
+        .says(&["there is no key set at 'nowhere'"]);
 }
 
 #[test]
