@@ -36,6 +36,34 @@ pub(crate) fn spawn_scoped<'scope, T: Send + 'scope>(
     thread.map_err(|error| not_started(1, &error))
 }
 
+/// Starts one thread, which is waited for when what is given back is dropped.
+#[cfg(feature = "serve")]
+#[track_caller]
+pub(crate) fn spawn(name: &str, operation: impl FnOnce() + Send + 'static) -> Result<Joined> {
+    let registration = register(ResourceKind::Thread, THREAD_STACK_BYTES);
+    let thread = std::thread::Builder::new()
+        .name(format!("keymill-{name}"))
+        .spawn(operation);
+    let thread = thread.map_err(|error| not_started(1, &error))?;
+    Ok(Joined(Some((thread, registration))))
+}
+
+/// A thread that is waited for when this is dropped.
+#[cfg(feature = "serve")]
+#[derive(Debug)]
+pub(crate) struct Joined(Option<(JoinHandle<()>, Registration)>);
+
+#[cfg(feature = "serve")]
+impl Drop for Joined {
+    fn drop(&mut self) {
+        if let Some((thread, registration)) = self.0.take() {
+            // What panicked has said so.
+            drop(thread.join());
+            drop(registration);
+        }
+    }
+}
+
 /// Lets so many threads, this one among them, take one item after the other until there are none left. The first error ends
 /// that: it is kept, `stop` is called, and no further item is taken.
 pub(crate) fn side_by_side<T>(

@@ -88,7 +88,7 @@ pub(super) fn past_key(asked: u64, stored: EpochRange) -> Error {
 }
 
 /// A write failed, and it is not known whether it arrived.
-pub(super) fn unknown(directory: &Path) -> Error {
+pub(crate) fn unknown(directory: &Path) -> Error {
     let what = format!(
         "the ledger in '{}' could not be written; nothing more is signed before it is opened again",
         directory.display()

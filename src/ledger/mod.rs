@@ -15,6 +15,8 @@ use std::path::Path;
 
 use sha3::{Digest, Sha3_256};
 
+#[cfg(feature = "serve")]
+pub(crate) use error::unknown;
 pub use export::Export;
 use fit::{Fit, doubted, fit, is_begun, is_used_up};
 pub(crate) use fit::{count, mark_of};
@@ -31,6 +33,7 @@ use crate::keydir::{KeyDir, KeyPaths, KeyState, LedgerMark, LockedDir, Manifest,
 use crate::state::{LedgerHead, LedgerRecord, Store};
 use crate::time::time_of_day_ms;
 use crate::units::{Epoch, EpochRange, KeyId, LedgerExtent};
+use keymill_xmss::scheme::MESSAGE_BYTES;
 
 /// Whether this key cannot have signed: its secret was drawn here by a program that keeps a ledger, which left
 /// its mark before the secret, and it was never finished. A secret that was given, found, or is elsewhere too, may have signed
@@ -111,6 +114,20 @@ pub(crate) enum EpochState {
         /// When, in milliseconds since 1970.
         signed_unix_ms: u64,
     },
+}
+
+/// What a ledger says as a whole, to the process that writes to it.
+#[cfg(feature = "serve")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HeldLedger {
+    /// Epochs below it that are not spent are not known to be unused; none if that is known of no epoch.
+    pub(crate) first_epoch: Option<u64>,
+    /// Number of spent epochs.
+    pub(crate) spent: u64,
+    /// The highest of them.
+    pub(crate) highest: Option<u32>,
+    /// When an epoch was last spent, in milliseconds since 1970.
+    pub(crate) last_unix_ms: Option<u64>,
 }
 
 /// The ledger of a key, for the one process that writes to it.
@@ -216,19 +233,51 @@ impl Ledger {
         error::used_up(self.directory(), self.stored)
     }
 
-    /// Spends an epoch on a message: when this returns, the entry and the mark are on disk.
-    pub(crate) fn spend(&mut self, epoch: Epoch, message: &[u8]) -> Result<()> {
-        let record = LedgerRecord {
-            message_digest: Some(message_digest(message)),
-            scheme: self.scheme.to_owned(),
-            signed_unix_ms: time_of_day_ms(),
-        };
+    /// Spends epochs, each on its message, in one write: when this returns, the entries and the mark are on disk. Each is
+    /// [unused](EpochState::Unused), and none is named twice.
+    pub(crate) fn spend(&mut self, spent: &[(Epoch, &[u8; MESSAGE_BYTES])]) -> Result<()> {
+        let signed_unix_ms = time_of_day_ms();
         let mut head = self.head.clone();
-        head.add(epoch, &record);
-        self.commit([(epoch, &record)], head)?;
+        let record = |(epoch, message): &(Epoch, &[u8; MESSAGE_BYTES])| {
+            let record = LedgerRecord {
+                message_digest: Some(message_digest(&message[..])),
+                scheme: self.scheme.to_owned(),
+                signed_unix_ms,
+            };
+            head.add(*epoch, &record);
+            (*epoch, record)
+        };
+        let records: Vec<_> = spent.iter().map(record).collect();
+        self.commit(records.iter().map(|(epoch, record)| (*epoch, record)), head)?;
         self.mark()?;
         self.unknown = false;
         Ok(())
+    }
+
+    /// Whether it is known what is on disk: no write has failed since it was opened.
+    #[cfg(feature = "serve")]
+    pub(crate) fn is_known(&self) -> bool {
+        !self.unknown
+    }
+
+    /// What it says as a whole.
+    #[cfg(feature = "serve")]
+    pub(crate) fn held(&self) -> Result<HeldLedger> {
+        if self.unknown {
+            return Err(error::unknown(self.directory()));
+        }
+        let LedgerHead {
+            initialised,
+            extent,
+            last_unix_ms,
+            ..
+        } = self.head;
+        Ok(HeldLedger {
+            first_epoch: initialised.then_some(extent.first_epoch),
+            spent: extent.spent,
+            highest: extent.highest,
+            last_unix_ms: Some(last_unix_ms).filter(|&unix_ms| unix_ms > 0),
+        })
     }
 
     /// Makes sure that the directory that was locked is the one that is found by its name.

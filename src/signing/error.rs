@@ -14,7 +14,7 @@ pub(super) fn outside_key(epoch: u64, stored: EpochRange) -> Error {
 }
 
 /// The epoch has signed another message.
-pub(super) fn spent(epoch: Epoch, signed_unix_ms: u64, directory: &Path) -> Error {
+pub(crate) fn spent(epoch: Epoch, signed_unix_ms: u64, directory: &Path) -> Error {
     let when = if signed_unix_ms == 0 {
         "at a time that is not known".to_owned()
     } else {

@@ -1,6 +1,7 @@
 //! Reading a sealed key: authentication paths, signatures, and verifying them.
 
 mod error;
+mod key;
 #[cfg(test)]
 mod ledger_tests;
 mod path;
@@ -9,9 +10,13 @@ mod stream;
 #[cfg(test)]
 mod stream_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod trimmed;
 
+#[cfg(feature = "serve")]
+pub(crate) use error::spent;
+#[cfg(feature = "serve")]
+pub(crate) use key::{Prepared, SigningKey};
 pub use path::{AuthenticationPath, PathReader};
 pub use signer::Signer;
 pub use stream::PathStream;

@@ -27,7 +27,7 @@ const EPOCH: Epoch = Epoch(5);
 const HEADER_BYTES: usize = 4096;
 
 /// A sealed key of 256 epochs that was made from fresh randomness, as far as its manifest says.
-pub(super) fn key() -> TempDir {
+pub(crate) fn key() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     let paths = KeyPaths::open(directory.path()).unwrap().lock().unwrap();
     let plan = Plan::new(Scheme::by_id("leansig-p1-l8-abort-v4-w8").unwrap(), 0, 256).unwrap();
