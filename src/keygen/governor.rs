@@ -9,13 +9,12 @@ use super::error::memory_short;
 use super::in_flight::InFlight;
 use super::progress::{Event, Progress};
 use crate::error::Result;
-use crate::memory::{Limit, Usage, UsageReader};
+use crate::memory::{HeldMemory, Limit, NEARLY_FULL_PERCENT, UsageReader};
 use crate::plan::{MemoryPlan, PLANNED_PERCENT};
 use crate::workers::{WhenDropped, spawn_scoped};
 
 const SAMPLE_INTERVAL_MS: u64 = 250;
 /// Parts of a limit that are held.
-const SHRINK_PERCENT: f64 = 85.0;
 const STOP_PERCENT: f64 = 95.0;
 const GROW_PERCENT: f64 = PLANNED_PERCENT as f64;
 /// Part of its time that some process waits for memory, up to which there is enough of it.
@@ -25,46 +24,11 @@ const CALM_SAMPLES: u32 = 10;
 /// Batches that are not to be in memory any more have to be committed before that can be seen.
 const SETTLING_SAMPLES: u32 = 2;
 
-/// What is held, of the limit that is nearest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct HeldMemory {
-    bytes: u64,
-    /// What others in the cgroup have to write before the kernel can drop it, which it does by itself.
-    dirty_bytes: u64,
-    limit: Limit,
-}
-
-impl HeldMemory {
-    /// Clean page cache is not held: the kernel takes it back unasked, and it fills every cgroup up to its limit.
-    fn new(budget: &Limit, usage: &Usage, unsynced_bytes: u64) -> Self {
-        let process = &usage.process;
-        let own = Self {
-            bytes: process.anonymous_bytes + process.shared_bytes + unsynced_bytes,
-            dirty_bytes: 0,
-            limit: budget.clone(),
-        };
-        // Of a cgroup, others may hold a part.
-        let shared = usage.shared.as_ref().map(|shared| Self {
-            bytes: shared.held_bytes,
-            dirty_bytes: shared.dirty_bytes.saturating_sub(unsynced_bytes),
-            limit: shared.limit.clone(),
-        });
-        match shared {
-            Some(shared) if shared.percent() > own.percent() => shared,
-            _ => own,
-        }
-    }
-
-    fn percent(&self) -> f64 {
-        100.0 * self.bytes as f64 / self.limit.bytes.max(1) as f64
-    }
-
-    /// Whether a limit is so near that the job has to end. A neighbour that writes a file fills a cgroup of version 1 with
-    /// dirty pages, which does not count.
-    fn is_at_its_limit(&self) -> bool {
-        let bytes = self.bytes.saturating_sub(self.dirty_bytes);
-        100.0 * bytes as f64 / self.limit.bytes.max(1) as f64 >= STOP_PERCENT
-    }
+/// Whether a limit is so near that the job has to end. A neighbour that writes a file fills a cgroup of version 1 with
+/// dirty pages, which does not count.
+fn is_at_its_limit(held: &HeldMemory) -> bool {
+    let bytes = held.bytes.saturating_sub(held.dirty_bytes);
+    100.0 * bytes as f64 / held.limit.bytes.max(1) as f64 >= STOP_PERCENT
 }
 
 /// What is to be done about the memory that is held.
@@ -106,10 +70,10 @@ impl Policy {
         self.settling_samples = self.settling_samples.saturating_sub(1);
         let is_calm = percent < GROW_PERCENT && pressure_percent.is_none_or(|part| part < CALM_PRESSURE_PERCENT);
         self.calm_samples = if is_calm { self.calm_samples + 1 } else { 0 };
-        if held.is_at_its_limit() {
+        if is_at_its_limit(held) {
             return Action::Stop;
         }
-        if percent >= SHRINK_PERCENT && self.limit > 1 && self.settling_samples == 0 {
+        if percent >= NEARLY_FULL_PERCENT && self.limit > 1 && self.settling_samples == 0 {
             self.limit = self.limit.min(in_memory).max(2) / 2;
             self.settling_samples = SETTLING_SAMPLES;
             return Action::Shrink(self.limit);

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::memory::{LimitSource, ProcessMemory, SharedUsage};
+use crate::memory::{LimitSource, ProcessMemory, SharedUsage, Usage};
 
 const MIB: u64 = 1 << 20;
 

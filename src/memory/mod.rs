@@ -1,6 +1,7 @@
 //! Memory as the kernel sees it: what this process has of it, how much it may have, and what else is used.
 
 mod cgroup;
+mod held;
 mod limits;
 mod process;
 #[cfg(test)]
@@ -9,6 +10,7 @@ mod usage;
 
 use std::path::Path;
 
+pub(crate) use held::{HeldMemory, NEARLY_FULL_PERCENT};
 pub use limits::{Limit, LimitSource, Limits};
 pub use process::ProcessMemory;
 pub use usage::{SharedUsage, Usage, UsageReader};
