@@ -221,9 +221,14 @@ impl Settings {
     /// How a job may use the machine.
     pub fn machine(&self, threads: Option<usize>, memory: Option<MemoryRequest>) -> Result<JobOptions, ConfigError> {
         Ok(JobOptions::default()
-            .threads(self.value("threads", parse_threads, threads)?)
+            .threads(self.threads(threads)?)
             .group_batches(self.value("group_batches", parse_group, None)?)
             .memory(self.memory(memory)?))
+    }
+
+    /// Worker threads; 0 for one per core.
+    pub fn threads(&self, flag: Option<usize>) -> Result<usize, ConfigError> {
+        self.value("threads", parse_threads, flag)
     }
 
     /// How to show progress.

@@ -56,6 +56,8 @@ mod migrations;
 pub mod plan;
 mod remedy;
 pub mod resources;
+#[cfg(feature = "serve")]
+pub mod service;
 pub mod sets;
 mod signing;
 #[cfg(test)]

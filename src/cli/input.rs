@@ -167,6 +167,16 @@ pub fn secret_text(flag: &str, path: &Path, bytes_max: usize) -> Result<Zeroizin
     }
 }
 
+/// A text that is as good as a key, from a file.
+#[cfg(feature = "serve")]
+pub fn private_text(flag: &str, path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let mut content = read_small(flag, path)?;
+    warn_if_exposed(flag, path);
+    let text = String::from_utf8(std::mem::take(&mut *content));
+    let text = text.map_err(|_| Failure::usage(format!("{flag} '{}' is not text", path.display())));
+    text.map(Zeroizing::new)
+}
+
 /// Warns if others can read the file, since it is as good as the key. Pipes and devices have modes of their own.
 pub fn warn_if_exposed(flag: &str, path: &Path) {
     let Ok(metadata) = std::fs::metadata(path) else {

@@ -31,6 +31,8 @@ mod report;
 mod request;
 mod restore;
 mod schemes;
+#[cfg(feature = "serve")]
+mod serve;
 mod shell;
 mod shell_files;
 mod sign;
@@ -120,6 +122,9 @@ enum Command {
     Path(path::PathArguments),
     /// Show, begin, export or import the ledger of spent epochs.
     Ledger(ledger::LedgerArguments),
+    /// Serve signatures and paths of keys over HTTP.
+    #[cfg(feature = "serve")]
+    Serve(serve::ServeArguments),
     /// Check a key for damage; exit code 1 if there is any.
     Check(check::CheckArguments),
     /// Compute what is damaged of a key again from its secret.
@@ -214,6 +219,8 @@ fn run_command(command: &Command, settings: &Settings) -> Result<ExitCode, Failu
         Command::Path(arguments) => path::run(arguments),
         Command::Sign(arguments) => sign::run(arguments),
         Command::Ledger(arguments) => ledger::run(arguments, settings),
+        #[cfg(feature = "serve")]
+        Command::Serve(arguments) => serve::run(arguments, settings),
         Command::Verify(arguments) => verify::run(arguments),
         Command::Check(arguments) => check::run(arguments, settings),
         Command::Repair(arguments) => repair::run(arguments, settings),

@@ -71,6 +71,12 @@ impl MachineArguments {
         Ok(settings.machine(self.threads, self.memory.memory)?)
     }
 
+    /// Worker threads and memory, for a command that is not a job.
+    #[cfg(feature = "serve")]
+    pub fn threads_and_memory(&self, settings: &Settings) -> Result<(usize, MemoryRequest), Failure> {
+        Ok((settings.threads(self.threads)?, self.memory.or(settings)?))
+    }
+
     /// The same for a job that shows its progress.
     pub fn job(&self, settings: &Settings) -> Result<JobSettings, Failure> {
         Ok(JobSettings {

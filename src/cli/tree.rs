@@ -70,9 +70,11 @@ const EXAMPLES: &str = r"Examples:
     keymill help sign";
 
 /// The commands that are shown, by what they are for.
-pub const GROUPS: [(&str, &[&str]); 6] = [
+pub const GROUPS: &[(&str, &[&str])] = &[
     ("Make a key", &["keygen", "plan", "trim"]),
     ("Use it", &["public-key", "sign", "verify", "path", "ledger"]),
+    #[cfg(feature = "serve")]
+    ("Let others use it", &["serve"]),
     ("Keep it safe", &["check", "repair", "backup", "restore"]),
     ("Move it", &["import", "export", "migrate"]),
     ("Sets of keys", &["generate", "merge-sets", "verify-set"]),

@@ -95,6 +95,12 @@ fn example(prepared: &Place, script: &str) -> (Place, Command) {
     assert!(copied.success());
     let script = with_value(&with_value(script, "--scheme", TINY), "--epochs", "256");
     let script = with_value(&script, "--log-num-active-epochs", "8");
+    // A service has come to its end when it is told to.
+    let script = script.replace(
+        "keymill serve",
+        "timeout --preserve-status --signal TERM 2 keymill serve",
+    );
+    let script = script.replace("127.0.0.1:9001", "127.0.0.1:0");
     let folder = Path::new(env!("CARGO_BIN_EXE_keymill")).parent().unwrap();
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::iter::once(PathBuf::from(folder)).chain(std::env::split_paths(&path));

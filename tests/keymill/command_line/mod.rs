@@ -40,6 +40,8 @@ mod reporting;
 mod room_for_rocksdb;
 mod secrecy;
 mod secret_outputs;
+#[cfg(feature = "serve")]
+mod serving;
 mod sets;
 mod sets_interrupted;
 mod sets_mended;

@@ -1,0 +1,165 @@
+//! The threads of a service: workers that compute, and committers that write ledgers.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+
+use super::figures::EngineFigures;
+use super::keys::Keys;
+use super::order::{Answer, Request, tasks};
+use super::work::{Reading, Work};
+use crate::error::Result;
+use crate::workers::{Joined, spawn};
+
+/// Ledgers that are written side by side. A committer waits for the disk and computes nothing.
+const COMMITTERS_MAX: usize = 4;
+
+/// How many threads a service has, and how much may wait for them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EngineOptions {
+    pub(crate) workers: usize,
+    pub(crate) waiting_max: usize,
+}
+
+/// Why something is not admitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotAdmitted {
+    /// As much waits as may wait.
+    QueueFull,
+    /// The service ends.
+    Closed,
+}
+
+/// The threads. Dropping them ends them; what waits then is answered with an error.
+pub(crate) struct Engine {
+    shared: Arc<Shared>,
+    threads: Vec<Joined>,
+}
+
+/// What the threads share.
+pub(super) struct Shared {
+    pub(super) keys: Keys,
+    pub(super) work: Mutex<Work>,
+    pub(super) for_workers: Condvar,
+    pub(super) for_committers: Condvar,
+    pub(super) figures: EngineFigures,
+    waiting_max: usize,
+}
+
+impl Engine {
+    /// Starts the threads.
+    pub(crate) fn start(keys: Keys, options: EngineOptions, figures: EngineFigures) -> Result<Self> {
+        let count = keys.iter().len();
+        let shared = Arc::new(Shared {
+            work: Mutex::new(Work::of(count)),
+            keys,
+            waiting_max: options.waiting_max,
+            for_workers: Condvar::new(),
+            for_committers: Condvar::new(),
+            figures,
+        });
+        let mut engine = Self {
+            shared,
+            threads: Vec::new(),
+        };
+        for number in 0..options.workers {
+            engine.spawn(&format!("worker-{number}"), Shared::compute)?;
+        }
+        for number in 0..COMMITTERS_MAX.min(count) {
+            engine.spawn(&format!("committer-{number}"), Shared::commit_groups)?;
+        }
+        Ok(engine)
+    }
+
+    fn spawn(&mut self, name: &str, run: fn(&Shared)) -> Result<()> {
+        let shared = Arc::clone(&self.shared);
+        self.threads.push(spawn(name, move || run(&shared))?);
+        Ok(())
+    }
+
+    /// The keys.
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.shared.keys
+    }
+
+    /// How many requests are admitted and not answered.
+    pub(crate) fn waiting(&self) -> usize {
+        self.shared.work().admitted
+    }
+
+    /// Admits requests that are answered together, or none of them.
+    pub(crate) fn submit(&self, requests: Vec<Request>, answer: Answer) -> Result<(), NotAdmitted> {
+        let count = requests.len();
+        let mut work = self.shared.admit(count)?;
+        let shared = Arc::downgrade(&self.shared);
+        let answer = move |outcomes| {
+            if let Some(shared) = shared.upgrade() {
+                shared.one_less(count);
+            }
+            answer(outcomes);
+        };
+        work.add_new(tasks(requests, Box::new(answer)));
+        drop(work);
+        self.shared.for_workers.notify_all();
+        Ok(())
+    }
+
+    /// Admits something that is read on a worker.
+    pub(crate) fn read(&self, reading: impl FnOnce(&Keys) + Send + 'static) -> Result<(), NotAdmitted> {
+        let mut work = self.shared.admit(1)?;
+        let shared = Arc::downgrade(&self.shared);
+        let counted: Reading = Box::new(move |keys| {
+            let _answered = CountedDown(shared);
+            reading(keys);
+        });
+        work.add_reading(counted);
+        drop(work);
+        self.shared.for_workers.notify_one();
+        Ok(())
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let mut work = self.shared.work();
+        work.is_ending = true;
+        let abandoned = work.abandon();
+        drop(work);
+        // What is dropped is answered, and takes the lock for that.
+        drop(abandoned);
+        self.shared.for_workers.notify_all();
+        self.shared.for_committers.notify_all();
+        self.threads.clear();
+    }
+}
+
+/// A reading is no longer waited for, whether it came to its end or not.
+struct CountedDown(Weak<Shared>);
+
+impl Drop for CountedDown {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.one_less(1);
+        }
+    }
+}
+
+impl Shared {
+    pub(super) fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn admit(&self, count: usize) -> Result<MutexGuard<'_, Work>, NotAdmitted> {
+        let mut work = self.work();
+        if work.is_ending {
+            return Err(NotAdmitted::Closed);
+        }
+        if work.admitted + count > self.waiting_max {
+            return Err(NotAdmitted::QueueFull);
+        }
+        work.admitted += count;
+        Ok(work)
+    }
+
+    fn one_less(&self, count: usize) {
+        self.work().admitted -= count;
+    }
+}

@@ -1,0 +1,163 @@
+//! The engine without HTTP: what it writes, and what it answers when writing fails.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::channel;
+
+use super::engine::{Engine, EngineOptions, NotAdmitted};
+use super::figures::EngineFigures;
+use super::keys::{KeyPlace, Keys};
+use super::order::{Outcomes, Request};
+use crate::error::Reason;
+use crate::faults::{Fate, Faults};
+use crate::ledger::show;
+use crate::signing::tests::key;
+use crate::units::Epoch;
+use keymill_xmss::Signature;
+
+const A: [u8; 32] = [1; 32];
+const B: [u8; 32] = [2; 32];
+
+fn engine(directory: &Path) -> Engine {
+    let keys = Keys::open(&[PathBuf::from(directory)]).unwrap();
+    let options = EngineOptions {
+        workers: 2,
+        waiting_max: 1000,
+    };
+    Engine::start(keys, options, EngineFigures::default()).unwrap()
+}
+
+fn request(epoch: u32, message: [u8; 32]) -> Request {
+    Request {
+        key: KeyPlace(0),
+        epoch: Epoch(epoch),
+        message,
+    }
+}
+
+fn sign(engine: &Engine, requests: Vec<Request>) -> Outcomes {
+    let (sender, receiver) = channel();
+    let answer = move |outcomes| sender.send(outcomes).unwrap();
+    engine.submit(requests, Box::new(answer)).unwrap();
+    receiver.recv().unwrap()
+}
+
+#[test]
+fn a_list_is_spent_in_one_write_and_one_mark() {
+    let directory = key();
+    let engine = engine(directory.path());
+    let faults = Faults::below(directory.path(), |_, _| Fate::Pass);
+    let outcomes = sign(&engine, (0..100).map(|epoch| request(epoch, A)).collect());
+    assert!(outcomes.iter().all(Result::is_ok));
+    let count = |call: &str| faults.seen().iter().filter(|seen| seen.call == call).count();
+    assert_eq!((count("a synced write"), count("rename")), (1, 1));
+    drop(engine);
+    assert_eq!(show(directory.path()).unwrap().spent, 100);
+}
+
+#[test]
+fn of_two_messages_of_one_epoch_in_one_group_the_first_signs_as_often_as_it_is_there() {
+    let directory = key();
+    let engine = engine(directory.path());
+    let outcomes = sign(
+        &engine,
+        vec![
+            request(1, A),
+            request(1, B),
+            request(2, B),
+            request(1, A),
+            request(1, B),
+        ],
+    );
+    let signed: Vec<_> = outcomes
+        .iter()
+        .map(|outcome| outcome.as_ref().ok().map(Signature::to_ssz))
+        .collect();
+    assert!(signed[0].is_some() && signed[0] == signed[3] && signed[2].is_some());
+    for refused in [1, 4] {
+        let error = outcomes[refused].as_ref().unwrap_err();
+        assert_eq!(error.reason(), Reason::Spent);
+        assert!(!error.to_string().contains("not known"), "{error}");
+    }
+}
+
+#[test]
+fn whichever_call_of_a_commit_fails_no_signature_leaves_and_nothing_signs_before_the_ledger_is_opened_again() {
+    let calls = {
+        let directory = key();
+        let engine = engine(directory.path());
+        let faults = Faults::below(directory.path(), |_, _| Fate::Pass);
+        sign(&engine, vec![request(1, A), request(2, A), request(3, A)]);
+        let seen = faults.seen();
+        seen.iter()
+            .map(|seen| (seen.call, seen.path.clone()))
+            .collect::<Vec<_>>()
+    };
+    let committed = calls.iter().position(|(call, _)| *call == "a synced write").unwrap();
+    for (number, (call, _)) in calls.iter().enumerate().skip(committed) {
+        for fate in [Fate::Fail(5), Fate::FailAfterwards(28)] {
+            let case = format!("call {number} {call} {fate:?}");
+            let directory = key();
+            let engine = engine(directory.path());
+            let mut made = 0;
+            let faults = Faults::below(directory.path(), move |_, _| {
+                made += 1;
+                if made == number + 1 { fate } else { Fate::Pass }
+            });
+            let outcomes = sign(&engine, vec![request(1, A), request(2, A), request(3, A)]);
+            if !faults.seen().iter().any(|seen| seen.is_injected) {
+                continue;
+            }
+            drop(faults);
+            assert!(outcomes.iter().all(Result::is_err), "{case}");
+            let refused = sign(&engine, vec![request(1, A), request(9, B)]);
+            assert!(
+                refused
+                    .iter()
+                    .all(|outcome| outcome.as_ref().is_err_and(|error| error.reason() == Reason::Unknown)),
+                "{case}"
+            );
+            assert!(engine.keys().get(KeyPlace(0)).standing().is_err(), "{case}");
+            assert!(engine.keys().get(KeyPlace(0)).reopen(), "{case}");
+            // What was written is spent on its message; either way the same request is answered now.
+            let is_on_disk = number > committed || fate != Fate::Fail(5);
+            let other = sign(&engine, vec![request(1, B)]).pop().unwrap();
+            assert_eq!(other.is_err(), is_on_disk, "{case}");
+            let again = sign(&engine, vec![request(2, A), request(3, A)]);
+            assert!(again.iter().all(Result::is_ok), "{case}");
+        }
+    }
+}
+
+#[test]
+fn what_waits_when_the_engine_ends_is_answered() {
+    let directory = key();
+    let engine = engine(directory.path());
+    let (sender, receiver) = channel();
+    for epoch in 0..200 {
+        let sender = sender.clone();
+        let answer = move |outcomes: Outcomes| sender.send(outcomes).unwrap();
+        engine.submit(vec![request(epoch, A)], Box::new(answer)).unwrap();
+    }
+    drop(sender);
+    drop(engine);
+    let outcomes: Vec<_> = receiver.iter().flatten().collect();
+    assert_eq!(outcomes.len(), 200);
+    let signed = outcomes.iter().filter(|outcome| outcome.is_ok()).count() as u64;
+    // Every signature that was given out is spent.
+    assert!(show(directory.path()).unwrap().spent >= signed);
+}
+
+#[test]
+fn no_more_is_admitted_than_may_wait() {
+    let directory = key();
+    let engine = engine(directory.path());
+    let many = (0..1001).map(|_| request(1, A)).collect();
+    let refused = engine.submit(many, Box::new(|_| panic!("it was answered")));
+    assert_eq!(refused, Err(NotAdmitted::QueueFull));
+    assert!(
+        sign(&engine, (0..1000).map(|_| request(1, A)).collect())
+            .iter()
+            .all(Result::is_ok)
+    );
+    assert_eq!(engine.waiting(), 0);
+}

@@ -1,0 +1,197 @@
+//! What there is to be known about the keys: which there are, what their ledgers say, and their authentication paths.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+use super::answers::{digits, json};
+use super::call::Call;
+use super::refusal::{self, Refusal};
+use super::sign::slot;
+use super::state::State;
+use crate::error::Result as Outcome;
+use crate::service::keys::{HeldKey, Keys};
+use crate::units::Epoch;
+
+/// Paths of one answer: about a megabyte of digits.
+const PATHS_MAX: u64 = 512;
+
+/// `GET /api/v1/lean/publicKeys`.
+pub(super) async fn public_keys(state: Arc<State>, _: Call) -> Result<Response, Refusal> {
+    let keys = state.engine.keys().iter();
+    Ok(json(
+        StatusCode::OK,
+        &keys.map(|key| digits(&key.public_key)).collect::<Vec<_>>(),
+    ))
+}
+
+/// Numbers are strings, as everywhere in Ethereum's interfaces.
+#[derive(Serialize)]
+struct KeyAnswer {
+    public_key: String,
+    scheme: String,
+    first_slot: String,
+    last_slot: String,
+    /// Slots below it that are not spent are not known to be unused; null if that is known of no slot.
+    unused_from: Option<String>,
+    spent: String,
+    highest: Option<String>,
+    left: String,
+}
+
+/// Slots that may sign, if those from `first` on have signed nothing but what is spent of them.
+pub(super) fn left(key: &HeldKey, first_epoch: Option<u64>, highest: Option<u32>) -> u64 {
+    let stored = key.signing.paths().manifest().plan().stored();
+    let above = highest.map_or(0, |highest| u64::from(highest) + 1);
+    first_epoch.map_or(0, |first| stored.end.saturating_sub(first.max(above).max(stored.start)))
+}
+
+/// `GET /api/v1/lean/keys/{public_key}`.
+pub(super) async fn key(state: Arc<State>, call: Call) -> Result<Response, Refusal> {
+    let place = state.key(&call)?;
+    let answer = look_up(&state, move |state| describe(state.engine.keys().get(place))).await?;
+    Ok(json(StatusCode::OK, &answer.map_err(|error| Refusal::from(&error))?))
+}
+
+fn describe(key: &HeldKey) -> Outcome<KeyAnswer> {
+    let ledger = key.standing()?;
+    let manifest = key.signing.paths().manifest();
+    let stored = manifest.plan().stored();
+    Ok(KeyAnswer {
+        public_key: digits(&key.public_key),
+        scheme: manifest.scheme().id().to_owned(),
+        first_slot: stored.start.to_string(),
+        last_slot: (stored.end - 1).to_string(),
+        unused_from: ledger.first_epoch.map(|epoch| epoch.to_string()),
+        spent: ledger.spent.to_string(),
+        highest: ledger.highest.map(|epoch| epoch.to_string()),
+        left: left(key, ledger.first_epoch, ledger.highest).to_string(),
+    })
+}
+
+/// Looks something up that a committer may be writing, so that what is on this thread does not wait for the disk.
+pub(super) async fn look_up<T: Send + 'static>(
+    state: &Arc<State>,
+    look: impl FnOnce(&State) -> T + Send + 'static,
+) -> Result<T, Refusal> {
+    let state = Arc::clone(state);
+    let found = tokio::task::spawn_blocking(move || look(&state)).await;
+    found.map_err(|_| Refusal::plain(refusal::FAILED))
+}
+
+#[derive(Serialize)]
+struct PathsAnswer {
+    scheme: String,
+    root: String,
+    paths: Vec<PathAnswer>,
+}
+
+#[derive(Serialize)]
+struct PathAnswer {
+    slot: String,
+    leaf: String,
+    /// From level 0 upward.
+    siblings: Vec<String>,
+}
+
+/// `GET /api/v1/lean/paths/{public_key}/{slot}`.
+pub(super) async fn paths(state: Arc<State>, call: Call) -> Result<Response, Refusal> {
+    let place = state.key(&call)?;
+    let first = slot(call.parameter("slot"))?;
+    let count = call.query("count")?.map_or(Ok(1), |count| {
+        slot(count).map_err(|_| Refusal::form("count is not a number"))
+    })?;
+    if count == 0 || count > PATHS_MAX {
+        let what = format!("count is from 1 to {PATHS_MAX}");
+        return Err(Refusal::new(refusal::TOO_LARGE, what));
+    }
+    state.has_room()?;
+    let (sender, receiver) = oneshot::channel();
+    let read = move |keys: &Keys| drop(sender.send(read_paths(keys.get(place), first, count)));
+    state.engine.read(read)?;
+    let read = receiver.await.map_err(|_| Refusal::plain(refusal::ENDING))?;
+    Ok(json(StatusCode::OK, &read.map_err(|error| Refusal::from(&error))?))
+}
+
+fn read_paths(key: &HeldKey, first: u64, count: u64) -> Outcome<PathsAnswer> {
+    let reader = key.signing.paths();
+    let manifest = reader.manifest();
+    // Before anything is computed.
+    reader.epoch(first)?;
+    reader.epoch(first.saturating_add(count - 1))?;
+    let path = |slot: u64| {
+        let path = reader.path(Epoch(slot as u32))?;
+        Ok(PathAnswer {
+            slot: slot.to_string(),
+            leaf: digits(&path.leaf),
+            siblings: path.sibling_digests().map(digits).collect(),
+        })
+    };
+    Ok(PathsAnswer {
+        scheme: manifest.scheme().id().to_owned(),
+        root: digits(manifest.root().unwrap_or_default()),
+        paths: (first..first + count).map(path).collect::<Outcome<_>>()?,
+    })
+}
+
+const UP: &str = "UP";
+const DOWN: &str = "DOWN";
+
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+    keys: usize,
+    /// Public keys that cannot sign now, and why.
+    failed: Vec<FailedKey>,
+}
+
+#[derive(Serialize)]
+struct FailedKey {
+    public_key: String,
+    message: String,
+}
+
+/// `GET /healthcheck`.
+pub(super) async fn health(state: Arc<State>, _: Call) -> Result<Response, Refusal> {
+    let health = look_up(&state, Health::of).await?;
+    let status = if health.status == UP {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    Ok(json(status, &health))
+}
+
+impl Health {
+    fn of(state: &State) -> Self {
+        let keys = state.engine.keys();
+        let failed = |key: &HeldKey| {
+            let error = key.standing().err()?;
+            Some(FailedKey {
+                public_key: digits(&key.public_key),
+                message: error.to_string(),
+            })
+        };
+        let failed: Vec<_> = keys.iter().filter_map(failed).collect();
+        let is_up = failed.is_empty() && !state.memory.sample().is_nearly_full;
+        Self {
+            status: if is_up { UP } else { DOWN },
+            keys: keys.iter().len(),
+            failed,
+        }
+    }
+}
+
+/// `GET /upcheck`.
+pub(super) async fn up(_: Arc<State>, _: Call) -> Result<Response, Refusal> {
+    Ok(super::answers::bytes(StatusCode::OK, "text/plain; charset=utf-8", "OK"))
+}
+
+/// `POST /reload`.
+pub(super) async fn reload(state: Arc<State>, _: Call) -> Result<Response, Refusal> {
+    state.begin_reload()?;
+    Ok(json(StatusCode::ACCEPTED, &serde_json::json!({})))
+}

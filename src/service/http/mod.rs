@@ -1,0 +1,18 @@
+//! The service over HTTP: one table of routes, from which router, OpenAPI and docs/SERVICE.md come.
+
+mod answers;
+mod api;
+mod call;
+mod keys;
+mod metrics;
+mod openapi;
+mod refusal;
+mod routes;
+mod sign;
+mod state;
+
+pub(crate) use api::{Api, router};
+pub(crate) use metrics::Figures;
+pub use openapi::openapi;
+pub(crate) use routes::Listener;
+pub(crate) use state::State;

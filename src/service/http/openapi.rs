@@ -1,0 +1,168 @@
+//! The description of the interface, from the table of routes.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::{Map, Value, json};
+
+use super::answers::json as as_json;
+use super::call::Call;
+use super::refusal::{REASONS, Refusal, Row, UNAUTHORIZED};
+use super::routes::{ROUTES, Route};
+use super::sign::Duty;
+use super::state::State;
+
+/// `GET /openapi.json`.
+pub(super) async fn answer(_: Arc<State>, _: Call) -> Result<Response, Refusal> {
+    Ok(as_json(StatusCode::OK, &openapi()))
+}
+
+/// The interface as OpenAPI 3.1 describes it.
+pub fn openapi() -> Value {
+    let mut paths = Map::new();
+    for route in ROUTES {
+        let entry = paths.entry(route.path).or_insert_with(|| json!({}));
+        entry[route.method.as_str().to_lowercase()] = operation(route);
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "keymill",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Signatures and authentication paths of hash-based keys. A slot is an epoch of the key.",
+        },
+        "paths": paths,
+        "components": { "schemas": schemas(), "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } } },
+    })
+}
+
+fn operation(route: &Route) -> Value {
+    let mut operation = json!({ "summary": route.summary, "responses": responses(route) });
+    let parameters = parameters(route);
+    if !parameters.is_empty() {
+        operation["parameters"] = Value::Array(parameters);
+    }
+    if let Some(schema) = route.body {
+        operation["requestBody"] = json!({ "required": true, "content": content(schema) });
+    }
+    if !route.is_open {
+        operation["security"] = json!([{}, { "token": [] }]);
+    }
+    operation
+}
+
+fn content(schema: &str) -> Value {
+    match schema {
+        "Text" => json!({ "text/plain": { "schema": { "type": "string" } } }),
+        schema => json!({ "application/json": { "schema": reference(schema) } }),
+    }
+}
+
+fn reference(schema: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{schema}") })
+}
+
+fn parameters(route: &Route) -> Vec<Value> {
+    let in_path = route
+        .path
+        .split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let mut parameters: Vec<_> = in_path
+        .map(|name| {
+            let schema = if name == "slot" { "Number" } else { "PublicKey" };
+            json!({ "name": name, "in": "path", "required": true, "schema": reference(schema) })
+        })
+        .collect();
+    if let Some((name, what)) = route.query {
+        let schema = reference("Number");
+        parameters
+            .push(json!({ "name": name, "in": "query", "required": false, "description": what, "schema": schema }));
+    }
+    parameters
+}
+
+fn responses(route: &Route) -> Value {
+    let mut responses = Map::new();
+    let (status, schema) = route.answer;
+    let mut good = content(schema);
+    if route.also_bytes {
+        good["application/octet-stream"] = json!({ "schema": { "type": "string", "format": "binary" } });
+    }
+    responses.insert(status.to_string(), json!({ "description": "done", "content": good }));
+    if route.path == "/healthcheck" {
+        responses.insert(
+            "503".to_owned(),
+            json!({ "description": "a key cannot sign", "content": content(schema) }),
+        );
+    }
+    let own: &[Row] = if route.is_open { &[] } else { &[UNAUTHORIZED] };
+    for (status, reason, means) in own.iter().chain(route.refusals) {
+        let text = format!("`{reason}`: {means}");
+        let entry = responses
+            .entry(status.as_str())
+            .or_insert_with(|| json!({ "description": "", "content": content("Refusal") }));
+        let before = entry["description"].as_str().unwrap_or_default();
+        let separator = if before.is_empty() { "" } else { "; " };
+        entry["description"] = Value::String(format!("{before}{separator}{text}"));
+    }
+    Value::Object(responses)
+}
+
+fn object(properties: &Value) -> Value {
+    let required: Vec<_> = properties.as_object().into_iter().flat_map(Map::keys).collect();
+    json!({ "type": "object", "required": required, "properties": properties })
+}
+
+fn schemas() -> Value {
+    let hex = |pattern: &str| json!({ "type": "string", "pattern": pattern });
+    let number = reference("Number");
+    let number_or_null = json!({ "anyOf": [number, { "type": "null" }] });
+    let sign = json!({
+        "type": { "type": "string", "enum": Duty::ALL.map(Duty::name) },
+        "slot": number,
+        "signing_root": hex("^0x[0-9a-fA-F]{64}$"),
+    });
+    let mut listed = sign.clone();
+    listed["identifier"] = reference("PublicKey");
+    let signature = object(&json!({ "signature": hex("^0x[0-9a-f]+$") }));
+    let reasons: Vec<_> = REASONS.iter().map(|(_, reason, _)| reason).collect();
+    json!({
+        "Empty": { "type": "object" },
+        "Number": { "type": "string", "pattern": "^[0-9]+$" },
+        "PublicKey": hex("^(0x)?([0-9a-fA-F]{2})+$"),
+        "SignRequest": object(&sign),
+        "SignList": { "type": "array", "items": object(&listed) },
+        "Signature": signature,
+        "SignedList": {
+            "type": "array",
+            "items": { "anyOf": [reference("Signature"), object(&json!({ "error": reference("Refusal") }))] },
+        },
+        "PublicKeys": { "type": "array", "items": reference("PublicKey") },
+        "Key": object(&json!({
+            "public_key": reference("PublicKey"), "scheme": { "type": "string" }, "first_slot": number, "last_slot": number,
+            "unused_from": number_or_null, "spent": number, "highest": number_or_null, "left": number,
+        })),
+        "Paths": object(&json!({
+            "scheme": { "type": "string" },
+            "root": hex("^0x[0-9a-f]+$"),
+            "paths": { "type": "array", "items": object(&json!({
+                "slot": number,
+                "leaf": hex("^0x[0-9a-f]+$"),
+                "siblings": { "type": "array", "items": hex("^0x[0-9a-f]+$") },
+            })) },
+        })),
+        "Health": object(&json!({
+            "status": { "type": "string", "enum": ["UP", "DOWN"] },
+            "keys": { "type": "integer" },
+            "failed": { "type": "array", "items": object(&json!({
+                "public_key": reference("PublicKey"), "message": { "type": "string" },
+            })) },
+        })),
+        "Refusal": object(&json!({
+            "code": { "type": "integer" },
+            "reason": { "type": "string", "enum": reasons },
+            "message": { "type": "string" },
+        })),
+    })
+}

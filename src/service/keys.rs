@@ -1,0 +1,136 @@
+//! The keys that a service holds, each with its ledger.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+
+use crate::error::{Error, Reason, Result};
+use crate::ledger::{HeldLedger, Ledger};
+use crate::signing::{PathReader, SigningKey};
+
+/// The place of a key among those of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct KeyPlace(pub(crate) usize);
+
+/// A key that is open.
+pub(crate) struct HeldKey {
+    pub(crate) signing: SigningKey,
+    pub(crate) public_key: Vec<u8>,
+    ledger: Mutex<LedgerSlot>,
+}
+
+/// The ledger of a key, which is opened again after a write of it failed.
+pub(crate) enum LedgerSlot {
+    /// It can be written.
+    Open(Box<Ledger>),
+    /// It could not be opened again; the text says why.
+    Shut(String),
+}
+
+impl LedgerSlot {
+    /// The ledger, if it can be written.
+    pub(crate) fn get(&mut self, directory: &Path) -> Result<&mut Ledger> {
+        match self {
+            Self::Open(ledger) => Ok(ledger),
+            Self::Shut(why) => Err(Error::directory(why.clone()).because(Reason::Unknown).at(directory)),
+        }
+    }
+}
+
+impl HeldKey {
+    fn open(directory: &Path) -> Result<Self> {
+        let signing = SigningKey::of(PathReader::open(directory)?)?;
+        let ledger = Ledger::open(signing.paths().key())?;
+        Ok(Self {
+            public_key: signing.paths().manifest().public_key().unwrap_or_default(),
+            ledger: Mutex::new(LedgerSlot::Open(Box::new(ledger))),
+            signing,
+        })
+    }
+
+    /// Its ledger, when nobody else has it.
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, LedgerSlot> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its ledger, unless somebody else has it now.
+    pub(crate) fn ledger_if_free(&self) -> Option<MutexGuard<'_, LedgerSlot>> {
+        match self.ledger.try_lock() {
+            Ok(ledger) => Some(ledger),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// What its ledger says now.
+    pub(crate) fn standing(&self) -> Result<HeldLedger> {
+        self.ledger().get(self.signing.directory())?.held()
+    }
+
+    /// Opens a ledger again that could not be written, and says whether it can be now.
+    pub(crate) fn reopen(&self) -> bool {
+        let mut slot = self.ledger();
+        if matches!(&*slot, LedgerSlot::Open(ledger) if ledger.is_known()) {
+            return true;
+        }
+        // The lock of the directory has to be free before it is taken once more.
+        *slot = LedgerSlot::Shut("the ledger is being opened".to_owned());
+        *slot = match Ledger::open(self.signing.paths().key()) {
+            Ok(ledger) => LedgerSlot::Open(Box::new(ledger)),
+            Err(error) => LedgerSlot::Shut(error.to_string()),
+        };
+        matches!(&*slot, LedgerSlot::Open(_))
+    }
+}
+
+/// All keys of a service. They are found by their public keys.
+pub(crate) struct Keys {
+    keys: Vec<HeldKey>,
+    places: BTreeMap<Vec<u8>, KeyPlace>,
+}
+
+impl Keys {
+    /// Opens the sealed keys in these directories, and takes the lock of each.
+    ///
+    /// # Errors
+    /// That of the first that cannot be opened, or if two directories hold the same key.
+    pub(crate) fn open(directories: &[PathBuf]) -> Result<Self> {
+        let mut keys: Vec<HeldKey> = Vec::with_capacity(directories.len());
+        let mut places = BTreeMap::new();
+        for directory in directories {
+            let key = HeldKey::open(directory)?;
+            let place = KeyPlace(keys.len());
+            if let Some(KeyPlace(other)) = places.insert(key.public_key.clone(), place) {
+                return Err(held_twice(keys[other].signing.directory(), directory));
+            }
+            keys.push(key);
+        }
+        Ok(Self { keys, places })
+    }
+
+    /// The place of the key with this public key.
+    pub(crate) fn find(&self, public_key: &[u8]) -> Option<KeyPlace> {
+        self.places.get(public_key).copied()
+    }
+
+    /// The key in a place.
+    pub(crate) fn get(&self, KeyPlace(index): KeyPlace) -> &HeldKey {
+        &self.keys[index]
+    }
+
+    /// All of them.
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &HeldKey> {
+        self.keys.iter()
+    }
+}
+
+/// Two ledgers of one key do not know of each other.
+fn held_twice(one: &Path, other: &Path) -> Error {
+    let what = format!(
+        "'{}' and '{}' hold the same key, and each has a ledger of its own: what one signs, the other does not know; name one \
+         of them",
+        one.display(),
+        other.display()
+    );
+    Error::usage(what).because(Reason::Contradiction).at(other)
+}

@@ -1,0 +1,26 @@
+//! A service: signatures and paths for many keys, over HTTP.
+//!
+//! A request goes through four stages. Workers *prepare* it: the path and the codeword, all that reveals nothing. A committer
+//! *spends* the epochs of everything that is prepared, in one write of the ledger. Workers *reveal* the chain values and
+//! verify the signature. Only then is it *answered*. No signature leaves whose epoch is not on disk (docs/DURABILITY.md).
+
+mod engine;
+#[cfg(test)]
+mod engine_tests;
+mod figures;
+mod http;
+mod keys;
+mod listen;
+mod memory;
+mod options;
+mod order;
+mod run;
+mod stages;
+mod tls;
+mod token;
+mod work;
+
+pub use http::openapi;
+pub use options::{Listen, ServiceOptions, TlsFiles};
+pub use run::{Service, ServiceHandle};
+pub use token::Token;

@@ -1,0 +1,91 @@
+//! What a service is started with.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::token::Token;
+use crate::plan::MemoryRequest;
+
+/// Where a service listens for requests to sign.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// A socket in the file system, of mode 0600. The other side has to run as the same user, or as root.
+    Unix(PathBuf),
+    /// A port, with TLS: a client has to show a certificate that one of these authorities has signed.
+    Tls {
+        /// Where.
+        address: SocketAddr,
+        /// The certificates and the key, all in PEM.
+        files: TlsFiles,
+    },
+    /// A port of the loopback, without TLS: **every user and every program of the machine can sign**, unless a token is asked
+    /// for.
+    Loopback(SocketAddr),
+}
+
+/// Files in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate of the service, and those between it and its authority.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// The authorities that sign the certificates of clients.
+    pub client_authorities: PathBuf,
+}
+
+/// What a service is started with.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ServiceOptions {
+    pub(super) listen: Listen,
+    pub(super) metrics_listen: Option<SocketAddr>,
+    pub(super) token: Option<Token>,
+    pub(super) threads: usize,
+    pub(super) waiting_max: usize,
+    pub(super) memory: MemoryRequest,
+}
+
+impl ServiceOptions {
+    /// A service that listens there.
+    pub fn new(listen: Listen) -> Self {
+        Self {
+            listen,
+            metrics_listen: None,
+            token: None,
+            threads: 0,
+            waiting_max: 4096,
+            memory: MemoryRequest::Auto,
+        }
+    }
+
+    /// Give figures to everybody who reaches this address.
+    pub fn metrics_listen(mut self, address: SocketAddr) -> Self {
+        self.metrics_listen = Some(address);
+        self
+    }
+
+    /// Refuse whoever does not show this token.
+    pub fn token(mut self, token: Token) -> Self {
+        self.token = Some(token);
+        self
+    }
+
+    /// Threads that compute; 0 for one per core.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// Requests that may wait; more are refused.
+    pub fn waiting_max(mut self, requests: usize) -> Self {
+        self.waiting_max = requests;
+        self
+    }
+
+    /// Refuse requests while more than 85 % of this is held.
+    pub fn memory(mut self, memory: MemoryRequest) -> Self {
+        self.memory = memory;
+        self
+    }
+}

@@ -1,0 +1,179 @@
+//! What the threads of a service do with a request, stage by stage.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::PoisonError;
+use std::time::Instant;
+
+use super::engine::Shared;
+use super::keys::{HeldKey, KeyPlace};
+use super::order::Task;
+use super::work::Step;
+use crate::error::{Error, Result};
+use crate::ledger::{EpochState, Ledger, unknown};
+use crate::signing::spent;
+use crate::units::Epoch;
+use keymill_xmss::scheme::MESSAGE_BYTES;
+
+type Message = [u8; MESSAGE_BYTES];
+
+impl Shared {
+    /// What a worker does until the service ends. A panic ends the request that it came from, and nothing else.
+    pub(super) fn compute(&self) {
+        while let Some(step) = self.next_step() {
+            let _ = catch_unwind(AssertUnwindSafe(|| match step {
+                Step::Prepare(task) => self.prepare(task),
+                Step::Reveal(task) => self.reveal(task),
+                Step::Read(reading) => reading(&self.keys),
+            }));
+        }
+    }
+
+    fn next_step(&self) -> Option<Step> {
+        let mut work = self.work();
+        loop {
+            let step = work.next_step();
+            if step.is_some() || work.is_ending {
+                return step;
+            }
+            work = self.for_workers.wait(work).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn prepare(&self, task: Task) {
+        let key = self.keys.get(task.request.key);
+        let (epoch, message) = (task.request.epoch, task.request.message);
+        let prepared = look(key, epoch, &message).and_then(|()| key.signing.prepare(epoch, &message));
+        let to_spend = match prepared {
+            Ok(prepared) => task.into_prepared(prepared),
+            Err(error) => task.refuse(error),
+        };
+        if self.work().add_prepared(to_spend) {
+            self.for_committers.notify_all();
+        }
+    }
+
+    fn reveal(&self, mut task: Task) {
+        let key = self.keys.get(task.request.key);
+        if let Some(prepared) = task.prepared.take() {
+            task.answer(key.signing.reveal(prepared));
+        }
+    }
+
+    /// What a committer does until the service ends.
+    pub(super) fn commit_groups(&self) {
+        while let Some((key, tasks)) = self.next_group() {
+            let committed = catch_unwind(AssertUnwindSafe(|| self.commit(self.keys.get(key), tasks)));
+            let mut work = self.work();
+            work.add_spent(committed.unwrap_or_default());
+            let has_more = work.give_back(key);
+            drop(work);
+            self.for_workers.notify_all();
+            if has_more {
+                self.for_committers.notify_one();
+            }
+        }
+    }
+
+    fn next_group(&self) -> Option<(KeyPlace, Vec<Task>)> {
+        let mut work = self.work();
+        loop {
+            let group = work.next_group();
+            if group.is_some() || work.is_ending {
+                return group;
+            }
+            work = self.for_committers.wait(work).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Spends the epochs of a group in one write, and gives those that may be revealed now.
+    fn commit(&self, key: &HeldKey, tasks: Vec<Task>) -> Vec<Task> {
+        let directory = key.signing.directory();
+        let mut slot = key.ledger();
+        let ledger = match slot.get(directory) {
+            Ok(ledger) => ledger,
+            Err(error) => return refuse_all(tasks, error, directory),
+        };
+        let mut group = Group::default();
+        for task in tasks {
+            group.add(ledger, task);
+        }
+        let Group {
+            to_spend,
+            accepted,
+            late,
+        } = group;
+        if !to_spend.is_empty() {
+            let begun = Instant::now();
+            let spent: Vec<_> = to_spend.iter().map(|(&epoch, message)| (epoch, message)).collect();
+            let outcome = ledger.spend(&spent);
+            self.figures.commit_seconds.observe(begun.elapsed().as_secs_f64());
+            self.figures.requests_per_commit.observe(accepted.len() as f64);
+            if let Err(error) = outcome {
+                return refuse_all(accepted.into_iter().chain(late).collect(), error, directory);
+            }
+        }
+        for task in late {
+            let found = check(key, ledger, task.request.epoch, &task.request.message);
+            // It is spent on the message that came first.
+            task.answer(Err(found.err().unwrap_or_else(|| unknown(directory))));
+        }
+        accepted
+    }
+}
+
+/// Requests of one key that are spent in one write.
+#[derive(Default)]
+struct Group {
+    to_spend: BTreeMap<Epoch, Message>,
+    /// Those that may be revealed when it is written.
+    accepted: Vec<Task>,
+    /// Those whose epochs it spends on other messages, which came first.
+    late: Vec<Task>,
+}
+
+impl Group {
+    fn add(&mut self, ledger: &Ledger, task: Task) {
+        let (epoch, message) = (task.request.epoch, task.request.message);
+        match (self.to_spend.get(&epoch), ledger.standing(epoch, &message)) {
+            (_, Err(error)) => task.answer(Err(error)),
+            (Some(first), _) if *first != message => self.late.push(task),
+            (_, Ok(EpochState::OtherMessage { .. })) => self.late.push(task),
+            (_, Ok(standing)) => {
+                if standing == EpochState::Unused {
+                    self.to_spend.insert(epoch, message);
+                }
+                self.accepted.push(task);
+            }
+        }
+    }
+}
+
+/// Refuses early what is known to be spent, so that nothing is computed for it. The ledger is asked once more before it is
+/// written, and is not waited for here: its lock is held for as long as a write takes.
+fn look(key: &HeldKey, epoch: Epoch, message: &Message) -> Result<()> {
+    key.signing.paths().epoch(epoch.0.into())?;
+    let Some(mut slot) = key.ledger_if_free() else {
+        return Ok(());
+    };
+    check(key, slot.get(key.signing.directory())?, epoch, message)
+}
+
+/// Whether a ledger lets an epoch sign this message.
+fn check(key: &HeldKey, ledger: &Ledger, epoch: Epoch, message: &Message) -> Result<()> {
+    match ledger.standing(epoch, message)? {
+        EpochState::OtherMessage { signed_unix_ms } => Err(spent(epoch, signed_unix_ms, key.signing.directory())),
+        EpochState::Unused | EpochState::SameMessage => Ok(()),
+    }
+}
+
+/// Refuses every task of a group whose ledger cannot be written; the first with the reason itself.
+fn refuse_all(tasks: Vec<Task>, error: Error, directory: &Path) -> Vec<Task> {
+    let mut first = Some(error);
+    for task in tasks {
+        let error = first.take().unwrap_or_else(|| unknown(directory));
+        task.answer(Err(error));
+    }
+    Vec::new()
+}

@@ -1,0 +1,120 @@
+//! What waits for the threads of a service.
+
+use std::collections::VecDeque;
+
+use super::keys::{KeyPlace, Keys};
+use super::order::Task;
+
+/// Something that is read for a request: it spends nothing.
+pub(crate) type Reading = Box<dyn FnOnce(&Keys) + Send>;
+
+/// What a worker does next.
+pub(crate) enum Step {
+    /// Compute what reveals nothing.
+    Prepare(Task),
+    /// Reveal what is spent.
+    Reveal(Task),
+    /// Read paths.
+    Read(Reading),
+}
+
+/// What waits, in every stage.
+#[derive(Default)]
+pub(crate) struct Work {
+    /// Requests that are admitted and not answered.
+    pub(crate) admitted: usize,
+    /// Nothing more is admitted, and the threads end.
+    pub(crate) is_ending: bool,
+    /// New work, first come, first served.
+    new: VecDeque<Step>,
+    /// Spent, so that a client waits for nothing else.
+    to_reveal: VecDeque<Task>,
+    ledgers: Vec<LedgerQueue>,
+    /// Keys whose ledgers have something to write and nobody who writes it.
+    to_commit: VecDeque<KeyPlace>,
+}
+
+#[derive(Default)]
+struct LedgerQueue {
+    prepared: Vec<Task>,
+    is_being_written: bool,
+}
+
+impl Work {
+    /// Nothing, of so many keys.
+    pub(crate) fn of(keys: usize) -> Self {
+        Self {
+            ledgers: (0..keys).map(|_| LedgerQueue::default()).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Lets tasks wait to be prepared.
+    pub(crate) fn add_new(&mut self, tasks: Vec<Task>) {
+        self.new.extend(tasks.into_iter().map(Step::Prepare));
+    }
+
+    /// Lets a reading wait.
+    pub(crate) fn add_reading(&mut self, reading: Reading) {
+        self.new.push_back(Step::Read(reading));
+    }
+
+    /// Lets tasks wait for their ledgers, and says whether a committer has something new to do.
+    pub(crate) fn add_prepared(&mut self, tasks: Vec<Task>) -> bool {
+        let before = self.to_commit.len();
+        for task in tasks {
+            let key = task.request.key;
+            let queue = &mut self.ledgers[key.0];
+            queue.prepared.push(task);
+            if queue.prepared.len() == 1 && !queue.is_being_written {
+                self.to_commit.push_back(key);
+            }
+        }
+        self.to_commit.len() > before
+    }
+
+    /// Lets tasks wait to be revealed.
+    pub(crate) fn add_spent(&mut self, tasks: Vec<Task>) {
+        self.to_reveal.extend(tasks);
+    }
+
+    /// What a worker does next.
+    pub(crate) fn next_step(&mut self) -> Option<Step> {
+        let spent = self.to_reveal.pop_front().map(Step::Reveal);
+        spent.or_else(|| self.new.pop_front())
+    }
+
+    /// Everything that waits for the ledger of one key, which is the caller's until it is [given back](Self::give_back).
+    pub(crate) fn next_group(&mut self) -> Option<(KeyPlace, Vec<Task>)> {
+        let key = self.to_commit.pop_front()?;
+        let queue = &mut self.ledgers[key.0];
+        queue.is_being_written = true;
+        Some((key, std::mem::take(&mut queue.prepared)))
+    }
+
+    /// A group is written. Says whether another waits for the same ledger.
+    pub(crate) fn give_back(&mut self, key: KeyPlace) -> bool {
+        let queue = &mut self.ledgers[key.0];
+        queue.is_being_written = false;
+        let has_more = !queue.prepared.is_empty();
+        if has_more {
+            self.to_commit.push_back(key);
+        }
+        has_more
+    }
+
+    /// Takes everything that waits, so that it is answered by being dropped.
+    pub(crate) fn abandon(&mut self) -> impl Sized + use<> {
+        let prepared: Vec<_> = self
+            .ledgers
+            .iter_mut()
+            .map(|queue| std::mem::take(&mut queue.prepared))
+            .collect();
+        self.to_commit.clear();
+        (
+            std::mem::take(&mut self.new),
+            std::mem::take(&mut self.to_reveal),
+            prepared,
+        )
+    }
+}

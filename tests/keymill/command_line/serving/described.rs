@@ -1,0 +1,144 @@
+//! What is said of the service, beside what it is.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::client::{Service, fresh_key};
+use crate::command_line::fixtures::TINY;
+use crate::command_line::program::Place;
+use crate::skip::skip;
+
+fn document() -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/SERVICE.md")).unwrap()
+}
+
+/// Method and path of each operation, with the operation.
+fn operations(openapi: &Value) -> Vec<(String, &Value)> {
+    let paths = openapi["paths"].as_object().unwrap().iter();
+    let of_path = |(path, methods)| {
+        let methods: &serde_json::Map<String, Value> = Value::as_object(methods).unwrap();
+        let named = methods
+            .iter()
+            .map(move |(method, operation)| (format!("{} {path}", method.to_uppercase()), operation));
+        named.collect::<Vec<_>>()
+    };
+    paths.flat_map(of_path).collect()
+}
+
+#[test]
+fn the_document_has_every_request_and_every_refusal() {
+    let (openapi, document) = (keymill::service::openapi(), document());
+    let rows = document.lines().filter(|line| line.starts_with("| `")).count();
+    let operations = operations(&openapi);
+    assert_eq!(rows, operations.len());
+    for (request, operation) in &operations {
+        let row = format!("| `{request}` | {} |", operation["summary"].as_str().unwrap());
+        assert!(document.contains(&row), "{row}");
+        for (code, response) in operation["responses"].as_object().unwrap() {
+            for refusal in response["description"].as_str().unwrap().split("; `") {
+                let Some((reason, means)) = refusal.trim_start_matches('`').split_once("`: ") else {
+                    continue;
+                };
+                let row = format!("| {code} | `{reason}` | {means} |");
+                assert!(document.contains(&row), "{row}");
+            }
+        }
+    }
+    let reasons = openapi["components"]["schemas"]["Refusal"]["properties"]["reason"]["enum"]
+        .as_array()
+        .unwrap();
+    for reason in reasons {
+        assert!(
+            document.contains(&format!("| `{}` |", reason.as_str().unwrap())),
+            "{reason}"
+        );
+    }
+}
+
+#[test]
+fn every_reference_of_the_description_leads_to_a_schema_and_every_request_is_answered() {
+    let place = Place::new();
+    let public_key = fresh_key(&place, "key", TINY, "256");
+    let service = Service::start(&place, "key");
+    let openapi = service.client().get("/openapi.json").json();
+    assert_eq!(openapi, keymill::service::openapi());
+    let text = openapi.to_string();
+    for reference in text.split("#/components/schemas/").skip(1) {
+        let name = reference.split('"').next().unwrap();
+        assert!(openapi["components"]["schemas"][name].is_object(), "{name}");
+    }
+    for (request, operation) in operations(&openapi) {
+        let (method, path) = request.split_once(' ').unwrap();
+        if path == "/metrics" {
+            continue;
+        }
+        let path = path
+            .replace("{public_key}", &format!("0x{public_key}"))
+            .replace("{slot}", "1");
+        let answer = service.client().ask(method, &path, "", b"").unwrap();
+        let responses = operation["responses"].as_object().unwrap();
+        assert!(
+            responses.contains_key(&answer.status.to_string()),
+            "{request}: {answer:?}"
+        );
+    }
+}
+
+#[test]
+fn the_unit_is_one_that_systemd_takes() {
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/deploy/keymill.service");
+    let place = Place::new();
+    let text = std::fs::read_to_string(&unit).unwrap();
+    // The program is not installed here.
+    place.file("keymill.service", text.replace("/usr/bin/keymill", "/bin/true"));
+    let mut verify = Command::new("systemd-analyze");
+    verify.args(["verify", "--man=no"]).arg(place.path("keymill.service"));
+    match verify.output() {
+        Err(_) => skip("there is no systemd here"),
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            let of_unit: Vec<_> = said.lines().filter(|line| line.contains("keymill.service")).collect();
+            assert!(of_unit.is_empty(), "{said}");
+        }
+    }
+}
+
+#[test]
+fn figures_are_open_metrics_and_count_what_happened() {
+    let place = Place::new();
+    let public_key = fresh_key(&place, "key", TINY, "256");
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let service = Service::start(&place, &format!("key --metrics-listen 127.0.0.1:{port}"));
+    let client = service.client();
+    client.signature(&public_key, 1, &super::client::message(1));
+    client.sign(&public_key, 1, &super::client::message(2));
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    std::io::Write::write_all(
+        &mut stream,
+        b"GET /metrics HTTP/1.1\r\nHost: k\r\nConnection: close\r\n\r\n",
+    )
+    .unwrap();
+    let answer = super::client::read_answer(&mut stream).unwrap();
+    assert_eq!(answer.status, 200);
+    assert!(answer.head.contains("application/openmetrics-text"), "{}", answer.head);
+    let text = String::from_utf8(answer.body).unwrap();
+    assert!(text.ends_with("# EOF\n") && text.matches("# EOF").count() == 1);
+    for line in [
+        "keymill_signatures_total{type=\"ATTESTATION\"} 1",
+        "keymill_refusals_total{reason=\"spent\"} 1",
+        "keymill_requests_per_commit_count 1",
+        "lean_pq_sig_attestation_signing_time_seconds_count 1",
+        "keymill_keys 1.0",
+        "keymill_keys_failed 0.0",
+        &format!("keymill_epochs_left{{public_key=\"0x{public_key}\"}} 254.0"),
+        &format!("keymill_highest_epoch{{public_key=\"0x{public_key}\"}} 1.0"),
+    ] {
+        assert!(text.lines().any(|found| found == line), "no '{line}' in\n{text}");
+    }
+}

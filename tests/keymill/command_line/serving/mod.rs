@@ -1,0 +1,9 @@
+//! `keymill serve`, as its clients see it.
+
+mod answers;
+mod client;
+mod described;
+mod hostile;
+mod killed;
+mod lifetime;
+mod tls;

@@ -1,0 +1,146 @@
+//! TLS with certificates of clients, with curl and openssl.
+
+use std::process::Command;
+
+use super::client::{fresh_key, message, request};
+use crate::command_line::fixtures::TINY;
+use crate::command_line::program::{PATIENCE, Place};
+use crate::skip::skip;
+
+fn openssl(place: &Place, line: &str) -> bool {
+    let mut command = Command::new("openssl");
+    command.args(line.split_whitespace()).current_dir(place.path(""));
+    command.output().is_ok_and(|output| output.status.success())
+}
+
+/// An authority `NAME-ca.pem`, and a certificate `NAME.pem` of it with the key `NAME.key`, valid for so many days from now.
+fn certificate(place: &Place, name: &str, days: &str) -> bool {
+    place.file("extensions", "subjectAltName=IP:127.0.0.1\n");
+    let new_key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc";
+    let authority = format!("req -x509 {new_key} -keyout {name}-ca.key -out {name}-ca.pem -days 2 -subj /CN={name}-ca");
+    let request = format!("req {new_key} -keyout {name}.key -out {name}.csr -subj /CN={name}");
+    let signed = format!(
+        "x509 -req -in {name}.csr -CA {name}-ca.pem -CAkey {name}-ca.key -CAcreateserial -days {days} -extfile extensions -out \
+         {name}.pem"
+    );
+    [authority, request, signed].iter().all(|line| openssl(place, line))
+}
+
+/// The status that curl is answered with, or its exit code if there is no answer.
+fn curl(place: &Place, address: &str, flags: &str, public_key: &str) -> Result<String, Option<i32>> {
+    let mut command = Command::new("curl");
+    command
+        .args(["-sS", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "10"])
+        .args(flags.split_whitespace())
+        .args(["-d", &request(1, &message(1)).to_string()])
+        .arg(format!("{address}/api/v1/lean/sign/0x{public_key}"))
+        .current_dir(place.path(""));
+    let output = command.output().unwrap();
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(output.status.code())
+    }
+}
+
+#[test]
+fn a_client_signs_with_a_good_certificate_alone() {
+    let place = Place::new();
+    if Command::new("curl").arg("--version").output().is_err() {
+        return skip("there is no curl here");
+    }
+    let names = [("server", "2"), ("client", "2"), ("stranger", "2")];
+    if !names.iter().all(|(name, days)| certificate(&place, name, days)) {
+        return skip("openssl is missing here, or is too old");
+    }
+    let public_key = fresh_key(&place, "key", TINY, "256");
+    let tls = "--tls-cert server.pem --tls-key server.key --client-ca client-ca.pem";
+    let line = format!("serve key --listen tcp:127.0.0.1:0 {tls}");
+    let mut running = place.start(&[], &format!("{line} --json-log"));
+    let port = listening_port(running.id());
+    let address = format!("https://127.0.0.1:{port}");
+    let ca = "--cacert server-ca.pem";
+    assert_eq!(
+        curl(
+            &place,
+            &address,
+            &format!("{ca} --cert client.pem --key client.key"),
+            &public_key
+        ),
+        Ok("200".to_owned())
+    );
+    assert!(curl(&place, &address, ca, &public_key).is_err(), "no certificate");
+    let stranger = format!("{ca} --cert stranger.pem --key stranger.key");
+    assert!(
+        curl(&place, &address, &stranger, &public_key).is_err(),
+        "a certificate of another authority"
+    );
+    let plain = format!("http://127.0.0.1:{port}");
+    assert!(curl(&place, &plain, "", &public_key).is_err(), "no TLS");
+    // An authority that is taken away is gone with the next reload, for new connections.
+    std::fs::copy(place.path("stranger-ca.pem"), place.path("client-ca.pem")).unwrap();
+    running.signal(rustix::process::Signal::HUP);
+    let begun = std::time::Instant::now();
+    while curl(&place, &address, &stranger, &public_key) != Ok("200".to_owned()) {
+        assert!(begun.elapsed() < PATIENCE, "the certificates were not read again");
+    }
+    assert!(
+        curl(
+            &place,
+            &address,
+            &format!("{ca} --cert client.pem --key client.key"),
+            &public_key
+        )
+        .is_err()
+    );
+    place
+        .run(&line.replace("server.key", "client.key"))
+        .exits(2)
+        .says(&["server.pem"]);
+    place
+        .run(&line.replace("client-ca.pem", "server.key"))
+        .exits(2)
+        .says(&["server.key"]);
+    place.run(&line.replace("--client-ca client-ca.pem", "")).exits(2);
+}
+
+#[test]
+fn a_certificate_that_has_run_out_is_refused() {
+    let place = Place::new();
+    let is_made = certificate(&place, "server", "2") && certificate(&place, "client", "0");
+    if !is_made || Command::new("curl").arg("--version").output().is_err() {
+        return skip("curl or openssl is missing here, or openssl is too old");
+    }
+    let public_key = fresh_key(&place, "key", TINY, "256");
+    let line =
+        "serve key --listen tcp:127.0.0.1:0 --tls-cert server.pem --tls-key server.key --client-ca client-ca.pem";
+    let running = place.start(&[], line);
+    let port = listening_port(running.id());
+    // It runs out in the second in which it was made.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let flags = "--cacert server-ca.pem --cert client.pem --key client.key";
+    assert!(curl(&place, &format!("https://127.0.0.1:{port}"), flags, &public_key).is_err());
+}
+
+/// The port of the only TCP socket at which a process listens (proc_pid_net(5)).
+fn listening_port(process: u32) -> u16 {
+    let begun = std::time::Instant::now();
+    loop {
+        let own: Vec<_> = std::fs::read_dir(format!("/proc/{process}/fd"))
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+            .collect();
+        let table = std::fs::read_to_string(format!("/proc/{process}/net/tcp")).unwrap_or_default();
+        for line in table.lines().skip(1) {
+            let fields: Vec<_> = line.split_whitespace().collect();
+            let socket = format!("socket:[{}]", fields[9]);
+            // 0A is TCP_LISTEN.
+            if fields[3] == "0A" && own.iter().any(|link| link.as_os_str() == socket.as_str()) {
+                return u16::from_str_radix(fields[1].split(':').nth(1).unwrap(), 16).unwrap();
+            }
+        }
+        assert!(begun.elapsed() < PATIENCE, "it does not listen");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
