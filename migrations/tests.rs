@@ -77,7 +77,7 @@ pub(super) fn manifest() -> Manifest {
 pub(super) fn begin(directory: &Path) -> LockedDir {
     let paths = KeyPaths::open(directory).unwrap().lock().unwrap();
     manifest().write(&paths).unwrap();
-    Secret::PrfKey([3; 32]).write(&paths, Origin::PrfKey).unwrap();
+    paths.write_plain(&Secret::PrfKey([3; 32]), Origin::PrfKey).unwrap();
     paths
 }
 

@@ -57,6 +57,10 @@ pub enum Reason {
     SecretDamaged,
     /// Others can read the secret.
     SecretExposed,
+    /// The secret is under a passphrase, and none was given.
+    PassphraseMissing,
+    /// The passphrase does not open the secret.
+    WrongPassphrase,
     /// There is too little memory for the least that works.
     TooLittleMemory {
         /// What has to be allowed.

@@ -16,6 +16,7 @@ use crate::interop::ledger_json;
 use crate::interop::secret_key::{SecretKeyFile, SecretKeyForm};
 use crate::keydir::LedgerMark;
 use crate::keydir::{Manifest, Secret};
+use crate::keystore::{Keystore, Passphrase};
 use crate::layers::Header;
 use crate::resources::report::{Count, MemoryReport};
 use crate::sets::finished::{finished_line, parse_finished};
@@ -34,6 +35,8 @@ pub const ENTRIES: &[(&str, Entry)] = &[
     ("manifest", manifest),
     ("manifest_body", manifest_body),
     ("secret", secret),
+    ("keystore", keystore),
+    ("passphrase", passphrase),
     ("layer_header", layer_header),
     ("batch_record", |bytes| record(reencoded::<BatchRecord>(bytes), bytes)),
     ("crown_record", |bytes| record(reencoded::<CrownRecord>(bytes), bytes)),
@@ -107,6 +110,28 @@ fn secret(bytes: &[u8]) -> Result<bool, String> {
         Ok(true)
     } else {
         Err("a secret was shown".to_owned())
+    }
+}
+
+/// A keystore that is read is written as the same one. No key is derived for it: how long that takes is bounded when it is read.
+fn keystore(bytes: &[u8]) -> Result<bool, String> {
+    let Ok(keystore) = Keystore::parse(bytes) else {
+        return Ok(false);
+    };
+    match Keystore::parse(keystore.to_text()?.as_bytes()) {
+        Ok(again) if again == keystore => Ok(true),
+        other => Err(format!("a keystore became another when it was written: {other:?}")),
+    }
+}
+
+/// Whatever is typed, it is decomposed in the room that was made for it, and never shown.
+fn passphrase(bytes: &[u8]) -> Result<bool, String> {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return Ok(false);
+    };
+    match Passphrase::new(text) {
+        Ok(passphrase) if format!("{passphrase:?}") != "Passphrase(secret)" => Err("a passphrase was shown".to_owned()),
+        read => Ok(read.is_ok()),
     }
 }
 
@@ -356,7 +381,7 @@ mod tests {
             let (base_bytes, cases) = match entry.0 {
                 "verify" => (256 << 10, 300),
                 // The plan of the key that it names, and the room for its text.
-                "backup_text" => (128 << 10, 20_000),
+                "backup_text" | "keystore" => (128 << 10, 20_000),
                 // The buffer that the file is read through; and what is read is written again.
                 name if name.starts_with("secret_key") => (32 << 10, 3_000),
                 _ => (4 << 10, 20_000),

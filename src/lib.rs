@@ -47,6 +47,7 @@ pub mod hostile;
 mod interop;
 mod keydir;
 mod keygen;
+mod keystore;
 mod layers;
 pub mod ledger;
 mod mapping;
@@ -74,7 +75,7 @@ mod workers;
 
 pub use error::{Error, Reason, Result};
 pub use failure::FailureKind;
-pub use keydir::{FORMAT_VERSION, KeyDir, KeyState, Manifest, Origin, Secret};
+pub use keydir::{FORMAT_VERSION, KeyDir, KeyPlace, KeyState, Manifest, Origin, Secret, SecretForm};
 pub use keygen::{
     CancelHandle, Event, JobOptions, KeyDefaults, KeyRequest, KeygenBuilder, KeygenJob, NoProgress, Phase, Progress,
     Summary,
@@ -84,6 +85,7 @@ pub use keymill_xmss::scheme::{Parameter, UnknownScheme};
 pub use keymill_xmss::{
     Claim, PublicKey, Rejection, Scheme, Signature, SszError, TextError, Verifier, verify, verify_batch,
 };
+pub use keystore::Passphrase;
 pub use migrations::migrate;
 pub use plan::{Epoch, Level, MemoryRequest, Plan};
 pub use remedy::{Argument, Remedy};

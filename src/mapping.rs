@@ -8,6 +8,7 @@
 
 use std::fs::File;
 use std::io;
+use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -101,6 +102,46 @@ impl ReadableMapping {
         // SAFETY: MADV_DONTNEED may discard private modifications. This mapping is read-only, so the next access finds the
         // same bytes again in the page cache or on disk (madvise(2)).
         unsafe { self.map.unchecked_advise(UncheckedAdvice::DontNeed) }
+    }
+}
+
+/// Anonymous memory that a computation fills with values of one kind, and that goes back to the kernel the moment it is
+/// dropped: the allocator would keep as much for itself from then on (mallopt(3), M_MMAP_THRESHOLD).
+#[derive(Debug)]
+pub(crate) struct Scratch<T> {
+    map: MmapMut,
+    count: usize,
+    _items: PhantomData<T>,
+    _registration: Registration,
+}
+
+impl<T: Copy> Scratch<T> {
+    /// Memory for so many copies of a value.
+    #[track_caller]
+    pub(crate) fn filled(count: usize, value: T) -> io::Result<Self> {
+        let bytes = count.checked_mul(size_of::<T>()).ok_or(io::ErrorKind::OutOfMemory)?;
+        if align_of::<T>() > rustix::param::page_size() {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        let mut map = MmapMut::map_anon(bytes.max(1))?;
+        let first = map.as_mut_ptr().cast::<T>();
+        for index in 0..count {
+            // SAFETY: a mapping begins with a page, so the pointer is aligned, and it has room for `count` items, of which this
+            // is one. Nothing is dropped that is written over.
+            unsafe { first.add(index).write(value) };
+        }
+        Ok(Self {
+            _registration: register(ResourceKind::Arena, bytes as u64),
+            map,
+            count,
+            _items: PhantomData,
+        })
+    }
+
+    pub(crate) fn items_mut(&mut self) -> &mut [T] {
+        // SAFETY: `filled` has written `count` items there, aligned. They are `Copy`, so they own nothing, and are reached through
+        // this slice alone, for as long as `self` is borrowed.
+        unsafe { std::slice::from_raw_parts_mut(self.map.as_mut_ptr().cast::<T>(), self.count) }
     }
 }
 

@@ -38,6 +38,8 @@ pub enum Remedy {
         /// The lowest level that is to be stored.
         level: Level,
     },
+    /// Putting the secret of the key in this directory under a passphrase, or finishing that.
+    SealSecret(PathBuf),
     /// This file, from the eyes of others.
     Protect(PathBuf),
     /// Another directory for what is to be made.
@@ -136,6 +138,8 @@ pub enum Argument {
     KeepDirs,
     /// How many keys are made at a time.
     Jobs,
+    /// The passphrase.
+    Passphrase,
 }
 
 impl Display for Argument {
@@ -159,6 +163,7 @@ impl Display for Argument {
             Self::LeanvmRev => "the revision of leanVM",
             Self::KeepDirs => "key directories that stay",
             Self::Jobs => "the number of keys at a time",
+            Self::Passphrase => "the passphrase",
         })
     }
 }
@@ -203,6 +208,7 @@ impl Remedy {
             Self::MakeAgain(_) => "make-again",
             Self::MoveAway(_) => "move-away",
             Self::Untrim { .. } => "untrim",
+            Self::SealSecret(_) => "seal-secret",
             Self::Protect(_) => "protect",
             Self::OtherDirectory => "other-directory",
             Self::Delete(_) => "delete",
@@ -248,6 +254,7 @@ impl Remedy {
             | Self::MoveAway(path)
             | Self::Untrim { directory: path, .. }
             | Self::OtherEpoch(path)
+            | Self::SealSecret(path)
             | Self::Protect(path)
             | Self::Delete(path) => Some(path),
             Self::OtherDirectory
@@ -311,6 +318,7 @@ impl Display for Remedy {
                  again. Make the key in another directory, trimmed to level {level}, with the same secret, scheme and \
                  epochs. There import the ledger and begin it"
             ),
+            Self::SealSecret(_) => write!(f, "put the secret of the key in '{path}' under its passphrase"),
             Self::Protect(_) => write!(f, "if it was not read, 'chmod 600 {path}' and try again"),
             Self::Delete(_) => write!(f, "delete '{path}' if the key in it is not to be used any more"),
             Self::Change(argument) => write!(f, "change {argument}"),

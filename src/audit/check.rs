@@ -1,6 +1,6 @@
 //! Whether a key is whole: headers, checksums, and the tree itself; on request also the leaves, from the secret.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
@@ -10,7 +10,7 @@ use super::tree::Tree;
 use crate::error::{Reason, Result};
 use crate::failure::FailureKind;
 use crate::keydir::error::not_a_file;
-use crate::keydir::{KeyDir, KeyState, ReadLock};
+use crate::keydir::{KEYSTORE, KeyDir, KeyPlace, KeyState, ReadLock};
 use crate::keygen::JobOptions;
 use crate::layers::LayerReader;
 use crate::memory::Limits;
@@ -25,8 +25,8 @@ use keymill_xmss::hash::{Kernel, PrfKey};
 ///
 /// # Errors
 /// [`Error`](crate::Error) if the check cannot be made. Damage is not an error but part of the report.
-pub fn check(directory: &Path, deep: bool, options: JobOptions) -> Result<CheckReport> {
-    let mut key = KeyDir::open(directory)?;
+pub fn check<'a>(place: impl Into<KeyPlace<'a>>, deep: bool, options: JobOptions) -> Result<CheckReport> {
+    let mut key = KeyDir::open(place)?;
     // A check writes nothing, so what it needs of address space is what the checkpoint store needs, which is looked at when that
     // is opened, and one mapping after the other.
     let limits = Limits {
@@ -91,16 +91,28 @@ pub(super) fn left_over_layers(key: &KeyDir) -> Result<Vec<PathBuf>> {
     Ok(left_over.iter().map(|layer| layer.path().to_owned()).collect())
 }
 
-/// The secret, if it is there. A deep check cannot be made without it, nor can paths of a trimmed key be given.
+/// The secret, if it is there and can be read. A deep check cannot be made without it, nor can paths of a trimmed key be given.
 fn secret(key: &KeyDir, report: &mut CheckReport) -> Result<Option<PrfKey>> {
+    report.secret_form = key.paths().secret_form()?;
     let is_trimmed = key.manifest().plan().trim() > Level(0);
     let prf_key = match key.prf_key() {
         Ok(prf_key) => Some(prf_key),
         Err(error) if report.deep => return Err(error),
         Err(error) => match error.reason() {
             Reason::SecretMissing if !is_trimmed => None,
+            // It is there, and whether it is this key's is not known.
+            Reason::PassphraseMissing => {
+                report.secret_present = true;
+                return Ok(None);
+            }
             Reason::SecretMissing | Reason::NotAFile | Reason::SecretDamaged => {
-                report.add(Damage::of_file(&key.paths().secret(), None, &error));
+                let is_of_keystore = error.path().is_some_and(|path| path.ends_with(KEYSTORE));
+                let file = if is_of_keystore {
+                    key.paths().keystore()
+                } else {
+                    key.paths().secret()
+                };
+                report.add(Damage::of_file(&file, None, &error));
                 None
             }
             _ => return Err(error),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::error::Error;
 use crate::files::Entry;
+use crate::keydir::SecretForm;
 use crate::remedy::Remedy;
 use crate::units::{BatchIndex, Level, Slice};
 
@@ -54,6 +55,8 @@ pub struct CheckReport {
     pub batches_missing: u64,
     /// Whether the secret is there; a directory that only serves paths needs none.
     pub secret_present: bool,
+    /// In which form it is there.
+    pub secret_form: SecretForm,
     /// Whether the leaves were computed again.
     pub deep: bool,
     /// Layer files of levels that the key does not store any more. They are not in the way.

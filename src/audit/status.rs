@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::check::left_over_layers;
 use crate::error::Result;
 use crate::files::allocated_bytes_of_directory;
-use crate::keydir::{KeyDir, KeyState, Manifest};
+use crate::keydir::{KeyDir, KeyState, Manifest, SecretForm};
 use crate::state::{ArenaRecord, ProgressRecord, Store};
 
 /// A snapshot of a key directory.
@@ -24,6 +24,8 @@ pub struct KeyStatus {
     pub arena: Option<ArenaRecord>,
     /// Bytes that the directory's files occupy on disk.
     pub disk_bytes: u64,
+    /// In which form its secret is there.
+    pub secret_form: SecretForm,
     /// Layer files below the trim, which a trim that did not end has left.
     pub left_over: Vec<PathBuf>,
 }
@@ -43,6 +45,7 @@ pub fn status(directory: &Path) -> Result<KeyStatus> {
     };
     Ok(KeyStatus {
         writer: key.writer(),
+        secret_form: key.paths().secret_form()?,
         left_over: left_over_layers(&key)?,
         manifest,
         batches_done,

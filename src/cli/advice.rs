@@ -24,6 +24,7 @@ pub fn words(remedy: &Remedy) -> String {
         Remedy::Keygen(_) => format!("run {}", typed("keymill keygen {}")),
         Remedy::Migrate(_) => format!("run {}", typed("keymill migrate {}")),
         Remedy::Protect(_) => format!("if it was not read, {} and try again", typed("chmod 600 {}")),
+        Remedy::SealSecret(_) => format!("run {}", typed("keymill keystore seal {}")),
         Remedy::LedgerInit(_) => format!(
             "run {}, with N above every epoch that may have signed (if the key has signed elsewhere, run 'keymill ledger import' \
              first)",
@@ -92,6 +93,7 @@ fn flag(argument: Argument) -> String {
         Argument::LeanvmRev => "leanvm-rev",
         Argument::KeepDirs => "keep-dirs",
         Argument::Jobs => "jobs",
+        Argument::Passphrase => "passphrase-file",
         other => return other.to_string(),
     };
     format!("--{name}")
@@ -147,6 +149,7 @@ mod tests {
             Argument::LeanvmRev,
             Argument::KeepDirs,
             Argument::Jobs,
+            Argument::Passphrase,
         ];
         let of_paths = [
             Remedy::Repair,
@@ -154,6 +157,7 @@ mod tests {
             Remedy::Keygen,
             Remedy::Migrate,
             Remedy::LedgerInit,
+            Remedy::SealSecret,
             Remedy::RestoreElsewhere,
             Remedy::OtherEpoch,
             |directory| Remedy::Untrim {

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use keymill::KeyPlace;
 use keymill::exchange::Backup;
 
 use super::failure::Failure;
 use super::messages::{warn, warn_of_other_copies};
 use super::output::{OutArguments, PRIVATE_OUT, broken};
+use super::passphrase::PassphraseArguments;
 
 /// Flags of backup.
 #[derive(Debug, Args)]
@@ -23,6 +25,8 @@ pub struct BackupArguments {
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     #[command(flatten)]
+    passphrase: PassphraseArguments,
+    #[command(flatten)]
     out: OutArguments,
     /// Replace the file of --out if there is one.
     #[arg(long, requires = "out")]
@@ -32,7 +36,8 @@ pub struct BackupArguments {
 /// Prints the text.
 pub fn run(arguments: &BackupArguments) -> Result<ExitCode, Failure> {
     arguments.out.check_private(arguments.force)?;
-    let backup = Backup::of(&arguments.directory)?;
+    let passphrase = arguments.passphrase.read()?;
+    let backup = Backup::of(KeyPlace::new(&arguments.directory).passphrase(passphrase.as_ref()))?;
     if backup.public_key().is_none() {
         warn(format_args!(
             "the key in '{}' is not finished: finish one copy of it alone, there or from the backup, since two that are \

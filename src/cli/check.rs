@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use keymill::Remedy;
 use keymill::audit::{CheckReport, Damage, check};
 use keymill::plan::BatchIndex;
 use keymill::support::Runs;
+use keymill::{KeyPlace, Remedy, SecretForm};
 
 use super::advice::{advised, words};
 use super::answer::{Answer, Value, fields};
 use super::failure::{self, Failure};
 use super::messages::{say, say_left_over};
+use super::passphrase::{PassphraseArguments, form_words};
 use super::request::MachineArguments;
 use crate::config::Settings;
 
@@ -29,6 +30,8 @@ pub struct CheckArguments {
     /// The key directory.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
+    #[command(flatten)]
+    passphrase: PassphraseArguments,
     /// Also compute every leaf again from the secret; takes as long as keygen.
     #[arg(long)]
     deep: bool,
@@ -42,7 +45,12 @@ pub struct CheckArguments {
 /// Checks, and prints what is damaged.
 pub fn run(arguments: &CheckArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     let options = arguments.machine.settings(settings)?;
-    let report = check(&arguments.directory, arguments.deep, options)?;
+    let passphrase = arguments.passphrase.read()?;
+    let report = check(
+        KeyPlace::new(&arguments.directory).passphrase(passphrase.as_ref()),
+        arguments.deep,
+        options,
+    )?;
     let printed = answer(&report).print(arguments.json);
     say_left_over(&report.left_over);
     for remedies in ways_out(&report) {
@@ -147,10 +155,11 @@ fn as_text(report: &CheckReport) -> Vec<String> {
 
 fn summary(report: &CheckReport) -> String {
     let leaves = if report.deep { ", leaves computed again" } else { "" };
-    let secret = if report.secret_present {
-        ""
-    } else {
-        ", no usable secret"
+    let secret = match report.secret_form {
+        _ if !report.secret_present => ", no usable secret",
+        SecretForm::Keystore => ", secret under a passphrase",
+        SecretForm::Both => ", secret under a passphrase and as plain text",
+        SecretForm::Missing | SecretForm::Plain => "",
     };
     let missing = match report.batches_missing {
         0 => String::new(),
@@ -196,7 +205,9 @@ fn answer<'a>(report: &'a CheckReport) -> Answer<'a> {
     };
     Answer::default()
         .field("clean", report.damage.is_empty())
-        .and(fields!(report; batches_checked, batches_missing, secret_present, deep, left_over, damage_unlisted))
+        .and(fields!(report; batches_checked, batches_missing, secret_present))
+        .field("secret_form", form_words(report.secret_form).0)
+        .and(fields!(report; deep, left_over, damage_unlisted))
         .field("damage", Value::each(report.damage.iter().map(damage)))
         .text(as_text(report))
 }

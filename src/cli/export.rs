@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use keymill::KeyPlace;
 use keymill::exchange::secret_key::SecretKeyForm;
 use keymill::exchange::{Exporter, Window, write_leanspec};
 use keymill::memory::Limits;
@@ -14,6 +15,7 @@ use super::failure::Failure;
 use super::forms;
 use super::messages::{say, warn_of_other_copies};
 use super::output::{OutArguments, PRIVATE_OUT, broken};
+use super::passphrase::PassphraseArguments;
 use super::request::MemoryArgument;
 use super::shell::command;
 use crate::config::{Settings, parse_count};
@@ -32,6 +34,8 @@ pub struct ExportArguments {
     /// The key directory.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
+    #[command(flatten)]
+    passphrase: PassphraseArguments,
     /// The form of the other program.
     #[arg(long, value_parser = forms::form())]
     format: SecretKeyForm,
@@ -72,8 +76,10 @@ pub fn run(arguments: &ExportArguments, settings: &Settings) -> Result<ExitCode,
     }
     arguments.out.check_private(arguments.force)?;
     let role = arguments.role.unwrap_or(Role::Attester);
-    let exporter = Exporter::open(&arguments.directory)?;
-    let other = arguments.with.as_deref().map(Exporter::open).transpose()?;
+    let passphrase = arguments.passphrase.read()?;
+    let open = |directory: &Path| Exporter::open(KeyPlace::new(directory).passphrase(passphrase.as_ref()));
+    let exporter = open(&arguments.directory)?;
+    let other = arguments.with.as_deref().map(open).transpose()?;
     let exporters: Vec<&Exporter> = [&exporter].into_iter().chain(&other).collect();
     exporters
         .iter()

@@ -14,6 +14,7 @@ use super::forms;
 use super::input::warn_if_exposed;
 use super::keygen::work;
 use super::messages::say;
+use super::passphrase::SealArguments;
 use super::process::keep_files_private;
 use super::request::MachineArguments;
 use super::shell::command;
@@ -48,6 +49,8 @@ pub struct ImportArguments {
     #[arg(long, value_name = "L", value_parser = parse_level)]
     trim: Option<Level>,
     #[command(flatten)]
+    secret: SealArguments,
+    #[command(flatten)]
     machine: MachineArguments,
     /// Print one JSON object.
     #[arg(long)]
@@ -72,10 +75,12 @@ pub fn run(arguments: &ImportArguments, settings: &Settings) -> Result<ExitCode,
     let asked = KeygenJob::builder(directory)
         .request(import.request(arguments.trim))
         .defaults(KeyDefaults::new(import.scheme(), epochs).trim(trim));
+    let asked = arguments.secret.apply(asked)?;
     let held_bytes = import.file().held_bytes();
     let done = work(asked, job, held_bytes)?;
     let done = done.map_err(|error| named(error, &import, directory))?;
     import.compare(directory)?;
+    arguments.secret.warn_if_plain(directory);
     let (path, scheme) = (arguments.from.display(), import.scheme().id());
     let window = import.file().head().shape.window();
     let compared = window.map_or("root and top tree", |_| "root, top tree and window");

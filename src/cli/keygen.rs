@@ -15,6 +15,7 @@ use super::failure::Failure;
 use super::input::secret_file;
 use super::messages::{say, warn_of_other_copies};
 use super::output::{hex_digits, human_bytes, human_duration};
+use super::passphrase::SealArguments;
 use super::process::keep_files_private;
 use super::progress::{Memory, Reporter};
 use super::request::{JobSettings, RequestArguments};
@@ -34,13 +35,17 @@ const INTERRUPTED: i32 = 130;
   Make the key of a given seed, and show what is done as JSON lines:
     keymill keygen new-key --seed-file seed --progress json 2>progress.jsonl
   Make a key that stores one byte in 16, in at most 64 MiB of memory:
-    keymill keygen small-key --trim 4 --memory 64M")]
+    keymill keygen small-key --trim 4 --memory 64M
+  Make a key whose secret is under a passphrase from the beginning:
+    keymill keygen sealed-key --seal --passphrase-file passphrase")]
 pub struct KeygenArguments {
     /// The key directory: absent, empty, or one that an earlier run began.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     #[command(flatten)]
     request: RequestArguments,
+    #[command(flatten)]
+    secret: SealArguments,
 }
 
 /// Makes or finishes the key and prints its public key.
@@ -50,13 +55,11 @@ pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode,
     let defaults = KeyDefaults::new(settings.scheme(None)?, settings.epochs()?).trim(settings.trim(None)?);
     let request = key_request(&arguments.request)?;
     let typed = |template: &str| command(template, &arguments.directory);
-    let done = work(
-        KeygenJob::builder(&arguments.directory)
-            .request(request)
-            .defaults(defaults),
-        job,
-        0,
-    )??;
+    let asked = KeygenJob::builder(&arguments.directory)
+        .request(request)
+        .defaults(defaults);
+    let done = work(arguments.secret.apply(asked)?, job, 0)??;
+    arguments.secret.warn_if_plain(&arguments.directory);
     done.report(&arguments.directory, arguments.request.json)?;
     if !done.summary.was_sealed {
         say(match done.manifest.origin() {

@@ -238,7 +238,8 @@ impl Visit for Said {
         let value = format!("{value:?}");
         match field.name() {
             "message" => self.text = value,
-            // The key directory whose ledger has to be begun.
+            // The key directory whose secret, or whose ledger, something has to be done about.
+            "seal_secret" => self.remedy = Some(Remedy::SealSecret(value.into())),
             "ledger_init" => self.remedy = Some(Remedy::LedgerInit(value.into())),
             _ => {}
         }

@@ -17,10 +17,12 @@ mod check;
 mod generate;
 mod import;
 mod keygen;
+mod keystore;
 mod ledger;
 mod memory_report;
 mod merge_sets;
 mod migrate;
+mod passphrase;
 mod path;
 mod plan;
 mod process;
@@ -133,6 +135,8 @@ enum Command {
     Backup(backup::BackupArguments),
     /// Make a key again from what backup printed, or go on with it.
     Restore(restore::RestoreArguments),
+    /// Put the secret under a passphrase, take it out, export or import it.
+    Keystore(keystore::KeystoreArguments),
     /// Make the key of another program's secret key, or go on with it.
     Import(import::ImportArguments),
     /// Write the secret key in the form of another program.
@@ -226,6 +230,7 @@ fn run_command(command: &Command, settings: &Settings) -> Result<ExitCode, Failu
         Command::Repair(arguments) => repair::run(arguments, settings),
         Command::Backup(arguments) => backup::run(arguments),
         Command::Restore(arguments) => restore::run(arguments, settings),
+        Command::Keystore(arguments) => keystore::run(arguments, settings),
         Command::Report(arguments) => report::run(arguments),
         Command::Trim(arguments) => trim::run(arguments),
         Command::Schemes(arguments) => schemes::run(arguments),

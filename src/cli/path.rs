@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use keymill::{AuthenticationPath, PathReader};
+use keymill::{AuthenticationPath, KeyPlace, PathReader};
 use serde::Serialize;
 
 use super::failure::Failure;
 use super::input::epoch_numbers;
 use super::output::{Format, OutArguments, formatted, hex_digits};
+use super::passphrase::PassphraseArguments;
 use crate::config::parse_count;
 
 /// Flags of path.
@@ -24,6 +25,8 @@ pub struct PathArguments {
     /// The key directory.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
+    #[command(flatten)]
+    passphrase: PassphraseArguments,
     /// The first epoch.
     #[arg(long, value_name = "N", value_parser = parse_count)]
     epoch: u64,
@@ -39,7 +42,8 @@ pub struct PathArguments {
 
 /// Prints the paths, each checked against the root.
 pub fn run(arguments: &PathArguments) -> Result<ExitCode, Failure> {
-    let reader = PathReader::open(&arguments.directory)?;
+    let passphrase = arguments.passphrase.read()?;
+    let reader = PathReader::open(KeyPlace::new(&arguments.directory).passphrase(passphrase.as_ref()))?;
     let epochs = epoch_numbers(arguments.epoch, arguments.count)?;
     // Before the first line is written: either all epochs are in the key or nothing is printed.
     reader.epoch(epochs.start)?;

@@ -7,13 +7,14 @@ use clap::Args;
 use keymill::audit::{RepairReport, repair};
 use keymill::ledger::{self, LedgerCondition};
 use keymill::support::Runs;
-use keymill::{CancelHandle, Reason};
+use keymill::{CancelHandle, KeyPlace, Reason};
 
 use super::advice::advised;
 use super::answer::{Answer, Value, fields};
 use super::failure::Failure;
 use super::keygen::stop_on_signals;
 use super::messages::warn;
+use super::passphrase::PassphraseArguments;
 use super::process::keep_files_private;
 use super::request::MachineArguments;
 use super::shell::command;
@@ -29,6 +30,8 @@ pub struct RepairArguments {
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     #[command(flatten)]
+    passphrase: PassphraseArguments,
+    #[command(flatten)]
     machine: MachineArguments,
     /// Print one JSON object.
     #[arg(long)]
@@ -41,7 +44,12 @@ pub fn run(arguments: &RepairArguments, settings: &Settings) -> Result<ExitCode,
     let options = arguments.machine.settings(settings)?;
     let cancel = CancelHandle::default();
     stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;
-    let report = repair(&arguments.directory, options, &cancel)?;
+    let passphrase = arguments.passphrase.read()?;
+    let report = repair(
+        KeyPlace::new(&arguments.directory).passphrase(passphrase.as_ref()),
+        options,
+        &cancel,
+    )?;
     if report
         .store_replaced
         .as_ref()

@@ -12,6 +12,7 @@ use super::failure::Failure;
 use super::input::secret_text;
 use super::keygen::work;
 use super::messages::say;
+use super::passphrase::SealArguments;
 use super::process::keep_files_private;
 use super::request::MachineArguments;
 use super::shell::command;
@@ -35,6 +36,8 @@ pub struct RestoreArguments {
     #[arg(long, value_name = "FILE")]
     from: PathBuf,
     #[command(flatten)]
+    secret: SealArguments,
+    #[command(flatten)]
     machine: MachineArguments,
     /// Print one JSON object.
     #[arg(long)]
@@ -48,9 +51,11 @@ pub fn run(arguments: &RestoreArguments, settings: &Settings) -> Result<ExitCode
     let backup = read(arguments)?;
     let directory = &arguments.directory;
     let asked = KeygenJob::builder(directory).request(backup.request(directory)?);
+    let asked = arguments.secret.apply(asked)?;
     // It holds the secret, which the job reads from its directory.
     drop(backup);
     let done = work(asked, job, 0)??;
+    arguments.secret.warn_if_plain(directory);
     if !done.summary.was_sealed || done.has_taken_secret {
         say(format_args!(
             "no other copy of the key may sign any more; 'keymill ledger import' the newest export of \

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use keymill::Signer;
 use keymill::exchange::leansig_json;
+use keymill::{KeyPlace, Signer};
 
 use super::answer::Answer;
 use super::failure::Failure;
 use super::input::parse_message;
 use super::output::{OutArguments, PRIVATE_OUT, SharedFormat, hex_digits, shared};
+use super::passphrase::PassphraseArguments;
 use super::process::keep_files_private;
 use crate::config::parse_count;
 
@@ -27,6 +28,8 @@ pub struct SignArguments {
     /// The key directory.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
+    #[command(flatten)]
+    passphrase: PassphraseArguments,
     /// The epoch. It signs one message: the same one again gives the same signature, another one is refused.
     #[arg(long, value_name = "N", value_parser = parse_count)]
     epoch: u64,
@@ -44,7 +47,8 @@ pub struct SignArguments {
 pub fn run(arguments: &SignArguments) -> Result<ExitCode, Failure> {
     keep_files_private();
     arguments.out.check_writable()?;
-    let mut signer = Signer::open(&arguments.directory)?;
+    let passphrase = arguments.passphrase.read()?;
+    let mut signer = Signer::open(KeyPlace::new(&arguments.directory).passphrase(passphrase.as_ref()))?;
     let epoch = signer.paths().epoch(arguments.epoch)?;
     let scheme = signer.paths().manifest().scheme();
     // Before the epoch is spent.

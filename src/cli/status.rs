@@ -11,6 +11,7 @@ use super::answer::{Answer, fields};
 use super::failure::Failure;
 use super::messages::say_left_over;
 use super::output::{hex_digits, human_bytes};
+use super::passphrase::form_words;
 
 /// Flags of status.
 #[derive(Debug, Args)]
@@ -57,6 +58,7 @@ fn answer(status: &KeyStatus) -> Answer<'_> {
     let (done, all) = (status.batches_done, plan.batches().count());
     let percent = 100.0 * done as f64 / all as f64;
     let rate = rate(status);
+    let (form, form_text) = form_words(status.secret_form);
     let rate_text = rate.map(|rate| format!("{rate:.0} epochs a second in the last run"));
     Answer::default()
         .fact("state", state_name(manifest.state(), status.writer.as_ref()))
@@ -65,6 +67,8 @@ fn answer(status: &KeyStatus) -> Answer<'_> {
         .field("origin", manifest.origin().to_string())
         .field("batches", all)
         .shown("batches_done", done, format!("{done} of {all} ({percent:.1}%)"))
+        .field("secret_form", form)
+        .line("secret", form_text.map(str::to_owned))
         .field("disk_bytes", status.disk_bytes)
         .line("bytes on disk", human_bytes(status.disk_bytes))
         .field("epochs_per_second", rate)

@@ -75,7 +75,7 @@ pub const GROUPS: &[(&str, &[&str])] = &[
     ("Use it", &["public-key", "sign", "verify", "path", "ledger"]),
     #[cfg(feature = "serve")]
     ("Let others use it", &["serve"]),
-    ("Keep it safe", &["check", "repair", "backup", "restore"]),
+    ("Keep it safe", &["check", "repair", "backup", "restore", "keystore"]),
     ("Move it", &["import", "export", "migrate"]),
     ("Sets of keys", &["generate", "merge-sets", "verify-set"]),
     ("Look", &["status", "report", "schemes", "memory-report"]),
@@ -310,7 +310,7 @@ mod tests {
     #[test]
     fn every_command_can_answer_in_json() {
         // What they print is a form of its own.
-        const ALWAYS: [&str; 3] = ["ledger export", "export", "backup"];
+        const ALWAYS: [&str; 4] = ["ledger export", "export", "backup", "keystore export"];
         each(&command(), "", &mut |command, path| {
             let has_flag = command.get_arguments().any(|arg| arg.get_long() == Some("json"));
             let has_format = command.get_arguments().any(|arg| {

@@ -5,10 +5,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 use keymill::plan::EpochRange;
-use keymill::{Level, TrimReport, trim};
+use keymill::{KeyPlace, Level, TrimReport, trim};
 
 use super::answer::{Answer, Value, fields};
 use super::failure::Failure;
+use super::passphrase::PassphraseArguments;
 use super::process::keep_files_private;
 use crate::config::parse_level;
 
@@ -21,6 +22,8 @@ pub struct TrimArguments {
     /// The key directory; its key has to be finished.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
+    #[command(flatten)]
+    passphrase: PassphraseArguments,
     /// Lowest level to keep, at most 10. A path then computes 2^L leaves from the secret. This cannot be undone.
     #[arg(long, value_name = "L", value_parser = parse_level)]
     level: Level,
@@ -32,7 +35,11 @@ pub struct TrimArguments {
 /// Trims, and prints what was compared and deleted.
 pub fn run(arguments: &TrimArguments) -> Result<ExitCode, Failure> {
     keep_files_private();
-    let report = trim(&arguments.directory, arguments.level)?;
+    let passphrase = arguments.passphrase.read()?;
+    let report = trim(
+        KeyPlace::new(&arguments.directory).passphrase(passphrase.as_ref()),
+        arguments.level,
+    )?;
     answer(&report).print(arguments.json)?;
     Ok(ExitCode::SUCCESS)
 }

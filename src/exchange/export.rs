@@ -4,14 +4,13 @@
 mod tests;
 
 use std::io::{self, Write};
-use std::path::Path;
 
 use crate::error::{Error, Reason, Result};
 use crate::interop::Role;
 use crate::interop::secret_key::{
     KeyShape, PairWriter, SecretKeyForm, SecretKeyHead, Tree, check_forms, check_has_form, first_wrong_node,
 };
-use crate::keydir::Manifest;
+use crate::keydir::{KeyDir, KeyPlace, Manifest};
 use crate::plan::{Batches, MemoryRequest, Plan, Reading, WORKER_BYTES};
 use crate::remedy::Remedy;
 use crate::signing::PathReader;
@@ -29,8 +28,8 @@ impl Exporter {
     ///
     /// # Errors
     /// [`Error`] if it is not a sealed key, or if its files or its secret cannot be used.
-    pub fn open(directory: &Path) -> Result<Self> {
-        let paths = PathReader::open(directory)?;
+    pub fn open<'a>(place: impl Into<KeyPlace<'a>>) -> Result<Self> {
+        let paths = PathReader::open(place)?;
         let manifest = paths.manifest();
         check_has_form(manifest.scheme())?;
         let stored = manifest.plan().stored();
@@ -151,23 +150,11 @@ impl Window<'_> {
     /// [`Error`] before anything is written if that cannot be noted; that of a write; or that a layer file is damaged meanwhile.
     pub fn write(&self, form: SecretKeyForm, writer: &mut dyn Write) -> Result<()> {
         check_form(self.paths, form)?;
-        self.note_elsewhere()?;
+        note_elsewhere(self.paths.key())?;
         let written = self
             .head
             .write(form, writer, &mut |slice, digests| self.given(slice, digests));
         Ok(written?)
-    }
-
-    fn note_elsewhere(&self) -> Result<()> {
-        let key = self.paths.key();
-        let is_noted = key.note_elsewhere().map(drop);
-        is_noted.map_err(|error| {
-            error.within(format!(
-                "nothing was exported, since the key in '{}' says which of its epochs are unused, which is not so any more once \
-                 its secret is elsewhere too, and that cannot be noted",
-                key.path().display()
-            ))
-        })
     }
 
     /// Refuses what cannot stand beside it in one file.
@@ -286,6 +273,18 @@ impl Window<'_> {
     }
 }
 
+/// Notes that the secret of a key leaves.
+pub(super) fn note_elsewhere(key: &KeyDir) -> Result<()> {
+    let is_noted = key.note_elsewhere().map(drop);
+    is_noted.map_err(|error| {
+        error.within(format!(
+            "nothing was exported, since the key in '{}' says which of its epochs are unused, which is not so any more once \
+             its secret is elsewhere too, and that cannot be noted",
+            key.path().display()
+        ))
+    })
+}
+
 /// Why a secret key was not written to its end.
 enum Unwritten {
     Writer(io::Error),
@@ -318,7 +317,9 @@ pub fn write_leanspec(windows: &[(Role, &Window<'_>)], writer: &mut dyn Write) -
             window.fits_beside(other)?;
         }
     }
-    windows.iter().try_for_each(|(_, window)| window.note_elsewhere())?;
+    windows
+        .iter()
+        .try_for_each(|(_, window)| note_elsewhere(window.paths.key()))?;
     let mut file = PairWriter::new(writer);
     for (role, window) in windows {
         let public_key = window.paths.manifest().public_key().unwrap_or_default();

@@ -4,6 +4,7 @@
 mod backup;
 mod export;
 mod import;
+mod keystore;
 #[cfg(test)]
 mod power_cut_tests;
 mod restore;
@@ -15,3 +16,4 @@ pub use backup::Backup;
 pub(crate) use export::computed_bytes;
 pub use export::{Exporter, Window, write_leanspec};
 pub use import::Import;
+pub use keystore::{KeystoreExport, SecretTurn, read_keystore, seal_secret, unseal_secret};

@@ -22,7 +22,7 @@ fn begun(directory: &Path, secret: &Secret, origin: Origin) -> LockedDir {
     manifest = manifest.with_fingerprint(fingerprint(&drawn.prf_key, &drawn.parameter));
     manifest.format_version = FORMAT_VERSION;
     let locked = KeyPaths::open(directory).unwrap().lock().unwrap();
-    secret.write(&locked, origin).unwrap();
+    locked.write_plain(secret, origin).unwrap();
     manifest.write(&locked).unwrap();
     locked
 }

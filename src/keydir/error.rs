@@ -1,13 +1,13 @@
 //! What can be wrong with a key directory.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::FORMAT_VERSION;
 use super::names::MANIFEST;
 use crate::error::{Error, Reason, Result};
 use crate::failure::IoFailure;
 use crate::files::{not_regular, parent_of};
-use crate::remedy::Remedy;
+use crate::remedy::{Argument, Remedy};
 use crate::text::Foreign;
 
 /// There is no such directory.
@@ -197,16 +197,43 @@ pub(super) fn secret_unreadable(path: &Path) -> Error {
     .mend(for_wrong_secret(path))
 }
 
-/// The secret file is open to others.
-pub(super) fn secret_exposed(path: PathBuf, mode: u32) -> Error {
+/// The keystore is not one.
+pub(super) fn keystore_damaged(path: &Path, what: &str) -> Error {
+    Error::damaged("", path, what)
+        .because(Reason::SecretDamaged)
+        .mend(for_wrong_secret(path))
+}
+
+/// The secret is under a passphrase.
+pub(super) fn passphrase_missing(keystore: &Path) -> Error {
     let what = format!(
-        "'{}' can be read by others (its mode is {mode:o}); anyone who has read it can sign with this key",
-        path.display()
+        "the secret in '{}' is under a passphrase, and none was given",
+        keystore.display()
     );
+    Error::usage(what)
+        .because(Reason::PassphraseMissing)
+        .at(keystore)
+        .mend([Remedy::Give(Argument::Passphrase)])
+}
+
+/// The passphrase is that of another keystore, or the keystore was changed, which cannot be told apart.
+pub(crate) fn wrong_passphrase(keystore: &Path) -> Error {
+    let what = format!("the passphrase does not open '{}'", keystore.display());
+    Error::no(what).because(Reason::WrongPassphrase).at(keystore)
+}
+
+/// The secret is there in both forms, and they are not the same one.
+pub(crate) fn two_secrets(secret: &Path, keystore: &Path) -> Error {
+    let what = format!(
+        "'{}' and '{}' hold two different secrets, and a key has one: keep the one that is this key's",
+        secret.display(),
+        keystore.display()
+    );
+    let remedies = [secret, keystore].map(|path| Remedy::MoveAway(path.to_owned()));
     Error::directory(what)
-        .because(Reason::SecretExposed)
-        .at(&path)
-        .mend([Remedy::Protect(path)])
+        .because(Reason::SecretDamaged)
+        .at(secret)
+        .mend(remedies)
 }
 
 /// The secret file belongs to another key: their commitments differ.

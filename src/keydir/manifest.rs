@@ -6,9 +6,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha3::{Digest, Sha3_256};
 
+use super::Origin;
 use super::error::{bad_manifest, newer_format, unopened};
 use super::locked::LockedDir;
-use super::origin::Origin;
 use crate::error::Result;
 use crate::failure::attempt;
 use crate::files::Entry;

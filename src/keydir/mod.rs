@@ -9,8 +9,8 @@ mod lock;
 mod locked;
 mod manifest;
 mod names;
-mod origin;
-mod secret;
+mod place;
+mod secret_files;
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -21,11 +21,13 @@ pub(crate) use lock::ReadLock;
 pub(crate) use locked::LockedDir;
 pub(crate) use manifest::check_digest;
 pub use manifest::{FORMAT_VERSION, KeyState, Manifest};
-pub(crate) use names::{KeyPaths, MANIFEST, SECRET};
+pub(crate) use names::{KEYSTORE, KeyPaths, MANIFEST, SECRET};
 pub(crate) use names::{free_names_aside, is_bystander};
-pub use origin::Origin;
-pub use secret::Secret;
+pub use place::KeyPlace;
+pub use secret_files::SecretForm;
+pub(crate) use secret_files::{SecretFiles, facts};
 
+pub use crate::keystore::{Origin, Secret};
 pub(crate) use keymill_xmss::hash::commitment;
 
 use crate::error::{Reason, Result};
@@ -51,8 +53,8 @@ impl KeyDir {
     /// # Errors
     /// [`Error`](crate::Error) if there is none, if its manifest is damaged, or if its format is not the present one.
     #[track_caller]
-    pub fn open(path: &Path) -> Result<Self> {
-        Self::open_any_version(path)?.of_this_version()
+    pub fn open<'a>(place: impl Into<KeyPlace<'a>>) -> Result<Self> {
+        Self::open_any_version(place)?.of_this_version()
     }
 
     /// Refuses another format than the present one.
@@ -69,11 +71,12 @@ impl KeyDir {
 
     /// Opens a key directory of the present format or an older one.
     #[track_caller]
-    pub(crate) fn open_any_version(path: &Path) -> Result<Self> {
-        if !is_there(path)? {
-            return Err(error::no_directory(path));
+    pub(crate) fn open_any_version<'a>(place: impl Into<KeyPlace<'a>>) -> Result<Self> {
+        let place = place.into();
+        if !is_there(place.path())? {
+            return Err(error::no_directory(place.path()));
         }
-        Self::in_directory(&KeyPaths::open(path)?)
+        Self::in_directory(&KeyPaths::open(place)?)
     }
 
     /// The key of a directory that is open, whose manifest has been read.
@@ -105,8 +108,8 @@ impl KeyDir {
     /// # Errors
     /// As [`open`](Self::open), and [`Reason::NotFinished`].
     #[track_caller]
-    pub fn open_sealed(path: &Path) -> Result<Self> {
-        Self::open(path)?.sealed()
+    pub fn open_sealed<'a>(place: impl Into<KeyPlace<'a>>) -> Result<Self> {
+        Self::open(place)?.sealed()
     }
 
     /// Refuses a key that is not finished.
@@ -159,9 +162,18 @@ impl KeyDir {
     /// Reads the secret and checks that it is this key's.
     ///
     /// # Errors
-    /// [`Error`](crate::Error) if the file is missing, damaged, or another key's.
+    /// [`Error`](crate::Error) if the file is missing, damaged, or another key's; [`Reason::PassphraseMissing`] or
+    /// [`Reason::WrongPassphrase`] if it is under a passphrase.
     pub fn prf_key(&self) -> Result<PrfKey> {
         prf_key(&self.paths, &self.manifest)
+    }
+
+    /// In which form its secret is there.
+    ///
+    /// # Errors
+    /// [`Error`](crate::Error) if the directory cannot be looked into.
+    pub fn secret_form(&self) -> Result<SecretForm> {
+        self.paths.secret_form()
     }
 
     /// The fingerprint of the one-time keys: from the manifest, or else from the secret, if that is at hand.
@@ -188,8 +200,8 @@ pub(crate) fn is_there(path: &Path) -> Result<bool> {
 }
 
 fn prf_key(paths: &KeyPaths, manifest: &Manifest) -> Result<PrfKey> {
-    let file = paths.secret();
-    let (secret, _) = Secret::read(&file)?.ok_or_else(|| error::secret_missing(file.path()))?;
+    let secret = paths.read_secret()?;
+    let (secret, _) = secret.ok_or_else(|| error::secret_missing(paths.secret().path()))?;
     prf_key_of(&secret, paths.root(), manifest)
 }
 
@@ -198,7 +210,12 @@ pub(crate) fn prf_key_of(secret: &Secret, directory: &Path, manifest: &Manifest)
     let drawn = secret.draw(manifest.plan(), manifest.parameter());
     let found = commitment(&drawn.prf_key);
     if found != *manifest.secret_commitment() {
-        let path = directory.join(SECRET);
+        let keystore = directory.join(KEYSTORE);
+        let path = if keystore.exists() {
+            keystore
+        } else {
+            directory.join(SECRET)
+        };
         return Err(error::other_secret(&path, manifest.secret_commitment(), &found));
     }
     let found = fingerprint(&drawn.prf_key, manifest.parameter());
@@ -222,7 +239,11 @@ pub(crate) fn fingerprint_of(paths: &KeyPaths, manifest: &Manifest) -> Result<Op
     };
     match error.reason() {
         // A command that needs the secret itself says what is wrong with it.
-        Reason::SecretMissing | Reason::NotAFile | Reason::SecretDamaged | Reason::SecretExposed => Ok(None),
+        Reason::SecretMissing
+        | Reason::NotAFile
+        | Reason::SecretDamaged
+        | Reason::SecretExposed
+        | Reason::PassphraseMissing => Ok(None),
         Reason::Call if error.io().map(io::Error::kind) == Some(ErrorKind::PermissionDenied) => Ok(None),
         _ => Err(error),
     }

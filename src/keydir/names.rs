@@ -2,14 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+use super::KeyPlace;
 use crate::failure::IoFailure;
 use crate::files::publish::is_draft;
 use crate::files::{Directory, Entry};
+use crate::keystore::Passphrase;
 use crate::layers::layer_file;
 use crate::units::Level;
 
 pub(crate) const MANIFEST: &str = "manifest.toml";
 pub(crate) const SECRET: &str = "secret";
+pub(crate) const KEYSTORE: &str = "keystore.json";
 pub(crate) const LAYERS: &str = "layers";
 pub(crate) const STATE: &str = "state";
 pub(crate) const LOCK: &str = "LOCK";
@@ -21,7 +24,17 @@ const STATE_DRAFT: &str = "state.draft";
 const DAMAGED: &str = ".damaged";
 
 /// Everything that may stand at the top of a key directory.
-const TOP: [&str; 8] = [MANIFEST, SECRET, LAYERS, STATE, LOCK, LEDGER_MARK, HISTORY, STATE_DRAFT];
+const TOP: [&str; 9] = [
+    MANIFEST,
+    SECRET,
+    KEYSTORE,
+    LAYERS,
+    STATE,
+    LOCK,
+    LEDGER_MARK,
+    HISTORY,
+    STATE_DRAFT,
+];
 
 /// What may stand in any directory: what mkfs puts at the top of a file system, and what people leave to say what
 /// a directory is.
@@ -33,13 +46,22 @@ pub(crate) fn is_bystander(name: &str) -> bool {
 #[derive(Clone, Debug)]
 pub(crate) struct KeyPaths {
     directory: Directory,
+    /// What the secret is, or is to be, under.
+    passphrase: Option<Passphrase>,
 }
 
 impl KeyPaths {
     #[track_caller]
-    pub(crate) fn open(path: &Path) -> Result<Self, IoFailure> {
-        let directory = Directory::open(path)?;
-        Ok(Self { directory })
+    pub(crate) fn open<'a>(place: impl Into<KeyPlace<'a>>) -> Result<Self, IoFailure> {
+        let place = place.into();
+        Ok(Self {
+            directory: Directory::open(place.path())?,
+            passphrase: place.known_passphrase().cloned(),
+        })
+    }
+
+    pub(crate) fn passphrase(&self) -> Option<&Passphrase> {
+        self.passphrase.as_ref()
     }
 
     pub(crate) fn directory(&self) -> &Directory {
@@ -56,6 +78,10 @@ impl KeyPaths {
 
     pub(crate) fn secret(&self) -> Entry {
         self.directory.entry(SECRET)
+    }
+
+    pub(crate) fn keystore(&self) -> Entry {
+        self.directory.entry(KEYSTORE)
     }
 
     pub(crate) fn lock_file(&self) -> Entry {

@@ -7,6 +7,8 @@ use super::job::KeygenJob;
 use super::options::JobOptions;
 use super::request::{KeyDefaults, KeyRequest};
 use crate::error::Result;
+use crate::keydir::KeyPlace;
+use crate::keystore::Passphrase;
 use crate::layers::Disk;
 
 /// A job that is not begun yet ([`KeygenJob::builder`]).
@@ -17,6 +19,8 @@ pub struct KeygenBuilder {
     pub(super) defaults: Option<KeyDefaults>,
     pub(super) options: JobOptions,
     pub(super) cancel: CancelHandle,
+    pub(super) passphrase: Option<Passphrase>,
+    pub(super) is_sealing: bool,
 }
 
 impl KeygenBuilder {
@@ -27,6 +31,8 @@ impl KeygenBuilder {
             defaults: None,
             options: JobOptions::DEFAULT,
             cancel: CancelHandle::default(),
+            passphrase: None,
+            is_sealing: false,
         }
     }
 
@@ -53,6 +59,28 @@ impl KeygenBuilder {
     #[must_use]
     pub fn cancel(self, cancel: CancelHandle) -> Self {
         Self { cancel, ..self }
+    }
+
+    /// What the secret is under, if it is under a passphrase.
+    #[must_use]
+    pub fn passphrase(self, passphrase: impl Into<Option<Passphrase>>) -> Self {
+        let passphrase = passphrase.into();
+        Self { passphrase, ..self }
+    }
+
+    /// A secret that comes to lie in the directory does so under this passphrase, and never as plain text. One that is there
+    /// already stays as it is.
+    #[must_use]
+    pub fn seal_secret(self, passphrase: Passphrase) -> Self {
+        Self {
+            passphrase: Some(passphrase),
+            is_sealing: true,
+            ..self
+        }
+    }
+
+    pub(super) fn place(&self) -> KeyPlace<'_> {
+        KeyPlace::new(&self.directory).passphrase(self.passphrase.as_ref())
     }
 
     /// Creates the key directory, or opens one that exists to finish its key.

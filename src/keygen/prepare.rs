@@ -9,7 +9,9 @@ use super::resolve::{Change, Decision, Found, resolve};
 use crate::error::{Error, Reason, Result};
 use crate::files::{self, make_directory, parent_of, sync_name_of};
 use crate::keydir::error::{foreign, manifest_lost, no_parent};
-use crate::keydir::{KeyDir, KeyPaths, KeyState, LedgerMark, LockedDir, Manifest, Origin, Secret, Stage, is_there};
+use crate::keydir::{
+    KeyDir, KeyPaths, KeyPlace, KeyState, LedgerMark, LockedDir, Manifest, Origin, Secret, SecretForm, Stage, is_there,
+};
 use crate::layers::Medium;
 use crate::ledger::{forget, is_unused};
 use crate::migrations;
@@ -33,9 +35,10 @@ pub(super) fn prepare(asked: &KeygenBuilder, medium: &dyn Medium) -> Result<Prep
         defaults,
         options,
         cancel,
+        ..
     } = asked;
     let there = if is_there(directory)? {
-        Some(KeyPaths::open(directory)?)
+        Some(KeyPaths::open(asked.place())?)
     } else {
         None
     };
@@ -54,12 +57,12 @@ pub(super) fn prepare(asked: &KeygenBuilder, medium: &dyn Medium) -> Result<Prep
         });
     }
     options.memory_plan(decision.plan())?;
-    let locked = lock(directory, there, &decision)?;
+    let locked = lock(asked.place(), there, &decision)?;
     // Once more, now that no other process can be writing: the one that held the lock before may have made a key here.
     let decision = resolve(request, defaults.as_ref(), directory, look(Some(&locked), request)?)?;
     let memory = options.memory_plan(decision.plan())?;
     let has_taken_secret = decision.takes_secret();
-    let manifest = apply(decision, request, &locked)?;
+    let manifest = apply(decision, asked, &locked)?;
     let is_sealed = manifest.state() == KeyState::Sealed;
     let manifest = if is_sealed {
         manifest
@@ -85,7 +88,7 @@ fn look(paths: Option<&KeyPaths>, request: &KeyRequest) -> Result<Found> {
         None => refuse_foreign(paths)?,
     };
     let secret = if manifest.is_none() || request.has_a_past() {
-        Secret::read(&paths.secret())?
+        paths.read_secret()?
     } else {
         None
     };
@@ -120,7 +123,8 @@ fn refuse_foreign(paths: &KeyPaths) -> Result<Option<LedgerMark>> {
 }
 
 /// Takes the lock of a directory. That of a new key is made, if there is room for the key.
-fn lock(directory: &Path, there: Option<KeyPaths>, decision: &Decision) -> Result<LockedDir> {
+fn lock(place: KeyPlace<'_>, there: Option<KeyPaths>, decision: &Decision) -> Result<LockedDir> {
+    let directory = place.path();
     if let Decision::Begin { plan, .. } = decision {
         check_room(directory, there.is_some(), plan)?;
         if there.is_some() {
@@ -132,13 +136,14 @@ fn lock(directory: &Path, there: Option<KeyPaths>, decision: &Decision) -> Resul
     }
     let paths = match there {
         Some(paths) => paths,
-        None => KeyPaths::open(directory)?,
+        None => KeyPaths::open(place)?,
     };
     paths.lock()
 }
 
 /// Writes what was decided, and gives the manifest of the key.
-fn apply(decision: Decision, request: &KeyRequest, locked: &LockedDir) -> Result<Manifest> {
+fn apply(decision: Decision, asked: &KeygenBuilder, locked: &LockedDir) -> Result<Manifest> {
+    let (request, is_sealing) = (&asked.request, asked.is_sealing);
     let (manifest, change) = match decision {
         Decision::Begin {
             plan,
@@ -152,10 +157,16 @@ fn apply(decision: Decision, request: &KeyRequest, locked: &LockedDir) -> Result
             };
             let manifest = request.begin(plan, &secret, request.restored.unwrap_or(origin));
             if request.has_a_past() {
-                begin_again(locked, &manifest, &secret)?;
+                begin_again(locked, &manifest, &secret, is_sealing)?;
                 return Ok(manifest);
             }
-            return begin(locked, manifest, &secret, is_found, mark.as_ref());
+            let begun = Begun {
+                secret: &secret,
+                is_found,
+                mark: mark.as_ref(),
+                is_sealing,
+            };
+            return begin(locked, manifest, &begun);
         }
         Decision::Resume { manifest, change } | Decision::Sealed { manifest, change } => (manifest, change),
     };
@@ -166,11 +177,7 @@ fn apply(decision: Decision, request: &KeyRequest, locked: &LockedDir) -> Result
                 warn_of_taken_back(locked.root());
             }
         }
-        Change::Secret {
-            secret,
-            origin,
-            is_unused,
-        } => {
+        Change::Secret { secret, is_unused } => {
             if manifest.state() == KeyState::Sealed {
                 // One of an earlier version is migrated first.
                 KeyDir::of(locked, manifest.clone()).of_this_version()?;
@@ -178,7 +185,7 @@ fn apply(decision: Decision, request: &KeyRequest, locked: &LockedDir) -> Result
             } else if is_unused {
                 locked.take_back(&manifest)?;
             }
-            secret.write(locked, origin)?;
+            locked.put_secret(&manifest, &secret, is_sealing)?;
         }
     }
     Ok(manifest)
@@ -192,21 +199,34 @@ fn fresh_secret() -> Result<Secret> {
     })
 }
 
-/// Writes secret and manifest of a new key.
-fn begin(
-    locked: &LockedDir,
-    manifest: Manifest,
-    secret: &Secret,
+/// The secret of a new key.
+struct Begun<'a> {
+    secret: &'a Secret,
+    /// It was there already, beside this mark.
     is_found: bool,
-    mark: Option<&LedgerMark>,
-) -> Result<Manifest> {
+    mark: Option<&'a LedgerMark>,
+    /// It comes to lie under a passphrase.
+    is_sealing: bool,
+}
+
+/// Writes secret and manifest of a new key.
+fn begin(locked: &LockedDir, manifest: Manifest, begun: &Begun<'_>) -> Result<Manifest> {
+    let Begun {
+        secret,
+        is_found,
+        mark,
+        is_sealing,
+    } = *begun;
     let key_id = manifest.key_id();
     // A fresh secret that is found was drawn by a creation that was interrupted, if that left its mark; else it was put here
     // by hand, with the mark of a key that exists or without one, and may have signed elsewhere.
     let was_drawn_here = mark.is_some_and(|mark| mark.key_id == key_id && mark.stage == Stage::Creating);
     let is_put_here = is_found && !was_drawn_here;
     if is_found {
-        let secret = locked.secret();
+        let secret = match locked.secret_form()? {
+            SecretForm::Keystore => locked.keystore(),
+            _ => locked.secret(),
+        };
         let secret = secret.path().display();
         if is_put_here {
             tracing::warn!(
@@ -230,7 +250,7 @@ fn begin(
         locked.ledger_mark().unlink()?;
     }
     // The secret before the manifest: a manifest without its secret would be a key that cannot be finished.
-    secret.write(locked, manifest.origin())?;
+    locked.put_secret(&manifest, secret, is_sealing)?;
     manifest.write(locked)?;
     Ok(manifest)
 }
@@ -238,14 +258,14 @@ fn begin(
 /// As [`begin`], of a key that existed before. Its manifest comes before its secret: if this ends in between, no
 /// command takes the secret for that of another key, or makes a key of it whatever its root, and the same request finishes a
 /// manifest without its secret. At no moment does a mark beside them say that the key has not signed.
-fn begin_again(locked: &LockedDir, manifest: &Manifest, secret: &Secret) -> Result<()> {
+fn begin_again(locked: &LockedDir, manifest: &Manifest, secret: &Secret, is_sealing: bool) -> Result<()> {
     let mark = locked.ledger_mark();
     if mark.exists()? {
         mark.unlink()?;
         locked.directory().sync()?;
     }
     manifest.write(locked)?;
-    secret.write(locked, manifest.origin())
+    locked.put_secret(manifest, secret, is_sealing)
 }
 
 fn warn_of_taken_back(directory: &Path) {

@@ -47,7 +47,6 @@ pub(super) enum Change {
     /// The secret is put back; `is_unused` as in [`Found`].
     Secret {
         secret: Secret,
-        origin: Origin,
         is_unused: bool,
     },
 }
@@ -99,7 +98,6 @@ pub(super) fn resolve(
     let change = match lost_secret(request, directory, &manifest, found.secret)? {
         Some(lost) => Change::Secret {
             secret: lost.clone(),
-            origin: manifest.origin(),
             is_unused: found.is_unused,
         },
         None if may_have_signed_elsewhere(request, &manifest) => Change::TakeBack,

@@ -91,6 +91,14 @@ impl Plan {
         })
     }
 
+    /// The same with every level stored.
+    pub(crate) fn untrimmed(&self) -> Self {
+        Self {
+            batches: Batches::new(self.geometry().clone().trimmed(Level(0))),
+            ..self.clone()
+        }
+    }
+
     /// The lowest level that is stored; what is below is computed from the secret when it is needed. 0 for a key that is
     /// not trimmed.
     pub fn trim(&self) -> Level {

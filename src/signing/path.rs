@@ -1,13 +1,12 @@
 //! Authentication paths from disk. The checkpoint store is not needed, and the secret only if the key is trimmed.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use super::PathStream;
 use super::error::{damaged, outside_key};
 use super::trimmed::Trimmed;
 use crate::error::{Error, Reason, Result};
-use crate::keydir::{KeyDir, Manifest};
+use crate::keydir::{KeyDir, KeyPlace, Manifest};
 use crate::layers::LayerReader;
 #[cfg(feature = "planted-leak")]
 use crate::resources::{ResourceKind, register};
@@ -66,8 +65,8 @@ impl PathReader {
     /// # Errors
     /// [`Error`](crate::Error) if it is not a sealed key, or if a layer file is missing, cut, or another key's; of a trimmed key
     /// also if the secret is.
-    pub fn open(directory: &Path) -> Result<Self> {
-        let mut key = KeyDir::open_sealed(directory)?;
+    pub fn open<'a>(place: impl Into<KeyPlace<'a>>) -> Result<Self> {
+        let mut key = KeyDir::open_sealed(place)?;
         loop {
             let missing = match key.layers() {
                 Err(error) if error.reason() == Reason::LayerMissing => error,

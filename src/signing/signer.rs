@@ -1,11 +1,10 @@
 //! Signing from disk, one signature after the other.
 
-use std::path::Path;
-
 use super::PathReader;
 use super::error::spent;
 use super::key::SigningKey;
 use crate::error::Result;
+use crate::keydir::KeyPlace;
 use crate::ledger::{EpochState, Ledger};
 use crate::units::Epoch;
 use keymill_xmss::Signature;
@@ -26,8 +25,8 @@ impl Signer {
     /// # Errors
     /// [`Error`](crate::Error) if it is not a sealed key, if secret or layer files are missing, damaged, or another key's, if
     /// another process holds the lock, or if the ledger went backwards.
-    pub fn open(directory: &Path) -> Result<Self> {
-        let key = SigningKey::of(PathReader::open(directory)?)?;
+    pub fn open<'a>(place: impl Into<KeyPlace<'a>>) -> Result<Self> {
+        let key = SigningKey::of(PathReader::open(place)?)?;
         let ledger = Ledger::open(key.paths().key())?;
         Ok(Self { key, ledger })
     }

@@ -36,7 +36,7 @@ pub(crate) fn key() -> TempDir {
     let bound = commitment(&drawn.prf_key);
     let manifest = Manifest::begin(plan, drawn.parameter, bound, Origin::Fresh, drawn.fillers);
     LedgerMark::of_creation(manifest.key_id()).write(&paths).unwrap();
-    secret.write(&paths, Origin::Fresh).unwrap();
+    paths.write_plain(&secret, Origin::Fresh).unwrap();
     manifest.write(&paths).unwrap();
     let manifest = migrations::run(&paths, manifest, &Disk::default(), &migrations::steps(), |_| true).unwrap();
     let kernel = manifest.scheme().kernel(manifest.parameter());

@@ -3,11 +3,11 @@
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::error::{Error, Reason, Result};
 use crate::files::Entry;
-use crate::keydir::{KeyDir, LockedDir};
+use crate::keydir::{KeyDir, KeyPlace, LockedDir};
 use crate::layers;
 use crate::plan::Batches;
 use crate::remedy::Remedy;
@@ -43,8 +43,8 @@ pub struct TrimReport {
 /// If the key is not finished or is locked, if it has been trimmed higher, if `level` is above the roots of
 /// the batches, if the secret is missing or what stays does not follow from it, or if the checkpoint store is damaged.
 /// Nothing has then been changed.
-pub fn trim(directory: &Path, level: Level) -> Result<TrimReport> {
-    let key = ready(KeyDir::open_sealed(directory)?, level)?;
+pub fn trim<'a>(place: impl Into<KeyPlace<'a>>, level: Level) -> Result<TrimReport> {
+    let key = ready(KeyDir::open_sealed(place)?, level)?;
     let directory = key.lock()?;
     let key = directory.key()?.of_this_version()?.sealed()?;
     let before = key.manifest().plan().trim();

@@ -13,7 +13,7 @@ const ORDER: [&[&str]; 21] = [
     &["mapping"],
     &["files"],
     &["history", "plan", "workers"],
-    &["interop", "layers", "state"],
+    &["interop", "keystore", "layers", "state"],
     &["keydir"],
     &["ledger", "subtree"],
     &["migrations"],

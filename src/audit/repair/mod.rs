@@ -12,13 +12,11 @@ mod store_tests;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
-
 pub use report::{BatchSet, RepairReport, RestoredFile, RewrittenLevel, StoreReplaced};
 
 use super::tree::Tree;
 use crate::error::{Error, Reason, Result};
-use crate::keydir::{KeyDir, KeyState};
+use crate::keydir::{KeyDir, KeyPlace, KeyState};
 use crate::keygen::{CancelHandle, DoneSet, JobOptions};
 use crate::layers::{Disk, LayerWriter, Medium};
 use crate::plan::{LevelSpan, MemoryPlan};
@@ -34,18 +32,18 @@ use keymill_xmss::hash::PrfKey;
 ///
 /// # Errors
 /// [`Error`](crate::Error). Manifest and secret are never changed; both have to be this key's.
-pub fn repair(directory: &Path, options: JobOptions, cancel: &CancelHandle) -> Result<RepairReport> {
+pub fn repair<'a>(place: impl Into<KeyPlace<'a>>, options: JobOptions, cancel: &CancelHandle) -> Result<RepairReport> {
     let medium = Disk::new(cancel.flag());
-    repair_on(&medium, directory, options, cancel).map_err(|error| cancel.or_reason(error))
+    repair_on(&medium, place.into(), options, cancel).map_err(|error| cancel.or_reason(error))
 }
 
 fn repair_on(
     medium: &dyn Medium,
-    directory: &Path,
+    place: KeyPlace<'_>,
     options: JobOptions,
     cancel: &CancelHandle,
 ) -> Result<RepairReport> {
-    let locked = KeyDir::open(directory)?.lock()?;
+    let locked = KeyDir::open(place)?.lock()?;
     let key = locked.key()?.of_this_version()?;
     let manifest = key.manifest();
     let prf_key = key.prf_key()?;

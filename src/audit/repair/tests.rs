@@ -374,7 +374,7 @@ fn a_second_writer_is_refused_by_name_while_a_repair_writes() {
         directory: key.path(),
         refusals: AtomicUsize::new(0),
     };
-    repair_on(&medium, &key.path(), OPTIONS, &CancelHandle::default()).unwrap();
+    repair_on(&medium, (&key.path()).into(), OPTIONS, &CancelHandle::default()).unwrap();
     // One file was missing, and one was something else.
     assert_eq!(medium.refusals.load(Ordering::Relaxed), 2);
     is_whole(&key, &truth, "intruded");

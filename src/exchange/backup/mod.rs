@@ -7,13 +7,12 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
-
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::keydir::error::{bad_manifest, secret_missing};
-use crate::keydir::{KeyDir, Manifest, Origin, Secret, commitment};
+use crate::keydir::{KeyDir, KeyPlace, Manifest, Origin, Secret, commitment};
+use crate::keystore::KeyFacts;
 use crate::plan::Plan;
 use crate::units::KeyId;
 use keymill_xmss::scheme::Parameter;
@@ -51,11 +50,11 @@ impl Backup {
     ///
     /// # Errors
     /// [`Error`] if one of the two is missing, damaged, or of another key.
-    pub fn of(directory: &Path) -> Result<Self> {
-        let key = KeyDir::open_any_version(directory)?;
+    pub fn of<'a>(place: impl Into<KeyPlace<'a>>) -> Result<Self> {
+        let key = KeyDir::open_any_version(place)?;
         key.prf_key()?;
-        let file = key.paths().secret();
-        let (secret, origin) = Secret::read(&file)?.ok_or_else(|| secret_missing(file.path()))?;
+        let secret = key.paths().read_secret()?;
+        let (secret, origin) = secret.ok_or_else(|| secret_missing(key.paths().secret().path()))?;
         let manifest = key.manifest();
         let drawn = secret.draw(manifest.plan(), manifest.parameter());
         let fillers = manifest.fillers().digests();
@@ -73,6 +72,21 @@ impl Backup {
             key_id: manifest.key_id(),
             public_key: manifest.known_public_key(),
         })
+    }
+
+    /// The same of the key of a keystore, with the secret that was in it.
+    pub(super) fn of_keystore(facts: &KeyFacts, secret: Secret) -> Self {
+        let (plan, parameter) = (facts.plan.clone(), facts.parameter);
+        let fillers = facts.fillers.clone();
+        Self {
+            key_id: key_id_of(&plan, facts.origin, &secret, parameter, fillers.as_deref()),
+            plan,
+            origin: facts.origin,
+            secret,
+            parameter,
+            fillers,
+            public_key: facts.public_key.clone(),
+        }
     }
 
     /// The plan that the key follows.

@@ -1,5 +1,7 @@
 //! What every command's help promises, over all commands that there are.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -78,6 +80,11 @@ fn prepared() -> Place {
         .exits(0);
     place
         .run("export leanvm-key --format leanvm-postcard --out validator_0_sk.ssz")
+        .exits(0);
+    place.file("passphrase", "open sesame");
+    std::fs::set_permissions(place.path("passphrase"), Permissions::from_mode(0o600)).unwrap();
+    place
+        .run("keystore export key --out keystore.json --passphrase-file passphrase")
         .exits(0);
     place.run("ledger init key --first-epoch 0").exits(0);
     place.run("backup key --out backup.txt").exits(0);

@@ -174,6 +174,30 @@ fn damage(shown: &mut Shown) {
     shown.run(&place, "trim --json", "key --level 1", 0);
 }
 
+fn keystores(shown: &mut Shown) {
+    let place = Place::new();
+    place.file("passphrase", "open sesame\n");
+    fs::set_permissions(place.path("passphrase"), fs::Permissions::from_mode(0o600)).unwrap();
+    finished_key(&place, TINY);
+    let with = "--passphrase-file passphrase";
+    shown.run(&place, "keystore seal --json", &format!("key {with}"), 0);
+    shown.run(&place, "keystore open --json", &format!("key {with}"), 0);
+    shown.run(&place, "keystore seal --json", &format!("key {with}"), 0);
+    place
+        .run(&format!("keystore export key --out elsewhere.json {with}"))
+        .exits(0);
+    for _ in 0..2 {
+        let operands = format!("made --from elsewhere.json {with} --memory 64M");
+        shown.run(&place, "keystore import --json", &operands, 0);
+    }
+    shown.run(
+        &place,
+        "keystore import --json",
+        &format!("unbounded --from elsewhere.json {with} --memory 0"),
+        0,
+    );
+}
+
 fn a_key_that_is_interrupted(shown: &mut Shown) {
     let place = Place::new();
     unfinished_key(&place, "2^16");
@@ -254,6 +278,7 @@ fn what_is_documented_is_what_comes_out_and_the_other_way_round() {
     a_key_of_an_older_format(&mut shown);
     sets(&mut shown);
     keys_from_elsewhere(&mut shown);
+    keystores(&mut shown);
     let mut problems = Vec::new();
     for (name, values) in &shown.0 {
         let Some(fields) = documented.get(name) else {

@@ -21,6 +21,7 @@ mod injected;
 mod injected_commands;
 mod interrupted;
 mod json;
+mod keystores;
 mod large_keys;
 mod leanvm;
 mod ledger;

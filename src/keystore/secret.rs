@@ -1,23 +1,14 @@
-//! DIR/secret: the one file that must stay secret (docs/FORMAT.md, "secret").
-
-use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+//! The secret, and the plain text of it (docs/FORMAT.md, "secret").
 
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::error::{secret_exposed, secret_unreadable, unopened};
-use super::locked::LockedDir;
 use super::origin::Origin;
-use crate::error::Result;
-use crate::failure::attempt;
-use crate::files::Entry;
-use crate::files::publish::{Mode, replace};
 use crate::plan::Plan;
 use keymill_xmss::hash::{DrawnKey, PrfKey};
 use keymill_xmss::scheme::Parameter;
 
-const SECRET_MODE: Mode = Mode::Umasked(0o600);
-const TEXT_BYTES_MAX: usize = 256;
+/// More than the text has.
+pub(crate) const TEXT_BYTES_MAX: usize = 256;
 
 /// What a key is made from. Wiped from memory when dropped.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
@@ -72,12 +63,6 @@ impl Secret {
         std::mem::discriminant(self) == std::mem::discriminant(other) && self.bytes() == other.bytes()
     }
 
-    /// Writes the file, readable by its owner alone.
-    pub(crate) fn write(&self, directory: &LockedDir, origin: Origin) -> Result<()> {
-        let text = self.to_text(origin);
-        Ok(replace(&directory.secret(), text.as_bytes(), SECRET_MODE)?)
-    }
-
     pub(crate) fn to_text(&self, origin: Origin) -> Zeroizing<String> {
         let digits = Zeroizing::new(hex::encode(self.bytes()));
         // Room for all of it, so that no copy is left behind by growing.
@@ -86,24 +71,6 @@ impl Secret {
             text.push_str(part);
         }
         text
-    }
-
-    /// Reads the file, and where its secret came from; `None` if there is none.
-    pub(crate) fn read(file: &Entry) -> Result<Option<(Self, Origin)>> {
-        let path = file.path();
-        let file = match file.open_to_read() {
-            Err(failure) if failure.is_missing() => return Ok(None),
-            file => file.map_err(unopened)?,
-        };
-        let mode = attempt("stat", path, || file.metadata())?.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(secret_exposed(path.to_owned(), mode));
-        }
-        // Large enough for all that can be right, so that no copy is left behind by growing.
-        let mut text = Zeroizing::new(Vec::with_capacity(TEXT_BYTES_MAX));
-        attempt("read", path, || file.take(TEXT_BYTES_MAX as u64).read_to_end(&mut text))?;
-        let secret = std::str::from_utf8(&text).ok().and_then(Self::parse);
-        secret.map(Some).ok_or_else(|| secret_unreadable(path))
     }
 
     pub(crate) fn parse(text: &str) -> Option<(Self, Origin)> {
