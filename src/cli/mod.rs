@@ -135,7 +135,7 @@ enum Command {
     Backup(backup::BackupArguments),
     /// Make a key again from what backup printed, or go on with it.
     Restore(restore::RestoreArguments),
-    /// Put the secret under a passphrase, take it out, export or import it.
+    /// Put the secret under a passphrase, or move it so.
     Keystore(keystore::KeystoreArguments),
     /// Make the key of another program's secret key, or go on with it.
     Import(import::ImportArguments),

@@ -1,4 +1,4 @@
-//! What a person remembers, as it goes into the derivation of a key (docs/FORMAT.md, "The passphrase").
+//! What a person remembers, as it goes into the derivation of a key (docs/FORMAT.md, "keystore.json").
 
 use std::fmt;
 use std::fs::File;

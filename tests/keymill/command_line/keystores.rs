@@ -59,7 +59,7 @@ fn needs_the_passphrase(place: &Place, line: &str) -> Outcome {
     let wrong = wrong.exits(1).prints_nothing();
     assert_eq!(
         wrong.stderr,
-        "keymill: error: the passphrase does not open 'key/keystore.json'\n"
+        "keymill: the passphrase does not open 'key/keystore.json'\n"
     );
     place.run(&format!("{line} {WITH}"))
 }
