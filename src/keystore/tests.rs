@@ -286,7 +286,8 @@ fn keystores_that_other_code_wrote_give_their_secrets() {
         let text = fs::read_to_string(format!("{folder}/{}", word("file"))).unwrap();
         let keystore = Keystore::parse(text.as_bytes()).unwrap();
         let passphrase = Passphrase::new(word("passphrase")).unwrap();
-        let secret = keystore.open(&passphrase).unwrap().expect(word("file"));
+        let secret = keystore.open(&passphrase).unwrap();
+        let secret = secret.unwrap_or_else(|| panic!("{}", word("file")));
         assert_eq!(hex::encode(secret.bytes()), word("secret"));
         let is_prf_key = matches!(secret, Secret::PrfKey(_));
         assert_eq!(is_prf_key, word("kind") == "prf-key");
