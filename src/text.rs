@@ -63,6 +63,17 @@ pub fn is_hidden(character: char) -> bool {
         )
 }
 
+/// So many of something, whose name is given for one of it: "1 epoch", "2 batches".
+pub fn counted(count: u64, noun: &str) -> String {
+    let several = match noun.strip_suffix('y') {
+        _ if count == 1 => noun.to_owned(),
+        Some(stem) if !stem.ends_with(['a', 'e', 'o']) => format!("{stem}ies"),
+        _ if noun.ends_with("tch") => format!("{noun}es"),
+        _ => format!("{noun}s"),
+    };
+    format!("{count} {several}")
+}
+
 /// Text with its hidden characters as escapes, so that it can be shown whatever wrote it: one line, in the order in which it
 /// stands there.
 pub fn visible(text: &str) -> Cow<'_, str> {
@@ -202,6 +213,22 @@ mod tests {
         assert!(!shown.contains(is_hidden));
         let read: serde_json::Value = serde_json::from_str(&shown).unwrap();
         assert_eq!(read, serde_json::json!({ &value: [&value] }));
+    }
+
+    #[test]
+    fn one_of_a_thing_is_called_by_the_name_of_one() {
+        for (noun, several) in [
+            ("epoch", "epochs"),
+            ("batch", "batches"),
+            ("entry", "entries"),
+            ("key", "keys"),
+            ("damaged place", "damaged places"),
+        ] {
+            let several = several.to_owned();
+            assert_eq!(counted(1, noun), format!("1 {noun}"));
+            assert_eq!(counted(0, noun), format!("0 {several}"));
+            assert_eq!(counted(12, noun), format!("12 {several}"));
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::keygen::JobOptions;
 use crate::layers::LayerReader;
 use crate::memory::Limits;
 use crate::state::{BatchRecord, Store};
+use crate::text::counted;
 use crate::units::{BatchIndex, Level};
 use crate::workers::Workers;
 use keymill_xmss::hash::{Kernel, PrfKey};
@@ -196,7 +197,7 @@ impl Tree<'_> {
         };
         if sealed && report.batches_missing > 0 {
             let missing = report.batches_missing;
-            let what = format!("the checkpoint store has no record of {missing} batches");
+            let what = format!("the checkpoint store has no record of {}", counted(missing, "batch"));
             report.add(self.state_damage(what));
         }
         let foreign = self.foreign_records(store).and_then(|mut foreign| {
@@ -205,7 +206,8 @@ impl Tree<'_> {
         });
         let foreign = found(self, foreign, report)?.unwrap_or_default();
         if foreign > 0 {
-            let what = format!("the checkpoint store has records of {foreign} batches that are not of this key");
+            let (batches, are) = (counted(foreign, "batch"), if foreign == 1 { "is" } else { "are" });
+            let what = format!("the checkpoint store has records of {batches} that {are} not of this key");
             report.add(self.state_damage(what));
         }
         Ok(())

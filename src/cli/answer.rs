@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use keymill::plan::{BatchIndex, KeyId};
+use keymill::support::counted;
 use keymill::{Epoch, Level, Plan};
 use serde::{Serialize, Serializer};
 
@@ -78,12 +79,12 @@ impl<'a> Answer<'a> {
         self.fact("scheme", scheme.id())
             .field("activation_epoch", first)
             .field("active_epochs", epochs)
-            .line("asked for", format!("{epochs} epochs from {first}"))
+            .line("asked for", format!("{} from {first}", counted(epochs, "epoch")))
             .field("stored_start", stored.start)
             .field("stored_end", stored.end)
             .line(
                 "stored",
-                format!("{count} epochs, {stored} of a lifetime of 2^{lifetime}"),
+                format!("{}, {stored} of a lifetime of 2^{lifetime}", counted(count, "epoch")),
             )
             .shown("trim", trim, trim_as_text(trim))
     }

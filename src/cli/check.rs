@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::Args;
 use keymill::audit::{CheckReport, Damage, check};
 use keymill::plan::BatchIndex;
-use keymill::support::Runs;
+use keymill::support::{Runs, counted};
 use keymill::{KeyPlace, Remedy, SecretForm};
 
 use super::advice::{advised, words};
@@ -147,7 +147,7 @@ fn as_text(report: &CheckReport) -> Vec<String> {
     let unnamed: u64 = kinds.iter().skip(LINES_MAX).map(|places| places.count).sum();
     match unnamed + report.damage_unlisted {
         0 => {}
-        more => lines.push(format!("damaged: {more} more places, which are not listed")),
+        more => lines.push(format!("damaged: {}, not listed", counted(more, "more place"))),
     }
     lines.push(summary(report));
     lines
@@ -167,12 +167,11 @@ fn summary(report: &CheckReport) -> String {
     };
     let verdict = match report.damage_count() {
         0 => "clean".to_owned(),
-        1 => "1 damaged place".to_owned(),
-        count => format!("{count} damaged places"),
+        count => counted(count, "damaged place"),
     };
     format!(
-        "{verdict}: {} batches checked{missing}{leaves}{secret}",
-        report.batches_checked
+        "{verdict}: {} checked{missing}{leaves}{secret}",
+        counted(report.batches_checked, "batch")
     )
 }
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Args, ValueEnum};
 use keymill::sets::{LeanvmRevision, Role, SetForms, SetJob, SetRequest};
+use keymill::support::counted;
 use keymill::xmss::scheme::KeyForms;
 use keymill::{CancelHandle, Level, Scheme};
 
@@ -158,7 +159,8 @@ pub fn run(arguments: &GenerateArguments, settings: &Settings) -> Result<ExitCod
     } else {
         let elapsed = human_duration(summary.elapsed);
         say(format_args!(
-            "'{place}' is finished: {made} keys made in {elapsed}, {found} were there"
+            "'{place}' is finished: {} made in {elapsed}, {found} found there",
+            counted(made, "key")
         ));
         tracing::info!("peak memory {}", human_bytes(memory.now.peak_bytes));
     }

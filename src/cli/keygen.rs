@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use clap::Args;
 use keymill::memory::Limit;
+use keymill::support::counted;
 use keymill::{CancelHandle, KeyDefaults, KeyRequest, KeygenBuilder, KeygenJob, Manifest, Origin, Secret, Summary};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
@@ -162,9 +163,12 @@ impl Done {
             let elapsed = human_duration(summary.elapsed);
             let stored = self.manifest.plan().stored().count();
             let done = if epochs == stored {
-                format!("{stored} epochs in {elapsed}")
+                format!("{} in {elapsed}", counted(stored, "epoch"))
             } else {
-                format!("{stored} epochs ({epochs} computed in this run, {elapsed})")
+                format!(
+                    "{} ({epochs} computed in this run, {elapsed})",
+                    counted(stored, "epoch")
+                )
             };
             let public_key = command("keymill public-key {}", directory);
             say(format_args!(

@@ -12,7 +12,7 @@ use keymill::ledger::{
 };
 use keymill::memory::Limits;
 use keymill::plan::Reading;
-use keymill::support::{Runs, utc};
+use keymill::support::{Runs, counted, utc};
 use keymill::{KeyDir, MemoryRequest};
 
 use super::advice::advised;
@@ -174,7 +174,8 @@ fn run_import(directory: &Path, file: &Path, memory: MemoryRequest, json: bool) 
         let epochs = report.conflicts.iter().skip(NAMED_CONFLICTS_MAX);
         let epochs = runs(epochs.map(|conflict| conflict.epoch.0.into()));
         say(format_args!(
-            "so have {more} more epochs, {epochs}; --json lists all of them"
+            "so have {}, {epochs}; --json lists all of them",
+            counted(more as u64, "more epoch")
         ));
     }
     let unknown = |is_here: bool| {
@@ -194,8 +195,8 @@ fn run_import(directory: &Path, file: &Path, memory: MemoryRequest, json: bool) 
     }
     if report.outside > 0 {
         say(format_args!(
-            "{} epochs are of another key with the same one-time keys, and this one does not have them",
-            report.outside
+            "the file has {} of another key with the same one-time keys, which this one does not have",
+            counted(report.outside, "epoch")
         ));
     }
     if let Some(first_epoch) = report.raised_to {
@@ -220,7 +221,11 @@ fn runs(epochs: impl Iterator<Item = u64>) -> Runs {
 }
 
 fn imported(report: &ImportReport) -> Answer<'_> {
-    let mut summary = format!("{} epochs added, {} known before", report.added, report.known);
+    let mut summary = format!(
+        "{} added, {} known before",
+        counted(report.added, "epoch"),
+        report.known
+    );
     if !report.conflicts.is_empty() {
         summary += &format!(", {} signed twice", report.conflicts.len());
     }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use keymill::Plan;
 use keymill::plan::{LevelSpan, MemoryPlan};
+use keymill::support::counted;
 
 use super::answer::{Answer, Value, fields};
 use super::failure::Failure;
@@ -52,8 +53,8 @@ fn answer<'a>(plan: &'a Plan, memory: &MemoryPlan) -> Answer<'a> {
     let budget_text = budget.map(|budget| format!("{}, set by {}", human_bytes(budget.bytes), budget.source));
     let disk_text = format!("{} ({disk_bytes} bytes), checkpoints included", human_bytes(disk_bytes));
     let files_text = format!(
-        "{} files, {}",
-        plan.geometry().stored_levels().len(),
+        "{}, {}",
+        counted(plan.geometry().stored_levels().len() as u64, "file"),
         human_bytes(layer_bytes)
     );
     let store_text = format!(
@@ -75,7 +76,10 @@ fn answer<'a>(plan: &'a Plan, memory: &MemoryPlan) -> Answer<'a> {
         .field("batches", batches)
         .detail(
             "batches",
-            format!("{batches}, {group} in a group, {in_flight} in flight, {threads} threads"),
+            format!(
+                "{batches}, {group} in a group, {in_flight} in flight, {}",
+                counted(threads as u64, "thread")
+            ),
         )
         .field("fillers", plan.filler_count())
         .field("layer_bytes", layer_bytes)

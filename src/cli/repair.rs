@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use keymill::audit::{RepairReport, repair};
 use keymill::ledger::{self, LedgerCondition};
-use keymill::support::Runs;
+use keymill::support::{Runs, counted};
 use keymill::{CancelHandle, KeyPlace, Reason};
 
 use super::advice::advised;
@@ -91,12 +91,16 @@ fn as_text(report: &RepairReport, ledger: Option<String>) -> Vec<String> {
     for rewritten in &report.crown_rewritten {
         let (file, level, nodes) = (rewritten.file.display(), rewritten.level, rewritten.nodes);
         lines.push(format!(
-            "written again: {file}, level {level}: {nodes} nodes above the batches"
+            "written again: {file}, level {level}: {} above the batches",
+            counted(nodes, "node")
         ));
     }
     if report.batch_records_renewed > 0 {
         let batches = report.batch_records_renewed;
-        lines.push(format!("rebuilt: the checkpoints of {batches} sound batches"));
+        lines.push(format!(
+            "rebuilt: the checkpoints of {}",
+            counted(batches, "sound batch")
+        ));
     }
     if !report.crown_records_renewed.is_empty() {
         let levels: Vec<String> = report.crown_records_renewed.iter().map(ToString::to_string).collect();
@@ -105,13 +109,15 @@ fn as_text(report: &RepairReport, ledger: Option<String>) -> Vec<String> {
     if report.records_removed > 0 {
         let records = report.records_removed;
         lines.push(format!(
-            "removed: {records} checkpoints of batches that the key does not have"
+            "removed: {} of batches that the key does not have",
+            counted(records, "checkpoint")
         ));
     }
     if report.batches_left > 0 {
         let batches = report.batches_left;
         lines.push(format!(
-            "left for 'keymill keygen': {batches} batches that have no checkpoint"
+            "left for 'keymill keygen': {} without a checkpoint",
+            counted(batches, "batch")
         ));
     }
     lines.push(verdict(report, ledger));

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use keymill::Scheme;
 use keymill::sets::{SchemeKeys, SetFinding, SetReport, verify_set};
+use keymill::support::counted;
 use keymill::xmss::scheme::KeyForms;
 
 use super::advice::advised;
@@ -43,11 +44,7 @@ pub fn run(arguments: &VerifySetArguments, settings: &Settings) -> Result<ExitCo
     let unread = report.unread.count();
     if unread > 0 {
         printed?;
-        let files = if unread == 1 {
-            "1 file".to_owned()
-        } else {
-            format!("{unread} files")
-        };
+        let files = counted(unread, "file");
         return Err(Failure::machine(format!(
             "{files} could not be read, so nothing is known of what is in them; run the same command again when the cause \
              is gone"
@@ -103,10 +100,7 @@ fn versions(report: &SetReport) -> Vec<String> {
     if report.leanvm_rev.is_none() && !report.schemes.iter().any(is_of_leanvm) {
         return Vec::new();
     }
-    let found = |of: &SchemeKeys| match of.keys {
-        1 => format!("found: 1 key of {}", of.scheme.id()),
-        keys => format!("found: {keys} keys of {}", of.scheme.id()),
-    };
+    let found = |of: &SchemeKeys| format!("found: {} of {}", counted(of.keys, "key"), of.scheme.id());
     let claimed = match (report.leanvm_rev, report.claimed_scheme) {
         (Some(revision), Some(scheme)) => format!("leanvm_rev {revision}, which is {}", scheme.id()),
         (Some(revision), None) => format!(
@@ -132,9 +126,9 @@ fn summary(report: &SetReport) -> String {
     let verdict = match report.faults.count() {
         0 if report.unread.is_empty() => "sound".to_owned(),
         0 => "no fault in what was read".to_owned(),
-        1 => "1 fault".to_owned(),
-        count => format!("{count} faults"),
+        count => counted(count, "fault"),
     };
     let (validators, keys) = (report.validators, report.keys_checked);
-    format!("{verdict}: {validators} validators, {keys} keys checked")
+    let (validators, keys) = (counted(validators, "validator"), counted(keys, "key"));
+    format!("{verdict}: {validators}, {keys} checked")
 }

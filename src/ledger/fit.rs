@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::keydir::{LedgerMark, Stage};
 use crate::state::{LedgerHead, Store};
+use crate::text::counted;
 use crate::units::{EpochRange, KeyId, LedgerExtent};
 
 /// How a ledger fits the mark beside it.
@@ -25,7 +26,11 @@ pub(crate) enum Fit {
 pub(crate) fn fit(head: &LedgerHead, entries: u64, mark: &LedgerMark) -> Fit {
     let (now, before) = (&head.extent, &mark.extent);
     if entries != now.spent {
-        return Fit::Backwards(format!("{}, and its head counts {}", counted(entries), now.spent));
+        return Fit::Backwards(format!(
+            "{}, and its head counts {}",
+            counted(entries, "entry"),
+            now.spent
+        ));
     }
     if before == now {
         return Fit::Same;
@@ -35,26 +40,18 @@ pub(crate) fn fit(head: &LedgerHead, entries: u64, mark: &LedgerMark) -> Fit {
     }
     let shown = |highest: Option<u32>| highest.map_or_else(|| "none".to_owned(), |epoch| epoch.to_string());
     Fit::Backwards(if before.spent > now.spent {
-        format!("{}, {} expected", counted(now.spent), before.spent)
+        format!("{}, {} expected", counted(now.spent, "entry"), before.spent)
     } else if before.first_epoch > now.first_epoch {
         format!("first epoch {}, {} expected", now.first_epoch, before.first_epoch)
     } else if before.highest > now.highest {
         let (now, before) = (shown(now.highest), shown(before.highest));
         format!("highest epoch {now}, {before} expected")
     } else if before.spent == now.spent {
-        format!("{} as expected, but not the same", counted(now.spent))
+        format!("{} as expected, but not the same", counted(now.spent, "entry"))
     } else {
-        let (now, before) = (counted(now.spent), before.spent);
+        let (now, before) = (counted(now.spent, "entry"), before.spent);
         format!("{now}, but ledger.mark is of another ledger with {before}, or older than the last change")
     })
-}
-
-fn counted(entries: u64) -> String {
-    if entries == 1 {
-        "1 entry".to_owned()
-    } else {
-        format!("{entries} entries")
-    }
 }
 
 /// Whether ledger and mark both say that a history is known. Of a key whose secret is elsewhere too, only the mark knows.

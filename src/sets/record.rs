@@ -14,7 +14,7 @@ use crate::files::publish::{Mode, replace};
 use crate::files::{Entry, open_to_read};
 use crate::keygen::contradiction;
 use crate::remedy::{Argument, Remedy};
-use crate::text::{Foreign, toml_fault};
+use crate::text::{Foreign, counted, toml_fault};
 
 const VERSION: u32 = 1;
 const MODE: u32 = 0o600;
@@ -124,7 +124,7 @@ impl Record {
     /// Why a request is for another set than this one, if it is. More validators are not another set.
     pub(super) fn contradiction(&self, request: &SetRequest, path: &Path) -> Option<Error> {
         let asked = Self::of(request);
-        let validators = |record: &Self| (Argument::NumValidators, format!("{} validators", record.num_validators));
+        let validators = |record: &Self| (Argument::NumValidators, counted(record.num_validators, "validator"));
         let compared = asked.facts().into_iter().zip(self.facts());
         let fewer = (asked.num_validators < self.num_validators).then(|| (validators(&asked), validators(self)));
         let ((argument, asked), (_, found)) = compared.chain(fewer).find(|(asked, found)| asked != found)?;

@@ -18,6 +18,7 @@ use crate::files::{exists, is_directory};
 use crate::memory::Limits;
 use crate::plan::MemoryRequest;
 use crate::remedy::Remedy;
+use crate::text::counted;
 use crate::units::EpochRange;
 use crate::workers::side_by_side;
 use keymill_xmss::scheme::Scheme;
@@ -156,7 +157,7 @@ impl Set<'_> {
         match Record::read(&paths.request()) {
             Ok(Some(record)) if record.num_validators != report.validators => {
                 let (wanted, found) = (record.num_validators, report.validators);
-                let what = format!("it names {found} validators, the set was to have {wanted}");
+                let what = format!("it names {}, the set was to have {wanted}", counted(found, "validator"));
                 report.curable(&paths.manifest(), what, &[Remedy::Generate]);
             }
             Ok(_) => {}

@@ -231,7 +231,7 @@ fn records_that_are_no_records_of_this_key_are_replaced_or_removed() {
     );
     assert!(damage.iter().any(|d| d.batch == Some(BatchIndex(2))), "{damage:?}");
     assert!(
-        damage.iter().any(|d| d.what.contains("1 batches that are not")),
+        damage.iter().any(|d| d.what.contains("1 batch that is not")),
         "{damage:?}"
     );
     let report = mend(&key).unwrap();

@@ -132,7 +132,7 @@ fn an_epoch_that_signed_two_messages_is_reported_and_the_rest_is_imported() {
     let outcome = place.run("ledger import key ledger").exits(1);
     outcome
         .says(&["epoch 3 has signed two messages"])
-        .prints(&["1 epochs added", "1 signed twice"]);
+        .prints(&["1 epoch added", "1 signed twice"]);
     assert_eq!(sign(&place, 3, 7).exits(0).line(), ours);
     sign(&place, 3, 2).exits(1);
     sign(&place, 9, 2).exits(1);

@@ -152,7 +152,7 @@ fn a_sealed_key_says_so_in_text_and_in_json() {
 fn a_key_that_was_just_made_is_clean() {
     let place = Place::new();
     finished_key(&place, LONG);
-    place.run("check key").exits(0).prints(&["clean: 1 batches checked"]);
+    place.run("check key").exits(0).prints(&["clean: 1 batch checked"]);
     place
         .run("check key --deep")
         .exits(0)

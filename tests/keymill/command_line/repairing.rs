@@ -247,7 +247,7 @@ fn what_was_repaired_is_said_in_words() {
     let said = [
         "restored: key/layers/18.nodes, level 18: it was missing",
         "computed again: batches 1\n",
-        "written again: key/layers/16.nodes, level 16: 1 nodes",
+        "written again: key/layers/16.nodes, level 16: 1 node above",
         "\nrepaired\n",
     ];
     key.place.run("repair key").exits(0).prints(&said);

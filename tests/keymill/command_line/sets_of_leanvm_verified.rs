@@ -107,7 +107,7 @@ fn recorded_keys_are_of_the_version_that_made_them_whatever_the_manifest_says_or
             };
             verified(&place, "")
                 .exits(0)
-                .prints(&[&found, &claimed, "sound: 1 validators, 2 keys checked"]);
+                .prints(&[&found, &claimed, "sound: 1 validator, 2 keys checked"]);
             put(&place, "set", log_epochs, Some(UNKNOWN), &keys);
             verified(&place, "")
                 .exits(0)
@@ -156,7 +156,7 @@ fn keys_of_another_version_than_the_one_that_is_claimed_or_asked_for_are_a_fault
         );
         verified(&place, "")
             .exits(1)
-            .prints(&[&fault, "1 fault: 1 validators, 2 keys checked"]);
+            .prints(&[&fault, "1 fault: 1 validator, 2 keys checked"]);
         let outcome = changing_nothing(&place, || place.run("merge-sets set --out merged"));
         outcome
             .exits(3)
