@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{RawPathParams, Request};
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, ORIGIN};
 use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
@@ -49,6 +49,10 @@ pub(crate) fn router(state: &Api, listener: Listener) -> Router {
 
 async fn answer(state: Api, route: &'static Route, parameters: RawPathParams, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    // A page of anybody can have a browser send requests to this machine, and the browser names the page (RFC 6454).
+    if route.listener == Listener::Signing && parts.headers.contains_key(ORIGIN) {
+        return refused(&state, Refusal::plain(refusal::BROWSER));
+    }
     if !route.is_open && !is_allowed(&state, &parts.headers) {
         return refused(&state, Refusal::plain(refusal::UNAUTHORIZED));
     }

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::answers::json as as_json;
 use super::call::Call;
-use super::refusal::{REASONS, Refusal, Row, UNAUTHORIZED};
-use super::routes::{ROUTES, Route};
+use super::refusal::{BROWSER, REASONS, Refusal, Row, UNAUTHORIZED};
+use super::routes::{Listener, ROUTES, Route};
 use super::sign::Duty;
 use super::state::State;
 
@@ -96,8 +96,12 @@ fn responses(route: &Route) -> Value {
             json!({ "description": "a key cannot sign", "content": content(schema) }),
         );
     }
-    let own: &[Row] = if route.is_open { &[] } else { &[UNAUTHORIZED] };
-    for (status, reason, means) in own.iter().chain(route.refusals) {
+    let common: &[Row] = match (route.listener, route.is_open) {
+        (Listener::Metrics, _) => &[],
+        (Listener::Signing, true) => &[BROWSER],
+        (Listener::Signing, false) => &[UNAUTHORIZED, BROWSER],
+    };
+    for (status, reason, means) in common.iter().chain(route.refusals) {
         let text = format!("`{reason}`: {means}");
         let entry = responses
             .entry(status.as_str())

@@ -35,6 +35,7 @@ reasons! {
     FORM = BAD_REQUEST, "form", "the request is not in the form that it has to have";
     OUTSIDE_KEY = BAD_REQUEST, "outside_key", "the key does not have this slot";
     UNAUTHORIZED = UNAUTHORIZED, "unauthorized", "the token is missing or wrong";
+    BROWSER = FORBIDDEN, "browser", "the request comes from a page in a browser";
     UNKNOWN_KEY = NOT_FOUND, "unknown_key", "the service does not hold this key";
     UNKNOWN_PATH = NOT_FOUND, "unknown_path", "there is nothing at this address";
     METHOD = METHOD_NOT_ALLOWED, "method", "this address takes another method";

@@ -107,3 +107,20 @@ fn many_requests_leave_no_memory_behind() {
     let grown_kib = anonymous_kib(service.running.id()).saturating_sub(begun_kib);
     assert!(grown_kib < 1024, "{grown_kib} KiB more after 2000 requests");
 }
+
+#[test]
+fn a_page_in_a_browser_signs_nothing() {
+    let place = Place::new();
+    let public_key = fresh_key(&place, "key", TINY, "256");
+    let service = Service::start(&place, "key");
+    let client = service.client();
+    let path = format!("/api/v1/lean/sign/0x{public_key}");
+    let body = super::client::request(1, &message(1)).to_string();
+    for origin in ["https://page.example", "null", "http://127.0.0.1:9000"] {
+        let headers = format!("Origin: {origin}\r\nContent-Type: text/plain\r\n");
+        let answer = client.ask("POST", &path, &headers, body.as_bytes()).unwrap();
+        assert_eq!((answer.status, answer.reason().as_str()), (403, "browser"), "{origin}");
+    }
+    let known = client.get(&format!("/api/v1/lean/keys/0x{public_key}")).json();
+    assert_eq!(known["spent"], serde_json::json!("0"));
+}
