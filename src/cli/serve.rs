@@ -16,6 +16,7 @@ use super::failure::Failure;
 use super::input::private_text;
 use super::messages::{self, say, warn};
 use super::output::print_lines;
+use super::passphrase::PassphraseArguments;
 use super::process::keep_files_private;
 use super::request::MachineArguments;
 use crate::config::{Settings, parse_count};
@@ -63,6 +64,8 @@ pub struct ServeArguments {
     /// Requests that may wait at a time; more are refused with 429.
     #[arg(long, value_name = "N", default_value = "4096", value_parser = parse_count)]
     max_waiting: u64,
+    #[command(flatten)]
+    passphrase: PassphraseArguments,
     #[command(flatten)]
     machine: MachineArguments,
     /// Write a JSON object a line on standard error, as --progress json does.
@@ -130,6 +133,7 @@ fn options(arguments: &ServeArguments, settings: &Settings) -> Result<ServiceOpt
     let waiting_max = waiting_max.ok_or_else(|| Failure::usage("--max-waiting has to be 1 or more"))?;
     let (threads, memory) = arguments.machine.threads_and_memory(settings)?;
     let mut options = ServiceOptions::new(listen(arguments)?)
+        .passphrase(arguments.passphrase.read()?)
         .threads(threads)
         .memory(memory)
         .waiting_max(waiting_max);

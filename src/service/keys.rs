@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use crate::error::{Error, Reason, Result};
+use crate::keydir::KeyPlace;
+use crate::keystore::Passphrase;
 use crate::ledger::{HeldLedger, Ledger};
 use crate::signing::{PathReader, SigningKey};
 
-/// The place of a key among those of a service.
+/// Which of the keys of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct KeyPlace(pub(crate) usize);
+pub(crate) struct KeyIndex(pub(crate) usize);
 
 /// A key that is open.
 pub(crate) struct HeldKey {
@@ -38,8 +40,9 @@ impl LedgerSlot {
 }
 
 impl HeldKey {
-    fn open(directory: &Path) -> Result<Self> {
-        let signing = SigningKey::of(PathReader::open(directory)?)?;
+    fn open(directory: &Path, passphrase: Option<&Passphrase>) -> Result<Self> {
+        let place = KeyPlace::new(directory).passphrase(passphrase);
+        let signing = SigningKey::of(PathReader::open(place)?)?;
         let ledger = Ledger::open(signing.paths().key())?;
         Ok(Self {
             public_key: signing.paths().manifest().public_key().unwrap_or_default(),
@@ -86,21 +89,22 @@ impl HeldKey {
 /// All keys of a service. They are found by their public keys.
 pub(crate) struct Keys {
     keys: Vec<HeldKey>,
-    places: BTreeMap<Vec<u8>, KeyPlace>,
+    places: BTreeMap<Vec<u8>, KeyIndex>,
 }
 
 impl Keys {
-    /// Opens the sealed keys in these directories, and takes the lock of each.
+    /// Opens the finished keys in these directories, and takes the lock of each. The passphrase is that of every secret that is
+    /// under one.
     ///
     /// # Errors
     /// That of the first that cannot be opened, or if two directories hold the same key.
-    pub(crate) fn open(directories: &[PathBuf]) -> Result<Self> {
+    pub(crate) fn open(directories: &[PathBuf], passphrase: Option<&Passphrase>) -> Result<Self> {
         let mut keys: Vec<HeldKey> = Vec::with_capacity(directories.len());
         let mut places = BTreeMap::new();
         for directory in directories {
-            let key = HeldKey::open(directory)?;
-            let place = KeyPlace(keys.len());
-            if let Some(KeyPlace(other)) = places.insert(key.public_key.clone(), place) {
+            let key = HeldKey::open(directory, passphrase)?;
+            let place = KeyIndex(keys.len());
+            if let Some(KeyIndex(other)) = places.insert(key.public_key.clone(), place) {
                 return Err(held_twice(keys[other].signing.directory(), directory));
             }
             keys.push(key);
@@ -109,12 +113,12 @@ impl Keys {
     }
 
     /// The place of the key with this public key.
-    pub(crate) fn find(&self, public_key: &[u8]) -> Option<KeyPlace> {
+    pub(crate) fn find(&self, public_key: &[u8]) -> Option<KeyIndex> {
         self.places.get(public_key).copied()
     }
 
     /// The key in a place.
-    pub(crate) fn get(&self, KeyPlace(index): KeyPlace) -> &HeldKey {
+    pub(crate) fn get(&self, KeyIndex(index): KeyIndex) -> &HeldKey {
         &self.keys[index]
     }
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::token::Token;
+use crate::keystore::Passphrase;
 use crate::plan::MemoryRequest;
 
 /// Where a service listens for requests to sign.
@@ -35,12 +36,13 @@ pub struct TlsFiles {
 }
 
 /// What a service is started with.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub struct ServiceOptions {
     pub(super) listen: Listen,
     pub(super) metrics_listen: Option<SocketAddr>,
     pub(super) token: Option<Token>,
+    pub(super) passphrase: Option<Passphrase>,
     pub(super) threads: usize,
     pub(super) waiting_max: usize,
     pub(super) memory: MemoryRequest,
@@ -53,6 +55,7 @@ impl ServiceOptions {
             listen,
             metrics_listen: None,
             token: None,
+            passphrase: None,
             threads: 0,
             waiting_max: 4096,
             memory: MemoryRequest::Auto,
@@ -68,6 +71,12 @@ impl ServiceOptions {
     /// Refuse whoever does not show this token.
     pub fn token(mut self, token: Token) -> Self {
         self.token = Some(token);
+        self
+    }
+
+    /// Open secrets that are under a passphrase with this one.
+    pub fn passphrase(mut self, passphrase: Option<Passphrase>) -> Self {
+        self.passphrase = passphrase;
         self
     }
 

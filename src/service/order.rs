@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::keys::KeyPlace;
+use super::keys::KeyIndex;
 use crate::error::{Error, Result};
 use crate::signing::Prepared;
 use crate::units::Epoch;
@@ -12,7 +12,7 @@ use keymill_xmss::scheme::MESSAGE_BYTES;
 /// What is to be signed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request {
-    pub(crate) key: KeyPlace,
+    pub(crate) key: KeyIndex,
     pub(crate) epoch: Epoch,
     pub(crate) message: [u8; MESSAGE_BYTES],
 }

@@ -80,7 +80,7 @@ impl Service {
         // What was typed wrong is found before a key is locked.
         let signing = bind(&options.listen)?;
         let metrics = options.metrics_listen.map(bind_tcp).transpose()?;
-        let keys = Keys::open(directories)?;
+        let keys = Keys::open(directories, options.passphrase.as_ref())?;
         let figures = Figures::default();
         let workers = match options.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),

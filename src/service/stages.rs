@@ -7,7 +7,7 @@ use std::sync::PoisonError;
 use std::time::Instant;
 
 use super::engine::Shared;
-use super::keys::{HeldKey, KeyPlace};
+use super::keys::{HeldKey, KeyIndex};
 use super::order::Task;
 use super::work::Step;
 use crate::error::{Error, Result};
@@ -76,7 +76,7 @@ impl Shared {
         }
     }
 
-    fn next_group(&self) -> Option<(KeyPlace, Vec<Task>)> {
+    fn next_group(&self) -> Option<(KeyIndex, Vec<Task>)> {
         let mut work = self.work();
         loop {
             let group = work.next_group();

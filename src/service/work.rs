@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::keys::{KeyPlace, Keys};
+use super::keys::{KeyIndex, Keys};
 use super::order::Task;
 
 /// Something that is read for a request: it spends nothing.
@@ -31,7 +31,7 @@ pub(crate) struct Work {
     to_reveal: VecDeque<Task>,
     ledgers: Vec<LedgerQueue>,
     /// Keys whose ledgers have something to write and nobody who writes it.
-    to_commit: VecDeque<KeyPlace>,
+    to_commit: VecDeque<KeyIndex>,
 }
 
 #[derive(Default)]
@@ -85,7 +85,7 @@ impl Work {
     }
 
     /// Everything that waits for the ledger of one key, which is the caller's until it is [given back](Self::give_back).
-    pub(crate) fn next_group(&mut self) -> Option<(KeyPlace, Vec<Task>)> {
+    pub(crate) fn next_group(&mut self) -> Option<(KeyIndex, Vec<Task>)> {
         let key = self.to_commit.pop_front()?;
         let queue = &mut self.ledgers[key.0];
         queue.is_being_written = true;
@@ -93,7 +93,7 @@ impl Work {
     }
 
     /// A group is written. Says whether another waits for the same ledger.
-    pub(crate) fn give_back(&mut self, key: KeyPlace) -> bool {
+    pub(crate) fn give_back(&mut self, key: KeyIndex) -> bool {
         let queue = &mut self.ledgers[key.0];
         queue.is_being_written = false;
         let has_more = !queue.prepared.is_empty();

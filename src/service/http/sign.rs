@@ -13,7 +13,7 @@ use super::call::Call;
 use super::refusal::{self, Refusal};
 use super::state::State;
 use crate::error::Result as Outcome;
-use crate::service::keys::KeyPlace;
+use crate::service::keys::KeyIndex;
 use crate::service::order::Request;
 use keymill_xmss::Signature;
 use keymill_xmss::scheme::MESSAGE_BYTES;
@@ -79,7 +79,7 @@ enum Listed {
 }
 
 impl SignBody {
-    fn request(&self, state: &State, key: KeyPlace) -> Result<Request, Refusal> {
+    fn request(&self, state: &State, key: KeyIndex) -> Result<Request, Refusal> {
         let slot = slot(&self.slot)?;
         let paths = state.engine.keys().get(key).signing.paths();
         let epoch = paths.epoch(slot).map_err(|error| Refusal::from(&error))?;

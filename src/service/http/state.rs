@@ -8,7 +8,7 @@ use super::metrics::Figures;
 use super::refusal::{self, Refusal};
 use crate::error::Result as Outcome;
 use crate::service::engine::{Engine, NotAdmitted};
-use crate::service::keys::KeyPlace;
+use crate::service::keys::KeyIndex;
 use crate::service::memory::MemoryWatch;
 use crate::service::token::Token;
 
@@ -26,12 +26,12 @@ pub(crate) struct State {
 
 impl State {
     /// The key of the public key in an address.
-    pub(crate) fn key(&self, call: &Call) -> Result<KeyPlace, Refusal> {
+    pub(crate) fn key(&self, call: &Call) -> Result<KeyIndex, Refusal> {
         self.find(call.parameter("public_key"))
     }
 
     /// The key with a public key that is written as 0x and hex digits.
-    pub(crate) fn find(&self, text: &str) -> Result<KeyPlace, Refusal> {
+    pub(crate) fn find(&self, text: &str) -> Result<KeyIndex, Refusal> {
         let digits = text.strip_prefix("0x").unwrap_or(text);
         let bytes = hex::decode(digits).map_err(|_| Refusal::form("a public key is 0x and hex digits"))?;
         self.engine

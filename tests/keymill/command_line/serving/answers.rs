@@ -1,5 +1,7 @@
 //! What a service answers.
 
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::json;
 
 use super::client::{Service, fresh_key, message, request};
@@ -228,4 +230,16 @@ fn a_key_whose_past_is_not_known_is_refused_with_412() {
     let service = Service::start(&place, "key");
     let refused = service.client().sign(&public_key, 1, &message(1));
     assert_eq!((refused.status, refused.reason().as_str()), (412, "no_history"));
+}
+
+#[test]
+fn a_key_whose_secret_is_under_a_passphrase_is_served_with_it_and_not_without() {
+    let place = Place::new();
+    place.file("passphrase", "correct horse battery staple\n");
+    std::fs::set_permissions(place.path("passphrase"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    let line = format!("keygen key --scheme {TINY} --epochs 256 --seal --passphrase-file passphrase");
+    let public_key = place.run(&line).exits(0).line();
+    place.run("serve key --listen unix:socket").says(&["passphrase"]);
+    let service = Service::start(&place, "key --passphrase-file passphrase");
+    service.client().signature(&public_key, 1, &message(1));
 }
