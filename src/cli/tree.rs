@@ -310,7 +310,7 @@ mod tests {
     #[test]
     fn every_command_can_answer_in_json() {
         // What they print is a form of its own.
-        const ALWAYS: [&str; 4] = ["ledger export", "export", "backup", "keystore export"];
+        const ALWAYS: [&str; 5] = ["ledger export", "export", "backup", "keystore export", "serve"];
         each(&command(), "", &mut |command, path| {
             let has_flag = command.get_arguments().any(|arg| arg.get_long() == Some("json"));
             let has_format = command.get_arguments().any(|arg| {

@@ -137,10 +137,12 @@ fn what_waits_when_the_engine_ends_is_answered() {
     let directory = key();
     let engine = engine(directory.path());
     let (sender, receiver) = channel();
-    for epoch in 0..200 {
+    // Lists too, of which a part is prepared when the engine ends.
+    for epoch in 0..50 {
         let sender = sender.clone();
         let answer = move |outcomes: Outcomes| sender.send(outcomes).unwrap();
-        engine.submit(vec![request(epoch, A)], Box::new(answer)).unwrap();
+        let list = (4 * epoch..4 * epoch + 4).map(|epoch| request(epoch, A)).collect();
+        engine.submit(list, Box::new(answer)).unwrap();
     }
     drop(sender);
     drop(engine);

@@ -97,16 +97,16 @@ impl Keys {
     /// under one.
     ///
     /// # Errors
-    /// That of the first that cannot be opened, or if two directories hold the same key.
+    /// That of the first that cannot be opened, or if two of them have the same one-time keys.
     pub(crate) fn open(directories: &[PathBuf], passphrase: Option<&Passphrase>) -> Result<Self> {
         let mut keys: Vec<HeldKey> = Vec::with_capacity(directories.len());
-        let mut places = BTreeMap::new();
+        let (mut places, mut fingerprints) = (BTreeMap::new(), BTreeMap::new());
         for directory in directories {
             let key = HeldKey::open(directory, passphrase)?;
-            let place = KeyIndex(keys.len());
-            if let Some(KeyIndex(other)) = places.insert(key.public_key.clone(), place) {
-                return Err(held_twice(keys[other].signing.directory(), directory));
+            if let Some(other) = fingerprints.insert(key.signing.fingerprint().to_string(), directory) {
+                return Err(held_twice(other, directory));
             }
+            places.insert(key.public_key.clone(), KeyIndex(keys.len()));
             keys.push(key);
         }
         Ok(Self { keys, places })
@@ -128,13 +128,13 @@ impl Keys {
     }
 }
 
-/// Two ledgers of one key do not know of each other.
+/// Two ledgers do not know of each other. Keys of one secret share one-time keys, whatever their intervals and public keys.
 fn held_twice(one: &Path, other: &Path) -> Error {
     let what = format!(
-        "'{}' and '{}' hold the same key, and each has a ledger of its own: what one signs, the other does not know; name one \
-         of them",
+        "the keys in '{}' and '{}' have the same one-time keys, and each has a ledger of its own: what one signs, the other does \
+         not know; name one of them",
         one.display(),
         other.display()
     );
-    Error::usage(what).because(Reason::Contradiction).at(other)
+    Error::directory(what).because(Reason::Contradiction).at(other)
 }

@@ -42,6 +42,8 @@ pub(crate) struct Task {
     pub(crate) prepared: Option<Prepared>,
     index: usize,
     order: Arc<Order>,
+    /// Its order does not wait for it to be prepared any more.
+    is_counted: bool,
     is_answered: bool,
 }
 
@@ -60,6 +62,7 @@ pub(crate) fn tasks(requests: Vec<Request>, answer: Answer) -> Vec<Task> {
         prepared: None,
         index,
         order: Arc::clone(&order),
+        is_counted: false,
         is_answered: false,
     };
     requests.into_iter().enumerate().map(task).collect()
@@ -106,12 +109,14 @@ impl Task {
     /// It is prepared. Gives what is to be spent now: everything of its order, when it was the last of it.
     pub(crate) fn into_prepared(mut self, prepared: Prepared) -> Vec<Self> {
         self.prepared = Some(prepared);
+        self.is_counted = true;
         let order = Arc::clone(&self.order);
         order.one_is_prepared(Some(self))
     }
 
     /// It is refused before it is prepared. Gives what is to be spent now, as [`into_prepared`](Self::into_prepared).
-    pub(crate) fn refuse(self, error: Error) -> Vec<Self> {
+    pub(crate) fn refuse(mut self, error: Error) -> Vec<Self> {
+        self.is_counted = true;
         let order = Arc::clone(&self.order);
         self.answer(Err(error));
         order.one_is_prepared(None)
@@ -126,6 +131,10 @@ impl Task {
 
 impl Drop for Task {
     fn drop(&mut self) {
+        if !self.is_counted {
+            // Those of its order that wait for it are answered by being dropped as well.
+            drop(self.order.one_is_prepared(None));
+        }
         if !self.is_answered {
             self.order.one_is_answered(self.index, Err(ended()));
         }

@@ -6,7 +6,11 @@ use super::error::{bad_public_key, no_codeword, withheld};
 use super::{AuthenticationPath, PathReader};
 use crate::error::Result;
 use crate::units::Epoch;
+#[cfg(feature = "serve")]
+use crate::units::Fingerprint;
 use keymill_xmss::Verifier;
+#[cfg(feature = "serve")]
+use keymill_xmss::hash::fingerprint;
 use keymill_xmss::hash::{Codeword, PrfKey};
 use keymill_xmss::scheme::MESSAGE_BYTES;
 use keymill_xmss::{PublicKey, Signature};
@@ -49,6 +53,12 @@ impl SigningKey {
     /// The directory of the key.
     pub(crate) fn directory(&self) -> &Path {
         self.paths.key().path()
+    }
+
+    /// What keys with the same one-time keys have in common.
+    #[cfg(feature = "serve")]
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        fingerprint(&self.prf_key, self.paths.manifest().parameter())
     }
 
     /// Makes every signature wrong.

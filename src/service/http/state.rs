@@ -11,6 +11,7 @@ use crate::service::engine::{Engine, NotAdmitted};
 use crate::service::keys::KeyIndex;
 use crate::service::memory::MemoryWatch;
 use crate::service::token::Token;
+use crate::workers::WhenDropped;
 
 /// The service, as a request finds it.
 pub(crate) struct State {
@@ -55,6 +56,8 @@ impl State {
         }
         let state = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
+            // Also after a panic, so that the next one can try.
+            let _done = WhenDropped(|| state.is_reloading.store(false, Ordering::Release));
             for key in state.engine.keys().iter() {
                 if !key.reopen() {
                     tracing::error!("the ledger of '{}' cannot be opened", key.signing.directory().display());
@@ -63,7 +66,6 @@ impl State {
             if let Err(error) = (state.reload)() {
                 tracing::error!("{error}");
             }
-            state.is_reloading.store(false, Ordering::Release);
         });
         Ok(())
     }

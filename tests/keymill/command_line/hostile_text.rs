@@ -18,7 +18,7 @@ const FLOOD: usize = 800 << 10;
 const MESSAGE_BYTES_MAX: usize = 2000;
 
 /// Every command, as it is typed for a key, a set or a file that are all called X.
-pub const LINES: [&str; 26] = [
+pub const LINES: [&str; 31] = [
     "keygen X --scheme leansig-p1-l8-abort-v4-w8",
     "generate --scheme leansig-p1-l8-abort-v4-w8 --num-validators 1 --log-num-active-epochs 8 --output-dir X",
     "merge-sets X X --out Xmerged",
@@ -45,6 +45,12 @@ pub const LINES: [&str; 26] = [
     "migrate X",
     "memory-report X",
     "status X --json",
+    // A key that is there is locked by its first opening.
+    "serve X X --listen unix:s",
+    "keystore seal X --passphrase-file X",
+    "keystore open X --passphrase-file X",
+    "keystore export X --out Xkeystore --passphrase-file X",
+    "keystore import Xkey --from X --passphrase-file X",
 ];
 
 /// The words of a line, with a name in the place of X.

@@ -310,8 +310,10 @@ fn names_file(message: &str, line: &str, call: &str) -> bool {
         let replaced = ["/manifest.toml'", "/secret'", "/ledger.mark'"];
         return replaced.iter().any(|name| message.contains(name));
     }
-    let paths = line.split(['<', '>', '"']).filter(|part| part.starts_with('/'));
-    paths.into_iter().any(|path| message.contains(&format!("'{path}'")))
+    // A name may be relative to the directory before it.
+    let name = line.split('"').nth(1).unwrap_or_default();
+    let mut paths = line.split(['<', '>', '"']).filter(|part| part.starts_with('/'));
+    paths.any(|path| message.contains(&format!("'{path}'")) || message.contains(&format!("'{path}/{name}'")))
 }
 
 /// Whether a line is a sync of the file whose sync failed. Of mappings strace shows only addresses, so there any counts.

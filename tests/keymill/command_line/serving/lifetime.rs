@@ -159,3 +159,19 @@ fn a_connection_serves_one_request_after_the_other() {
     std::io::Read::read_to_string(&mut stream, &mut text).unwrap();
     assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 3, "{text}");
 }
+
+#[test]
+fn two_keys_with_the_same_one_time_keys_are_not_served_side_by_side() {
+    let place = Place::new();
+    place.file("seed", crate::command_line::fixtures::SEED);
+    let scheme = "leanvm-blake2s-l32-ts-v42-w8";
+    for (name, epochs) in [("short", "100"), ("long", "200")] {
+        let line = format!("keygen {name} --scheme {scheme} --epochs {epochs} --seed-file seed");
+        place.run(&line).exits(0);
+    }
+    place
+        .run("serve short long --listen unix:s")
+        .exits(3)
+        .says(&["the same one-time keys"]);
+    assert!(!place.path("s").exists());
+}
