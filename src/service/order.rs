@@ -81,7 +81,10 @@ impl Order {
         if open.unprepared > 0 {
             return Vec::new();
         }
-        std::mem::take(&mut open.prepared)
+        let mut prepared = std::mem::take(&mut open.prepared);
+        // In the order in which they were asked for, whoever was prepared first: of two messages of one epoch the first signs.
+        prepared.sort_unstable_by_key(|task| task.index);
+        prepared
     }
 
     fn one_is_answered(&self, index: usize, outcome: Result<Signature>) {

@@ -93,7 +93,7 @@ impl Shared {
         let mut slot = key.ledger();
         let ledger = match slot.get(directory) {
             Ok(ledger) => ledger,
-            Err(error) => return refuse_all(tasks, error, directory),
+            Err(error) => return refuse_all(tasks, &error, directory),
         };
         let mut group = Group::default();
         for task in tasks {
@@ -111,7 +111,7 @@ impl Shared {
             self.figures.commit_seconds.observe(begun.elapsed().as_secs_f64());
             self.figures.requests_per_commit.observe(accepted.len() as f64);
             if let Err(error) = outcome {
-                return refuse_all(accepted.into_iter().chain(late).collect(), error, directory);
+                return refuse_all(accepted.into_iter().chain(late).collect(), &error, directory);
             }
         }
         for task in late {
@@ -168,12 +168,12 @@ fn check(key: &HeldKey, ledger: &Ledger, epoch: Epoch, message: &Message) -> Res
     }
 }
 
-/// Refuses every task of a group whose ledger cannot be written; the first with the reason itself.
-fn refuse_all(tasks: Vec<Task>, error: Error, directory: &Path) -> Vec<Task> {
-    let mut first = Some(error);
+/// Refuses every task of a group whose ledger cannot be written. Why is for the operator: to clients it is one reason, whichever
+/// of them was the first.
+fn refuse_all(tasks: Vec<Task>, error: &Error, directory: &Path) -> Vec<Task> {
+    tracing::error!("{error}");
     for task in tasks {
-        let error = first.take().unwrap_or_else(|| unknown(directory));
-        task.answer(Err(error));
+        task.answer(Err(unknown(directory)));
     }
     Vec::new()
 }

@@ -175,7 +175,7 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/metrics",
         listener: Listener::Metrics,
         is_open: true,
-        summary: "Give figures in OpenMetrics",
+        summary: "Give figures in OpenMetrics; at the metrics listener alone",
         handler: handler!(metrics::metrics),
         ..BARE
     },

@@ -1,6 +1,7 @@
 //! A service that runs, and requests to it over its socket: HTTP as plain as it can be.
 
 use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -111,6 +112,20 @@ impl Client {
     }
 }
 
+/// A port that is free at this moment.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// What the metrics listener at a port answers.
+pub fn metrics(port: u16) -> Answer {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let request = b"GET /metrics HTTP/1.1\r\nHost: k\r\nConnection: close\r\n\r\n";
+    stream.write_all(request).unwrap();
+    read_answer(&mut stream).unwrap()
+}
+
 /// A request to sign.
 pub fn request(slot: u64, message: &str) -> Value {
     json!({ "type": "ATTESTATION", "slot": slot.to_string(), "signing_root": format!("0x{message}") })
@@ -150,6 +165,8 @@ pub fn fresh_key(place: &Place, name: &str, scheme: &str, epochs: &str) -> Strin
 /// What is spent of a key, as the program says that is not the service.
 pub fn spent(place: &Place, key: &Path) -> u64 {
     let line = format!("ledger show {} --json", key.display());
-    // One that is used up exits with 1.
-    place.run(&line).json()["spent"].as_u64().unwrap()
+    let outcome = place.run(&line);
+    // 1 says that it is used up.
+    assert!(matches!(outcome.code, Some(0 | 1)), "{}", outcome.all());
+    outcome.json()["spent"].as_u64().unwrap()
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::client::{Service, fresh_key};
+use super::client::{Service, free_port, fresh_key, metrics};
 use crate::command_line::fixtures::TINY;
 use crate::command_line::program::Place;
 use crate::skip::skip;
@@ -109,22 +109,12 @@ fn the_unit_is_one_that_systemd_takes() {
 fn figures_are_open_metrics_and_count_what_happened() {
     let place = Place::new();
     let public_key = fresh_key(&place, "key", TINY, "256");
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = free_port();
     let service = Service::start(&place, &format!("key --metrics-listen 127.0.0.1:{port}"));
     let client = service.client();
     client.signature(&public_key, 1, &super::client::message(1));
     client.sign(&public_key, 1, &super::client::message(2));
-    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
-    std::io::Write::write_all(
-        &mut stream,
-        b"GET /metrics HTTP/1.1\r\nHost: k\r\nConnection: close\r\n\r\n",
-    )
-    .unwrap();
-    let answer = super::client::read_answer(&mut stream).unwrap();
+    let answer = metrics(port);
     assert_eq!(answer.status, 200);
     assert!(answer.head.contains("application/openmetrics-text"), "{}", answer.head);
     let text = String::from_utf8(answer.body).unwrap();
