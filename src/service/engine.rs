@@ -3,9 +3,9 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::figures::EngineFigures;
-use super::keys::Keys;
+use super::keys::{KeyIndex, Keys};
 use super::order::{Answer, Request, tasks};
-use super::work::{Reading, Work};
+use super::work::{Block, Reading, Work};
 use crate::error::Result;
 use crate::workers::{Joined, spawn};
 
@@ -48,8 +48,15 @@ impl Engine {
     /// Starts the threads.
     pub(crate) fn start(keys: Keys, options: EngineOptions, figures: EngineFigures) -> Result<Self> {
         let count = keys.iter().len();
+        let mut work = Work::of(count);
+        for (number, key) in keys.iter().enumerate() {
+            if let Some(epoch) = key.next_epoch() {
+                let key = KeyIndex(number);
+                work.add_ahead(Block { key, epoch });
+            }
+        }
         let shared = Arc::new(Shared {
-            work: Mutex::new(Work::of(count)),
+            work: Mutex::new(work),
             keys,
             waiting_max: options.waiting_max,
             for_workers: Condvar::new(),

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
 use super::engine::{Engine, EngineOptions, NotAdmitted};
 use super::figures::EngineFigures;
@@ -11,7 +12,8 @@ use crate::error::{Reason, Result};
 use crate::faults::{Fate, Faults};
 use crate::ledger::show;
 use crate::signing::tests::key;
-use crate::units::Epoch;
+use crate::trim::trim;
+use crate::units::{Epoch, Level};
 use keymill_xmss::Signature;
 
 const A: [u8; 32] = [1; 32];
@@ -153,6 +155,36 @@ fn what_waits_when_the_engine_ends_is_answered() {
     let signed = outcomes.iter().filter(|outcome| outcome.is_ok()).count() as u64;
     // Every signature that was given out is spent.
     assert!(show(directory.path()).unwrap().spent >= signed);
+}
+
+/// Waits until a worker had nothing better to do.
+fn wait_for_block(engine: &Engine, epoch: u32) {
+    let begun = Instant::now();
+    let paths = engine.keys().get(KeyIndex(0)).signing.paths();
+    while !paths.has_block(Epoch(epoch)) {
+        assert!(begun.elapsed() < Duration::from_mins(1), "the block of epoch {epoch}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn blocks_of_a_trimmed_key_are_computed_before_their_first_epochs_come() {
+    let directory = key();
+    trim(directory.path(), Level(4)).unwrap();
+    let engine = engine(directory.path());
+    // The first one, before anything is asked for.
+    wait_for_block(&engine, 15);
+    assert!(sign(&engine, vec![request(7, A)])[0].is_ok());
+    assert_eq!(engine.keys().get(KeyIndex(0)).next_block(Epoch(7)), None);
+    // Half of it is behind.
+    assert!(sign(&engine, vec![request(8, A)])[0].is_ok());
+    wait_for_block(&engine, 16);
+    assert!(engine.keys().get(KeyIndex(0)).signing.paths().has_block(Epoch(15)));
+    assert!(sign(&engine, vec![request(16, A)])[0].is_ok());
+    // The last block has no next one.
+    assert!(sign(&engine, vec![request(255, A)])[0].is_ok());
+    assert!(sign(&engine, vec![request(24, A)])[0].is_ok());
+    wait_for_block(&engine, 32);
 }
 
 #[test]

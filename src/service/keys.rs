@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use crate::error::{Error, Reason, Result};
 use crate::keydir::KeyPlace;
 use crate::keystore::Passphrase;
 use crate::ledger::{HeldLedger, Ledger};
-use crate::signing::{PathReader, SigningKey};
+use crate::signing::{PathReader, SharedWorkers, SigningKey};
+use crate::units::{Epoch, Level};
 
 /// Which of the keys of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,6 +21,8 @@ pub(crate) struct HeldKey {
     pub(crate) signing: SigningKey,
     pub(crate) public_key: Vec<u8>,
     ledger: Mutex<LedgerSlot>,
+    /// The first epoch of the block that was last asked for ahead of its time.
+    ahead: AtomicU64,
 }
 
 /// The ledger of a key, which is opened again after a write of it failed.
@@ -40,15 +44,38 @@ impl LedgerSlot {
 }
 
 impl HeldKey {
-    fn open(directory: &Path, passphrase: Option<&Passphrase>) -> Result<Self> {
+    fn open(directory: &Path, passphrase: Option<&Passphrase>, workers: &SharedWorkers) -> Result<Self> {
         let place = KeyPlace::new(directory).passphrase(passphrase);
-        let signing = SigningKey::of(PathReader::open(place)?)?;
+        let signing = SigningKey::of(PathReader::open_beside(place, workers)?)?;
         let ledger = Ledger::open(signing.paths().key())?;
         Ok(Self {
             public_key: signing.paths().manifest().public_key().unwrap_or_default(),
             ledger: Mutex::new(LedgerSlot::Open(Box::new(ledger))),
+            ahead: AtomicU64::new(0),
             signing,
         })
+    }
+
+    /// The first epoch of the block of a trimmed key that is to be computed now, if one is: when half of a block is behind, the
+    /// next one, once. Keys whose blocks end at the same epoch have half a block's time for all of them.
+    pub(crate) fn next_block(&self, epoch: Epoch) -> Option<u64> {
+        let Level(trim @ 1..) = self.signing.paths().manifest().plan().trim() else {
+            return None;
+        };
+        let last_inside = (1 << trim) - 1;
+        let epoch = u64::from(epoch.0);
+        let next = (epoch | last_inside) + 1;
+        let is_late = (epoch & last_inside) > last_inside / 2;
+        (is_late && self.ahead.swap(next, Ordering::Relaxed) != next).then_some(next)
+    }
+
+    /// The epoch of a trimmed key that is likely to be asked for first.
+    pub(crate) fn next_epoch(&self) -> Option<u64> {
+        let plan = self.signing.paths().manifest().plan();
+        let ledger = self.standing().ok()?;
+        let above = ledger.highest.map_or(0, |highest| u64::from(highest) + 1);
+        let first = above.max(ledger.first_epoch?).max(plan.stored().start);
+        (plan.trim() > Level(0)).then_some(first)
     }
 
     /// Its ledger, when nobody else has it.
@@ -101,8 +128,9 @@ impl Keys {
     pub(crate) fn open(directories: &[PathBuf], passphrase: Option<&Passphrase>) -> Result<Self> {
         let mut keys: Vec<HeldKey> = Vec::with_capacity(directories.len());
         let (mut places, mut fingerprints) = (BTreeMap::new(), BTreeMap::new());
+        let workers = SharedWorkers::default();
         for directory in directories {
-            let key = HeldKey::open(directory, passphrase)?;
+            let key = HeldKey::open(directory, passphrase, &workers)?;
             if let Some(other) = fingerprints.insert(key.signing.fingerprint().to_string(), directory) {
                 return Err(held_twice(other, directory));
             }

@@ -8,12 +8,13 @@ use std::time::Instant;
 
 use super::engine::Shared;
 use super::keys::{HeldKey, KeyIndex};
-use super::order::Task;
-use super::work::Step;
+use super::order::{Request, Task};
+use super::work::{Block, Step};
 use crate::error::{Error, Result};
 use crate::ledger::{EpochState, Ledger, unknown};
 use crate::signing::spent;
 use crate::units::Epoch;
+use crate::workers::WhenDropped;
 use keymill_xmss::scheme::MESSAGE_BYTES;
 
 type Message = [u8; MESSAGE_BYTES];
@@ -26,6 +27,10 @@ impl Shared {
                 Step::Prepare(task) => self.prepare(task),
                 Step::Reveal(task) => self.reveal(task),
                 Step::Read(reading) => reading(&self.keys),
+                Step::Ahead(block) => {
+                    let _done = WhenDropped(|| self.work().one_is_ahead());
+                    self.keys.get(block.key).signing.paths().prepare_block(block.epoch);
+                }
             }));
         }
     }
@@ -57,7 +62,11 @@ impl Shared {
     fn reveal(&self, mut task: Task) {
         let key = self.keys.get(task.request.key);
         if let Some(prepared) = task.prepared.take() {
+            let Request { key: index, epoch, .. } = task.request;
             task.answer(key.signing.reveal(prepared));
+            if let Some(epoch) = key.next_block(epoch) {
+                self.work().add_ahead(Block { key: index, epoch });
+            }
         }
     }
 

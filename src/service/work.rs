@@ -16,6 +16,16 @@ pub(crate) enum Step {
     Reveal(Task),
     /// Read paths.
     Read(Reading),
+    /// Compute a block of a trimmed key before it is needed.
+    Ahead(Block),
+}
+
+/// The block of a trimmed key in which an epoch is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Block {
+    pub(crate) key: KeyIndex,
+    /// Not always one of the key.
+    pub(crate) epoch: u64,
 }
 
 /// What waits, in every stage.
@@ -29,6 +39,10 @@ pub(crate) struct Work {
     new: VecDeque<Step>,
     /// Spent, so that a client waits for nothing else.
     to_reveal: VecDeque<Task>,
+    /// Blocks that are computed when nobody waits for anything else.
+    ahead: VecDeque<Block>,
+    /// One is being computed. No other is meanwhile, so that a request that comes finds a worker.
+    is_ahead: bool,
     ledgers: Vec<LedgerQueue>,
     /// Keys whose ledgers have something to write and nobody who writes it.
     to_commit: VecDeque<KeyIndex>,
@@ -81,7 +95,25 @@ impl Work {
     /// What a worker does next.
     pub(crate) fn next_step(&mut self) -> Option<Step> {
         let spent = self.to_reveal.pop_front().map(Step::Reveal);
-        spent.or_else(|| self.new.pop_front())
+        let step = spent.or_else(|| self.new.pop_front());
+        if step.is_some() || self.is_ahead {
+            return step;
+        }
+        let block = self.ahead.pop_front()?;
+        self.is_ahead = true;
+        Some(Step::Ahead(block))
+    }
+
+    /// Lets a block wait for an idle moment.
+    pub(crate) fn add_ahead(&mut self, block: Block) {
+        if !self.ahead.contains(&block) {
+            self.ahead.push_back(block);
+        }
+    }
+
+    /// A block is computed.
+    pub(crate) fn one_is_ahead(&mut self) {
+        self.is_ahead = false;
     }
 
     /// Everything that waits for the ledger of one key, which is the caller's until it is [given back](Self::give_back).
@@ -112,6 +144,7 @@ impl Work {
             .collect();
         self.to_commit.clear();
         (
+            std::mem::take(&mut self.ahead),
             std::mem::take(&mut self.new),
             std::mem::take(&mut self.to_reveal),
             prepared,

@@ -20,3 +20,5 @@ pub(crate) use key::{Prepared, SigningKey};
 pub use path::{AuthenticationPath, PathReader};
 pub use signer::Signer;
 pub use stream::PathStream;
+#[cfg(feature = "serve")]
+pub(crate) use trimmed::SharedWorkers;

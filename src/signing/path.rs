@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::PathStream;
 use super::error::{damaged, outside_key};
-use super::trimmed::Trimmed;
+use super::trimmed::{SharedWorkers, Trimmed};
 use crate::error::{Error, Reason, Result};
 use crate::keydir::{KeyDir, KeyPlace, Manifest};
 use crate::layers::LayerReader;
@@ -66,11 +66,16 @@ impl PathReader {
     /// [`Error`](crate::Error) if it is not a sealed key, or if a layer file is missing, cut, or another key's; of a trimmed key
     /// also if the secret is.
     pub fn open<'a>(place: impl Into<KeyPlace<'a>>) -> Result<Self> {
+        Self::open_beside(place, &SharedWorkers::default())
+    }
+
+    /// As [`open`](Self::open), of one key among many, whose blocks are computed by the same workers.
+    pub(crate) fn open_beside<'a>(place: impl Into<KeyPlace<'a>>, workers: &SharedWorkers) -> Result<Self> {
         let mut key = KeyDir::open_sealed(place)?;
         loop {
             let missing = match key.layers() {
                 Err(error) if error.reason() == Reason::LayerMissing => error,
-                layers => return Self::over(key, layers?),
+                layers => return Self::over(key, layers?, workers),
             };
             // A trim that ran meanwhile has deleted what the manifest of a moment ago names.
             let now = key.read_again()?.of_this_version()?.sealed()?;
@@ -84,16 +89,16 @@ impl PathReader {
     /// A reader of the layer files that a key's manifest names.
     pub(crate) fn of(key: KeyDir) -> Result<Self> {
         let layers = key.layers()?;
-        Self::over(key, layers)
+        Self::over(key, layers, &SharedWorkers::default())
     }
 
-    fn over(key: KeyDir, layers: LayerReader) -> Result<Self> {
+    fn over(key: KeyDir, layers: LayerReader, workers: &SharedWorkers) -> Result<Self> {
         #[cfg(feature = "planted-leak")]
         plant_leak();
         Ok(Self {
             root: key.manifest().root().unwrap_or_default().to_vec(),
             kernel: key.kernel(),
-            trimmed: Trimmed::open(&key)?,
+            trimmed: Trimmed::open(&key, workers)?,
             layers,
             key,
         })
@@ -184,6 +189,21 @@ impl PathReader {
     pub(crate) fn block(&self, epoch: Epoch) -> Result<Option<Arc<Subtree>>> {
         let compute = |trimmed: &Trimmed| trimmed.block(epoch, &self.key, self.kernel(), &self.layers);
         self.trimmed.as_ref().map(compute).transpose()
+    }
+
+    /// Computes the block of an epoch ahead of its time, if the key is trimmed and stores the epoch. What is wrong with it shows
+    /// when it is used.
+    #[cfg(feature = "serve")]
+    pub(crate) fn prepare_block(&self, epoch: u64) {
+        if let Ok(epoch) = self.epoch(epoch) {
+            drop(self.block(epoch));
+        }
+    }
+
+    /// Whether the block of an epoch is computed already.
+    #[cfg(all(test, feature = "serve"))]
+    pub(crate) fn has_block(&self, epoch: Epoch) -> bool {
+        self.trimmed.as_ref().is_some_and(|trimmed| trimmed.is_kept(epoch))
     }
 
     pub(crate) fn key(&self) -> &KeyDir {

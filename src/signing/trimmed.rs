@@ -1,6 +1,6 @@
 //! The part of a path that a trimmed key does not store: computed from the secret, a block of epochs at a time.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::error::{damaged_block, secret_needed};
 use crate::error::Result;
@@ -13,20 +13,64 @@ use crate::units::{BatchIndex, Epoch, Level, NodeIndex};
 use crate::workers::Workers;
 use keymill_xmss::hash::{Kernel, PrfKey};
 
-/// What paths of a trimmed key need beside its layer files: the secret, and the block that was computed last.
+/// Blocks that are kept: that of the epochs of now, and the one behind it, which is computed before its first epoch comes.
+const KEPT_BLOCKS: usize = 2;
+
+/// The workers of keys that are open side by side. They are started for the first key that is trimmed.
+#[derive(Debug, Default)]
+pub(crate) struct SharedWorkers(Mutex<Option<Arc<Workers>>>);
+
+impl SharedWorkers {
+    /// One worker per core, with arenas of at least so many bytes.
+    fn with_arenas(&self, arena_bytes: usize) -> Result<Arc<Workers>> {
+        let mut started = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(workers) = started.as_ref()
+            && workers.arena_capacity_bytes() >= arena_bytes
+        {
+            return Ok(Arc::clone(workers));
+        }
+        let workers = Arc::new(Workers::start(0, arena_bytes)?);
+        *started = Some(Arc::clone(&workers));
+        Ok(workers)
+    }
+}
+
+/// What paths of a trimmed key need beside its layer files: the secret, and the blocks that were computed last.
 pub(super) struct Trimmed {
     prf_key: PrfKey,
-    workers: Workers,
+    workers: Arc<Workers>,
     /// Each below a node of the lowest level that is stored.
     blocks: Batches,
-    last: Mutex<Option<(BatchIndex, Arc<Subtree>)>>,
+    kept: Mutex<KeptBlocks>,
     _registration: Registration,
+}
+
+/// The blocks that were used last, the last one at the end.
+#[derive(Default)]
+struct KeptBlocks(Vec<(BatchIndex, Arc<Subtree>)>);
+
+impl KeptBlocks {
+    fn find(&mut self, block: BatchIndex) -> Option<Arc<Subtree>> {
+        let place = self.0.iter().position(|(known, _)| *known == block)?;
+        let found = self.0.remove(place);
+        let subtree = Arc::clone(&found.1);
+        self.0.push(found);
+        Some(subtree)
+    }
+
+    fn add(&mut self, block: BatchIndex, subtree: Arc<Subtree>) {
+        self.0.retain(|(known, _)| *known != block);
+        if self.0.len() == KEPT_BLOCKS {
+            self.0.remove(0);
+        }
+        self.0.push((block, subtree));
+    }
 }
 
 impl Trimmed {
     /// Reads the secret of a key that is trimmed; `None` for one that stores every level.
     #[track_caller]
-    pub(super) fn open(key: &KeyDir) -> Result<Option<Self>> {
+    pub(super) fn open(key: &KeyDir, workers: &SharedWorkers) -> Result<Option<Self>> {
         let plan = key.manifest().plan();
         if plan.trim() == Level(0) {
             return Ok(None);
@@ -35,12 +79,12 @@ impl Trimmed {
         let prf_key = key.prf_key().map_err(needed)?;
         // A block is a whole tree.
         let nodes = (2 << plan.trim().0) - 1;
-        let block_bytes = nodes * plan.scheme().digest_bytes() as u64;
+        let block_bytes = KEPT_BLOCKS as u64 * nodes * plan.scheme().digest_bytes() as u64;
         Ok(Some(Self {
             prf_key,
-            workers: Workers::start(0, plan.scheme().scratch_bytes())?,
+            workers: workers.with_arenas(plan.scheme().scratch_bytes())?,
             blocks: Batches::with_roots_at(plan.trim(), plan.geometry().clone()),
-            last: Mutex::default(),
+            kept: Mutex::default(),
             _registration: register(ResourceKind::Cache, block_bytes),
         }))
     }
@@ -59,8 +103,7 @@ impl Trimmed {
         let block = BatchIndex(index);
         // The lock is not held while a block is computed: if rayon called this, the thread that waits for the workers can be
         // given another path to compute meanwhile, and would wait for itself.
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((_, subtree)) = last.filter(|(known, _)| *known == block) {
+        if let Some(subtree) = self.kept().find(block) {
             return Ok(subtree);
         }
         let source = SubtreeSource {
@@ -74,7 +117,17 @@ impl Trimmed {
             let epochs = self.blocks.epochs(block);
             return Err(damaged_block(level, NodeIndex(index), epochs, key.path()));
         }
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((block, Arc::clone(&subtree)));
+        self.kept().add(block, Arc::clone(&subtree));
         Ok(subtree)
+    }
+
+    #[cfg(all(test, feature = "serve"))]
+    pub(super) fn is_kept(&self, epoch: Epoch) -> bool {
+        let block = BatchIndex(u64::from(epoch.0) >> self.blocks.root_level().0);
+        self.kept().0.iter().any(|(known, _)| *known == block)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, KeptBlocks> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
