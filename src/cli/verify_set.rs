@@ -40,7 +40,7 @@ pub struct VerifySetArguments {
 pub fn run(arguments: &VerifySetArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     let machine = arguments.machine.settings(settings)?;
     let report = verify_set(&arguments.directory, arguments.scheme, machine.threads, machine.memory)?;
-    let printed = answer(&report).print(arguments.json);
+    let printed = answer(&report, arguments.scheme).print(arguments.json);
     let unread = report.unread.count();
     if unread > 0 {
         printed?;
@@ -53,7 +53,7 @@ pub fn run(arguments: &VerifySetArguments, settings: &Settings) -> Result<ExitCo
     failure::answer(report.faults.is_empty(), printed)
 }
 
-fn answer(report: &SetReport) -> Answer<'_> {
+fn answer<'a>(report: &'a SetReport, asked: Option<&'static Scheme>) -> Answer<'a> {
     let unlisted = |kind: &str, count: u64| (count > 0).then(|| format!("{kind}: {count} more, which are not listed"));
     let not_compared = (report.keys_not_compared > 0).then(|| {
         match report.keys_not_compared {
@@ -86,7 +86,10 @@ fn answer(report: &SetReport) -> Answer<'_> {
                 .text(findings.listed.iter().map(line))
                 .text(unlisted(kind, findings.unlisted))
         });
-    answer.text(not_compared).text(versions(report)).text([summary(report)])
+    answer
+        .text(not_compared)
+        .text(versions(report, asked))
+        .text([summary(report)])
 }
 
 fn scheme_keys(of: &SchemeKeys) -> Answer<'_> {
@@ -95,7 +98,7 @@ fn scheme_keys(of: &SchemeKeys) -> Answer<'_> {
 
 /// Of which version of leanVM's XMSS the keys are, and which one the manifest claims. Where there is one version, neither is a
 /// question.
-fn versions(report: &SetReport) -> Vec<String> {
+fn versions(report: &SetReport, asked: Option<&'static Scheme>) -> Vec<String> {
     let is_of_leanvm = |of: &SchemeKeys| of.scheme.family().key_forms() == KeyForms::Leanvm;
     if report.leanvm_rev.is_none() && !report.schemes.iter().any(is_of_leanvm) {
         return Vec::new();
@@ -103,13 +106,16 @@ fn versions(report: &SetReport) -> Vec<String> {
     let found = |of: &SchemeKeys| format!("found: {} of {}", counted(of.keys, "key"), of.scheme.id());
     let claimed = match (report.leanvm_rev, report.claimed_scheme) {
         (Some(revision), Some(scheme)) => format!("leanvm_rev {revision}, which is {}", scheme.id()),
-        (Some(revision), None) => format!(
-            "leanvm_rev {revision}, of which keymill does not know what keys it makes; --scheme says what they have to be"
-        ),
-        (None, _) => "no leanvm_rev; --scheme says what the keys have to be".to_owned(),
+        (Some(revision), None) => format!("leanvm_rev {revision}, of which keymill does not know what keys it makes"),
+        (None, _) => "no leanvm_rev".to_owned(),
+    };
+    let wanted = match asked {
+        Some(scheme) => format!("wanted: {}, as --scheme says", scheme.id()),
+        None => "wanted: not known; --scheme says what the keys have to be".to_owned(),
     };
     let found = report.schemes.iter().map(found);
-    found.chain([format!("claimed: {claimed}")]).collect()
+    let wanted = (asked.is_some() || report.claimed_scheme.is_none()).then_some(wanted);
+    found.chain([format!("claimed: {claimed}")]).chain(wanted).collect()
 }
 
 fn said(finding: &SetFinding) -> String {

@@ -163,6 +163,8 @@ pub(super) struct KnownBy {
     pub(super) one_time_keys: OneTimeKeys,
     /// Found from the secret itself where the manifest does not decide it.
     pub(super) scheme: &'static Scheme,
+    /// Whether it makes the public key that the manifest names, as far as was looked.
+    pub(super) fits: bool,
 }
 
 impl KnownBy {
@@ -173,7 +175,11 @@ impl KnownBy {
             kind.scheme
         };
         let one_time_keys = OneTimeKeys::of(prf_key, parameter);
-        Ok(Self { one_time_keys, scheme })
+        Ok(Self {
+            one_time_keys,
+            scheme,
+            fits: true,
+        })
     }
 
     /// Of a key that was read as a whole.

@@ -93,14 +93,20 @@ pub(super) fn refuse_mixed(first: &Part, second: &Part) -> Result<()> {
             "by index"
         };
         let forms = if part.with_json { "SSZ and JSON" } else { "SSZ" };
-        let revision = kind.leanvm_rev.map_or_else(|| "none".to_owned(), |it| it.to_string());
+        let revision = kind.leanvm_rev.map_or_else(
+            || "none".to_owned(),
+            |revision| match revision.scheme() {
+                Some(scheme) => format!("{revision}, which is {},", scheme.id()),
+                None => revision.to_string(),
+            },
+        );
         [
             ("key_scheme", kind.scheme.id().to_owned()),
-            ("leanvm_rev", revision),
             ("log_num_active_epochs", kind.log_epochs.to_string()),
             ("the kind of its keys", roles.join(",")),
             ("the naming", naming.to_owned()),
             ("the form of its files", forms.to_owned()),
+            ("leanvm_rev", revision),
         ]
     };
     let mut compared = facts(first).into_iter().zip(facts(second));

@@ -12,7 +12,7 @@ use super::request::SetRequest;
 use super::survey::Survey;
 use crate::error::{Error, Reason, Result};
 use crate::plan::Plan;
-use crate::remedy::Remedy;
+use crate::remedy::{Argument, Remedy};
 
 /// What missing files of a finished key are made of. The seed comes last: only with it is the key computed again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -236,11 +236,14 @@ fn another_manifest(
                 return None;
             }
             let revisions = [found.kind.leanvm_rev, ours.kind.leanvm_rev];
-            let what = (is_begun && revisions[0] != revisions[1]).then(|| {
-                let [found, asked] = revisions.map(|revision| revision.map_or("none".to_owned(), |it| it.to_string()));
-                format!("its leanvm_rev is {found}, that of the request is {asked}")
-            });
-            Some(taken(&path, what.as_deref()))
+            if !is_begun || revisions[0] == revisions[1] {
+                return Some(taken(&path, None));
+            }
+            let forgets_it = revisions[1].is_none();
+            let [found, asked] = revisions.map(|revision| revision.map_or("none".to_owned(), |it| it.to_string()));
+            let what = format!("its leanvm_rev is {found}, that of the request is {asked}");
+            let error = taken(&path, Some(&what));
+            Some(error.mend(forgets_it.then_some(Remedy::Give(Argument::LeanvmRev))))
         }
         Err(Fault::Wrong { what, .. }) => Some(taken(&path, Some(what))),
         Err(Fault::Io(_)) => Some(taken(&path, None)),

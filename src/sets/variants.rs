@@ -44,17 +44,23 @@ impl SeenSchemes {
         let Some(&(first, of_first)) = self.0.first() else {
             return;
         };
+        if report.schemes.len() == 1 {
+            return;
+        }
+        // Without being asked, all are compared with the first one.
+        let wanted = expected.asked.unwrap_or(of_first);
         for (place, scheme) in self.0 {
             let (Some(first), Some(key)) = (keys.get(first), keys.get(place)) else {
                 continue;
             };
-            if scheme != of_first {
-                let what = format!(
-                    "it is a key of {}, and '{}' one of {}: the keys of a set are of one scheme",
-                    scheme.id(),
-                    first.name.file(SECRET_SSZ),
-                    of_first.id()
-                );
+            if scheme != wanted {
+                let (is, wanted) = (scheme.id(), wanted.id());
+                let what = if expected.asked.is_some() {
+                    format!("it is a key of {is}, and has to be one of {wanted}")
+                } else {
+                    let first = first.name.file(SECRET_SSZ);
+                    format!("it is a key of {is}, and '{first}' one of {wanted}: the keys of a set are of one scheme")
+                };
                 report.fault(&survey.paths.file(key.name, SECRET_SSZ), what);
             }
         }

@@ -96,6 +96,8 @@ pub(super) struct Set<'a> {
 struct Found {
     collected: Collected,
     seen: SeenKeys,
+    /// Places of keys whose secrets make other public keys than the manifest names.
+    misfits: BTreeSet<usize>,
     schemes: SeenSchemes,
 }
 
@@ -172,6 +174,7 @@ impl Set<'_> {
         let found = Mutex::new(Found {
             collected: Collected::default(),
             seen: SeenKeys::with_capacity(keys.len()),
+            misfits: BTreeSet::new(),
             schemes: SeenSchemes::default(),
         });
         let check = |(place, key)| {
@@ -180,6 +183,9 @@ impl Set<'_> {
             found.collected.add(place, report);
             if let Some(known_by) = known_by {
                 found.seen.add(place, known_by.one_time_keys);
+                if !known_by.fits {
+                    found.misfits.insert(place);
+                }
                 found.schemes.add(place, known_by.scheme);
             }
             Ok::<_, Error>(())
@@ -192,7 +198,7 @@ impl Set<'_> {
             ..SetReport::default()
         };
         // What gives a key away comes first.
-        self.check_shared(&keys, found.seen, &mut report);
+        self.check_shared(&keys, found.seen, &found.misfits, &mut report);
         let kind = &self.manifest.kind;
         found
             .schemes
@@ -201,21 +207,29 @@ impl Set<'_> {
         Ok(report)
     }
 
-    /// No two keys have one-time keys in common.
-    fn check_shared(&self, keys: &[NamedKey<'_>], seen: SeenKeys, report: &mut SetReport) {
+    /// No two keys have one-time keys in common. Of two files that hold one key, the one that does not make the public key which
+    /// the manifest names is in the wrong place, and no key is given away yet.
+    fn check_shared(&self, keys: &[NamedKey<'_>], seen: SeenKeys, misfits: &BTreeSet<usize>, report: &mut SetReport) {
         for pair in seen.pairs() {
             let (Some(first), Some(second)) = (keys.get(pair.first), keys.get(pair.second)) else {
                 continue;
             };
+            let is_misplaced = misfits.contains(&pair.first) && !misfits.contains(&pair.second);
+            let (found, other) = if is_misplaced { (first, second) } else { (second, first) };
             let in_words = |key: &NamedKey<'_>| self.manifest.kind.key_in_words(key.validator, key.name.role);
+            let advice = if misfits.contains(&pair.first) == misfits.contains(&pair.second) {
+                "never use both, and make other keys"
+            } else {
+                "use only the other file, and put the right one in the place of this"
+            };
             let what = format!(
-                "{} has {} as {} ('{}'): an epoch that both sign gives these away; never use both, and make other keys",
-                in_words(second),
+                "{} has {} as {} ('{}'): an epoch that both sign gives these away; {advice}",
+                in_words(found),
                 pair.shared,
-                in_words(first),
-                first.name.file(SECRET_SSZ)
+                in_words(other),
+                other.name.file(SECRET_SSZ)
             );
-            report.fault(&self.survey.paths.file(second.name, SECRET_SSZ), what);
+            report.fault(&self.survey.paths.file(found.name, SECRET_SSZ), what);
         }
     }
 }

@@ -76,8 +76,9 @@ impl Set<'_> {
         check_mode(path, report)?;
         let kind = &self.manifest.kind;
         let secret = read_secret(path, form, kind.scheme)?;
-        let known_by = KnownBy::of_file(kind, &secret).map_err(|what| Fault::wrong(path, what))?;
+        let mut known_by = KnownBy::of_file(kind, &secret).map_err(|what| Fault::wrong(path, what))?;
         if let Err(what) = check_secret(&secret, known_by.scheme, self.stored, key.public_key) {
+            known_by.fits = false;
             report.fault(path, what);
         }
         Ok((secret, known_by))

@@ -100,7 +100,8 @@ fn recorded_keys_are_of_the_version_that_made_them_whatever_the_manifest_says_or
             put(&place, "set", log_epochs, Some(revision), &keys);
             let claimed = if variant == Variant::S2 {
                 format!(
-                    "claimed: leanvm_rev {revision}, of which keymill does not know what keys it makes; --scheme says"
+                    "claimed: leanvm_rev {revision}, of which keymill does not know what keys it makes\n\
+                     wanted: not known; --scheme says what the keys have to be\n"
                 )
             } else {
                 format!("claimed: leanvm_rev {revision}, which is {id}\n")
@@ -219,6 +220,11 @@ fn keys_of_several_versions_in_one_set_are_a_fault_that_names_each_key_and_becom
     );
     let fault = format!("the set has to be of {id}, 1 of the 4 keys are of {id_of_b0}");
     verified(&place, &format!("--scheme {id}")).exits(1).prints(&[&fault]);
+    // The first key is not the measure where somebody knows better.
+    verified(&place, &format!("--scheme {id_of_b0}")).exits(1).prints(&[
+        &format!("wrong: set/validator_0_proposer_key_sk.ssz: it is a key of {id}, and has to be one of {id_of_b0}\n"),
+        &format!("wanted: {id_of_b0}, as --scheme says\n"),
+    ]);
     let outcome = changing_nothing(&place, || place.run("merge-sets set --out merged"));
     outcome.exits(3).prints_nothing().says(&[
         "the proposer key of validator 0 ('set/validator_0_proposer_key_sk.ssz')",

@@ -104,6 +104,23 @@ fn two_keys_of_a_set_with_the_same_one_time_keys_are_a_fault_that_names_both() {
 }
 
 #[test]
+fn of_two_files_that_hold_one_key_the_one_in_the_wrong_place_is_blamed() {
+    for [wrong, right] in [["proposer", "attester"], ["attester", "proposer"]] {
+        let place = Place::new();
+        made(&place, "set", 1, "--export-format ssz --roles proposer,attester");
+        let file = |role: &str| format!("validator_0_{role}_key_sk.ssz");
+        let [from, to] = [right, wrong].map(|role| place.path("set").join(file(role)));
+        fs::copy(from, to).unwrap();
+        place.run("verify-set set").exits(1).prints(&[&format!(
+            "wrong: set/{}: the {wrong} key of validator 0 {SAME} the {right} key of validator 0 ('{}'): an epoch that both sign \
+             gives these away; use only the other file, and put the right one in the place of this\n",
+            file(wrong),
+            file(right)
+        )]);
+    }
+}
+
+#[test]
 fn the_twin_of_a_key_is_found_by_its_json_file_where_the_other_one_is_missing() {
     let place = Place::new();
     made(&place, "set", 1, "--export-format both --roles proposer,attester");
