@@ -27,7 +27,7 @@ use crate::config::Settings;
   Compute every leaf again too:
     keymill check key --deep --json")]
 pub struct CheckArguments {
-    /// The key directory.
+    /// The key directory. Its secret may be absent, unless --deep is given.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     #[command(flatten)]

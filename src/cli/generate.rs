@@ -154,7 +154,8 @@ pub fn run(arguments: &GenerateArguments, settings: &Settings) -> Result<ExitCod
     let place = directory.display();
     if made == 0 {
         say(format_args!(
-            "all {found} keys of '{place}' are already finished; none was made"
+            "'{place}' was finished already, with {}; none was made",
+            counted(found, "key")
         ));
     } else {
         let elapsed = human_duration(summary.elapsed);

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle as BarStyle};
 use keymill::memory::ProcessMemory;
 use keymill::resources::{ResourceKind, THREAD_STACK_BYTES, register};
+use keymill::support::counted;
 use keymill::{Event, Phase, Plan, Progress};
 
 use super::answer::{Answer, fields};
@@ -90,11 +91,11 @@ impl Progress for Reporter {
                 (counts.epochs, counts.epochs_before) = (epochs, epochs_done);
             }
             Event::Computed { epochs } => {
-                tracing::trace!("{epochs} epochs are computed");
+                tracing::trace!("computed: {}", counted(epochs, "epoch"));
                 self.counts().computed += epochs;
             }
             Event::Committed { epochs, .. } => {
-                tracing::debug!("{epochs} epochs are committed");
+                tracing::debug!("committed: {}", counted(epochs, "epoch"));
                 self.counts().committed += epochs;
             }
             Event::Governed {
@@ -311,7 +312,8 @@ impl Snapshot {
         let (Counts { phase, epochs, .. }, done) = (self.counts, self.epochs_done);
         let percent = 100.0 * done as f64 / epochs.max(1) as f64;
         let rest = self.rate_and_rest(memory);
-        format!("{phase}: {done} of {epochs} epochs ({percent:.1}%)  {rest}")
+        let epochs = counted(epochs, "epoch");
+        format!("{phase}: {done} of {epochs} ({percent:.1}%)  {rest}")
     }
 
     fn as_json(&self, memory: &Memory) -> Answer<'static> {

@@ -39,6 +39,7 @@ pub fn print_all() -> std::process::ExitCode {
 fn compiled_in() -> Vec<&'static str> {
     let features = [
         ("capi", cfg!(feature = "capi")),
+        ("serve", cfg!(feature = "serve")),
         ("planted-leak", cfg!(feature = "planted-leak")),
     ];
     let found: Vec<_> = features

@@ -23,7 +23,7 @@ pub fn parse_count(text: &str) -> Result<u64, String> {
         }
         None => text.parse().ok(),
     };
-    number.ok_or_else(|| "expected a number like 1000 or 2^20".to_owned())
+    number.ok_or_else(|| "expected a number like 1000 or 2^20, below 2^64".to_owned())
 }
 
 /// A number of bytes: 67108864, 64M, 1.5G is not one; K, M, G and T are powers of 1024.

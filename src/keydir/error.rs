@@ -68,7 +68,7 @@ pub(crate) fn foreign(path: &Path) -> Error {
     Error::directory(what)
         .because(Reason::InTheWay)
         .at(path)
-        .mend([Remedy::MoveAway(path.to_owned())])
+        .mend([Remedy::OtherDirectory, Remedy::MoveAway(path.to_owned())])
 }
 
 /// There are layer files, checkpoints or a ledger, but no manifest.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::in_flight::{InFlight, Place};
+use super::in_flight::{BufferSlot, InFlight};
 use super::progress::{Event, Progress};
 use crate::error::Result;
 use crate::keydir::Manifest;
@@ -48,7 +48,7 @@ impl Committer<'_> {
     fn commit(
         &mut self,
         in_flight: &InFlight,
-        group: &[Place],
+        group: &[BufferSlot],
         GroupBuffers { touched, records }: &mut GroupBuffers,
     ) -> Result<()> {
         touched.clear();

@@ -16,7 +16,7 @@ const GROUPS: usize = 2;
 
 /// The number of one of the places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place(usize);
+pub(super) struct BufferSlot(usize);
 
 /// The buffers of a job. Workers take one that is free, fill it, and leave it to the committer, which gives it back; who
 /// finds none waits. Nothing is allocated on the way, unless the limit is raised again.
@@ -34,11 +34,11 @@ pub(crate) struct InFlight {
 
 /// Where each place is, if not with a worker or with the committer.
 struct Queues {
-    free: Vec<Place>,
+    free: Vec<BufferSlot>,
     /// Those without a buffer.
-    withdrawn: Vec<Place>,
+    withdrawn: Vec<BufferSlot>,
     /// In the order in which they were completed.
-    complete: VecDeque<Place>,
+    complete: VecDeque<BufferSlot>,
     /// As many may have a buffer, by the memory that there is.
     allowed: usize,
     /// Of which size groups are of use.
@@ -76,9 +76,9 @@ impl InFlight {
             }
         };
         let mut free = Vec::with_capacity(most);
-        free.extend((0..wanted).map(Place));
+        free.extend((0..wanted).map(BufferSlot));
         let mut withdrawn = Vec::with_capacity(most);
-        withdrawn.extend((wanted..most).map(Place));
+        withdrawn.extend((wanted..most).map(BufferSlot));
         Ok(Self {
             places: (0..most).map(place).collect::<Result<_, _>>()?,
             queues: Mutex::new(Queues {
@@ -186,7 +186,7 @@ impl InFlight {
     }
 
     /// A free buffer for a batch of so many blocks; waits until there is one. None when the stream is stopped.
-    pub(super) fn take(&self, batch: BatchIndex, blocks: usize) -> Option<Place> {
+    pub(super) fn take(&self, batch: BatchIndex, blocks: usize) -> Option<BufferSlot> {
         let waiting = |queues: &mut Queues| !queues.stopped && queues.free.is_empty();
         let waited = self.is_free.wait_while(self.queues(), waiting);
         let mut queues = waited.unwrap_or_else(PoisonError::into_inner);
@@ -200,19 +200,19 @@ impl InFlight {
     }
 
     /// The buffer at a place, for a worker that adds to it or for the committer.
-    pub(super) fn buffer(&self, place: Place) -> MutexGuard<'_, BatchBuffer> {
+    pub(super) fn buffer(&self, place: BufferSlot) -> MutexGuard<'_, BatchBuffer> {
         // A worker that panics takes the whole job with it.
         self.places[place.0].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Leaves a batch to the committer.
-    pub(super) fn complete(&self, place: Place) {
+    pub(super) fn complete(&self, place: BufferSlot) {
         self.queues().complete.push_back(place);
         self.is_complete.notify_one();
     }
 
     /// The next group to commit; waits until it is together. It is empty when nothing more comes.
-    pub(super) fn next_group(&self, group: &mut Vec<Place>) {
+    pub(super) fn next_group(&self, group: &mut Vec<BufferSlot>) {
         group.clear();
         let mut queues = self.queues();
         while queues.complete.len() < queues.group_batches(self.in_memory(&queues)) && !queues.finished {
@@ -224,7 +224,7 @@ impl InFlight {
     }
 
     /// Gives back the buffers of a group that is committed.
-    pub(super) fn give_back(&self, group: &[Place]) {
+    pub(super) fn give_back(&self, group: &[BufferSlot]) {
         let mut queues = self.queues();
         for &place in group {
             if self.is_over_limit(&queues) {
@@ -251,7 +251,7 @@ impl InFlight {
         self.in_memory(queues) > queues.limit()
     }
 
-    fn withdraw(&self, place: Place, queues: &mut Queues) {
+    fn withdraw(&self, place: BufferSlot, queues: &mut Queues) {
         self.buffer(place).free();
         queues.withdrawn.push(place);
     }

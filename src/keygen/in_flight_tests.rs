@@ -17,13 +17,13 @@ fn groups_of(batches: usize) -> GroupSize {
     GroupSize::new(batches..=batches)
 }
 
-fn take(in_flight: &InFlight) -> Place {
+fn take(in_flight: &InFlight) -> BufferSlot {
     let place = in_flight.take(BatchIndex(7), 1).unwrap();
     in_flight.buffer(place).fill(1);
     place
 }
 
-fn next_group(in_flight: &InFlight) -> Vec<Place> {
+fn next_group(in_flight: &InFlight) -> Vec<BufferSlot> {
     let mut group = Vec::new();
     in_flight.next_group(&mut group);
     group

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::batch::BatchComputer;
 use super::committer::Committer;
-use super::in_flight::{InFlight, Place};
+use super::in_flight::{BufferSlot, InFlight};
 use super::progress::Event;
 use crate::error::Result;
 use crate::units::BatchIndex;
@@ -82,7 +82,7 @@ fn compute_block(
 
 /// A block of leaves that a worker is to compute.
 struct Block {
-    place: Place,
+    place: BufferSlot,
     batch: BatchIndex,
     number: usize,
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::builder::KeygenBuilder;
 use super::cancel::CancelHandle;
 use super::request::KeyRequest;
-use super::resolve::{Change, Decision, Found, resolve};
+use super::resolve::{Change, Decision, Present, resolve};
 use crate::error::{Error, Reason, Result};
 use crate::files::{self, make_directory, parent_of, sync_name_of};
 use crate::keydir::error::{foreign, manifest_lost, no_parent};
@@ -42,7 +42,7 @@ pub(super) fn prepare(asked: &KeygenBuilder, medium: &dyn Medium) -> Result<Prep
     } else {
         None
     };
-    let found = look(there.as_ref(), request)?;
+    let found = read_present(there.as_ref(), request)?;
     let decision = resolve(request, defaults.as_ref(), directory, found)?;
     if let (Decision::Sealed { manifest, change }, Some(paths)) = (&decision, &there) {
         // Without the lock: the directory may be read-only.
@@ -59,7 +59,12 @@ pub(super) fn prepare(asked: &KeygenBuilder, medium: &dyn Medium) -> Result<Prep
     options.memory_plan(decision.plan())?;
     let locked = lock(asked.place(), there, &decision)?;
     // Once more, now that no other process can be writing: the one that held the lock before may have made a key here.
-    let decision = resolve(request, defaults.as_ref(), directory, look(Some(&locked), request)?)?;
+    let decision = resolve(
+        request,
+        defaults.as_ref(),
+        directory,
+        read_present(Some(&locked), request)?,
+    )?;
     let memory = options.memory_plan(decision.plan())?;
     let has_taken_secret = decision.takes_secret();
     let manifest = apply(decision, asked, &locked)?;
@@ -78,9 +83,9 @@ pub(super) fn prepare(asked: &KeygenBuilder, medium: &dyn Medium) -> Result<Prep
 }
 
 /// Reads what is in a directory, if that is there, as far as it bears on the request.
-fn look(paths: Option<&KeyPaths>, request: &KeyRequest) -> Result<Found> {
+fn read_present(paths: Option<&KeyPaths>, request: &KeyRequest) -> Result<Present> {
     let Some(paths) = paths else {
-        return Ok(Found::default());
+        return Ok(Present::default());
     };
     let manifest = Manifest::read(&paths.manifest())?;
     let mark = match manifest {
@@ -96,7 +101,7 @@ fn look(paths: Option<&KeyPaths>, request: &KeyRequest) -> Result<Found> {
         Some(manifest) if request.has_a_past() => is_unused(paths, manifest)?,
         _ => false,
     };
-    Ok(Found {
+    Ok(Present {
         manifest,
         secret,
         mark,

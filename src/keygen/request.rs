@@ -8,6 +8,7 @@ use crate::keydir::error::foreign;
 use crate::keydir::{KeyState, MANIFEST, Manifest, Origin, SECRET, Secret, check_digest, commitment};
 use crate::plan::Plan;
 use crate::remedy::{Argument, Remedy};
+use crate::text::counted;
 use crate::units::Level;
 use keymill_xmss::hash::PrfKey;
 use keymill_xmss::scheme::{Parameter, Scheme, Secrets};
@@ -263,7 +264,7 @@ impl KeyRequest {
             };
             let values = values.map(|value| {
                 if argument == Argument::Epochs {
-                    format!("{value} epochs")
+                    value.parse().map_or(value, |epochs| counted(epochs, "epoch"))
                 } else {
                     format!("{argument} {value}")
                 }

@@ -10,7 +10,7 @@ use crate::plan::Plan;
 
 /// What is in a directory, as far as it bears on a request.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Found {
+pub(super) struct Present {
     pub(super) manifest: Option<Manifest>,
     /// Of a key whose manifest is there, this is known if the request is for a key that has a past.
     pub(super) secret: Option<(Secret, Origin)>,
@@ -44,7 +44,7 @@ pub(super) enum Change {
     Nothing,
     /// The key may have signed where its secret comes from, so its ledger no longer says which epochs are unused.
     TakeBack,
-    /// The secret is put back; `is_unused` as in [`Found`].
+    /// The secret is put back; `is_unused` as in [`Present`].
     Secret {
         secret: Secret,
         is_unused: bool,
@@ -77,7 +77,7 @@ pub(super) fn resolve(
     request: &KeyRequest,
     defaults: Option<&KeyDefaults>,
     directory: &Path,
-    found: Found,
+    found: Present,
 ) -> Result<Decision> {
     let Some(manifest) = found.manifest else {
         let plan = request.sound_plan(defaults)?;

@@ -32,22 +32,22 @@ fn sealed(origin: Origin) -> Manifest {
     begun(origin).sealed(vec![7; 32])
 }
 
-fn nothing(secret: Option<(Secret, Origin)>) -> Found {
-    Found {
+fn nothing(secret: Option<(Secret, Origin)>) -> Present {
+    Present {
         secret,
-        ..Found::default()
+        ..Present::default()
     }
 }
 
-fn key(manifest: Manifest) -> Found {
-    Found {
+fn key(manifest: Manifest) -> Present {
+    Present {
         manifest: Some(manifest),
-        ..Found::default()
+        ..Present::default()
     }
 }
 
-fn key_with(manifest: Manifest, secret: Option<Secret>, is_unused: bool) -> Found {
-    Found {
+fn key_with(manifest: Manifest, secret: Option<Secret>, is_unused: bool) -> Present {
+    Present {
         secret: secret.map(|secret| (secret, manifest.origin())),
         is_unused,
         ..key(manifest)
@@ -82,7 +82,7 @@ fn with_root(root: Vec<u8>) -> KeyRequest {
 }
 
 /// What is decided, in a few words.
-fn decided(request: &KeyRequest, found: Found) -> String {
+fn decided(request: &KeyRequest, found: Present) -> String {
     let changed = |change: &Change| match change {
         Change::Nothing => "",
         Change::TakeBack => ", vouches no more",
@@ -169,7 +169,7 @@ fn a_request_and_what_is_in_the_directory_decide_what_is_done() {
 #[test]
 fn the_mark_that_a_creation_left_goes_with_what_is_begun() {
     let left = LedgerMark::of_creation(KeyId([4; 16]));
-    let found = Found {
+    let found = Present {
         mark: Some(left.clone()),
         ..nothing(Some((SEED, Origin::Fresh)))
     };

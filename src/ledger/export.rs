@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::LedgerCondition;
-use super::show::{FoundMark, LedgerFigures, judge};
+use super::show::{FoundMark, LedgerFigures, condition_of};
 use crate::error::Result;
 use crate::interop::ledger_json::{HistoryOwner, SignedEpoch, TAIL_TEXT, entry_text, head_text};
 use crate::keydir::{KeyDir, ReadLock};
@@ -28,7 +28,7 @@ impl Export {
         let lock = ReadLock::take(&paths.lock_file())?;
         let mark = FoundMark::read(&key)?;
         let store = Store::open_read_only(&paths.state(), &manifest.binding())?;
-        let seen = judge(&key, LedgerFigures::of(&store, manifest)?, mark);
+        let seen = condition_of(&key, LedgerFigures::of(&store, manifest)?, mark);
         match seen.problem {
             // That is what it says, and what the other copy has to know.
             None | Some((LedgerCondition::NoHistory | LedgerCondition::UsedUp, _)) => {}

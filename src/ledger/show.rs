@@ -114,7 +114,7 @@ fn look_once(key: &KeyDir) -> Result<Seen> {
     let mark = FoundMark::read(key)?;
     let read = |store: Store| LedgerFigures::of(&store, manifest);
     let figures = Store::read_beside_a_writer(&paths.state(), &manifest.binding(), read)?;
-    Ok(judge(key, figures, mark))
+    Ok(condition_of(key, figures, mark))
 }
 
 /// The mark as it was found, which has to happen before the ledger is read: a signer writes it last.
@@ -150,7 +150,7 @@ impl LedgerFigures {
 }
 
 /// What keeps a ledger from being signed with, if anything does.
-pub(super) fn judge(key: &KeyDir, figures: LedgerFigures, mark: FoundMark) -> Seen {
+pub(super) fn condition_of(key: &KeyDir, figures: LedgerFigures, mark: FoundMark) -> Seen {
     let LedgerFigures {
         mut head,
         counted,

@@ -48,7 +48,7 @@ impl Repair<'_> {
             left: 0,
             sound: 0,
         };
-        self.judge(batches.all(), |position, verdict| {
+        self.each_verdict(batches.all(), |position, verdict| {
             if verdict != Verdict::Damaged {
                 survey.kept.insert(position);
             }
@@ -154,7 +154,7 @@ impl Repair<'_> {
     /// The batches that were kept, and of all others those that agree with their records now.
     fn kept_or_sound(&self, kept: &DoneSet, batches: &Batches) -> Result<DoneSet> {
         let mut now = kept.clone();
-        self.judge(kept.pending(batches), |position, verdict| {
+        self.each_verdict(kept.pending(batches), |position, verdict| {
             if verdict == Verdict::Sound {
                 now.insert(position);
             }
@@ -191,7 +191,11 @@ impl Repair<'_> {
         Ok(())
     }
 
-    fn judge(&self, batches: impl Iterator<Item = BatchIndex>, mut note: impl FnMut(usize, Verdict)) -> Result<()> {
+    fn each_verdict(
+        &self,
+        batches: impl Iterator<Item = BatchIndex>,
+        mut note: impl FnMut(usize, Verdict),
+    ) -> Result<()> {
         let tree = self.tree;
         let mut batches = batches.peekable();
         while batches.peek().is_some() {

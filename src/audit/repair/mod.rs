@@ -102,7 +102,7 @@ impl Repair<'_> {
         self.recompute_all_but(&survey.kept, survey.sound)?;
         if self.tree.manifest().state() == KeyState::Sealed {
             let mut recorded = survey.recorded;
-            self.prove(&mut recorded)?;
+            self.compare_with_root(&mut recorded)?;
             self.mend_crown()?;
             // Only now: a record says that a batch is right, and it is the root that has proven it.
             self.renew_records(&recorded)?;
@@ -115,7 +115,7 @@ impl Repair<'_> {
 
     /// Makes sure that the batches lead to the root in the manifest. If they do not, the leaves of those without a record
     /// are compared with the secret, then those of all: a batch can agree with itself and be made of wrong leaves.
-    fn prove(&mut self, recorded: &mut DoneSet) -> Result<()> {
+    fn compare_with_root(&mut self, recorded: &mut DoneSet) -> Result<()> {
         let batches = self.tree.plan().batches();
         let expected = self.tree.manifest().root().unwrap_or_default();
         let mut found = self.folded_root()?;
