@@ -34,6 +34,7 @@ mod alone;
 pub mod audit;
 #[cfg(any(feature = "capi", test))]
 mod capi;
+mod drawing;
 mod error;
 pub mod exchange;
 mod failure;

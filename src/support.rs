@@ -1,6 +1,7 @@
 //! What the `keymill` program uses beside keys, for other programs of its kind: text of others as it may be shown, times
-//! in words, and files that are there as a whole or not at all.
+//! in words, what pages have in common, and files that are there as a whole or not at all.
 
+pub use crate::drawing::{STYLE as PAGE_STYLE, escaped, human_bytes, human_duration, moment, share};
 pub use crate::failure::IoFailure;
 pub use crate::files::publish::{Draft, Existing, Mode, replace_at, write_named};
 pub use crate::files::{make_directories, open_to_read, parent_of, place_of};

@@ -8,12 +8,11 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use clap::ValueEnum;
 pub use destination::{OutArguments, PRIVATE_OUT};
-use indicatif::HumanCount;
 use keymill::exchange::leansig_json;
+pub use keymill::support::{human_bytes, human_duration};
 use keymill::support::{visible, visible_json};
 use keymill::{Remedy, Scheme};
 pub use place::refuse_in_key;
@@ -176,24 +175,6 @@ pub fn print_told(told: &clap::Error) -> ExitCode {
     }
 }
 
-/// A number of bytes for people.
-pub fn human_bytes(bytes: u64) -> String {
-    indicatif::BinaryBytes(bytes).to_string()
-}
-
-/// A length of time for people, in its two largest units.
-pub fn human_duration(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) if seconds < 10 && duration.subsec_millis() > 0 => format!("{:.1} s", duration.as_secs_f64()),
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, _) => format!("{minutes} min {:02} s", seconds % 60),
-        (0, _, _) => format!("{hours} h {minutes:02} min"),
-        _ => format!("{} d {hours:02} h", HumanCount(days)),
-    }
-}
-
 fn failed(path: &Path, error: &Error) -> Failure {
     let message = format!(
         "'{}' cannot be written: {error}{}",
@@ -227,11 +208,5 @@ mod tests {
         let bytes: Vec<u8> = (0..=255).collect();
         assert_eq!(hex_digits(&bytes), hex::encode(&bytes));
         assert_eq!(hex_digits([]), "");
-    }
-
-    #[test]
-    fn a_duration_is_told_in_its_two_largest_units() {
-        let told = [0, 1500, 10_000, 61_000, 3_660_000, 90_000_000].map(|ms| human_duration(Duration::from_millis(ms)));
-        assert_eq!(told, ["0 s", "1.5 s", "10 s", "1 min 01 s", "1 h 01 min", "1 d 01 h"]);
     }
 }

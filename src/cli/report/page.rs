@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::HumanCount;
 use keymill::audit::{BatchState, KeyReport, MarkedRange, Marks, Run, Sample};
-use keymill::support::{visible, visible_json};
+use keymill::support::{PAGE_STYLE, escaped, moment, share, visible_json};
 
 use super::{batch_state_name, ended_early, mean_rate, run_command, run_end, state};
 use crate::cli::output::{hex_digits, human_bytes, human_duration};
@@ -21,7 +21,7 @@ pub fn html(report: &KeyReport, json: &impl Display) -> String {
     let (batches, batches_done) = batches(report);
     format!(
         include_str!("page.html"),
-        style = include_str!("page.css"),
+        style = PAGE_STYLE,
         script = include_str!("page.js"),
         // Only a string of JSON can have a '<', and without one no script ends and no comment begins.
         json = visible_json(&json.to_string()).replace('<', "\\u003c"),
@@ -219,12 +219,6 @@ fn took_ms(run: &Run) -> u64 {
     run.seen_unix_ms.saturating_sub(run.started_unix_ms)
 }
 
-/// Text as HTML has it, in elements and in quoted attributes.
-fn escaped(text: &str) -> String {
-    let text = visible(text).replace('&', "&amp;").replace('<', "&lt;");
-    text.replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
-}
-
 fn counted(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", HumanCount(number), if number == 1 { one } else { many })
 }
@@ -233,24 +227,9 @@ fn duration(ms: u64) -> String {
     human_duration(Duration::from_millis(ms))
 }
 
-fn moment(unix_ms: u64) -> String {
-    keymill::support::utc(unix_ms).replace('T', " ").replace('Z', " UTC")
-}
-
 fn rate(per_second: f64) -> String {
     match per_second {
         rate if rate < 10.0 => format!("{rate:.1} epochs a second"),
         rate => format!("{} epochs a second", HumanCount(rate.round() as u64)),
-    }
-}
-
-/// A part of the whole. What is neither nothing nor all never looks like it.
-pub fn share(part: u64, all: u64) -> String {
-    let percent = 100.0 * part as f64 / all.max(1) as f64;
-    match percent {
-        _ if part == 0 || part == all => format!("{percent:.0}%"),
-        percent if percent < 0.1 => "under 0.1%".to_owned(),
-        percent if percent > 99.9 => "over 99.9%".to_owned(),
-        percent => format!("{percent:.1}%"),
     }
 }

@@ -373,11 +373,3 @@ fn runs_stand_side_by_side_with_what_lies_between_them_left_out() {
         "{drawing}"
     );
 }
-
-#[test]
-fn a_part_that_is_neither_nothing_nor_all_never_looks_like_it() {
-    assert_eq!(
-        [(0, 9), (9, 9), (1, 9), (1, 4_194_304), (4_194_303, 4_194_304)].map(|(part, all)| page::share(part, all)),
-        ["0%", "100%", "11.1%", "under 0.1%", "over 99.9%"]
-    );
-}
