@@ -7,7 +7,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// The time of day in milliseconds since 1970; 0 if the clock stands before that. It is set by people and by other machines,
 /// also backwards: nothing that is recorded of it is subtracted.
-pub(crate) fn time_of_day_ms() -> u64 {
+pub fn time_of_day_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let unix_ms = since.map_or(0, |since| since.as_millis() as u64);
     #[cfg(test)]

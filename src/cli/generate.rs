@@ -16,7 +16,7 @@ use super::keygen::stop_on_signals;
 use super::messages::{self, say};
 use super::output::{human_bytes, human_duration, refuse_in_key};
 use super::process::keep_files_private;
-use super::progress::Reporter;
+use super::progress::{MetricsArguments, Reporter};
 use super::request::MachineArguments;
 use crate::config::{Settings, parse_level, parse_scheme};
 
@@ -108,6 +108,8 @@ pub struct GenerateArguments {
     force: bool,
     #[command(flatten)]
     machine: MachineArguments,
+    #[command(flatten)]
+    metrics: MetricsArguments,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -131,13 +133,18 @@ pub fn run(arguments: &GenerateArguments, settings: &Settings) -> Result<ExitCod
     let public_mode = keep_files_private();
     let job_settings = arguments.machine.job(settings)?;
     refuse_in_key("--output-dir", &arguments.output_dir)?;
+    let metrics = arguments.metrics.begin(&arguments.output_dir, public_mode)?;
     let request = request(arguments, settings, public_mode)?;
     let cancel = CancelHandle::default();
     stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;
     let scheme = request.scheme;
     let revision = request.named_revision();
     let directory = &arguments.output_dir;
-    let job = SetJob::open(directory, request, job_settings.machine, arguments.jobs, cancel)?;
+    let job = SetJob::open(directory, request, job_settings.machine, arguments.jobs, cancel);
+    if let (Some(metrics), Err(_)) = (&metrics, &job) {
+        metrics.end(&job);
+    }
+    let job = job?;
     if let Some(seed) = &arguments.seed_file {
         messages::warn(format_args!(
             "every key of '{}' follows from --seed-file '{}', here and wherever that file was used before: let each key sign \
@@ -147,8 +154,11 @@ pub fn run(arguments: &GenerateArguments, settings: &Settings) -> Result<ExitCod
         ));
     }
     warn_of_restored(&job.restored_secrets());
-    let reporter = Reporter::for_set(job_settings.progress, job.plan());
+    let reporter = Reporter::for_set(job_settings.progress, job.plan()).noted_in(metrics.as_ref());
     let (outcome, memory) = reporter.watch(|progress| job.run(progress))?;
+    if let Some(metrics) = &metrics {
+        metrics.end(&outcome);
+    }
     let summary = outcome?;
     let (made, found) = (summary.keys_made, summary.keys_found);
     let place = directory.display();

@@ -18,7 +18,7 @@ use super::messages::{say, warn_of_other_copies};
 use super::output::{hex_digits, human_bytes, human_duration};
 use super::passphrase::SealArguments;
 use super::process::keep_files_private;
-use super::progress::{Memory, Reporter};
+use super::progress::{Memory, MetricsArguments, MetricsFile, Reporter};
 use super::request::{JobSettings, RequestArguments};
 use super::shell::command;
 use crate::config::{ProgressStyle, Settings};
@@ -38,7 +38,9 @@ const INTERRUPTED: i32 = 130;
   Make a key that stores one byte in 16, in at most 64 MiB of memory:
     keymill keygen small-key --trim 4 --memory 64M
   Make a key whose secret is under a passphrase from the beginning:
-    keymill keygen sealed-key --seal --passphrase-file passphrase")]
+    keymill keygen sealed-key --seal --passphrase-file passphrase
+  Write figures of the job for Prometheus, by node_exporter's textfile collector:
+    keymill keygen watched-key --metrics-file keymill.prom")]
 pub struct KeygenArguments {
     /// The key directory: absent, empty, or one that an earlier run began.
     #[arg(value_name = "DIR")]
@@ -47,11 +49,14 @@ pub struct KeygenArguments {
     request: RequestArguments,
     #[command(flatten)]
     secret: SealArguments,
+    #[command(flatten)]
+    metrics: MetricsArguments,
 }
 
 /// Makes or finishes the key and prints its public key.
 pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode, Failure> {
-    keep_files_private();
+    let public_mode = keep_files_private();
+    let metrics = arguments.metrics.begin(&arguments.directory, public_mode)?;
     let job = arguments.request.machine.job(settings)?;
     let defaults = KeyDefaults::new(settings.scheme(None)?, settings.epochs()?).trim(settings.trim(None)?);
     let request = key_request(&arguments.request)?;
@@ -59,7 +64,11 @@ pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode,
     let asked = KeygenJob::builder(&arguments.directory)
         .request(request)
         .defaults(defaults);
-    let done = work(arguments.secret.apply(asked)?, job, 0)??;
+    let done = work_noted_in(metrics.as_ref(), arguments.secret.apply(asked)?, job, 0)?;
+    if let Some(metrics) = &metrics {
+        metrics.end(&done);
+    }
+    let done = done?;
     arguments.secret.warn_if_plain(&arguments.directory);
     done.report(&arguments.directory, arguments.request.json)?;
     if !done.summary.was_sealed {
@@ -90,6 +99,16 @@ pub(super) fn work(
     settings: JobSettings,
     held_bytes: u64,
 ) -> Result<keymill::Result<Done>, Failure> {
+    work_noted_in(None, asked, settings, held_bytes)
+}
+
+/// The same, with its figures in a file.
+fn work_noted_in(
+    metrics: Option<&MetricsFile>,
+    asked: KeygenBuilder,
+    settings: JobSettings,
+    held_bytes: u64,
+) -> Result<keymill::Result<Done>, Failure> {
     let cancel = CancelHandle::default();
     stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;
     let options = settings.machine.held_bytes(held_bytes);
@@ -107,7 +126,7 @@ pub(super) fn work(
         Some(_) => ProgressStyle::None,
         None => settings.progress,
     };
-    let reporter = Reporter::new(style, manifest.plan());
+    let reporter = Reporter::new(style, manifest.plan()).noted_in(metrics);
     let (outcome, memory) = reporter.watch(|progress| job.run(progress))?;
     Ok(outcome.map(|summary| Done {
         manifest,

@@ -1,5 +1,8 @@
 //! How a job shows itself on standard error: a bar, plain lines, or JSON lines.
 
+mod exposition;
+mod figures;
+mod metrics_file;
 mod set;
 
 use std::io::IsTerminal;
@@ -13,6 +16,9 @@ use keymill::memory::ProcessMemory;
 use keymill::resources::{ResourceKind, THREAD_STACK_BYTES, register};
 use keymill::support::counted;
 use keymill::{Event, Phase, Plan, Progress};
+
+use metrics_file::MetricsNotes;
+pub use metrics_file::{MetricsArguments, MetricsFile};
 
 use super::answer::{Answer, fields};
 use super::failure::Failure;
@@ -55,6 +61,7 @@ pub struct Reporter {
     bytes_per_epoch: f64,
     counts: Mutex<Counts>,
     finished: AtomicBool,
+    metrics: Option<MetricsNotes>,
 }
 
 /// What the events have told until now.
@@ -65,7 +72,12 @@ struct Counts {
     epochs_before: u64,
     computed: u64,
     committed: u64,
+    commits: u64,
+    /// Of all commits, also of those before a second round.
+    epochs_written: u64,
     damaged: u64,
+    /// Given to the checkpoint store by this process.
+    store_bytes: u64,
     /// Of memory; zeros before the first sample, and where there is no limit.
     held_bytes: u64,
     limit_bytes: u64,
@@ -94,9 +106,15 @@ impl Progress for Reporter {
                 tracing::trace!("computed: {}", counted(epochs, "epoch"));
                 self.counts().computed += epochs;
             }
-            Event::Committed { epochs, .. } => {
+            Event::Committed {
+                epochs, store_bytes, ..
+            } => {
                 tracing::debug!("committed: {}", counted(epochs, "epoch"));
-                self.counts().committed += epochs;
+                let mut counts = self.counts();
+                counts.committed += epochs;
+                counts.commits += 1;
+                counts.epochs_written += epochs;
+                counts.store_bytes = store_bytes;
             }
             Event::Governed {
                 held_bytes,
@@ -131,14 +149,24 @@ impl Reporter {
                 epochs_before: 0,
                 computed: 0,
                 committed: 0,
+                commits: 0,
+                epochs_written: 0,
                 damaged: 0,
+                store_bytes: 0,
                 held_bytes: 0,
                 limit_bytes: 0,
                 batches_in_flight_max: 0,
                 keys: None,
             }),
             finished: AtomicBool::new(false),
+            metrics: None,
         }
+    }
+
+    /// Tells a metrics file of it too, if there is one.
+    pub fn noted_in(mut self, file: Option<&MetricsFile>) -> Self {
+        self.metrics = file.map(MetricsFile::notes);
+        self
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
@@ -177,7 +205,7 @@ impl Reporter {
         let mut tick = 0;
         while !self.finished.load(Ordering::Relaxed) {
             memory.sample();
-            let snapshot = self.snapshot(&mut meter);
+            let snapshot = self.snapshot(&mut meter, &memory);
             match self.style {
                 ProgressStyle::Bar => draw(&bar, &snapshot, &memory),
                 ProgressStyle::Plain if tick % TICKS_PER_PLAIN_LINE == 0 && tick > 0 => {
@@ -192,7 +220,7 @@ impl Reporter {
             std::thread::park_timeout(Duration::from_millis(TICK_MS));
         }
         memory.sample();
-        let snapshot = self.snapshot(&mut meter);
+        let snapshot = self.snapshot(&mut meter, &memory);
         match self.style {
             ProgressStyle::Bar => {
                 messages::write_above(None);
@@ -220,16 +248,21 @@ impl Reporter {
         ProgressBar::new(0).with_style(style.progress_chars("=> "))
     }
 
-    fn snapshot(&self, meter: &mut Meter) -> Snapshot {
+    fn snapshot(&self, meter: &mut Meter, memory: &Memory) -> Snapshot {
         let counts = *self.counts();
         let committed = counts.epochs_before + counts.committed;
-        Snapshot {
+        let snapshot = Snapshot {
             epochs_done: counts.epochs_before + counts.computed,
             epochs_committed: committed,
             epochs_per_second: meter.rate(counts.computed),
             disk_bytes: (committed as f64 * self.bytes_per_epoch) as u64,
+            bytes_per_epoch: self.bytes_per_epoch,
             counts,
+        };
+        if let Some(metrics) = &self.metrics {
+            metrics.note(&snapshot, memory);
         }
+        snapshot
     }
 }
 
@@ -286,6 +319,7 @@ struct Snapshot {
     epochs_committed: u64,
     epochs_per_second: f64,
     disk_bytes: u64,
+    bytes_per_epoch: f64,
 }
 
 impl Snapshot {

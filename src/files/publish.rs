@@ -82,6 +82,18 @@ pub fn replace_at(path: &Path, content: &[u8], mode: Mode) -> Result<(), IoFailu
     replace(&Entry::of(path)?, content, mode)
 }
 
+/// As [`replace_at`], but for a file that is written again and again for those who read it while this process runs, and that
+/// nothing depends on: it is whole for each reader and is not made durable, so that nobody waits for the disk. After the machine
+/// has stopped it may be the old one, or empty.
+///
+/// # Errors
+/// [`IoFailure`]; the old file is there, or the new one.
+pub fn show_at(path: &Path, content: &[u8], mode: Mode) -> Result<(), IoFailure> {
+    let mut draft = Draft::of(Entry::of(path)?, mode)?;
+    write_whole(&draft.file, content, draft.target.path())?;
+    draft.name(Existing::Replaced)
+}
+
 /// A file that gets its name when it is whole and durable. Dropped before, it is gone.
 #[derive(Debug)]
 pub struct Draft {
@@ -157,6 +169,11 @@ impl Draft {
     /// As [`publish`](Self::publish), but for the durability of its name: for many files, whose directory is synced once.
     pub(crate) fn put(&mut self, existing: Existing) -> Result<(), IoFailure> {
         sync_file(&self.file, self.target.path())?;
+        self.name(existing)
+    }
+
+    /// Gives it its name.
+    fn name(&mut self, existing: Existing) -> Result<(), IoFailure> {
         match (self.name.take(), existing) {
             (None, existing) => self.put_nameless(existing),
             (Some(name), Existing::Replaced) => self.rename(name),

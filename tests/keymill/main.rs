@@ -14,6 +14,7 @@ mod leanspec_keys;
 mod leanvm_files;
 #[cfg(target_arch = "x86_64")]
 mod other_cpu;
+mod promtool;
 mod rooms;
 mod secret_key_file;
 mod secret_keys;

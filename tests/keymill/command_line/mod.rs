@@ -31,6 +31,7 @@ mod life_of_a_key;
 mod lookup;
 mod machine_or_damage;
 mod memory_trace;
+mod metrics_file;
 mod one_past;
 mod out_of_place;
 mod outputs;
