@@ -6,6 +6,8 @@ mod marks;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "serve")]
+pub(crate) use file::latest;
 #[cfg(any(test, fuzzing))]
 pub(crate) use file::reread;
 pub(crate) use file::{HistoryFile, of_key, replace_all};

@@ -5,9 +5,13 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
+#[cfg(feature = "serve")]
+use std::io::{Seek, SeekFrom};
 
 use rustix::fs::OFlags;
 
+#[cfg(feature = "serve")]
+use super::Sample;
 use super::{KeyHistory, Line, Marks};
 use crate::failure::{IoFailure, attempt};
 use crate::files::Entry;
@@ -18,6 +22,9 @@ use crate::resources::{Registration, ResourceKind, register};
 const BYTES_MAX: u64 = 1 << 20;
 /// More than a file of ours ever has; what stands behind is not read.
 const READ_BYTES_MAX: u64 = 2 * BYTES_MAX;
+/// Some seventy lines.
+#[cfg(feature = "serve")]
+const END_BYTES: u64 = 32 << 10;
 const MODE: u32 = 0o600;
 
 /// What was read of a file.
@@ -38,6 +45,33 @@ pub(crate) fn of_key(entry: &Entry) -> (KeyHistory, Option<String>) {
         Err(failure) if failure.is_missing() => Default::default(),
         Err(failure) => (KeyHistory::default(), Some(failure.to_string())),
     }
+}
+
+/// The last samples of the last run, as far as they stand at the end of the file; none where nothing can be read. For whoever asks
+/// again and again: it takes little, however long the file is.
+#[cfg(feature = "serve")]
+pub(crate) fn latest(entry: &Entry) -> Vec<Sample> {
+    let opened = entry.open(OFlags::RDONLY | OFlags::NOFOLLOW, 0);
+    let text = opened.and_then(|file| attempt("read", entry.path(), || read_end(&file)));
+    let mut samples = Vec::new();
+    // The first line may have no beginning, and the last one no end.
+    for line in text.unwrap_or_default().split(|&byte| byte == b'\n') {
+        if let Ok(Line::<Marks>::Sample(sample)) = serde_json::from_slice(line) {
+            samples.push(sample);
+        }
+    }
+    let run = samples.last().map(|sample: &Sample| sample.run);
+    samples.retain(|sample| Some(sample.run) == run);
+    samples
+}
+
+#[cfg(feature = "serve")]
+fn read_end(mut file: &File) -> std::io::Result<Vec<u8>> {
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(END_BYTES)))?;
+    let mut end = Vec::new();
+    file.take(END_BYTES).read_to_end(&mut end)?;
+    Ok(end)
 }
 
 fn read(file: &File, entry: &Entry) -> Result<Found, IoFailure> {

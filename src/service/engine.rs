@@ -92,6 +92,11 @@ impl Engine {
         self.shared.work().admitted
     }
 
+    /// How many may be.
+    pub(crate) fn waiting_max(&self) -> usize {
+        self.shared.waiting_max
+    }
+
     /// Admits requests that are answered together, or none of them.
     pub(crate) fn submit(&self, requests: Vec<Request>, answer: Answer) -> Result<(), NotAdmitted> {
         let count = requests.len();

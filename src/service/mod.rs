@@ -4,6 +4,7 @@
 //! *spends* the epochs of everything that is prepared, in one write of the ledger. Workers *reveal* the chain values and
 //! verify the signature. Only then is it *answered*. No signature leaves whose epoch is not on disk (docs/DURABILITY.md).
 
+mod beside;
 mod engine;
 #[cfg(test)]
 mod engine_tests;

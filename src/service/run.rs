@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::engine::{Engine, EngineOptions};
-use super::http::{Api, Figures, Listener, State, router};
+use super::http::{Api, Figures, Listener, Live, State, keep_up_to_date, router};
 use super::keys::Keys;
 use super::listen::{Bound, Source, Stream, bind, bind_tcp, may_connect};
 use super::memory::MemoryWatch;
@@ -101,6 +101,7 @@ impl Service {
                 engine,
                 memory: MemoryWatch::new(options.memory),
                 figures,
+                live: Live::default(),
                 token: options.token,
                 is_reloading: AtomicBool::new(false),
                 reload,
@@ -148,6 +149,9 @@ impl Service {
         if let Some(listener) = self.metrics {
             let (source, router) = (Source::tcp(listener)?, router(&api, Listener::Metrics));
             listeners.spawn(accept_all(source, router, asked.subscribe()));
+            let mut end = asked.subscribe();
+            let end = async move { asked_to_end(&mut end).await };
+            listeners.spawn(keep_up_to_date(Arc::clone(&api), end));
         }
         let (source, router) = (Source::new(self.signing)?, router(&api, Listener::Signing));
         listeners.spawn(accept_all(source, router, asked.subscribe()));

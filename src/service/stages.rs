@@ -30,6 +30,7 @@ impl Shared {
                 Step::Ahead(block) => {
                     let _done = WhenDropped(|| self.work().one_is_ahead());
                     self.keys.get(block.key).signing.paths().prepare_block(block.epoch);
+                    self.figures.blocks_ahead.inc();
                 }
             }));
         }
@@ -117,8 +118,7 @@ impl Shared {
             let begun = Instant::now();
             let spent: Vec<_> = to_spend.iter().map(|(&epoch, message)| (epoch, message)).collect();
             let outcome = ledger.spend(&spent);
-            self.figures.commit_seconds.observe(begun.elapsed().as_secs_f64());
-            self.figures.requests_per_commit.observe(accepted.len() as f64);
+            self.figures.committed(begun.elapsed(), accepted.len());
             if let Err(error) = outcome {
                 return refuse_all(accepted.into_iter().chain(late).collect(), &error, directory);
             }

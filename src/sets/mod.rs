@@ -18,6 +18,8 @@ pub(crate) mod record;
 mod report;
 mod request;
 mod shared;
+#[cfg(feature = "serve")]
+mod standing;
 mod survey;
 #[cfg(test)]
 mod tests;
@@ -34,4 +36,6 @@ pub use merge::{MergeReport, merge_sets};
 pub use progress::{NoSetProgress, SetEvent, SetProgress};
 pub use report::{Findings, SchemeKeys, SetFinding, SetReport};
 pub use request::{SetForms, SetRequest};
+#[cfg(feature = "serve")]
+pub(crate) use standing::{is_set, standing};
 pub use verify::verify_set;

@@ -70,6 +70,12 @@ impl Record {
         }
     }
 
+    /// How many keys it is of.
+    #[cfg(feature = "serve")]
+    pub(super) fn keys(&self) -> u64 {
+        self.num_validators.saturating_mul(self.roles.len() as u64)
+    }
+
     /// Reads the record; none if there is none.
     pub(super) fn read(path: &Path) -> Result<Option<Self>, Fault> {
         let file = match open_to_read(path) {

@@ -53,10 +53,15 @@ fn operation(route: &Route) -> Value {
 }
 
 fn content(schema: &str) -> Value {
-    match schema {
-        "Text" => json!({ "text/plain": { "schema": { "type": "string" } } }),
-        schema => json!({ "application/json": { "schema": reference(schema) } }),
-    }
+    let content_type = match schema {
+        "Text" => "text/plain",
+        "Page" => "text/html",
+        "Events" => "text/event-stream",
+        "Style" => "text/css",
+        "Script" => "text/javascript",
+        schema => return json!({ "application/json": { "schema": reference(schema) } }),
+    };
+    json!({ content_type: { "schema": { "type": "string" } } })
 }
 
 fn reference(schema: &str) -> Value {

@@ -50,6 +50,7 @@ reasons! {
     FAILED = INTERNAL_SERVER_ERROR, "failed", "the key is damaged, or the machine failed";
     MEMORY = SERVICE_UNAVAILABLE, "memory", "memory is nearly full";
     LEDGER = SERVICE_UNAVAILABLE, "ledger", "the ledger could not be written; a reload opens it again";
+    WATCHED = SERVICE_UNAVAILABLE, "watched", "as many pages are live as may be";
     ENDING = SERVICE_UNAVAILABLE, "ending", "the service ends";
 }
 

@@ -10,10 +10,10 @@ use axum::response::Response;
 use super::call::Call;
 use super::refusal::{
     BEFORE_HISTORY, ENDING, FAILED, FORM, LEDGER, MEMORY, NO_HISTORY, OUTSIDE_KEY, QUEUE_FULL, RELOADING, Refusal, Row,
-    SLOW, SPENT, TOO_LARGE, UNKNOWN_KEY, USED_UP,
+    SLOW, SPENT, TOO_LARGE, UNKNOWN_KEY, USED_UP, WATCHED,
 };
 use super::state::State;
-use super::{keys, metrics, openapi, sign};
+use super::{keys, metrics, openapi, page, sign};
 
 /// Where a route can be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +81,13 @@ const BARE: Route = Route {
     also_bytes: false,
     refusals: &[],
     handler: handler!(keys::up),
+};
+
+/// Of the page.
+const PAGE: Route = Route {
+    listener: Listener::Metrics,
+    is_open: true,
+    ..BARE
 };
 
 /// Every route.
@@ -178,5 +185,34 @@ pub(crate) const ROUTES: &[Route] = &[
         summary: "Give figures in OpenMetrics; at the metrics listener alone",
         handler: handler!(metrics::metrics),
         ..BARE
+    },
+    Route {
+        path: "/",
+        answer: (200, "Page"),
+        summary: "Show the service to people; at the metrics listener alone, as are the next three",
+        handler: handler!(page::page),
+        ..PAGE
+    },
+    Route {
+        path: "/events",
+        answer: (200, "Events"),
+        summary: "Send the figures of the page as they change (server-sent events)",
+        refusals: &[WATCHED],
+        handler: handler!(page::events),
+        ..PAGE
+    },
+    Route {
+        path: "/page.css",
+        answer: (200, "Style"),
+        summary: "The style of the page",
+        handler: handler!(page::style),
+        ..PAGE
+    },
+    Route {
+        path: "/page.js",
+        answer: (200, "Script"),
+        summary: "The script of the page",
+        handler: handler!(page::script),
+        ..PAGE
     },
 ];

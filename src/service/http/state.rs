@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::call::Call;
 use super::metrics::Figures;
+use super::page::Live;
 use super::refusal::{self, Refusal};
 use crate::error::Result as Outcome;
 use crate::service::engine::{Engine, NotAdmitted};
@@ -18,6 +19,7 @@ pub(crate) struct State {
     pub(crate) engine: Engine,
     pub(crate) memory: MemoryWatch,
     pub(crate) figures: Figures,
+    pub(crate) live: Live,
     pub(crate) token: Option<Token>,
     /// One reload at a time.
     pub(crate) is_reloading: AtomicBool,

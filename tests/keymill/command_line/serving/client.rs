@@ -118,11 +118,23 @@ pub fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// What the metrics listener at a port answers.
+/// What the metrics listener at a port answers to who says nothing of formats.
 pub fn metrics(port: u16) -> Answer {
+    figures(port, "")
+}
+
+/// What it answers to Prometheus.
+pub fn open_metrics(port: u16) -> Answer {
+    figures(
+        port,
+        "Accept: application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5\r\n",
+    )
+}
+
+fn figures(port: u16, headers: &str) -> Answer {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    let request = b"GET /metrics HTTP/1.1\r\nHost: k\r\nConnection: close\r\n\r\n";
-    stream.write_all(request).unwrap();
+    let request = format!("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n{headers}\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
     read_answer(&mut stream).unwrap()
 }
 

@@ -5,10 +5,13 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::client::{Service, free_port, fresh_key, metrics};
+use super::client::{Service, free_port, fresh_key, metrics, open_metrics};
 use crate::command_line::fixtures::TINY;
 use crate::command_line::program::Place;
 use crate::skip::skip;
+
+/// What is at the metrics listener.
+const OF_METRICS: [&str; 5] = ["/metrics", "/", "/events", "/page.css", "/page.js"];
 
 fn document() -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/SERVICE.md")).unwrap()
@@ -30,7 +33,10 @@ fn operations(openapi: &Value) -> Vec<(String, &Value)> {
 #[test]
 fn the_document_has_every_request_and_every_refusal() {
     let (openapi, document) = (keymill::service::openapi(), document());
-    let rows = document.lines().filter(|line| line.starts_with("| `")).count();
+    let rows = document
+        .lines()
+        .filter(|line| line.starts_with("| `GET ") || line.starts_with("| `POST "))
+        .count();
     let operations = operations(&openapi);
     assert_eq!(rows, operations.len());
     for (request, operation) in &operations {
@@ -71,7 +77,7 @@ fn every_reference_of_the_description_leads_to_a_schema_and_every_request_is_ans
     }
     for (request, operation) in operations(&openapi) {
         let (method, path) = request.split_once(' ').unwrap();
-        if path == "/metrics" {
+        if OF_METRICS.contains(&path) {
             continue;
         }
         let path = path
@@ -114,7 +120,7 @@ fn figures_are_open_metrics_and_count_what_happened() {
     let client = service.client();
     client.signature(&public_key, 1, &super::client::message(1));
     client.sign(&public_key, 1, &super::client::message(2));
-    let answer = metrics(port);
+    let answer = open_metrics(port);
     assert_eq!(answer.status, 200);
     assert!(answer.head.contains("application/openmetrics-text"), "{}", answer.head);
     let text = String::from_utf8(answer.body).unwrap();
@@ -124,11 +130,51 @@ fn figures_are_open_metrics_and_count_what_happened() {
         "keymill_refusals_total{reason=\"spent\"} 1",
         "keymill_requests_per_commit_count 1",
         "lean_pq_sig_attestation_signing_time_seconds_count 1",
+        "lean_pq_sig_attestation_signatures_total 1",
+        &format!("keymill_key_info{{public_key=\"0x{public_key}\",scheme=\"{TINY}\"}} 1.0"),
+        &format!("keymill_epochs{{public_key=\"0x{public_key}\"}} 256.0"),
+        &format!("keymill_epochs_spent{{public_key=\"0x{public_key}\"}} 1.0"),
+        "keymill_waiting_limit 4096.0",
         "keymill_keys 1.0",
         "keymill_keys_failed 0.0",
         &format!("keymill_epochs_left{{public_key=\"0x{public_key}\"}} 254.0"),
         &format!("keymill_highest_epoch{{public_key=\"0x{public_key}\"}} 1.0"),
     ] {
         assert!(text.lines().any(|found| found == line), "no '{line}' in\n{text}");
+    }
+}
+
+/// Who does not ask for OpenMetrics, as curl does not, gets what Prometheus's own checker takes.
+#[test]
+fn figures_are_named_as_prometheus_has_it_and_the_document_says_what_each_is() {
+    let place = Place::new();
+    let public_key = fresh_key(&place, "key", TINY, "256");
+    let port = free_port();
+    let service = Service::start(&place, &format!("key --metrics-listen 127.0.0.1:{port} --memory 1G"));
+    service.client().signature(&public_key, 1, &super::client::message(1));
+    let answer = metrics(port);
+    assert!(
+        answer.head.contains("content-type: text/plain; version=0.0.4"),
+        "{}",
+        answer.head
+    );
+    let text = String::from_utf8(answer.body).unwrap();
+    crate::promtool::check_figures(&text);
+    // The buckets of leanMetrics.
+    for bound in ["0.005", "0.01", "0.025", "0.05", "0.1", "1.0"] {
+        let bucket = format!("lean_pq_sig_attestation_signing_time_seconds_bucket{{le=\"{bound}\"}}");
+        assert!(text.contains(&bucket), "{bucket} in\n{text}");
+    }
+    let document = document();
+    let types: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+    let rows = document
+        .lines()
+        .filter(|line| line.starts_with("| `keymill_") || line.starts_with("| `lean_"));
+    assert_eq!(rows.count(), types.len());
+    for (name, kind) in types.iter().filter_map(|line| line.split_once(' ')) {
+        let behind = document.split(&format!("\n| `{name}")).nth(1);
+        let behind = behind.unwrap_or_else(|| panic!("docs/SERVICE.md does not say what {name} is"));
+        let cells: Vec<_> = behind.lines().next().unwrap().split(" | ").collect();
+        assert_eq!(cells[1], kind, "{name}");
     }
 }

@@ -6,4 +6,5 @@ mod described;
 mod hostile;
 mod killed;
 mod lifetime;
+mod page;
 mod tls;
