@@ -2,6 +2,7 @@
 
 mod answers;
 mod client;
+mod deployed;
 mod described;
 mod hostile;
 mod killed;
