@@ -29,7 +29,7 @@ const INTERRUPTED: i32 = 130;
 #[command(after_help = r"Examples:
   Serve two keys at a socket that the same user alone can use, until SIGTERM:
     keymill serve key leanvm-key --listen unix:keymill.sock
-  Give figures for Prometheus too:
+  Give figures for Prometheus too, and a page at http://127.0.0.1:9001/:
     keymill serve key --listen unix:keymill.sock --metrics-listen 127.0.0.1:9001
 
 docs/SERVICE.md says what clients ask, and how to serve a port with certificates.")]
@@ -58,7 +58,8 @@ pub struct ServeArguments {
     /// owner alone.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Give figures for Prometheus at http://ADDRESS:PORT/metrics, to everybody who reaches it.
+    /// Give figures for Prometheus at http://ADDRESS:PORT/metrics, and a page for people at http://ADDRESS:PORT/, to everybody who
+    /// reaches it.
     #[arg(long, value_name = "ADDRESS:PORT")]
     metrics_listen: Option<SocketAddr>,
     /// Requests that may wait at a time; more are refused with 429.
