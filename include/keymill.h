@@ -32,11 +32,12 @@ typedef enum keymill_status {
      */
     KEYMILL_STATUS_USAGE = 2,
     /*
-     The key directory is damaged, locked, or not what was asked for.
+     The key directory is damaged, locked, or not what was asked for; the same of the service that holds the key.
      */
     KEYMILL_STATUS_DIRECTORY = 3,
     /*
-     The machine failed: disk full, error of a disk, no memory. When the cause is gone, try again.
+     The machine failed: disk full, error of a disk, no memory, or a service that does not answer. When the cause is gone, try
+     again.
      */
     KEYMILL_STATUS_MACHINE = 4,
     /*
@@ -132,22 +133,24 @@ enum keymill_status keymill_describe_scheme(const char *scheme, struct keymill_s
 
 /*
  Opens the finished key in a directory for reading: for its paths and its public key. It takes no lock, and needs the secret
- only if the key is trimmed.
+ only if the key is trimmed. Instead of a directory, `place` can be the address of a key in a service, such as
+ "unix:/run/keymill.sock?key=0x..." (docs/C.md).
 
  # Safety
- `directory` leads to text with a zero byte at its end, `key` to memory for a key.
+ `place` leads to text with a zero byte at its end, `key` to memory for a key.
  */
-enum keymill_status keymill_open(const char *directory,
+enum keymill_status keymill_open(const char *place,
                                  struct keymill_key *key);
 
 /*
  Opens the finished key in a directory for signing, and for all that `keymill_open` is for. The directory is locked until the
- key is closed: no other process, and no other key of this process, can sign with it meanwhile.
+ key is closed: no other process, and no other key of this process, can sign with it meanwhile. Of a key in a service, whose
+ address `place` can be as well, nothing is locked.
 
  # Safety
  As for `keymill_open`.
  */
-enum keymill_status keymill_open_to_sign(const char *directory,
+enum keymill_status keymill_open_to_sign(const char *place,
                                          struct keymill_key *key);
 
 /*

@@ -5,6 +5,7 @@
 //! returns as an error is a promise about that form that was broken. Else it says whether the bytes were read as one, so that
 //! a corpus of which nothing is read, and which so tries no promise, is seen.
 
+mod services;
 mod signatures;
 
 use std::path::Path;
@@ -58,6 +59,8 @@ pub const ENTRIES: &[(&str, Entry)] = &[
     ("signature", signature),
     ("verify", signatures::verifying),
     ("memory_trace", memory_trace),
+    ("service_address", services::address),
+    ("service_answer", services::answer),
     ("secret_key_ssz", |bytes| secret_key(bytes, SecretKeyForm::LeansigSsz)),
     ("secret_key_json", |bytes| secret_key(bytes, SecretKeyForm::LeansigJson)),
     ("secret_key_pair", |bytes| {

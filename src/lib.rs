@@ -34,6 +34,8 @@ mod alone;
 pub mod audit;
 #[cfg(any(feature = "capi", test))]
 mod capi;
+#[cfg(any(feature = "capi", test))]
+mod client;
 mod drawing;
 mod error;
 pub mod exchange;

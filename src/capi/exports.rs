@@ -117,18 +117,19 @@ pub unsafe extern "C" fn keymill_describe_scheme(scheme: *const c_char, facts: *
 }
 
 /// Opens the finished key in a directory for reading: for its paths and its public key. It takes no lock, and needs the secret
-/// only if the key is trimmed.
+/// only if the key is trimmed. Instead of a directory, `place` can be the address of a key in a service, such as
+/// "unix:/run/keymill.sock?key=0x..." (docs/C.md).
 ///
 /// # Safety
-/// `directory` leads to text with a zero byte at its end, `key` to memory for a key.
+/// `place` leads to text with a zero byte at its end, `key` to memory for a key.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn keymill_open(directory: *const c_char, key: *mut Key) -> Status {
+pub unsafe extern "C" fn keymill_open(place: *const c_char, key: *mut Key) -> Status {
     answered(|| {
         // SAFETY: as the caller promises.
-        let directory = unsafe { text("directory", directory) }?;
+        let place = unsafe { text("place", place) }?;
         let open = || {
             Ok(Key {
-                id: keys::keep(OpenKey::to_read(directory)?),
+                id: keys::keep(OpenKey::to_read(place)?),
             })
         };
         // SAFETY: as the caller promises.
@@ -137,18 +138,19 @@ pub unsafe extern "C" fn keymill_open(directory: *const c_char, key: *mut Key) -
 }
 
 /// Opens the finished key in a directory for signing, and for all that `keymill_open` is for. The directory is locked until the
-/// key is closed: no other process, and no other key of this process, can sign with it meanwhile.
+/// key is closed: no other process, and no other key of this process, can sign with it meanwhile. Of a key in a service, whose
+/// address `place` can be as well, nothing is locked.
 ///
 /// # Safety
 /// As for `keymill_open`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn keymill_open_to_sign(directory: *const c_char, key: *mut Key) -> Status {
+pub unsafe extern "C" fn keymill_open_to_sign(place: *const c_char, key: *mut Key) -> Status {
     answered(|| {
         // SAFETY: as the caller promises.
-        let directory = unsafe { text("directory", directory) }?;
+        let place = unsafe { text("place", place) }?;
         let open = || {
             Ok(Key {
-                id: keys::keep(OpenKey::to_sign(directory)?),
+                id: keys::keep(OpenKey::to_sign(place)?),
             })
         };
         // SAFETY: as the caller promises.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::outcome::{Refusal, Status};
+use crate::client::{Address, RemoteKey};
 use crate::keydir::Manifest;
 use crate::resources::{Registration, ResourceKind, register};
 use crate::signing::{AuthenticationPath, PathReader, Signer};
@@ -25,19 +26,30 @@ enum Purpose {
     Reading(Box<PathReader>),
     /// One thread after the other.
     Signing(Box<Mutex<Signer>>),
+    /// In a service, which has its own order.
+    Elsewhere {
+        key: Box<RemoteKey>,
+        may_sign: bool,
+    },
 }
 
 impl OpenKey {
     #[track_caller]
-    pub(super) fn to_read(directory: &str) -> Result<Self, Refusal> {
-        let reader = PathReader::open(Path::new(directory))?;
+    pub(super) fn to_read(place: &str) -> Result<Self, Refusal> {
+        if let Some(address) = Address::parse(place) {
+            return Self::elsewhere(&address?, false);
+        }
+        let reader = PathReader::open(Path::new(place))?;
         let manifest = reader.manifest().clone();
         Ok(Self::new(Purpose::Reading(Box::new(reader)), &manifest))
     }
 
     #[track_caller]
-    pub(super) fn to_sign(directory: &str) -> Result<Self, Refusal> {
-        let signer = Signer::open(Path::new(directory))?;
+    pub(super) fn to_sign(place: &str) -> Result<Self, Refusal> {
+        if let Some(address) = Address::parse(place) {
+            return Self::elsewhere(&address?, true);
+        }
+        let signer = Signer::open(Path::new(place))?;
         let manifest = signer.paths().manifest().clone();
         Ok(Self::new(Purpose::Signing(Box::new(Mutex::new(signer))), &manifest))
     }
@@ -53,19 +65,35 @@ impl OpenKey {
         }
     }
 
+    #[track_caller]
+    fn elsewhere(address: &Address, may_sign: bool) -> Result<Self, Refusal> {
+        let key = Box::new(RemoteKey::open(address)?);
+        Ok(Self {
+            scheme: key.public_key().scheme(),
+            stored: key.stored(),
+            public_key: key.public_key().to_ssz(),
+            purpose: Purpose::Elsewhere { key, may_sign },
+            _registration: register(ResourceKind::Handle, 0),
+        })
+    }
+
     pub(super) fn path(&self, epoch: u64) -> Result<AuthenticationPath, Refusal> {
         let path_of = |reader: &PathReader| Ok(reader.path(reader.epoch(epoch)?)?);
         match &self.purpose {
             Purpose::Reading(reader) => path_of(reader),
             Purpose::Signing(signer) => path_of(locked(signer)?.paths()),
+            Purpose::Elsewhere { key, .. } => Ok(key.path(epoch)?),
         }
     }
 
     pub(super) fn sign(&self, epoch: u64, message: &[u8; MESSAGE_BYTES]) -> Result<Signature, Refusal> {
-        let Purpose::Signing(signer) = &self.purpose else {
-            return Err(Refusal::usage(
-                "the key was opened for reading; open it with keymill_open_to_sign",
-            ));
+        let signer = match &self.purpose {
+            Purpose::Signing(signer) => signer,
+            Purpose::Elsewhere { key, may_sign: true } => return Ok(key.sign(epoch, message)?),
+            Purpose::Reading(_) | Purpose::Elsewhere { .. } => {
+                let text = "the key was opened for reading; open it with keymill_open_to_sign";
+                return Err(Refusal::usage(text));
+            }
         };
         let mut signer = locked(signer)?;
         #[cfg(test)]

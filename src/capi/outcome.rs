@@ -18,9 +18,10 @@ pub enum Status {
     No = 1,
     /// The call was wrong: a pointer, a length, a path, a key that is not open, an epoch that the key does not have.
     Usage = 2,
-    /// The key directory is damaged, locked, or not what was asked for.
+    /// The key directory is damaged, locked, or not what was asked for; the same of the service that holds the key.
     Directory = 3,
-    /// The machine failed: disk full, error of a disk, no memory. When the cause is gone, try again.
+    /// The machine failed: disk full, error of a disk, no memory, or a service that does not answer. When the cause is gone, try
+    /// again.
     Machine = 4,
     /// An error of keymill itself. The key with which it happened signs no more until it is opened again.
     Panic = 5,

@@ -87,7 +87,7 @@ fn pointers_and_lengths_that_are_wrong_are_refused_before_an_epoch_is_spent() {
 fn texts_that_are_none_are_refused() {
     let mut key = Key { id: 0 };
     let mut open = |text: *const c_char| unsafe { keymill_open(text, &raw mut key) };
-    refused(open(null()), Status::Usage, "pointer to the directory is null");
+    refused(open(null()), Status::Usage, "pointer to the place is null");
     refused(open(c"/tmp/\xff".as_ptr()), Status::Usage, "not UTF-8");
     let endless = vec![b'a'; TEXT_BYTES_MAX];
     refused(

@@ -8,7 +8,7 @@ use crate::time::utc;
 use crate::units::{Epoch, EpochRange, Level, NodeIndex};
 
 /// The key has no such epoch.
-pub(super) fn outside_key(epoch: u64, stored: EpochRange) -> Error {
+pub(crate) fn outside_key(epoch: u64, stored: EpochRange) -> Error {
     let what = format!("epoch {epoch} is outside this key, which stores the epochs {stored}");
     Error::usage(what).because(Reason::OutsideKey)
 }

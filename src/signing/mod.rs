@@ -13,6 +13,8 @@ mod stream_tests;
 pub(crate) mod tests;
 mod trimmed;
 
+#[cfg(any(feature = "capi", test))]
+pub(crate) use error::outside_key;
 #[cfg(feature = "serve")]
 pub(crate) use error::spent;
 #[cfg(feature = "serve")]

@@ -1,7 +1,8 @@
 # Sourced by `tools/capi --test`: builds the programs beside this file and runs them.
 
 place_of_all=$(mktemp -d)
-trap 'rm -rf "$place_of_all"' EXIT
+service=
+trap '[ -z "$service" ] || kill "$service"; rm -rf "$place_of_all"' EXIT
 for variable in $(compgen -e | grep '^KEYMILL_' || true); do unset "$variable"; done
 
 cargo build --release --locked --bin keymill >&2
@@ -17,6 +18,22 @@ scheme=$(field scheme) public_key=$(field public_key_ssz)
 epoch=$(field epoch "$signature_fields") message=$(field message "$signature_fields")
 signature=$(field signature_ssz "$signature_fields")
 
+# Serves the key directory, to whoever shows the token.
+start_service() {
+    "$keymill" serve "$place_of_all/key" --listen "unix:$place_of_all/socket" --token-file "$place_of_all/token" \
+        > "$place_of_all/listening" 2> "$place_of_all/log" &
+    service=$!
+    until grep -q '^listening' "$place_of_all/listening"; do
+        kill -0 "$service" 2> /dev/null || { cat "$place_of_all/log" >&2; return 1; }
+        sleep 0.05
+    done
+}
+end_service() {
+    kill "$service"
+    wait "$service"
+    service=
+}
+
 # A key directory that may sign and has not yet.
 new_key() {
     rm -rf "$place_of_all/key"
@@ -25,6 +42,7 @@ new_key() {
 (
     umask 077
     field rng_seed > "$place_of_all/seed"
+    echo 'a token for tests alone' | tr ' ' - > "$place_of_all/token"
 )
 "$keymill" keygen "$place_of_all/made" --scheme "$scheme" --epochs 256 --seed-file "$place_of_all/seed" --progress none \
     > "$place_of_all/public-key"
@@ -41,7 +59,10 @@ refused() {
     fi
 }
 
-# Runs all programs, each behind the words given: life, threads, places, leak.
+query="?key=0x$public_key&token-file=$place_of_all/token"
+address="unix:$place_of_all/socket$query"
+
+# Runs all programs, each behind the words given: life, threads, places, leak, service.
 run_programs() {
     local programs=$1
     shift
@@ -66,6 +87,26 @@ run_programs() {
         printf '%s\n' "$told" >&2
         return 1
     }
+    new_key
+    start_service
+    "$@" "$programs/service" "$place_of_all" "$query" "$scheme" "$public_key" "$epoch" "$message" "$signature"
+    end_service
+    [ "$("$keymill" sign "$place_of_all/key" --epoch "$epoch" --message "$message")" = "$signature" ]
+}
+
+# What an example has to do, whose command is given: sign with a key in a directory and with one in a service, and tell in the
+# library's words what was refused.
+holds_as_example() {
+    new_key
+    for place in "$place_of_all/key" "$address"; do
+        [ "$place" != "$address" ] || start_service
+        [ "$("$@" "$place" "$epoch" "$message")" = "$public_key $signature" ]
+        refused "$@" "$place" "$epoch" "${message//9/0}" 2> "$place_of_all/said"
+        grep -q "epoch $epoch already signed" "$place_of_all/said"
+    done
+    end_service
+    refused "$@" "$address" "$epoch" "$message" 2> "$place_of_all/said"
+    grep -q 'no service listens at' "$place_of_all/said"
 }
 
 warnings=(-Wall -Wextra -Wpedantic -Werror -O1 -g "-DVERSION=\"$version\"")
@@ -75,7 +116,7 @@ compile() {
     local installed=$1 programs=$2
     shift 2
     mkdir -p "$programs"
-    for program in life threads places leak; do
+    for program in life threads places leak service; do
         # shellcheck disable=SC2046
         "$@" "${warnings[@]}" -x "$language" "tests/capi/$program.c" -x none -o "$programs/$program" $(flags "$installed") \
             -pthread
@@ -113,20 +154,51 @@ flags() { shared_flags "$1"; }
 compile "$installed" "$place_of_all/c++-shared" c++ -std=c++17
 run_programs "$place_of_all/c++-shared" env LD_LIBRARY_PATH="$installed/lib"
 
+with_library() { env LD_LIBRARY_PATH="$installed/lib" "$@"; }
+example() { holds_as_example with_library "$@"; }
+
+step 'the example in C'
+# shellcheck disable=SC2046
+cc -std=c11 "${warnings[@]}" examples/c/sign.c -o "$place_of_all/c-example" $(shared_flags "$installed")
+example "$place_of_all/c-example"
+
+if command -v zig > /dev/null; then
+    zig() { command zig "$@"; }
+elif python3 -c 'import ziglang' 2> /dev/null; then
+    zig() { python3 -m ziglang "$@"; }
+fi
+if [ "$(type -t zig)" = function ]; then
+    step 'the example in Zig'
+    export ZIG_LOCAL_CACHE_DIR=$place_of_all/zig-cache ZIG_GLOBAL_CACHE_DIR=$place_of_all/zig-cache
+    mkdir "$place_of_all/zig"
+    cp examples/zig/sign.zig "$place_of_all/zig"
+    zig translate-c -lc "$installed/include/keymill.h" > "$place_of_all/zig/keymill.zig"
+    # shellcheck disable=SC2046
+    (cd "$place_of_all/zig" && zig build-exe sign.zig -lc $(shared_flags "$installed"))
+    example "$place_of_all/zig/sign"
+else
+    say 'not tested: the example in Zig, which is missing here'
+fi
+
+if command -v go > /dev/null; then
+    step 'the example in Go'
+    PKG_CONFIG_PATH=$installed/lib/pkgconfig GOCACHE=$place_of_all/go-cache GOPATH=$place_of_all/go CGO_ENABLED=1 \
+        go build -o "$place_of_all/go-example" examples/go/sign.go
+    example "$place_of_all/go-example"
+else
+    say 'not tested: the example in Go, which is missing here'
+fi
+
 if command -v python3 > /dev/null; then
     step 'from Python, as docs/C.md has it'
     sed -n '/^```python$/,/^```$/{/^```/!p}' docs/C.md > "$place_of_all/program.py"
-    from_python() { LD_LIBRARY_PATH="$place_of_all/installed/lib" python3 "$place_of_all/program.py" "$place_of_all/key" "$@"; }
+    example python3 "$place_of_all/program.py"
     new_key
-    [ "$(from_python "$epoch" "$message")" = "$public_key $signature" ]
-    # What was refused is told in the library's words.
-    refused from_python "$epoch" "${message//9/0}" 2> "$place_of_all/said"
-    grep -q "^RuntimeError: .*epoch $epoch" "$place_of_all/said"
-    refused from_python 256 "$message" 2> "$place_of_all/said"
+    refused with_library python3 "$place_of_all/program.py" "$place_of_all/key" 256 "$message" 2> "$place_of_all/said"
     grep -q "^RuntimeError: .*256" "$place_of_all/said"
     # Where RocksDB would abort the process of whoever calls.
     if command -v prlimit > /dev/null; then
-        refused env LD_LIBRARY_PATH="$place_of_all/installed/lib" prlimit --as=$((256 << 20)) \
+        refused with_library prlimit --as=$((256 << 20)) \
             python3 "$place_of_all/program.py" "$place_of_all/key" "$epoch" "$message" 2> "$place_of_all/said"
         grep -q '^RuntimeError: .*RLIMIT_AS' "$place_of_all/said"
     fi
