@@ -63,5 +63,5 @@ fn write_mark(context: &Context<'_>, locked: &LockedDir) -> Result<()> {
     if head.extent.spent > 0 {
         return Ok(());
     }
-    mark_of(&head, key_id).write(locked)
+    mark_of(&head, key_id, 0).write(locked)
 }

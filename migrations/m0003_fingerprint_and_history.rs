@@ -63,7 +63,7 @@ fn write_mark(context: &Context<'_>, locked: &LockedDir) -> Result<()> {
             stage: Stage::Begun,
             ..mark
         },
-        (None, Some(head)) if head.knows_nothing() => mark_of(&head, key_id),
+        (None, Some(head)) if head.knows_nothing() => mark_of(&head, key_id, 0),
         // One that is lost, which a new one would hide; or an older one, which is read as that of a key that exists.
         _ => return Ok(()),
     };

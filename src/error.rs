@@ -93,6 +93,8 @@ pub enum Reason {
     WentBackwards,
     /// A write failed, and it is not known whether it arrived.
     Unknown,
+    /// The ledger of the key is that of a set, or on its way there or back.
+    LedgerMoved,
 }
 
 /// Why something was not done.
@@ -195,6 +197,12 @@ impl Error {
     /// What can be done about it, the best first; each of them alone.
     pub(crate) fn mend(mut self, remedies: impl IntoIterator<Item = Remedy>) -> Self {
         self.0.remedies.extend(remedies);
+        self
+    }
+
+    /// The same error with other things that can be done about it.
+    pub(crate) fn mended_by(mut self, remedies: impl IntoIterator<Item = Remedy>) -> Self {
+        self.0.remedies = remedies.into_iter().collect();
         self
     }
 

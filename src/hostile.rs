@@ -15,7 +15,7 @@ use crate::interop::Role;
 use crate::interop::key_set::manifest::SetManifest;
 use crate::interop::ledger_json;
 use crate::interop::secret_key::{SecretKeyFile, SecretKeyForm};
-use crate::keydir::LedgerMark;
+use crate::keydir::{LedgerMark, with_checksum};
 use crate::keydir::{Manifest, Secret};
 use crate::keystore::{Keystore, Passphrase};
 use crate::layers::Header;
@@ -174,7 +174,7 @@ fn ledger_mark(bytes: &[u8]) -> Result<bool, String> {
 /// The mark's fields behind a checksum that is right, which random changes never hit.
 fn ledger_mark_body(body: &[u8]) -> Result<bool, String> {
     match std::str::from_utf8(body) {
-        Ok(body) => ledger_mark(LedgerMark::with_checksum(body).as_bytes()),
+        Ok(body) => ledger_mark(with_checksum(body).as_bytes()),
         Err(_) => Ok(false),
     }
 }

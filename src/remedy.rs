@@ -94,6 +94,12 @@ pub enum Remedy {
     LeaveOut(Argument),
     /// The request with less of this.
     Fewer(Argument),
+    /// A service of the set in this directory, whose ledger lets its keys sign.
+    ServeSet(PathBuf),
+    /// Moving the ledger of the key in this directory out of that of its set, or finishing that.
+    MoveLedgerOut(PathBuf),
+    /// Moving the ledger of a key into that of the set around it, or finishing that.
+    MoveLedgerIn(PathBuf),
     /// Another epoch of the key in this directory, whose ledger knows those that are spent.
     OtherEpoch(PathBuf),
 }
@@ -136,6 +142,8 @@ pub enum Argument {
     LeanvmRev,
     /// Whether the key directories of a set stay.
     KeepDirs,
+    /// Whether the key directories are all there is of the keys of a set.
+    KeysOnly,
     /// How many keys are made at a time.
     Jobs,
     /// The passphrase.
@@ -162,6 +170,7 @@ impl Display for Argument {
             Self::ExportFormat => "the form of the files",
             Self::LeanvmRev => "the revision of leanVM",
             Self::KeepDirs => "key directories that stay",
+            Self::KeysOnly => "key directories alone",
             Self::Jobs => "the number of keys at a time",
             Self::Passphrase => "the passphrase",
         })
@@ -237,6 +246,9 @@ impl Remedy {
             Self::LeaveOut(_) => "leave-out",
             Self::Fewer(_) => "fewer",
             Self::OtherEpoch(_) => "other-epoch",
+            Self::ServeSet(_) => "serve-set",
+            Self::MoveLedgerOut(_) => "move-ledger-out",
+            Self::MoveLedgerIn(_) => "move-ledger-in",
         }
     }
 
@@ -254,6 +266,9 @@ impl Remedy {
             | Self::MoveAway(path)
             | Self::Untrim { directory: path, .. }
             | Self::OtherEpoch(path)
+            | Self::ServeSet(path)
+            | Self::MoveLedgerOut(path)
+            | Self::MoveLedgerIn(path)
             | Self::SealSecret(path)
             | Self::Protect(path)
             | Self::Delete(path) => Some(path),
@@ -326,6 +341,9 @@ impl Display for Remedy {
             Self::LeaveOut(argument) => write!(f, "leave {argument} out"),
             Self::Fewer(argument) => write!(f, "lower {argument}"),
             Self::OtherEpoch(_) => write!(f, "take an epoch that the ledger of '{path}' does not list"),
+            Self::ServeSet(_) => write!(f, "serve the set in '{path}'"),
+            Self::MoveLedgerOut(_) => write!(f, "move the ledger of the key in '{path}' out of that of its set"),
+            Self::MoveLedgerIn(_) => write!(f, "move the ledger of the key in '{path}' into that of the set around it"),
             Self::OtherDirectory => f.write_str("choose another directory"),
             Self::Overwrite => f.write_str("let it be overwritten"),
             Self::AnotherKey => f.write_str("make another key"),

@@ -16,10 +16,20 @@ impl fmt::Display for BatchIndex {
 }
 
 /// The identifier of a key: the same in its manifest and in the header of each of its layer files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(pub [u8; 16]);
 
 impl std::fmt::Display for KeyId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+/// The identifier of the ledger of a set, drawn when that is begun: in its mark, and in the mark of each key that moved to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SetLedgerId(pub(crate) [u8; 16]);
+
+impl std::fmt::Display for SetLedgerId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&hex::encode(self.0))
     }

@@ -18,7 +18,11 @@ pub(super) fn check(key: &KeyDir) -> Result<Option<Damage>> {
         return Ok(None);
     };
     let file = match condition {
-        LedgerCondition::Sound | LedgerCondition::NoHistory | LedgerCondition::UsedUp => return Ok(None),
+        LedgerCondition::Sound
+        | LedgerCondition::NoHistory
+        | LedgerCondition::UsedUp
+        // What is wrong there is not a matter of this directory.
+        | LedgerCondition::Moved => return Ok(None),
         LedgerCondition::WentBackwards => paths.state(),
         LedgerCondition::MarkMissing | LedgerCondition::MarkDamaged => paths.ledger_mark(),
     };

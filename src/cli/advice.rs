@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use keymill::support::parent_of;
 use keymill::{Argument, Remedy};
 
-use super::shell::command;
+use super::shell::{command, command_with_set};
 
 /// The end of a message that says what can be done; empty where nothing can.
 pub fn advised<'a>(remedies: impl IntoIterator<Item = &'a Remedy>) -> String {
@@ -63,6 +64,12 @@ pub fn words(remedy: &Remedy) -> String {
             let show = typed("keymill ledger show {}");
             format!("take another epoch ({show} names the highest that is spent)")
         }
+        Remedy::ServeSet(_) => format!("serve its set with {}", typed("keymill serve {}")),
+        Remedy::MoveLedgerOut(_) => format!("run {}", typed("keymill ledger move {} --out")),
+        Remedy::MoveLedgerIn(_) => {
+            let line = command_with_set("keymill ledger move {} --into {set}", path, parent_of(path));
+            format!("run {line}")
+        }
         Remedy::Again => "run the same command again".to_owned(),
         Remedy::Change(argument) => format!("change {}", flag(*argument)),
         Remedy::Give(argument) => format!("give {}", flag(*argument)),
@@ -92,6 +99,7 @@ fn flag(argument: Argument) -> String {
         Argument::ExportFormat => "export-format",
         Argument::LeanvmRev => "leanvm-rev",
         Argument::KeepDirs => "keep-dirs",
+        Argument::KeysOnly => "keys-only",
         Argument::Jobs => "jobs",
         Argument::Passphrase => "passphrase-file",
         other => return other.to_string(),
@@ -148,6 +156,7 @@ mod tests {
             Argument::ExportFormat,
             Argument::LeanvmRev,
             Argument::KeepDirs,
+            Argument::KeysOnly,
             Argument::Jobs,
             Argument::Passphrase,
         ];
@@ -160,6 +169,9 @@ mod tests {
             Remedy::SealSecret,
             Remedy::RestoreElsewhere,
             Remedy::OtherEpoch,
+            Remedy::ServeSet,
+            Remedy::MoveLedgerOut,
+            Remedy::MoveLedgerIn,
             |directory| Remedy::Untrim {
                 directory,
                 level: Level(3),

@@ -43,12 +43,16 @@ const NAMED_SECRETS_MAX: usize = 16;
 
 /// Flags of generate. The first six are those of hash-sig-cli.
 #[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("kept").args(["keep_dirs", "keys_only"])))]
 #[command(after_help = r"Examples:
   Make the keys of 4 validators for 2^18 epochs, or go on with them after an interruption:
     keymill generate --num-validators 4 --log-num-active-epochs 18 --output-dir new-keys
   Keys of leanVM, as 'ethlambda keygen' makes them:
     keymill generate --num-validators 4 --log-num-active-epochs 18 --output-dir leanvm-keys \
         --scheme leanvm-blake2s-l32-ts-v42-w8
+  Keys that sign by one ledger, for a service that holds all of them:
+    keymill generate --num-validators 4 --log-num-active-epochs 18 \
+        --keys-only --output-dir served-keys
   The second half of a set, of one seed, two validators at a time, in SSZ alone:
     keymill generate --num-validators 2 --start-index 2 --log-num-active-epochs 18 \
         --seed-file seed --jobs 2 --export-format ssz --output-dir second-half")]
@@ -93,8 +97,12 @@ pub struct GenerateArguments {
     /// Keep the key directories, beside the key files. They sign only after 'ledger init'; then do not use the key files.
     #[arg(long)]
     keep_dirs: bool,
+    /// Make key directories without secret key files, for 'keymill serve': their secrets leave nowhere, so they sign at once, and they
+    /// have one ledger. There is no manifest.
+    #[arg(long, conflicts_with_all = ["keep_dirs", "export_format", "seed_file", "restore_secrets", "leanvm_rev"])]
+    keys_only: bool,
     /// Lowest level that kept key directories store, 0 to 10.
-    #[arg(long, value_name = "L", value_parser = parse_level, requires = "keep_dirs")]
+    #[arg(long, value_name = "L", value_parser = parse_level, requires = "kept")]
     trim: Option<Level>,
     /// Derive the seed of every key from the one in this file (32 bytes, or 64 hex digits) instead of fresh ones.
     #[arg(long, value_name = "FILE")]
@@ -176,7 +184,7 @@ pub fn run(arguments: &GenerateArguments, settings: &Settings) -> Result<ExitCod
         tracing::info!("peak memory {}", human_bytes(memory.now.peak_bytes));
     }
     let manifest = directory.join("validator-keys-manifest.yaml");
-    let manifest = arguments.create_manifest.then_some(manifest);
+    let manifest = (arguments.create_manifest && !arguments.keys_only).then_some(manifest);
     let is_of_leanvm = scheme.family().key_forms() == KeyForms::Leanvm;
     if is_of_leanvm && manifest.is_some() && revision.is_none() {
         say(format_args!(
@@ -231,7 +239,8 @@ fn request(arguments: &GenerateArguments, settings: &Settings, public_mode: u32)
         with_manifest: arguments.create_manifest,
         leanvm_rev: arguments.leanvm_rev,
         keeps_directories: arguments.keep_dirs,
-        trim: if arguments.keep_dirs {
+        keys_only: arguments.keys_only,
+        trim: if arguments.keep_dirs || arguments.keys_only {
             settings.trim(arguments.trim)?
         } else {
             // It goes as soon as its files are written.

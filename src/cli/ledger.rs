@@ -8,7 +8,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use keymill::ledger::{
-    Conflict, Export, ImportReport, LedgerCondition, LedgerStatus, UnknownMessage, import, init, show,
+    Conflict, Export, ImportReport, LedgerCondition, LedgerStatus, UnknownMessage, import, init, move_in, move_out,
+    show,
 };
 use keymill::memory::Limits;
 use keymill::plan::Reading;
@@ -89,6 +90,30 @@ enum LedgerCommand {
         #[command(flatten)]
         out: OutArguments,
     },
+    /// Move the ledger of a key into that of its set, or out of it.
+    ///
+    /// The keys of a set that have one ledger sign together, many in one write, with 'keymill serve SET'. The key directory stands
+    /// in the directory of the set, and stays there. A key signs by one ledger at a time; a move that was interrupted is finished by
+    /// the same command.
+    #[command(after_help = r"Examples:
+  Let a key sign by the ledger of the set in which it stands, and take it out again:
+    keymill ledger move set/key --into set
+    keymill ledger move set/key --out")]
+    #[command(group(clap::ArgGroup::new("where").required(true).args(["into", "out"])))]
+    Move {
+        /// The key directory.
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+        /// The directory of the set, in which DIR stands; its ledger is begun if it has none.
+        #[arg(long, value_name = "SET")]
+        into: Option<PathBuf>,
+        /// Give the key a ledger of its own again, with everything that it has spent.
+        #[arg(long)]
+        out: bool,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// Add what another copy of the key has exported; exit code 1 if an epoch has signed two messages.
     ///
     /// Takes the history of any key with the same one-time keys, whatever its interval and public key are.
@@ -132,6 +157,9 @@ pub fn run(arguments: &LedgerArguments, settings: &Settings) -> Result<ExitCode,
         }
         LedgerCommand::Show { directory, json } => run_show(directory, *json),
         LedgerCommand::Export { directory, out } => run_export(directory, out),
+        LedgerCommand::Move {
+            directory, into, json, ..
+        } => run_move(directory, into.as_deref(), *json),
         LedgerCommand::Import {
             directory,
             file,
@@ -155,6 +183,25 @@ fn run_export(directory: &Path, out: &OutArguments) -> Result<ExitCode, Failure>
         }
         Ok(())
     })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_move(directory: &Path, into: Option<&Path>, json: bool) -> Result<ExitCode, Failure> {
+    let (report, place) = match into {
+        Some(set) => (
+            move_in(directory, set)?,
+            format!("that of the set in '{}'", set.display()),
+        ),
+        None => (move_out(directory)?, "its own".to_owned()),
+    };
+    let is = if report.was_there { "was already" } else { "is now" };
+    let summary = format!(
+        "the ledger of '{}' {is} {place}, with {}",
+        directory.display(),
+        counted(report.spent, "spent epoch")
+    );
+    let answer = fields!(report; key_id, moves, spent, was_there).text([summary]);
+    answer.print(json)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -301,6 +348,7 @@ fn name(condition: LedgerCondition) -> &'static str {
         LedgerCondition::WentBackwards => "went-backwards",
         LedgerCondition::MarkMissing => "mark-missing",
         LedgerCondition::MarkDamaged => "mark-damaged",
+        LedgerCondition::Moved => "moved",
     }
 }
 
@@ -321,6 +369,7 @@ fn shown(status: &LedgerStatus) -> Answer<'_> {
         .field("last_signed_unix_ms", status.last_unix_ms)
         .line("last spent at", or(status.last_unix_ms.map(utc), "none"))
         .field("marked", status.marked)
+        .fact("set", status.set.as_ref().map(|set| set.display().to_string()))
         .fact("writer", status.writer.clone())
         .fact("problem", problem)
 }

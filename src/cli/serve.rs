@@ -34,7 +34,7 @@ const INTERRUPTED: i32 = 130;
 
 docs/SERVICE.md says what clients ask, and how to serve a port with certificates.")]
 pub struct ServeArguments {
-    /// The key directories.
+    /// The key directories, and the directories of sets that have a ledger ('keymill ledger move', 'keymill generate --keys-only').
     #[arg(value_name = "DIR", required = true)]
     directories: Vec<PathBuf>,
     /// Where clients ask for signatures: unix:PATH, a socket of mode 0600 for processes of the same user and of root; or
@@ -102,7 +102,7 @@ pub fn run(arguments: &ServeArguments, settings: &Settings) -> Result<ExitCode, 
     let service = Service::open(&arguments.directories, options)?;
     obey_signals(service.handle()).map_err(|error| Failure::machine(format!("signals cannot be caught: {error}")))?;
     print_lines(places(arguments, &service))?;
-    let count = arguments.directories.len();
+    let count = service.keys();
     say(format_args!(
         "ready; {count} {}; SIGTERM ends it, SIGHUP reloads",
         if count == 1 { "key" } else { "keys" }

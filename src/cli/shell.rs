@@ -6,9 +6,16 @@ use std::path::Path;
 /// A command between the marks in which messages show one, with `{}` where its path is. They are backquotes where the path
 /// has to be quoted for the shell, so that its own quotes are the only ones.
 pub fn command(template: &str, path: &Path) -> String {
-    let word = word(path);
-    let line = template.replace("{}", &word);
-    if word.contains(['\'', '"']) {
+    quoted(&template.replace("{}", &word(path)))
+}
+
+/// As [`command`], with the path of a directory for `{set}` too.
+pub fn command_with_set(template: &str, path: &Path, set: &Path) -> String {
+    quoted(&template.replace("{set}", &word(set)).replace("{}", &word(path)))
+}
+
+fn quoted(line: &str) -> String {
+    if line.contains(['\'', '"']) {
         format!("`{line}`")
     } else {
         format!("'{line}'")

@@ -45,6 +45,10 @@ fn vouching_mark(paths: &KeyPaths, manifest: &Manifest) -> Result<Option<LedgerM
         None if manifest.state() == KeyState::Sealed && paths.state().exists()? => {
             Err(mark_missing(paths.ledger_mark().path()))
         }
-        mark => Ok(mark.filter(LedgerMark::vouches)),
+        mark => {
+            // A set whose ledger lets the key sign has to let go of it before its secret leaves.
+            mark.iter().try_for_each(|mark| mark.check_is_here(paths.root()))?;
+            Ok(mark.filter(LedgerMark::vouches))
+        }
     }
 }

@@ -9,6 +9,7 @@ use crate::failure::IoFailure;
 use crate::files::{not_regular, parent_of};
 use crate::remedy::{Argument, Remedy};
 use crate::text::Foreign;
+use crate::units::SetLedgerId;
 
 /// There is no such directory.
 pub(super) fn no_directory(path: &Path) -> Error {
@@ -234,6 +235,18 @@ pub(crate) fn two_secrets(secret: &Path, keystore: &Path) -> Error {
         .because(Reason::SecretDamaged)
         .at(secret)
         .mend(remedies)
+}
+
+/// The ledger of the key is in a set, or on its way there.
+pub(crate) fn ledger_moved(directory: &Path, set: SetLedgerId) -> Error {
+    let what = format!(
+        "the key in '{}' does not sign from here, and its secret does not leave: its ledger moved to that of the set {set}",
+        directory.display()
+    );
+    Error::directory(what).because(Reason::LedgerMoved).at(directory).mend([
+        Remedy::ServeSet(parent_of(directory).to_owned()),
+        Remedy::MoveLedgerOut(directory.to_owned()),
+    ])
 }
 
 /// The secret file belongs to another key: their commitments differ.

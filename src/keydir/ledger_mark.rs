@@ -1,20 +1,23 @@
 //! DIR/ledger.mark: how far the ledger of signed epochs was, noted outside of RocksDB (docs/FORMAT.md, "ledger.mark").
 
 use std::io::Read;
+use std::path::Path;
 use std::str::Lines;
 
 use sha3::{Digest, Sha3_256};
 
-use super::error::{self, bad_mark};
+use super::error::{self, bad_mark, ledger_moved};
 use super::locked::LockedDir;
 use crate::error::{Error, Result};
 use crate::failure::{IoFailure, attempt};
 use crate::files::publish::{Mode, replace};
 use crate::files::{Entry, NotRegular, not_regular};
-use crate::units::{KeyId, LedgerExtent};
+use crate::units::{KeyId, LedgerExtent, SetLedgerId};
 
 const MARK_MODE: Mode = Mode::Umasked(0o600);
 const TITLE: &str = "keymill-ledger-mark 2";
+/// Of a key whose ledger has moved at least once. Programs that know nothing of moves refuse it.
+const MOVED_TITLE: &str = "keymill-ledger-mark 3";
 /// Of a mark as programs of format version 2 wrote it, which says nothing of its stage.
 const OLD_TITLE: &str = "keymill-ledger-mark 1";
 const TEXT_BYTES_MAX: u64 = 1024;
@@ -29,11 +32,13 @@ pub(crate) enum Stage {
     /// The key exists, and its secret is or was elsewhere, or its ledger in doubt: whatever the ledger says, no epoch is
     /// known to be unused before a new beginning.
     NotBegun,
+    /// The ledger is on its way to that of a set: neither of the two signs before it has arrived.
+    Moving(SetLedgerId),
+    /// The ledger is that of a set.
+    Moved(SetLedgerId),
 }
 
 impl Stage {
-    const ALL: [Self; 3] = [Self::Creating, Self::Begun, Self::NotBegun];
-
     /// That of a key which exists.
     pub(crate) fn of_key(is_begun: bool) -> Self {
         if is_begun { Self::Begun } else { Self::NotBegun }
@@ -44,6 +49,27 @@ impl Stage {
             Self::Creating => "creating",
             Self::Begun => "begun",
             Self::NotBegun => "not-begun",
+            Self::Moving(_) => "moving",
+            Self::Moved(_) => "moved",
+        }
+    }
+
+    /// The set whose ledger it is, or is to be.
+    pub(crate) fn set(self) -> Option<SetLedgerId> {
+        match self {
+            Self::Moving(set) | Self::Moved(set) => Some(set),
+            Self::Creating | Self::Begun | Self::NotBegun => None,
+        }
+    }
+
+    fn by_name(name: &str, set: Option<SetLedgerId>) -> Option<Self> {
+        match (name, set) {
+            ("creating", None) => Some(Self::Creating),
+            ("begun", None) => Some(Self::Begun),
+            ("not-begun", None) => Some(Self::NotBegun),
+            ("moving", Some(set)) => Some(Self::Moving(set)),
+            ("moved", Some(set)) => Some(Self::Moved(set)),
+            _ => None,
         }
     }
 }
@@ -57,6 +83,8 @@ pub(crate) struct LedgerMark {
     pub(crate) stage: Stage,
     /// How far it was.
     pub(crate) extent: LedgerExtent,
+    /// How often the ledger has moved, to a set or back. It only grows, and tells an old copy of the mark.
+    pub(crate) moves: u64,
 }
 
 impl LedgerMark {
@@ -71,12 +99,21 @@ impl LedgerMark {
             key_id,
             stage: Stage::Creating,
             extent: LedgerExtent::default(),
+            moves: 0,
+        }
+    }
+
+    /// Refuses a key whose ledger is that of a set, or on its way there.
+    pub(crate) fn check_is_here(&self, directory: &Path) -> Result<()> {
+        match self.stage.set() {
+            Some(set) => Err(ledger_moved(directory, set)),
+            None => Ok(()),
         }
     }
 
     /// Whether it lets the ledger beside it say which epochs are unused.
     pub(crate) fn vouches(&self) -> bool {
-        self.stage != Stage::NotBegun
+        matches!(self.stage, Stage::Creating | Stage::Begun)
     }
 
     /// Whether no epoch was spent when it was written.
@@ -122,14 +159,25 @@ impl LedgerMark {
 
     /// The one way in which it is written.
     pub(crate) fn to_text(&self) -> String {
-        let head = format!("{TITLE}\nkey_id {}\nstage {}\n", self.key_id, self.stage.name());
-        Self::with_checksum(&(head + &self.extent_lines()))
+        let (title, moves) = match self.moves {
+            0 => (TITLE, String::new()),
+            moves => {
+                let set = self
+                    .stage
+                    .set()
+                    .map_or_else(|| "none".to_owned(), |set| set.to_string());
+                (MOVED_TITLE, format!("moves {moves}\nset {set}\n"))
+            }
+        };
+        let (key_id, stage) = (self.key_id, self.stage.name());
+        let head = format!("{title}\nkey_id {key_id}\nstage {stage}\n{moves}");
+        with_checksum(&(head + &self.extent_lines()))
     }
 
     /// As programs of format version 2 wrote it.
     pub(crate) fn to_old_text(&self) -> String {
         let head = format!("{OLD_TITLE}\nkey_id {}\n", self.key_id);
-        Self::with_checksum(&(head + &self.extent_lines()))
+        with_checksum(&(head + &self.extent_lines()))
     }
 
     fn extent_lines(&self) -> String {
@@ -144,24 +192,21 @@ impl LedgerMark {
         )
     }
 
-    /// The body of a mark and the line that belongs behind it.
-    pub(crate) fn with_checksum(body: &str) -> String {
-        let checksum = hex::encode(Sha3_256::digest(body.as_bytes()));
-        format!("{body}checksum {checksum}\n")
-    }
-
     fn parse(text: &str, is_old: bool) -> Option<Self> {
         let mut lines = text.lines();
-        if lines.next()? != if is_old { OLD_TITLE } else { TITLE } {
+        let title = lines.next()?;
+        let has_moved = title == MOVED_TITLE;
+        if !has_moved && title != if is_old { OLD_TITLE } else { TITLE } {
             return None;
         }
         let key_id = field(&mut lines, "key_id")?;
         // The old ones were of keys that existed, or were about to.
-        let stage = if is_old {
-            Stage::Begun
+        let stage = if is_old { "begun" } else { field(&mut lines, "stage")? };
+        let (moves, set) = if has_moved {
+            let moves = field(&mut lines, "moves")?.parse().ok()?;
+            (moves, parse_set(field(&mut lines, "set")?)?)
         } else {
-            let name = field(&mut lines, "stage")?;
-            Stage::ALL.into_iter().find(|stage| stage.name() == name)?
+            (0, None)
         };
         let first_epoch = field(&mut lines, "first_epoch")?;
         let spent = field(&mut lines, "spent")?;
@@ -169,7 +214,8 @@ impl LedgerMark {
         let digest = field(&mut lines, "digest")?;
         let mut mark = Self {
             key_id: KeyId([0; 16]),
-            stage,
+            stage: Stage::by_name(stage, set)?,
+            moves,
             extent: LedgerExtent {
                 first_epoch: first_epoch.parse().ok()?,
                 spent: spent.parse().ok()?,
@@ -184,6 +230,22 @@ impl LedgerMark {
         hex::decode_to_slice(digest, &mut mark.extent.digest).ok()?;
         Some(mark)
     }
+}
+
+/// The body of a mark and the line that belongs behind it.
+pub(crate) fn with_checksum(body: &str) -> String {
+    let checksum = hex::encode(Sha3_256::digest(body.as_bytes()));
+    format!("{body}checksum {checksum}\n")
+}
+
+/// A set, or that there is none.
+fn parse_set(text: &str) -> Option<Option<SetLedgerId>> {
+    if text == "none" {
+        return Some(None);
+    }
+    let mut set = SetLedgerId([0; 16]);
+    hex::decode_to_slice(text, &mut set.0).ok()?;
+    Some(Some(set))
 }
 
 fn unopened(failure: IoFailure) -> Error {
@@ -203,7 +265,7 @@ fn field<'a>(lines: &mut Lines<'a>, name: &str) -> Option<&'a str> {
 mod tests {
     use super::{LedgerMark, Stage};
     use crate::keydir::KeyPaths;
-    use crate::units::{KeyId, LedgerExtent};
+    use crate::units::{KeyId, LedgerExtent, SetLedgerId};
 
     fn mark() -> LedgerMark {
         LedgerMark {
@@ -215,6 +277,7 @@ mod tests {
                 highest: Some(15),
                 digest: [9; 32],
             },
+            moves: 0,
         }
     }
 
@@ -236,7 +299,16 @@ mod tests {
             },
             ..mark()
         };
+        let set = SetLedgerId([5; 16]);
+        let [moving, moved, back] = [Stage::Moving(set), Stage::Moved(set), Stage::Begun].map(|stage| LedgerMark {
+            stage,
+            moves: 2,
+            ..mark()
+        });
         for (mark, text) in [
+            (moving.clone(), moving.to_text()),
+            (moved.clone(), moved.to_text()),
+            (back.clone(), back.to_text()),
             (mark(), mark().to_text()),
             (begun.clone(), begun.to_text()),
             (begun.clone(), begun.to_old_text()),

@@ -15,7 +15,7 @@ mod secret_files;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-pub(crate) use ledger_mark::{LedgerMark, Stage};
+pub(crate) use ledger_mark::{LedgerMark, Stage, with_checksum};
 pub(crate) use lock::DirectoryLock;
 pub(crate) use lock::ReadLock;
 pub(crate) use locked::LockedDir;

@@ -3,17 +3,23 @@
 use std::path::Path;
 
 use super::LedgerCondition;
-use super::show::{FoundMark, LedgerFigures, condition_of};
+use super::set;
+use super::show::{FoundMark, LedgerFigures, condition_in_set, condition_of};
+use super::signing::set_of_mark;
 use crate::error::Result;
 use crate::interop::ledger_json::{HistoryOwner, SignedEpoch, TAIL_TEXT, entry_text, head_text};
 use crate::keydir::{KeyDir, ReadLock};
+use crate::ledger::fit::FoundEntry;
 use crate::state::Store;
+use crate::units::KeyId;
 
 /// A ledger that is written out. As long as it is there, nothing is signed. It writes nothing to the directory.
 pub struct Export {
     store: Store,
     owner: HistoryOwner,
-    _lock: Option<ReadLock>,
+    /// The key, if it is one of many in the ledger of a set.
+    in_set: Option<KeyId>,
+    _locks: [Option<ReadLock>; 2],
 }
 
 impl Export {
@@ -26,9 +32,20 @@ impl Export {
         let key = KeyDir::open_sealed(directory)?;
         let (paths, manifest) = (key.paths(), key.manifest());
         let lock = ReadLock::take(&paths.lock_file())?;
-        let mark = FoundMark::read(&key)?;
-        let store = Store::open_read_only(&paths.state(), &manifest.binding())?;
-        let seen = condition_of(&key, LedgerFigures::of(&store, manifest)?, mark);
+        let mut in_set = None;
+        let (store, seen, set_lock) = match set_of_mark(&key)? {
+            Some((mark, id)) => {
+                let (store, view, set_lock) = set::open(&key, &mark, id)?;
+                in_set = Some(manifest.key_id());
+                (store, condition_in_set(&key, mark, Ok(view)), set_lock)
+            }
+            None => {
+                let mark = FoundMark::read(&key)?;
+                let store = Store::open_read_only(&paths.state(), &manifest.binding())?;
+                let figures = LedgerFigures::of(&store, manifest)?;
+                (store, condition_of(&key, figures, mark)?, None)
+            }
+        };
         match seen.problem {
             // That is what it says, and what the other copy has to know.
             None | Some((LedgerCondition::NoHistory | LedgerCondition::UsedUp, _)) => {}
@@ -47,7 +64,8 @@ impl Export {
         Ok(Self {
             store,
             owner,
-            _lock: lock,
+            in_set,
+            _locks: [lock, set_lock],
         })
     }
 
@@ -56,7 +74,11 @@ impl Export {
     /// # Errors
     /// [`Error`](crate::Error) if an entry cannot be read.
     pub fn lines(&self) -> Result<impl Iterator<Item = Result<String>>> {
-        let entries = self.store.ledger_entries()?.enumerate().map(|(index, entry)| {
+        let entries: Box<dyn Iterator<Item = FoundEntry> + '_> = match self.in_set {
+            Some(key) => Box::new(self.store.set_entries(key)?),
+            None => Box::new(self.store.ledger_entries()?),
+        };
+        let entries = entries.enumerate().map(|(index, entry)| {
             let (epoch, record) = entry?;
             let text = entry_text(&SignedEpoch {
                 epoch,

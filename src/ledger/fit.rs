@@ -2,9 +2,12 @@
 
 use crate::error::Result;
 use crate::keydir::{LedgerMark, Stage};
-use crate::state::{LedgerHead, Store};
+use crate::state::{LedgerHead, LedgerRecord, Store};
 use crate::text::counted;
-use crate::units::{EpochRange, KeyId, LedgerExtent};
+use crate::units::{Epoch, EpochRange, KeyId, LedgerExtent};
+
+/// An entry of a ledger, as it is read.
+pub(super) type FoundEntry = Result<(Epoch, LedgerRecord)>;
 
 /// How a ledger fits the mark beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,9 +82,10 @@ pub(crate) fn is_used_up(extent: &LedgerExtent, stored: EpochRange) -> bool {
     extent.first_epoch >= stored.end
 }
 
-/// The mark of a ledger.
-pub(crate) fn mark_of(head: &LedgerHead, key_id: KeyId) -> LedgerMark {
+/// The mark of a key's own ledger, which has moved so often.
+pub(crate) fn mark_of(head: &LedgerHead, key_id: KeyId, moves: u64) -> LedgerMark {
     LedgerMark {
+        moves,
         key_id,
         stage: Stage::of_key(head.initialised),
         extent: head.extent,
@@ -90,8 +94,13 @@ pub(crate) fn mark_of(head: &LedgerHead, key_id: KeyId) -> LedgerMark {
 
 /// What the head of a ledger has to say about entries, from the entries themselves.
 pub(crate) fn count(store: &Store) -> Result<LedgerHead> {
+    count_entries(store.ledger_entries()?)
+}
+
+/// As [`count`], wherever the entries are.
+pub(super) fn count_entries(entries: impl Iterator<Item = FoundEntry>) -> Result<LedgerHead> {
     let mut counted = LedgerHead::default();
-    for entry in store.ledger_entries()? {
+    for entry in entries {
         let (epoch, record) = entry?;
         counted.add(epoch, &record);
     }
@@ -99,10 +108,14 @@ pub(crate) fn count(store: &Store) -> Result<LedgerHead> {
 }
 
 /// How many epochs have no entry, of those from the first on that may have none and be unused.
-pub(crate) fn unspent(store: &Store, extent: &LedgerExtent, stored: EpochRange) -> Result<u64> {
+pub(crate) fn unspent(
+    entries: impl Iterator<Item = FoundEntry>,
+    extent: &LedgerExtent,
+    stored: EpochRange,
+) -> Result<u64> {
     let first = extent.first_epoch.clamp(stored.start, stored.end);
     let mut left = stored.end - first;
-    for entry in store.ledger_entries()? {
+    for entry in entries {
         let (epoch, _) = entry?;
         left -= u64::from(u64::from(epoch.0) >= first && stored.contains(epoch));
     }
@@ -110,10 +123,14 @@ pub(crate) fn unspent(store: &Store, extent: &LedgerExtent, stored: EpochRange) 
 }
 
 /// The lowest epoch without an entry, of those from the first on that may have none and be unused.
-pub(crate) fn first_unspent(store: &Store, extent: &LedgerExtent, stored: EpochRange) -> Result<Option<u64>> {
+pub(crate) fn first_unspent(
+    entries: impl Iterator<Item = FoundEntry>,
+    extent: &LedgerExtent,
+    stored: EpochRange,
+) -> Result<Option<u64>> {
     let mut first = extent.first_epoch.max(stored.start);
     // They come in the order of their epochs.
-    for entry in store.ledger_entries()? {
+    for entry in entries {
         let (epoch, _) = entry?;
         if u64::from(epoch.0) > first {
             break;
@@ -161,7 +178,7 @@ mod tests {
     #[test]
     fn a_ledger_fits_its_own_mark_and_the_one_before_and_no_other() {
         let before = head(3, &[4, 9]);
-        let mark = mark_of(&before, KeyId([0; 16]));
+        let mark = mark_of(&before, KeyId([0; 16]), 0);
         assert_eq!(fits(&before, &mark), Fit::Same);
         // In whatever order they came.
         assert_eq!(fits(&head(3, &[9, 4]), &mark), Fit::Same);
@@ -187,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_longer_ledger_of_a_copy_that_signed_on_its_own_does_not_fit() {
-        let mark = mark_of(&head(0, &[4, 9]), KeyId([0; 16]));
+        let mark = mark_of(&head(0, &[4, 9]), KeyId([0; 16]), 0);
         let copy_before = head(0, &[4, 8]);
         let copy = after(&copy_before, 0, &[4, 8, 10]);
         assert!(matches!(fits(&copy, &mark), Fit::Backwards(_)));
@@ -196,7 +213,7 @@ mod tests {
     #[test]
     fn a_ledger_that_lacks_entries_which_its_head_counts_does_not_fit() {
         let whole = head(0, &[4, 9]);
-        let mark = mark_of(&whole, KeyId([0; 16]));
+        let mark = mark_of(&whole, KeyId([0; 16]), 0);
         assert!(matches!(fit(&whole, 1, &mark), Fit::Backwards(_)));
         assert_eq!(fit(&whole, 2, &mark), Fit::Same);
     }

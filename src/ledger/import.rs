@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::Ledger;
+use super::SigningLedger;
 use super::error::{other_key, unfit};
 use crate::error::Result;
 use crate::interop::ledger_json::{KeyHistory, SignedEpoch, parse};
 use crate::keydir::{KeyDir, Manifest};
 use crate::state::LedgerRecord;
-use crate::units::{Epoch, Fingerprint};
+use crate::units::{Epoch, Fingerprint, KeyId};
 
 /// Entries that are imported in one synced write.
 const CHUNK_ENTRIES: usize = 1024;
@@ -82,13 +82,15 @@ pub fn import(directory: &Path, path: &Path, text: &[u8]) -> Result<ImportReport
     for (index, history) in &histories {
         own.check_epochs(path, *index, history)?;
     }
-    let mut ledger = Ledger::open_unchecked(&key)?;
-    if !ledger.settle_or_doubt()? {
-        let head = ledger.head.clone();
-        ledger.commit([], head)?;
+    let key_id = key.manifest().key_id();
+    let (mut ledger, fits) = SigningLedger::open_to_import(&key)?;
+    if !fits {
+        let head = ledger.head(key_id)?;
+        ledger.commit(key_id, [], head)?;
     }
     let mut import = Import {
         ledger,
+        key_id,
         pending: BTreeMap::new(),
         report: ImportReport::default(),
     };
@@ -97,7 +99,7 @@ pub fn import(directory: &Path, path: &Path, text: &[u8]) -> Result<ImportReport
     }
     import.commit()?;
     import.ledger.mark()?;
-    import.report.initialised = import.ledger.head.initialised;
+    import.report.initialised = import.ledger.head(key_id)?.initialised;
     Ok(import.report)
 }
 
@@ -140,20 +142,21 @@ impl Own<'_> {
 
 /// An import under way. Each chunk is committed together with the head that counts it.
 struct Import {
-    ledger: Ledger,
+    ledger: SigningLedger,
+    key_id: KeyId,
     pending: BTreeMap<u32, LedgerRecord>,
     report: ImportReport,
 }
 
 impl Import {
     fn history(&mut self, history: &KeyHistory) -> Result<()> {
-        let stored = self.ledger.stored;
+        let (stored, _) = self.ledger.stored(self.key_id)?;
         let first_epoch = history.owner.first_epoch.unwrap_or_default().min(stored.end);
-        if first_epoch > self.ledger.head.extent.first_epoch {
+        let mut head = self.ledger.head(self.key_id)?;
+        if first_epoch > head.extent.first_epoch {
             self.report.raised_to = Some(first_epoch);
-            let mut head = self.ledger.head.clone();
             head.extent.first_epoch = first_epoch;
-            self.ledger.commit([], head)?;
+            self.ledger.commit(self.key_id, [], head)?;
         }
         for entry in &history.signed_epochs {
             if !stored.contains(entry.epoch) {
@@ -172,12 +175,12 @@ impl Import {
         let epoch = entry.epoch;
         let ours = match self.pending.get(&epoch.0) {
             Some(record) => Some(record.clone()),
-            None => self.ledger.store.ledger_entry(epoch)?,
+            None => self.ledger.entry(self.key_id, epoch)?,
         };
         let Some(ours) = ours else {
             let record = LedgerRecord {
                 message_digest: entry.message_digest,
-                scheme: self.ledger.scheme.to_owned(),
+                scheme: self.ledger.stored(self.key_id)?.1.to_owned(),
                 signed_unix_ms: entry.signed_unix_ms,
             };
             self.pending.insert(epoch.0, record);
@@ -197,12 +200,12 @@ impl Import {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let mut head = self.ledger.head.clone();
+        let mut head = self.ledger.head(self.key_id)?;
         for (&epoch, record) in &self.pending {
             head.add(Epoch(epoch), record);
         }
         let entries = std::mem::take(&mut self.pending);
-        self.ledger
-            .commit(entries.iter().map(|(&epoch, record)| (Epoch(epoch), record)), head)
+        let entries = entries.iter().map(|(&epoch, record)| (Epoch(epoch), record));
+        self.ledger.commit(self.key_id, entries, head)
     }
 }

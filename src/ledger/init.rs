@@ -3,16 +3,16 @@
 use std::path::Path;
 
 use super::error::{past_key, too_low};
-use super::fit::first_unspent;
-use super::{Ledger, count, doubted, is_used_up, known_mark};
+use super::{Ledger, SigningLedger, count, doubted, known_mark};
 use crate::error::{Reason, Result};
 use crate::keydir::KeyDir;
-use crate::state::LedgerHead;
 
 /// Says from which epoch on the sealed key in a directory is unused, but for the epochs that its ledger lists.
 ///
 /// It never lowers anything: the epoch must not be below one that was said when this ledger was begun, nor one that
 /// was imported. A ledger that does not fit the mark beside it is begun above everything that both know, and fits afterwards.
+///
+/// A key whose ledger is that of a set is begun there; where that has lost it, the key has a ledger of its own again.
 ///
 /// Gives the first epoch that may sign now; none where the ledger lists all of them.
 ///
@@ -21,27 +21,23 @@ use crate::state::LedgerHead;
 pub fn init(directory: &Path, first_epoch: u64) -> Result<Option<u64>> {
     let key = KeyDir::open_sealed(directory)?;
     let stored = key.manifest().plan().stored();
-    let mut ledger = Ledger::open_unchecked(&key)?;
-    ledger.settle_or_doubt()?;
+    let key_id = key.manifest().key_id();
+    let mut ledger = SigningLedger::open_to_begin(&key)?;
     let asked = first_epoch;
-    if is_used_up(&ledger.head.extent, stored) {
-        return Err(ledger.used_up());
-    }
+    ledger.check_not_used_up(&key)?;
     if asked >= stored.end {
         return Err(past_key(asked, stored));
     }
-    let least = ledger.head.extent.first_epoch;
+    let mut head = ledger.head(key_id)?;
+    let least = head.extent.first_epoch;
     if asked < least {
         return Err(too_low(asked, least, directory));
     }
-    let mut head = LedgerHead {
-        initialised: true,
-        ..ledger.head.clone()
-    };
+    head.initialised = true;
     head.extent.first_epoch = first_epoch;
-    ledger.commit([], head)?;
+    ledger.commit(key_id, [], head)?;
     ledger.mark()?;
-    first_unspent(&ledger.store, &ledger.head.extent, stored)
+    ledger.first_unspent(key_id)
 }
 
 impl Ledger {
@@ -61,6 +57,11 @@ impl Ledger {
         }
         let mark = known_mark(&self.locked.ledger_mark(), self.key_id)?;
         self.head = doubted(&self.head, &counted, mark.as_ref());
+        if let Some(newer) = self.newer.take() {
+            let extent = &mut self.head.extent;
+            extent.first_epoch = extent.first_epoch.max(newer.extent.above_all_known());
+            self.moves = newer.moves;
+        }
         Ok(false)
     }
 }

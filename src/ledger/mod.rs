@@ -9,7 +9,9 @@ mod fit;
 mod import;
 mod init;
 mod rescue;
+mod set;
 mod show;
+mod signing;
 
 use std::path::Path;
 
@@ -23,14 +25,18 @@ pub(crate) use fit::{count, mark_of};
 pub use import::{Conflict, ImportReport, UnknownMessage, import};
 pub use init::init;
 pub(crate) use rescue::rescue;
+use set::newer_in_set;
+pub(crate) use set::{LEDGER as SET_LEDGER, SetLedger};
+pub use set::{MoveReport, move_in, move_out};
 pub(crate) use show::look;
 pub use show::{LedgerCondition, LedgerStatus, show};
+pub(crate) use signing::SigningLedger;
 
-use crate::error::{Error, Reason, Result};
+use crate::error::{Reason, Result};
 use crate::failure::FailureKind;
-use crate::files::Entry;
+use crate::files::{Entry, parent_of};
 use crate::keydir::{KeyDir, KeyPaths, KeyState, LedgerMark, LockedDir, Manifest, Origin, Stage};
-use crate::state::{LedgerHead, LedgerRecord, Store};
+use crate::state::{KeyStanding, LedgerHead, LedgerRecord, SetKeyRecord, Store};
 use crate::time::time_of_day_ms;
 use crate::units::{Epoch, EpochRange, KeyId, LedgerExtent};
 use keymill_xmss::scheme::MESSAGE_BYTES;
@@ -53,6 +59,8 @@ pub(crate) fn is_unused(paths: &KeyPaths, manifest: &Manifest) -> Result<bool> {
 /// signed before a new beginning above all that it knows. What is listed stays spent.
 pub(crate) fn forget(paths: &LockedDir, manifest: &Manifest) -> Result<()> {
     let mark = known_mark(&paths.ledger_mark(), manifest.key_id())?;
+    mark.iter().try_for_each(|mark| mark.check_is_here(paths.root()))?;
+    let moves = mark.as_ref().map_or(0, |mark| mark.moves);
     let found = if paths.state().exists()? {
         read_whole(paths, manifest)
     } else {
@@ -81,7 +89,7 @@ pub(crate) fn forget(paths: &LockedDir, manifest: &Manifest) -> Result<()> {
             head
         }
     };
-    mark_of(&head, manifest.key_id()).write(paths)
+    mark_of(&head, manifest.key_id(), moves).write(paths)
 }
 
 type FoundLedger = (Store, LedgerHead, LedgerHead);
@@ -130,12 +138,31 @@ pub(crate) struct HeldLedger {
     pub(crate) last_unix_ms: Option<u64>,
 }
 
+#[cfg(feature = "serve")]
+impl HeldLedger {
+    fn of(head: &LedgerHead) -> Self {
+        Self {
+            first_epoch: head.initialised.then_some(head.extent.first_epoch),
+            spent: head.extent.spent,
+            highest: head.extent.highest,
+            last_unix_ms: Some(head.last_unix_ms).filter(|&unix_ms| unix_ms > 0),
+        }
+    }
+}
+
+/// What is signed.
+type Message = [u8; MESSAGE_BYTES];
+
 /// The ledger of a key, for the one process that writes to it.
 pub(crate) struct Ledger {
     store: Store,
     head: LedgerHead,
     /// How far it was when it was opened, or last marked: what a fitting mark on disk says.
     marked: LedgerExtent,
+    /// How often it has moved, as its mark says.
+    moves: u64,
+    /// The set around the key says that it has left since: then this is an old copy.
+    newer: Option<SetKeyRecord>,
     key_id: KeyId,
     scheme: &'static str,
     stored: EpochRange,
@@ -154,6 +181,9 @@ impl Ledger {
 
     /// Compares the ledger with the mark beside it, and brings up one that is a step behind.
     fn settle(&mut self) -> Result<()> {
+        if self.newer.is_some() {
+            return Err(set::old_copy(self.directory(), parent_of(self.directory())));
+        }
         let entries = self.store.ledger_entry_count()?;
         let mark = match LedgerMark::read(&self.locked.ledger_mark(), self.key_id)? {
             Some(mark) => mark,
@@ -171,20 +201,35 @@ impl Ledger {
         }
     }
 
-    /// As [`open`](Self::open), whatever the mark says.
+    /// As [`open`](Self::open), whatever the mark says of the ledger, unless it is that of a set.
     fn open_unchecked(key: &KeyDir) -> Result<Self> {
         let locked = key.lock()?;
-        locked.note_fingerprint(locked.key()?.manifest().clone())?;
-        let store = Store::open(&locked.state(), &key.manifest().binding())?;
+        let manifest = locked.note_fingerprint(locked.key()?.manifest().clone())?;
+        let mark = known_mark(&locked.ledger_mark(), manifest.key_id())?;
+        mark.iter().try_for_each(|mark| mark.check_is_here(locked.root()))?;
+        let moves = mark.map_or(0, |mark| mark.moves);
+        let newer = newer_in_set(&locked, manifest.key_id(), moves)?;
+        if newer.is_some_and(|record| record.standing != KeyStanding::Gone) {
+            return Err(set::old_copy(locked.root(), parent_of(locked.root())));
+        }
+        let ledger = Self::of(locked, &manifest, moves)?;
+        Ok(Self { newer, ..ledger })
+    }
+
+    /// The ledger in the store of a key, which has moved so often.
+    fn of(locked: LockedDir, manifest: &Manifest, moves: u64) -> Result<Self> {
+        let store = Store::open(&locked.state(), &manifest.binding())?;
         // A store without a head knows of no epoch whether it has signed.
         let head = store.ledger_head()?.unwrap_or_default();
         Ok(Self {
             store,
             marked: head.extent,
             head,
-            key_id: key.manifest().key_id(),
-            scheme: key.manifest().scheme().id(),
-            stored: key.manifest().plan().stored(),
+            moves,
+            newer: None,
+            key_id: manifest.key_id(),
+            scheme: manifest.scheme().id(),
+            stored: manifest.plan().stored(),
             unknown: false,
             locked,
         })
@@ -205,45 +250,16 @@ impl Ledger {
             return Err(error::forked(parent, directory));
         }
         self.check_place()?;
-        if let Some(record) = self.store.ledger_entry(epoch)? {
-            return Ok(match record.message_digest {
-                Some(digest) if digest == message_digest(message) => EpochState::SameMessage,
-                _ => EpochState::OtherMessage {
-                    signed_unix_ms: record.signed_unix_ms,
-                },
-            });
-        }
-        if is_used_up(&self.head.extent, self.stored) {
-            return Err(self.used_up());
-        }
-        if !self.head.initialised {
-            return Err(error::no_history(directory));
-        }
-        if u64::from(epoch.0) < self.head.extent.first_epoch {
-            return Err(error::before_history(
-                epoch.0.into(),
-                self.head.extent.first_epoch,
-                directory,
-            ));
-        }
-        Ok(EpochState::Unused)
-    }
-
-    fn used_up(&self) -> Error {
-        error::used_up(self.directory(), self.stored)
+        let found = self.store.ledger_entry(epoch)?;
+        standing_of(found, &self.head, self.stored, directory, epoch, message)
     }
 
     /// Spends epochs, each on its message, in one write: when this returns, the entries and the mark are on disk. Each is
     /// [unused](EpochState::Unused), and none is named twice.
-    pub(crate) fn spend(&mut self, spent: &[(Epoch, &[u8; MESSAGE_BYTES])]) -> Result<()> {
-        let signed_unix_ms = time_of_day_ms();
+    pub(crate) fn spend(&mut self, spent: &[(Epoch, &Message)]) -> Result<()> {
         let mut head = self.head.clone();
-        let record = |(epoch, message): &(Epoch, &[u8; MESSAGE_BYTES])| {
-            let record = LedgerRecord {
-                message_digest: Some(message_digest(&message[..])),
-                scheme: self.scheme.to_owned(),
-                signed_unix_ms,
-            };
+        let record = |(epoch, message): &(Epoch, &Message)| {
+            let record = new_record(self.scheme, message);
             head.add(*epoch, &record);
             (*epoch, record)
         };
@@ -266,18 +282,7 @@ impl Ledger {
         if self.unknown {
             return Err(error::unknown(self.directory()));
         }
-        let LedgerHead {
-            initialised,
-            extent,
-            last_unix_ms,
-            ..
-        } = self.head;
-        Ok(HeldLedger {
-            first_epoch: initialised.then_some(extent.first_epoch),
-            spent: extent.spent,
-            highest: extent.highest,
-            last_unix_ms: Some(last_unix_ms).filter(|&unix_ms| unix_ms > 0),
-        })
+        Ok(HeldLedger::of(&self.head))
     }
 
     /// Makes sure that the directory that was locked is the one that is found by its name.
@@ -299,10 +304,49 @@ impl Ledger {
     }
 
     fn mark(&mut self) -> Result<()> {
-        mark_of(&self.head, self.key_id).write(&self.locked)?;
+        mark_of(&self.head, self.key_id, self.moves).write(&self.locked)?;
         self.marked = self.head.extent;
         // Once more: the directory in which both have been written is the one that is found by its name.
         Ok(self.locked.directory().check()?)
+    }
+}
+
+/// What a ledger with this head says about signing a message with an epoch of a key, of which it has this entry.
+fn standing_of(
+    entry: Option<LedgerRecord>,
+    head: &LedgerHead,
+    stored: EpochRange,
+    directory: &Path,
+    epoch: Epoch,
+    message: &[u8],
+) -> Result<EpochState> {
+    if let Some(record) = entry {
+        return Ok(match record.message_digest {
+            Some(digest) if digest == message_digest(message) => EpochState::SameMessage,
+            _ => EpochState::OtherMessage {
+                signed_unix_ms: record.signed_unix_ms,
+            },
+        });
+    }
+    let first_epoch = head.extent.first_epoch;
+    if is_used_up(&head.extent, stored) {
+        return Err(error::used_up(directory, stored));
+    }
+    if !head.initialised {
+        return Err(error::no_history(directory));
+    }
+    if u64::from(epoch.0) < first_epoch {
+        return Err(error::before_history(epoch.0.into(), first_epoch, directory));
+    }
+    Ok(EpochState::Unused)
+}
+
+/// The entry of an epoch that is spent on a message now.
+fn new_record(scheme: &str, message: &Message) -> LedgerRecord {
+    LedgerRecord {
+        message_digest: Some(message_digest(message)),
+        scheme: scheme.to_owned(),
+        signed_unix_ms: time_of_day_ms(),
     }
 }
 

@@ -1,11 +1,15 @@
 //! What a ledger says, also while another process writes to it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::error::{backwards, mark_missing, no_history, used_up};
 use super::fit::unspent;
+use super::set::{self, SetView, newer_in_set, old_copy};
+use super::signing::set_of_mark;
 use super::{Fit, count, fit, is_begun};
 use crate::error::{Error, Reason, Result};
+use crate::failure::FailureKind;
+use crate::files::parent_of;
 use crate::keydir::{KeyDir, LedgerMark, Manifest};
 use crate::remedy::Remedy;
 use crate::state::{LedgerHead, Store};
@@ -31,6 +35,9 @@ pub enum LedgerCondition {
     MarkMissing,
     /// The mark beside it is damaged.
     MarkDamaged,
+    /// It is that of a set, which does not say that the key signs by it: it is lost, older than its mark, or a move was not
+    /// finished.
+    Moved,
 }
 
 /// A snapshot of a ledger.
@@ -55,6 +62,8 @@ pub struct LedgerStatus {
     pub last_unix_ms: Option<u64>,
     /// Number of spent epochs that the mark knows of.
     pub marked: Option<u64>,
+    /// The directory of the set whose ledger it is; none if the key has one of its own, or the set cannot be asked.
+    pub set: Option<PathBuf>,
     /// The process that is writing, if one is.
     pub writer: Option<String>,
 }
@@ -64,6 +73,8 @@ pub(crate) struct Seen {
     /// What the ledger and its mark say together.
     pub(crate) head: LedgerHead,
     pub(crate) mark: Option<LedgerMark>,
+    /// The directory of the set whose ledger it is.
+    pub(crate) set: Option<PathBuf>,
     /// What keeps it from being signed with.
     pub(crate) problem: Option<(LedgerCondition, Error)>,
 }
@@ -74,7 +85,12 @@ pub(crate) struct Seen {
 /// [`Error`](crate::Error) if it is not a sealed key, or its store cannot be read.
 pub fn show(directory: &Path) -> Result<LedgerStatus> {
     let key = KeyDir::open_sealed(directory)?;
-    let Seen { head, mark, problem } = look(&key)?;
+    let Seen {
+        head,
+        mark,
+        set,
+        problem,
+    } = look(&key)?;
     let (condition, problem) = problem.unzip();
     Ok(LedgerStatus {
         condition: condition.unwrap_or(LedgerCondition::Sound),
@@ -86,7 +102,11 @@ pub fn show(directory: &Path) -> Result<LedgerStatus> {
         spent: head.extent.spent,
         highest: head.extent.highest,
         last_unix_ms: Some(head.last_unix_ms).filter(|&unix_ms| unix_ms > 0),
-        marked: mark.map(|mark| mark.extent.spent),
+        // That of the key is of the time when its ledger moved.
+        marked: mark
+            .filter(|mark| mark.stage.set().is_none())
+            .map(|mark| mark.extent.spent),
+        set,
         writer: key.writer(),
         manifest: key.manifest().clone(),
     })
@@ -110,11 +130,18 @@ pub(crate) fn look(key: &KeyDir) -> Result<Seen> {
 }
 
 fn look_once(key: &KeyDir) -> Result<Seen> {
+    if let Some((mark, id)) = set_of_mark(key)? {
+        let view = match set::look(key, &mark, id) {
+            Err(error) if error.kind() == FailureKind::Directory => Err(error),
+            view => Ok(view?),
+        };
+        return Ok(condition_in_set(key, mark, view));
+    }
     let (paths, manifest) = (key.paths(), key.manifest());
     let mark = FoundMark::read(key)?;
     let read = |store: Store| LedgerFigures::of(&store, manifest);
     let figures = Store::read_beside_a_writer(&paths.state(), &manifest.binding(), read)?;
-    Ok(condition_of(key, figures, mark))
+    condition_of(key, figures, mark)
 }
 
 /// The mark as it was found, which has to happen before the ledger is read: a signer writes it last.
@@ -143,14 +170,14 @@ impl LedgerFigures {
         let head = store.ledger_head()?.unwrap_or_default();
         Ok(Self {
             counted: count(store)?,
-            unspent: unspent(store, &head.extent, manifest.plan().stored())?,
+            unspent: unspent(store.ledger_entries()?, &head.extent, manifest.plan().stored())?,
             head,
         })
     }
 }
 
 /// What keeps a ledger from being signed with, if anything does.
-pub(super) fn condition_of(key: &KeyDir, figures: LedgerFigures, mark: FoundMark) -> Seen {
+pub(super) fn condition_of(key: &KeyDir, figures: LedgerFigures, mark: FoundMark) -> Result<Seen> {
     let LedgerFigures {
         mut head,
         counted,
@@ -160,11 +187,12 @@ pub(super) fn condition_of(key: &KeyDir, figures: LedgerFigures, mark: FoundMark
         Ok(mark) => mark,
         Err(error) => {
             let problem = Some((LedgerCondition::MarkDamaged, error));
-            return Seen {
+            return Ok(Seen {
                 head,
                 mark: None,
+                set: None,
                 problem,
-            };
+            });
         }
     };
     let misfit = match &mark {
@@ -182,6 +210,14 @@ pub(super) fn condition_of(key: &KeyDir, figures: LedgerFigures, mark: FoundMark
             how.map(|how| (LedgerCondition::WentBackwards, backwards(key.path(), &how)))
         }
     };
+    let moves = mark.as_ref().map_or(0, |mark| mark.moves);
+    let misfit = match newer_in_set(key.paths(), key.manifest().key_id(), moves)? {
+        Some(_) => Some((
+            LedgerCondition::WentBackwards,
+            old_copy(key.path(), parent_of(key.path())),
+        )),
+        None => misfit,
+    };
     head.initialised = is_begun(&head, mark.as_ref());
     let stored = key.manifest().plan().stored();
     let problem = match misfit {
@@ -189,5 +225,44 @@ pub(super) fn condition_of(key: &KeyDir, figures: LedgerFigures, mark: FoundMark
         None if !head.initialised => Some((LedgerCondition::NoHistory, no_history(key.path()))),
         misfit => misfit,
     };
-    Seen { head, mark, problem }
+    Ok(Seen {
+        head,
+        mark,
+        set: None,
+        problem,
+    })
+}
+
+/// What keeps a key from being signed with by the ledger of its set, if anything does.
+pub(super) fn condition_in_set(key: &KeyDir, mark: LedgerMark, view: Result<SetView>) -> Seen {
+    let view = match view {
+        Ok(view) => view,
+        Err(error) => {
+            // What the key knew when its ledger moved.
+            let head = LedgerHead {
+                extent: mark.extent,
+                ..LedgerHead::default()
+            };
+            return Seen {
+                head,
+                mark: Some(mark),
+                set: None,
+                problem: Some((LedgerCondition::Moved, error)),
+            };
+        }
+    };
+    let stored = key.manifest().plan().stored();
+    let problem = if view.unspent == 0 {
+        Some((LedgerCondition::UsedUp, used_up(key.path(), stored)))
+    } else if !view.head.initialised {
+        Some((LedgerCondition::NoHistory, no_history(key.path())))
+    } else {
+        None
+    };
+    Seen {
+        head: view.head,
+        mark: Some(mark),
+        set: Some(view.set),
+        problem,
+    }
 }

@@ -47,7 +47,7 @@ pub(super) struct Shared {
 impl Engine {
     /// Starts the threads.
     pub(crate) fn start(keys: Keys, options: EngineOptions, figures: EngineFigures) -> Result<Self> {
-        let count = keys.iter().len();
+        let count = keys.ledgers().len();
         let mut work = Work::of(count);
         for (number, key) in keys.iter().enumerate() {
             if let Some(epoch) = key.next_epoch() {

@@ -10,8 +10,10 @@ use super::keys::{KeyIndex, Keys};
 use super::order::{Outcomes, Request};
 use crate::error::{Reason, Result};
 use crate::faults::{Fate, Faults};
+use crate::files::directory_tests::copy_directory;
+use crate::ledger::move_in;
 use crate::ledger::show;
-use crate::signing::tests::key;
+use crate::signing::tests::{key, make_key};
 use crate::trim::trim;
 use crate::units::{Epoch, Level};
 use keymill_xmss::Signature;
@@ -125,7 +127,7 @@ fn whichever_call_of_a_commit_fails_no_signature_leaves_and_nothing_signs_before
                 "{case}"
             );
             assert!(engine.keys().get(KeyIndex(0)).standing().is_err(), "{case}");
-            assert!(engine.keys().get(KeyIndex(0)).reopen(), "{case}");
+            assert!(engine.keys().get(KeyIndex(0)).ledger.reopen(), "{case}");
             // What was written is spent on its message; either way the same request is answered now.
             let is_on_disk = number > 0 || fate != Fate::Fail(5);
             let other = sign(&engine, vec![request(1, B)]).pop().unwrap();
@@ -200,4 +202,100 @@ fn no_more_is_admitted_than_may_wait() {
             .all(Result::is_ok)
     );
     assert_eq!(engine.waiting(), 0);
+}
+
+const SET_KEYS: usize = 5;
+
+/// A set of keys that sign by one ledger.
+fn set() -> tempfile::TempDir {
+    static MADE: std::sync::LazyLock<tempfile::TempDir> = std::sync::LazyLock::new(|| {
+        let set = tempfile::tempdir().unwrap();
+        for number in 0..SET_KEYS {
+            let key = set.path().join(format!("key-{number}"));
+            std::fs::create_dir(&key).unwrap();
+            make_key(&key, 10 + number as u8);
+            move_in(&key, set.path()).unwrap();
+        }
+        set
+    });
+    let copied = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(MADE.path()).unwrap() {
+        let entry = entry.unwrap();
+        copy_directory(&entry.path(), &copied.path().join(entry.file_name()));
+    }
+    copied
+}
+
+/// A request to each key of a set.
+fn of_each_key(epoch: u32, message: [u8; 32]) -> Vec<Request> {
+    let request = |key| Request {
+        key: KeyIndex(key),
+        ..request(epoch, message)
+    };
+    (0..SET_KEYS).map(request).collect()
+}
+
+#[test]
+fn a_list_over_many_keys_of_a_set_is_spent_in_one_write_and_one_mark() {
+    let set = set();
+    let engine = engine(set.path());
+    let faults = Faults::below(set.path(), |_, _| Fate::Pass);
+    let list = [of_each_key(1, A), of_each_key(2, B), of_each_key(1, A)].concat();
+    let outcomes = sign(&engine, list);
+    assert!(outcomes.iter().all(Result::is_ok));
+    let count = |call: &str| faults.seen().iter().filter(|seen| seen.call == call).count();
+    assert_eq!((count("a synced write"), count("rename")), (1, 1));
+    drop(engine);
+    for number in 0..SET_KEYS {
+        assert_eq!(show(&set.path().join(format!("key-{number}"))).unwrap().spent, 2);
+    }
+}
+
+#[test]
+fn whichever_call_of_a_commit_over_several_keys_fails_no_signature_leaves() {
+    let behind_the_write = |number: usize, fate: Fate| {
+        let mut behind = None;
+        move |call: &'static str, _: &Path| {
+            if call == "a synced write" && behind.is_none() {
+                behind = Some(0);
+            }
+            let is_here = behind == Some(number);
+            behind = behind.map(|calls| calls + 1);
+            if is_here { fate } else { Fate::Pass }
+        }
+    };
+    let calls = {
+        let set = set();
+        let engine = engine(set.path());
+        let faults = Faults::below(set.path(), |_, _| Fate::Pass);
+        sign(&engine, of_each_key(1, A));
+        let calls: Vec<_> = faults.seen().iter().map(|seen| seen.call).collect();
+        let committed = calls.iter().position(|call| *call == "a synced write").unwrap();
+        calls[committed..].to_vec()
+    };
+    assert!(calls.contains(&"rename") && calls.contains(&"fsync"), "{calls:?}");
+    for (number, call) in calls.iter().enumerate() {
+        for fate in [Fate::Fail(5), Fate::FailAfterwards(28)] {
+            let case = format!("call {number} of a commit, {call}, {fate:?}");
+            let set = set();
+            let engine = engine(set.path());
+            let faults = Faults::below(set.path(), behind_the_write(number, fate));
+            let outcomes = sign(&engine, of_each_key(1, A));
+            if !faults.seen().iter().any(|seen| seen.is_injected) {
+                continue;
+            }
+            drop(faults);
+            let is_unknown =
+                |outcome: &Result<Signature>| outcome.as_ref().is_err_and(|error| error.reason() == Reason::Unknown);
+            assert!(outcomes.iter().all(is_unknown), "{case}");
+            assert!(sign(&engine, of_each_key(9, B)).iter().all(is_unknown), "{case}");
+            assert!(engine.keys().iter().all(|key| key.standing().is_err()), "{case}");
+            assert!(engine.keys().get(KeyIndex(0)).ledger.reopen(), "{case}");
+            // All of it is on disk, or nothing.
+            let is_on_disk = number > 0 || fate != Fate::Fail(5);
+            let others = sign(&engine, of_each_key(1, B));
+            assert!(others.iter().all(|outcome| outcome.is_err() == is_on_disk), "{case}");
+            assert!(sign(&engine, of_each_key(2, A)).iter().all(Result::is_ok), "{case}");
+        }
+    }
 }

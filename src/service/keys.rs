@@ -1,16 +1,17 @@
-//! The keys that a service holds, each with its ledger.
+//! The keys that a service holds, and the ledgers that let them sign.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
+use super::ledgers::{LedgerIndex, ServedLedger};
 use crate::error::{Error, Reason, Result};
 use crate::keydir::KeyPlace;
 use crate::keystore::Passphrase;
-use crate::ledger::{HeldLedger, Ledger};
+use crate::ledger::{HeldLedger, SetLedger};
 use crate::signing::{PathReader, SharedWorkers, SigningKey};
-use crate::units::{Epoch, Level};
+use crate::units::{Epoch, KeyId, Level};
 
 /// Which of the keys of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,42 +21,13 @@ pub(crate) struct KeyIndex(pub(crate) usize);
 pub(crate) struct HeldKey {
     pub(crate) signing: SigningKey,
     pub(crate) public_key: Vec<u8>,
-    ledger: Mutex<LedgerSlot>,
+    pub(crate) key_id: KeyId,
+    pub(crate) ledger: Arc<ServedLedger>,
     /// The first epoch of the block that was last asked for ahead of its time.
     ahead: AtomicU64,
 }
 
-/// The ledger of a key, which is opened again after a write of it failed.
-pub(crate) enum LedgerSlot {
-    /// It can be written.
-    Open(Box<Ledger>),
-    /// It could not be opened again; the text says why.
-    Shut(String),
-}
-
-impl LedgerSlot {
-    /// The ledger, if it can be written.
-    pub(crate) fn get(&mut self, directory: &Path) -> Result<&mut Ledger> {
-        match self {
-            Self::Open(ledger) => Ok(ledger),
-            Self::Shut(why) => Err(Error::directory(why.clone()).because(Reason::Unknown).at(directory)),
-        }
-    }
-}
-
 impl HeldKey {
-    fn open(directory: &Path, passphrase: Option<&Passphrase>, workers: &SharedWorkers) -> Result<Self> {
-        let place = KeyPlace::new(directory).passphrase(passphrase);
-        let signing = SigningKey::of(PathReader::open_beside(place, workers)?)?;
-        let ledger = Ledger::open(signing.paths().key())?;
-        Ok(Self {
-            public_key: signing.paths().manifest().public_key().unwrap_or_default(),
-            ledger: Mutex::new(LedgerSlot::Open(Box::new(ledger))),
-            ahead: AtomicU64::new(0),
-            signing,
-        })
-    }
-
     /// The first epoch of the block of a trimmed key that is to be computed now, if one is: when half of a block is behind, the
     /// next one, once. Keys whose blocks end at the same epoch have half a block's time for all of them.
     pub(crate) fn next_block(&self, epoch: Epoch) -> Option<u64> {
@@ -78,66 +50,98 @@ impl HeldKey {
         (plan.trim() > Level(0)).then_some(first)
     }
 
-    /// Its ledger, when nobody else has it.
-    pub(crate) fn ledger(&self) -> MutexGuard<'_, LedgerSlot> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Its ledger, unless somebody else has it now.
-    pub(crate) fn ledger_if_free(&self) -> Option<MutexGuard<'_, LedgerSlot>> {
-        match self.ledger.try_lock() {
-            Ok(ledger) => Some(ledger),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
-    }
-
     /// What its ledger says now.
     pub(crate) fn standing(&self) -> Result<HeldLedger> {
-        self.ledger().get(self.signing.directory())?.held()
-    }
-
-    /// Opens a ledger again that could not be written, and says whether it can be now.
-    pub(crate) fn reopen(&self) -> bool {
-        let mut slot = self.ledger();
-        if matches!(&*slot, LedgerSlot::Open(ledger) if ledger.is_known()) {
-            return true;
-        }
-        // The lock of the directory has to be free before it is taken once more.
-        *slot = LedgerSlot::Shut("the ledger is being opened".to_owned());
-        *slot = match Ledger::open(self.signing.paths().key()) {
-            Ok(ledger) => LedgerSlot::Open(Box::new(ledger)),
-            Err(error) => LedgerSlot::Shut(error.to_string()),
-        };
-        matches!(&*slot, LedgerSlot::Open(_))
+        self.ledger.slot().get(self.ledger.place())?.held(self.key_id)
     }
 }
 
 /// All keys of a service. They are found by their public keys.
 pub(crate) struct Keys {
     keys: Vec<HeldKey>,
+    ledgers: Vec<Arc<ServedLedger>>,
     places: BTreeMap<Vec<u8>, KeyIndex>,
+    fingerprints: BTreeMap<String, PathBuf>,
 }
 
 impl Keys {
-    /// Opens the finished keys in these directories, and takes the lock of each. The passphrase is that of every secret that is
-    /// under one.
+    /// Opens the finished keys in these directories, and takes the lock of each: keys with ledgers of their own, and sets that
+    /// have one, with all keys that it lets sign. The passphrase is that of every secret that is under one.
     ///
     /// # Errors
     /// That of the first that cannot be opened, or if two of them have the same one-time keys.
     pub(crate) fn open(directories: &[PathBuf], passphrase: Option<&Passphrase>) -> Result<Self> {
-        let mut keys: Vec<HeldKey> = Vec::with_capacity(directories.len());
-        let (mut places, mut fingerprints) = (BTreeMap::new(), BTreeMap::new());
-        let workers = SharedWorkers::default();
+        let mut keys = Self {
+            keys: Vec::with_capacity(directories.len()),
+            ledgers: Vec::with_capacity(directories.len()),
+            places: BTreeMap::new(),
+            fingerprints: BTreeMap::new(),
+        };
+        let opening = Opening {
+            passphrase,
+            workers: SharedWorkers::default(),
+        };
         for directory in directories {
-            let key = HeldKey::open(directory, passphrase, &workers)?;
-            if let Some(other) = fingerprints.insert(key.signing.fingerprint().to_string(), directory) {
-                return Err(held_twice(other, directory));
+            if SetLedger::is_in(directory)? {
+                keys.add_set(directory, &opening)?;
+            } else {
+                let signing = opening.open(directory)?;
+                let ledger = ServedLedger::of_key(LedgerIndex(keys.ledgers.len()), signing.paths().key())?;
+                keys.add(signing, &ledger)?;
+                keys.ledgers.push(ledger);
             }
-            places.insert(key.public_key.clone(), KeyIndex(keys.len()));
-            keys.push(key);
         }
-        Ok(Self { keys, places })
+        Ok(keys)
+    }
+
+    fn add_set(&mut self, set: &Path, opening: &Opening<'_>) -> Result<()> {
+        let mut ledger = SetLedger::open(set)?;
+        let directories = ledger.directories()?;
+        if directories.of_set.is_empty() {
+            return Err(no_key(set));
+        }
+        let mut opened = Vec::with_capacity(directories.of_set.len());
+        for directory in &directories.of_set {
+            let signing = opening.open(directory)?;
+            ledger.admit(signing.paths().key())?;
+            opened.push(signing);
+        }
+        for directory in directories.of_their_own {
+            let key = directory.display();
+            tracing::warn!("the key in '{key}' has a ledger of its own, and is not served with its set");
+        }
+        for key in ledger.absent() {
+            tracing::warn!(
+                "the ledger of the set in '{}' lets the key {key} sign, whose directory is not there",
+                set.display()
+            );
+        }
+        let keys = opened.iter().map(|signing| signing.paths().key().clone()).collect();
+        let ledger = ServedLedger::of_set(LedgerIndex(self.ledgers.len()), set, ledger, keys);
+        for signing in opened {
+            self.add(signing, &ledger)?;
+        }
+        self.ledgers.push(ledger);
+        Ok(())
+    }
+
+    fn add(&mut self, signing: SigningKey, ledger: &Arc<ServedLedger>) -> Result<()> {
+        let directory = signing.directory().to_owned();
+        let fingerprint = signing.fingerprint().to_string();
+        if let Some(other) = self.fingerprints.insert(fingerprint, directory.clone()) {
+            return Err(held_twice(&other, &directory));
+        }
+        let manifest = signing.paths().manifest();
+        let public_key = manifest.public_key().unwrap_or_default();
+        self.places.insert(public_key.clone(), KeyIndex(self.keys.len()));
+        self.keys.push(HeldKey {
+            key_id: manifest.key_id(),
+            public_key,
+            ledger: Arc::clone(ledger),
+            ahead: AtomicU64::new(0),
+            signing,
+        });
+        Ok(())
     }
 
     /// The place of the key with this public key.
@@ -154,6 +158,30 @@ impl Keys {
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &HeldKey> {
         self.keys.iter()
     }
+
+    /// The ledger in a place.
+    pub(crate) fn ledger(&self, LedgerIndex(index): LedgerIndex) -> &ServedLedger {
+        &self.ledgers[index]
+    }
+
+    /// All ledgers.
+    pub(crate) fn ledgers(&self) -> impl ExactSizeIterator<Item = &ServedLedger> {
+        self.ledgers.iter().map(|ledger| &**ledger)
+    }
+}
+
+/// How the keys of a service are opened.
+struct Opening<'a> {
+    passphrase: Option<&'a Passphrase>,
+    /// That compute blocks of trimmed keys.
+    workers: SharedWorkers,
+}
+
+impl Opening<'_> {
+    fn open(&self, directory: &Path) -> Result<SigningKey> {
+        let place = KeyPlace::new(directory).passphrase(self.passphrase);
+        SigningKey::of(PathReader::open_beside(place, &self.workers)?)
+    }
 }
 
 /// Two ledgers do not know of each other. Keys of one secret share one-time keys, whatever their intervals and public keys.
@@ -165,4 +193,9 @@ fn held_twice(one: &Path, other: &Path) -> Error {
         other.display()
     );
     Error::directory(what).because(Reason::Contradiction).at(other)
+}
+
+fn no_key(set: &Path) -> Error {
+    let what = format!("no key signs by the ledger of the set in '{}'", set.display());
+    Error::directory(what).at(set)
 }

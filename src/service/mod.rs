@@ -1,7 +1,7 @@
 //! A service: signatures and paths for many keys, over HTTP.
 //!
 //! A request goes through four stages. Workers *prepare* it: the path and the codeword, all that reveals nothing. A committer
-//! *spends* the epochs of everything that is prepared, in one write of the ledger. Workers *reveal* the chain values and
+//! *spends* the epochs of everything that is prepared and has one ledger, in one write of that. Workers *reveal* the chain values and
 //! verify the signature. Only then is it *answered*. No signature leaves whose epoch is not on disk (docs/DURABILITY.md).
 
 mod beside;
@@ -11,6 +11,7 @@ mod engine_tests;
 mod figures;
 mod http;
 mod keys;
+mod ledgers;
 mod listen;
 mod memory;
 mod options;

@@ -72,7 +72,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// Opens the sealed keys in these directories, and binds the sockets. From here on no other process can sign with them.
+    /// Opens the sealed keys in these directories, those of sets that have a ledger among them, and binds the sockets. From here on no other process can sign with them.
     ///
     /// # Errors
     /// [`Error`](crate::Error) of the first key or socket that cannot be opened, or if two directories hold the same key.
@@ -115,6 +115,11 @@ impl Service {
     pub fn handle(&self) -> ServiceHandle {
         let asked = self.asked.clone();
         ServiceHandle { asked }
+    }
+
+    /// How many keys it holds.
+    pub fn keys(&self) -> usize {
+        self.api.engine.keys().iter().len()
     }
 
     /// The port of the signing listener, if it has one: where port 0 was asked for, the system has chosen.

@@ -7,11 +7,12 @@ use std::sync::PoisonError;
 use std::time::Instant;
 
 use super::engine::Shared;
-use super::keys::{HeldKey, KeyIndex};
+use super::keys::{HeldKey, KeyIndex, Keys};
+use super::ledgers::{LedgerIndex, ServedLedger};
 use super::order::{Request, Task};
 use super::work::{Block, Step};
 use crate::error::{Error, Result};
-use crate::ledger::{EpochState, Ledger, unknown};
+use crate::ledger::{EpochState, SigningLedger, unknown};
 use crate::signing::spent;
 use crate::units::Epoch;
 use crate::workers::WhenDropped;
@@ -55,7 +56,7 @@ impl Shared {
             Ok(prepared) => task.into_prepared(prepared),
             Err(error) => task.refuse(error),
         };
-        if self.work().add_prepared(to_spend) {
+        if self.work().add_prepared(to_spend, &self.keys) {
             self.for_committers.notify_all();
         }
     }
@@ -73,11 +74,11 @@ impl Shared {
 
     /// What a committer does until the service ends.
     pub(super) fn commit_groups(&self) {
-        while let Some((key, tasks)) = self.next_group() {
-            let committed = catch_unwind(AssertUnwindSafe(|| self.commit(self.keys.get(key), tasks)));
+        while let Some((ledger, tasks)) = self.next_group() {
+            let committed = catch_unwind(AssertUnwindSafe(|| self.commit(self.keys.ledger(ledger), tasks)));
             let mut work = self.work();
             work.add_spent(committed.unwrap_or_default());
-            let has_more = work.give_back(key);
+            let has_more = work.give_back(ledger);
             drop(work);
             self.for_workers.notify_all();
             if has_more {
@@ -86,7 +87,7 @@ impl Shared {
         }
     }
 
-    fn next_group(&self) -> Option<(KeyIndex, Vec<Task>)> {
+    fn next_group(&self) -> Option<(LedgerIndex, Vec<Task>)> {
         let mut work = self.work();
         loop {
             let group = work.next_group();
@@ -98,16 +99,16 @@ impl Shared {
     }
 
     /// Spends the epochs of a group in one write, and gives those that may be revealed now.
-    fn commit(&self, key: &HeldKey, tasks: Vec<Task>) -> Vec<Task> {
-        let directory = key.signing.directory();
-        let mut slot = key.ledger();
-        let ledger = match slot.get(directory) {
+    fn commit(&self, served: &ServedLedger, tasks: Vec<Task>) -> Vec<Task> {
+        let place = served.place();
+        let mut slot = served.slot();
+        let ledger = match slot.get(place) {
             Ok(ledger) => ledger,
-            Err(error) => return refuse_all(tasks, &error, directory),
+            Err(error) => return refuse_all(tasks, &error, place),
         };
         let mut group = Group::default();
         for task in tasks {
-            group.add(ledger, task);
+            group.add(ledger, &self.keys, task);
         }
         let Group {
             to_spend,
@@ -116,26 +117,31 @@ impl Shared {
         } = group;
         if !to_spend.is_empty() {
             let begun = Instant::now();
-            let spent: Vec<_> = to_spend.iter().map(|(&epoch, message)| (epoch, message)).collect();
+            let key_id = |key| self.keys.get(key).key_id;
+            let spent = to_spend.iter();
+            let spent: Vec<_> = spent
+                .map(|(&(key, epoch), message)| (key_id(key), epoch, message))
+                .collect();
             let outcome = ledger.spend(&spent);
             self.figures.committed(begun.elapsed(), accepted.len());
             if let Err(error) = outcome {
-                return refuse_all(accepted.into_iter().chain(late).collect(), &error, directory);
+                return refuse_all(accepted.into_iter().chain(late).collect(), &error, place);
             }
         }
         for task in late {
+            let key = self.keys.get(task.request.key);
             let found = check(key, ledger, task.request.epoch, &task.request.message);
             // It is spent on the message that came first.
-            task.answer(Err(found.err().unwrap_or_else(|| unknown(directory))));
+            task.answer(Err(found.err().unwrap_or_else(|| unknown(place))));
         }
         accepted
     }
 }
 
-/// Requests of one key that are spent in one write.
+/// Requests of one ledger that are spent in one write.
 #[derive(Default)]
 struct Group {
-    to_spend: BTreeMap<Epoch, Message>,
+    to_spend: BTreeMap<(KeyIndex, Epoch), Message>,
     /// Those that may be revealed when it is written.
     accepted: Vec<Task>,
     /// Those whose epochs it spends on other messages, which came first.
@@ -143,15 +149,16 @@ struct Group {
 }
 
 impl Group {
-    fn add(&mut self, ledger: &Ledger, task: Task) {
-        let (epoch, message) = (task.request.epoch, task.request.message);
-        match (self.to_spend.get(&epoch), ledger.standing(epoch, &message)) {
+    fn add(&mut self, ledger: &SigningLedger, keys: &Keys, task: Task) {
+        let (key, epoch, message) = (task.request.key, task.request.epoch, task.request.message);
+        let standing = ledger.standing(keys.get(key).key_id, epoch, &message);
+        match (self.to_spend.get(&(key, epoch)), standing) {
             (_, Err(error)) => task.answer(Err(error)),
             (Some(first), _) if *first != message => self.late.push(task),
             (_, Ok(EpochState::OtherMessage { .. })) => self.late.push(task),
             (_, Ok(standing)) => {
                 if standing == EpochState::Unused {
-                    self.to_spend.insert(epoch, message);
+                    self.to_spend.insert((key, epoch), message);
                 }
                 self.accepted.push(task);
             }
@@ -163,15 +170,15 @@ impl Group {
 /// written, and is not waited for here: its lock is held for as long as a write takes.
 fn look(key: &HeldKey, epoch: Epoch, message: &Message) -> Result<()> {
     key.signing.paths().epoch(epoch.0.into())?;
-    let Some(mut slot) = key.ledger_if_free() else {
+    let Some(mut slot) = key.ledger.slot_if_free() else {
         return Ok(());
     };
-    check(key, slot.get(key.signing.directory())?, epoch, message)
+    check(key, slot.get(key.ledger.place())?, epoch, message)
 }
 
 /// Whether a ledger lets an epoch sign this message.
-fn check(key: &HeldKey, ledger: &Ledger, epoch: Epoch, message: &Message) -> Result<()> {
-    match ledger.standing(epoch, message)? {
+fn check(key: &HeldKey, ledger: &SigningLedger, epoch: Epoch, message: &Message) -> Result<()> {
+    match ledger.standing(key.key_id, epoch, message)? {
         EpochState::OtherMessage { signed_unix_ms } => Err(spent(epoch, signed_unix_ms, key.signing.directory())),
         EpochState::Unused | EpochState::SameMessage => Ok(()),
     }
@@ -179,10 +186,10 @@ fn check(key: &HeldKey, ledger: &Ledger, epoch: Epoch, message: &Message) -> Res
 
 /// Refuses every task of a group whose ledger cannot be written. Why is for the operator: to clients it is one reason, whichever
 /// of them was the first.
-fn refuse_all(tasks: Vec<Task>, error: &Error, directory: &Path) -> Vec<Task> {
+fn refuse_all(tasks: Vec<Task>, error: &Error, place: &Path) -> Vec<Task> {
     tracing::error!("{error}");
     for task in tasks {
-        task.answer(Err(unknown(directory)));
+        task.answer(Err(unknown(place)));
     }
     Vec::new()
 }

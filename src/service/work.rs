@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::keys::{KeyIndex, Keys};
+use super::ledgers::LedgerIndex;
 use super::order::Task;
 
 /// Something that is read for a request: it spends nothing.
@@ -44,8 +45,8 @@ pub(crate) struct Work {
     /// One is being computed. No other is meanwhile, so that a request that comes finds a worker.
     is_ahead: bool,
     ledgers: Vec<LedgerQueue>,
-    /// Keys whose ledgers have something to write and nobody who writes it.
-    to_commit: VecDeque<KeyIndex>,
+    /// Those that have something to write and nobody who writes it.
+    to_commit: VecDeque<LedgerIndex>,
 }
 
 #[derive(Default)]
@@ -55,10 +56,10 @@ struct LedgerQueue {
 }
 
 impl Work {
-    /// Nothing, of so many keys.
-    pub(crate) fn of(keys: usize) -> Self {
+    /// Nothing, of so many ledgers.
+    pub(crate) fn of(ledgers: usize) -> Self {
         Self {
-            ledgers: (0..keys).map(|_| LedgerQueue::default()).collect(),
+            ledgers: (0..ledgers).map(|_| LedgerQueue::default()).collect(),
             ..Self::default()
         }
     }
@@ -73,15 +74,15 @@ impl Work {
         self.new.push_back(Step::Read(reading));
     }
 
-    /// Lets tasks wait for their ledgers, and says whether a committer has something new to do.
-    pub(crate) fn add_prepared(&mut self, tasks: Vec<Task>) -> bool {
+    /// Lets tasks wait for the ledgers of their keys, and says whether a committer has something new to do.
+    pub(crate) fn add_prepared(&mut self, tasks: Vec<Task>, keys: &Keys) -> bool {
         let before = self.to_commit.len();
         for task in tasks {
-            let key = task.request.key;
-            let queue = &mut self.ledgers[key.0];
+            let ledger = keys.get(task.request.key).ledger.index;
+            let queue = &mut self.ledgers[ledger.0];
             queue.prepared.push(task);
             if queue.prepared.len() == 1 && !queue.is_being_written {
-                self.to_commit.push_back(key);
+                self.to_commit.push_back(ledger);
             }
         }
         self.to_commit.len() > before
@@ -116,21 +117,21 @@ impl Work {
         self.is_ahead = false;
     }
 
-    /// Everything that waits for the ledger of one key, which is the caller's until it is [given back](Self::give_back).
-    pub(crate) fn next_group(&mut self) -> Option<(KeyIndex, Vec<Task>)> {
-        let key = self.to_commit.pop_front()?;
-        let queue = &mut self.ledgers[key.0];
+    /// Everything that waits for one ledger, which is the caller's until it is [given back](Self::give_back).
+    pub(crate) fn next_group(&mut self) -> Option<(LedgerIndex, Vec<Task>)> {
+        let ledger = self.to_commit.pop_front()?;
+        let queue = &mut self.ledgers[ledger.0];
         queue.is_being_written = true;
-        Some((key, std::mem::take(&mut queue.prepared)))
+        Some((ledger, std::mem::take(&mut queue.prepared)))
     }
 
     /// A group is written. Says whether another waits for the same ledger.
-    pub(crate) fn give_back(&mut self, key: KeyIndex) -> bool {
-        let queue = &mut self.ledgers[key.0];
+    pub(crate) fn give_back(&mut self, ledger: LedgerIndex) -> bool {
+        let queue = &mut self.ledgers[ledger.0];
         queue.is_being_written = false;
         let has_more = !queue.prepared.is_empty();
         if has_more {
-            self.to_commit.push_back(key);
+            self.to_commit.push_back(ledger);
         }
         has_more
     }

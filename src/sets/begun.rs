@@ -6,7 +6,7 @@ use std::path::Path;
 use super::finished::{FinishedKeys, Key, read_finished};
 use super::key_files::{Fault, check_public, check_secret_head, read_manifest, shape_of};
 use super::manifest::SetManifest;
-use super::names::{Form, Half, KeyName, PUBLIC_SSZ, Prefix, Role, SECRET_SSZ, SetPaths, key_files};
+use super::names::{Form, Half, KeyName, PUBLIC_SSZ, Prefix, Role, SECRET_SSZ, SetPaths};
 use super::record::Record;
 use super::request::SetRequest;
 use super::survey::{Survey, unfinished};
@@ -193,9 +193,7 @@ fn look_at(
         let file = paths.file(name, SECRET_SSZ);
         check_secret_head(&file, &request.kind(), &shape_of(plan), &parsed)?;
     }
-    let mut secrets = key_files(request.with_json())
-        .iter()
-        .filter(|(half, _)| *half == Half::Secret);
+    let mut secrets = request.files().iter().filter(|(half, _)| *half == Half::Secret);
     if secrets.any(|&file| files.has(file)) {
         return Ok(None);
     }

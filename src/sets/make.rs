@@ -2,13 +2,14 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::begun::{self, is_of_key};
 use super::derive::key_seed;
 use super::finished::{Key, interrupted};
 use super::key_files::{self, Fault};
-use super::names::{self, Form, Half, KeyFiles, KeyName, Role, SECRET_SSZ};
+use super::names::{Form, Half, KeyFiles, KeyName, Role, SECRET_SSZ};
 use super::plan::{Mending, Source, directory_in_the_way};
 use super::prepare::{Prepared, check_place, prepare, remove_key};
 use super::probe::check_secret;
@@ -21,7 +22,9 @@ use crate::failure::attempt;
 use crate::files::publish::Existing;
 use crate::files::{exists, sync_directory};
 use crate::interop::secret_key::{SecretKeyFile, SecretKeyForm};
+use crate::keydir::KeyDir;
 use crate::keygen::{CancelHandle, JobOptions, KeyRequest, KeygenJob};
+use crate::ledger::SetLedger;
 use crate::plan::Plan;
 use crate::remedy::{Argument, Remedy};
 use crate::workers::side_by_side;
@@ -51,6 +54,8 @@ pub struct SetJob {
     jobs: usize,
     cancel: CancelHandle,
     opened: Instant,
+    /// The one ledger of all keys, if they are to have one.
+    ledger: Option<Mutex<SetLedger>>,
 }
 
 impl SetJob {
@@ -83,7 +88,13 @@ impl SetJob {
         let prepared = prepare(directory, &request, &plan, jobs)?;
         let held_bytes = kept_bytes.saturating_add(written_bytes.max(prepared.reading_bytes(&request)?));
         plan_memory(held_bytes)?;
+        let ledger = if request.keys_only {
+            Some(Mutex::new(SetLedger::begin(directory)?))
+        } else {
+            None
+        };
         Ok(Self {
+            ledger,
             request,
             plan,
             prepared,
@@ -126,7 +137,8 @@ impl SetJob {
             epochs_a_key: self.plan.stored().count(),
         });
         self.make_all(progress)?;
-        if self.request.with_manifest {
+        // One that names files of secrets would name what is not there.
+        if self.request.with_manifest && !self.request.keys_only {
             self.write_manifest()?;
         }
         Ok(SetSummary {
@@ -154,7 +166,7 @@ impl SetJob {
             match (self.prepared.mend.get(&key), self.prepared.finished.public_key(key)) {
                 (_, None) => self.make_key(key, progress)?,
                 (Some(&mending), Some(public_key)) => self.mend_key(key, mending, &public_key, progress)?,
-                (None, Some(_)) => {}
+                (None, Some(_)) => self.enter(self.name(key)?)?,
             }
         }
         Ok(())
@@ -174,6 +186,7 @@ impl SetJob {
         self.write_all(&paths.unfinished(key.0, key.1), name, &public_key)?;
         finished.add(paths, key, &public_key)?;
         self.settle(key, name, &public_key)?;
+        self.enter(name)?;
         progress.event(SetEvent::KeyFinished);
         Ok(())
     }
@@ -204,10 +217,14 @@ impl SetJob {
     /// Writes all files of a key from its directory.
     fn write_all(&self, directory: &Path, name: KeyName, public_key: &[u8]) -> Result<()> {
         self.check_place()?;
+        let files = self.request.files().iter().copied().collect();
+        if self.request.keys_only {
+            // Its secret does not leave.
+            return self.write_files(name, files, public_key, &|_, _| Ok(()));
+        }
         let exporter = Exporter::open(directory)?;
         // Compares all of its nodes with each other.
         let window = exporter.window(None)?;
-        let files = names::key_files(self.request.with_json()).iter().copied().collect();
         self.write_files(name, files, public_key, &|form, to| window.write(form, to))
     }
 
@@ -260,6 +277,7 @@ impl SetJob {
         }
         key_progress.sealed();
         self.settle(key, name, public_key)?;
+        self.enter(name)?;
         progress.event(SetEvent::KeyFinished);
         Ok(())
     }
@@ -280,7 +298,7 @@ impl SetJob {
         if !exists(&directory)? {
             return Ok(());
         }
-        if self.request.keeps_directories {
+        if self.request.keeps() {
             let kept = paths.kept(name);
             // Of a key that was made again, the directory may be there.
             if exists(&kept)? {
@@ -295,6 +313,15 @@ impl SetJob {
             }
         }
         Ok(remove_key(&directory)?)
+    }
+
+    /// Lets a kept key sign by the ledger of the set, if it has never signed by another one.
+    fn enter(&self, name: KeyName) -> Result<()> {
+        let Some(ledger) = &self.ledger else {
+            return Ok(());
+        };
+        let key = KeyDir::open_sealed(&self.prepared.paths.kept(name))?;
+        ledger.lock().unwrap_or_else(PoisonError::into_inner).take_in_new(&key)
     }
 
     fn check_place(&self) -> Result<()> {

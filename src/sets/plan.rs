@@ -7,7 +7,7 @@ use super::begun::{Begun, Noted, Place, Unfinished, name, names};
 use super::finished::{FinishedKeys, Key, manifest_of};
 use super::key_files::{Fault, bytes};
 use super::manifest::SetManifest;
-use super::names::{Form, Half, KeyFiles, KeyName, Role, SECRET_SSZ, key_files};
+use super::names::{Form, Half, KeyFiles, KeyName, Role, SECRET_SSZ};
 use super::request::SetRequest;
 use super::survey::Survey;
 use crate::error::{Error, Reason, Result};
@@ -37,7 +37,7 @@ pub(super) struct Mending {
 impl Mending {
     /// Whether its secret is in no file of the set any more: then it may have gone to sign elsewhere.
     pub(super) fn restores_secret(self) -> bool {
-        !matches!(self.source, Source::Secret(_))
+        self.missing.has(SECRET_SSZ) && !matches!(self.source, Source::Secret(_))
     }
 }
 
@@ -107,17 +107,13 @@ impl SetPlan {
         let made_again = self.mend.values().filter(|mending| mending.source == Source::Seed);
         let keys_left = keys_unfinished.saturating_add(made_again.count() as u64);
         let at_once = keys_left.min(jobs as u64);
-        let kept = if request.keeps_directories {
-            keys_left - at_once
-        } else {
-            0
-        };
+        let kept = if request.keeps() { keys_left - at_once } else { 0 };
         let directories_bytes = at_once
             .saturating_mul(plan.disk_bytes())
             .saturating_add(kept.saturating_mul(plan.kept_bytes()));
         // A file that a process that died had written is written once more, and compared.
         let keys_written = keys_unfinished.saturating_add(keys_unfinished.min(jobs as u64));
-        let all_files = key_files(request.with_json()).iter().copied().collect();
+        let all_files = request.files().iter().copied().collect();
         let files_bytes = keys_written.saturating_mul(bytes(plan, all_files));
         let missing_bytes: u64 = self.mend.values().map(|mending| bytes(plan, mending.missing)).sum();
         files_bytes
@@ -140,15 +136,23 @@ fn mend(
     let mut gone_keys = 0;
     for (&name, &(key, _)) in names {
         let there = survey.key(name).files;
-        let all = key_files(request.with_json()).iter().copied();
+        let all = request.files().iter().copied();
         let missing: KeyFiles = all.clone().filter(|&file| !there.has(file)).collect();
-        let Some(first) = missing.iter().next() else { continue };
+        let Some(first) = missing.iter().next() else {
+            if request.keys_only && !survey.key(name).has_directory && !is_left(directories.get(&key)) {
+                return Err(lost(&survey.paths.kept(name)));
+            }
+            continue;
+        };
         let secret = all.clone().find(|&file| file.0 == Half::Secret && there.has(file));
         let source = match secret {
             Some((_, form)) => Source::Secret(form),
             None => {
-                gone.get_or_insert(name);
-                gone_keys += 1;
+                // A secret that is in the key directory alone has not left it.
+                if !request.keys_only {
+                    gone.get_or_insert(name);
+                    gone_keys += 1;
+                }
                 let places = directories.remove(&key).unwrap_or([Place::Nothing, Place::Nothing]);
                 let source = source(places, request, &survey.paths.kept(name))?;
                 source.ok_or_else(|| lost(&survey.paths.file(name, first)))?
@@ -160,6 +164,11 @@ fn mend(
         Some(first) if !request.restores_secrets => Err(secrets_gone(&survey.paths.file(first, SECRET_SSZ), gone_keys)),
         _ => Ok(mend),
     }
+}
+
+/// Whether a key directory is where it was made: the process died before it put it away.
+fn is_left(places: Option<&[Place; 2]>) -> bool {
+    places.is_some_and(|[_, made]| !matches!(made, Place::Nothing))
 }
 
 /// What the files of a key without a file of its secret can be made of.
@@ -177,7 +186,7 @@ fn source(places: [Place; 2], request: &SetRequest, kept: &Path) -> Result<Optio
         return unusable.map_or(Ok(None), Err);
     }
     // The key that is made again is to be kept there.
-    if request.keeps_directories && is_kept_unknown {
+    if request.keeps() && is_kept_unknown {
         return Err(directory_in_the_way(kept));
     }
     Ok(Some(Source::Seed))

@@ -35,6 +35,9 @@ pub(crate) struct Record {
     json: bool,
     keep_dirs: bool,
     trim: u8,
+    /// Left out where it is not so, as programs wrote it that did not know it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    keys_only: bool,
     /// None if each key has a fresh seed.
     seed_commitment: Option<String>,
 }
@@ -64,8 +67,9 @@ impl Record {
             roles: request.roles.iter().map(|role| role.name().to_owned()).collect(),
             distributed: request.is_distributed,
             json: request.with_json(),
-            keep_dirs: request.keeps_directories,
+            keep_dirs: request.keeps(),
             trim: request.trim.0,
+            keys_only: request.keys_only,
             seed_commitment: request.seed.as_ref().map(|seed| hex::encode(commitment(seed))),
         }
     }
@@ -94,7 +98,7 @@ impl Record {
     }
 
     /// What makes a set another one: the argument that says it, and what it is.
-    fn facts(&self) -> [(Argument, String); 9] {
+    fn facts(&self) -> [(Argument, String); 10] {
         let either = |is_so, yes: &str, no: &str| if is_so { yes } else { no }.to_owned();
         [
             (Argument::Scheme, format!("the scheme {}", Foreign(&self.scheme))),
@@ -115,6 +119,10 @@ impl Record {
             (
                 Argument::KeepDirs,
                 either(self.keep_dirs, "key directories that stay", "no key directories"),
+            ),
+            (
+                Argument::KeysOnly,
+                either(self.keys_only, "key directories alone", "files of the keys"),
             ),
             (Argument::Trim, format!("the trim {}", self.trim)),
             (

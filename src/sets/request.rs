@@ -5,7 +5,7 @@ use std::ops::Range;
 use zeroize::Zeroizing;
 
 use super::manifest::SetKind;
-use super::names::Role;
+use super::names::{KEY_FILES, KeyFile, Role, key_files};
 use crate::error::{Error, Result};
 use crate::interop::key_set::revision::LeanvmRevision;
 use crate::interop::secret_key::check_has_form;
@@ -47,6 +47,8 @@ pub struct SetRequest {
     pub leanvm_rev: Option<LeanvmRevision>,
     /// Keep the key directories, beside the files.
     pub keeps_directories: bool,
+    /// Make no files of secret keys: the directories are all there is of the keys, which sign by one ledger, that of the set.
+    pub keys_only: bool,
     /// Lowest level that a key directory stores.
     pub trim: Level,
     /// What the seeds of all keys are derived from; without it each has a fresh one.
@@ -68,6 +70,20 @@ impl SetRequest {
     /// How many keys that is.
     pub(super) fn keys(&self) -> u64 {
         self.validators * self.roles.len() as u64
+    }
+
+    /// Whether the key directories stay.
+    pub(super) fn keeps(&self) -> bool {
+        self.keeps_directories || self.keys_only
+    }
+
+    /// The files that each key has.
+    pub(super) fn files(&self) -> &'static [KeyFile] {
+        if self.keys_only {
+            &KEY_FILES[..1]
+        } else {
+            key_files(self.with_json())
+        }
     }
 
     /// Whether there are JSON files beside the SSZ files.
@@ -123,6 +139,10 @@ impl SetRequest {
             );
         }
         self.check_family()?;
+        if self.keys_only && self.seed.is_some() {
+            let what = "keys from a seed may have signed elsewhere, and keys that sign by the ledger of a set from the beginning have not";
+            return Err(Error::usage(what).mend([Remedy::LeaveOut(Argument::Seed)]));
+        }
         let possible = SetKind::possible_log_epochs(self.scheme);
         if !possible.contains(&self.log_epochs) {
             let (asked, scheme, (least, most)) = (self.log_epochs, self.scheme.id(), possible.into_inner());

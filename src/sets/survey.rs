@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::failure::{IoFailure, attempt};
 use crate::files::{Directory, exists};
 use crate::keydir::{MANIFEST as KEY_MANIFEST, is_bystander, is_there};
+use crate::ledger::{SET_LEDGER as LEDGER, SetLedger};
 use crate::plan::{MemoryRequest, Reading};
 use crate::remedy::Remedy;
 
@@ -55,11 +56,13 @@ impl Survey {
     }
 
     /// What is missing with the manifest, or what it is that has none.
-    pub(super) fn without_manifest(&self) -> Result<&'static str, IoFailure> {
+    pub(super) fn without_manifest(&self) -> Result<&'static str> {
         Ok(if exists(&self.paths.root().join(KEY_MANIFEST))? {
             "is missing: this is the directory of one key, and not of a set"
         } else if self.keys.is_empty() && !exists(&self.paths.work())? {
             "is missing, and so is every file of a key: this is not the directory of a set"
+        } else if SetLedger::is_in(self.paths.root())? {
+            "is missing: the keys of this set sign by its ledger, and may have no files of their secrets that it could name"
         } else {
             "is missing; it is written when all keys of the set are finished"
         })
@@ -91,7 +94,7 @@ impl Survey {
             Some(Named::Directory(key)) => self.keys.entry(key).or_default().has_directory = true,
             Some(Named::File(key, file)) => self.keys.entry(key).or_default().files.add(file),
             None if name == MANIFEST => self.has_manifest = true,
-            None if name == WORK || is_bystander(&name) => return,
+            None if [WORK, LEDGER].contains(&&*name) || is_bystander(&name) => return,
             None => return self.foreign.add(name),
         }
         let has_name_of_file = !matches!(Named::parse(&name), Some(Named::Directory(_)));

@@ -47,6 +47,7 @@ fn request() -> SetRequest {
         with_manifest: true,
         leanvm_rev: None,
         keeps_directories: false,
+        keys_only: false,
         trim: Level(0),
         seed: Some(Zeroizing::new([7; 32])),
         restores_secrets: true,

@@ -5,6 +5,8 @@ mod key;
 #[cfg(test)]
 mod ledger_tests;
 mod path;
+#[cfg(test)]
+mod set_tests;
 mod signer;
 mod stream;
 #[cfg(test)]

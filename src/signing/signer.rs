@@ -5,7 +5,7 @@ use super::error::spent;
 use super::key::SigningKey;
 use crate::error::Result;
 use crate::keydir::KeyPlace;
-use crate::ledger::{EpochState, Ledger};
+use crate::ledger::{EpochState, SigningLedger};
 use crate::units::Epoch;
 use keymill_xmss::Signature;
 use keymill_xmss::scheme::MESSAGE_BYTES;
@@ -16,7 +16,7 @@ use keymill_xmss::scheme::MESSAGE_BYTES;
 /// or kill came between, as long as the directory is not taken back to an earlier state as a whole.
 pub struct Signer {
     key: SigningKey,
-    ledger: Ledger,
+    ledger: SigningLedger,
 }
 
 impl Signer {
@@ -27,7 +27,7 @@ impl Signer {
     /// another process holds the lock, or if the ledger went backwards.
     pub fn open<'a>(place: impl Into<KeyPlace<'a>>) -> Result<Self> {
         let key = SigningKey::of(PathReader::open(place)?)?;
-        let ledger = Ledger::open(key.paths().key())?;
+        let ledger = SigningLedger::open(key.paths().key())?;
         Ok(Self { key, ledger })
     }
 
@@ -51,14 +51,15 @@ impl Signer {
     /// written; after the last of these nothing more is signed until the key is opened again.
     pub fn sign(&mut self, epoch: Epoch, message: &[u8; MESSAGE_BYTES]) -> Result<Signature> {
         self.key.paths().epoch(epoch.0.into())?;
-        let standing = self.ledger.standing(epoch, message)?;
+        let key_id = self.key.paths().manifest().key_id();
+        let standing = self.ledger.standing(key_id, epoch, message)?;
         if let EpochState::OtherMessage { signed_unix_ms } = standing {
             return Err(spent(epoch, signed_unix_ms, self.key.directory()));
         }
         // Whatever can fail and reveals nothing comes before the epoch is spent.
         let prepared = self.key.prepare(epoch, message)?;
         if standing == EpochState::Unused {
-            self.ledger.spend(&[(epoch, message)])?;
+            self.ledger.spend(&[(key_id, epoch, message)])?;
         }
         self.key.reveal(prepared)
     }

@@ -29,9 +29,15 @@ const HEADER_BYTES: usize = 4096;
 /// A sealed key of 256 epochs that was made from fresh randomness, as far as its manifest says.
 pub(crate) fn key() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
-    let paths = KeyPaths::open(directory.path()).unwrap().lock().unwrap();
+    make_key(directory.path(), 3);
+    directory
+}
+
+/// Makes such a key in an empty directory, from the seed of which each byte is this.
+pub(crate) fn make_key(directory: &Path, seed: u8) {
+    let paths = KeyPaths::open(directory).unwrap().lock().unwrap();
     let plan = Plan::new(Scheme::by_id("leansig-p1-l8-abort-v4-w8").unwrap(), 0, 256).unwrap();
-    let secret = Secret::Seed([3; 32]);
+    let secret = Secret::Seed([seed; 32]);
     let drawn = secret.draw(&plan, &Parameter::of(&[0; 20]));
     let bound = commitment(&drawn.prf_key);
     let manifest = Manifest::begin(plan, drawn.parameter, bound, Origin::Fresh, drawn.fillers);
@@ -56,7 +62,6 @@ pub(crate) fn key() -> TempDir {
         std::fs::write(&path, bytes).unwrap();
     }
     manifest.sealed(nodes).write(&paths).unwrap();
-    directory
 }
 
 fn sign(directory: &Path, epoch: Epoch, message: &[u8; MESSAGE_BYTES]) -> Result<Signature> {

@@ -14,6 +14,8 @@ mod options;
 mod place;
 mod preflight;
 mod records;
+mod set_ledger;
+mod set_ledger_store;
 mod store;
 mod verdict;
 
@@ -22,4 +24,6 @@ pub(crate) use ledger::{LedgerHead, LedgerRecord};
 pub(crate) use records::reencoded;
 pub use records::{ArenaRecord, ProgressRecord};
 pub(crate) use records::{BatchRecord, CrownRecord};
+pub(crate) use set_ledger::{KeyStanding, SetExtent, SetHead, SetKeyRecord};
+pub(crate) use set_ledger_store::SetEntry;
 pub(crate) use store::Store;

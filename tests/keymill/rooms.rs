@@ -253,6 +253,7 @@ const MAKING_AND_NAMING: [(&[&str], &[&str]); 5] = [
             "src/files/publish.rs",
             "src/audit/repair/files.rs",
             "src/audit/repair/store.rs",
+            "src/ledger/set/place.rs",
             "src/sets/make.rs",
             "src/sets/prepare.rs",
         ],

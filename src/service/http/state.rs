@@ -60,9 +60,9 @@ impl State {
         tokio::task::spawn_blocking(move || {
             // Also after a panic, so that the next one can try.
             let _done = WhenDropped(|| state.is_reloading.store(false, Ordering::Release));
-            for key in state.engine.keys().iter() {
-                if !key.reopen() {
-                    tracing::error!("the ledger of '{}' cannot be opened", key.signing.directory().display());
+            for ledger in state.engine.keys().ledgers() {
+                if !ledger.reopen() {
+                    tracing::error!("the ledger of '{}' cannot be opened", ledger.place().display());
                 }
             }
             if let Err(error) = (state.reload)() {

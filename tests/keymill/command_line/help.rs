@@ -88,6 +88,8 @@ fn prepared() -> Place {
         .exits(0);
     place.run("ledger init key --first-epoch 0").exits(0);
     place.run("backup key --out backup.txt").exits(0);
+    std::fs::create_dir(place.path("set")).unwrap();
+    place.run(&format!("keygen set/key --scheme {TINY}")).exits(0);
     place
 }
 

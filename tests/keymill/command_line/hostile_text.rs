@@ -18,7 +18,7 @@ const FLOOD: usize = 800 << 10;
 const MESSAGE_BYTES_MAX: usize = 2000;
 
 /// Every command, as it is typed for a key, a set or a file that are all called X.
-pub const LINES: [&str; 31] = [
+pub const LINES: [&str; 33] = [
     "keygen X --scheme leansig-p1-l8-abort-v4-w8",
     "generate --scheme leansig-p1-l8-abort-v4-w8 --num-validators 1 --log-num-active-epochs 8 --output-dir X",
     "merge-sets X X --out Xmerged",
@@ -34,6 +34,8 @@ pub const LINES: [&str; 31] = [
     "ledger init X --first-epoch 7",
     "ledger export X",
     "ledger import key X",
+    "ledger move X --into Xset",
+    "ledger move X --out",
     "verify --scheme leansig-p1-l8-abort-v4-w8 --public-key X --epoch 1 --message M --signature X",
     "check X",
     "repair X",

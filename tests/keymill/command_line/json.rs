@@ -145,8 +145,14 @@ fn ledgers(shown: &mut Shown) {
     }
     fs::read(place.path("pipe")).unwrap();
     signer.end().0.exits(0);
-    fs::remove_file(place.path("key/ledger.mark")).unwrap();
-    shown.run(&place, "ledger show --json", "key", 1);
+    fs::create_dir(place.path("set")).unwrap();
+    fs::rename(place.path("key"), place.path("set/key")).unwrap();
+    shown.run(&place, "ledger move --json", "set/key --into set", 0);
+    shown.run(&place, "ledger show --json", "set/key", 0);
+    shown.run(&place, "ledger move --json", "set/key --out", 0);
+    shown.run(&place, "ledger move --json", "set/key --out", 0);
+    fs::remove_file(place.path("set/key/ledger.mark")).unwrap();
+    shown.run(&place, "ledger show --json", "set/key", 1);
 }
 
 fn damage(shown: &mut Shown) {

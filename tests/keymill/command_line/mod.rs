@@ -44,6 +44,7 @@ mod secrecy;
 mod secret_outputs;
 #[cfg(feature = "serve")]
 mod serving;
+mod set_ledger;
 mod sets;
 mod sets_interrupted;
 mod sets_mended;

@@ -8,4 +8,5 @@ mod hostile;
 mod killed;
 mod lifetime;
 mod page;
+mod sets;
 mod tls;
