@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{Header, check_length, layer_file, present};
 use crate::error::{Error, Result};
-use crate::failure::{IoFailure, attempt};
+use crate::failure::attempt;
 use crate::files::Entry;
 use crate::files::drop_cached;
 use crate::mapping::ReadableMapping;
@@ -21,16 +21,23 @@ pub struct LayerReader {
     layers: Vec<Option<MappedLayer>>,
 }
 
-/// What is done with a file before it is mapped.
-type Prepare = fn(&File, &Path) -> Result<(), IoFailure>;
+/// What files are opened for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// Paths come from the mappings alone, which stay when a file is closed: a service of a thousand keys would otherwise hold
+    /// tens of thousands of descriptors.
+    Paths,
+    /// What is read is what the disk has, and not what is cached of it.
+    Audit,
+}
 
 #[derive(Debug)]
 struct MappedLayer {
     path: PathBuf,
-    file: File,
+    /// Only for an audit.
+    file: Option<(File, Registration)>,
     mapping: ReadableMapping,
     header: Header,
-    _registration: Registration,
 }
 
 impl LayerReader {
@@ -39,8 +46,7 @@ impl LayerReader {
     /// # Errors
     /// [`Error`] names the file that is missing, of the wrong length, or of another key.
     pub(crate) fn open(layers: &Entry, geometry: &Geometry, digest_bytes: usize, key_id: KeyId) -> Result<Self> {
-        let as_cached: Prepare = |_, _| Ok(());
-        let (reader, unusable) = Self::open_each(layers, geometry, digest_bytes, key_id, as_cached);
+        let (reader, unusable) = Self::open_each(layers, geometry, digest_bytes, key_id, Purpose::Paths);
         match unusable.into_iter().next() {
             Some((_, error)) => Err(error),
             None => Ok(reader),
@@ -55,7 +61,7 @@ impl LayerReader {
         digest_bytes: usize,
         key_id: KeyId,
     ) -> (Self, Vec<(Level, Error)>) {
-        Self::open_each(layers, geometry, digest_bytes, key_id, drop_cached)
+        Self::open_each(layers, geometry, digest_bytes, key_id, Purpose::Audit)
     }
 
     fn open_each(
@@ -63,14 +69,14 @@ impl LayerReader {
         geometry: &Geometry,
         digest_bytes: usize,
         key_id: KeyId,
-        prepare: Prepare,
+        purpose: Purpose,
     ) -> (Self, Vec<(Level, Error)>) {
         let mut unusable = Vec::new();
         let mut mapped = Vec::new();
         mapped.resize_with(usize::from(geometry.lowest_stored().0), || None);
         for span in geometry.stored_levels() {
             let file = layer_file(layers, span.level);
-            let opened = MappedLayer::open(&file, Header::new(key_id, span, digest_bytes), prepare);
+            let opened = MappedLayer::open(&file, Header::new(key_id, span, digest_bytes), purpose);
             mapped.push(opened.map_err(|error| unusable.push((span.level, error))).ok());
         }
         (Self { layers: mapped }, unusable)
@@ -103,15 +109,16 @@ impl LayerReader {
     }
 
     /// Reads a run of nodes into `bytes` without the mapping, so that a disk that fails to give a page is an error; an
-    /// empty result if the key does not store all of them.
+    /// empty result if the key does not store all of them, or if this is not of [`open_usable`](Self::open_usable).
     pub(crate) fn read(&self, slice: &Slice, bytes: &mut Vec<u8>) -> Result<()> {
         bytes.clear();
         let layer = self.layer(slice.level);
-        let Some((layer, place)) = layer.and_then(|layer| Some((layer, layer.header.place(&slice.nodes)?))) else {
+        let found = layer.and_then(|layer| Some((layer, layer.file.as_ref()?, layer.header.place(&slice.nodes)?)));
+        let Some((layer, (file, _), place)) = found else {
             return Ok(());
         };
         bytes.resize((place.end - place.start) as usize, 0);
-        let read = || layer.file.read_exact_at(bytes, place.start);
+        let read = || file.read_exact_at(bytes, place.start);
         Ok(attempt("pread", &layer.path, read)?)
     }
 
@@ -121,20 +128,21 @@ impl LayerReader {
 }
 
 impl MappedLayer {
-    fn open(layer: &Entry, header: Header, prepare: Prepare) -> Result<Self> {
+    fn open(layer: &Entry, header: Header, purpose: Purpose) -> Result<Self> {
         let path = layer.path();
         let file = present(layer, layer.open_to_read())?;
         let bytes = attempt("stat", path, || file.metadata())?.len();
         check_length(path, bytes, header.file_bytes())?;
-        prepare(&file, path)?;
+        if purpose == Purpose::Audit {
+            drop_cached(&file, path)?;
+        }
         let mapping = attempt("mmap", path, || ReadableMapping::new(&file))?;
         header.check_page(&mapping.bytes()[..LAYER_HEADER_BYTES as usize], path)?;
         Ok(Self {
             path: path.to_owned(),
             mapping,
-            file,
+            file: (purpose == Purpose::Audit).then(|| (file, register(ResourceKind::File, 0))),
             header,
-            _registration: register(ResourceKind::File, 0),
         })
     }
 }
