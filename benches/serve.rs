@@ -6,10 +6,10 @@
 //! `cargo bench --bench serve [-- SCHEME... [--clients N] [--requests N]]`; without schemes, the two that devnets use.
 
 mod measure;
+#[expect(dead_code, reason = "each bench takes what it needs")]
+mod service;
 
 use std::error::Error;
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -17,6 +17,7 @@ use std::time::Instant;
 use keymill::service::{Listen, Service, ServiceOptions};
 use keymill::{Epoch, KeyDir, KeyRequest, KeygenJob, NoProgress, Scheme, Signer};
 use measure::{median, processor_us};
+use service::{Client, percentile};
 
 const SCHEMES: [&str; 2] = ["leansig-p1-l32-abort-v46-w8", "leanvm-blake2s-l32-ts-v42-w8"];
 /// Signatures whose time is the bound.
@@ -136,49 +137,19 @@ fn load(socket: &Path, public_key: &str, arguments: &Arguments) -> std::io::Resu
 
 /// One client, which asks again as soon as it is answered. Gives the times of its answers.
 fn client(socket: &Path, public_key: &str, next: &AtomicU64, end: u64) -> std::io::Result<Vec<f64>> {
-    let mut stream = UnixStream::connect(socket)?;
-    let mut answers = BufReader::new(stream.try_clone()?);
+    let mut client = Client::connect(socket)?;
     let mut times_ms = Vec::new();
     loop {
         let slot = next.fetch_add(1, Ordering::Relaxed);
         if slot >= end {
             return Ok(times_ms);
         }
-        let begun = Instant::now();
-        let body = format!(r#"{{"type":"ATTESTATION","slot":"{slot}","signing_root":"0x{slot:064x}"}}"#);
-        let head = format!(
-            "POST /api/v1/lean/sign/0x{public_key} HTTP/1.1\r\nHost: k\r\nAccept: application/octet-stream\r\nContent-Length: {}",
-            body.len()
-        );
-        stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes())?;
-        read_answer(&mut answers)?;
-        times_ms.push(begun.elapsed().as_secs_f64() * 1e3);
+        times_ms.push(client.sign(public_key, slot)?);
     }
-}
-
-fn read_answer(answers: &mut impl BufRead) -> std::io::Result<()> {
-    let mut line = String::new();
-    answers.read_line(&mut line)?;
-    if !line.contains(" 200 ") {
-        return Err(std::io::Error::other(format!("not signed: {line}")));
-    }
-    let mut length = 0;
-    while line != "\r\n" {
-        line.clear();
-        answers.read_line(&mut line)?;
-        if let Some(text) = line.strip_prefix("content-length: ") {
-            length = text.trim().parse().map_err(std::io::Error::other)?;
-        }
-    }
-    answers.read_exact(&mut vec![0; length])
 }
 
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
-}
-
-fn percentile(ascending: &[f64], percent: usize) -> f64 {
-    ascending[(ascending.len() * percent / 100).min(ascending.len() - 1)]
 }
 
 fn arguments() -> Result<Arguments, Box<dyn Error>> {
