@@ -113,7 +113,7 @@ fn every_byte_of_every_node_counts_for_paths_and_is_found_by_level_and_batch() {
     let manifest = key.manifest();
     let store = Store::open_read_only(&key.paths().state(), &manifest.binding()).unwrap();
     let geometry = manifest.plan().geometry();
-    let (layers, _) = LayerReader::open_usable(&key.paths().layers(), geometry, 32, manifest.key_id());
+    let layers = LayerReader::open(&key.paths().layers(), geometry, 32, manifest.key_id()).unwrap();
     let kernel = key.kernel();
     let workers = Workers::start(1, 0).unwrap();
     let open = OpenKey {

@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Header, check_length, layer_file, present};
 use crate::error::{Error, Result};
-use crate::failure::attempt;
+use crate::failure::{IoFailure, attempt};
 use crate::files::Entry;
 use crate::files::drop_cached;
 use crate::mapping::ReadableMapping;
@@ -21,20 +21,13 @@ pub struct LayerReader {
     layers: Vec<Option<MappedLayer>>,
 }
 
-/// What files are opened for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Purpose {
-    /// Paths come from the mappings alone, which stay when a file is closed: a service of a thousand keys would otherwise hold
-    /// tens of thousands of descriptors.
-    Paths,
-    /// What is read is what the disk has, and not what is cached of it.
-    Audit,
-}
+/// What is done with a file before it is mapped.
+type Prepare = fn(&File, &Path) -> Result<(), IoFailure>;
 
 #[derive(Debug)]
 struct MappedLayer {
     path: PathBuf,
-    /// Only for an audit.
+    /// None when only the mapping is needed any more, which stays when the file is closed.
     file: Option<(File, Registration)>,
     mapping: ReadableMapping,
     header: Header,
@@ -46,7 +39,8 @@ impl LayerReader {
     /// # Errors
     /// [`Error`] names the file that is missing, of the wrong length, or of another key.
     pub(crate) fn open(layers: &Entry, geometry: &Geometry, digest_bytes: usize, key_id: KeyId) -> Result<Self> {
-        let (reader, unusable) = Self::open_each(layers, geometry, digest_bytes, key_id, Purpose::Paths);
+        let as_cached: Prepare = |_, _| Ok(());
+        let (reader, unusable) = Self::open_each(layers, geometry, digest_bytes, key_id, as_cached);
         match unusable.into_iter().next() {
             Some((_, error)) => Err(error),
             None => Ok(reader),
@@ -61,7 +55,7 @@ impl LayerReader {
         digest_bytes: usize,
         key_id: KeyId,
     ) -> (Self, Vec<(Level, Error)>) {
-        Self::open_each(layers, geometry, digest_bytes, key_id, Purpose::Audit)
+        Self::open_each(layers, geometry, digest_bytes, key_id, drop_cached)
     }
 
     fn open_each(
@@ -69,17 +63,26 @@ impl LayerReader {
         geometry: &Geometry,
         digest_bytes: usize,
         key_id: KeyId,
-        purpose: Purpose,
+        prepare: Prepare,
     ) -> (Self, Vec<(Level, Error)>) {
         let mut unusable = Vec::new();
         let mut mapped = Vec::new();
         mapped.resize_with(usize::from(geometry.lowest_stored().0), || None);
         for span in geometry.stored_levels() {
             let file = layer_file(layers, span.level);
-            let opened = MappedLayer::open(&file, Header::new(key_id, span, digest_bytes), purpose);
+            let opened = MappedLayer::open(&file, Header::new(key_id, span, digest_bytes), prepare);
             mapped.push(opened.map_err(|error| unusable.push((span.level, error))).ok());
         }
         (Self { layers: mapped }, unusable)
+    }
+
+    /// The same without the files, of which nothing can be [read](Self::read) any more: for those who read paths for long. A
+    /// service of a thousand keys would otherwise hold tens of thousands of descriptors.
+    pub(crate) fn mappings_alone(mut self) -> Self {
+        for layer in self.layers.iter_mut().flatten() {
+            layer.file = None;
+        }
+        self
     }
 
     /// Whether the file of this level can be used.
@@ -109,7 +112,7 @@ impl LayerReader {
     }
 
     /// Reads a run of nodes into `bytes` without the mapping, so that a disk that fails to give a page is an error; an
-    /// empty result if the key does not store all of them, or if this is not of [`open_usable`](Self::open_usable).
+    /// empty result if the key does not store all of them, or if the files are closed.
     pub(crate) fn read(&self, slice: &Slice, bytes: &mut Vec<u8>) -> Result<()> {
         bytes.clear();
         let layer = self.layer(slice.level);
@@ -128,20 +131,18 @@ impl LayerReader {
 }
 
 impl MappedLayer {
-    fn open(layer: &Entry, header: Header, purpose: Purpose) -> Result<Self> {
+    fn open(layer: &Entry, header: Header, prepare: Prepare) -> Result<Self> {
         let path = layer.path();
         let file = present(layer, layer.open_to_read())?;
         let bytes = attempt("stat", path, || file.metadata())?.len();
         check_length(path, bytes, header.file_bytes())?;
-        if purpose == Purpose::Audit {
-            drop_cached(&file, path)?;
-        }
+        prepare(&file, path)?;
         let mapping = attempt("mmap", path, || ReadableMapping::new(&file))?;
         header.check_page(&mapping.bytes()[..LAYER_HEADER_BYTES as usize], path)?;
         Ok(Self {
             path: path.to_owned(),
             mapping,
-            file: (purpose == Purpose::Audit).then(|| (file, register(ResourceKind::File, 0))),
+            file: Some((file, register(ResourceKind::File, 0))),
             header,
         })
     }

@@ -99,7 +99,7 @@ impl PathReader {
             root: key.manifest().root().unwrap_or_default().to_vec(),
             kernel: key.kernel(),
             trimmed: Trimmed::open(&key, workers)?,
-            layers,
+            layers: layers.mappings_alone(),
             key,
         })
     }
