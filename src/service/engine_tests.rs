@@ -126,7 +126,7 @@ fn whichever_call_of_a_commit_fails_no_signature_leaves_and_nothing_signs_before
                     .all(|outcome| outcome.as_ref().is_err_and(|error| error.reason() == Reason::Unknown)),
                 "{case}"
             );
-            assert!(engine.keys().get(KeyIndex(0)).standing().is_err(), "{case}");
+            assert!(engine.keys().get(KeyIndex(0)).standing().is_none(), "{case}");
             assert!(engine.keys().get(KeyIndex(0)).ledger.reopen(), "{case}");
             // What was written is spent on its message; either way the same request is answered now.
             let is_on_disk = number > 0 || fate != Fate::Fail(5);
@@ -289,7 +289,7 @@ fn whichever_call_of_a_commit_over_several_keys_fails_no_signature_leaves() {
                 |outcome: &Result<Signature>| outcome.as_ref().is_err_and(|error| error.reason() == Reason::Unknown);
             assert!(outcomes.iter().all(is_unknown), "{case}");
             assert!(sign(&engine, of_each_key(9, B)).iter().all(is_unknown), "{case}");
-            assert!(engine.keys().iter().all(|key| key.standing().is_err()), "{case}");
+            assert!(engine.keys().iter().all(|key| key.standing().is_none()), "{case}");
             assert!(engine.keys().get(KeyIndex(0)).ledger.reopen(), "{case}");
             // All of it is on disk, or nothing.
             let is_on_disk = number > 0 || fate != Fate::Fail(5);
@@ -298,4 +298,33 @@ fn whichever_call_of_a_commit_over_several_keys_fails_no_signature_leaves() {
             assert!(sign(&engine, of_each_key(2, A)).iter().all(Result::is_ok), "{case}");
         }
     }
+}
+
+#[test]
+fn what_is_known_of_a_key_does_not_wait_for_the_disk_and_is_published_with_each_write() {
+    let directory = key();
+    let engine = engine(directory.path());
+    let known = |engine: &Engine| engine.keys().get(KeyIndex(0)).standing().map(|known| known.spent);
+    sign(&engine, vec![request(1, A)]);
+    assert_eq!(known(&engine), Some(1));
+    let (reached, is_reached) = channel();
+    let (release, is_released) = channel::<()>();
+    let faults = Faults::below(directory.path(), move |call, _| {
+        if call == "a synced write" {
+            reached.send(()).unwrap();
+            is_released.recv().unwrap();
+        }
+        Fate::Pass
+    });
+    let (sender, receiver) = channel();
+    let answer = move |outcomes| sender.send(outcomes).unwrap();
+    engine.submit(vec![request(2, A)], Box::new(answer)).unwrap();
+    is_reached.recv().unwrap();
+    // The committer has the ledger now, and waits for the disk.
+    assert_eq!(known(&engine), Some(1));
+    release.send(()).unwrap();
+    let outcomes: Outcomes = receiver.recv().unwrap();
+    assert!(outcomes[0].is_ok());
+    assert_eq!(known(&engine), Some(2));
+    drop(faults);
 }

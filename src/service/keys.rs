@@ -44,15 +44,15 @@ impl HeldKey {
     /// The epoch of a trimmed key that is likely to be asked for first.
     pub(crate) fn next_epoch(&self) -> Option<u64> {
         let plan = self.signing.paths().manifest().plan();
-        let ledger = self.standing().ok()?;
+        let ledger = self.standing()?;
         let above = ledger.highest.map_or(0, |highest| u64::from(highest) + 1);
         let first = above.max(ledger.first_epoch?).max(plan.stored().start);
         (plan.trim() > Level(0)).then_some(first)
     }
 
-    /// What its ledger says now.
-    pub(crate) fn standing(&self) -> Result<HeldLedger> {
-        self.ledger.slot().get(self.ledger.place())?.held(self.key_id)
+    /// What its ledger says, as of the last write that has ended; none if it cannot be written. It does not wait for the disk.
+    pub(crate) fn standing(&self) -> Option<HeldLedger> {
+        self.ledger.standing(self.key_id)
     }
 }
 

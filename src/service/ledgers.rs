@@ -1,11 +1,13 @@
 //! The ledgers that a service writes: of one key, or of all keys of a set.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use crate::error::{Error, Reason, Result};
 use crate::keydir::KeyDir;
-use crate::ledger::{Ledger, SetLedger, SigningLedger};
+use crate::ledger::{HeldLedger, Ledger, SetLedger, SigningLedger};
+use crate::units::KeyId;
 
 /// Which of the ledgers of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,6 +18,9 @@ pub(crate) struct ServedLedger {
     pub(crate) index: LedgerIndex,
     whose: Whose,
     slot: Mutex<LedgerSlot>,
+    /// What it said of each key when that was last written; nothing if it cannot be written. Nobody holds this lock for longer
+    /// than copies take.
+    published: Mutex<BTreeMap<KeyId, HeldLedger>>,
 }
 
 enum Whose {
@@ -46,21 +51,60 @@ impl ServedLedger {
     /// That of a key alone; it is refused if the key signs by that of a set.
     pub(crate) fn of_key(index: LedgerIndex, key: &KeyDir) -> Result<Arc<Self>> {
         let ledger = SigningLedger::Own(Box::new(Ledger::open(key)?));
-        Ok(Arc::new(Self {
-            index,
-            whose: Whose::Key(Box::new(key.clone())),
-            slot: Mutex::new(LedgerSlot::Open(ledger)),
-        }))
+        Ok(Self::new(index, Whose::Key(Box::new(key.clone())), ledger))
     }
 
     /// That of a set, which has admitted these keys.
     pub(crate) fn of_set(index: LedgerIndex, set: &Path, ledger: SetLedger, keys: Vec<KeyDir>) -> Arc<Self> {
         let ledger = SigningLedger::OfSet(Box::new(ledger));
-        Arc::new(Self {
+        Self::new(index, Whose::Set(set.to_owned(), keys), ledger)
+    }
+
+    fn new(index: LedgerIndex, whose: Whose, ledger: SigningLedger) -> Arc<Self> {
+        let served = Self {
             index,
-            whose: Whose::Set(set.to_owned(), keys),
-            slot: Mutex::new(LedgerSlot::Open(ledger)),
-        })
+            whose,
+            slot: Mutex::new(LedgerSlot::Shut(String::new())),
+            published: Mutex::default(),
+        };
+        served.publish(&ledger, served.keys());
+        *served.slot() = LedgerSlot::Open(ledger);
+        Arc::new(served)
+    }
+
+    /// The keys that it lets sign.
+    fn keys(&self) -> impl Iterator<Item = KeyId> + use<'_> {
+        let keys = match &self.whose {
+            Whose::Key(key) => std::slice::from_ref(&**key),
+            Whose::Set(_, keys) => keys,
+        };
+        keys.iter().map(|key| key.manifest().key_id())
+    }
+
+    /// What it says of a key, as of the last write that has ended; none if it cannot be written. It does not wait for the disk.
+    pub(crate) fn standing(&self, key: KeyId) -> Option<HeldLedger> {
+        self.published().get(&key).copied()
+    }
+
+    /// Lets [`standing`](Self::standing) give what it says of these keys now, or nothing of any if it cannot be written.
+    pub(crate) fn publish(&self, ledger: &SigningLedger, keys: impl Iterator<Item = KeyId>) {
+        let said: Option<Vec<_>> = keys.map(|key| Some((key, ledger.held(key).ok()?))).collect();
+        let mut published = self.published();
+        match said {
+            Some(said) if ledger.is_known() => published.extend(said),
+            _ => published.clear(),
+        }
+    }
+
+    /// A thread failed with the ledger in its hands: lets [`standing`](Self::standing) give what is left.
+    pub(crate) fn publish_after_panic(&self) {
+        if let LedgerSlot::Open(ledger) = &*self.slot() {
+            self.publish(ledger, self.keys());
+        }
+    }
+
+    fn published(&self) -> MutexGuard<'_, BTreeMap<KeyId, HeldLedger>> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The directory that it is in.
@@ -94,7 +138,10 @@ impl ServedLedger {
         // The locks of the directories have to be free before they are taken once more.
         *slot = LedgerSlot::Shut("the ledger is being opened".to_owned());
         *slot = match self.open_again() {
-            Ok(ledger) => LedgerSlot::Open(ledger),
+            Ok(ledger) => {
+                self.publish(&ledger, self.keys());
+                LedgerSlot::Open(ledger)
+            }
             Err(error) => LedgerSlot::Shut(error.to_string()),
         };
         matches!(&*slot, LedgerSlot::Open(_))

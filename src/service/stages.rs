@@ -75,7 +75,11 @@ impl Shared {
     /// What a committer does until the service ends.
     pub(super) fn commit_groups(&self) {
         while let Some((ledger, tasks)) = self.next_group() {
-            let committed = catch_unwind(AssertUnwindSafe(|| self.commit(self.keys.ledger(ledger), tasks)));
+            let served = self.keys.ledger(ledger);
+            let committed = catch_unwind(AssertUnwindSafe(|| self.commit(served, tasks)));
+            if committed.is_err() {
+                served.publish_after_panic();
+            }
             let mut work = self.work();
             work.add_spent(committed.unwrap_or_default());
             let has_more = work.give_back(ledger);
@@ -123,6 +127,8 @@ impl Shared {
                 .map(|(&(key, epoch), message)| (key_id(key), epoch, message))
                 .collect();
             let outcome = ledger.spend(&spent);
+            // Before anything of it is answered.
+            served.publish(ledger, spent.iter().map(|(key, ..)| *key));
             self.figures.committed(begun.elapsed(), accepted.len());
             if let Err(error) = outcome {
                 return refuse_all(accepted.into_iter().chain(late).collect(), &error, place);

@@ -52,15 +52,19 @@ pub(super) fn left(key: &HeldKey, first_epoch: Option<u64>, highest: Option<u32>
 /// `GET /api/v1/lean/keys/{public_key}`.
 pub(super) async fn key(state: Arc<State>, call: Call) -> Result<Response, Refusal> {
     let place = state.key(&call)?;
-    let answer = look_up(&state, move |state| describe(state.engine.keys().get(place))).await?;
-    Ok(json(StatusCode::OK, &answer.map_err(|error| Refusal::from(&error))?))
+    let answer = describe(state.engine.keys().get(place));
+    Ok(json(
+        StatusCode::OK,
+        &answer.ok_or_else(|| Refusal::plain(refusal::LEDGER))?,
+    ))
 }
 
-fn describe(key: &HeldKey) -> Outcome<KeyAnswer> {
+/// None if its ledger cannot be written.
+fn describe(key: &HeldKey) -> Option<KeyAnswer> {
     let ledger = key.standing()?;
     let manifest = key.signing.paths().manifest();
     let stored = manifest.plan().stored();
-    Ok(KeyAnswer {
+    Some(KeyAnswer {
         public_key: digits(&key.public_key),
         scheme: manifest.scheme().id().to_owned(),
         first_slot: stored.start.to_string(),
@@ -72,7 +76,7 @@ fn describe(key: &HeldKey) -> Outcome<KeyAnswer> {
     })
 }
 
-/// Looks something up that a committer may be writing, so that what is on this thread does not wait for the disk.
+/// Looks something up on another thread, so that those who are served on this one do not wait for it.
 pub(super) async fn look_up<T: Send + 'static>(
     state: &Arc<State>,
     look: impl FnOnce(&State) -> T + Send + 'static,
@@ -169,10 +173,10 @@ impl Health {
     fn of(state: &State) -> Self {
         let keys = state.engine.keys();
         let failed = |key: &HeldKey| {
-            let error = key.standing().err()?;
-            Some(FailedKey {
+            let is_failed = key.standing().is_none();
+            is_failed.then(|| FailedKey {
                 public_key: digits(&key.public_key),
-                message: error.to_string(),
+                message: refusal::LEDGER.2.to_owned(),
             })
         };
         let failed: Vec<_> = keys.iter().filter_map(failed).collect();

@@ -66,7 +66,7 @@ impl LookedUp {
             with_scheme.push(("scheme", manifest.scheme().id().to_owned()));
             info.push((with_scheme, 1.0));
             stored.push((labels(key), manifest.plan().stored().count() as f64));
-            let Ok(ledger) = key.standing() else {
+            let Some(ledger) = key.standing() else {
                 failed += 1;
                 continue;
             };

@@ -103,7 +103,7 @@ impl View {
 impl KeyView {
     fn of(key: &HeldKey) -> Self {
         let manifest = key.signing.paths().manifest();
-        let standing = key.standing().ok().map(|ledger| Standing {
+        let standing = key.standing().map(|ledger| Standing {
             spent: ledger.spent,
             left: left(key, ledger.first_epoch, ledger.highest),
             highest: ledger.highest,
