@@ -2,7 +2,7 @@
 
 use std::io::{Error as IoError, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,19 +18,42 @@ const SOCKET_MODE: u32 = 0o600;
 
 /// A socket that is bound.
 pub(super) enum Bound {
-    Unix(UnixListener, SocketFile),
+    /// In this order: the name is gone before nobody listens any more.
+    Unix(SocketFile, UnixListener),
     Tcp(TcpListener),
     Tls(TcpListener, TlsSource),
 }
 
-/// The name of a socket, which is removed when the service ends.
-pub(super) struct SocketFile(PathBuf);
+/// The name of a socket, which is removed when the service ends, while it still listens: the name of a socket at which nobody
+/// listens can be taken by another service.
+pub(super) struct SocketFile {
+    path: PathBuf,
+    /// Device and inode. None if they could not be asked for.
+    is: Option<(u64, u64)>,
+}
+
+impl SocketFile {
+    fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            is: identity(path),
+        }
+    }
+}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // One that cannot be removed is found to be dead by the next service.
-        let _ = std::fs::remove_file(&self.0);
+        // Somebody may have removed it, and another service have taken its name.
+        if self.is.is_some() && self.is == identity(&self.path) {
+            // One that cannot be removed is found to be dead by the next service.
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let found = std::fs::symlink_metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
 }
 
 /// Binds the socket for signing.
@@ -69,12 +92,12 @@ fn bind_unix(path: &Path) -> Result<Bound> {
         ErrorKind::InvalidInput => in_the_way(path, "the path of a socket has fewer than 108 bytes"),
         _ => Error::unreadable(failure),
     })?;
-    let file = SocketFile(path.to_owned());
+    let file = SocketFile::new(path);
     attempt("chmod", path, || {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(SOCKET_MODE))
     })?;
     attempt("fcntl", path, || listener.set_nonblocking(true))?;
-    Ok(Bound::Unix(listener, file))
+    Ok(Bound::Unix(file, listener))
 }
 
 /// A socket that a service left behind which was killed. One that a service listens at stays.
@@ -112,9 +135,9 @@ pub(super) fn may_connect(stream: &tokio::net::UnixStream) -> Result<bool, IoErr
 /// Where connections come from.
 pub(super) enum Source {
     Unix {
-        listener: tokio::net::UnixListener,
-        /// Removes its name when it is dropped.
+        /// Removes its name when it is dropped, which is before the socket is closed.
         _file: SocketFile,
+        listener: tokio::net::UnixListener,
     },
     Tcp(tokio::net::TcpListener),
     Tls(tokio::net::TcpListener, TlsSource),
@@ -136,9 +159,9 @@ impl Source {
                 let listener = tokio::net::TcpListener::from_std(listener).map_err(|error| not_taken(&error))?;
                 Ok(Self::Tls(listener, source))
             }
-            Bound::Unix(listener, file) => {
+            Bound::Unix(file, listener) => {
                 let listener = tokio::net::UnixListener::from_std(listener).map_err(|error| not_taken(&error))?;
-                Ok(Self::Unix { listener, _file: file })
+                Ok(Self::Unix { _file: file, listener })
             }
         }
     }
@@ -167,4 +190,57 @@ fn at_once(stream: tokio::net::TcpStream) -> Result<tokio::net::TcpStream, IoErr
 
 fn not_taken(error: &IoError) -> Error {
     Error::machine(format!("the runtime does not take a socket: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    use super::{Bound, Listen, Source, bind};
+
+    #[test]
+    fn the_name_of_a_socket_goes_before_the_socket_and_one_that_is_anothers_stays() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("socket");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.unwrap();
+        let _inside = runtime.enter();
+        let bound = bind(&Listen::Unix(path.clone())).unwrap();
+        let Bound::Unix(file, listener) = bound else {
+            unreachable!("it is a Unix socket");
+        };
+        let still_listens = listener.try_clone().unwrap();
+        drop(Source::new(Bound::Unix(file, listener)).unwrap());
+        assert!(!path.exists());
+        drop(still_listens);
+        // Another service has the name now.
+        let source = Source::new(bind(&Listen::Unix(path.clone())).unwrap()).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let other = UnixListener::bind(&path).unwrap();
+        drop(source);
+        assert!(UnixStream::connect(&path).is_ok());
+        drop(other);
+    }
+
+    #[test]
+    fn while_the_name_is_there_somebody_listens() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("socket");
+        for _ in 0..200 {
+            let bound = bind(&Listen::Unix(path.clone())).unwrap();
+            let begins = std::sync::Barrier::new(2);
+            std::thread::scope(|scope| {
+                let ended = scope.spawn(|| {
+                    begins.wait();
+                    drop(bound);
+                });
+                begins.wait();
+                while path.exists() && !ended.is_finished() {
+                    let refused = UnixStream::connect(&path).is_err_and(|error| error.raw_os_error() == Some(111));
+                    // The name may go between the two looks.
+                    assert!(!refused || !path.exists(), "nobody listens there");
+                }
+            });
+        }
+    }
 }
