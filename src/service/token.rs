@@ -7,6 +7,8 @@ use sha3::{Digest, Sha3_256};
 /// Shorter ones can be guessed.
 const BYTES_MIN: usize = 16;
 const BYTES_MAX: usize = 256;
+/// What stands before a token.
+const SCHEME: &[u8] = b"Bearer ";
 
 /// The digest of a token. Digests are compared, so that the time of a comparison says nothing about the token.
 #[derive(Clone, PartialEq, Eq)]
@@ -30,8 +32,11 @@ impl Token {
 
     /// Whether the value of a header `Authorization` shows this token.
     pub(crate) fn is_shown_by(&self, authorization: &[u8]) -> bool {
-        let shown = authorization.strip_prefix(b"Bearer ");
-        shown.is_some_and(|token| <[u8; 32]>::from(Sha3_256::digest(token)) == self.0)
+        // The name of the scheme is the same in capitals and in small letters (RFC 9110, section 11.1).
+        let Some((scheme, token)) = authorization.split_at_checked(SCHEME.len()) else {
+            return false;
+        };
+        scheme.eq_ignore_ascii_case(SCHEME) && <[u8; 32]>::from(Sha3_256::digest(token)) == self.0
     }
 }
 
@@ -42,12 +47,19 @@ mod tests {
     #[test]
     fn a_token_is_shown_whole_and_never_printed() {
         let token = Token::parse("0123456789abcdef\n").unwrap();
-        assert!(token.is_shown_by(b"Bearer 0123456789abcdef"));
+        for right in ["Bearer", "bearer", "BEARER"] {
+            assert!(
+                token.is_shown_by(format!("{right} 0123456789abcdef").as_bytes()),
+                "{right}"
+            );
+        }
         for wrong in [
             "Bearer 0123456789abcde",
             "Bearer 0123456789abcdef0",
             "0123456789abcdef",
-            "bearer 0123456789abcdef",
+            "Bearer  0123456789abcdef",
+            "Basic 0123456789abcdef",
+            "Bearer",
             "",
         ] {
             assert!(!token.is_shown_by(wrong.as_bytes()), "{wrong}");
