@@ -80,7 +80,7 @@ fn measure(scheme: &'static Scheme, arguments: &Arguments, cores: usize) -> Resu
         let running = scope.spawn(|| service.run());
         let served = load(&socket, &public_key, arguments);
         handle.end();
-        let ended = running.join().unwrap_or(Ok(()));
+        let ended = running.join().map_err(|_| "the service panicked")?;
         ended.map_err(|error| error.to_string())?;
         served.map_err(|error| error.to_string())
     })?;

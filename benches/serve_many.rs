@@ -67,7 +67,7 @@ fn main() -> Done<()> {
         let running = scope.spawn(|| service.run().map_err(|error| error.to_string()));
         let measured = measure_all(&socket, &public_keys, sign_us, &arguments).map_err(|error| error.to_string());
         handle.end();
-        running.join().unwrap_or(Ok(()))?;
+        running.join().map_err(|_| "the service panicked")??;
         measured
     })?;
     Ok(())

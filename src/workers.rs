@@ -54,6 +54,19 @@ pub(crate) fn spawn(name: &str, operation: impl FnOnce() + Send + 'static) -> Re
 pub(crate) struct Joined(Option<(JoinHandle<()>, Registration)>);
 
 #[cfg(feature = "serve")]
+impl Joined {
+    /// Whether it has come to its end.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.0.as_ref().is_none_or(|(thread, _)| thread.is_finished())
+    }
+
+    /// Does not wait for it.
+    pub(crate) fn leave(mut self) {
+        drop(self.0.take());
+    }
+}
+
+#[cfg(feature = "serve")]
 impl Drop for Joined {
     fn drop(&mut self) {
         if let Some((thread, registration)) = self.0.take() {

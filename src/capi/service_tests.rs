@@ -31,7 +31,7 @@ fn a_key_in_a_service_is_used_as_one_in_a_directory_is() {
     let (status, signature) = sign(key, EPOCH, &MESSAGE);
     assert_eq!(status, Status::Done);
     assert_eq!(verified(&public_key(key), EPOCH, &MESSAGE, &signature), Status::Done);
-    refused(sign(key, EPOCH, &OTHER_MESSAGE).0, Status::No, "already signed");
+    refused(sign(key, EPOCH, &OTHER_MESSAGE).0, Status::No, "signed another message");
     refused(
         sign(key, 256, &MESSAGE).0,
         Status::Usage,

@@ -11,7 +11,7 @@ use keymill::{Error, KeyDefaults, KeygenJob, Level, Reason, Scheme};
 
 use super::failure::Failure;
 use super::forms;
-use super::input::warn_if_exposed;
+use super::input::{CAN_SIGN, warn_if_exposed};
 use super::keygen::work;
 use super::messages::say;
 use super::passphrase::SealArguments;
@@ -68,7 +68,7 @@ pub fn run(arguments: &ImportArguments, settings: &Settings) -> Result<ExitCode,
     let job = arguments.machine.job(settings)?;
     let trim = settings.trim(None)?;
     let (form, role) = (arguments.format, arguments.role);
-    warn_if_exposed("--from", &arguments.from);
+    warn_if_exposed("--from", &arguments.from, CAN_SIGN);
     let import = Import::read(&arguments.from, form, role, arguments.scheme, job.machine.memory)?;
     let directory = &arguments.directory;
     let epochs = import.file().head().shape.stored().count();

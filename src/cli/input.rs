@@ -121,7 +121,7 @@ pub fn hex_or_file(flag: &str, text: &str, expected_bytes: usize) -> Result<Give
 /// A secret of 32 bytes, from a file that holds them or their 64 hex digits.
 pub fn secret_file(flag: &str, path: &Path) -> Result<Zeroizing<[u8; 32]>, Failure> {
     let content = read_small(flag, path)?;
-    warn_if_exposed(flag, path);
+    warn_if_exposed(flag, path, CAN_SIGN);
     let refused = |what: &str| Err(Failure::usage(format!("{flag} '{}' holds {what}", path.display())));
     let mut bytes = Zeroizing::new([0; 32]);
     let text = std::str::from_utf8(&content).ok().map(|text| without_mark(text).trim());
@@ -153,7 +153,7 @@ pub fn secret_text(flag: &str, path: &Path, bytes_max: usize) -> Result<Zeroizin
     let read = if path == Path::new("-") {
         std::io::stdin().lock().take(limit).read_to_end(&mut content)
     } else {
-        warn_if_exposed(flag, path);
+        warn_if_exposed(flag, path, CAN_SIGN);
         std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut content))
     };
     read.map_err(|error| unreadable(flag, path, &error))?;
@@ -171,22 +171,24 @@ pub fn secret_text(flag: &str, path: &Path, bytes_max: usize) -> Result<Zeroizin
 #[cfg(feature = "serve")]
 pub fn private_text(flag: &str, path: &Path) -> Result<Zeroizing<String>, Failure> {
     let mut content = read_small(flag, path)?;
-    warn_if_exposed(flag, path);
+    warn_if_exposed(flag, path, "can sign with the keys of this service");
     let text = String::from_utf8(std::mem::take(&mut *content));
     let text = text.map_err(|_| Failure::usage(format!("{flag} '{}' is not text", path.display())));
     text.map(Zeroizing::new)
 }
 
-/// Warns if others can read the file, since it is as good as the key. Pipes and devices have modes of their own.
-pub fn warn_if_exposed(flag: &str, path: &Path) {
+/// What anyone can do who has read a secret.
+pub const CAN_SIGN: &str = "can sign with this key";
+
+/// Warns if others can read the file, and says what they can do then. Pipes and devices have modes of their own.
+pub fn warn_if_exposed(flag: &str, path: &Path, risk: &str) {
     let Ok(metadata) = std::fs::metadata(path) else {
         return;
     };
     let mode = metadata.permissions().mode() & 0o777;
     if metadata.is_file() && mode & 0o077 != 0 {
         warn(format_args!(
-            "{flag} '{}' can be read by others (its mode is {mode:o}); anyone who has read it can sign \
-             with this key",
+            "{flag} '{}' can be read by others (its mode is {mode:o}); anyone who has read it {risk}",
             path.display()
         ));
     }

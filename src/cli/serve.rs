@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use clap::Args;
-use keymill::service::{Listen, Service, ServiceHandle, ServiceOptions, TlsFiles, Token};
+use keymill::service::{Listen, Service, ServiceEnd, ServiceHandle, ServiceOptions, TlsFiles, Token};
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::failure::Failure;
-use super::input::private_text;
+use super::input::{private_text, warn_if_exposed};
 use super::messages::{self, say, warn};
 use super::output::print_lines;
 use super::passphrase::PassphraseArguments;
@@ -58,6 +58,10 @@ pub struct ServeArguments {
     /// owner alone.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// Serve requests to this name too, at --metrics-listen and at a port without TLS; may be repeated. Addresses and localhost
+    /// are served there, and no other names: with one of its own, a page in a browser could ask.
+    #[arg(long, value_name = "NAME")]
+    host_name: Vec<String>,
     /// Give figures for Prometheus at http://ADDRESS:PORT/metrics, and a page for people at http://ADDRESS:PORT/, to everybody who
     /// reaches it.
     #[arg(long, value_name = "ADDRESS:PORT")]
@@ -109,7 +113,11 @@ pub fn run(arguments: &ServeArguments, settings: &Settings) -> Result<ExitCode, 
     ));
     // Without systemd there is nobody to tell.
     let _ = sd_notify::notify(&[NotifyState::Ready]);
-    service.run()?;
+    if service.run()? == ServiceEnd::Early {
+        warn("the disk, or a computation, did not come to an end in time; what was not answered may be spent");
+        // A thread that is still in RocksDB must not meet the destructors of an ordinary end.
+        signal_hook::low_level::exit(0);
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -137,7 +145,8 @@ fn options(arguments: &ServeArguments, settings: &Settings) -> Result<ServiceOpt
         .passphrase(arguments.passphrase.read()?)
         .threads(threads)
         .memory(memory)
-        .waiting_max(waiting_max);
+        .waiting_max(waiting_max)
+        .host_names(arguments.host_name.clone());
     if let Some(address) = arguments.metrics_listen {
         options = options.metrics_listen(address);
     }
@@ -157,6 +166,7 @@ fn listen(arguments: &ServeArguments) -> Result<Listen, Failure> {
     };
     let files = (&arguments.tls_cert, &arguments.tls_key, &arguments.client_ca);
     if let (Some(certificate), Some(key), Some(client_authorities)) = files {
+        warn_if_exposed("--tls-key", key, "can pass for this service");
         let files = TlsFiles {
             certificate: certificate.clone(),
             key: key.clone(),

@@ -145,7 +145,7 @@ pub(super) fn refused(answer: &Answer, socket: &Path, has_token: bool) -> Error 
             let hint = "; when its disk can be written, reload it";
             of.error(Error::machine, Reason::Unknown, hint)
         }
-        (408 | 429 | 503, _) => again(Reason::Other),
+        (408 | 429 | 503 | 504, _) => again(Reason::Other),
         (status, _) => not_a_service(socket, &format!("its status is {status}")),
     }
 }

@@ -8,7 +8,7 @@ use super::{Address, RemoteKey};
 use crate::error::{Reason, Result};
 use crate::failure::FailureKind;
 use crate::plan::MemoryRequest;
-use crate::service::{Listen, Service, ServiceHandle, ServiceOptions, Token};
+use crate::service::{Listen, Service, ServiceEnd, ServiceHandle, ServiceOptions, Token};
 use crate::signing::tests::key;
 use crate::signing::{PathReader, Signer};
 use crate::units::Epoch;
@@ -21,7 +21,7 @@ const TOKEN: &str = "0123456789abcdef";
 /// A service that runs until this is dropped.
 pub(crate) struct Running {
     handle: ServiceHandle,
-    thread: Option<JoinHandle<Result<()>>>,
+    thread: Option<JoinHandle<Result<ServiceEnd>>>,
 }
 
 impl Running {
@@ -45,7 +45,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.handle.end();
         let ended = self.thread.take().map(JoinHandle::join);
-        assert!(matches!(ended, Some(Ok(Ok(())))) || std::thread::panicking());
+        assert!(matches!(ended, Some(Ok(Ok(ServiceEnd::Whole)))) || std::thread::panicking());
     }
 }
 
@@ -78,7 +78,7 @@ fn a_key_in_a_service_gives_what_its_directory_gives() {
     let error = remote.sign(5, &B).unwrap_err();
     assert_eq!((error.kind(), error.reason()), (FailureKind::No, Reason::Spent));
     assert!(
-        error.to_string().contains("epoch 5 already signed another message"),
+        error.to_string().contains("the slot has signed another message"),
         "{error}"
     );
     for (epoch, duty) in (10..).zip(DUTIES) {

@@ -208,6 +208,7 @@ fn a_refusal_has_the_kind_that_the_same_refusal_of_a_directory_has() {
         (404, "unknown_path", Directory, Reason::Other, "its status is 404"),
         (405, "method", Directory, Reason::Other, "its status is 405"),
         (408, "slow", Machine, Reason::Other, "try again"),
+        (504, "stalled", Machine, Reason::Other, "try again"),
         (412, "spent", No, Reason::Spent, "because of spent"),
         (412, "no_history", Directory, Reason::NoHistory, "begin the ledger"),
         (

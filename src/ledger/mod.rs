@@ -136,6 +136,8 @@ pub(crate) struct HeldLedger {
     pub(crate) highest: Option<u32>,
     /// When an epoch was last spent, in milliseconds since 1970.
     pub(crate) last_unix_ms: Option<u64>,
+    /// As `first_epoch`, also while that is known of no epoch: no later beginning can be below it.
+    pub(crate) first_possible: u64,
 }
 
 #[cfg(feature = "serve")]
@@ -146,6 +148,7 @@ impl HeldLedger {
             spent: head.extent.spent,
             highest: head.extent.highest,
             last_unix_ms: Some(head.last_unix_ms).filter(|&unix_ms| unix_ms > 0),
+            first_possible: head.extent.first_epoch,
         }
     }
 }

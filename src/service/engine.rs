@@ -1,6 +1,7 @@
 //! The threads of a service: workers that compute, and committers that write ledgers.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use super::figures::EngineFigures;
 use super::keys::{KeyIndex, Keys};
@@ -12,26 +13,37 @@ use crate::workers::{Joined, spawn};
 /// Ledgers that are written side by side. A committer waits for the disk and computes nothing.
 const COMMITTERS_MAX: usize = 4;
 
+/// How often the threads are looked at when they are to end.
+const END_POLL: Duration = Duration::from_millis(1);
+
 /// How many threads a service has, and how much may wait for them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EngineOptions {
     pub(crate) workers: usize,
     pub(crate) waiting_max: usize,
+    /// For the threads to end.
+    pub(crate) threads_end_max: Duration,
 }
 
 /// Why something is not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NotAdmitted {
+    /// It is more than may ever wait.
+    TooMany {
+        /// What may wait.
+        most: usize,
+    },
     /// As much waits as may wait.
     QueueFull,
     /// The service ends.
     Closed,
 }
 
-/// The threads. Dropping them ends them; what waits then is answered with an error.
+/// The threads. Dropping them [ends](Self::end) them.
 pub(crate) struct Engine {
     shared: Arc<Shared>,
     threads: Vec<Joined>,
+    threads_end_max: Duration,
 }
 
 /// What the threads share.
@@ -66,6 +78,7 @@ impl Engine {
         let mut engine = Self {
             shared,
             threads: Vec::new(),
+            threads_end_max: options.threads_end_max,
         };
         for number in 0..options.workers {
             engine.spawn(&format!("worker-{number}"), Shared::compute)?;
@@ -104,7 +117,7 @@ impl Engine {
         let shared = Arc::downgrade(&self.shared);
         let answer = move |outcomes| {
             if let Some(shared) = shared.upgrade() {
-                shared.one_less(count);
+                shared.fewer(count);
             }
             answer(outcomes);
         };
@@ -114,12 +127,17 @@ impl Engine {
         Ok(())
     }
 
-    /// Admits something that is read on a worker.
-    pub(crate) fn read(&self, reading: impl FnOnce(&Keys) + Send + 'static) -> Result<(), NotAdmitted> {
-        let mut work = self.shared.admit(1)?;
-        let shared = Arc::downgrade(&self.shared);
+    /// Whether it takes nothing more.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.shared.work().is_ending
+    }
+
+    /// Admits something that is read on a worker, and counts as so many requests.
+    pub(crate) fn read(&self, count: usize, reading: impl FnOnce(&Keys) + Send + 'static) -> Result<(), NotAdmitted> {
+        let mut work = self.shared.admit(count)?;
+        let counted_down = CountedDown(Arc::downgrade(&self.shared), count);
         let counted: Reading = Box::new(move |keys| {
-            let _answered = CountedDown(shared);
+            let _answered = counted_down;
             reading(keys);
         });
         work.add_reading(counted);
@@ -129,8 +147,14 @@ impl Engine {
     }
 }
 
-impl Drop for Engine {
-    fn drop(&mut self) {
+impl Engine {
+    /// Ends the threads; what waits is answered with an error. Says whether all of them have ended in time: one that waits for a
+    /// disk that does not answer is left behind.
+    pub(crate) fn end(mut self) -> bool {
+        self.end_threads()
+    }
+
+    fn end_threads(&mut self) -> bool {
         let mut work = self.shared.work();
         work.is_ending = true;
         let abandoned = work.abandon();
@@ -139,17 +163,32 @@ impl Drop for Engine {
         drop(abandoned);
         self.shared.for_workers.notify_all();
         self.shared.for_committers.notify_all();
-        self.threads.clear();
+        let begun = Instant::now();
+        while !self.threads.iter().all(Joined::has_ended) && begun.elapsed() < self.threads_end_max {
+            std::thread::sleep(END_POLL);
+        }
+        let threads = std::mem::take(&mut self.threads);
+        let (ended, left): (Vec<_>, Vec<_>) = threads.into_iter().partition(Joined::has_ended);
+        drop(ended);
+        let is_whole = left.is_empty();
+        left.into_iter().for_each(Joined::leave);
+        is_whole
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.end_threads();
     }
 }
 
 /// A reading is no longer waited for, whether it came to its end or not.
-struct CountedDown(Weak<Shared>);
+struct CountedDown(Weak<Shared>, usize);
 
 impl Drop for CountedDown {
     fn drop(&mut self) {
         if let Some(shared) = self.0.upgrade() {
-            shared.one_less(1);
+            shared.fewer(self.1);
         }
     }
 }
@@ -164,6 +203,9 @@ impl Shared {
         if work.is_ending {
             return Err(NotAdmitted::Closed);
         }
+        if count > self.waiting_max {
+            return Err(NotAdmitted::TooMany { most: self.waiting_max });
+        }
         if work.admitted + count > self.waiting_max {
             return Err(NotAdmitted::QueueFull);
         }
@@ -171,7 +213,7 @@ impl Shared {
         Ok(work)
     }
 
-    fn one_less(&self, count: usize) {
+    fn fewer(&self, count: usize) {
         self.work().admitted -= count;
     }
 }

@@ -9,6 +9,7 @@ use super::figures::EngineFigures;
 use super::keys::{KeyIndex, Keys};
 use super::order::{Outcomes, Request};
 use crate::error::{Reason, Result};
+use crate::failure::FailureKind;
 use crate::faults::{Fate, Faults};
 use crate::files::directory_tests::copy_directory;
 use crate::ledger::move_in;
@@ -26,6 +27,7 @@ fn engine(directory: &Path) -> Engine {
     let options = EngineOptions {
         workers: 2,
         waiting_max: 1000,
+        threads_end_max: Duration::from_secs(60),
     };
     Engine::start(keys, options, EngineFigures::default()).unwrap()
 }
@@ -195,7 +197,7 @@ fn no_more_is_admitted_than_may_wait() {
     let engine = engine(directory.path());
     let many = (0..1001).map(|_| request(1, A)).collect();
     let refused = engine.submit(many, Box::new(|_| panic!("it was answered")));
-    assert_eq!(refused, Err(NotAdmitted::QueueFull));
+    assert_eq!(refused, Err(NotAdmitted::TooMany { most: 1000 }));
     assert!(
         sign(&engine, (0..1000).map(|_| request(1, A)).collect())
             .iter()
@@ -327,4 +329,54 @@ fn what_is_known_of_a_key_does_not_wait_for_the_disk_and_is_published_with_each_
     assert!(outcomes[0].is_ok());
     assert_eq!(known(&engine), Some(2));
     drop(faults);
+}
+
+#[test]
+fn paths_count_as_many_requests_as_they_are() {
+    let directory = key();
+    let engine = engine(directory.path());
+    let (release, is_released) = channel::<()>();
+    let (done, is_done) = channel();
+    let reading = move |_: &Keys| {
+        is_released.recv().unwrap();
+        done.send(()).unwrap();
+    };
+    engine.read(900, reading).unwrap();
+    assert_eq!(engine.waiting(), 900);
+    assert_eq!(engine.read(101, |_| panic!("it was read")), Err(NotAdmitted::QueueFull));
+    assert_eq!(
+        engine.read(1001, |_| panic!("it was read")),
+        Err(NotAdmitted::TooMany { most: 1000 })
+    );
+    release.send(()).unwrap();
+    is_done.recv().unwrap();
+    drop(engine);
+}
+
+#[test]
+fn a_panic_fails_what_its_thread_had_in_its_hands_and_nothing_else() {
+    let directory = key();
+    let engine = engine(directory.path());
+    let mut is_over = false;
+    let faults = Faults::below(directory.path(), move |call, _| {
+        if call == "a synced write" && !is_over {
+            is_over = true;
+            panic!("planned");
+        }
+        Fate::Pass
+    });
+    for outcome in sign(&engine, vec![request(1, A), request(2, A)]) {
+        let error = outcome.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.reason()),
+            (FailureKind::Machine, Reason::Other),
+            "{error}"
+        );
+    }
+    // What the write has done is not known before the ledger is opened again.
+    let refused = sign(&engine, vec![request(3, A)]).pop().unwrap().unwrap_err();
+    assert_eq!(refused.reason(), Reason::Unknown);
+    drop(faults);
+    assert!(engine.keys().get(KeyIndex(0)).ledger.reopen());
+    assert!(sign(&engine, vec![request(3, A)]).pop().unwrap().is_ok());
 }

@@ -5,6 +5,8 @@
 //! verify the signature. Only then is it *answered*. No signature leaves whose epoch is not on disk (docs/DURABILITY.md).
 
 mod beside;
+mod connection;
+mod descriptors;
 mod engine;
 #[cfg(test)]
 mod engine_tests;
@@ -12,17 +14,22 @@ mod figures;
 mod http;
 mod keys;
 mod ledgers;
+mod limits;
+#[cfg(test)]
+mod limits_tests;
 mod listen;
 mod memory;
 mod options;
 mod order;
+mod places;
 mod run;
 mod stages;
+mod timed;
 mod tls;
 mod token;
 mod work;
 
 pub use http::openapi;
 pub use options::{Listen, ServiceOptions, TlsFiles};
-pub use run::{Service, ServiceHandle};
+pub use run::{Service, ServiceEnd, ServiceHandle};
 pub use token::Token;

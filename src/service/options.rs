@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::limits::Limits;
 use super::token::Token;
 use crate::keystore::Passphrase;
 use crate::plan::MemoryRequest;
@@ -41,11 +42,14 @@ pub struct TlsFiles {
 pub struct ServiceOptions {
     pub(super) listen: Listen,
     pub(super) metrics_listen: Option<SocketAddr>,
+    pub(super) host_names: Vec<String>,
     pub(super) token: Option<Token>,
     pub(super) passphrase: Option<Passphrase>,
     pub(super) threads: usize,
     pub(super) waiting_max: usize,
     pub(super) memory: MemoryRequest,
+    /// Others in tests alone.
+    pub(super) limits: Limits,
 }
 
 impl ServiceOptions {
@@ -54,17 +58,26 @@ impl ServiceOptions {
         Self {
             listen,
             metrics_listen: None,
+            host_names: Vec::new(),
             token: None,
             passphrase: None,
             threads: 0,
             waiting_max: 4096,
             memory: MemoryRequest::Auto,
+            limits: Limits::default(),
         }
     }
 
     /// Give figures to everybody who reaches this address.
     pub fn metrics_listen(mut self, address: SocketAddr) -> Self {
         self.metrics_listen = Some(address);
+        self
+    }
+
+    /// Serve requests to these names too, where a listener can be reached from a browser: at a port without TLS. Addresses and
+    /// `localhost` are always served there.
+    pub fn host_names(mut self, names: Vec<String>) -> Self {
+        self.host_names = names;
         self
     }
 

@@ -139,12 +139,18 @@ impl Drop for Task {
             drop(self.order.one_is_prepared(None));
         }
         if !self.is_answered {
-            self.order.one_is_answered(self.index, Err(ended()));
+            let error = if std::thread::panicking() { failed() } else { ended() };
+            self.order.one_is_answered(self.index, Err(error));
         }
     }
 }
 
-/// The service ended, or a thread of it did, before the request was answered.
+/// A thread of the service failed with the request in its hands.
+fn failed() -> Error {
+    Error::machine("a thread of the service failed; its message is in the log")
+}
+
+/// The service ended before the request was answered.
 fn ended() -> Error {
     Error::interrupted("the service ended before it answered; ask for the same message again")
 }

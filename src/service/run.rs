@@ -1,55 +1,33 @@
 //! A service from its sockets to its end.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
-use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 
+use super::connection::{Asked, Asking, accept_all, asked_to_end};
+use super::descriptors::raise_limit;
 use super::engine::{Engine, EngineOptions};
-use super::http::{Api, Figures, Listener, Live, State, keep_up_to_date, router};
+use super::http::{Api, Figures, Hosts, Listener, Live, Reloads, State, keep_up_to_date, router};
 use super::keys::Keys;
-use super::listen::{Bound, Source, Stream, bind, bind_tcp, may_connect};
+use super::limits::Limits;
+use super::listen::{Bound, Source, bind, bind_tcp};
 use super::memory::MemoryWatch;
 use super::options::ServiceOptions;
+use super::places::Places;
 use crate::error::{Error, Result};
 
-/// Connections of a listener at a time; more wait to be accepted.
-const CONNECTIONS_MAX: usize = 1024;
-/// A request's head has this time to arrive, and a connection that asks for nothing is closed after it.
-const HEAD_WAIT_MAX: Duration = Duration::from_secs(30);
-const TLS_WAIT_MAX: Duration = Duration::from_secs(5);
-const HEADERS_MAX: usize = 64;
-/// The least that hyper takes is 8192.
-const BUFFER_BYTES_MAX: usize = 16 << 10;
-/// Requests that are under way when the service is asked to end have this time.
-const DRAIN_MAX: Duration = Duration::from_secs(2);
-/// After an accept that failed, as when the process has no descriptor left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Threads beside those that sign, for what takes longer than the thread that serves connections may be kept: large lists, figures,
+/// and reloads.
+const BLOCKING_THREADS_MAX: usize = 4;
 
 /// What a running service is asked to do, from any thread.
 #[derive(Clone, Debug)]
 pub struct ServiceHandle {
     asked: watch::Sender<Asked>,
 }
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Asked {
-    end: bool,
-    reloads: u64,
-}
-
-type Asking = watch::Receiver<Asked>;
 
 impl ServiceHandle {
     /// Asks it to end: it takes nothing new, answers what it has taken, and is gone within about two seconds.
@@ -69,10 +47,22 @@ pub struct Service {
     signing: Bound,
     metrics: Option<std::net::TcpListener>,
     asked: watch::Sender<Asked>,
+    limits: Limits,
+}
+
+/// How a service has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceEnd {
+    /// Every thread of it has ended, and its ledgers are closed.
+    Whole,
+    /// A thread of it still waits for the disk, or computes. For a ledger this is a kill: what was not answered may be spent.
+    /// The process should end without waiting for that thread.
+    Early,
 }
 
 impl Service {
-    /// Opens the sealed keys in these directories, those of sets that have a ledger among them, and binds the sockets. From here on no other process can sign with them.
+    /// Opens the sealed keys in these directories, those of sets that have a ledger among them, and binds the sockets. From here on
+    /// no other process can sign with them.
     ///
     /// # Errors
     /// [`Error`](crate::Error) of the first key or socket that cannot be opened, or if two directories hold the same key.
@@ -80,14 +70,20 @@ impl Service {
         // What was typed wrong is found before a key is locked.
         let signing = bind(&options.listen)?;
         let metrics = options.metrics_listen.map(bind_tcp).transpose()?;
+        name_each_once(directories)?;
+        raise_limit(directories, &options.limits);
         let keys = Keys::open(directories, options.passphrase.as_ref())?;
         let figures = Figures::default();
         let workers = match options.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
         };
-        let waiting_max = options.waiting_max;
-        let engine = Engine::start(keys, EngineOptions { workers, waiting_max }, figures.engine.clone())?;
+        let engine_options = EngineOptions {
+            workers,
+            waiting_max: options.waiting_max,
+            threads_end_max: options.limits.threads_end_max,
+        };
+        let engine = Engine::start(keys, engine_options, figures.engine.clone())?;
         let reload: Box<dyn Fn() -> Result<()> + Send + Sync> = match &signing {
             Bound::Tls(_, source) => {
                 let source = source.clone();
@@ -103,11 +99,17 @@ impl Service {
                 figures,
                 live: Live::default(),
                 token: options.token,
-                is_reloading: AtomicBool::new(false),
+                reloads: Reloads::default(),
                 reload,
+                hosts: Hosts {
+                    guard_signing: matches!(signing, Bound::Tcp(_)),
+                    names: options.host_names,
+                },
+                limits: options.limits,
             }),
             signing,
             asked: watch::Sender::new(Asked::default()),
+            limits: options.limits,
         })
     }
 
@@ -139,103 +141,69 @@ impl Service {
     ///
     /// # Errors
     /// If the machine does not give what it needs.
-    pub fn run(self) -> Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    pub fn run(self) -> Result<ServiceEnd> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(BLOCKING_THREADS_MAX)
+            .build();
         let runtime = runtime.map_err(|error| Error::machine(format!("a runtime cannot be started: {error}")))?;
+        let (api, threads_end_max) = (Arc::clone(&self.api), self.limits.threads_end_max);
         let drained = runtime.block_on(self.serve());
-        // Readings and reloads that hang do not keep the process.
-        runtime.shutdown_timeout(DRAIN_MAX);
-        drained
+        // Reloads that hang do not keep the process.
+        runtime.shutdown_timeout(threads_end_max);
+        let has_ended = Arc::into_inner(api).is_some_and(|state| state.engine.end());
+        drained.map(|()| {
+            if has_ended {
+                ServiceEnd::Whole
+            } else {
+                ServiceEnd::Early
+            }
+        })
     }
 
     async fn serve(self) -> Result<()> {
-        let (api, asked) = (self.api, self.asked);
+        let Self { api, asked, limits, .. } = self;
         let mut listeners = JoinSet::new();
         if let Some(listener) = self.metrics {
+            let places = Places::new(limits.metrics_connections_max, limits.metrics_connections_max);
             let (source, router) = (Source::tcp(listener)?, router(&api, Listener::Metrics));
-            listeners.spawn(accept_all(source, router, asked.subscribe()));
+            listeners.spawn(accept_all(source, router, places, limits, asked.subscribe()));
             let mut end = asked.subscribe();
             let end = async move { asked_to_end(&mut end).await };
             listeners.spawn(keep_up_to_date(Arc::clone(&api), end));
         }
+        let places = Places::new(limits.connections_max, limits.new_connections_max);
         let (source, router) = (Source::new(self.signing)?, router(&api, Listener::Signing));
-        listeners.spawn(accept_all(source, router, asked.subscribe()));
+        listeners.spawn(accept_all(source, router, places, limits, asked.subscribe()));
         let reloads = tokio::spawn(reload_when_asked(api, asked.subscribe()));
         while listeners.join_next().await.is_some() {}
         reloads.abort();
+        // It holds what the threads work with.
+        let _ = reloads.await;
         Ok(())
     }
 }
 
-/// Takes connections until the service is asked to end, and then lets those that are open come to theirs.
-async fn accept_all(source: Source, router: Router, asked: Asking) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut open = JoinSet::new();
-    let mut end = asked.clone();
-    loop {
-        let next = async {
-            // The semaphore is never closed.
-            let place = Arc::clone(&places).acquire_owned().await.ok();
-            (source.accept().await, place)
+/// One that is named twice would be said to be held by another process, which is this one.
+fn name_each_once(directories: &[PathBuf]) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    for directory in directories {
+        // What cannot be found is said when it is opened.
+        let Ok(place) = std::fs::canonicalize(directory) else {
+            continue;
         };
-        tokio::select! {
-            () = asked_to_end(&mut end) => break,
-            (accepted, place) = next => match accepted {
-                Ok(stream) => drop(open.spawn(serve_stream(stream, router.clone(), asked.clone(), place))),
-                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
-            },
-            Some(_) = open.join_next() => {}
+        if !seen.insert(place) {
+            let what = format!("the key in '{}' is named twice", directory.display());
+            return Err(Error::usage(what).at(directory));
         }
     }
-    drop(source);
-    let all = async { while open.join_next().await.is_some() {} };
-    // What is still under way then is cut off: its epochs are spent, and the same request gives the signature again.
-    let _ = timeout(DRAIN_MAX, all).await;
-}
-
-async fn serve_stream(stream: Stream, router: Router, asked: Asking, _place: Option<OwnedSemaphorePermit>) {
-    match stream {
-        Stream::Unix(stream) => {
-            if may_connect(&stream).unwrap_or(false) {
-                serve_http(stream, router, asked).await;
-            }
-        }
-        Stream::Tcp(stream) => serve_http(stream, router, asked).await,
-        Stream::Tls(stream, config) => {
-            // A client without a good certificate is told so by TLS itself.
-            if let Ok(Ok(stream)) = timeout(TLS_WAIT_MAX, TlsAcceptor::from(config).accept(stream)).await {
-                serve_http(stream, router, asked).await;
-            }
-        }
-    }
-}
-
-/// Answers the requests of one connection.
-async fn serve_http(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router, mut asked: Asking) {
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WAIT_MAX)
-        .max_headers(HEADERS_MAX)
-        .max_buf_size(BUFFER_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    let mut connection = pin!(connection);
-    tokio::select! {
-        // A connection that breaks is the client's loss.
-        _ = connection.as_mut() => return,
-        () = asked_to_end(&mut asked) => connection.as_mut().graceful_shutdown(),
-    }
-    let _ = connection.await;
+    Ok(())
 }
 
 async fn reload_when_asked(api: Api, mut asked: Asking) {
     let mut done = 0;
     while asked.wait_for(|asked| asked.reloads > done).await.is_ok() {
         done = asked.borrow().reloads;
-        // One that is running already does what is asked for.
-        let _ = api.begin_reload();
+        api.reload_once_more();
     }
-}
-
-async fn asked_to_end(asked: &mut Asking) {
-    let _ = asked.wait_for(|asked| asked.end).await;
 }

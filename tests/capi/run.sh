@@ -102,7 +102,7 @@ holds_as_example() {
         [ "$place" != "$address" ] || start_service
         [ "$("$@" "$place" "$epoch" "$message")" = "$public_key $signature" ]
         refused "$@" "$place" "$epoch" "${message//9/0}" 2> "$place_of_all/said"
-        grep -q "epoch $epoch already signed" "$place_of_all/said"
+        grep -q "signed another message" "$place_of_all/said"
     done
     end_service
     refused "$@" "$address" "$epoch" "$message" 2> "$place_of_all/said"

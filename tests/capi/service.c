@@ -37,7 +37,7 @@ static void a_forked_child_signs_beside_its_parent(keymill_key key, uint64_t epo
     CHECK(status == 0);
     message[0] ^= 1;
     REFUSED(keymill_sign(key, (epoch + 1) % 256, message, 32, signature, sizes.signature_bytes), KEYMILL_STATUS_NO,
-            "already signed");
+            "signed another message");
     message[0] ^= 1;
 }
 
@@ -105,7 +105,7 @@ int main(int count, char **words) {
         CHECK(memcmp(signature, recorded, sizes.signature_bytes) == 0);
     }
     message[0] ^= 1;
-    REFUSED(keymill_sign(key, epoch, message, 32, signature, sizes.signature_bytes), KEYMILL_STATUS_NO, "already signed");
+    REFUSED(keymill_sign(key, epoch, message, 32, signature, sizes.signature_bytes), KEYMILL_STATUS_NO, "signed another message");
     message[0] ^= 1;
     CHECK(memcmp(signature, recorded, sizes.signature_bytes) == 0);
     REFUSED(keymill_sign(key, 256, message, 32, signature, sizes.signature_bytes), KEYMILL_STATUS_USAGE,

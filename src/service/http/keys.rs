@@ -9,15 +9,14 @@ use tokio::sync::oneshot;
 
 use super::answers::{digits, json};
 use super::call::Call;
+use super::health::KeyState;
 use super::refusal::{self, Refusal};
-use super::sign::slot;
+use super::sign::{outside, slot};
 use super::state::State;
 use crate::error::Result as Outcome;
 use crate::service::keys::{HeldKey, Keys};
+use crate::service::limits::PATHS_MAX;
 use crate::units::Epoch;
-
-/// Paths of one answer: about a megabyte of digits.
-const PATHS_MAX: u64 = 512;
 
 /// `GET /api/v1/lean/publicKeys`.
 pub(super) async fn public_keys(state: Arc<State>, _: Call) -> Result<Response, Refusal> {
@@ -32,6 +31,7 @@ pub(super) async fn public_keys(state: Arc<State>, _: Call) -> Result<Response, 
 #[derive(Serialize)]
 struct KeyAnswer {
     public_key: String,
+    state: KeyState,
     scheme: String,
     first_slot: String,
     last_slot: String,
@@ -66,6 +66,7 @@ fn describe(key: &HeldKey) -> Option<KeyAnswer> {
     let stored = manifest.plan().stored();
     Some(KeyAnswer {
         public_key: digits(&key.public_key),
+        state: KeyState::of(key),
         scheme: manifest.scheme().id().to_owned(),
         first_slot: stored.start.to_string(),
         last_slot: (stored.end - 1).to_string(),
@@ -112,20 +113,24 @@ pub(super) async fn paths(state: Arc<State>, call: Call) -> Result<Response, Ref
         let what = format!("count is from 1 to {PATHS_MAX}");
         return Err(Refusal::new(refusal::TOO_LARGE, what));
     }
-    state.has_room()?;
     let (sender, receiver) = oneshot::channel();
-    let read = move |keys: &Keys| drop(sender.send(read_paths(keys.get(place), first, count)));
-    state.engine.read(read)?;
-    let read = receiver.await.map_err(|_| Refusal::plain(refusal::ENDING))?;
-    Ok(json(StatusCode::OK, &read.map_err(|error| Refusal::from(&error))?))
+    let reader = state.engine.keys().get(place).signing.paths();
+    for slot in [first, first.saturating_add(count - 1)] {
+        reader.epoch(slot).map_err(|_| outside(reader))?;
+    }
+    // A megabyte of text is written on the worker too.
+    let read = move |keys: &Keys| {
+        let paths = read_paths(keys.get(place), first, count);
+        drop(sender.send(paths.map(|paths| json(StatusCode::OK, &paths))));
+    };
+    state.engine.read(count as usize, read)?;
+    let read = receiver.await.map_err(|_| state.unanswered())?;
+    read.map_err(|error| Refusal::logged(&error))
 }
 
 fn read_paths(key: &HeldKey, first: u64, count: u64) -> Outcome<PathsAnswer> {
     let reader = key.signing.paths();
     let manifest = reader.manifest();
-    // Before anything is computed.
-    reader.epoch(first)?;
-    reader.epoch(first.saturating_add(count - 1))?;
     let path = |slot: u64| {
         let path = reader.path(Epoch(slot as u32))?;
         Ok(PathAnswer {
@@ -139,63 +144,4 @@ fn read_paths(key: &HeldKey, first: u64, count: u64) -> Outcome<PathsAnswer> {
         root: digits(manifest.root().unwrap_or_default()),
         paths: (first..first + count).map(path).collect::<Outcome<_>>()?,
     })
-}
-
-const UP: &str = "UP";
-const DOWN: &str = "DOWN";
-
-#[derive(Serialize)]
-struct Health {
-    status: &'static str,
-    keys: usize,
-    /// Public keys that cannot sign now, and why.
-    failed: Vec<FailedKey>,
-}
-
-#[derive(Serialize)]
-struct FailedKey {
-    public_key: String,
-    message: String,
-}
-
-/// `GET /healthcheck`.
-pub(super) async fn health(state: Arc<State>, _: Call) -> Result<Response, Refusal> {
-    let health = look_up(&state, Health::of).await?;
-    let status = if health.status == UP {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
-    Ok(json(status, &health))
-}
-
-impl Health {
-    fn of(state: &State) -> Self {
-        let keys = state.engine.keys();
-        let failed = |key: &HeldKey| {
-            let is_failed = key.standing().is_none();
-            is_failed.then(|| FailedKey {
-                public_key: digits(&key.public_key),
-                message: refusal::LEDGER.2.to_owned(),
-            })
-        };
-        let failed: Vec<_> = keys.iter().filter_map(failed).collect();
-        let is_up = failed.is_empty() && !state.memory.sample().is_nearly_full;
-        Self {
-            status: if is_up { UP } else { DOWN },
-            keys: keys.iter().len(),
-            failed,
-        }
-    }
-}
-
-/// `GET /upcheck`.
-pub(super) async fn up(_: Arc<State>, _: Call) -> Result<Response, Refusal> {
-    Ok(super::answers::bytes(StatusCode::OK, "text/plain; charset=utf-8", "OK"))
-}
-
-/// `POST /reload`.
-pub(super) async fn reload(state: Arc<State>, _: Call) -> Result<Response, Refusal> {
-    state.begin_reload()?;
-    Ok(json(StatusCode::ACCEPTED, &serde_json::json!({})))
 }

@@ -8,10 +8,12 @@ use serde_json::{Map, Value, json};
 
 use super::answers::json as as_json;
 use super::call::Call;
-use super::refusal::{BROWSER, REASONS, Refusal, Row, UNAUTHORIZED};
+use super::health::KeyState;
+use super::refusal::{BROWSER, HOST, REASONS, Refusal, Row, UNAUTHORIZED};
 use super::routes::{Listener, ROUTES, Route};
 use super::sign::Duty;
 use super::state::State;
+use crate::service::limits::LIST_MAX;
 
 /// `GET /openapi.json`.
 pub(super) async fn answer(_: Arc<State>, _: Call) -> Result<Response, Refusal> {
@@ -43,7 +45,7 @@ fn operation(route: &Route) -> Value {
     if !parameters.is_empty() {
         operation["parameters"] = Value::Array(parameters);
     }
-    if let Some(schema) = route.body {
+    if let Some((schema, _)) = route.body {
         operation["requestBody"] = json!({ "required": true, "content": content(schema) });
     }
     if !route.is_open {
@@ -98,13 +100,13 @@ fn responses(route: &Route) -> Value {
     if route.path == "/healthcheck" {
         responses.insert(
             "503".to_owned(),
-            json!({ "description": "a key cannot sign", "content": content(schema) }),
+            json!({ "description": "a key cannot sign, or memory is nearly full", "content": content(schema) }),
         );
     }
     let common: &[Row] = match (route.listener, route.is_open) {
-        (Listener::Metrics, _) => &[],
-        (Listener::Signing, true) => &[BROWSER],
-        (Listener::Signing, false) => &[UNAUTHORIZED, BROWSER],
+        (Listener::Metrics, _) => &[HOST],
+        (Listener::Signing, true) => &[BROWSER, HOST],
+        (Listener::Signing, false) => &[UNAUTHORIZED, BROWSER, HOST],
     };
     for (status, reason, means) in common.iter().chain(route.refusals) {
         let text = format!("`{reason}`: {means}");
@@ -141,7 +143,7 @@ fn schemas() -> Value {
         "Number": { "type": "string", "pattern": "^[0-9]+$" },
         "PublicKey": hex("^(0x)?([0-9a-fA-F]{2})+$"),
         "SignRequest": object(&sign),
-        "SignList": { "type": "array", "items": object(&listed) },
+        "SignList": { "type": "array", "maxItems": LIST_MAX, "items": object(&listed) },
         "Signature": signature,
         "SignedList": {
             "type": "array",
@@ -149,7 +151,7 @@ fn schemas() -> Value {
         },
         "PublicKeys": { "type": "array", "items": reference("PublicKey") },
         "Key": object(&json!({
-            "public_key": reference("PublicKey"), "scheme": { "type": "string" }, "first_slot": number, "last_slot": number,
+            "public_key": reference("PublicKey"), "state": reference("KeyState"), "scheme": { "type": "string" }, "first_slot": number, "last_slot": number,
             "unused_from": number_or_null, "spent": number, "highest": number_or_null, "left": number,
         })),
         "Paths": object(&json!({
@@ -163,9 +165,16 @@ fn schemas() -> Value {
         })),
         "Health": object(&json!({
             "status": { "type": "string", "enum": ["UP", "DOWN"] },
-            "keys": { "type": "integer" },
-            "failed": { "type": "array", "items": object(&json!({
-                "public_key": reference("PublicKey"), "message": { "type": "string" },
+            "memory": { "type": "string", "enum": ["enough", "nearly_full"] },
+            "keys": { "type": "array", "items": object(&json!({
+                "public_key": reference("PublicKey"), "state": reference("KeyState"),
+            })) },
+        })),
+        "KeyState": { "type": "string", "enum": KeyState::WORDS },
+        "Reload": object(&json!({
+            "begun": number, "done": number,
+            "failures": { "type": "array", "items": object(&json!({
+                "of": { "type": "string" }, "message": { "type": "string" },
             })) },
         })),
         "Refusal": object(&json!({

@@ -1,6 +1,6 @@
 //! Why a request is refused, as status, word and sentence.
 
-use axum::http::header::RETRY_AFTER;
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -46,12 +46,14 @@ reasons! {
     BEFORE_HISTORY = PRECONDITION_FAILED, "before_history", "the slot may have signed before this ledger began";
     USED_UP = PRECONDITION_FAILED, "used_up", "the key has no slot left that may sign";
     TOO_LARGE = PAYLOAD_TOO_LARGE, "too_large", "the body, or the number of slots, is larger than it may be";
+    HOST = MISDIRECTED_REQUEST, "host", "the header Host has a name that is not one of this service";
     QUEUE_FULL = TOO_MANY_REQUESTS, "queue_full", "as many requests wait as may wait";
     FAILED = INTERNAL_SERVER_ERROR, "failed", "the key is damaged, or the machine failed";
     MEMORY = SERVICE_UNAVAILABLE, "memory", "memory is nearly full";
     LEDGER = SERVICE_UNAVAILABLE, "ledger", "the ledger could not be written; a reload opens it again";
     WATCHED = SERVICE_UNAVAILABLE, "watched", "as many pages are live as may be";
     ENDING = SERVICE_UNAVAILABLE, "ending", "the service ends";
+    STALLED = GATEWAY_TIMEOUT, "stalled", "the answer was not ready in time; a slot that was asked for may be spent, and the same request gives its signature";
 }
 
 impl Refusal {
@@ -87,20 +89,25 @@ impl Refusal {
         }
     }
 
-    /// Whether an operator has to look at it.
-    pub(crate) fn is_failure(&self) -> bool {
-        self.code == FAILED.0.as_u16() || self.reason == LEDGER.1
+    /// What an error of the library is to a client. What an operator has to look at goes to the log.
+    pub(crate) fn logged(error: &Error) -> Self {
+        let refusal = Self::from(error);
+        if refusal.code == FAILED.0.as_u16() || refusal.reason == LEDGER.1 {
+            tracing::error!("{error}");
+        }
+        refusal
     }
 }
 
 impl From<&Error> for Refusal {
     fn from(error: &Error) -> Self {
-        let row = match error.kind() {
-            // No codeword: another message is needed.
-            FailureKind::Usage if error.reason() == Reason::Other => FORM,
-            _ => Self::row(error),
-        };
-        Self::new(row, error.to_string())
+        match error.kind() {
+            FailureKind::Usage if error.reason() == Reason::Other => {
+                Self::form("this message cannot be signed with this slot; another one can")
+            }
+            // The error speaks to the operator: of epochs and directories.
+            _ => Self::plain(Self::row(error)),
+        }
     }
 }
 
@@ -108,7 +115,15 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = json(status, &self);
-        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+        if status == StatusCode::UNAUTHORIZED {
+            response
+                .headers_mut()
+                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if matches!(
+            status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+        ) {
             response
                 .headers_mut()
                 .insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));

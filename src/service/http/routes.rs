@@ -10,10 +10,11 @@ use axum::response::Response;
 use super::call::Call;
 use super::refusal::{
     BEFORE_HISTORY, ENDING, FAILED, FORM, LEDGER, MEMORY, NO_HISTORY, OUTSIDE_KEY, QUEUE_FULL, RELOADING, Refusal, Row,
-    SLOW, SPENT, TOO_LARGE, UNKNOWN_KEY, USED_UP, WATCHED,
+    SLOW, SPENT, STALLED, TOO_LARGE, UNKNOWN_KEY, USED_UP, WATCHED,
 };
 use super::state::State;
-use super::{keys, metrics, openapi, page, sign};
+use super::{health, keys, list, metrics, openapi, page, reload, sign};
+use crate::service::limits::{BODY_BYTES_MAX, LIST_BODY_BYTES_MAX};
 
 /// Where a route can be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +37,10 @@ pub(crate) struct Route {
     pub(super) summary: &'static str,
     /// What stands behind '?', if anything may.
     pub(super) query: Option<(&'static str, &'static str)>,
-    /// The schema of the body.
-    pub(super) body: Option<&'static str>,
+    /// The schema of the body, and its bytes at most.
+    pub(super) body: Option<(&'static str, usize)>,
+    /// Refused while memory is nearly full, before anything of it is read.
+    pub(super) takes_memory: bool,
     /// Status and schema of the answer.
     pub(super) answer: (u16, &'static str),
     /// Also as bytes, if the client accepts these.
@@ -61,6 +64,7 @@ const SIGN_REFUSALS: &[Row] = &[
     MEMORY,
     LEDGER,
     ENDING,
+    STALLED,
 ];
 
 macro_rules! handler {
@@ -77,10 +81,11 @@ const BARE: Route = Route {
     summary: "",
     query: None,
     body: None,
+    takes_memory: false,
     answer: (200, "Text"),
     also_bytes: false,
     refusals: &[],
-    handler: handler!(keys::up),
+    handler: handler!(health::up),
 };
 
 /// Of the page.
@@ -96,7 +101,8 @@ pub(crate) const ROUTES: &[Route] = &[
         method: Method::POST,
         path: "/api/v1/lean/sign/{public_key}",
         summary: "Sign one message",
-        body: Some("SignRequest"),
+        body: Some(("SignRequest", BODY_BYTES_MAX)),
+        takes_memory: true,
         answer: (200, "Signature"),
         also_bytes: true,
         refusals: SIGN_REFUSALS,
@@ -107,10 +113,11 @@ pub(crate) const ROUTES: &[Route] = &[
         method: Method::POST,
         path: "/api/v1/lean/sign",
         summary: "Sign a list; each entry is signed, or refused with its reason",
-        body: Some("SignList"),
+        body: Some(("SignList", LIST_BODY_BYTES_MAX)),
+        takes_memory: true,
         answer: (200, "SignedList"),
-        refusals: &[FORM, SLOW, TOO_LARGE, QUEUE_FULL, MEMORY, ENDING],
-        handler: handler!(sign::sign_list),
+        refusals: &[FORM, SLOW, TOO_LARGE, QUEUE_FULL, FAILED, MEMORY, ENDING, STALLED],
+        handler: handler!(list::sign_list),
         ..BARE
     },
     Route {
@@ -132,6 +139,7 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/api/v1/lean/paths/{public_key}/{slot}",
         summary: "Give authentication paths; nothing is spent",
         query: Some(("count", "How many slots in a row, from 1 to 512; 1 if it is left out")),
+        takes_memory: true,
         answer: (200, "Paths"),
         refusals: &[
             FORM,
@@ -142,6 +150,7 @@ pub(crate) const ROUTES: &[Route] = &[
             FAILED,
             MEMORY,
             ENDING,
+            STALLED,
         ],
         handler: handler!(keys::paths),
         ..BARE
@@ -150,24 +159,31 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/upcheck",
         is_open: true,
         summary: "Tell that the process runs",
-        handler: handler!(keys::up),
+        handler: handler!(health::up),
         ..BARE
     },
     Route {
         path: "/healthcheck",
         is_open: true,
-        summary: "Tell whether every key can sign; 503 names those that cannot",
+        summary: "Tell of each key whether it can sign; 503 if one cannot, or if memory is nearly full",
         answer: (200, "Health"),
-        handler: handler!(keys::health),
+        handler: handler!(health::health),
         ..BARE
     },
     Route {
         method: Method::POST,
         path: "/reload",
         summary: "Open ledgers again that could not be written, and read certificates again",
-        answer: (202, "Empty"),
+        answer: (202, "Reload"),
         refusals: &[RELOADING],
-        handler: handler!(keys::reload),
+        handler: handler!(reload::reload),
+        ..BARE
+    },
+    Route {
+        path: "/reload",
+        summary: "Tell how many reloads have begun and are done, and what the last one could not do",
+        answer: (200, "Reload"),
+        handler: handler!(reload::last_reload),
         ..BARE
     },
     Route {

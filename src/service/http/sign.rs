@@ -1,10 +1,10 @@
-//! Signing: one request, or a list of them that is spent in one commit.
+//! Signing one message.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
@@ -15,13 +15,9 @@ use super::state::State;
 use crate::error::Result as Outcome;
 use crate::service::keys::KeyIndex;
 use crate::service::order::Request;
+use crate::signing::PathReader;
 use keymill_xmss::Signature;
 use keymill_xmss::scheme::MESSAGE_BYTES;
-
-/// A request without its key has some 150 bytes, and other signers of Ethereum are sent a few kilobytes of context.
-const BODY_BYTES_MAX: usize = 64 << 10;
-/// A thousand keys, with their public keys.
-const LIST_BODY_BYTES_MAX: usize = 4 << 20;
 
 /// What a signature is for. It decides nothing but which figures count it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
@@ -46,49 +42,39 @@ impl Duty {
     }
 }
 
-/// What is to be signed. Fields that are not named here are passed over.
+/// What is to be signed. Fields that are not named here are ignored.
 #[derive(Debug, Deserialize)]
-struct SignBody {
+pub(super) struct SignBody {
     #[serde(rename = "type")]
-    duty: Duty,
+    pub(super) duty: Duty,
     /// Decimal digits, as everywhere in Ethereum's interfaces.
-    slot: String,
-    signing_root: String,
-}
-
-/// The same in a list.
-#[derive(Debug, Deserialize)]
-struct ListedBody {
-    /// The public key.
-    identifier: String,
-    #[serde(flatten)]
-    body: SignBody,
+    pub(super) slot: String,
+    pub(super) signing_root: String,
 }
 
 #[derive(Serialize)]
-struct Signed {
-    signature: String,
-}
-
-/// An entry of the answer to a list.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Listed {
-    Signed(Signed),
-    Refused { error: Refusal },
+pub(super) struct Signed {
+    pub(super) signature: String,
 }
 
 impl SignBody {
-    fn request(&self, state: &State, key: KeyIndex) -> Result<Request, Refusal> {
+    pub(super) fn request(&self, state: &State, key: KeyIndex) -> Result<Request, Refusal> {
         let slot = slot(&self.slot)?;
         let paths = state.engine.keys().get(key).signing.paths();
-        let epoch = paths.epoch(slot).map_err(|error| Refusal::from(&error))?;
+        let epoch = paths.epoch(slot).map_err(|_| outside(paths))?;
         let mut message = [0; MESSAGE_BYTES];
         let root = self.signing_root.strip_prefix("0x").unwrap_or_default();
         hex::decode_to_slice(root, &mut message)
             .map_err(|_| Refusal::form("signing_root is not 0x and 64 hex digits"))?;
         Ok(Request { key, epoch, message })
     }
+}
+
+/// The key does not have a slot.
+pub(super) fn outside(paths: &PathReader) -> Refusal {
+    let stored = paths.manifest().plan().stored();
+    let what = format!("the key has the slots {} to {}", stored.start, stored.end - 1);
+    Refusal::new(refusal::OUTSIDE_KEY, what)
 }
 
 /// A slot, in decimal digits.
@@ -103,11 +89,10 @@ pub(super) async fn sign(state: Arc<State>, call: Call) -> Result<Response, Refu
     let begun = Instant::now();
     let key = state.key(&call)?;
     let wants_bytes = call.wants_bytes();
-    let body: SignBody = call.json(BODY_BYTES_MAX).await?;
-    state.has_room()?;
+    let body: SignBody = call.json()?;
     let request = body.request(&state, key)?;
     let outcome = submit(&state, vec![request]).await?.pop();
-    let signature = outcome.unwrap_or_else(|| Err(Refusal::plain(refusal::ENDING)))?;
+    let signature = outcome.unwrap_or_else(|| Err(state.unanswered()))?;
     state.figures.signed(body.duty, begun.elapsed());
     let ssz = signature.to_ssz();
     if wants_bytes {
@@ -117,38 +102,8 @@ pub(super) async fn sign(state: Arc<State>, call: Call) -> Result<Response, Refu
     Ok(json(StatusCode::OK, &Signed { signature }))
 }
 
-/// `POST /api/v1/lean/sign`.
-pub(super) async fn sign_list(state: Arc<State>, call: Call) -> Result<Response, Refusal> {
-    let begun = Instant::now();
-    let list: Vec<ListedBody> = call.json(LIST_BODY_BYTES_MAX).await?;
-    state.has_room()?;
-    let request = |listed: &ListedBody| listed.body.request(&state, state.find(&listed.identifier)?);
-    let requests: Vec<_> = list.iter().map(request).collect();
-    let good: Vec<_> = requests.iter().flatten().copied().collect();
-    let mut outcomes = submit(&state, good).await?.into_iter();
-    let mut answers = Vec::with_capacity(list.len());
-    for (request, listed) in requests.into_iter().zip(&list) {
-        let outcome = match request {
-            Ok(_) => outcomes.next().unwrap_or_else(|| Err(Refusal::plain(refusal::ENDING))),
-            Err(refusal) => Err(refusal),
-        };
-        answers.push(match outcome {
-            Ok(signature) => {
-                state.figures.signed(listed.body.duty, begun.elapsed());
-                let signature = digits(&signature.to_ssz());
-                Listed::Signed(Signed { signature })
-            }
-            Err(error) => {
-                state.figures.refused(&error);
-                Listed::Refused { error }
-            }
-        });
-    }
-    Ok(json(StatusCode::OK, &answers).into_response())
-}
-
 /// Lets the engine sign, and waits for what comes of it.
-async fn submit(state: &State, requests: Vec<Request>) -> Result<Vec<Result<Signature, Refusal>>, Refusal> {
+pub(super) async fn submit(state: &State, requests: Vec<Request>) -> Result<Vec<Result<Signature, Refusal>>, Refusal> {
     if requests.is_empty() {
         return Ok(Vec::new());
     }
@@ -156,15 +111,7 @@ async fn submit(state: &State, requests: Vec<Request>) -> Result<Vec<Result<Sign
     // A client that has gone away takes no answer. Its epochs are spent all the same, and the same request gives it again.
     let answer = move |outcomes| drop(sender.send(outcomes));
     state.engine.submit(requests, Box::new(answer))?;
-    let outcomes = receiver.await.map_err(|_| Refusal::plain(refusal::ENDING))?;
-    let refused = |outcome: Outcome<Signature>| {
-        outcome.map_err(|error| {
-            let refusal = Refusal::from(&error);
-            if refusal.is_failure() {
-                tracing::error!("{error}");
-            }
-            refusal
-        })
-    };
+    let outcomes = receiver.await.map_err(|_| state.unanswered())?;
+    let refused = |outcome: Outcome<Signature>| outcome.map_err(|error| Refusal::logged(&error));
     Ok(outcomes.into_iter().map(refused).collect())
 }

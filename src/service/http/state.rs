@@ -1,18 +1,17 @@
 //! What the handlers of all requests share.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use super::call::Call;
+use super::hosts::Hosts;
 use super::metrics::Figures;
 use super::page::Live;
 use super::refusal::{self, Refusal};
+use super::reload::Reloads;
 use crate::error::Result as Outcome;
 use crate::service::engine::{Engine, NotAdmitted};
 use crate::service::keys::KeyIndex;
+use crate::service::limits::Limits;
 use crate::service::memory::MemoryWatch;
 use crate::service::token::Token;
-use crate::workers::WhenDropped;
 
 /// The service, as a request finds it.
 pub(crate) struct State {
@@ -21,8 +20,9 @@ pub(crate) struct State {
     pub(crate) figures: Figures,
     pub(crate) live: Live,
     pub(crate) token: Option<Token>,
-    /// One reload at a time.
-    pub(crate) is_reloading: AtomicBool,
+    pub(crate) limits: Limits,
+    pub(crate) hosts: Hosts,
+    pub(crate) reloads: Reloads,
     /// What a reload does beside opening ledgers again, as reading certificates.
     pub(crate) reload: Box<dyn Fn() -> Outcome<()> + Send + Sync>,
 }
@@ -51,31 +51,23 @@ impl State {
         Ok(())
     }
 
-    /// Begins a reload on a thread of its own, unless one is running.
-    pub(crate) fn begin_reload(self: &Arc<Self>) -> Result<(), Refusal> {
-        if self.is_reloading.swap(true, Ordering::AcqRel) {
-            return Err(Refusal::plain(refusal::RELOADING));
-        }
-        let state = Arc::clone(self);
-        tokio::task::spawn_blocking(move || {
-            // Also after a panic, so that the next one can try.
-            let _done = WhenDropped(|| state.is_reloading.store(false, Ordering::Release));
-            for ledger in state.engine.keys().ledgers() {
-                if !ledger.reopen() {
-                    tracing::error!("the ledger of '{}' cannot be opened", ledger.place().display());
-                }
-            }
-            if let Err(error) = (state.reload)() {
-                tracing::error!("{error}");
-            }
-        });
-        Ok(())
+    /// Why a request has no outcome: the service ends, or a thread of it failed.
+    pub(crate) fn unanswered(&self) -> Refusal {
+        Refusal::plain(if self.engine.is_ending() {
+            refusal::ENDING
+        } else {
+            refusal::FAILED
+        })
     }
 }
 
 impl From<NotAdmitted> for Refusal {
     fn from(why: NotAdmitted) -> Self {
         Self::plain(match why {
+            NotAdmitted::TooMany { most } => {
+                let what = format!("it asks for more than may wait at a time, which is {most}");
+                return Self::new(refusal::TOO_LARGE, what);
+            }
             NotAdmitted::QueueFull => refusal::QUEUE_FULL,
             NotAdmitted::Closed => refusal::ENDING,
         })

@@ -47,7 +47,7 @@ pub const LINES: [&str; 33] = [
     "migrate X",
     "memory-report X",
     "status X --json",
-    // A key that is there is locked by its first opening.
+    // A key that is there would be served for ever if it were named once.
     "serve X X --listen unix:s",
     "keystore seal X --passphrase-file X",
     "keystore open X --passphrase-file X",

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -20,8 +21,14 @@ impl Service {
     /// Starts one for these keys, and waits until it answers.
     pub fn start(place: &Place, arguments: &str) -> Self {
         let line = format!("serve {arguments} --listen unix:socket");
+        Self::of(place, place.command(&line))
+    }
+
+    /// Starts this command, and waits until a service answers at the socket `socket`.
+    pub fn of(place: &Place, mut command: Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut service = Self {
-            running: place.start(&[], &line),
+            running: Running::of(command, "serve"),
             socket: place.path("socket"),
         };
         let begun = Instant::now();

@@ -66,22 +66,22 @@ fn what_is_not_http_and_what_is_too_much_of_it_is_refused() {
         (b"\x16\x03\x01\x02\x00\x01\x00".to_vec(), &["400"][..]),
         (b"\xff\xfe\xfd / HTTP/1.1\r\n\r\n".to_vec(), &["400"]),
         (b"GET /\xff\xfe HTTP/1.1\r\nHost: k\r\n\r\n".to_vec(), &["400", "404"]),
-        (flood.into_bytes(), &["431", "400"]),
-        (long.into_bytes(), &["431", "400"]),
+        (flood.into_bytes(), &["431"]),
+        (long.into_bytes(), &["431"]),
         (endless.into_bytes(), &["413"]),
         (chunks.into_bytes(), &["413"]),
         (b"GET /upcheck HTTP/3.7\r\n\r\n".to_vec(), &["400", "505"]),
     ] {
         let mut stream = client.connect().unwrap();
+        // One that is answered early is cut off behind that.
         let _ = stream.write_all(&sent);
         let _ = stream.shutdown(std::net::Shutdown::Write);
         let mut answer = Vec::new();
-        // One that is cut off without an answer is refused as well.
         let _ = stream.read_to_end(&mut answer);
         let answer = String::from_utf8_lossy(&answer).into_owned();
         let shown = String::from_utf8_lossy(&sent[..sent.len().min(80)]).into_owned();
         let status = answer.split(' ').nth(1).unwrap_or_default();
-        assert!(answer.is_empty() || statuses.contains(&status), "{shown}: {answer}");
+        assert!(statuses.contains(&status), "{shown}: '{answer}'");
     }
     let body = b"{\"type\":\"BLOCK\",\"slot\":\"1\",\"signing_root\":\"\xff\xfe\"}";
     let answer = client.post(&format!("/api/v1/lean/sign/0x{public_key}"), body);
@@ -123,4 +123,26 @@ fn a_page_in_a_browser_signs_nothing() {
     }
     let known = client.get(&format!("/api/v1/lean/keys/0x{public_key}")).json();
     assert_eq!(known["spent"], serde_json::json!("0"));
+}
+
+#[test]
+fn a_thousand_connections_that_ask_for_nothing_keep_nobody_out() {
+    let place = Place::new();
+    let public_key = fresh_key(&place, "key", TINY, "256");
+    let service = Service::start(&place, "key");
+    let client = service.client();
+    // This process may have fewer files open; what it cannot hold it lets go, and the service is asked all the time.
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let held_max = limit.map_or(1000, |most| most.saturating_sub(300).min(1000) as usize);
+    let mut held = std::collections::VecDeque::new();
+    for number in 0..1500 {
+        if held.len() == held_max {
+            held.pop_front();
+        }
+        held.push_back(client.connect().unwrap());
+        if number % 100 == 0 {
+            client.signature(&public_key, number / 100, &message(number));
+        }
+    }
+    client.signature(&public_key, 200, &message(1));
 }

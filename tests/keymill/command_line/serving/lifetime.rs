@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::client::{Service, fresh_key, message, request};
+use super::client::{Service, fresh_key, message};
 use crate::command_line::fixtures::{LONG, TINY};
 use crate::command_line::program::{Place, SOON};
+use crate::skip::skip;
 
 #[test]
 fn a_socket_is_for_its_owner_alone_and_goes_with_the_service() {
@@ -80,10 +81,17 @@ fn a_request_that_was_taken_is_answered_when_the_service_is_asked_to_end() {
 #[test]
 fn what_cannot_be_served_is_said_before_the_service_begins() {
     let place = Place::new();
-    fresh_key(&place, "key", TINY, "256");
+    for name in ["key", "other"] {
+        fresh_key(&place, name, TINY, "256");
+    }
     place.run("serve").exits(2);
     place.run("serve absent --listen unix:s").exits(3);
-    place.run("serve key key --listen unix:s").exits(3);
+    for twice in ["key key", "key other ./key", "key other/../key"] {
+        place
+            .run(&format!("serve {twice} --listen unix:s"))
+            .exits(2)
+            .says(&["is named twice"]);
+    }
     for (flags, words) in [
         ("--listen nowhere", "unix:PATH or tcp:ADDRESS:PORT"),
         ("--listen unix:", "unix:PATH or tcp:ADDRESS:PORT"),
@@ -107,29 +115,6 @@ fn what_cannot_be_served_is_said_before_the_service_begins() {
         .exits(2)
         .says(&["16 to 256"]);
     assert!(!place.path("s").exists());
-}
-
-#[test]
-fn as_many_requests_as_may_wait_wait_and_the_next_is_told_to_come_again() {
-    let place = Place::new();
-    let public_key = fresh_key(&place, "key", TINY, "256");
-    let service = Service::start(&place, "key --max-waiting 3");
-    let list: Vec<_> = (0..4)
-        .map(|slot| {
-            let mut entry = request(slot, &message(slot));
-            entry["identifier"] = serde_json::json!(format!("0x{public_key}"));
-            entry
-        })
-        .collect();
-    let list = serde_json::Value::Array(list).to_string();
-    let refused = service.client().post("/api/v1/lean/sign", list);
-    assert_eq!((refused.status, refused.reason().as_str()), (429, "queue_full"));
-    assert!(refused.head.contains("retry-after: 1"), "{}", refused.head);
-    let known = service
-        .client()
-        .get(&format!("/api/v1/lean/keys/0x{public_key}"))
-        .json();
-    assert_eq!(known["spent"], serde_json::json!("0"));
 }
 
 #[test]
@@ -174,4 +159,28 @@ fn two_keys_with_the_same_one_time_keys_are_not_served_side_by_side() {
         .exits(3)
         .says(&["the same one-time keys"]);
     assert!(!place.path("s").exists());
+}
+
+#[test]
+fn the_limit_of_open_files_is_raised_to_what_is_needed_and_one_that_is_too_low_is_told_of() {
+    let place = Place::new();
+    fresh_key(&place, "key", TINY, "256");
+    for (limit, needed, is_warned) in [("100:4096", 1152, false), ("100:500", 500, true)] {
+        let mut prlimit = std::process::Command::new("prlimit");
+        prlimit.arg(format!("--nofile={limit}"));
+        if prlimit.arg("true").output().is_err() {
+            return skip("there is no prlimit here");
+        }
+        let mut prlimit = std::process::Command::new("prlimit");
+        prlimit.arg(format!("--nofile={limit}"));
+        let command = place.under(prlimit, "serve key --listen unix:socket");
+        let mut service = Service::of(&place, command);
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", service.running.id())).unwrap();
+        let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+        let soft: u64 = line.split_whitespace().nth(3).unwrap().parse().unwrap();
+        assert!(soft >= needed, "{line}");
+        service.running.signal(Signal::TERM);
+        let outcome = service.running.end().0.exits(0);
+        assert_eq!(outcome.stderr.contains("open files"), is_warned, "{}", outcome.all());
+    }
 }

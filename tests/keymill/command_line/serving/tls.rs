@@ -107,7 +107,11 @@ fn a_client_signs_with_a_good_certificate_alone() {
 #[test]
 fn a_certificate_that_has_run_out_is_refused() {
     let place = Place::new();
-    let is_made = certificate(&place, "server", "2") && certificate(&place, "client", "0");
+    let is_made = certificate(&place, "server", "2") && certificate(&place, "client", "2");
+    // Another one of the same key and the same authority, which runs out in the second in which it is made.
+    let again = "x509 -req -in client.csr -CA client-ca.pem -CAkey client-ca.key -CAcreateserial -days 0 -extfile extensions -out \
+                 over.pem";
+    let is_made = is_made && openssl(&place, again);
     if !is_made || Command::new("curl").arg("--version").output().is_err() {
         return skip("curl or openssl is missing here, or openssl is too old");
     }
@@ -116,10 +120,16 @@ fn a_certificate_that_has_run_out_is_refused() {
         "serve key --listen tcp:127.0.0.1:0 --tls-cert server.pem --tls-key server.key --client-ca client-ca.pem";
     let running = place.start(&[], line);
     let port = listening_port(running.id());
-    // It runs out in the second in which it was made.
     std::thread::sleep(std::time::Duration::from_millis(1100));
-    let flags = "--cacert server-ca.pem --cert client.pem --key client.key";
-    assert!(curl(&place, &format!("https://127.0.0.1:{port}"), flags, &public_key).is_err());
+    let address = format!("https://127.0.0.1:{port}");
+    let with = |certificate: &str| {
+        let flags = format!("--cacert server-ca.pem --cert {certificate} --key client.key");
+        curl(&place, &address, &flags, &public_key)
+    };
+    assert_eq!(with("client.pem"), Ok("200".to_owned()));
+    // Received by the client as an alert of TLS (curl's code 56), or as a connection that is closed.
+    assert!(with("over.pem").is_err());
+    assert_eq!(with("client.pem"), Ok("200".to_owned()));
 }
 
 /// The port of the only TCP socket at which a process listens (proc_pid_net(5)).
@@ -142,5 +152,22 @@ fn listening_port(process: u32) -> u16 {
         }
         assert!(begun.elapsed() < PATIENCE, "it does not listen");
         std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_private_key_that_others_can_read_is_told_of() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    if !certificate(&place, "server", "2") || !certificate(&place, "client", "2") {
+        return skip("openssl is missing here, or is too old");
+    }
+    let line =
+        "serve absent --listen tcp:127.0.0.1:0 --tls-cert server.pem --tls-key server.key --client-ca client-ca.pem";
+    for (mode, is_told) in [(0o600, false), (0o644, true)] {
+        std::fs::set_permissions(place.path("server.key"), std::fs::Permissions::from_mode(mode)).unwrap();
+        let outcome = place.run(line).exits(3);
+        let says = "--tls-key 'server.key' can be read by others (its mode is 644); anyone who has read it can pass for this service";
+        assert_eq!(outcome.stderr.contains(says), is_told, "{}", outcome.all());
     }
 }
