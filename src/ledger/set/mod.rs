@@ -8,9 +8,11 @@ mod look;
 mod mark;
 mod moves;
 mod place;
+#[cfg(feature = "serve")]
+mod served;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub(super) use error::old_copy;
 use error::{backwards, not_known, other_set, unfinished};
@@ -23,8 +25,7 @@ use place::SetPlace;
 use super::error::{forked, mark_missing, unknown};
 use super::{EpochState, Message, new_record, standing_of};
 use crate::error::Result;
-use crate::files::Directory;
-use crate::keydir::{DirectoryLock, KeyDir, LedgerMark, LockedDir, MANIFEST, Stage};
+use crate::keydir::{DirectoryLock, KeyDir, LedgerMark, LockedDir, Stage};
 use crate::remedy::Remedy;
 use crate::state::{KeyStanding, LedgerHead, LedgerRecord, SetEntry, SetExtent, SetHead, SetKeyRecord, Store};
 use crate::text::counted;
@@ -51,15 +52,6 @@ struct HeldKey {
     locked: LockedDir,
     scheme: &'static str,
     stored: EpochRange,
-}
-
-/// Directories of keys in that of a set.
-#[derive(Debug, Default)]
-pub(crate) struct SetDirectories {
-    /// Of those that sign by the ledger of a set, or of which that of this set says so.
-    pub(crate) of_set: Vec<PathBuf>,
-    /// Of those that have ledgers of their own.
-    pub(crate) of_their_own: Vec<PathBuf>,
 }
 
 impl SetLedger {
@@ -141,39 +133,6 @@ impl SetLedger {
         self.place.set()
     }
 
-    /// The directories of keys in that of the set.
-    pub(crate) fn directories(&self) -> Result<SetDirectories> {
-        let set = Directory::open(self.set())?;
-        let mut found = SetDirectories::default();
-        let mut names = set.names()?;
-        names.sort_unstable();
-        for name in names {
-            let entry = set.entry(&name);
-            if !entry.is_directory()? || !entry.join(MANIFEST).exists()? {
-                continue;
-            }
-            let directory = self.set().join(&name);
-            let key = KeyDir::open(&directory)?;
-            let mark = LedgerMark::read(&key.paths().ledger_mark(), key.manifest().key_id())?;
-            let has_moved = mark.is_some_and(|mark| mark.stage.set().is_some());
-            let record = self.records.get(&key.manifest().key_id());
-            if has_moved || record.is_some_and(|record| record.standing == KeyStanding::Active) {
-                found.of_set.push(directory);
-            } else {
-                found.of_their_own.push(directory);
-            }
-        }
-        Ok(found)
-    }
-
-    /// Keys that sign by this ledger and are not held by it in this process.
-    pub(crate) fn absent(&self) -> impl Iterator<Item = KeyId> {
-        let is_absent = |(key, record): &(&KeyId, &SetKeyRecord)| {
-            record.standing == KeyStanding::Active && !self.held.contains_key(*key)
-        };
-        self.records.iter().filter(is_absent).map(|(&key, _)| key)
-    }
-
     /// Takes the lock of a key directory whose ledger this is, so that the key can sign by it.
     ///
     /// # Errors
@@ -241,11 +200,6 @@ impl SetLedger {
         self.mark()?;
         self.unknown = false;
         Ok(())
-    }
-
-    /// Whether it is known what is on disk: no write has failed since it was opened.
-    pub(crate) fn is_known(&self) -> bool {
-        !self.unknown
     }
 
     pub(super) fn check_known(&self) -> Result<()> {
