@@ -22,7 +22,11 @@ pub(crate) enum SigningLedger {
 
 /// The set that has the ledger of a key, as the mark of the key says.
 pub(super) fn set_of_mark(key: &KeyDir) -> Result<Option<(LedgerMark, SetLedgerId)>> {
-    let mark = known_mark(&key.paths().ledger_mark(), key.manifest().key_id())?;
+    let mark = match known_mark(&key.paths().ledger_mark(), key.manifest().key_id()) {
+        // It names no set; what is wrong with it is found where it is compared with the ledger of the key.
+        Err(error) if error.reason() == Reason::NotAFile => None,
+        mark => mark?,
+    };
     Ok(mark.and_then(|mark| mark.stage.set().map(|id| (mark, id))))
 }
 

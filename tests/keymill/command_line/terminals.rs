@@ -124,8 +124,8 @@ fn as_much_is_said_as_was_asked_for() {
         (
             has("is finished"),
             has("keymill: generating"),
-            has("are committed"),
-            has("are computed"),
+            has("committed: "),
+            has("computed: "),
         )
     };
     assert_eq!(said(&[], ""), (true, false, false, false));
