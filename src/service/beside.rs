@@ -54,11 +54,10 @@ impl Beside {
     /// Beside the keys in these directories.
     pub(crate) fn of<'a>(directories: impl Iterator<Item = &'a Path>) -> Self {
         let known: BTreeSet<_> = directories.map(place_of).collect();
-        let mut parents: Vec<_> = known.iter().map(|place| parent_of(place).to_owned()).collect();
-        parents.dedup();
-        parents.truncate(PARENTS_MAX);
+        // Those of sorted places need not be sorted.
+        let parents: BTreeSet<_> = known.iter().map(|place| parent_of(place).to_owned()).collect();
         Self {
-            parents,
+            parents: parents.into_iter().take(PARENTS_MAX).collect(),
             known,
             last: None,
         }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 
-use super::Signer;
+use super::{PathReader, Signer};
 use crate::error::{Reason, Result};
 use crate::faults::{Fate, Faults};
 use crate::keydir::{KeyDir, KeyPaths, LedgerMark, Manifest, Origin, Secret, commitment};
@@ -223,4 +223,22 @@ fn a_second_signer_is_refused_as_long_as_the_first_one_lives() {
     );
     drop(first);
     sign(directory.path(), EPOCH, &A).unwrap();
+}
+
+#[test]
+fn a_reader_of_paths_holds_no_descriptor_of_a_layer_file() {
+    let directory = key();
+    let layers = directory.path().join("layers");
+    let held = || {
+        let descriptors = std::fs::read_dir("/proc/self/fd").unwrap();
+        let files = descriptors.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
+        files.filter(|file| file.parent() == Some(&*layers)).count()
+    };
+    let reader = PathReader::open(directory.path()).unwrap();
+    assert_eq!(held(), 0);
+    assert!(reader.path(EPOCH).is_ok());
+    // The test sees those that are open.
+    let open = std::fs::File::open(layers.join("00.nodes")).unwrap();
+    assert_eq!(held(), 1);
+    drop(open);
 }

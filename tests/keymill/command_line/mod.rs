@@ -59,6 +59,7 @@ mod shell_files;
 mod signals;
 mod streams;
 mod terminals;
+mod tour;
 mod trimming;
 mod two_processes;
 mod typed_values;

@@ -1,7 +1,7 @@
 //! `keymill serve`, as its clients see it.
 
 mod answers;
-mod client;
+pub(in crate::command_line) mod client;
 mod deployed;
 mod described;
 mod health;
