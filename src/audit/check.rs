@@ -12,7 +12,7 @@ use crate::failure::FailureKind;
 use crate::keydir::error::not_a_file;
 use crate::keydir::{KEYSTORE, KeyDir, KeyPlace, KeyState, ReadLock};
 use crate::keygen::JobOptions;
-use crate::layers::LayerReader;
+use crate::layers::LayerFiles;
 use crate::memory::Limits;
 use crate::state::{BatchRecord, Store};
 use crate::text::counted;
@@ -124,9 +124,9 @@ fn secret(key: &KeyDir, report: &mut CheckReport) -> Result<Option<PrfKey>> {
 }
 
 /// The layer files that can be used. Those that cannot are damage.
-fn layers(key: &KeyDir, report: &mut CheckReport) -> Result<LayerReader> {
+fn layers(key: &KeyDir, report: &mut CheckReport) -> Result<LayerFiles> {
     let manifest = key.manifest();
-    let (layers, unusable) = LayerReader::open_usable(
+    let (layers, unusable) = LayerFiles::open_usable(
         &key.paths().layers(),
         manifest.plan().geometry(),
         manifest.scheme().digest_bytes(),

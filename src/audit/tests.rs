@@ -9,7 +9,7 @@ use super::fixture_tests::{LONG, TINY, TestKey};
 use super::tree::Tree;
 use crate::error::Reason;
 use crate::keydir::KeyDir;
-use crate::layers::LayerReader;
+use crate::layers::LayerFiles;
 use crate::plan::LAYER_HEADER_BYTES;
 use crate::signing::{AuthenticationPath, PathReader};
 use crate::state::{BatchRecord, CrownRecord, Store};
@@ -48,7 +48,7 @@ fn every_byte_of_every_header_counts() {
         for offset in 0..LAYER_HEADER_BYTES {
             flip(file, offset);
             let geometry = manifest.plan().geometry();
-            let (_, unusable) = LayerReader::open_usable(&layers, geometry, 32, manifest.key_id());
+            let (_, unusable) = LayerFiles::open_usable(&layers, geometry, 32, manifest.key_id());
             let [(found, error)] = &unusable[..] else {
                 panic!("level {level}, offset {offset}: {unusable:?}");
             };
@@ -113,7 +113,7 @@ fn every_byte_of_every_node_counts_for_paths_and_is_found_by_level_and_batch() {
     let manifest = key.manifest();
     let store = Store::open_read_only(&key.paths().state(), &manifest.binding()).unwrap();
     let geometry = manifest.plan().geometry();
-    let layers = LayerReader::open(&key.paths().layers(), geometry, 32, manifest.key_id()).unwrap();
+    let layers = LayerFiles::open(&key.paths().layers(), geometry, 32, manifest.key_id()).unwrap();
     let kernel = key.kernel();
     let workers = Workers::start(1, 0).unwrap();
     let open = OpenKey {

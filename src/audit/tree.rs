@@ -1,7 +1,7 @@
 //! Verifies the stored tree: its checksums, its fillers, that it is the hash of itself, and on request the secret.
 
 use crate::keydir::{KeyDir, Manifest};
-use crate::layers::LayerReader;
+use crate::layers::LayerFiles;
 use crate::plan::Plan;
 use crate::remedy::Remedy;
 use crate::subtree::SubtreeSource;
@@ -17,7 +17,7 @@ use super::damage::Damage;
 #[derive(Clone, Copy)]
 pub(super) struct Tree<'a> {
     pub(super) key: &'a KeyDir,
-    pub(super) layers: &'a LayerReader,
+    pub(super) layers: &'a LayerFiles,
     pub(super) kernel: &'a dyn Kernel,
     /// For a deep check: the leaves are computed again.
     pub(super) prf_key: Option<&'a PrfKey>,

@@ -32,7 +32,7 @@ pub(crate) use keymill_xmss::hash::commitment;
 
 use crate::error::{Reason, Result};
 use crate::failure::attempt;
-use crate::layers::LayerReader;
+use crate::layers::LayerFiles;
 use crate::plan::PlanError;
 use crate::units::Fingerprint;
 use crate::units::Level;
@@ -147,11 +147,11 @@ impl KeyDir {
     ///
     /// # Errors
     /// [`Error`](crate::Error) names the file that is missing, of the wrong length, or of another key.
-    pub(crate) fn layers(&self) -> Result<LayerReader> {
+    pub(crate) fn layers(&self) -> Result<LayerFiles> {
         let manifest = &self.manifest;
         let digest_bytes = manifest.scheme().digest_bytes();
         let geometry = manifest.plan().geometry();
-        LayerReader::open(&self.paths.layers(), geometry, digest_bytes, manifest.key_id())
+        LayerFiles::open(&self.paths.layers(), geometry, digest_bytes, manifest.key_id())
     }
 
     /// The hash functions of this key.

@@ -18,6 +18,7 @@ pub(crate) use dirty::DirtyNodes;
 pub(crate) use header::Header;
 pub(crate) use medium::{Disk, LayerFile, Medium};
 pub(crate) use mend::{look, make_writable, mend, protect_again};
+pub(crate) use reader::LayerFiles;
 pub use reader::LayerReader;
 pub(crate) use writer::LayerWriter;
 

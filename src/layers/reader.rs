@@ -14,11 +14,19 @@ use crate::plan::{Geometry, LAYER_HEADER_BYTES};
 use crate::resources::{Registration, ResourceKind, register};
 use crate::units::{KeyId, Level, NodeIndex, Slice};
 
-/// Reads nodes of a sealed key. Needs neither the secret nor the checkpoint store.
+/// Nodes of a sealed key, by their mappings alone, which stay when the files are closed: a service of a thousand keys would
+/// otherwise hold tens of thousands of descriptors. Needs neither the secret nor the checkpoint store.
 #[derive(Debug)]
 pub struct LayerReader {
-    /// One a level; none for a level that is trimmed, and for a file that cannot be used, which only `open_usable` lets pass.
+    /// One a level; none for a level that is trimmed.
     layers: Vec<Option<MappedLayer>>,
+}
+
+/// The layer files of a sealed key, open, from which nodes are read without the mappings.
+#[derive(Debug)]
+pub(crate) struct LayerFiles {
+    /// One a level; none for a level that is trimmed, and for a file that cannot be used, which only `open_usable` lets pass.
+    layers: Vec<Option<OpenLayer>>,
 }
 
 /// What is done with a file before it is mapped.
@@ -27,13 +35,18 @@ type Prepare = fn(&File, &Path) -> Result<(), IoFailure>;
 #[derive(Debug)]
 struct MappedLayer {
     path: PathBuf,
-    /// None when only the mapping is needed any more, which stays when the file is closed.
-    file: Option<(File, Registration)>,
     mapping: ReadableMapping,
     header: Header,
 }
 
-impl LayerReader {
+#[derive(Debug)]
+struct OpenLayer {
+    mapped: MappedLayer,
+    file: File,
+    _registration: Registration,
+}
+
+impl LayerFiles {
     /// Maps every layer file of a key and checks headers and lengths.
     ///
     /// # Errors
@@ -66,23 +79,22 @@ impl LayerReader {
         prepare: Prepare,
     ) -> (Self, Vec<(Level, Error)>) {
         let mut unusable = Vec::new();
-        let mut mapped = Vec::new();
-        mapped.resize_with(usize::from(geometry.lowest_stored().0), || None);
+        let mut found = Vec::new();
+        found.resize_with(usize::from(geometry.lowest_stored().0), || None);
         for span in geometry.stored_levels() {
             let file = layer_file(layers, span.level);
-            let opened = MappedLayer::open(&file, Header::new(key_id, span, digest_bytes), prepare);
-            mapped.push(opened.map_err(|error| unusable.push((span.level, error))).ok());
+            let opened = OpenLayer::open(&file, Header::new(key_id, span, digest_bytes), prepare);
+            found.push(opened.map_err(|error| unusable.push((span.level, error))).ok());
         }
-        (Self { layers: mapped }, unusable)
+        (Self { layers: found }, unusable)
     }
 
-    /// The same without the files, of which nothing can be [read](Self::read) any more: for those who read paths for long. A
-    /// service of a thousand keys would otherwise hold tens of thousands of descriptors.
-    pub(crate) fn mappings_alone(mut self) -> Self {
-        for layer in self.layers.iter_mut().flatten() {
-            layer.file = None;
+    /// Closes the files, and keeps their mappings.
+    pub(crate) fn mapped(self) -> LayerReader {
+        let layers = self.layers.into_iter();
+        LayerReader {
+            layers: layers.map(|layer| Some(layer?.mapped)).collect(),
         }
-        self
     }
 
     /// Whether the file of this level can be used.
@@ -90,6 +102,26 @@ impl LayerReader {
         self.layer(level).is_some()
     }
 
+    /// Reads a run of nodes into `bytes` without the mapping, so that a disk that fails to give a page is an error; an
+    /// empty result if the key does not store all of them.
+    pub(crate) fn read(&self, slice: &Slice, bytes: &mut Vec<u8>) -> Result<()> {
+        bytes.clear();
+        let layer = self.layer(slice.level);
+        let Some((layer, place)) = layer.and_then(|layer| Some((layer, layer.mapped.header.place(&slice.nodes)?)))
+        else {
+            return Ok(());
+        };
+        bytes.resize((place.end - place.start) as usize, 0);
+        let read = || layer.file.read_exact_at(bytes, place.start);
+        Ok(attempt("pread", &layer.mapped.path, read)?)
+    }
+
+    fn layer(&self, level: Level) -> Option<&OpenLayer> {
+        self.layers.get(usize::from(level.0))?.as_ref()
+    }
+}
+
+impl LayerReader {
     /// The digest of a node; `None` if the key does not store it.
     pub fn node(&self, level: Level, node: NodeIndex) -> Option<&[u8]> {
         self.slice(&Slice {
@@ -100,7 +132,7 @@ impl LayerReader {
 
     /// The digests of a run of nodes; `None` if the key does not store all of them.
     pub fn slice(&self, slice: &Slice) -> Option<&[u8]> {
-        let layer = self.layer(slice.level)?;
+        let layer = self.layers.get(usize::from(slice.level.0))?.as_ref()?;
         let place = layer.header.place(&slice.nodes)?;
         layer.mapping.bytes().get(place.start as usize..place.end as usize)
     }
@@ -110,27 +142,9 @@ impl LayerReader {
         let mut layers = self.layers.iter().flatten();
         layers.try_for_each(|layer| Ok(attempt("madvise", &layer.path, || layer.mapping.release())?))
     }
-
-    /// Reads a run of nodes into `bytes` without the mapping, so that a disk that fails to give a page is an error; an
-    /// empty result if the key does not store all of them, or if the files are closed.
-    pub(crate) fn read(&self, slice: &Slice, bytes: &mut Vec<u8>) -> Result<()> {
-        bytes.clear();
-        let layer = self.layer(slice.level);
-        let found = layer.and_then(|layer| Some((layer, layer.file.as_ref()?, layer.header.place(&slice.nodes)?)));
-        let Some((layer, (file, _), place)) = found else {
-            return Ok(());
-        };
-        bytes.resize((place.end - place.start) as usize, 0);
-        let read = || file.read_exact_at(bytes, place.start);
-        Ok(attempt("pread", &layer.path, read)?)
-    }
-
-    fn layer(&self, level: Level) -> Option<&MappedLayer> {
-        self.layers.get(usize::from(level.0))?.as_ref()
-    }
 }
 
-impl MappedLayer {
+impl OpenLayer {
     fn open(layer: &Entry, header: Header, prepare: Prepare) -> Result<Self> {
         let path = layer.path();
         let file = present(layer, layer.open_to_read())?;
@@ -139,11 +153,11 @@ impl MappedLayer {
         prepare(&file, path)?;
         let mapping = attempt("mmap", path, || ReadableMapping::new(&file))?;
         header.check_page(&mapping.bytes()[..LAYER_HEADER_BYTES as usize], path)?;
+        let path = path.to_owned();
         Ok(Self {
-            path: path.to_owned(),
-            mapping,
-            file: Some((file, register(ResourceKind::File, 0))),
-            header,
+            mapped: MappedLayer { path, mapping, header },
+            file,
+            _registration: register(ResourceKind::File, 0),
         })
     }
 }

@@ -7,7 +7,7 @@ use super::error::{damaged, outside_key};
 use super::trimmed::{SharedWorkers, Trimmed};
 use crate::error::{Error, Reason, Result};
 use crate::keydir::{KeyDir, KeyPlace, Manifest};
-use crate::layers::LayerReader;
+use crate::layers::{LayerFiles, LayerReader};
 #[cfg(feature = "planted-leak")]
 use crate::resources::{ResourceKind, register};
 use crate::subtree::Subtree;
@@ -92,14 +92,14 @@ impl PathReader {
         Self::over(key, layers, &SharedWorkers::default())
     }
 
-    fn over(key: KeyDir, layers: LayerReader, workers: &SharedWorkers) -> Result<Self> {
+    fn over(key: KeyDir, layers: LayerFiles, workers: &SharedWorkers) -> Result<Self> {
         #[cfg(feature = "planted-leak")]
         plant_leak();
         Ok(Self {
             root: key.manifest().root().unwrap_or_default().to_vec(),
             kernel: key.kernel(),
             trimmed: Trimmed::open(&key, workers)?,
-            layers: layers.mappings_alone(),
+            layers: layers.mapped(),
             key,
         })
     }
