@@ -104,8 +104,8 @@ enum LedgerCommand {
         /// The key directory.
         #[arg(value_name = "DIR")]
         directory: PathBuf,
-        /// The directory of the set, in which DIR stands; its ledger is begun if it has none.
-        #[arg(long, value_name = "SET")]
+        /// The directory of the set, in which the key directory stands; its ledger is begun if it has none.
+        #[arg(long, value_name = "DIR2")]
         into: Option<PathBuf>,
         /// Give the key a ledger of its own again, with everything that it has spent.
         #[arg(long)]

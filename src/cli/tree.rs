@@ -283,7 +283,8 @@ mod tests {
             for arg in command.get_arguments() {
                 assert!(
                     arg.get_help().is_some(),
-                    "'keymill {path}', {arg}: no words; document its field"
+                    "'keymill {path}', {}: no words; document its field",
+                    arg.get_id()
                 );
             }
         });
@@ -300,7 +301,8 @@ mod tests {
                 let hint = arg.get_value_hint();
                 assert!(
                     [ValueHint::DirPath, ValueHint::FilePath].contains(&hint),
-                    "'keymill {path}', {arg}: give it value_name = \"DIR\" or \"FILE\""
+                    "'keymill {path}', {}: give it value_name = \"DIR\" or \"FILE\"",
+                    arg.get_id()
                 );
             }
         });
