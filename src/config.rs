@@ -343,7 +343,7 @@ mod tests {
         let settings = load("epochs = \"2^x\"", &[("KEYMILL_EPOCHS", "7")]).unwrap();
         assert_eq!(
             settings.epochs().unwrap_err().to_string(),
-            "'some.toml', line 1, epochs: '2^x' is wrong: expected a number like 1000 or 2^20"
+            "'some.toml', line 1, epochs: '2^x' is wrong: expected a number like 1000 or 2^20, below 2^64"
         );
         assert!(settings.scheme(None).is_ok());
     }
