@@ -42,13 +42,25 @@ choose_target_directory() {
     export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/keymill/target-$cpu}
 }
 
+# Cargo tells by the times of files what has to be compiled, so of two clones with one target directory the older would be
+# given what was compiled of the other, with that one's paths in its tests.
+claim_target_directory() {
+    local mark=$CARGO_TARGET_DIR/keymill-clone
+    [ "$(cat "$mark" 2>/dev/null)" = "$root" ] && return
+    mkdir -p "$CARGO_TARGET_DIR"
+    find "$root"/{src,crates,migrations,tests,benches,examples} -name '*.rs' -exec touch {} +
+    printf '%s\n' "$root" >"$mark"
+}
+
 # From here on, builds are for this CPU and no longer for the machine's. They have a folder of their own, and with it a
 # RocksDB of their own, since that has instructions of the CPU in it as well.
 choose_cpu() {
     export RUSTFLAGS="-C target-cpu=$1" CARGO_TARGET_DIR=$CARGO_TARGET_DIR/$1
+    claim_target_directory
     # RocksDB takes it for granted wherever there is AVX, and no CPU of these levels is without it.
     case $1 in x86-64-v[34]) RUSTFLAGS+=' -C target-feature=+pclmulqdq' ;; esac
 }
 
 install_what_is_missing
 choose_target_directory
+claim_target_directory
