@@ -15,7 +15,7 @@ use keymill_reference::Numbers;
 const CLIENTS: u64 = 6;
 
 /// Kills of one test, or as many as `KEYMILL_TEST_KILLS` says.
-fn kills() -> u64 {
+pub fn kills() -> u64 {
     let asked = std::env::var("KEYMILL_TEST_KILLS").ok();
     asked.map_or(6, |asked| asked.parse().unwrap())
 }

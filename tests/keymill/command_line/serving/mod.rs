@@ -7,6 +7,7 @@ mod described;
 mod health;
 mod hostile;
 mod killed;
+mod killed_set;
 mod lifetime;
 mod lists;
 mod page;
