@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
-"""Authentication paths from a sealed keymill key directory, without keymill.
+"""Authentication paths from a sealed keymill key directory, without keymill; and what a part of a key holds.
 
 Written from docs/FORMAT.md alone, with nothing but Python's standard library. It opens manifest.toml, the layer files
 and, to check it, ledger.mark; never the secret, and nothing in state/. It computes no Poseidon hash. So it cannot give
 the leaves and siblings that a trimmed key does not store, cannot tell whether nodes are the hashes of their children,
 and cannot check the checksums of slices, which are in RocksDB.
+
+With --part it reads a part file instead: its header, and with --check all of it but the tag, which only a holder of the
+secret can check. Beside a part, DIR is the key directory or the ticket that the part has to belong to; without it, only
+what the file says of itself is compared.
 
 Exit codes: 0 done; 1 --check found damage; 2 wrong usage; 3 the directory is damaged, unfinished, or does not store
 what was asked for; 4 the machine failed.
@@ -13,13 +17,16 @@ what was asked for; 4 the machine failed.
 import argparse
 import errno
 import hashlib
+import http.client
 import json
 import os
 import re
 import signal
+import ssl
 import stat
 import struct
 import sys
+import urllib.parse
 import zlib
 from array import array
 
@@ -55,6 +62,21 @@ MANIFEST_BYTES_MAX = 65536
 MARK_BYTES_MAX = 4096
 DAMAGE_LISTED_PER_FILE = 20
 PIECE_NODES = 65536
+TICKET_VERSION = 1
+TICKET_FIELDS = frozenset(
+    "ticket_version key_id scheme activation_epoch active_epochs parameter secret_commitment trim parts part_epochs"
+    " fillers checksum".split()
+)
+PART_HEADER = struct.Struct("<8sII32sQQIIQ")
+PART_MAGIC = b"KEYPART\n"
+PART_FORMAT = 1
+PART_PIECE_NODES = 1024
+SHA3_BYTES = TAG_BYTES = 32
+LEVEL_MAX = 32
+# What is asked for of a file that is served, at least: the leaf and its sibling, or those of a few epochs in a row.
+BLOCK_BYTES = 4096
+# A server that does not know ranges sends a file whole. A larger one than this is not taken.
+WHOLE_BYTES_MAX = 65536
 
 KINDS = {int: "an integer", str: "a string", list: "an array"}
 
@@ -88,6 +110,9 @@ class RegularFile:
         if not stat.S_ISREG(status.st_mode):
             raise Refused(DIRECTORY, f"{path}: not a regular file")
 
+    def close(self):
+        os.close(self.descriptor)
+
     def read(self, offset, count):
         parts = []
         while count:
@@ -110,6 +135,175 @@ def read_small(path, bytes_max):
     text = file.read(0, file.bytes)
     os.close(file.descriptor)
     return text
+
+
+class Directory:
+    """A key directory on this machine."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def place(self, name):
+        return os.path.join(self.path, name)
+
+    def open(self, name):
+        return RegularFile(self.place(name))
+
+    def small(self, name, bytes_max):
+        """Where a short file is, and all that it holds."""
+        return self.place(name), read_small(self.place(name), bytes_max)
+
+
+class Served:
+    """A key that a web server has: manifest.toml and layers/NN.nodes below an address, asked for over one connection."""
+
+    def __init__(self, url, timeout_s):
+        try:
+            parts = urllib.parse.urlsplit(url)
+            port = parts.port
+        except ValueError as error:
+            raise Refused(USAGE, f"{url!r}: {error}") from None
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise Refused(USAGE, f"{url!r} is not an address such as https://example.org/key")
+        if "@" in parts.netloc or parts.fragment:
+            raise Refused(USAGE, f"{url!r}: an address with a user or a fragment is not taken")
+        if re.search(r"[^!-~]", url):
+            raise Refused(USAGE, f"{url!r}: write what is not ASCII, and blanks, as %XX")
+        self.timeout_s, self.is_open = timeout_s, False
+        self.root, self.query = parts.path.rstrip("/"), "?" + parts.query if parts.query else ""
+        self.shown = f"{parts.scheme}://{parts.netloc}{self.root}"
+        if parts.scheme == "https":
+            self.connection = http.client.HTTPSConnection(parts.hostname, port, context=ssl.create_default_context())
+        else:
+            self.connection = http.client.HTTPConnection(parts.hostname, port)
+
+    def open(self, name):
+        return ServedFile(self, name)
+
+    def small(self, name, bytes_max):
+        """Where a short file is, and all that it holds."""
+        status, headers, data = self.get(name, {}, bytes_max + 1)
+        if status != 200:
+            raise self.wrong(name, f"the server answers {status} to a request without a range")
+        if len(data) > bytes_max or headers.get("Content-Length", str(len(data))) != str(len(data)):
+            raise damaged(self.place(name), len(data), "what is sent ends here, too early, or is too long")
+        return self.place(name), data
+
+    def place(self, name):
+        return f"{self.shown}/{name}"
+
+    def wrong(self, name, what):
+        return Refused(MACHINE, f"{self.place(name)}: {what}")
+
+    def get(self, name, headers, bytes_max):
+        """Status, headers, and at most so many bytes of what is sent. What takes too long in all is given up."""
+        target = f"{self.root}/{name}{self.query}"
+        headers = {"User-Agent": "keymill-lookup", "Accept-Encoding": "identity", **headers}
+        signal.signal(signal.SIGALRM, self.give_up)
+        for attempt in (0, 1):
+            # A server may close a connection that was kept open, at any time: then one new one is tried.
+            is_kept, self.is_open = self.is_open, True
+            signal.setitimer(signal.ITIMER_REAL, self.timeout_s)
+            try:
+                self.connection.request("GET", target, headers=headers)
+                answer = self.connection.getresponse()
+                return self.take(name, answer, bytes_max)
+            except ConnectionError as error:
+                self.close()
+                if not is_kept or attempt:
+                    raise self.wrong(name, error.strerror or str(error)) from None
+            except http.client.HTTPException as error:
+                raise self.wrong(name, f"the server does not answer as HTTP has it: {error!r}") from None
+            except Refused:
+                self.close()
+                raise
+            except TimeoutError:
+                raise self.wrong(name, f"no answer within {self.timeout_s} seconds") from None
+            except OSError as error:
+                raise self.wrong(name, error.strerror or str(error)) from None
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def take(self, name, answer, bytes_max):
+        if answer.status in (404, 410):
+            raise Refused(DIRECTORY, f"{self.place(name)}: the server has no such file ({answer.status})")
+        if 300 <= answer.status < 400:
+            raise self.wrong(name, f"it is elsewhere: {answer.headers.get('Location', 'the server does not say where')!r}."
+                                   " Name that address")  # fmt: skip
+        if answer.headers.get("Content-Encoding", "identity") != "identity":
+            raise self.wrong(name, "the server sends it compressed, though it was not asked to")
+        # Of what is too long nothing is read: then the length says what the server would have sent.
+        is_long = answer.status == 200 and answer.length is not None and answer.length > bytes_max
+        data = b"" if is_long else answer.read(bytes_max)
+        if not answer.isclosed():
+            self.close()
+        return answer.status, answer.headers, data
+
+    def close(self):
+        self.connection.close()
+        self.is_open = False
+
+    @staticmethod
+    def give_up(_signal, _frame):
+        raise TimeoutError
+
+
+class ServedFile:
+    """A file of a web server, read by ranges."""
+
+    def __init__(self, served, name):
+        self.served, self.name = served, name
+        self.path = served.place(name)
+        self.bytes, self.first, self.block = None, 0, b""
+        self.fetch(0, BLOCK_BYTES)
+
+    def close(self):
+        self.block = b""
+
+    def read(self, offset, count):
+        if offset + count > self.bytes:
+            raise damaged(self.path, self.bytes, "the file ends here, too early")
+        if not (self.first <= offset and offset + count <= self.first + len(self.block)):
+            start = offset // BLOCK_BYTES * BLOCK_BYTES
+            end = -(-(offset + count) // BLOCK_BYTES) * BLOCK_BYTES
+            self.fetch(start, min(end, self.bytes) - start)
+        return self.block[offset - self.first :][:count]
+
+    def fetch(self, start, count):
+        last = start + count - 1
+        most = max(count, WHOLE_BYTES_MAX)
+        status, headers, data = self.served.get(self.name, {"Range": f"bytes={start}-{last}"}, most)
+        if status == 200:
+            self.take_whole(headers, data)
+        elif status == 206:
+            self.take_range(start, last, headers.get("Content-Range", ""), data)
+        elif status == 416:
+            raise damaged(self.path, start, f"the file ends before it ({headers.get('Content-Range')})")
+        else:
+            raise self.served.wrong(self.name, f"the server answers {status}")
+
+    def take_whole(self, headers, data):
+        """What a server sends that does not know ranges, or sees that the range is the whole file."""
+        length = headers.get("Content-Length")
+        if length != str(len(data)):
+            size = f"all {length} bytes" if length else "the whole file"
+            raise self.served.wrong(self.name, f"the server ignores ranges: it was asked for {BLOCK_BYTES} bytes, and"
+                                               f" sends {size}. Paths need a server or a bucket that knows"
+                                               " HTTP ranges (RFC 9110, section 14)")  # fmt: skip
+        self.keep(0, len(data), data)
+
+    def take_range(self, start, last, text, data):
+        said = re.fullmatch(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})", text)
+        right = said and (int(said[1]), int(said[2])) == (start, min(last, int(said[3]) - 1))
+        if not right or len(data) != int(said[2]) - start + 1:
+            raise self.served.wrong(self.name, f"bytes {start} to {last} were asked for, and the server sends"
+                                               f" {len(data)} and calls them {text!r}")  # fmt: skip
+        self.keep(start, int(said[3]), data)
+
+    def keep(self, first, file_bytes, data):
+        if self.bytes not in (None, file_bytes):
+            raise self.served.wrong(self.name, f"the file had {self.bytes} bytes, and now has {file_bytes}")
+        self.bytes, self.first, self.block = file_bytes, first, data
 
 
 def first_noncanonical(data):
@@ -150,26 +344,24 @@ class Geometry:
         self.start, self.end = start - beyond, end - beyond
 
 
-class Manifest:
-    """manifest.toml, with everything checked that follows from the rest of it."""
+class Description:
+    """A text that says everything public of a key, with all checked that follows from the rest of it."""
 
-    def __init__(self, directory):
-        self.path = os.path.join(directory, "manifest.toml")
-        self.text = read_small(self.path, MANIFEST_BYTES_MAX)
-        version = re.match(rb"format_version = ([0-9]{1,9})\n", self.text)
-        if not version:
-            raise damaged(self.path, 0, "the first line does not say format_version = N")
-        self.version = int(version[1])
-        if self.version == 0:
-            raise damaged(self.path, 0, "the directory is still being created (format version 0)")
-        if self.version not in FORMAT_VERSIONS:
-            raise damaged(self.path, 0, f"format version {self.version} is not known here, only 1 to {FORMAT_VERSIONS[-1]}")
+    def __init__(self, path, text):
+        self.path, self.text = path, text
+        self.version = self.first_line()
         self.check_checksum()
         self.fields = self.parse()
-        for key in self.fields.keys() - FIELDS:
+        for key in self.fields.keys() - self.KNOWN:
             raise self.wrong(key, "is not known here")
         self.read_fields()
         self.check_key_id()
+
+    def first_line(self):
+        version = re.match(rb"%s = ([0-9]{1,9})\n" % self.VERSION.encode(), self.text)
+        if not version:
+            raise damaged(self.path, 0, f"the first line does not say {self.VERSION} = N")
+        return int(version[1])
 
     def check_checksum(self):
         place = self.text.rfind(b"checksum = ")
@@ -234,20 +426,10 @@ class Manifest:
         if not self.active_epochs:
             raise self.wrong("active_epochs", "is 0")
         self.geometry = Geometry(self.h, self.activation_epoch, self.active_epochs, not self.of_leanvm)
-        for key, right in (("stored_start", self.geometry.start), ("stored_end", self.geometry.end)):
-            if self.number(key, 1 << self.h) != right:
-                raise self.wrong(key, f"is not {right}, which follows from the epochs asked for")
         self.parameter = self.elements("parameter", self.fields.get("parameter"), self.parameter_bytes)
         self.secret_commitment = self.digits("secret_commitment", self.fields.get("secret_commitment"), 32)
-        if "fingerprint" in self.fields:
-            self.digits("fingerprint", self.fields["fingerprint"], 32)
-            if self.version < FINGERPRINT_VERSION:
-                raise self.wrong("fingerprint", f"is not of format version {self.version}")
-        if self.value("origin", str) not in ("fresh", "seed", "prf-key"):
-            raise self.wrong("origin", "is not one that is known")
         self.trim = self.number("trim", min(BATCH_ROOTS_LEVEL, self.h))
         self.read_fillers()
-        self.read_state()
 
     def read_fillers(self):
         fillers = self.value("fillers", list)
@@ -255,6 +437,43 @@ class Manifest:
         if len(fillers) != len(nodes):
             raise self.wrong("fillers", f"are {len(fillers)}, and should be {len(nodes)}")
         self.fillers = {node: self.elements("fillers", text, self.digest_bytes) for node, text in zip(nodes, fillers)}
+
+    def check_key_id(self):
+        scheme = self.scheme.encode()
+        numbers = (self.activation_epoch, self.active_epochs, self.geometry.start, self.geometry.end)
+        binding = sha3(b"keymill/1 binding" + struct.pack("<Q", len(scheme)) + scheme + struct.pack("<4Q", *numbers))
+        binding.update(self.parameter + self.secret_commitment + b"".join(self.fillers.values()))
+        self.binding = binding.digest()
+        self.key_id = self.digits("key_id", self.fields.get("key_id"), 16)
+        if self.key_id != self.binding[:16]:
+            raise self.wrong("key_id", "does not follow from the rest")
+
+
+class Manifest(Description):
+    """manifest.toml."""
+
+    KNOWN, VERSION = FIELDS, "format_version"
+
+    def first_line(self):
+        version = super().first_line()
+        if version == 0:
+            raise damaged(self.path, 0, "the directory is still being created (format version 0)")
+        if version not in FORMAT_VERSIONS:
+            raise damaged(self.path, 0, f"format version {version} is not known here, only 1 to {FORMAT_VERSIONS[-1]}")
+        return version
+
+    def read_fields(self):
+        super().read_fields()
+        for key, right in (("stored_start", self.geometry.start), ("stored_end", self.geometry.end)):
+            if self.number(key, 1 << self.h) != right:
+                raise self.wrong(key, f"is not {right}, which follows from the epochs asked for")
+        if "fingerprint" in self.fields:
+            self.digits("fingerprint", self.fields["fingerprint"], 32)
+            if self.version < FINGERPRINT_VERSION:
+                raise self.wrong("fingerprint", f"is not of format version {self.version}")
+        if self.value("origin", str) not in ("fresh", "seed", "prf-key"):
+            raise self.wrong("origin", "is not one that is known")
+        self.read_state()
 
     def read_state(self):
         state = self.value("state", str)
@@ -272,24 +491,42 @@ class Manifest:
             if public_key != self.root + self.parameter:
                 raise self.wrong("public_key", "is not root and parameter")
 
-    def check_key_id(self):
-        self.key_id = self.digits("key_id", self.fields.get("key_id"), 16)
-        scheme = self.scheme.encode()
-        numbers = (self.activation_epoch, self.active_epochs, self.geometry.start, self.geometry.end)
-        binding = sha3(b"keymill/1 binding" + struct.pack("<Q", len(scheme)) + scheme + struct.pack("<4Q", *numbers))
-        binding.update(self.parameter + self.secret_commitment + b"".join(self.fillers.values()))
-        if self.key_id != binding.digest()[:16]:
-            raise self.wrong("key_id", "does not follow from the rest")
+
+    def compare_public_key(self, text):
+        wanted = text.lower().removeprefix("0x")
+        if not re.fullmatch(r"[0-9a-f]+", wanted):
+            raise Refused(USAGE, f"--public-key is not hex: {text!r}")
+        if not self.sealed:
+            raise self.wrong("state", "is generating: the key is not finished, and has no public key yet")
+        if wanted != self.fields["public_key"]:
+            raise self.wrong("public_key", f"is {self.fields['public_key']}, and not the one that was asked for")
+
+
+class Ticket(Description):
+    """ticket.toml, which those who make parts of a key are given."""
+
+    KNOWN, VERSION, sealed = TICKET_FIELDS, "ticket_version", False
+
+    def first_line(self):
+        version = super().first_line()
+        if version != TICKET_VERSION:
+            raise damaged(self.path, 0, f"ticket version {version} is not known here, only {TICKET_VERSION}")
+        return version
+
+    def read_fields(self):
+        super().read_fields()
+        if ("parts" in self.fields) == ("part_epochs" in self.fields):
+            raise self.wrong("parts", "or part_epochs has to be there, and only one of them")
 
 
 class Layer:
     """A layer file whose header and length are as the manifest demands."""
 
-    def __init__(self, directory, manifest, level):
+    def __init__(self, source, manifest, level):
         self.manifest, self.level = manifest, level
         self.first, self.end = manifest.geometry.stored[level]
         self.digest_bytes = manifest.digest_bytes
-        self.file = RegularFile(os.path.join(directory, "layers", f"{level:02}.nodes"))
+        self.file = source.open(f"layers/{level:02}.nodes")
         count = self.end - self.first
         length = HEADER_BYTES + count * self.digest_bytes
         if self.file.bytes != length:
@@ -344,6 +581,156 @@ class Layer:
                     yield fault
 
 
+class Part:
+    """A part file whose header, length and levels go together, and fit the key if there is one."""
+
+    def __init__(self, path, key):
+        self.file, self.key = RegularFile(path), key
+        self.path = path
+        least = HEADER_BYTES + SHA3_BYTES + TAG_BYTES
+        if self.file.bytes < least:
+            raise damaged(path, self.file.bytes, f"the file has {self.file.bytes} bytes, and a part at least {least}")
+        self.read_header()
+        if key:
+            self.compare_with_key()
+        layouts = self.layouts_that_fit()
+        if not layouts:
+            raise damaged(path, 72, "the length is not that of the levels of these epochs")
+        self.levels = layouts[0] if len(layouts) == 1 else min(layouts, key=lambda own: len(list(self.faults_of(own))))
+
+    def read_header(self):
+        header = self.file.read(0, HEADER_BYTES)
+        fields = PART_HEADER.unpack_from(header)
+        magic, form, self.digest_bytes, self.binding, self.start, self.end, self.trim, self.top, length = fields
+        crc = zlib.crc32(header[: PART_HEADER.size])
+        for offset, is_right, what in (
+            (0, magic == PART_MAGIC, "magic is not that of a part"),
+            (8, form == PART_FORMAT, f"part format {form} is not known here, only {PART_FORMAT}"),
+            (80, header[80:84] == struct.pack("<I", crc), "CRC-32 is not that of the bytes before it"),
+            (84, not any(header[84:]), "zeros after the header are not zeros"),
+            (12, self.digest_bytes in (LEANVM_BYTES, 28, 32), f"no scheme has digests of {self.digest_bytes} bytes"),
+            (48, self.start < self.end <= 1 << LEVEL_MAX, f"[{self.start}, {self.end}) are not epochs"),
+            (64, self.trim <= min(self.top, BATCH_ROOTS_LEVEL), f"the lowest level cannot be {self.trim}"),
+            (68, self.top <= LEVEL_MAX, f"the highest level cannot be {self.top}"),
+            (72, length == self.file.bytes, f"the file has {self.file.bytes} bytes, and should have {length}"),
+        ):
+            if not is_right:
+                raise damaged(self.path, offset, what)
+
+    def compare_with_key(self):
+        first, end = self.key.geometry.start, self.key.geometry.end
+        inner = [epoch for epoch, edge in ((self.start, first), (self.end, end)) if epoch != edge]
+        top = max(level for level in range(self.key.h + 1) if not any(epoch % (1 << level) for epoch in inner))
+        for offset, is_right, what in (
+            (16, self.binding == self.key.binding, f"it is a part of the key {self.binding[:16].hex()}, not of this one"),
+            (12, self.digest_bytes == self.key.digest_bytes, "bytes of a digest are not those of the key"),
+            (48, first <= self.start and self.end <= end, f"the key has the epochs [{first}, {end}) only"),
+            (64, self.trim == self.key.trim, f"the lowest level is {self.trim}, and that of the key is {self.key.trim}"),
+            (68, self.top == top, f"the highest level is {self.top}, and should be {top}"),
+        ):
+            if not is_right:
+                raise damaged(self.path, offset, what)
+
+    def layouts_that_fit(self):
+        """Lists of (level, first node, end, offset), from the highest level down, with which the length comes out.
+
+        At an end of the key a level goes on to an even node, for a filler. Without the key, a part does not say whether
+        it has one of the ends; its length tells nearly always, and else the table of checksums.
+        """
+        is_first, is_last = (False, True), (False, True)
+        if self.key:
+            is_first, is_last = (self.start == self.key.geometry.start,), (self.end == self.key.geometry.end,)
+        found = []
+        for firsts in (self.bounds(self.start, 0, is_end) for is_end in is_first):
+            for ends in (self.bounds(self.end, 1, is_end) for is_end in is_last):
+                layout = self.layout(firsts, ends) if firsts and ends else None
+                if layout and layout not in found and self.bytes_of(layout) == self.file.bytes:
+                    found.append(layout)
+        return found
+
+    def bounds(self, epoch, up, is_end):
+        """Where the nodes of each level begin, or with `up` = 1 end; None if a node would be cut."""
+        if not is_end:
+            return None if epoch % (1 << self.top) else [epoch >> level for level in range(self.top + 1)]
+        found = []
+        for _ in range(self.top + 1):
+            found.append((epoch + up) & ~1)
+            epoch = found[-1] // 2
+        return found
+
+    def layout(self, firsts, ends):
+        levels, place = [], HEADER_BYTES
+        for level in range(self.top, self.trim - 1, -1):
+            levels.append((level, firsts[level], ends[level], place))
+            place += self.padded_bytes(ends[level] - firsts[level])
+        return levels
+
+    def padded_bytes(self, count):
+        return -(-count * self.digest_bytes // HEADER_BYTES) * HEADER_BYTES
+
+    def bytes_of(self, layout):
+        return self.table_offset(layout) + 4 * self.pieces(layout) + SHA3_BYTES + TAG_BYTES
+
+    def table_offset(self, layout):
+        _, first, end, place = layout[-1]
+        return place + self.padded_bytes(end - first)
+
+    def pieces(self, layout):
+        return sum(-(-(end - first) // PART_PIECE_NODES) for _, first, end, _ in layout)
+
+    def faults(self):
+        """All that is wrong behind the header, as (offset, what)."""
+        yield from self.faults_of(self.levels)
+        digest, place, end = sha3(b""), 0, self.file.bytes - SHA3_BYTES - TAG_BYTES
+        while place < end:
+            piece = self.file.read(place, min(end - place, 1 << 20))
+            digest.update(piece)
+            place += len(piece)
+        if self.file.read(end, SHA3_BYTES) != digest.digest():
+            yield end, "the SHA3-256 is not that of the bytes before it"
+
+    def faults_of(self, layout):
+        entry = self.table_offset(layout)
+        for level, first, level_end, offset in layout:
+            for start in range(first, level_end, PART_PIECE_NODES):
+                end = min(start + PART_PIECE_NODES, level_end)
+                place = offset + (start - first) * self.digest_bytes
+                data = self.file.read(place, (end - start) * self.digest_bytes)
+                nodes = f"nodes [{start}, {end}) of level {level}"
+                if self.file.read(entry, 4) != struct.pack("<I", zlib.crc32(data)):
+                    yield place, f"{nodes} do not have the CRC-32 of the table, at {entry}"
+                element = None if self.digest_bytes == LEANVM_BYTES else first_noncanonical(data)
+                if element is not None:
+                    yield place + element * ELEMENT_BYTES, f"{nodes} have an element that is not below {P}"
+                for index, digest in self.known_nodes(level):
+                    at = (index - start) * self.digest_bytes
+                    if start <= index < end and data[at : at + self.digest_bytes] != digest:
+                        yield place + at, f"node ({level}, {index}) is not that of the key"
+                entry += 4
+            used = (level_end - first) * self.digest_bytes
+            padding = self.padded_bytes(level_end - first) - used
+            if any(self.file.read(offset + used, padding)):
+                yield offset + used, f"zeros after level {level} are not zeros"
+
+    def known_nodes(self, level):
+        """What the key says of nodes of a level: fillers, and the root of a finished one."""
+        if not self.key:
+            return
+        yield from ((index, digest) for (of, index), digest in self.key.fillers.items() if of == level)
+        if self.key.sealed and level == self.key.h:
+            yield 0, self.key.root
+
+    def description(self):
+        levels = [
+            {"level": level, "first": first, "end": end, "offset": offset} for level, first, end, offset in self.levels
+        ]
+        return {
+            "key_id": self.binding[:16].hex(), "start": self.start, "end": self.end, "trim": self.trim, "top": self.top,
+            "digest_bytes": self.digest_bytes, "file_bytes": self.file.bytes, "levels": levels,
+            "sha3_256": self.file.read(self.file.bytes - SHA3_BYTES - TAG_BYTES, SHA3_BYTES).hex(),
+        }  # fmt: skip
+
+
 def check_mark(directory, manifest):
     """ledger.mark, whose own checksum and key id can be checked; what it says of the ledger cannot."""
     path = os.path.join(directory, "ledger.mark")
@@ -363,23 +750,24 @@ def check_mark(directory, manifest):
         raise damaged(path, lines.start(1), "it is another key's mark")
 
 
-def check(directory, manifest):
+def check(source, manifest):
     """Damage that can be seen without hashing nodes and without RocksDB, a line each."""
     found = []
     try:
-        check_mark(directory, manifest)
+        if isinstance(source, Directory):
+            check_mark(source.path, manifest)
     except Refused as refused:
         found.append(str(refused))
     for level in range(manifest.trim, manifest.h + 1):
         try:
-            layer = Layer(directory, manifest, level)
+            layer = Layer(source, manifest, level)
             faults = layer.faults() if manifest.sealed else ()
             for number, (offset, what) in enumerate(faults):
                 if number == DAMAGE_LISTED_PER_FILE:
                     found.append(f"{layer.file.path}: and more")
                     break
                 found.append(f"{layer.file.path}, offset {offset}: {what}")
-            os.close(layer.file.descriptor)
+            layer.file.close()
         except Refused as refused:
             if refused.code == MACHINE:
                 raise
@@ -387,7 +775,25 @@ def check(directory, manifest):
     return found
 
 
-def look_up(directory, manifest, first, count):
+def parent(manifest, level, index, left, right):
+    """Node (level, index) of a key of leanVM (docs/SCHEMES.md, "Hash and tweaks")."""
+    if manifest.scheme.endswith("-b0"):
+        tweak = struct.pack("<BII7x", 2, level, index)
+    else:
+        tweak = struct.pack("<xB2xI4xI", 3, level, index)
+    return hashlib.blake2s(tweak + manifest.parameter + left + right).digest()[:LEANVM_BYTES]
+
+
+def fold(manifest, epoch, leaf, siblings):
+    """The root that follows from a path."""
+    node = leaf
+    for level, sibling in enumerate(siblings):
+        left, right = (sibling, node) if epoch >> level & 1 else (node, sibling)
+        node = parent(manifest, level + 1, epoch >> (level + 1), left, right)
+    return node
+
+
+def look_up(source, manifest, first, count):
     """(epoch, leaf, siblings) of each epoch."""
     if not manifest.sealed:
         raise manifest.wrong("state", "is generating: the key is not finished, and has no paths yet")
@@ -401,11 +807,15 @@ def look_up(directory, manifest, first, count):
     start, end = manifest.geometry.start, manifest.geometry.end
     if not start <= first <= first + count <= end:
         raise Refused(USAGE, f"the key stores the epochs [{start}, {end}), not all of [{first}, {first + count})")
-    layers = [Layer(directory, manifest, level) for level in range(manifest.h + 1)]
+    layers = [Layer(source, manifest, level) for level in range(manifest.h + 1)]
     layers[manifest.h].node(0)
     for epoch in range(first, first + count):
         siblings = [layer.node((epoch >> layer.level) ^ 1) for layer in layers[: manifest.h]]
-        yield epoch, layers[0].node(epoch), siblings
+        leaf = layers[0].node(epoch)
+        if manifest.of_leanvm and fold(manifest, epoch, leaf, siblings) != manifest.root:
+            place = layers[0].file.path
+            raise damaged(place, layers[0].offset(epoch), f"the path of epoch {epoch} does not lead to the root")
+        yield epoch, leaf, siblings
 
 
 def print_path(epoch, leaf, siblings, as_json):
@@ -418,6 +828,53 @@ def print_path(epoch, leaf, siblings, as_json):
         print(f"sibling ({level}, {(epoch >> level) ^ 1}) {sibling.hex()}")
 
 
+def print_part(part, as_json):
+    description = part.description()
+    if as_json:
+        print(json.dumps(description, sort_keys=True, separators=(",", ":")))
+        return
+    levels = description.pop("levels")
+    for name, value in description.items():
+        print(name, value)
+    for level in levels:
+        print("level {level}: nodes [{first}, {end}) at offset {offset}".format(**level))
+
+
+def print_faults(path, faults):
+    """Says what is wrong with a file, and whether anything is."""
+    number = -1
+    for number, (offset, what) in enumerate(faults):
+        if number == DAMAGE_LISTED_PER_FILE:
+            print(f"lookup.py: {path}: and more", file=sys.stderr)
+            break
+        print(f"lookup.py: {path}, offset {offset}: {what}", file=sys.stderr)
+    return number >= 0
+
+
+def described(path):
+    """The key directory or the ticket that was named beside a part."""
+    if os.path.isdir(path):
+        source = Directory(path)
+        place, text = source.small("manifest.toml", MANIFEST_BYTES_MAX)
+        # A key that was split is still being created until its parts are joined; its ticket says the same of it.
+        is_split = text.startswith(b"format_version = 0\n") and os.path.lexists(source.place("ticket.toml"))
+        return Ticket(*source.small("ticket.toml", MANIFEST_BYTES_MAX)) if is_split else Manifest(place, text)
+    return Ticket(path, read_small(path, MANIFEST_BYTES_MAX))
+
+
+def run_part(chosen):
+    key = described(chosen.directory) if chosen.directory else None
+    part = Part(chosen.part, key)
+    if chosen.check:
+        if print_faults(part.path, part.faults()):
+            return NO
+        beside = "" if key else "; whether the key is the right one was not looked at, without its directory or ticket"
+        print("lookup.py: no damage found in what can be checked without the secret. The tag at the end of a part is"
+              f" checked by `keymill join` alone, which has the secret{beside}", file=sys.stderr)  # fmt: skip
+    print_part(part, chosen.json)
+    return DONE
+
+
 def whole_number(text):
     if not re.fullmatch("[0-9]{1,10}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number")
@@ -427,23 +884,40 @@ def whole_number(text):
 def arguments():
     parser = argparse.ArgumentParser(prog="lookup.py", description=__doc__, allow_abbrev=False,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("directory", metavar="DIR", help="a key directory")
+    parser.add_argument("directory", metavar="DIR", nargs="?", help="a key directory; beside a part, also a ticket")
+    parser.add_argument("--url", help="where a web server or a bucket has the directory's manifest.toml and layers")
+    parser.add_argument("--timeout", type=whole_number, metavar="SECONDS", default=30,
+                        help="how long a request may take, 30 if not given")  # fmt: skip
+    parser.add_argument("--public-key", metavar="HEX", help="the public key that the key must have")
+    parser.add_argument("--part", metavar="FILE", help="a part of a key, which is described instead of paths looked up")
     parser.add_argument("--epoch", type=whole_number, metavar="N", help="the first epoch to look up")
     parser.add_argument("--count", type=whole_number, metavar="M", default=1, help="how many epochs, 1 if not given")
     parser.add_argument("--json", action="store_true", help="an object a line, as `keymill path` prints it")
     parser.add_argument("--check", action="store_true", help="look at everything that can be checked first")
     chosen = parser.parse_args()
+    if chosen.part is not None:
+        for flag in ("epoch", "url", "public_key"):
+            if getattr(chosen, flag) is not None:
+                parser.error(f"--{flag.replace('_', '-')} is not for a part")
+        return chosen
+    if (chosen.directory is None) == (chosen.url is None):
+        parser.error("DIR, --url or --part is needed, and only one of them")
     if chosen.epoch is None and not chosen.check:
         parser.error("--epoch, --check or both are needed")
-    if not chosen.count:
-        parser.error("--count has to be at least 1")
+    if not chosen.count or not chosen.timeout:
+        parser.error("--count and --timeout have to be at least 1")
     return chosen
 
 
 def run(chosen):
-    manifest = Manifest(chosen.directory)
+    if chosen.part is not None:
+        return run_part(chosen)
+    source = Served(chosen.url, chosen.timeout) if chosen.url else Directory(chosen.directory)
+    manifest = Manifest(*source.small("manifest.toml", MANIFEST_BYTES_MAX))
+    if chosen.public_key is not None:
+        manifest.compare_public_key(chosen.public_key)
     if chosen.check:
-        found = check(chosen.directory, manifest)
+        found = check(source, manifest)
         for line in found:
             print(f"lookup.py: {line}", file=sys.stderr)
         if found:
@@ -451,9 +925,22 @@ def run(chosen):
         unfinished = "" if manifest.sealed else "; the key is not finished, so nodes were not looked at"
         print(f"lookup.py: no damage found in what can be checked without hashing{unfinished}", file=sys.stderr)
     if chosen.epoch is not None:
-        for epoch, leaf, siblings in look_up(chosen.directory, manifest, chosen.epoch, chosen.count):
+        for epoch, leaf, siblings in look_up(source, manifest, chosen.epoch, chosen.count):
             print_path(epoch, leaf, siblings, chosen.json)
+        say_what_was_verified(manifest, chosen)
     return DONE
+
+
+def say_what_was_verified(manifest, chosen):
+    """To those who asked a server, which they may not trust."""
+    if not chosen.url:
+        return
+    whose = "the manifest that the server has" if chosen.public_key is None else "the public key that was given"
+    if manifest.of_leanvm:
+        said = f"verified: each of these paths leads to the root of {whose}"
+    else:
+        said = f"not verified: lookup.py computes no Poseidon hash, and cannot fold a path to the root of {whose}"
+    print(f"lookup.py: {said}", file=sys.stderr)
 
 
 def main():

@@ -29,6 +29,8 @@ mod ledger_exchange;
 mod ledger_rollback;
 mod life_of_a_key;
 mod lookup;
+mod lookup_parts;
+mod lookup_served;
 mod machine_or_damage;
 mod memory_trace;
 mod metrics_file;
