@@ -9,12 +9,11 @@ use crate::hash::PrfKey;
 use crate::units::{Epoch, Level, NodeIndex};
 
 impl<V: Lanes, D: Derivation> Xmss<V, D> {
-    pub(super) fn leaves_of(&self, prf_key: &PrfKey, first: Epoch, leaves: &mut [u8]) {
+    /// `epoch` is that of a leaf by its number, also of one past the last: lanes that are too many are thrown away.
+    pub(super) fn leaves_of(&self, prf_key: &PrfKey, leaves: &mut [u8], epoch: impl Fn(usize) -> Epoch) {
         let seed = read_words(prf_key.expose());
         for (block, out) in leaves.chunks_mut(V::WIDTH * DIGEST_BYTES).enumerate() {
-            let block_first = first.0.wrapping_add((block * V::WIDTH) as u32);
-            // Lanes past the end of the lifetime wrap around and are thrown away.
-            let epoch = V::from_fn(|lane| block_first.wrapping_add(lane as u32));
+            let epoch = V::from_fn(|lane| epoch(block * V::WIDTH + lane).0);
             write_lanes(&self.leaf_block(&seed, epoch), out);
         }
     }

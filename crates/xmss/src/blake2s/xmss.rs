@@ -67,7 +67,14 @@ impl<V: Lanes, D: Derivation> Kernel for Xmss<V, D> {
     }
 
     fn leaves(&self, prf_key: &PrfKey, first: Epoch, leaves: &mut [u8], _: &Arena) -> Result<(), ArenaOverflow> {
-        self.leaves_of(prf_key, first, leaves);
+        // Lanes past the end of the lifetime wrap around.
+        self.leaves_of(prf_key, leaves, |leaf| Epoch(first.0.wrapping_add(leaf as u32)));
+        Ok(())
+    }
+
+    fn leaves_at(&self, prf_key: &PrfKey, epochs: &[Epoch], leaves: &mut [u8], _: &Arena) -> Result<(), ArenaOverflow> {
+        let spare = epochs.last().copied().unwrap_or(Epoch(0));
+        self.leaves_of(prf_key, leaves, |leaf| epochs.get(leaf).copied().unwrap_or(spare));
         Ok(())
     }
 

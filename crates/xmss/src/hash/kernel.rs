@@ -50,6 +50,23 @@ pub trait Kernel: Send + Sync {
     /// [`ArenaOverflow`] if there is less room than that.
     fn leaves(&self, prf_key: &PrfKey, first: Epoch, leaves: &mut [u8], arena: &Arena) -> Result<(), ArenaOverflow>;
 
+    /// The leaves of any epochs, in their order, for samples: as [`leaves`](Self::leaves), which is for runs. A kernel of several
+    /// lanes should fill them with what is asked for.
+    ///
+    /// # Errors
+    /// As [`leaves`](Self::leaves).
+    fn leaves_at(
+        &self,
+        prf_key: &PrfKey,
+        epochs: &[Epoch],
+        leaves: &mut [u8],
+        arena: &Arena,
+    ) -> Result<(), ArenaOverflow> {
+        let digest_bytes = leaves.len() / epochs.len().max(1);
+        let mut each = epochs.iter().zip(leaves.chunks_exact_mut(digest_bytes.max(1)));
+        each.try_for_each(|(&epoch, leaf)| self.leaves(prf_key, epoch, leaf, arena))
+    }
+
     /// Consecutive nodes of `level` from `first`, as many as `parents` has room for, from twice as many children of the
     /// level below. Allocates nothing.
     fn parents(&self, level: Level, first: NodeIndex, children: &[u8], parents: &mut [u8]);

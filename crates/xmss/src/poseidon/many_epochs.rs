@@ -25,17 +25,18 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
     pub(super) fn leaves_of(
         &self,
         prf_key: &PrfKey,
-        first: Epoch,
         leaves: &mut [u8],
         arena: &Arena,
+        // Of a leaf by its number, also of one past the last: lanes that are too many are thrown away.
+        epoch: impl Fn(usize) -> Epoch,
     ) -> Result<(), ArenaOverflow> {
         let input = Input::chain_starts(prf_key);
         let mut instances = input.instances(arena.put(BLANK_STATES)?);
         let blank = || Sponge::new(self.width_24, broadcast(self.capacity));
         let sponges: &mut [Sponge<'_, L>; PACKS] = arena.put(std::array::from_fn(|_| blank()))?;
         for (block, out) in leaves.chunks_mut(LANES * 4 * N).enumerate() {
-            let block_first = Epoch(first.0.wrapping_add((block * LANES) as u32));
-            self.leaf_block(&mut instances, sponges, block_first);
+            let epochs = std::array::from_fn(|lane| epoch(block * LANES + lane));
+            self.leaf_block(&mut instances, sponges, &epochs);
             for (sponge, out) in sponges.iter_mut().zip(out.chunks_mut(WIDTH * 4 * N)) {
                 write_lanes::<_, N>(&sponge.finish(), out);
             }
@@ -45,9 +46,13 @@ impl<L: Layout, const N: usize> Xmss<L, N> {
 
     /// Takes one block of epochs to where their leaves only have to be squeezed. Chain ends go straight into the sponge, so
     /// nothing but a chain's value and the sponge's state is held.
-    fn leaf_block(&self, chain_starts: &mut Instances<'_>, sponges: &mut [Sponge<'_, L>; PACKS], first: Epoch) {
-        // Lanes past the end of the lifetime wrap around and are thrown away.
-        let epoch = |lane: usize| Epoch(first.0.wrapping_add(lane as u32));
+    fn leaf_block(
+        &self,
+        chain_starts: &mut Instances<'_>,
+        sponges: &mut [Sponge<'_, L>; PACKS],
+        epochs: &[Epoch; LANES],
+    ) {
+        let epoch = |lane: usize| epochs[lane];
         let step = self.chain_step();
         let tweaks: [EpochTweaks<L::Lanes>; PACKS] =
             std::array::from_fn(|pack| EpochTweaks::new(|lane| epoch(pack * WIDTH + lane)));

@@ -51,7 +51,21 @@ impl<L: Layout, const N: usize> Kernel for Xmss<L, N> {
     }
 
     fn leaves(&self, prf_key: &PrfKey, first: Epoch, leaves: &mut [u8], arena: &Arena) -> Result<(), ArenaOverflow> {
-        self.leaves_of(prf_key, first, leaves, arena)
+        // Lanes past the end of the lifetime wrap around.
+        self.leaves_of(prf_key, leaves, arena, |leaf| Epoch(first.0.wrapping_add(leaf as u32)))
+    }
+
+    fn leaves_at(
+        &self,
+        prf_key: &PrfKey,
+        epochs: &[Epoch],
+        leaves: &mut [u8],
+        arena: &Arena,
+    ) -> Result<(), ArenaOverflow> {
+        let spare = epochs.last().copied().unwrap_or(Epoch(0));
+        self.leaves_of(prf_key, leaves, arena, |leaf| {
+            epochs.get(leaf).copied().unwrap_or(spare)
+        })
     }
 
     fn parents(&self, level: Level, first: NodeIndex, children: &[u8], parents: &mut [u8]) {

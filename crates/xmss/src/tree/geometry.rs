@@ -70,6 +70,34 @@ impl Geometry {
         Self { lowest_stored, ..self }
     }
 
+    /// What lies above a run of its epochs, up to the level `top`: the nodes whose leaves are all in the run, and the fillers
+    /// beside them where the run begins or ends with the tree. Where it does not, it has to at a multiple of `2^top`.
+    pub fn part(&self, epochs: EpochRange, top: Level) -> Self {
+        let of_level = |span: &LevelSpan| {
+            let level = span.level.0;
+            let start = if epochs.start == self.epochs.start {
+                span.stored.start
+            } else {
+                epochs.start >> level
+            };
+            let end = if epochs.end == self.epochs.end {
+                span.stored.end
+            } else {
+                epochs.end >> level
+            };
+            LevelSpan {
+                level: span.level,
+                computed: span.computed.start.max(start)..span.computed.end.min(end),
+                stored: start..end,
+            }
+        };
+        Self {
+            epochs,
+            levels: self.levels[..=usize::from(top.0)].iter().map(of_level).collect(),
+            lowest_stored: self.lowest_stored,
+        }
+    }
+
     /// The stored interval.
     pub fn epochs(&self) -> EpochRange {
         self.epochs
