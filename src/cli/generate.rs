@@ -55,7 +55,10 @@ const NAMED_SECRETS_MAX: usize = 16;
         --keys-only --output-dir served-keys
   The second half of a set, of one seed, two validators at a time, in SSZ alone:
     keymill generate --num-validators 2 --start-index 2 --log-num-active-epochs 18 \
-        --seed-file seed --jobs 2 --export-format ssz --output-dir second-half")]
+        --seed-file seed --jobs 2 --export-format ssz --output-dir second-half
+  The first of two parts of that set:
+    keymill generate --num-validators 4 --part 0/2 --log-num-active-epochs 18 \
+        --seed-file seed --export-format ssz --output-dir first-half")]
 pub struct GenerateArguments {
     /// Number of validators.
     #[arg(long, value_name = "N")]
@@ -87,6 +90,10 @@ pub struct GenerateArguments {
     /// Index of the first validator, so that parts of a set can be made on several machines; see merge-sets.
     #[arg(long, value_name = "I", default_value_t = 0)]
     start_index: u64,
+    /// Make the keys of a part of these validators alone: part I of N, counted from 0, as a batch system numbers its tasks;
+    /// see merge-sets.
+    #[arg(long, value_name = "I/N", value_parser = parse_part)]
+    part: Option<SetPart>,
     /// Keys that each validator has.
     #[arg(long, value_name = "ROLES", value_delimiter = ',', value_parser = parse_role,
           default_value = "proposer,attester")]
@@ -123,6 +130,29 @@ pub struct GenerateArguments {
     json: bool,
 }
 
+/// One of several parts of a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct SetPart {
+    index: u64,
+    parts: u64,
+}
+
+impl SetPart {
+    /// The first of its validators and their number, of so many that begin with 0.
+    fn of(self, validators: u64) -> (u64, u64) {
+        let at = |index: u64| (u128::from(index) * u128::from(validators) / u128::from(self.parts)) as u64;
+        (at(self.index), at(self.index + 1) - at(self.index))
+    }
+}
+
+fn parse_part(text: &str) -> Result<SetPart, String> {
+    let part = text.split_once('/').and_then(|(index, parts)| {
+        let (index, parts) = (index.parse().ok()?, parts.parse().ok()?);
+        (index < parts).then_some(SetPart { index, parts })
+    });
+    part.ok_or_else(|| "expected I/N with I below N, as 0/8".to_owned())
+}
+
 fn parse_role(text: &str) -> Result<Role, String> {
     Role::by_name(text).ok_or_else(|| "expected proposer, attester, or both with a comma between".to_owned())
 }
@@ -146,6 +176,7 @@ pub fn run(arguments: &GenerateArguments, settings: &Settings) -> Result<ExitCod
     let cancel = CancelHandle::default();
     stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;
     let scheme = request.scheme;
+    let (start_index, num_validators) = (request.start_index, request.validators);
     let revision = request.named_revision();
     let directory = &arguments.output_dir;
     let job = SetJob::open(directory, request, job_settings.machine, arguments.jobs, cancel);
@@ -198,7 +229,9 @@ pub fn run(arguments: &GenerateArguments, settings: &Settings) -> Result<ExitCod
         .field("manifest", manifest.clone())
         .field("scheme", scheme.id())
         .field("leanvm_rev", revision.map(|revision| revision.to_string()))
-        .and(fields!(arguments; log_num_active_epochs, start_index, num_validators))
+        .field("log_num_active_epochs", arguments.log_num_active_epochs)
+        .field("start_index", start_index)
+        .field("num_validators", num_validators)
         .and(fields!(summary; keys_made, keys_found))
         .field("elapsed_ms", summary.elapsed.as_millis() as u64)
         .field("peak_bytes", memory.now.peak_bytes)
@@ -222,17 +255,36 @@ fn warn_of_restored(secrets: &[PathBuf]) {
     }
 }
 
+/// The first validator, and their number.
+fn validators(arguments: &GenerateArguments) -> Result<(u64, u64), Failure> {
+    let (start_index, validators) = (arguments.start_index, arguments.num_validators);
+    let Some(part) = arguments.part else {
+        return Ok((start_index, validators));
+    };
+    let (before, of_part) = part.of(validators);
+    if of_part == 0 && validators > 0 {
+        return Err(Failure::usage(format!(
+            "part {} of {} of {} has none: lower the number of parts in --part",
+            part.index,
+            part.parts,
+            counted(validators, "validator")
+        )));
+    }
+    Ok((start_index.saturating_add(before), of_part))
+}
+
 fn request(arguments: &GenerateArguments, settings: &Settings, public_mode: u32) -> Result<SetRequest, Failure> {
     let seed = arguments
         .seed_file
         .as_ref()
         .map(|path| secret_file("--seed-file", path));
     let is_asked = |role: &Role| arguments.roles.contains(role);
+    let (start_index, validators) = validators(arguments)?;
     Ok(SetRequest {
         scheme: settings.scheme(arguments.scheme)?,
         log_epochs: arguments.log_num_active_epochs,
-        start_index: arguments.start_index,
-        validators: arguments.num_validators,
+        start_index,
+        validators,
         roles: Role::ALL.into_iter().filter(is_asked).collect(),
         is_distributed: arguments.distributed,
         forms: arguments.export_format.map(ExportFormat::forms),

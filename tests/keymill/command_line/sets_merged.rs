@@ -43,6 +43,30 @@ fn distributed_parts_are_merged_in_the_order_in_which_they_are_named() {
 }
 
 #[test]
+fn parts_that_a_batch_system_numbers_are_merged_to_the_whole_set() {
+    let place = Place::new();
+    made(&place, "whole", 5, "--export-format ssz");
+    for part in 0..3 {
+        made(
+            &place,
+            &format!("part-{part}"),
+            5,
+            &format!("--export-format ssz --part {part}/3"),
+        );
+    }
+    place.run("merge-sets part-0 part-1 part-2 --out merged").exits(0);
+    assert_same_sets(&place, "merged", "whole");
+    let refused = |part: &str, says: &str| {
+        let line = super::sets::small(&place, "none", 2, &format!("--part {part}"));
+        place.run(&line).exits(2).says(&[says]);
+    };
+    refused("0/3", "part 0 of 3 of 2 validators has none");
+    for part in ["3/3", "1", "1/0", "a/b", "1/2/3"] {
+        refused(part, "expected I/N");
+    }
+}
+
+#[test]
 fn a_merge_that_was_killed_is_finished_by_the_same_command() {
     let place = Place::new();
     made(&place, "whole", 2, "");
