@@ -5,6 +5,7 @@
 //! returns as an error is a promise about that form that was broken. Else it says whether the bytes were read as one, so that
 //! a corpus of which nothing is read, and which so tries no promise, is seen.
 
+mod parts;
 mod services;
 mod signatures;
 
@@ -61,6 +62,9 @@ pub const ENTRIES: &[(&str, Entry)] = &[
     ("memory_trace", memory_trace),
     ("service_address", services::address),
     ("service_answer", services::answer),
+    ("ticket", parts::ticket),
+    ("ticket_body", parts::ticket_body),
+    ("part_page", parts::page),
     ("secret_key_ssz", |bytes| secret_key(bytes, SecretKeyForm::LeansigSsz)),
     ("secret_key_json", |bytes| secret_key(bytes, SecretKeyForm::LeansigJson)),
     ("secret_key_pair", |bytes| {

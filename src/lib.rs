@@ -57,6 +57,7 @@ mod mapping;
 pub mod memory;
 #[path = "../migrations/mod.rs"]
 mod migrations;
+pub mod parts;
 pub mod plan;
 mod remedy;
 pub mod resources;

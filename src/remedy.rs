@@ -19,6 +19,8 @@ pub enum Remedy {
     Restore(PathBuf),
     /// Making the key in this directory, or going on with that.
     Keygen(PathBuf),
+    /// Putting the parts together of the key in this directory, which was divided.
+    Join(PathBuf),
     /// Bringing the key in this directory to the present format.
     Migrate(PathBuf),
     /// A beginning of the ledger of the key in this directory.
@@ -148,6 +150,12 @@ pub enum Argument {
     Jobs,
     /// The passphrase.
     Passphrase,
+    /// The number of parts of a key.
+    Parts,
+    /// The number of epochs of each part of a key.
+    PartEpochs,
+    /// The number of a part of a key.
+    Index,
 }
 
 impl Display for Argument {
@@ -172,6 +180,9 @@ impl Display for Argument {
             Self::KeepDirs => "key directories that stay",
             Self::KeysOnly => "key directories alone",
             Self::Jobs => "the number of keys at a time",
+            Self::Parts => "the number of parts",
+            Self::PartEpochs => "the number of epochs of each part",
+            Self::Index => "the number of the part",
             Self::Passphrase => "the passphrase",
         })
     }
@@ -210,6 +221,7 @@ impl Remedy {
             Self::Repair(_) => "repair",
             Self::Restore(_) => "restore",
             Self::Keygen(_) => "keygen",
+            Self::Join(_) => "join",
             Self::Migrate(_) => "migrate",
             Self::LedgerInit(_) => "ledger-init",
             Self::PutBack(_) => "put-back",
@@ -258,6 +270,7 @@ impl Remedy {
             Self::Repair(path)
             | Self::Restore(path)
             | Self::Keygen(path)
+            | Self::Join(path)
             | Self::Migrate(path)
             | Self::LedgerInit(path)
             | Self::PutBack(path)
@@ -308,6 +321,7 @@ impl Display for Remedy {
             Self::Repair(_) => write!(f, "repair the key in '{path}'"),
             Self::Restore(_) => write!(f, "restore the key in '{path}' from the text of its backup"),
             Self::Keygen(_) => write!(f, "make the key in '{path}'"),
+            Self::Join(_) => write!(f, "join the parts of the key in '{path}'"),
             Self::Migrate(_) => write!(f, "migrate the key in '{path}'"),
             Self::LedgerInit(_) => write!(
                 f,

@@ -23,6 +23,7 @@ pub fn words(remedy: &Remedy) -> String {
             format!("run {restore} with the text of its backup")
         }
         Remedy::Keygen(_) => format!("run {}", typed("keymill keygen {}")),
+        Remedy::Join(_) => format!("run {} with the directory of the parts", typed("keymill join {} DIR2")),
         Remedy::Migrate(_) => format!("run {}", typed("keymill migrate {}")),
         Remedy::Protect(_) => format!("if it was not read, {} and try again", typed("chmod 600 {}")),
         Remedy::SealSecret(_) => format!("run {}", typed("keymill keystore seal {}")),
@@ -102,6 +103,9 @@ fn flag(argument: Argument) -> String {
         Argument::KeysOnly => "keys-only",
         Argument::Jobs => "jobs",
         Argument::Passphrase => "passphrase-file",
+        Argument::Parts => "parts",
+        Argument::PartEpochs => "part-epochs",
+        Argument::Index => "index",
         other => return other.to_string(),
     };
     format!("--{name}")
@@ -159,11 +163,15 @@ mod tests {
             Argument::KeysOnly,
             Argument::Jobs,
             Argument::Passphrase,
+            Argument::Parts,
+            Argument::PartEpochs,
+            Argument::Index,
         ];
         let of_paths = [
             Remedy::Repair,
             Remedy::Restore,
             Remedy::Keygen,
+            Remedy::Join,
             Remedy::Migrate,
             Remedy::LedgerInit,
             Remedy::SealSecret,

@@ -8,18 +8,17 @@ use std::sync::atomic::AtomicBool;
 use clap::Args;
 use keymill::memory::Limit;
 use keymill::support::counted;
-use keymill::{CancelHandle, KeyDefaults, KeyRequest, KeygenBuilder, KeygenJob, Manifest, Origin, Secret, Summary};
+use keymill::{CancelHandle, KeygenBuilder, KeygenJob, Manifest, Origin, Summary};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::answer::Answer;
 use super::failure::Failure;
-use super::input::secret_file;
 use super::messages::{say, warn_of_other_copies};
 use super::output::{hex_digits, human_bytes, human_duration};
 use super::passphrase::SealArguments;
 use super::process::keep_files_private;
 use super::progress::{Memory, MetricsArguments, MetricsFile, Reporter};
-use super::request::{JobSettings, RequestArguments};
+use super::request::{JobSettings, KeyArguments, RequestArguments};
 use super::shell::command;
 use crate::config::{ProgressStyle, Settings};
 
@@ -58,12 +57,11 @@ pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode,
     let public_mode = keep_files_private();
     let metrics = arguments.metrics.begin(&arguments.directory, public_mode)?;
     let job = arguments.request.machine.job(settings)?;
-    let defaults = KeyDefaults::new(settings.scheme(None)?, settings.epochs()?).trim(settings.trim(None)?);
-    let request = key_request(&arguments.request)?;
+    let request = arguments.request.key.request()?;
     let typed = |template: &str| command(template, &arguments.directory);
     let asked = KeygenJob::builder(&arguments.directory)
         .request(request)
-        .defaults(defaults);
+        .defaults(KeyArguments::defaults(settings)?);
     let done = work_noted_in(metrics.as_ref(), arguments.secret.apply(asked)?, job, 0)?;
     if let Some(metrics) = &metrics {
         metrics.end(&done);
@@ -135,22 +133,6 @@ fn work_noted_in(
         budget,
         has_taken_secret,
     }))
-}
-
-fn key_request(arguments: &RequestArguments) -> Result<KeyRequest, Failure> {
-    let secret = match (&arguments.seed_file, &arguments.prf_key_file) {
-        (Some(path), _) => Some(Secret::Seed(*secret_file("--seed-file", path)?)),
-        (_, Some(path)) => Some(Secret::PrfKey(*secret_file("--prf-key-file", path)?)),
-        (None, None) => None,
-    };
-    let mut request = KeyRequest::default();
-    request.scheme = arguments.scheme;
-    request.activation_epoch = arguments.activation_epoch;
-    request.epochs = arguments.epochs;
-    request.secret = secret;
-    request.parameter = arguments.parameter;
-    request.trim = arguments.trim;
-    Ok(request)
 }
 
 /// The first SIGINT or SIGTERM asks the job to stop, a second one ends the program at once.

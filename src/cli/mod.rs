@@ -9,6 +9,7 @@ mod forms;
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
 mod input;
+mod join;
 mod messages;
 mod output;
 
@@ -22,6 +23,7 @@ mod ledger;
 mod memory_report;
 mod merge_sets;
 mod migrate;
+mod part;
 mod passphrase;
 mod path;
 mod plan;
@@ -38,6 +40,7 @@ mod serve;
 mod shell;
 mod shell_files;
 mod sign;
+mod split;
 mod status;
 mod streams;
 mod trace;
@@ -112,6 +115,12 @@ enum Command {
     Keygen(keygen::KeygenArguments),
     /// Show what keygen would write and need; write nothing.
     Plan(plan::PlanArguments),
+    /// Begin a key that is made in parts on many machines.
+    Split(split::SplitArguments),
+    /// Make one part of a key that was split, anywhere.
+    Part(part::PartArguments),
+    /// Put the parts of a key together; exit code 1 if any is missing.
+    Join(join::JoinArguments),
     /// Delete a finished key's lowest levels; paths then compute them.
     Trim(trim::TrimArguments),
     /// Print the public key.
@@ -233,6 +242,9 @@ fn run_command(command: &Command, settings: &Settings) -> Result<ExitCode, Failu
         Command::Keystore(arguments) => keystore::run(arguments, settings),
         Command::Report(arguments) => report::run(arguments),
         Command::Trim(arguments) => trim::run(arguments),
+        Command::Split(arguments) => split::run(arguments, settings),
+        Command::Part(arguments) => part::run(arguments, settings),
+        Command::Join(arguments) => join::run(arguments, settings),
         Command::Schemes(arguments) => schemes::run(arguments),
         Command::Migrate(arguments) => migrate::run(arguments),
         Command::MemoryReport(arguments) => memory_report::run(arguments, settings),

@@ -31,7 +31,7 @@ pub struct PlanArguments {
 /// Prints the plan.
 pub fn run(arguments: &PlanArguments, settings: &Settings) -> Result<ExitCode, Failure> {
     let machine = arguments.request.machine.settings(settings)?;
-    let plan = arguments.request.plan(settings)?;
+    let plan = arguments.request.key.plan(settings)?;
     let memory = machine.memory_plan(&plan)?;
     answer(&plan, &memory).print(arguments.request.json)?;
     Ok(ExitCode::SUCCESS)

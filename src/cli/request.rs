@@ -1,17 +1,29 @@
-//! The flags that say what a key shall be, shared by keygen and plan.
+//! The flags that say what a key shall be, shared by keygen, plan and split.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use keymill::{JobOptions, Level, MemoryRequest, Parameter, Scheme};
+use keymill::{JobOptions, KeyDefaults, KeyRequest, Level, MemoryRequest, Parameter, Scheme, Secret};
 
 use super::failure::Failure;
-use super::input::parse_hex;
+use super::input::{parse_hex, secret_file};
 use crate::config::{ProgressStyle, Settings, parse_count, parse_level, parse_memory, parse_scheme, parse_threads};
 
 /// Flags of keygen and plan.
 #[derive(Debug, Args)]
 pub struct RequestArguments {
+    #[command(flatten)]
+    pub key: KeyArguments,
+    #[command(flatten)]
+    pub machine: MachineArguments,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which key.
+#[derive(Debug, Args)]
+pub struct KeyArguments {
     /// Scheme of the key; `keymill schemes` lists them.
     #[arg(long, value_name = "ID", value_parser = parse_scheme)]
     pub scheme: Option<&'static Scheme>,
@@ -33,11 +45,6 @@ pub struct RequestArguments {
     /// Lowest level to store, 0 to 10: a path of the key then takes 2^L leaves, which are computed from the secret.
     #[arg(long, value_name = "L", value_parser = parse_level)]
     pub trim: Option<Level>,
-    #[command(flatten)]
-    pub machine: MachineArguments,
-    /// Print one JSON object.
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// How much of the machine a job may take.
@@ -105,12 +112,34 @@ fn parse_parameter(text: &str) -> Result<Parameter, String> {
     Ok(Parameter::of(&bytes))
 }
 
-impl RequestArguments {
+impl KeyArguments {
     /// The plan of a new key.
     pub fn plan(&self, settings: &Settings) -> Result<keymill::Plan, Failure> {
         let scheme = settings.scheme(self.scheme)?;
         let activation = self.activation_epoch.unwrap_or(0);
         let plan = keymill::Plan::or_default(scheme, activation, self.epochs, settings.epochs()?)?;
         Ok(plan.trimmed(settings.trim(self.trim)?)?)
+    }
+
+    /// The key that they ask for.
+    pub fn request(&self) -> Result<KeyRequest, Failure> {
+        let secret = match (&self.seed_file, &self.prf_key_file) {
+            (Some(path), _) => Some(Secret::Seed(*secret_file("--seed-file", path)?)),
+            (_, Some(path)) => Some(Secret::PrfKey(*secret_file("--prf-key-file", path)?)),
+            (None, None) => None,
+        };
+        let mut request = KeyRequest::default();
+        request.scheme = self.scheme;
+        request.activation_epoch = self.activation_epoch;
+        request.epochs = self.epochs;
+        request.secret = secret;
+        request.parameter = self.parameter;
+        request.trim = self.trim;
+        Ok(request)
+    }
+
+    /// What a new key is where they are silent.
+    pub fn defaults(settings: &Settings) -> Result<KeyDefaults, Failure> {
+        Ok(KeyDefaults::new(settings.scheme(None)?, settings.epochs()?).trim(settings.trim(None)?))
     }
 }

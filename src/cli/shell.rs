@@ -23,7 +23,7 @@ fn quoted(line: &str) -> String {
 }
 
 /// A path as one word of a command line that is not taken for a flag.
-fn word(path: &Path) -> String {
+pub fn word(path: &Path) -> String {
     let path = path.to_string_lossy();
     let name = if path.starts_with('-') {
         Cow::Owned(format!("./{path}"))

@@ -71,7 +71,7 @@ const EXAMPLES: &str = r"Examples:
 
 /// The commands that are shown, by what they are for.
 pub const GROUPS: &[(&str, &[&str])] = &[
-    ("Make a key", &["keygen", "plan", "trim"]),
+    ("Make a key", &["keygen", "plan", "split", "part", "join", "trim"]),
     ("Use it", &["public-key", "sign", "verify", "path", "ledger"]),
     #[cfg(feature = "serve")]
     ("Let others use it", &["serve"]),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::FORMAT_VERSION;
-use super::names::MANIFEST;
+use super::names::{MANIFEST, TICKET};
 use crate::error::{Error, Reason, Result};
 use crate::failure::IoFailure;
 use crate::files::{not_regular, parent_of};
@@ -119,6 +119,17 @@ pub(super) fn older_format(manifest: &Path, found: u32) -> Error {
 
 /// The directory was still being created when the process ended.
 pub(super) fn being_created(directory: &Path) -> Error {
+    if directory.join(TICKET).exists() {
+        let what = format!(
+            "the key in '{}' was divided into parts, and these are not put together yet",
+            directory.display()
+        );
+        let remedies = [Remedy::Join, Remedy::Keygen].map(|remedy| remedy(directory.to_owned()));
+        return Error::directory(what)
+            .because(Reason::NotFinished)
+            .at(directory)
+            .mend(remedies);
+    }
     let what = format!(
         "'{}' was not created completely, or was begun by an earlier version",
         directory.display()
@@ -169,6 +180,12 @@ pub(super) fn unopened(failure: IoFailure) -> Error {
         Some(found) => not_a_file(&failure.path, found.words()),
         None => failure.into(),
     }
+}
+
+/// There is no such file, from which a secret was to be read.
+pub(super) fn no_secret_file(path: &Path) -> Error {
+    let what = format!("there is no secret in '{}': there is no such file", path.display());
+    Error::directory(what).because(Reason::SecretMissing).at(path)
 }
 
 /// There is no secret file.

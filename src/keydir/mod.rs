@@ -21,11 +21,11 @@ pub(crate) use lock::ReadLock;
 pub(crate) use locked::LockedDir;
 pub(crate) use manifest::check_digest;
 pub use manifest::{FORMAT_VERSION, KeyState, Manifest};
-pub(crate) use names::{KEYSTORE, KeyPaths, MANIFEST, SECRET};
+pub(crate) use names::{KEYSTORE, KeyPaths, MANIFEST, SECRET, TICKET};
 pub(crate) use names::{free_names_aside, is_bystander};
 pub use place::KeyPlace;
 pub use secret_files::SecretForm;
-pub(crate) use secret_files::{SecretFiles, facts};
+pub(crate) use secret_files::{SecretFiles, facts, read_secret_file};
 
 pub use crate::keystore::{Origin, Secret};
 pub(crate) use keymill_xmss::hash::commitment;

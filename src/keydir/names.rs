@@ -18,13 +18,15 @@ pub(crate) const STATE: &str = "state";
 pub(crate) const LOCK: &str = "LOCK";
 pub(crate) const LEDGER_MARK: &str = "ledger.mark";
 const HISTORY: &str = "history.jsonl";
+/// How a key is divided that is made in parts.
+pub(crate) const TICKET: &str = "ticket.toml";
 /// A checkpoint store that is being made in place of a damaged one.
 const STATE_DRAFT: &str = "state.draft";
 /// Ends the name of what was damaged and moved aside; further ones are numbered from 2, behind another dot.
 const DAMAGED: &str = ".damaged";
 
 /// Everything that may stand at the top of a key directory.
-const TOP: [&str; 9] = [
+const TOP: [&str; 10] = [
     MANIFEST,
     SECRET,
     KEYSTORE,
@@ -34,6 +36,7 @@ const TOP: [&str; 9] = [
     LEDGER_MARK,
     HISTORY,
     STATE_DRAFT,
+    TICKET,
 ];
 
 /// What may stand in any directory: what mkfs puts at the top of a file system, and what people leave to say what

@@ -2,11 +2,13 @@
 //! one takes the place of the other, and if that was interrupted.
 
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 
 use zeroize::Zeroizing;
 
-use super::error::{keystore_damaged, passphrase_missing, secret_unreadable, two_secrets, unopened, wrong_passphrase};
+use super::error::{
+    keystore_damaged, no_secret_file, passphrase_missing, secret_unreadable, two_secrets, unopened, wrong_passphrase,
+};
 use super::{KeyPaths, LedgerMark, LockedDir, Manifest};
 use crate::error::Result;
 use crate::failure::attempt;
@@ -204,6 +206,26 @@ fn read_plain(entry: &Entry) -> Result<Option<(Secret, Origin)>> {
     attempt("read", path, || file.take(limit).read_to_end(&mut text))?;
     let secret = std::str::from_utf8(&text).ok().and_then(Secret::parse);
     secret.map(Some).ok_or_else(|| secret_unreadable(path))
+}
+
+/// The secret of a key from a file that is not in its directory: plain text, or a keystore, which the passphrase opens.
+pub(crate) fn read_secret_file(file: &Entry, passphrase: Option<&Passphrase>) -> Result<Secret> {
+    let path = file.path();
+    let mut first = [0];
+    let is_keystore = match file.open_to_read() {
+        Err(failure) if failure.is_missing() => return Err(no_secret_file(path)),
+        opened => {
+            let opened = opened.map_err(unopened)?;
+            attempt("pread", path, || opened.read_at(&mut first, 0))? == 1 && first == *b"{"
+        }
+    };
+    if !is_keystore {
+        let (secret, _) = read_plain(file)?.ok_or_else(|| no_secret_file(path))?;
+        return Ok(secret);
+    }
+    let keystore = read_keystore(file)?.ok_or_else(|| no_secret_file(path))?;
+    let passphrase = passphrase.ok_or_else(|| passphrase_missing(path))?;
+    keystore.open(passphrase)?.ok_or_else(|| wrong_passphrase(path))
 }
 
 fn read_keystore(entry: &Entry) -> Result<Option<Keystore>> {

@@ -1,15 +1,17 @@
 //! What a job is asked for: which key, where, and how it may use the machine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::cancel::CancelHandle;
 use super::job::KeygenJob;
 use super::options::JobOptions;
+use super::prepare::{Begun, begin};
 use super::request::{KeyDefaults, KeyRequest};
 use crate::error::Result;
-use crate::keydir::KeyPlace;
+use crate::keydir::{KeyDir, KeyPlace, LockedDir};
 use crate::keystore::Passphrase;
 use crate::layers::Disk;
+use crate::plan::Plan;
 
 /// A job that is not begun yet ([`KeygenJob::builder`]).
 #[derive(Debug)]
@@ -81,6 +83,24 @@ impl KeygenBuilder {
 
     pub(super) fn place(&self) -> KeyPlace<'_> {
         KeyPlace::new(&self.directory).passphrase(self.passphrase.as_ref())
+    }
+
+    /// Writes the manifest and the secret of a new key, and nothing else: [`open`](Self::open) makes the rest. Gives what is public
+    /// about the key, under its lock unless it is sealed, and whether the secret of the request was written. `check` can refuse
+    /// a new key for this directory before anything is written.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), but for the room on the disk.
+    pub(crate) fn begin(
+        &self,
+        check: impl Fn(&Plan, &Path) -> Result<()>,
+    ) -> Result<(KeyDir, Option<LockedDir>, bool)> {
+        let Begun {
+            key,
+            locked,
+            has_taken_secret,
+        } = begin(self, |directory, _, plan| check(plan, directory))?;
+        Ok((key, locked, has_taken_secret))
     }
 
     /// Creates the key directory, or opens one that exists to finish its key.

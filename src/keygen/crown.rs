@@ -10,14 +10,14 @@ use crate::units::{Level, Slice};
 use keymill_xmss::hash::Kernel;
 use keymill_xmss::tree::Fold;
 
-/// Folds the crown, makes it durable, commits its checksums, and gives the root.
-pub(super) fn fold(
+/// Folds the crown, makes it durable, and commits its checksums.
+pub(crate) fn fold(
     manifest: &Manifest,
     kernel: &dyn Kernel,
     writer: &mut LayerWriter,
     store: &Store,
     cancel: &CancelHandle,
-) -> Result<Vec<u8>> {
+) -> Result<()> {
     let plan = manifest.plan();
     let mut level = plan.batches().root_level();
     let mut records = Vec::new();
@@ -31,7 +31,12 @@ pub(super) fn fold(
         level = level.up();
         fold_level(&manifest.fold(kernel), plan.geometry().level(level), writer, cancel)?;
     }
-    store.commit_crown(&records)?;
+    store.commit_crown(&records)
+}
+
+/// The root of a tree whose crown is folded.
+pub(super) fn root(manifest: &Manifest, writer: &LayerWriter) -> Result<Vec<u8>> {
+    let level = manifest.plan().geometry().root_level();
     let root = Slice { level, nodes: 0..1 };
     let mut digest = Vec::new();
     writer.read(&root, &mut digest)?;
@@ -40,7 +45,10 @@ pub(super) fn fold(
 
 /// Writes the fillers beside the batches' roots.
 fn write_fillers(manifest: &Manifest, writer: &mut LayerWriter, level: Level) -> Result<()> {
-    for (node, digest) in manifest.fillers().of_level(level) {
+    let stored = &manifest.plan().geometry().level(level).stored;
+    let fillers = manifest.fillers().of_level(level);
+    // A part of a key has those at its own ends alone.
+    for (node, digest) in fillers.filter(|(node, _)| stored.contains(&node.0)) {
         let nodes = node.0..node.0 + 1;
         writer.write(&Slice { level, nodes }, digest)?;
     }

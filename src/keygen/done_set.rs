@@ -39,7 +39,7 @@ impl DoneSet {
         all.filter(|(position, _)| !self.has(*position)).map(|(_, batch)| batch)
     }
 
-    fn has(&self, position: usize) -> bool {
+    pub(super) fn has(&self, position: usize) -> bool {
         self.words[position / 64] >> (position % 64) & 1 == 1
     }
 }

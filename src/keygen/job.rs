@@ -6,20 +6,17 @@ use std::time::{Duration, Instant};
 use super::batch::BatchComputer;
 use super::builder::KeygenBuilder;
 use super::cancel::CancelHandle;
-use super::committer::arena_record;
 use super::history::History;
 use super::prepare::{Prepared, prepare};
 use super::progress::{Event, Phase, Progress};
 use super::request::check_root;
-use super::rounds::{Checked, Rounds};
-use super::{crown, recovery};
+use super::{crown, fill};
 use crate::error::Result;
 use crate::history::{RunCommand, RunEnd};
 use crate::keydir::{LockedDir, Manifest};
 use crate::layers::{LayerWriter, Medium};
 use crate::plan::MemoryPlan;
 use crate::state::{ArenaRecord, Store};
-use crate::workers::Workers;
 use keymill_xmss::hash::Kernel;
 
 /// What a finished job did.
@@ -53,9 +50,9 @@ pub struct Summary {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct KeygenJob {
-    prepared: Prepared,
-    medium: Box<dyn Medium>,
-    cancel: CancelHandle,
+    pub(super) prepared: Prepared,
+    pub(super) medium: Box<dyn Medium>,
+    pub(super) cancel: CancelHandle,
     opened: Instant,
 }
 
@@ -141,15 +138,25 @@ impl KeygenJob {
         writer: &mut LayerWriter,
         store: &Store,
     ) -> Result<Summary> {
-        let BatchComputer {
-            manifest,
-            kernel,
-            progress,
-            ..
-        } = *computer;
-        let (epochs_computed, arena) = self.fill(computer, memory, writer, store)?;
+        let BatchComputer { kernel, progress, .. } = *computer;
+        let filled = fill::fill(computer, memory, writer, store)?;
+        let sealed = self.finish_tree(locked, kernel, writer, store, progress)?;
+        Ok(self.summary(&sealed, Some(filled)))
+    }
+
+    /// Folds what is above the batches, and seals the key.
+    pub(super) fn finish_tree(
+        &self,
+        locked: &LockedDir,
+        kernel: &dyn Kernel,
+        writer: &mut LayerWriter,
+        store: &Store,
+        progress: &dyn Progress,
+    ) -> Result<Manifest> {
+        let manifest = self.manifest();
         progress.event(Event::Phase(Phase::Folding));
-        let root = crown::fold(manifest, kernel, writer, store, &self.cancel)?;
+        crown::fold(manifest, kernel, writer, store, &self.cancel)?;
+        let root = crown::root(manifest, writer)?;
         check_root(
             manifest.expected_root(),
             &root,
@@ -158,33 +165,7 @@ impl KeygenJob {
         )?;
         progress.event(Event::Phase(Phase::Sealing));
         store.compact()?;
-        let sealed = self.seal(locked, root)?;
-        Ok(self.summary(&sealed, Some((epochs_computed, arena))))
-    }
-
-    /// Makes every batch. Gives the epochs that were computed, and how full the arenas were.
-    fn fill(
-        &self,
-        computer: &BatchComputer<'_>,
-        memory: &MemoryPlan,
-        writer: &mut LayerWriter,
-        store: &Store,
-    ) -> Result<(u64, ArenaRecord)> {
-        let (plan, progress) = (computer.manifest.plan(), computer.progress);
-        let workers = Workers::start(memory.threads, memory.arena_bytes)?;
-        let rounds = Rounds {
-            computer,
-            memory,
-            workers: &workers,
-            store,
-        };
-        let epochs = rounds.fill(writer, |writer| {
-            progress.event(Event::Phase(Phase::Checking));
-            let kept = recovery::check_batches(plan, writer, store, &self.cancel, progress)?;
-            let batches_done = kept.count();
-            Ok(Checked { kept, batches_done })
-        })?;
-        Ok((epochs, arena_record(&workers)))
+        self.seal(locked, root)
     }
 
     /// Names the root in the manifest. From here on the directory is read-only data.
@@ -203,7 +184,7 @@ impl KeygenJob {
     }
 
     /// What was done: `computed` is none for a key that was sealed before.
-    fn summary(&self, manifest: &Manifest, computed: Option<(u64, ArenaRecord)>) -> Summary {
+    pub(super) fn summary(&self, manifest: &Manifest, computed: Option<(u64, ArenaRecord)>) -> Summary {
         Summary {
             was_sealed: computed.is_none(),
             epochs_computed: computed.map_or(0, |(epochs, _)| epochs),

@@ -27,14 +27,53 @@ pub(super) struct Prepared {
     pub(super) has_taken_secret: bool,
 }
 
+/// A key that is there, or was begun just now.
+pub(super) struct Begun {
+    pub(super) key: KeyDir,
+    /// The lock; none for a sealed key of which nothing had to be written: its directory may be read-only.
+    pub(super) locked: Option<LockedDir>,
+    /// As in [`Prepared`].
+    pub(super) has_taken_secret: bool,
+}
+
 /// Finds or creates the key. Nothing is written before the request is known to be sound and the disk to be large enough.
 pub(super) fn prepare(asked: &KeygenBuilder, medium: &dyn Medium) -> Result<Prepared> {
+    let Begun {
+        key,
+        locked,
+        has_taken_secret,
+    } = begin(asked, check_room)?;
+    let Some(locked) = locked else {
+        return Ok(Prepared {
+            key,
+            work: None,
+            has_taken_secret,
+        });
+    };
+    let memory = asked.options.memory_plan(key.manifest().plan())?;
+    let manifest = key.manifest().clone();
+    let is_sealed = manifest.state() == KeyState::Sealed;
+    let manifest = if is_sealed {
+        manifest
+    } else {
+        finish_creation(&locked, manifest, medium, &asked.cancel)?
+    };
+    let manifest = locked.note_fingerprint(manifest)?;
+    Ok(Prepared {
+        key: KeyDir::of(&locked, manifest),
+        work: (!is_sealed).then_some((memory, locked)),
+        has_taken_secret,
+    })
+}
+
+/// Finds the key, or begins it with its manifest and its secret, and nothing else. `check_room` says whether the disk is large
+/// enough for what will follow.
+pub(super) fn begin(asked: &KeygenBuilder, check_room: impl Fn(&Path, bool, &Plan) -> Result<()>) -> Result<Begun> {
     let KeygenBuilder {
         directory,
         request,
         defaults,
         options,
-        cancel,
         ..
     } = asked;
     let there = if is_there(directory)? {
@@ -50,13 +89,16 @@ pub(super) fn prepare(asked: &KeygenBuilder, medium: &dyn Medium) -> Result<Prep
         if matches!(change, Change::TakeBack) && key.clone().of_this_version()?.note_elsewhere()? {
             warn_of_taken_back(directory);
         }
-        return Ok(Prepared {
+        return Ok(Begun {
             key,
-            work: None,
+            locked: None,
             has_taken_secret: false,
         });
     }
     options.memory_plan(decision.plan())?;
+    if let Decision::Begin { plan, .. } = &decision {
+        check_room(directory, there.is_some(), plan)?;
+    }
     let locked = lock(asked.place(), there, &decision)?;
     // Once more, now that no other process can be writing: the one that held the lock before may have made a key here.
     let decision = resolve(
@@ -65,19 +107,11 @@ pub(super) fn prepare(asked: &KeygenBuilder, medium: &dyn Medium) -> Result<Prep
         directory,
         read_present(Some(&locked), request)?,
     )?;
-    let memory = options.memory_plan(decision.plan())?;
     let has_taken_secret = decision.takes_secret();
     let manifest = apply(decision, asked, &locked)?;
-    let is_sealed = manifest.state() == KeyState::Sealed;
-    let manifest = if is_sealed {
-        manifest
-    } else {
-        finish_creation(&locked, manifest, medium, cancel)?
-    };
-    let manifest = locked.note_fingerprint(manifest)?;
-    Ok(Prepared {
+    Ok(Begun {
         key: KeyDir::of(&locked, manifest),
-        work: (!is_sealed).then_some((memory, locked)),
+        locked: Some(locked),
         has_taken_secret,
     })
 }
@@ -127,11 +161,10 @@ fn refuse_foreign(paths: &KeyPaths) -> Result<Option<LedgerMark>> {
     }
 }
 
-/// Takes the lock of a directory. That of a new key is made, if there is room for the key.
+/// Takes the lock of a directory. That of a new key is made.
 fn lock(place: KeyPlace<'_>, there: Option<KeyPaths>, decision: &Decision) -> Result<LockedDir> {
     let directory = place.path();
-    if let Decision::Begin { plan, .. } = decision {
-        check_room(directory, there.is_some(), plan)?;
+    if matches!(decision, Decision::Begin { .. }) {
         if there.is_some() {
             sync_name_of(directory)?;
         } else {
@@ -165,13 +198,13 @@ fn apply(decision: Decision, asked: &KeygenBuilder, locked: &LockedDir) -> Resul
                 begin_again(locked, &manifest, &secret, is_sealing)?;
                 return Ok(manifest);
             }
-            let begun = Begun {
+            let new = NewSecret {
                 secret: &secret,
                 is_found,
                 mark: mark.as_ref(),
                 is_sealing,
             };
-            return begin(locked, manifest, &begun);
+            return write_new(locked, manifest, &new);
         }
         Decision::Resume { manifest, change } | Decision::Sealed { manifest, change } => (manifest, change),
     };
@@ -205,7 +238,7 @@ fn fresh_secret() -> Result<Secret> {
 }
 
 /// The secret of a new key.
-struct Begun<'a> {
+struct NewSecret<'a> {
     secret: &'a Secret,
     /// It was there already, beside this mark.
     is_found: bool,
@@ -215,13 +248,13 @@ struct Begun<'a> {
 }
 
 /// Writes secret and manifest of a new key.
-fn begin(locked: &LockedDir, manifest: Manifest, begun: &Begun<'_>) -> Result<Manifest> {
-    let Begun {
+fn write_new(locked: &LockedDir, manifest: Manifest, new: &NewSecret<'_>) -> Result<Manifest> {
+    let NewSecret {
         secret,
         is_found,
         mark,
         is_sealing,
-    } = *begun;
+    } = *new;
     let key_id = manifest.key_id();
     // A fresh secret that is found was drawn by a creation that was interrupted, if that left its mark; else it was put here
     // by hand, with the mark of a key that exists or without one, and may have signed elsewhere.
@@ -260,7 +293,7 @@ fn begin(locked: &LockedDir, manifest: Manifest, begun: &Begun<'_>) -> Result<Ma
     Ok(manifest)
 }
 
-/// As [`begin`], of a key that existed before. Its manifest comes before its secret: if this ends in between, no
+/// As [`write_new`], of a key that existed before. Its manifest comes before its secret: if this ends in between, no
 /// command takes the secret for that of another key, or makes a key of it whatever its root, and the same request finishes a
 /// manifest without its secret. At no moment does a mark beside them say that the key has not signed.
 fn begin_again(locked: &LockedDir, manifest: &Manifest, secret: &Secret, is_sealing: bool) -> Result<()> {

@@ -27,6 +27,8 @@ pub struct Plan {
     scheme: &'static Scheme,
     activation_epoch: u64,
     active_epochs: u64,
+    /// The interval of the whole key, of which the batches may be a part.
+    key_epochs: EpochRange,
     batches: Batches,
 }
 
@@ -52,6 +54,7 @@ impl Plan {
             scheme,
             activation_epoch: activation,
             active_epochs: epochs,
+            key_epochs: stored,
             batches: Batches::new(geometry),
         })
     }
@@ -99,6 +102,15 @@ impl Plan {
         }
     }
 
+    /// What of this key lies above a run of its epochs, up to a level ([`Geometry::part`]). The run begins and ends with the
+    /// key or with a batch.
+    pub(crate) fn part(&self, epochs: EpochRange, top: Level) -> Self {
+        Self {
+            batches: Batches::new(self.geometry().part(epochs, top)),
+            ..self.clone()
+        }
+    }
+
     /// The lowest level that is stored; what is below is computed from the secret when it is needed. 0 for a key that is
     /// not trimmed.
     pub fn trim(&self) -> Level {
@@ -120,9 +132,14 @@ impl Plan {
         self.active_epochs
     }
 
-    /// The interval as widened: what the key stores and signs for.
+    /// The interval as widened: what the key stores and signs for. Of a part of a key, that of the part.
     pub fn stored(&self) -> EpochRange {
         self.geometry().epochs()
+    }
+
+    /// The interval as widened of the whole key, also of a part of it.
+    pub(crate) fn key_epochs(&self) -> EpochRange {
+        self.key_epochs
     }
 
     /// The levels of the tree.

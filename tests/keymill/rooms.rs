@@ -22,7 +22,7 @@ const ORDER: [&[&str]; 22] = [
     &["keygen", "signing"],
     &["audit"],
     &["trim"],
-    &["exchange"],
+    &["exchange", "parts"],
     &["sets"],
     &["service"],
     &["client"],

@@ -88,6 +88,16 @@ fn prepared() -> Place {
         .exits(0);
     place.run("ledger init key --first-epoch 0").exits(0);
     place.run("backup key --out backup.txt").exits(0);
+    place
+        .run(&format!("split big-key --scheme {TINY} --epochs 256 --parts 1"))
+        .exits(0);
+    std::fs::create_dir(place.path("shared")).unwrap();
+    for name in ["ticket.toml", "secret"] {
+        std::fs::copy(place.path("big-key").join(name), place.path("shared").join(name)).unwrap();
+    }
+    place
+        .run("part shared/ticket.toml --index 0 --secret-file shared/secret --work scratch --out parts")
+        .exits(0);
     std::fs::create_dir(place.path("set")).unwrap();
     place.run(&format!("keygen set/key --scheme {TINY}")).exits(0);
     place
@@ -104,6 +114,7 @@ fn example(prepared: &Place, script: &str) -> (Place, Command) {
     assert!(copied.success());
     let script = with_value(&with_value(script, "--scheme", TINY), "--epochs", "256");
     let script = with_value(&script, "--log-num-active-epochs", "8");
+    let script = with_value(&with_value(&script, "--parts", "1"), "--part-epochs", "256");
     // A service has come to its end when it is told to.
     let script = script.replace(
         "keymill serve",

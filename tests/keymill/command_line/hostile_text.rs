@@ -18,7 +18,7 @@ const FLOOD: usize = 800 << 10;
 const MESSAGE_BYTES_MAX: usize = 2000;
 
 /// Every command, as it is typed for a key, a set or a file that are all called X.
-pub const LINES: [&str; 33] = [
+pub const LINES: [&str; 36] = [
     "keygen X --scheme leansig-p1-l8-abort-v4-w8",
     "generate --scheme leansig-p1-l8-abort-v4-w8 --num-validators 1 --log-num-active-epochs 8 --output-dir X",
     "merge-sets X X --out Xmerged",
@@ -26,6 +26,9 @@ pub const LINES: [&str; 33] = [
     "import Ximported --from X",
     "export X --format leansig-ssz --out Xexported",
     "plan X",
+    "split X --parts 1 --scheme leansig-p1-l8-abort-v4-w8",
+    "part X --index 0 --secret-file X --work Xscratch --out Xparts",
+    "join X X",
     "status X",
     "public-key X",
     "path X --epoch 1",

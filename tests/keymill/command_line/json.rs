@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::fixtures::{
-    LONG, MESSAGE, SMALL_GROUPS, TINY, finished_key, flip_byte, set_back_to_version_0, unfinished_key,
+    LONG, MESSAGE, SEED, SMALL_GROUPS, TINY, finished_key, flip_byte, set_back_to_version_0, unfinished_key,
 };
 use super::help::commands;
 use super::program::Place;
@@ -204,6 +204,41 @@ fn keystores(shown: &mut Shown) {
     );
 }
 
+fn a_key_in_parts(shown: &mut Shown) {
+    let place = Place::new();
+    place.file("seed", SEED);
+    let split =
+        "divided --scheme leanvm-blake2s-l32-ts-v42-w8 --epochs 3000 --seed-file seed --trim 10 --part-epochs 1024";
+    shown.run(&place, "split --json", split, 0);
+    let part = |index: u64| {
+        format!("divided/ticket.toml --index {index} --secret-file divided/secret --work scratch --out parts")
+    };
+    let made = shown.run(&place, "part --json", &part(0), 0);
+    assert_eq!(
+        (&made["was_there"], &made["epochs_computed"]),
+        (&false.into(), &1024.into())
+    );
+    assert_eq!(shown.run(&place, "part --json", &part(0), 0)["was_there"], true);
+    let second = shown.run(&place, "part --json", &part(1), 0);
+    let second = place.path(second["file"].as_str().unwrap());
+    flip_byte(&second, 5000);
+    let left = shown.run(&place, "join --json", "divided parts", 1);
+    assert_eq!(left["missing"].as_array().unwrap().len(), 2, "{left}");
+    assert_eq!(left["bad"].as_array().unwrap().len(), 1, "{left}");
+    fs::remove_file(place.path("divided/ticket.toml")).unwrap();
+    let left = shown.run(&place, "join --json", "divided parts", 1);
+    assert_eq!(left["missing"][0]["index"], Value::Null, "{left}");
+    place.run(&format!("split {split}")).exits(0);
+    for index in [1, 2] {
+        place.run(&format!("part {}", part(index))).exits(0);
+    }
+    assert_eq!(
+        shown.run(&place, "join --json", "divided parts", 0)["was_sealed"],
+        false
+    );
+    assert_eq!(shown.run(&place, "join --json", "divided parts", 0)["was_sealed"], true);
+}
+
 fn a_key_that_is_interrupted(shown: &mut Shown) {
     let place = Place::new();
     unfinished_key(&place, "2^16");
@@ -280,6 +315,7 @@ fn what_is_documented_is_what_comes_out_and_the_other_way_round() {
     a_key_of_one_batch(&mut shown);
     ledgers(&mut shown);
     damage(&mut shown);
+    a_key_in_parts(&mut shown);
     a_key_that_is_interrupted(&mut shown);
     a_key_of_an_older_format(&mut shown);
     sets(&mut shown);

@@ -37,6 +37,7 @@ mod metrics_file;
 mod one_past;
 mod out_of_place;
 mod outputs;
+mod parted;
 mod privacy;
 mod read_only;
 mod repairing;

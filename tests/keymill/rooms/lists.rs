@@ -152,6 +152,7 @@ fn the_library_has_one_list_of_names_and_few_modules() {
         "hostile",
         "ledger",
         "memory",
+        "parts",
         "plan",
         "resources",
         "service",

@@ -1,0 +1,142 @@
+//! `keymill join`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use keymill::CancelHandle;
+use keymill::parts::{BadPart, JoinReport, JoinRequest, Joining, MissingPart, TakenPart};
+use keymill::support::counted;
+
+use super::answer::{Answer, Value};
+use super::failure::Failure;
+use super::keygen::stop_on_signals;
+use super::output::hex_digits;
+use super::passphrase::PassphraseArguments;
+use super::process::keep_files_private;
+use super::progress::Reporter;
+use super::request::MachineArguments;
+use super::shell::command;
+use crate::config::{Settings, parse_count};
+
+/// Bad and missing parts that are named one by one; there can be thousands.
+const NAMED_MAX: usize = 20;
+
+/// Flags of join.
+#[derive(Debug, Args)]
+#[command(after_help = r"Examples:
+  Put in the parts that are there, and finish the key if none is missing:
+    keymill join big-key parts
+  Compare more of each part with the secret:
+    keymill join big-key parts --sample 100000")]
+pub struct JoinArguments {
+    /// The key directory, which split made.
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// The directory with the files of the parts. They stay as they are, and are not needed any more when the key is finished.
+    #[arg(value_name = "DIR2")]
+    parts: PathBuf,
+    /// How many nodes of each part to compute from the secret and compare [default: as many as find one wrong leaf of 500 with
+    /// 99.9 %].
+    #[arg(long, value_name = "N", value_parser = parse_count)]
+    sample: Option<u64>,
+    #[command(flatten)]
+    passphrase: PassphraseArguments,
+    #[command(flatten)]
+    machine: MachineArguments,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Joins what is there, and says what is missing.
+pub fn run(arguments: &JoinArguments, settings: &Settings) -> Result<ExitCode, Failure> {
+    keep_files_private();
+    let job = arguments.machine.job(settings)?;
+    let cancel = CancelHandle::default();
+    stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;
+    let mut request = JoinRequest::new(&arguments.directory, &arguments.parts);
+    request.sample = arguments.sample;
+    request.passphrase = arguments.passphrase.read()?;
+    let joining = Joining::open(request, job.machine, cancel)?;
+    let reporter = Reporter::new(job.progress, joining.manifest().plan());
+    let (report, _) = reporter.watch(|progress| joining.run(progress))?;
+    let report = report?;
+    answer(&report, arguments).print(arguments.json)?;
+    Ok(match report.summary {
+        Some(_) => ExitCode::SUCCESS,
+        None => ExitCode::FAILURE,
+    })
+}
+
+fn answer<'a>(report: &'a JoinReport, arguments: &JoinArguments) -> Answer<'a> {
+    let taken = |part: &TakenPart| {
+        Answer::default()
+            .field("file", part.file.clone())
+            .field("first_epoch", part.epochs.start)
+            .field("end_epoch", part.epochs.end)
+            .field("was_there", part.was_there)
+    };
+    let bad = |part: &BadPart| {
+        Answer::default()
+            .field("file", part.file.clone())
+            .field("what", part.what.clone())
+    };
+    let missing = |part: &MissingPart| {
+        Answer::default()
+            .field("index", part.index.map(|index| index.0))
+            .field("first_epoch", part.epochs.start)
+            .field("end_epoch", part.epochs.end)
+    };
+    let public_key = report.summary.as_ref().map(|summary| hex_digits(&summary.public_key));
+    Answer::default()
+        .field("public_key", public_key.clone())
+        .field("was_sealed", report.summary.as_ref().map(|summary| summary.was_sealed))
+        .field("taken", Value::each(report.taken.iter().map(taken)))
+        .field("bad", Value::each(report.bad.iter().map(bad)))
+        .field("missing", Value::each(report.missing.iter().map(missing)))
+        .text(lines(report, arguments))
+        .text(public_key)
+}
+
+fn lines(report: &JoinReport, arguments: &JoinArguments) -> Vec<String> {
+    let mut lines = Vec::new();
+    let before = report.taken.iter().filter(|part| part.was_there).count();
+    if !report.taken.is_empty() {
+        let count = counted(report.taken.len() as u64, "part");
+        let before = if before == 0 {
+            String::new()
+        } else {
+            format!(", {before} of them before")
+        };
+        lines.push(format!("taken: {count}{before}"));
+    }
+    for BadPart { file, what, .. } in report.bad.iter().take(NAMED_MAX) {
+        lines.push(format!("left out: '{}': {what}", file.display()));
+    }
+    if let Some(more) = report.bad.len().checked_sub(NAMED_MAX + 1) {
+        lines.push(format!("left out: {} more", more + 1));
+    }
+    for part in report.missing.iter().take(NAMED_MAX) {
+        lines.push(missing_line(part, arguments));
+    }
+    if let Some(more) = report.missing.len().checked_sub(NAMED_MAX + 1) {
+        lines.push(format!("missing: {} more; --json names all of them", more + 1));
+    }
+    lines
+}
+
+fn missing_line(part: &MissingPart, arguments: &JoinArguments) -> String {
+    let epochs = part.epochs;
+    let Some(index) = part.index else {
+        let keygen = command("keymill keygen {}", &arguments.directory);
+        return format!("missing: the epochs {epochs}; {keygen} makes them here");
+    };
+    let ticket = arguments.directory.join("ticket.toml");
+    let out = arguments.parts.display();
+    let part = command(
+        &format!("keymill part {{}} --index {index} --secret-file FILE --work SCRATCH --out {out}"),
+        Path::new(&ticket),
+    );
+    format!("missing: part {index}, the epochs {epochs}: {part} makes it")
+}

@@ -1,0 +1,128 @@
+//! `keymill split`.
+
+mod job_file;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use keymill::KeygenJob;
+use keymill::parts::{Division, PartIndex, Split, split};
+use keymill::support::counted;
+
+use job_file::Engine;
+
+use super::answer::Answer;
+use super::failure::Failure;
+use super::messages::{say, warn, warn_of_other_copies};
+use super::output::{human_bytes, print_lines};
+use super::passphrase::SealArguments;
+use super::process::keep_files_private;
+use super::request::KeyArguments;
+use crate::config::{Settings, parse_count};
+
+/// Parts of fewer epochs are done in so little time that starting them takes longer.
+const PART_EPOCHS_ADVISED: u64 = 1 << 18;
+
+/// Flags of split.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("division").args(["parts", "part_epochs"])))]
+#[command(after_help = r"Examples:
+  Begin a key of 2^26 epochs that is made in 64 parts:
+    keymill split big-key --epochs 2^26 --parts 64
+  Begin one of which each part has 2^20 epochs:
+    keymill split other-key --epochs 2^26 --part-epochs 2^20
+  Print what makes the parts of a key that is divided, on a cluster:
+    keymill split big-key --for slurm > big-key.sh")]
+pub struct SplitArguments {
+    /// The key directory: absent, empty, or one whose key is not finished.
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    #[command(flatten)]
+    key: KeyArguments,
+    #[command(flatten)]
+    secret: SealArguments,
+    /// Into so many parts, 1 to 10000, as equal as possible.
+    #[arg(long, value_name = "N", value_parser = parse_count)]
+    parts: Option<u64>,
+    /// Into parts of so many epochs, a power of two.
+    #[arg(long, value_name = "N", value_parser = parse_count)]
+    part_epochs: Option<u64>,
+    /// Print the file with which this engine makes the parts of a key that is divided, and joins them; write nothing.
+    #[arg(
+        long = "for",
+        value_name = "ENGINE",
+        conflicts_with_all = ["division", "json", "seal", "KeyArguments"]
+    )]
+    engine: Option<Engine>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Writes manifest, secret and ticket, and says how the key is divided.
+pub fn run(arguments: &SplitArguments, settings: &Settings) -> Result<ExitCode, Failure> {
+    if let Some(engine) = arguments.engine {
+        print_lines(engine.job_file(&arguments.directory)?.lines())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    keep_files_private();
+    let asked = KeygenJob::builder(&arguments.directory)
+        .request(arguments.key.request()?)
+        .defaults(KeyArguments::defaults(settings)?);
+    let asked = arguments.secret.apply(asked)?;
+    let division = match (arguments.parts, arguments.part_epochs) {
+        (Some(parts), _) => Some(Division::Parts(parts)),
+        (None, Some(epochs)) => Some(Division::Epochs(epochs)),
+        (None, None) => None,
+    };
+    let split = split(&asked, division)?;
+    if split.has_taken_secret {
+        warn_of_other_copies();
+    }
+    tell(&split);
+    answer(&split)?.print(arguments.json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Epochs of the first part, which has as many as any other or nearly so.
+fn part_epochs(split: &Split) -> Result<u64, Failure> {
+    let ticket = &split.ticket;
+    let first = ticket.division().part(ticket.key().plan(), PartIndex(0))?;
+    Ok(first.count())
+}
+
+fn tell(split: &Split) {
+    let plan = split.ticket.key().plan();
+    let parts = split.ticket.division().count(plan);
+    let least = plan.stored().count() / parts;
+    if parts > 1 && least < PART_EPOCHS_ADVISED {
+        warn(format_args!(
+            "parts of {least} epochs are small: where they take less than a minute, starting them takes as long as making them"
+        ));
+    }
+    let ticket = split.ticket_file.display();
+    say(format_args!(
+        "each part is made by 'keymill part {ticket} --index I --secret-file FILE --work SCRATCH --out DIR', with I from 0 to {}; \
+         whoever has the secret file has the whole key",
+        parts - 1
+    ));
+}
+
+fn answer(split: &Split) -> Result<Answer<'_>, Failure> {
+    let plan = split.ticket.key().plan();
+    let parts = split.ticket.division().count(plan);
+    let epochs = part_epochs(split)?;
+    let bytes = plan.layer_bytes();
+    Ok(Answer::default()
+        .fact("ticket", split.ticket_file.clone())
+        .field("key_id", split.ticket.key().key_id())
+        .key(plan)
+        .shown(
+            "parts",
+            parts,
+            format!("{parts}, of {} each or nearly so", counted(epochs, "epoch")),
+        )
+        .field("part_epochs", epochs)
+        .shown("layer_bytes", bytes, human_bytes(bytes)))
+}

@@ -1,0 +1,181 @@
+//! A key whose batches were made elsewhere: they are put in, and what follows is that of every job.
+
+use super::cancel::CancelHandle;
+use super::committer::arena_record;
+use super::done_set::DoneSet;
+use super::job::{KeygenJob, Summary};
+use super::progress::{Event, Phase, Progress};
+use super::recovery;
+use crate::error::Result;
+use crate::keydir::Manifest;
+use crate::layers::{DirtyNodes, LayerWriter};
+use crate::state::{BatchRecord, ProgressRecord, Store};
+use crate::time::steady_unix_ms;
+use crate::units::{BatchIndex, EpochRange, Slice};
+use crate::workers::Workers;
+use keymill_xmss::hash::{Kernel, PrfKey};
+
+/// A batch with the digests of its slices, from the lowest level that is stored upward.
+pub(crate) struct GatheredBatch {
+    pub(crate) batch: BatchIndex,
+    pub(crate) slices: Vec<Vec<u8>>,
+}
+
+/// The key that batches are put into, and what they can be compared with.
+pub(crate) struct Gathering<'a> {
+    pub(crate) manifest: &'a Manifest,
+    pub(crate) kernel: &'a dyn Kernel,
+    pub(crate) prf_key: &'a PrfKey,
+    pub(crate) workers: &'a Workers,
+    pub(crate) cancel: &'a CancelHandle,
+    pub(crate) progress: &'a dyn Progress,
+    writer: &'a mut LayerWriter,
+    store: &'a Store,
+    /// Batches that were there before.
+    kept: DoneSet,
+    record: ProgressRecord,
+    touched: DirtyNodes,
+}
+
+/// What came of it.
+pub(crate) struct Gathered<T> {
+    /// What putting batches in has given; none for a key that was sealed before.
+    pub(crate) told: Option<T>,
+    /// Epochs whose batches are still missing, run by run.
+    pub(crate) missing: Vec<EpochRange>,
+    /// The key is finished.
+    pub(crate) summary: Option<Summary>,
+}
+
+impl Gathering<'_> {
+    /// Whether every batch of these epochs was in the key before.
+    pub(crate) fn has_all(&self, epochs: EpochRange) -> bool {
+        let batches = self.manifest.plan().batches();
+        let height = batches.root_level().0;
+        let mut indices = epochs.start >> height..((epochs.end - 1) >> height) + 1;
+        indices.all(|batch| {
+            let position = batches.position(BatchIndex(batch));
+            position.is_some_and(|position| self.kept.has(position))
+        })
+    }
+
+    /// Writes the nodes of some batches, makes them durable, and then commits their records: the order of every commit
+    /// (docs/DURABILITY.md).
+    pub(crate) fn commit(&mut self, group: &[GatheredBatch]) -> Result<()> {
+        let batches = self.manifest.plan().batches();
+        self.touched.clear();
+        let mut records = Vec::with_capacity(group.len());
+        let mut epochs = 0;
+        for GatheredBatch { batch, slices } in group {
+            let mut slice_crc32 = Vec::with_capacity(slices.len());
+            for (level, bytes) in batches.stored_levels().zip(slices) {
+                let nodes = batches.slice(*batch, level);
+                let slice = Slice { level, nodes };
+                self.writer.write(&slice, bytes)?;
+                self.touched.add(&slice);
+                slice_crc32.push(crc32fast::hash(bytes));
+            }
+            records.push((*batch, BatchRecord { slice_crc32 }));
+            epochs += batches.epochs(*batch).count();
+        }
+        self.touched.sync(self.writer)?;
+        self.record.batches_done += group.len() as u64;
+        self.record.committed_unix_ms = steady_unix_ms();
+        self.store.commit_batches(&records, &self.record)?;
+        self.touched.release(self.writer)?;
+        self.progress.event(Event::Computed { epochs });
+        self.progress.event(Event::Committed {
+            epochs,
+            batches_done: self.record.batches_done,
+            batches_in_flight_max: group.len() as u64,
+            store_bytes: self.store.written_bytes(),
+        });
+        Ok(())
+    }
+}
+
+impl KeygenJob {
+    /// Lets `gather` put in batches that were made elsewhere, checks all that are there then, and seals the key if none is missing.
+    ///
+    /// # Errors
+    /// [`Error`](crate::Error); what was committed is kept.
+    pub(crate) fn gather<T>(
+        self,
+        progress: &dyn Progress,
+        gather: impl FnOnce(&mut Gathering<'_>) -> Result<T>,
+    ) -> Result<Gathered<T>> {
+        let kernel = self.prepared.key.kernel();
+        self.gather_with(kernel.as_ref(), progress, gather)
+            .map_err(|error| self.cancel.or_reason(error))
+    }
+
+    fn gather_with<T>(
+        &self,
+        kernel: &dyn Kernel,
+        progress: &dyn Progress,
+        gather: impl FnOnce(&mut Gathering<'_>) -> Result<T>,
+    ) -> Result<Gathered<T>> {
+        let manifest = self.prepared.key.manifest();
+        let Some((memory, locked)) = &self.prepared.work else {
+            return Ok(Gathered {
+                told: None,
+                missing: Vec::new(),
+                summary: Some(self.summary(manifest, None)),
+            });
+        };
+        let prf_key = self.prepared.key.prf_key()?;
+        let (plan, key_id) = (manifest.plan(), manifest.key_id());
+        let mut writer = LayerWriter::open(self.medium.as_ref(), &locked.layers(), plan, key_id)?;
+        let store = Store::open_with(&locked.state(), &manifest.binding(), memory.store)?;
+        let workers = Workers::start(memory.threads, memory.arena_bytes)?;
+        progress.event(Event::Phase(Phase::Checking));
+        let kept = recovery::check_batches(plan, &writer, &store, &self.cancel, progress)?;
+        let epochs = plan.stored().count();
+        let missing: u64 = missing_epochs(manifest, &kept).iter().map(|run| run.count()).sum();
+        progress.event(Event::Phase(Phase::Generating));
+        let epochs_done = epochs - missing;
+        progress.event(Event::Resuming { epochs, epochs_done });
+        let told = gather(&mut Gathering {
+            manifest,
+            kernel,
+            prf_key: &prf_key,
+            workers: &workers,
+            cancel: &self.cancel,
+            progress,
+            record: ProgressRecord {
+                batches_done: kept.count(),
+                run_started_unix_ms: steady_unix_ms(),
+                ..ProgressRecord::default()
+            },
+            kept,
+            writer: &mut writer,
+            store: &store,
+            touched: DirtyNodes::default(),
+        })?;
+        progress.event(Event::Phase(Phase::Checking));
+        let kept = recovery::check_batches(plan, &writer, &store, &self.cancel, progress)?;
+        let missing = missing_epochs(manifest, &kept);
+        let told = Some(told);
+        if !missing.is_empty() {
+            let summary = None;
+            return Ok(Gathered { told, missing, summary });
+        }
+        let sealed = self.finish_tree(locked, kernel, &mut writer, &store, progress)?;
+        let summary = Some(self.summary(&sealed, Some((0, arena_record(&workers)))));
+        Ok(Gathered { told, missing, summary })
+    }
+}
+
+/// The epochs of the batches that are not in a set, run by run.
+fn missing_epochs(manifest: &Manifest, kept: &DoneSet) -> Vec<EpochRange> {
+    let batches = manifest.plan().batches();
+    let mut missing: Vec<EpochRange> = Vec::new();
+    for batch in kept.pending(batches) {
+        let epochs = batches.epochs(batch);
+        match missing.last_mut() {
+            Some(run) if run.end == epochs.start => run.end = epochs.end,
+            _ => missing.push(epochs),
+        }
+    }
+    missing
+}

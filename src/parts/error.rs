@@ -1,0 +1,65 @@
+//! Why a key is not divided, a part not made, or parts not joined.
+
+use std::path::Path;
+
+use super::division::PartIndex;
+use crate::error::{Error, Reason};
+use crate::remedy::{Argument, Remedy};
+
+pub(super) fn too_many_parts(parts: u64, most: u64) -> Error {
+    let what = format!("this key cannot have {parts} parts: it can have 1 to {most}");
+    Error::usage(what).mend([Remedy::Change(Argument::Parts)])
+}
+
+pub(super) fn not_divisible(epochs: u64, least: u64) -> Error {
+    let what = format!("parts of {epochs} epochs are not possible: their number is a power of two, at least {least}");
+    Error::usage(what).mend([Remedy::Change(Argument::PartEpochs)])
+}
+
+pub(super) fn no_such_part(index: PartIndex, parts: u64) -> Error {
+    let what = format!("there is no part {index}: the key has parts 0 to {}", parts - 1);
+    Error::usage(what).mend([Remedy::Change(Argument::Index)])
+}
+
+/// Neither a number of parts nor of epochs was named, for a key that is not divided yet.
+pub(super) fn no_division(directory: &Path) -> Error {
+    let what = format!("the key in '{}' is not divided into parts yet", directory.display());
+    Error::usage(what)
+        .at(directory)
+        .mend([Remedy::Give(Argument::Parts), Remedy::Give(Argument::PartEpochs)])
+}
+
+/// The key was divided in another way.
+pub(super) fn other_division(ticket: &Path) -> Error {
+    let what = format!("'{}' divides the key in another way", ticket.display());
+    Error::directory(what)
+        .because(Reason::Contradiction)
+        .at(ticket)
+        .mend([Remedy::LeaveOut(Argument::Parts), Remedy::MoveAway(ticket.to_owned())])
+}
+
+pub(super) fn is_finished(directory: &Path) -> Error {
+    let what = format!(
+        "the key in '{}' is finished, so there is nothing to divide",
+        directory.display()
+    );
+    Error::directory(what).because(Reason::InTheWay).at(directory)
+}
+
+pub(super) fn no_ticket(ticket: &Path) -> Error {
+    let what = format!("there is no ticket '{}'", ticket.display());
+    Error::directory(what).because(Reason::Lost).at(ticket)
+}
+
+pub(super) fn bad_ticket(ticket: &Path, what: &str) -> Error {
+    Error::damaged("", ticket, what).mend([Remedy::PutBack(ticket.to_owned())])
+}
+
+/// The secret is not that of the ticket's key.
+pub(super) fn other_secret(secret: &Path) -> Error {
+    let what = format!(
+        "'{}' is not the secret of this key: it is not the one that the ticket was made with",
+        secret.display()
+    );
+    Error::directory(what).because(Reason::SecretDamaged).at(secret)
+}

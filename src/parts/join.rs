@@ -1,0 +1,221 @@
+//! Joining: every part that is there is compared and put into the key, and what is missing is named.
+
+use std::path::{Path, PathBuf};
+
+use super::division::PartIndex;
+use super::file::{EXTENSION, name_prefix};
+use super::inspect::{OpenPart, Refusal, take};
+use super::sample::{check, default_sample};
+use super::ticket::Ticket;
+use crate::error::{Error, Result};
+use crate::files::{Directory, Entry};
+use crate::keydir::{KeyDir, KeyPlace, Manifest, TICKET};
+use crate::keygen::{CancelHandle, Gathered, Gathering, JobOptions, KeygenJob, Progress, Summary};
+use crate::keystore::Passphrase;
+use crate::units::EpochRange;
+
+/// Which key is joined from what.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct JoinRequest {
+    /// The key directory.
+    pub directory: PathBuf,
+    /// The directory in which the files of the parts are; files of other keys may be there too.
+    pub parts: PathBuf,
+    /// How many nodes of a part are computed from the secret; without it as many as find one wrong node of 500 with 99.9 %.
+    pub sample: Option<u64>,
+    /// What the secret is under, if it is under a passphrase.
+    pub passphrase: Option<Passphrase>,
+}
+
+impl JoinRequest {
+    /// The key in `directory`, from the parts in `parts`.
+    pub fn new(directory: impl Into<PathBuf>, parts: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+            parts: parts.into(),
+            sample: None,
+            passphrase: None,
+        }
+    }
+}
+
+/// A part that is in the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TakenPart {
+    /// Its file.
+    pub file: PathBuf,
+    /// Its epochs.
+    pub epochs: EpochRange,
+    /// All of them were in the key before, so it was not looked at again.
+    pub was_there: bool,
+}
+
+/// A part that was left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BadPart {
+    /// Its file.
+    pub file: PathBuf,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+/// Epochs that no part has given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MissingPart {
+    /// The part of the ticket that has them, if there is a ticket.
+    pub index: Option<PartIndex>,
+    /// The epochs of that part; without a ticket those that are missing.
+    pub epochs: EpochRange,
+}
+
+/// What came of a join.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct JoinReport {
+    /// Parts that are in the key.
+    pub taken: Vec<TakenPart>,
+    /// Parts that were left out.
+    pub bad: Vec<BadPart>,
+    /// What is still missing.
+    pub missing: Vec<MissingPart>,
+    /// The finished key; none while something is missing.
+    pub summary: Option<Summary>,
+}
+
+/// A join that has its key, under its lock.
+pub struct Joining {
+    request: JoinRequest,
+    job: KeygenJob,
+    cancel: CancelHandle,
+}
+
+impl Joining {
+    /// Opens the key, and makes its layer files if it has none.
+    ///
+    /// # Errors
+    /// [`Error`](crate::Error) if there is no key, if it is locked, or if there is too little disk or memory.
+    pub fn open(request: JoinRequest, options: JobOptions, cancel: CancelHandle) -> Result<Self> {
+        Directory::open(&request.parts).map_err(Error::unreadable)?;
+        // A job would begin a key where there is none.
+        KeyDir::open_any_version(KeyPlace::new(&request.directory))?;
+        let job = KeygenJob::builder(&request.directory)
+            .passphrase(request.passphrase.clone())
+            .options(options)
+            .cancel(cancel.clone())
+            .open()?;
+        Ok(Self { request, job, cancel })
+    }
+
+    /// Everything public about the key.
+    pub fn manifest(&self) -> &Manifest {
+        self.job.manifest()
+    }
+
+    /// Puts in every part that is there and right, and finishes the key if none is missing.
+    ///
+    /// # Errors
+    /// [`Error`](crate::Error); a bad part is not an error but in the report. What was committed is kept.
+    pub fn run(self, progress: &dyn Progress) -> Result<JoinReport> {
+        let Self { request, job, cancel } = self;
+        let manifest = job.manifest().clone();
+        let sample = request.sample.unwrap_or_else(default_sample);
+        let gathered = job.gather(progress, |gathering| {
+            let mut taken = Vec::new();
+            let (parts, mut bad) = parts_in(&request.parts, &manifest, &cancel)?;
+            for (entry, epochs) in parts {
+                let file = entry.path().to_owned();
+                let was_there = gathering.has_all(epochs);
+                let outcome = if was_there {
+                    Ok(())
+                } else {
+                    checked(&entry, sample, gathering)
+                };
+                match outcome {
+                    Ok(()) => taken.push(TakenPart {
+                        file,
+                        epochs,
+                        was_there,
+                    }),
+                    Err(Refusal::Bad(what)) => bad.push(BadPart { file, what }),
+                    Err(Refusal::Failed(error)) => return Err(error),
+                }
+            }
+            Ok((taken, bad))
+        })?;
+        let Gathered { told, missing, summary } = gathered;
+        let (taken, bad) = told.unwrap_or_default();
+        let missing = missing_parts(&request.directory, &manifest, missing);
+        Ok(JoinReport {
+            taken,
+            bad,
+            missing,
+            summary,
+        })
+    }
+}
+
+/// Compares a part with everything that it can be compared with, and puts it into the key.
+fn checked(file: &Entry, sample: u64, gathering: &mut Gathering<'_>) -> Result<(), Refusal> {
+    let part = OpenPart::open(file, gathering.manifest)?;
+    let highest = part.check_content(gathering.prf_key, gathering.cancel)?;
+    check(&part, sample, gathering)?;
+    take(&part, &highest, gathering)
+}
+
+/// The file of a part, and its epochs.
+type PublishedPart = (Entry, EpochRange);
+
+/// The files in a directory that call themselves parts of the key, in the order of their epochs, and those that are not.
+fn parts_in(directory: &Path, key: &Manifest, cancel: &CancelHandle) -> Result<(Vec<PublishedPart>, Vec<BadPart>)> {
+    let directory = Directory::open(directory)?;
+    let prefix = name_prefix(key.key_id());
+    let (mut parts, mut bad) = (Vec::new(), Vec::new());
+    let mut names: Vec<String> = Vec::new();
+    directory.each_entry(|name, _| names.push(name))?;
+    names.sort();
+    for name in names
+        .iter()
+        .filter(|name| name.starts_with(&prefix) && name.ends_with(EXTENSION))
+    {
+        cancel.proceed()?;
+        let file = directory.entry(name);
+        match OpenPart::open(&file, key) {
+            // Closed again: there can be more of them than descriptors.
+            Ok(part) => parts.push((file, part.part.plan().stored())),
+            Err(Refusal::Bad(what)) => bad.push(BadPart {
+                file: file.path().to_owned(),
+                what,
+            }),
+            Err(Refusal::Failed(error)) => return Err(error),
+        }
+    }
+    parts.sort_by_key(|(_, epochs)| (epochs.start, epochs.end));
+    Ok((parts, bad))
+}
+
+/// The parts of the ticket that have any of the missing epochs; the epochs themselves where there is no ticket that can be read.
+fn missing_parts(directory: &Path, key: &Manifest, missing: Vec<EpochRange>) -> Vec<MissingPart> {
+    let ticket = Ticket::read(&directory.join(TICKET))
+        .ok()
+        .filter(|ticket| ticket.is_of(key));
+    let Some(ticket) = ticket else {
+        let without_index = |epochs| MissingPart { index: None, epochs };
+        return missing.into_iter().map(without_index).collect();
+    };
+    let is_missing = |epochs: &EpochRange| {
+        missing
+            .iter()
+            .any(|run| run.start < epochs.end && epochs.start < run.end)
+    };
+    let parts = ticket.division().all(key.plan());
+    let missing_parts = parts.filter(|(_, epochs)| is_missing(epochs));
+    let with_index = missing_parts.map(|(index, epochs)| MissingPart {
+        index: Some(index),
+        epochs,
+    });
+    with_index.collect()
+}

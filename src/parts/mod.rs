@@ -1,0 +1,27 @@
+//! One key on many machines: a key is divided into parts, each is made anywhere from ticket and secret and published as one file,
+//! and the files are joined to the key (docs/FORMAT.md, "Parts of a key").
+//!
+//! Nothing here schedules anything, and nothing that comes from elsewhere is believed: [`join`] compares each part with the secret
+//! and hashes all of it again.
+
+mod division;
+mod error;
+mod file;
+mod inspect;
+mod join;
+mod kmac;
+mod make;
+mod sample;
+mod scratch;
+#[cfg(test)]
+mod tests;
+mod ticket;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) use file::read_page;
+
+pub use division::{Division, PARTS_MAX, PartIndex};
+pub use join::{BadPart, JoinReport, JoinRequest, Joining, MissingPart, TakenPart};
+pub use make::{PartJob, PartReport, PartRequest};
+pub use sample::sample_for;
+pub use ticket::{Split, Ticket, split};

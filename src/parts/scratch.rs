@@ -1,0 +1,123 @@
+//! Where a part is made before it is published: layer files and a checkpoint store of the part alone, so that a part that was
+//! interrupted goes on. Whatever is wrong with it, it is thrown away and begun again.
+
+use std::path::{Path, PathBuf};
+
+use super::ticket::Ticket;
+use crate::error::{Reason, Result};
+use crate::failure::{FailureKind, IoFailure, attempt};
+use crate::files::publish::Mode;
+use crate::files::{Entry, check_room, exists, make_directories};
+use crate::keydir::{KeyPaths, LockedDir, Manifest, TICKET};
+use crate::layers::{Header, LayerWriter, Medium};
+use crate::migrations::COLUMN_FAMILIES;
+use crate::plan::StoreBuffers;
+use crate::remedy::{Argument, Remedy};
+use crate::state::Store;
+
+const SCRATCH_MODE: Mode = Mode::Umasked(0o700);
+/// Directories that are tried, of which another process may hold each.
+const NAMES: u32 = 64;
+
+/// The scratch of one part, under its lock.
+pub(super) struct Scratch {
+    locked: LockedDir,
+    path: PathBuf,
+}
+
+/// The files of a part that is being made.
+pub(super) struct Opened {
+    pub(super) writer: LayerWriter,
+    pub(super) store: Store,
+}
+
+impl Scratch {
+    /// Takes a directory below `work` that no other process holds: a batch system may have begun the same part again on a machine
+    /// where the first attempt still runs.
+    pub(super) fn take(work: &Path, stem: &str) -> Result<Self> {
+        let mut number = 1;
+        loop {
+            let name = match number {
+                1 => stem.to_owned(),
+                _ => format!("{stem}.{number}"),
+            };
+            let path = work.join(name);
+            make_directories(&path, SCRATCH_MODE)?;
+            match KeyPaths::open(&path)?.lock() {
+                Err(error) if error.reason() == Reason::Locked && number < NAMES => number += 1,
+                locked => {
+                    let locked = locked?;
+                    return Ok(Self { locked, path });
+                }
+            }
+        }
+    }
+
+    /// Opens what an earlier run left of this part, or begins it.
+    pub(super) fn open(
+        &self,
+        medium: &dyn Medium,
+        ticket: &Ticket,
+        part: &Manifest,
+        buffers: StoreBuffers,
+    ) -> Result<Opened> {
+        if self.is_of(ticket) {
+            match self.open_files(medium, part, buffers) {
+                Err(error) if error.kind() == FailureKind::Directory => {
+                    tracing::warn!(
+                        "what an earlier run left in '{}' cannot be used: {error}",
+                        self.path.display()
+                    );
+                }
+                opened => return opened,
+            }
+        }
+        let fewer = Remedy::Change(Argument::Parts);
+        check_room(&self.path, &self.path, part.plan().disk_bytes(), fewer)?;
+        self.begin(medium, ticket, part)?;
+        self.open_files(medium, part, buffers)
+    }
+
+    /// Whether everything was made that a part of this ticket needs: the ticket is written after it.
+    fn is_of(&self, ticket: &Ticket) -> bool {
+        Ticket::read_entry(&self.ticket()).is_ok_and(|found| found == *ticket)
+    }
+
+    fn ticket(&self) -> Entry {
+        self.locked.directory().entry(TICKET)
+    }
+
+    fn begin(&self, medium: &dyn Medium, ticket: &Ticket, part: &Manifest) -> Result<()> {
+        let mark = self.ticket();
+        if mark.exists()? {
+            mark.unlink()?;
+        }
+        let layers = self.locked.layers();
+        if exists(layers.path())? {
+            remove_all(layers.path())?;
+        }
+        layers.make_directory()?;
+        for span in part.plan().geometry().stored_levels() {
+            let header = Header::new(part.key_id(), span, part.scheme().digest_bytes());
+            medium.create(&self.locked.layer(span.level), header.file_bytes(), &header.to_page())?;
+        }
+        medium.sync_names(&layers)?;
+        Store::create(&self.locked.state(), &COLUMN_FAMILIES, &part.binding())?;
+        ticket.write(&mark)
+    }
+
+    fn open_files(&self, medium: &dyn Medium, part: &Manifest, buffers: StoreBuffers) -> Result<Opened> {
+        let writer = LayerWriter::open(medium, &self.locked.layers(), part.plan(), part.key_id())?;
+        let store = Store::open_with(&self.locked.state(), &part.binding(), buffers)?;
+        Ok(Opened { writer, store })
+    }
+
+    /// Deletes it: the part is published.
+    pub(super) fn remove(self) -> Result<(), IoFailure> {
+        remove_all(&self.path)
+    }
+}
+
+fn remove_all(path: &Path) -> Result<(), IoFailure> {
+    attempt("remove", path, || std::fs::remove_dir_all(path))
+}
