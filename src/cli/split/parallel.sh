@@ -33,7 +33,7 @@ words=("$keymill" part "$ticket" --secret-file "$secret" --out "$out" --threads 
 printf -v part '%q ' "${words[@]}"
 printf -v work '%q' "$scratch"
 # {} is the number of the part. Its scratch goes when the part is there.
-command="umask 077; mkdir -p $work-{} && $part --index {} --work $work-{} && rm -rf $work-{}"
+command="umask 077; mkdir -p $work-{} && [ -O $work-{} ] && $part --index {} --work $work-{} && rm -rf $work-{}"
 
 # Whether a part ended, in its last try, in a way that is worth another one: a failure of its machine (4), a signal (130), a kill
 # (137), no connection (255), or a signal to the command here.
