@@ -246,7 +246,10 @@ impl Entry {
     #[track_caller]
     pub(crate) fn of(path: &Path) -> Result<Self, IoFailure> {
         let directory = Directory::open(parent_of(path))?;
-        Ok(directory.entry(path.file_name().unwrap_or_default()))
+        // In messages it is called as it was given, and not './' and its name.
+        let entry = directory.entry(path.file_name().unwrap_or_default());
+        let path = path.to_owned();
+        Ok(Self { path, ..entry })
     }
 
     /// Its path, for messages.

@@ -101,15 +101,15 @@ impl KeygenJob {
     /// [`Error`](crate::Error); what was committed is kept.
     pub(crate) fn gather<T>(
         self,
+        kernel: &dyn Kernel,
         progress: &dyn Progress,
         gather: impl FnOnce(&mut Gathering<'_>) -> Result<T>,
     ) -> Result<Gathered<T>> {
-        let kernel = self.prepared.key.kernel();
-        self.gather_with(kernel.as_ref(), progress, gather)
+        self.put_in(kernel, progress, gather)
             .map_err(|error| self.cancel.or_reason(error))
     }
 
-    fn gather_with<T>(
+    fn put_in<T>(
         &self,
         kernel: &dyn Kernel,
         progress: &dyn Progress,

@@ -13,6 +13,7 @@ use crate::keydir::{KeyDir, KeyPlace, Manifest, TICKET};
 use crate::keygen::{CancelHandle, Gathered, Gathering, JobOptions, KeygenJob, Progress, Summary};
 use crate::keystore::Passphrase;
 use crate::units::EpochRange;
+use keymill_xmss::hash::Kernel;
 
 /// Which key is joined from what.
 #[derive(Clone, Debug)]
@@ -120,10 +121,16 @@ impl Joining {
     /// # Errors
     /// [`Error`](crate::Error); a bad part is not an error but in the report. What was committed is kept.
     pub fn run(self, progress: &dyn Progress) -> Result<JoinReport> {
+        let kernel = self.manifest().scheme().kernel(self.manifest().parameter());
+        self.run_with(kernel.as_ref(), progress)
+    }
+
+    /// A join does not care what the hash functions are.
+    pub(super) fn run_with(self, kernel: &dyn Kernel, progress: &dyn Progress) -> Result<JoinReport> {
         let Self { request, job, cancel } = self;
         let manifest = job.manifest().clone();
         let sample = request.sample.unwrap_or_else(default_sample);
-        let gathered = job.gather(progress, |gathering| {
+        let gathered = job.gather(kernel, progress, |gathering| {
             let mut taken = Vec::new();
             let (parts, mut bad) = parts_in(&request.parts, &manifest, &cancel)?;
             for (entry, epochs) in parts {

@@ -12,8 +12,9 @@ use crate::keygen::{CancelHandle, Event, NoProgress, Progress};
 
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
-/// Of so many calls one is tried; odd, so that in the end each of several that take turns is.
+/// Of so many calls one is tried; primes, so that in the end each of several that take turns is.
 const ONE_IN: usize = 5;
+const ONE_IN_JOIN: usize = 11;
 
 #[test]
 fn a_part_of_which_any_call_fails_is_finished_by_the_same_request_with_the_same_bytes() {
@@ -59,7 +60,7 @@ fn a_join_of_which_any_call_fails_is_finished_by_the_same_request_with_the_same_
     for index in 0..3 {
         made.part(index).unwrap();
     }
-    for n in (1..).step_by(ONE_IN) {
+    for n in (1..).step_by(ONE_IN_JOIN) {
         let place = Place::new(LEANVM_TRIMMED, Division::Parts(3));
         fs::create_dir(&place.out).unwrap();
         for file in made.published() {

@@ -3,6 +3,7 @@
 mod bad_parts;
 mod divided;
 mod interrupted;
+mod simulated;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -131,7 +131,7 @@ fn what_cannot_be_divided_made_or_joined_is_told_and_changes_nothing() {
         "keymill-secret 1\nseed 0101010101010101010101010101010101010101010101010101010101010102\n",
     );
     let other = "part key/ticket.toml --index 0 --secret-file secret --work scratch --out parts";
-    refused(other, 3, "others can read");
+    refused(other, 3, "can be read by others");
     fs::set_permissions(place.path("secret"), fs::Permissions::from_mode(0o600)).unwrap();
     refused(other, 3, "not the secret of this key");
     refused("join none parts", 3, "no key directory");
