@@ -7,13 +7,13 @@
 
 mod parts;
 mod services;
+mod sets;
 mod signatures;
 
 use std::path::Path;
 
 use crate::exchange::Backup;
 use crate::interop::Role;
-use crate::interop::key_set::manifest::SetManifest;
 use crate::interop::ledger_json;
 use crate::interop::secret_key::{SecretKeyFile, SecretKeyForm};
 use crate::keydir::{LedgerMark, with_checksum};
@@ -21,9 +21,9 @@ use crate::keydir::{Manifest, Secret};
 use crate::keystore::{Keystore, Passphrase};
 use crate::layers::Header;
 use crate::resources::report::{Count, MemoryReport};
-use crate::sets::finished::{finished_line, parse_finished};
-use crate::sets::record::Record;
-use crate::state::{ArenaRecord, BatchRecord, CrownRecord, LedgerHead, LedgerRecord, ProgressRecord, reencoded};
+use crate::state::{
+    ArenaRecord, BatchRecord, CrownRecord, LedgerHead, LedgerRecord, ProgressRecord, SetHead, SetKeyRecord, reencoded,
+};
 use crate::units::{KeyId, Level};
 use keymill_xmss::hash::PrfKey;
 use keymill_xmss::scheme::Scheme;
@@ -51,9 +51,15 @@ pub const ENTRIES: &[(&str, Entry)] = &[
     ("history", crate::history::reread),
     ("ledger_mark", ledger_mark),
     ("ledger_mark_body", ledger_mark_body),
-    ("set_manifest", set_manifest),
-    ("set_record", set_record),
-    ("set_finished", set_finished),
+    ("set_manifest", sets::manifest),
+    ("set_record", sets::record),
+    ("set_finished", sets::finished),
+    ("set_mark", sets::mark),
+    ("set_mark_body", sets::mark_body),
+    ("set_key_record", |bytes| {
+        record(reencoded::<SetKeyRecord>(bytes), bytes)
+    }),
+    ("set_head", |bytes| record(reencoded::<SetHead>(bytes), bytes)),
     ("ledger_json", ledger),
     ("backup_text", backup),
     ("public_key", public_key),
@@ -180,57 +186,6 @@ fn ledger_mark_body(body: &[u8]) -> Result<bool, String> {
     match std::str::from_utf8(body) {
         Ok(body) => ledger_mark(with_checksum(body).as_bytes()),
         Err(_) => Ok(false),
-    }
-}
-
-/// A manifest that is read is written with the same lines, but for those that say nothing.
-fn set_manifest(bytes: &[u8]) -> Result<bool, String> {
-    let Ok(manifest) = SetManifest::read(bytes) else {
-        return Ok(false);
-    };
-    let mut written = Vec::new();
-    manifest.write(&mut written).map_err(|error| error.to_string())?;
-    let lines = |text: &[u8]| -> Vec<Vec<u8>> {
-        let lines = text.split(|&byte| byte == b'\n');
-        let telling = lines.filter(|line| !line.is_empty() && line[0] != b'#');
-        telling.map(<[u8]>::to_vec).collect()
-    };
-    if lines(&written) == lines(bytes) {
-        Ok(true)
-    } else {
-        Err("the manifest of a set became another when it was written".to_owned())
-    }
-}
-
-fn set_record(bytes: &[u8]) -> Result<bool, String> {
-    let Ok(record) = Record::parse(bytes) else {
-        return Ok(false);
-    };
-    match Record::parse(record.to_text()?.as_bytes()) {
-        Ok(again) if again == record => Ok(true),
-        other => Err(format!(
-            "the record of a set became another when it was written: {other:?}"
-        )),
-    }
-}
-
-/// The keys of a list, written as they are added to it, are the same keys.
-fn set_finished(bytes: &[u8]) -> Result<bool, String> {
-    let Some((scheme, bytes)) = with_scheme(bytes) else {
-        return Ok(false);
-    };
-    let Ok(keys) = parse_finished(bytes, scheme) else {
-        return Ok(false);
-    };
-    let text: String = keys
-        .iter()
-        .map(|(key, public_key)| finished_line(*key, public_key))
-        .collect();
-    match parse_finished(text.as_bytes(), scheme) {
-        Ok(again) if again == keys => Ok(true),
-        other => Err(format!(
-            "a list of finished keys became another when it was written: {other:?}"
-        )),
     }
 }
 

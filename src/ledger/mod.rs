@@ -25,6 +25,8 @@ pub(crate) use fit::{count, mark_of};
 pub use import::{Conflict, ImportReport, UnknownMessage, import};
 pub use init::init;
 pub(crate) use rescue::rescue;
+#[cfg(any(test, fuzzing))]
+pub(crate) use set::SetMark;
 use set::newer_in_set;
 pub(crate) use set::{LEDGER as SET_LEDGER, SetLedger};
 pub use set::{MoveReport, move_in, move_out};

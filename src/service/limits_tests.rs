@@ -22,17 +22,17 @@ const SHORT: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A service in this process, at a socket in a directory of its own.
-struct Running {
-    key: TempDir,
+pub(super) struct Running {
+    pub(super) key: TempDir,
     socket: PathBuf,
     sign: String,
-    handle: ServiceHandle,
+    pub(super) handle: ServiceHandle,
     thread: Option<JoinHandle<Result<ServiceEnd>>>,
     _place: TempDir,
 }
 
 impl Running {
-    fn start(limits: Limits) -> Self {
+    pub(super) fn start(limits: Limits) -> Self {
         let (key, place) = (key(), tempfile::tempdir().unwrap());
         let socket = place.path().join("socket");
         let mut options = ServiceOptions::new(Listen::Unix(socket.clone())).threads(2);
@@ -55,8 +55,16 @@ impl Running {
         stream
     }
 
+    /// The answer to a request without a body, on a connection of its own.
+    pub(super) fn call(&self, method: &str, path: &str) -> String {
+        let mut stream = self.connect();
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: k\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        all_of(&mut stream)
+    }
+
     /// The answer to one request on a connection of its own.
-    fn ask(&self, slot: u64, message: u8) -> String {
+    pub(super) fn ask(&self, slot: u64, message: u8) -> String {
         let body = format!(
             r#"{{"type":"BLOCK","slot":"{slot}","signing_root":"0x{}"}}"#,
             hex::encode([message; 32])
@@ -69,6 +77,11 @@ impl Running {
         );
         stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
         all_of(&mut stream)
+    }
+
+    /// The address of the path of a slot.
+    pub(super) fn paths(&self, slot: u64) -> String {
+        format!("{}/{slot}", self.sign.replace("/sign/", "/paths/"))
     }
 
     fn end(&mut self) -> ServiceEnd {
@@ -93,7 +106,7 @@ fn all_of(stream: &mut UnixStream) -> String {
 }
 
 #[track_caller]
-fn is_refused(answer: &str, code: &str, reason: &str) {
+pub(super) fn is_refused(answer: &str, code: &str, reason: &str) {
     assert!(answer.starts_with(&format!("HTTP/1.1 {code} ")), "{answer}");
     assert!(answer.contains(&format!(r#""reason":"{reason}""#)), "{answer}");
 }

@@ -22,6 +22,8 @@ mod memory;
 mod options;
 mod order;
 mod places;
+#[cfg(test)]
+mod reload_tests;
 mod run;
 mod stages;
 mod timed;

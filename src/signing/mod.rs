@@ -6,6 +6,8 @@ mod key;
 mod ledger_tests;
 mod path;
 #[cfg(test)]
+mod set_hostile_tests;
+#[cfg(test)]
 mod set_tests;
 mod signer;
 mod stream;

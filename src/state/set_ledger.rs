@@ -111,13 +111,14 @@ pub(crate) struct SetExtent {
 impl SetExtent {
     /// Takes in the record of a key, in the place of the one before.
     pub(crate) fn replace(&mut self, key: KeyId, before: Option<&SetKeyRecord>, now: &SetKeyRecord) {
+        // Numbers that somebody has put there must not end the process. Such a sum is that of no head.
         if let Some(before) = before {
-            self.keys -= 1;
-            self.entries -= before.extent.spent;
+            self.keys = self.keys.wrapping_sub(1);
+            self.entries = self.entries.wrapping_sub(before.extent.spent);
             self.mix(before.hash(key));
         }
-        self.keys += 1;
-        self.entries += now.extent.spent;
+        self.keys = self.keys.wrapping_add(1);
+        self.entries = self.entries.wrapping_add(now.extent.spent);
         self.mix(now.hash(key));
     }
 

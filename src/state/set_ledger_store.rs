@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use super::ledger::LedgerRecord;
 use super::set_ledger::{SetHead, SetKeyRecord};
-use super::store::{Direction, IteratorMode, LEDGER, META, Store, WriteBatch, attempt};
+use super::store::{
+    AGGREGATED_TABLE_PROPERTIES, Direction, IteratorMode, LEDGER, META, NUM_ENTRIES_ACTIVE_MEM_TABLE,
+    NUM_ENTRIES_IMM_MEM_TABLES, Store, WriteBatch, attempt,
+};
 use super::verdict::READING;
 use crate::error::Result;
 use crate::files::Entry;
@@ -28,6 +31,12 @@ fn parse_entry_key(bytes: &[u8]) -> Option<(KeyId, Epoch)> {
     let (key, epoch) = bytes.split_first_chunk::<KEY_ID_BYTES>()?;
     let epoch = <[u8; 4]>::try_from(epoch).ok()?;
     Some((KeyId(*key), Epoch(u32::from_be_bytes(epoch))))
+}
+
+/// The number of entries in RocksDB's text about tables: `# data blocks=2; # entries=7; # deletions=0; ...`.
+fn entries_of_tables(text: &str) -> Option<u64> {
+    let mut fields = text.split(';').map(str::trim);
+    fields.find_map(|field| field.strip_prefix("# entries="))?.parse().ok()
 }
 
 impl Store {
@@ -91,6 +100,21 @@ impl Store {
             *counts.entry(key).or_default() += 1;
         }
         Ok(counts)
+    }
+
+    /// How many entries all keys have together, as RocksDB counts them in the properties of its tables and in its buffers: it
+    /// reads none of them. An entry is written once and never removed, so this is their number. None if RocksDB does not say.
+    pub(crate) fn set_entries_by_tables(&self) -> Result<Option<u64>> {
+        let ledger = self.family(LEDGER)?;
+        let number = |name| attempt(READING, &self.place, || self.db.property_int_value_cf(ledger, name));
+        let buffers = [NUM_ENTRIES_ACTIVE_MEM_TABLE, NUM_ENTRIES_IMM_MEM_TABLES];
+        let of_tables = || self.db.property_value_cf(ledger, AGGREGATED_TABLE_PROPERTIES);
+        let of_tables = attempt(READING, &self.place, of_tables)?;
+        let mut count = of_tables.as_deref().and_then(entries_of_tables);
+        for buffer in buffers {
+            count = count.zip(number(buffer)?).map(|(count, more)| count + more);
+        }
+        Ok(count)
     }
 
     /// Commits entries of any number of keys, the records that count them, and the head over all, in one synced write.

@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub(super) use rocksdb::properties::{
+    AGGREGATED_TABLE_PROPERTIES, NUM_ENTRIES_ACTIVE_MEM_TABLE, NUM_ENTRIES_IMM_MEM_TABLES,
+};
 use rocksdb::{ColumnFamily, DB, Options, WriteOptions};
 pub(super) use rocksdb::{Direction, IteratorMode, WaitForCompactOptions, WriteBatch};
 use serde::Serialize;
@@ -199,6 +202,20 @@ impl Store {
     pub(crate) fn put_bytes(&self, family: &'static str, key: &[u8], bytes: &[u8]) -> Result<()> {
         let mut batch = WriteBatch::default();
         batch.put_cf(self.family(family)?, key, bytes);
+        self.write_synced(batch)
+    }
+
+    /// The bytes of a record.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self, family: &'static str, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.get(family, key)
+    }
+
+    /// Takes a record away.
+    #[cfg(test)]
+    pub(crate) fn remove_bytes(&self, family: &'static str, key: &[u8]) -> Result<()> {
+        let mut batch = WriteBatch::default();
+        batch.delete_cf(self.family(family)?, key);
         self.write_synced(batch)
     }
 

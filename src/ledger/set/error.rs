@@ -103,7 +103,10 @@ pub(super) fn other_set(directory: &Path, set: &Path, id: SetLedgerId) -> Error 
         directory.display(),
         set.display()
     );
-    Error::directory(what).because(Reason::LedgerMoved).at(directory)
+    Error::directory(what)
+        .because(Reason::LedgerMoved)
+        .at(directory)
+        .mend([Remedy::PutBack(set.join(super::LEDGER))])
 }
 
 /// The key is not in the directory of the set.

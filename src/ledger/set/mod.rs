@@ -85,7 +85,7 @@ impl SetLedger {
     fn open_locked(place: SetPlace, lock: DirectoryLock) -> Result<Self> {
         let mark = place.read_mark()?;
         let store = place.open_store(&mark)?;
-        let (head, records, counts) = read(&store).map_err(error::of_store)?;
+        let Found { head, records, counts } = Found::read(&store).map_err(error::of_store)?;
         let mut ledger = Self {
             place,
             store,
@@ -97,7 +97,7 @@ impl SetLedger {
             unknown: false,
             _lock: lock,
         };
-        ledger.check_records(&counts)?;
+        ledger.check_records(counts.as_ref())?;
         if mark.is_behind(&head, ledger.set())? {
             // The process ended between the two writes.
             ledger.mark()?;
@@ -105,11 +105,13 @@ impl SetLedger {
         Ok(ledger)
     }
 
-    /// The store can lose records and keep the head, as when an old list of its files meets a newer log.
-    fn check_records(&self, counts: &BTreeMap<KeyId, u64>) -> Result<()> {
+    /// The store can lose records and keep the head, as when an old list of its files meets a newer log. The entries of each key
+    /// are given where they had to be counted.
+    fn check_records(&self, counts: Option<&BTreeMap<KeyId, u64>>) -> Result<()> {
         let mut extent = SetExtent::default();
         for (&key, record) in &self.records {
             extent.replace(key, None, record);
+            let Some(counts) = counts else { continue };
             let found = counts.get(&key).copied().unwrap_or_default();
             if found != record.extent.spent {
                 let how = format!(
@@ -120,7 +122,7 @@ impl SetLedger {
                 return Err(backwards(self.set(), &how));
             }
         }
-        let has_others = counts.keys().any(|key| !self.records.contains_key(key));
+        let has_others = counts.is_some_and(|counts| counts.keys().any(|key| !self.records.contains_key(key)));
         if extent != self.head.extent || has_others {
             let how = "its records are not those that its head counts";
             return Err(backwards(self.set(), how));
@@ -180,7 +182,7 @@ impl SetLedger {
         }
         self.place.directory().check()?;
         directory.check()?;
-        let found = self.store.set_entry(key, epoch)?;
+        let found = self.store.set_entry(key, epoch).map_err(error::of_store)?;
         standing_of(found, &record.head(), held.stored, directory.path(), epoch, message)
     }
 
@@ -276,11 +278,25 @@ impl SetLedger {
     }
 }
 
-type Found = (SetHead, BTreeMap<KeyId, SetKeyRecord>, BTreeMap<KeyId, u64>);
+/// What the store of a ledger says.
+struct Found {
+    head: SetHead,
+    records: BTreeMap<KeyId, SetKeyRecord>,
+    /// How many entries each key has; left out if there are as many in all as the head counts. Whatever is lost of a store makes
+    /// them fewer, so that only then each of them is looked at.
+    counts: Option<BTreeMap<KeyId, u64>>,
+}
 
-fn read(store: &Store) -> Result<Found> {
-    let head = store.set_head()?.unwrap_or_default();
-    Ok((head, store.set_keys()?, store.count_set_entries()?))
+impl Found {
+    fn read(store: &Store) -> Result<Self> {
+        let head = store.set_head()?.unwrap_or_default();
+        let is_whole = store.set_entries_by_tables()? == Some(head.extent.entries);
+        Ok(Self {
+            head,
+            records: store.set_keys()?,
+            counts: (!is_whole).then(|| store.count_set_entries()).transpose()?,
+        })
+    }
 }
 
 /// What the ledger of a set knows of one key.

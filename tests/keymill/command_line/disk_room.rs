@@ -16,12 +16,12 @@ use crate::skip::skip;
 use keymill_reference::Numbers;
 
 /// A file system in memory, unmounted at the end.
-struct SmallDisk {
+pub struct SmallDisk {
     at: PathBuf,
 }
 
 impl SmallDisk {
-    fn mounted(at: &Path, size: &str) -> Option<Self> {
+    pub fn mounted(at: &Path, size: &str) -> Option<Self> {
         std::fs::create_dir(at).unwrap();
         let options = format!("size={size},mode=0700");
         let mounted = Command::new("mount")
@@ -38,7 +38,7 @@ impl SmallDisk {
 
 impl SmallDisk {
     /// Takes all the space that is left, with one call.
-    fn fill(&self, name: &str) -> PathBuf {
+    pub fn fill(&self, name: &str) -> PathBuf {
         let path = self.at.join(name);
         let file = File::create(&path).unwrap();
         let stat = statvfs(&self.at).unwrap();

@@ -12,5 +12,6 @@ mod lifetime;
 mod lists;
 mod page;
 mod python;
+mod set_refused;
 mod sets;
 mod tls;
