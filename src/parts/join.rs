@@ -100,9 +100,9 @@ impl Joining {
     /// # Errors
     /// [`Error`](crate::Error) if there is no key, if it is locked, or if there is too little disk or memory.
     pub fn open(request: JoinRequest, options: JobOptions, cancel: CancelHandle) -> Result<Self> {
-        Directory::open(&request.parts).map_err(Error::unreadable)?;
         // A job would begin a key where there is none.
         KeyDir::open_any_version(KeyPlace::new(&request.directory))?;
+        Directory::open(&request.parts).map_err(Error::unreadable)?;
         let job = KeygenJob::builder(&request.directory)
             .passphrase(request.passphrase.clone())
             .options(options)
