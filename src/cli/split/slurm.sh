@@ -45,9 +45,12 @@ run() {
     trap - TERM INT
 }
 
-# Whether the task is worth another try. Of one that is cancelled Slurm does not say that it is running.
+can_go_on() { case $code in 4 | 130 | 137 | 143) ;; *) return 1 ;; esac; }
+
+# Whether the task has to go to the queue again. Of one that was cancelled, or that Slurm queues again itself, Slurm does not say that
+# it is running.
 is_worth_a_requeue() {
-    case $code in 4 | 130 | 137 | 143) ;; *) return 1 ;; esac
+    can_go_on || return 1
     if [ "${SLURM_RESTART_COUNT:-0}" -ge "$restarts_max" ]; then
         echo "exit code $code, and $restarts_max restarts behind it: it is not begun again" >&2
         return 1
@@ -60,7 +63,8 @@ end() {
         echo "exit code $code: it is queued again" >&2
         scontrol requeue "$SLURM_JOB_ID" && exit "$code"
     fi
-    [ -z "${scratch:-}" ] || rm -rf "$scratch"
+    # What the next try can go on from stays, also for whoever submits a cancelled task again.
+    [ -z "${scratch:-}" ] || can_go_on || rm -rf "$scratch"
     exit "$code"
 }
 
