@@ -1,28 +1,33 @@
 //! Signatures a second of a service, over what the processor could give at most; with clients on the same machine.
 //!
-//! A service in this process signs for clients in this process, each on a connection of its own to the Unix socket. The
-//! bound is the number of cores over the time that a signature takes: path, codeword, chain values, and verifying.
+//! A service in this process signs for clients in this process, each on a connection of its own to the Unix socket. In turn with
+//! it, all cores make a part of the same signatures once more and do nothing else: path, codeword, chain values, and verifying. That
+//! is the bound.
 //!
-//! `cargo bench --bench serve [-- SCHEME... [--clients N] [--requests N]]`; without schemes, the two that devnets use.
+//! `cargo bench --bench serve [-- SCHEME... [--clients N] [--requests N] [--sync-delay-ms N]]`; without schemes, the two that devnets
+//! use.
 
 mod measure;
 #[expect(dead_code, reason = "each bench takes what it needs")]
 mod service;
 
-use std::error::Error;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use keymill::service::{Listen, Service, ServiceOptions};
 use keymill::{Epoch, KeyDir, KeyRequest, KeygenJob, NoProgress, Scheme, Signer};
-use measure::{median, processor_us};
-use service::{Client, percentile};
+use measure::median;
+use service::{Bound, Client, Done, bound_ms, percentile, with_slow_syncs};
 
 const SCHEMES: [&str; 2] = ["leansig-p1-l32-abort-v46-w8", "leanvm-blake2s-l32-ts-v42-w8"];
-/// Signatures whose time is the bound.
-const BOUND_SIGNATURES: u32 = 200;
+/// Signatures that the library makes alone, and that one client asks for alone.
 const ALONE: u64 = 200;
+/// How often service and bound take turns.
+const ROUNDS: u64 = 10;
+/// Of so many signatures that are served one is made once more.
+const BOUND_PART: usize = 4;
 
 struct Arguments {
     schemes: Vec<&'static Scheme>,
@@ -30,11 +35,10 @@ struct Arguments {
     requests: u64,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Done<()> {
     let arguments = arguments()?;
-    let cores = std::thread::available_parallelism()?.get();
     println!(
-        "{} clients, {} requests, {cores} cores; times in ms",
+        "{} clients, {} requests; times in ms",
         arguments.clients, arguments.requests
     );
     println!(
@@ -42,34 +46,21 @@ fn main() -> Result<(), Box<dyn Error>> {
         "scheme", "served /s", "bound /s", "ratio", "p50", "p99", "alone", "library", "ratio"
     );
     for scheme in &arguments.schemes {
-        measure(scheme, &arguments, cores)?;
+        measure(scheme, &arguments)?;
     }
     Ok(())
 }
 
-fn measure(scheme: &'static Scheme, arguments: &Arguments, cores: usize) -> Result<(), Box<dyn Error>> {
+fn measure(scheme: &'static Scheme, arguments: &Arguments) -> Done<()> {
     let parent = tempfile::tempdir()?;
     let (directory, socket) = (parent.path().join("key"), parent.path().join("socket"));
-    let epochs = arguments.requests + u64::from(BOUND_SIGNATURES) + ALONE;
-    let request = KeyRequest::new(scheme).epochs(epochs);
+    let request = KeyRequest::new(scheme).epochs(arguments.requests + 2 * ALONE);
     KeygenJob::builder(&directory)
         .request(request)
         .open()?
         .run(&NoProgress)?;
 
-    let mut signer = Signer::open(&directory)?;
-    let (mut library, mut bound) = (Vec::new(), Vec::new());
-    for epoch in (0..BOUND_SIGNATURES).map(Epoch) {
-        let begun = Instant::now();
-        signer.sign(epoch, &[0; 32])?;
-        library.push(begun.elapsed().as_secs_f64() * 1e3);
-        let (us, again) = processor_us(|| signer.sign(epoch, &[0; 32]));
-        again?;
-        bound.push(us);
-    }
-    drop(signer);
-    let (library_ms, sign_us) = (median(library), mean(&bound));
-
+    let library_ms = library_ms(&directory)?;
     let service = Service::open(
         std::slice::from_ref(&directory),
         ServiceOptions::new(Listen::Unix(socket.clone())),
@@ -78,18 +69,18 @@ fn measure(scheme: &'static Scheme, arguments: &Arguments, cores: usize) -> Resu
     let public_key = hex::encode(KeyDir::open(&directory)?.manifest().public_key().unwrap_or_default());
     let served = std::thread::scope(|scope| {
         let running = scope.spawn(|| service.run());
-        let served = load(&socket, &public_key, arguments);
+        let served = load(&socket, &public_key, &directory, arguments).map_err(|error| error.to_string());
         handle.end();
         let ended = running.join().map_err(|_| "the service panicked")?;
         ended.map_err(|error| error.to_string())?;
-        served.map_err(|error| error.to_string())
+        served
     })?;
-    let bound_rate = cores as f64 * 1e6 / sign_us;
     println!(
-        "{:<32} {:>9.0} {bound_rate:>9.0} {:>6.3} {:>8.2} {:>8.2} {:>8.2} {library_ms:>9.2} {:>6.2}",
+        "{:<32} {:>9.0} {:>9.0} {:>6.3} {:>8.2} {:>8.2} {:>8.2} {library_ms:>9.2} {:>6.2}",
         scheme.id(),
         served.rate,
-        served.rate / bound_rate,
+        served.bound_rate,
+        served.rate / served.bound_rate,
         percentile(&served.latencies_ms, 50),
         percentile(&served.latencies_ms, 99),
         served.alone_ms,
@@ -98,24 +89,57 @@ fn measure(scheme: &'static Scheme, arguments: &Arguments, cores: usize) -> Resu
     Ok(())
 }
 
+/// A signature by the library and its commit, in the middle.
+fn library_ms(directory: &Path) -> Done<f64> {
+    let mut signer = Signer::open(directory)?;
+    let mut times_ms = Vec::new();
+    for epoch in (0..ALONE as u32).map(Epoch) {
+        let begun = Instant::now();
+        signer.sign(epoch, &[0; 32])?;
+        times_ms.push(begun.elapsed().as_secs_f64() * 1e3);
+    }
+    Ok(median(times_ms))
+}
+
 struct Served {
     rate: f64,
+    bound_rate: f64,
     /// In ascending order.
     latencies_ms: Vec<f64>,
     alone_ms: f64,
 }
 
 /// Asks for a signature of every slot, once: by one client first, and then by all of them.
-fn load(socket: &Path, public_key: &str, arguments: &Arguments) -> std::io::Result<Served> {
-    let next = AtomicU64::new(u64::from(BOUND_SIGNATURES));
-    let alone = client(socket, public_key, &next, u64::from(BOUND_SIGNATURES) + ALONE)?;
-    next.store(u64::from(BOUND_SIGNATURES) + ALONE, Ordering::Relaxed);
-    let end = u64::from(BOUND_SIGNATURES) + ALONE + arguments.requests;
-    let begun = Instant::now();
-    let latencies = std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..arguments.clients)
-            .map(|_| scope.spawn(|| client(socket, public_key, &next, end)))
-            .collect();
+fn load(socket: &Path, public_key: &str, directory: &Path, arguments: &Arguments) -> Done<Served> {
+    let next = AtomicU64::new(ALONE);
+    let alone = client(socket, public_key, &next, 2 * ALONE)?;
+    let bound = [Bound::open(directory)?];
+    let (mut latencies_ms, mut served_s, mut bound_s, mut made) = (Vec::new(), 0.0, 0.0, 0);
+    for round in 0..ROUNDS {
+        let first = 2 * ALONE + arguments.requests * round / ROUNDS;
+        let end = 2 * ALONE + arguments.requests * (round + 1) / ROUNDS;
+        let begun = Instant::now();
+        latencies_ms.extend(clients(socket, public_key, first..end, arguments.clients)?);
+        served_s += begun.elapsed().as_secs_f64();
+        let again: Vec<_> = (first..end).step_by(BOUND_PART).map(|slot| (0, slot)).collect();
+        bound_s += bound_ms(&bound, &again)? / 1e3;
+        made += again.len();
+    }
+    latencies_ms.sort_by(f64::total_cmp);
+    Ok(Served {
+        rate: arguments.requests as f64 / served_s,
+        bound_rate: made as f64 / bound_s,
+        latencies_ms,
+        alone_ms: median(alone),
+    })
+}
+
+/// Many clients at once, for these slots. Gives the times of their answers.
+fn clients(socket: &Path, public_key: &str, slots: Range<u64>, count: usize) -> std::io::Result<Vec<f64>> {
+    let next = AtomicU64::new(slots.start);
+    let times = std::thread::scope(|scope| {
+        let ask = || client(socket, public_key, &next, slots.end);
+        let clients: Vec<_> = (0..count).map(|_| scope.spawn(ask)).collect();
         clients
             .into_iter()
             .map(|client| {
@@ -125,14 +149,7 @@ fn load(socket: &Path, public_key: &str, arguments: &Arguments) -> std::io::Resu
             })
             .collect::<std::io::Result<Vec<_>>>()
     })?;
-    let rate = arguments.requests as f64 / begun.elapsed().as_secs_f64();
-    let mut latencies_ms = latencies.concat();
-    latencies_ms.sort_by(f64::total_cmp);
-    Ok(Served {
-        rate,
-        latencies_ms,
-        alone_ms: median(alone),
-    })
+    Ok(times.concat())
 }
 
 /// One client, which asks again as soon as it is answered. Gives the times of its answers.
@@ -148,24 +165,33 @@ fn client(socket: &Path, public_key: &str, next: &AtomicU64, end: u64) -> std::i
     }
 }
 
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
-
-fn arguments() -> Result<Arguments, Box<dyn Error>> {
+fn arguments() -> Done<Arguments> {
     let mut arguments = Arguments {
         schemes: Vec::new(),
         clients: 64,
         requests: 20_000,
     };
+    let (mut delay_ms, mut others) = (None, Vec::new());
     let mut given = std::env::args().skip(1).filter(|argument| argument != "--bench");
     while let Some(argument) = given.next() {
-        let mut value = || given.next().ok_or(format!("{argument} needs a value"));
+        if argument == "--sync-delay-ms" {
+            delay_ms = given.next();
+            continue;
+        }
+        others.push(argument.clone());
+        let mut value = || {
+            let value = given.next().ok_or(format!("{argument} needs a value"));
+            others.extend(value.clone());
+            value
+        };
         match argument.as_str() {
             "--clients" => arguments.clients = value()?.parse()?,
             "--requests" => arguments.requests = value()?.parse()?,
             id => arguments.schemes.push(Scheme::by_id(id)?),
         }
+    }
+    if let Some(delay_ms) = delay_ms {
+        return Err(with_slow_syncs(delay_ms.parse()?, &others).into());
     }
     if arguments.schemes.is_empty() {
         arguments.schemes = SCHEMES.iter().map(|id| Scheme::by_id(id)).collect::<Result<_, _>>()?;

@@ -121,7 +121,7 @@ impl Engine {
             }
             answer(outcomes);
         };
-        work.add_new(tasks(requests, Box::new(answer)));
+        work.add_new(tasks(requests, Box::new(answer)), self.keys());
         drop(work);
         self.shared.for_workers.notify_all();
         Ok(())

@@ -178,11 +178,15 @@ fn blocks_of_a_trimmed_key_are_computed_before_their_first_epochs_come() {
     let engine = engine(directory.path());
     // The first one, before anything is asked for.
     wait_for_block(&engine, 15);
+    let blocks_above = |epoch| engine.keys().get(KeyIndex(0)).signing.paths().blocks_above(epoch);
+    assert_eq!(blocks_above(None), 1);
     assert!(sign(&engine, vec![request(7, A)])[0].is_ok());
+    assert_eq!(blocks_above(Some(7)), 0);
     assert_eq!(engine.keys().get(KeyIndex(0)).next_block(Epoch(7)), None);
     // Half of it is behind.
     assert!(sign(&engine, vec![request(8, A)])[0].is_ok());
     wait_for_block(&engine, 16);
+    assert_eq!(blocks_above(Some(8)), 1);
     assert!(engine.keys().get(KeyIndex(0)).signing.paths().has_block(Epoch(15)));
     assert!(sign(&engine, vec![request(16, A)])[0].is_ok());
     // The last block has no next one.

@@ -10,7 +10,7 @@ use super::engine::Shared;
 use super::keys::{HeldKey, KeyIndex, Keys};
 use super::ledgers::{LedgerIndex, ServedLedger};
 use super::order::{Request, Task};
-use super::work::{Block, Step};
+use super::work::{Block, Commit, Step};
 use crate::error::{Error, Result};
 use crate::ledger::{EpochState, SigningLedger, unknown};
 use crate::signing::spent;
@@ -40,7 +40,10 @@ impl Shared {
     fn next_step(&self) -> Option<Step> {
         let mut work = self.work();
         loop {
-            let step = work.next_step();
+            let (step, is_due) = work.next_step(&self.keys);
+            if is_due {
+                self.for_committers.notify_one();
+            }
             if step.is_some() || work.is_ending {
                 return step;
             }
@@ -56,7 +59,7 @@ impl Shared {
             Ok(prepared) => task.into_prepared(prepared),
             Err(error) => task.refuse(error),
         };
-        if self.work().add_prepared(to_spend, &self.keys) {
+        if self.work().add_prepared(to_spend, &self.keys, Instant::now()) {
             self.for_committers.notify_all();
         }
     }
@@ -94,11 +97,19 @@ impl Shared {
     fn next_group(&self) -> Option<(LedgerIndex, Vec<Task>)> {
         let mut work = self.work();
         loop {
-            let group = work.next_group();
-            if group.is_some() || work.is_ending {
-                return group;
-            }
-            work = self.for_committers.wait(work).unwrap_or_else(PoisonError::into_inner);
+            let until = match work.next_group(Instant::now()) {
+                Commit::Group(ledger, tasks) => return Some((ledger, tasks)),
+                Commit::Wait(_) if work.is_ending => return None,
+                Commit::Wait(until) => until,
+            };
+            work = match until {
+                None => self.for_committers.wait(work).unwrap_or_else(PoisonError::into_inner),
+                Some(until) => {
+                    let left = until.saturating_duration_since(Instant::now());
+                    let waited = self.for_committers.wait_timeout(work, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
         }
     }
 

@@ -200,6 +200,13 @@ impl PathReader {
         }
     }
 
+    /// How many blocks are computed and kept that lie above that of an epoch, or at all; none if the key is not trimmed.
+    #[cfg(feature = "serve")]
+    pub(crate) fn blocks_above(&self, epoch: Option<u32>) -> usize {
+        let trimmed = self.trimmed.as_ref();
+        trimmed.map_or(0, |trimmed| trimmed.kept_above(epoch))
+    }
+
     /// Whether the block of an epoch is computed already.
     #[cfg(all(test, feature = "serve"))]
     pub(crate) fn has_block(&self, epoch: Epoch) -> bool {

@@ -121,6 +121,15 @@ impl Trimmed {
         Ok(subtree)
     }
 
+    /// How many blocks are kept that lie above that of an epoch, or at all.
+    #[cfg(feature = "serve")]
+    pub(super) fn kept_above(&self, epoch: Option<u32>) -> usize {
+        let level = self.blocks.root_level();
+        let block = epoch.map(|epoch| BatchIndex(u64::from(epoch) >> level.0));
+        let kept = self.kept();
+        kept.0.iter().filter(|(known, _)| Some(*known) > block).count()
+    }
+
     #[cfg(all(test, feature = "serve"))]
     pub(super) fn is_kept(&self, epoch: Epoch) -> bool {
         let block = BatchIndex(u64::from(epoch.0) >> self.blocks.root_level().0);

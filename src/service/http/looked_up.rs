@@ -58,7 +58,7 @@ impl LookedUp {
     }
 
     fn add_keys(&mut self, state: &State) {
-        let mut failed = 0;
+        let (mut failed, mut blocks_ahead) = (0, 0);
         let [mut info, mut stored, mut spent, mut epochs_left, mut highest, mut last] = [const { Vec::new() }; 6];
         for key in state.engine.keys().iter() {
             let manifest = key.signing.paths().manifest();
@@ -70,6 +70,7 @@ impl LookedUp {
                 failed += 1;
                 continue;
             };
+            blocks_ahead += key.signing.paths().blocks_above(ledger.highest);
             spent.push((labels(key), ledger.spent as f64));
             epochs_left.push((labels(key), left(key, ledger.first_epoch, ledger.highest) as f64));
             highest.extend(ledger.highest.map(|epoch| (labels(key), f64::from(epoch))));
@@ -91,6 +92,11 @@ impl LookedUp {
             "keymill_last_signature_timestamp_seconds",
             "When a slot was last spent, since 1970",
             last,
+        );
+        self.one(
+            "keymill_blocks_ahead",
+            "Blocks of trimmed keys in memory of which no slot is spent yet",
+            blocks_ahead as f64,
         );
     }
 

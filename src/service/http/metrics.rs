@@ -118,7 +118,7 @@ impl Figures {
             self.engine.requests_per_commit.clone(),
         );
         registry.register(
-            "keymill_blocks_ahead",
+            "keymill_blocks_computed_ahead",
             "Blocks of trimmed keys that were computed before they were needed",
             self.engine.blocks_ahead.clone(),
         );
