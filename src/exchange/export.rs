@@ -240,7 +240,8 @@ impl Window<'_> {
     fn nodes(&self, slice: &Slice, digests: &mut Vec<u8>) -> Result<()> {
         let first = NodeIndex(slice.nodes.start);
         let computed = self.computed.iter().find_map(|computed| computed.part(slice));
-        let found = computed.or_else(|| self.paths.layers().slice(slice));
+        let layers = self.paths.layers()?;
+        let found = computed.or_else(|| layers.slice(slice));
         digests.clear();
         digests.extend_from_slice(found.ok_or_else(|| self.damaged(slice.level, first))?);
         if let Err(error) = self.paths.manifest().scheme().check_canonical(digests) {

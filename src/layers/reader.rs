@@ -137,6 +137,12 @@ impl LayerReader {
         layer.mapping.bytes().get(place.start as usize..place.end as usize)
     }
 
+    /// How many files are mapped.
+    #[cfg(feature = "serve")]
+    pub(crate) fn mappings(&self) -> usize {
+        self.layers.iter().flatten().count()
+    }
+
     /// Gives up the memory of all nodes that were read.
     pub(crate) fn release(&self) -> Result<()> {
         let mut layers = self.layers.iter().flatten();

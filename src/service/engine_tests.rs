@@ -19,11 +19,14 @@ use crate::trim::trim;
 use crate::units::{Epoch, Level};
 use keymill_xmss::Signature;
 
-const A: [u8; 32] = [1; 32];
+pub(super) const A: [u8; 32] = [1; 32];
 const B: [u8; 32] = [2; 32];
 
 fn engine(directory: &Path) -> Engine {
-    let keys = Keys::open(&[PathBuf::from(directory)], None).unwrap();
+    engine_of(Keys::open(&[PathBuf::from(directory)], None, 1000).unwrap())
+}
+
+pub(super) fn engine_of(keys: Keys) -> Engine {
     let options = EngineOptions {
         workers: 2,
         waiting_max: 1000,
@@ -40,7 +43,7 @@ fn request(epoch: u32, message: [u8; 32]) -> Request {
     }
 }
 
-fn sign(engine: &Engine, requests: Vec<Request>) -> Outcomes {
+pub(super) fn sign(engine: &Engine, requests: Vec<Request>) -> Outcomes {
     let (sender, receiver) = channel();
     let answer = move |outcomes| sender.send(outcomes).unwrap();
     engine.submit(requests, Box::new(answer)).unwrap();
@@ -213,7 +216,7 @@ fn no_more_is_admitted_than_may_wait() {
 const SET_KEYS: usize = 5;
 
 /// A set of keys that sign by one ledger.
-fn set() -> tempfile::TempDir {
+pub(super) fn set() -> tempfile::TempDir {
     static MADE: std::sync::LazyLock<tempfile::TempDir> = std::sync::LazyLock::new(|| {
         let set = tempfile::tempdir().unwrap();
         for number in 0..SET_KEYS {
@@ -233,7 +236,7 @@ fn set() -> tempfile::TempDir {
 }
 
 /// A request to each key of a set.
-fn of_each_key(epoch: u32, message: [u8; 32]) -> Vec<Request> {
+pub(super) fn of_each_key(epoch: u32, message: [u8; 32]) -> Vec<Request> {
     let request = |key| Request {
         key: KeyIndex(key),
         ..request(epoch, message)

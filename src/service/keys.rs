@@ -10,7 +10,7 @@ use crate::error::{Error, Reason, Result};
 use crate::keydir::KeyPlace;
 use crate::keystore::Passphrase;
 use crate::ledger::{HeldLedger, SetLedger};
-use crate::signing::{PathReader, SharedWorkers, SigningKey};
+use crate::signing::{PathReader, Shared, SharedLayers, SigningKey};
 use crate::units::{Epoch, KeyId, Level};
 
 /// Which of the keys of a service.
@@ -62,24 +62,28 @@ pub(crate) struct Keys {
     ledgers: Vec<Arc<ServedLedger>>,
     places: BTreeMap<Vec<u8>, KeyIndex>,
     fingerprints: BTreeMap<String, PathBuf>,
+    layers: Arc<SharedLayers>,
 }
 
 impl Keys {
     /// Opens the finished keys in these directories, and takes the lock of each: keys with ledgers of their own, and sets that
-    /// have one, with all keys that it lets sign. The passphrase is that of every secret that is under one.
+    /// have one, with all keys that it lets sign. The passphrase is that of every secret that is under one. Of their layer files so
+    /// many are mapped at a time.
     ///
     /// # Errors
     /// That of the first that cannot be opened, or if two of them have the same one-time keys.
-    pub(crate) fn open(directories: &[PathBuf], passphrase: Option<&Passphrase>) -> Result<Self> {
+    pub(crate) fn open(directories: &[PathBuf], passphrase: Option<&Passphrase>, mappings_max: usize) -> Result<Self> {
+        let layers = SharedLayers::at_most(mappings_max);
         let mut keys = Self {
             keys: Vec::with_capacity(directories.len()),
             ledgers: Vec::with_capacity(directories.len()),
             places: BTreeMap::new(),
             fingerprints: BTreeMap::new(),
+            layers: Arc::clone(&layers),
         };
         let opening = Opening {
             passphrase,
-            workers: SharedWorkers::default(),
+            shared: Shared::of(&layers),
         };
         for directory in directories {
             if SetLedger::is_in(directory)? {
@@ -144,6 +148,11 @@ impl Keys {
         Ok(())
     }
 
+    /// How many of their layer files are mapped.
+    pub(crate) fn layers(&self) -> &SharedLayers {
+        &self.layers
+    }
+
     /// The place of the key with this public key.
     pub(crate) fn find(&self, public_key: &[u8]) -> Option<KeyIndex> {
         self.places.get(public_key).copied()
@@ -173,14 +182,14 @@ impl Keys {
 /// How the keys of a service are opened.
 struct Opening<'a> {
     passphrase: Option<&'a Passphrase>,
-    /// That compute blocks of trimmed keys.
-    workers: SharedWorkers,
+    /// What the keys have in common.
+    shared: Shared,
 }
 
 impl Opening<'_> {
     fn open(&self, directory: &Path) -> Result<SigningKey> {
         let place = KeyPlace::new(directory).passphrase(self.passphrase);
-        SigningKey::of(PathReader::open_beside(place, &self.workers)?)
+        SigningKey::of(PathReader::open_beside(place, &self.shared)?)
     }
 }
 

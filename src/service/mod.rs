@@ -18,6 +18,9 @@ mod limits;
 #[cfg(test)]
 mod limits_tests;
 mod listen;
+mod mappings;
+#[cfg(test)]
+mod mappings_tests;
 mod memory;
 mod options;
 mod order;

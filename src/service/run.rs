@@ -14,6 +14,7 @@ use super::http::{Api, Figures, Hosts, Listener, Live, Reloads, State, keep_up_t
 use super::keys::Keys;
 use super::limits::Limits;
 use super::listen::{Bound, Source, bind, bind_tcp};
+use super::mappings::mappings_max;
 use super::memory::MemoryWatch;
 use super::options::ServiceOptions;
 use super::places::Places;
@@ -72,7 +73,7 @@ impl Service {
         let metrics = options.metrics_listen.map(bind_tcp).transpose()?;
         name_each_once(directories)?;
         raise_limit(directories, &options.limits);
-        let keys = Keys::open(directories, options.passphrase.as_ref())?;
+        let keys = Keys::open(directories, options.passphrase.as_ref(), mappings_max())?;
         let figures = Figures::default();
         let workers = match options.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),

@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn what_is_prepared_waits_a_moment_for_more_of_its_ledger_and_never_for_what_is_not_on_its_way() {
         let directory = key();
-        let keys = Keys::open(&[directory.path().to_owned()], None).unwrap();
+        let keys = Keys::open(&[directory.path().to_owned()], None, 1000).unwrap();
         let (mut work, now) = (Work::of(1), Instant::now());
         // One alone.
         add_new(&mut work, &keys, 1);

@@ -9,6 +9,7 @@ mod path;
 mod set_hostile_tests;
 #[cfg(test)]
 mod set_tests;
+mod shared;
 mod signer;
 mod stream;
 #[cfg(test)]
@@ -24,7 +25,7 @@ pub(crate) use error::spent;
 #[cfg(feature = "serve")]
 pub(crate) use key::{Prepared, SigningKey};
 pub use path::{AuthenticationPath, PathReader};
+#[cfg(feature = "serve")]
+pub(crate) use shared::{Shared, SharedLayers};
 pub use signer::Signer;
 pub use stream::PathStream;
-#[cfg(feature = "serve")]
-pub(crate) use trimmed::SharedWorkers;

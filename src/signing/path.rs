@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::PathStream;
 use super::error::{damaged, outside_key};
-use super::trimmed::{SharedWorkers, Trimmed};
+use super::shared::{HeldLayers, KeyLayers, Shared};
+use super::trimmed::Trimmed;
 use crate::error::{Error, Reason, Result};
 use crate::keydir::{KeyDir, KeyPlace, Manifest};
-use crate::layers::{LayerFiles, LayerReader};
+use crate::layers::LayerFiles;
 #[cfg(feature = "planted-leak")]
 use crate::resources::{ResourceKind, register};
 use crate::subtree::Subtree;
@@ -52,7 +53,7 @@ fn plant_leak() {
 /// Reads paths of one sealed key from its memory-mapped layer files.
 pub struct PathReader {
     key: KeyDir,
-    layers: LayerReader,
+    layers: KeyLayers,
     /// For a trimmed key: what its lowest levels are computed from.
     trimmed: Option<Trimmed>,
     kernel: Box<dyn Kernel>,
@@ -66,16 +67,16 @@ impl PathReader {
     /// [`Error`](crate::Error) if it is not a sealed key, or if a layer file is missing, cut, or another key's; of a trimmed key
     /// also if the secret is.
     pub fn open<'a>(place: impl Into<KeyPlace<'a>>) -> Result<Self> {
-        Self::open_beside(place, &SharedWorkers::default())
+        Self::open_beside(place, &Shared::default())
     }
 
-    /// As [`open`](Self::open), of one key among many, whose blocks are computed by the same workers.
-    pub(crate) fn open_beside<'a>(place: impl Into<KeyPlace<'a>>, workers: &SharedWorkers) -> Result<Self> {
+    /// As [`open`](Self::open), of one key among many, which have something in common.
+    pub(crate) fn open_beside<'a>(place: impl Into<KeyPlace<'a>>, shared: &Shared) -> Result<Self> {
         let mut key = KeyDir::open_sealed(place)?;
         loop {
             let missing = match key.layers() {
                 Err(error) if error.reason() == Reason::LayerMissing => error,
-                layers => return Self::over(key, layers?, workers),
+                layers => return Self::over(key, layers?, shared),
             };
             // A trim that ran meanwhile has deleted what the manifest of a moment ago names.
             let now = key.read_again()?.of_this_version()?.sealed()?;
@@ -89,17 +90,17 @@ impl PathReader {
     /// A reader of the layer files that a key's manifest names.
     pub(crate) fn of(key: KeyDir) -> Result<Self> {
         let layers = key.layers()?;
-        Self::over(key, layers, &SharedWorkers::default())
+        Self::over(key, layers, &Shared::default())
     }
 
-    fn over(key: KeyDir, layers: LayerFiles, workers: &SharedWorkers) -> Result<Self> {
+    fn over(key: KeyDir, layers: LayerFiles, shared: &Shared) -> Result<Self> {
         #[cfg(feature = "planted-leak")]
         plant_leak();
         Ok(Self {
             root: key.manifest().root().unwrap_or_default().to_vec(),
             kernel: key.kernel(),
-            trimmed: Trimmed::open(&key, workers)?,
-            layers: layers.mapped(),
+            trimmed: Trimmed::open(&key, &shared.workers)?,
+            layers: shared.layers_of(layers),
             key,
         })
     }
@@ -167,10 +168,10 @@ impl PathReader {
     pub(super) fn copy_path(&self, epoch: Epoch, path: &mut AuthenticationPath) -> Result<()> {
         let plan = self.manifest().plan();
         self.epoch(epoch.0.into())?;
-        let block = self.block(epoch)?;
+        let (block, layers) = (self.block(epoch)?, self.layers()?);
         let node = |level: Level, node: NodeIndex| {
             let computed = block.as_ref().and_then(|block| block.node(level, node));
-            let node = computed.or_else(|| self.layers.node(level, node));
+            let node = computed.or_else(|| layers.node(level, node));
             node.ok_or_else(|| outside_key(epoch.0.into(), plan.stored()))
         };
         path.epoch = epoch;
@@ -187,7 +188,7 @@ impl PathReader {
 
     /// The nodes below the trim that stand above or beside an epoch of the key, computed; `None` if it is not trimmed.
     pub(crate) fn block(&self, epoch: Epoch) -> Result<Option<Arc<Subtree>>> {
-        let compute = |trimmed: &Trimmed| trimmed.block(epoch, &self.key, self.kernel(), &self.layers);
+        let compute = |trimmed: &Trimmed| trimmed.block(epoch, self);
         self.trimmed.as_ref().map(compute).transpose()
     }
 
@@ -221,8 +222,12 @@ impl PathReader {
         self.kernel.as_ref()
     }
 
-    pub(crate) fn layers(&self) -> &LayerReader {
-        &self.layers
+    /// The layer files, mapped for as long as they are held.
+    ///
+    /// # Errors
+    /// As [`KeyDir::layers`], if other keys had to make room for them.
+    pub(crate) fn layers(&self) -> Result<HeldLayers<'_>> {
+        self.layers.get(&self.key)
     }
 
     pub(super) fn root(&self) -> &[u8] {

@@ -52,7 +52,7 @@ impl<'a> PathStream<'a> {
     /// [`Reason::Call`](crate::Reason::Call) if memory cannot be given up.
     pub fn path(&mut self, epoch: Epoch) -> Result<&AuthenticationPath> {
         if self.nodes_held >= NODES_HELD {
-            self.reader.layers().release()?;
+            self.reader.layers()?.release()?;
             self.nodes_held = 0;
         }
         self.reader.copy_path(epoch, &mut self.path)?;

@@ -2,38 +2,20 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::PathReader;
 use super::error::{damaged_block, secret_needed};
+use super::shared::SharedWorkers;
 use crate::error::Result;
 use crate::keydir::KeyDir;
-use crate::layers::LayerReader;
 use crate::plan::Batches;
 use crate::resources::{Registration, ResourceKind, register};
 use crate::subtree::{Subtree, SubtreeSource};
 use crate::units::{BatchIndex, Epoch, Level, NodeIndex};
 use crate::workers::Workers;
-use keymill_xmss::hash::{Kernel, PrfKey};
+use keymill_xmss::hash::PrfKey;
 
 /// Blocks that are kept: that of the epochs of now, and the one behind it, which is computed before its first epoch comes.
 const KEPT_BLOCKS: usize = 2;
-
-/// The workers of keys that are open side by side. They are started for the first key that is trimmed.
-#[derive(Debug, Default)]
-pub(crate) struct SharedWorkers(Mutex<Option<Arc<Workers>>>);
-
-impl SharedWorkers {
-    /// One worker per core, with arenas of at least so many bytes.
-    fn with_arenas(&self, arena_bytes: usize) -> Result<Arc<Workers>> {
-        let mut started = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(workers) = started.as_ref()
-            && workers.arena_capacity_bytes() >= arena_bytes
-        {
-            return Ok(Arc::clone(workers));
-        }
-        let workers = Arc::new(Workers::start(0, arena_bytes)?);
-        *started = Some(Arc::clone(&workers));
-        Ok(workers)
-    }
-}
 
 /// What paths of a trimmed key need beside its layer files: the secret, and the blocks that were computed last.
 pub(super) struct Trimmed {
@@ -91,13 +73,8 @@ impl Trimmed {
 
     /// The nodes below the trim that stand above or beside an epoch of the key. They are compared with the node that is
     /// stored above them.
-    pub(super) fn block(
-        &self,
-        epoch: Epoch,
-        key: &KeyDir,
-        kernel: &dyn Kernel,
-        layers: &LayerReader,
-    ) -> Result<Arc<Subtree>> {
+    pub(super) fn block(&self, epoch: Epoch, paths: &PathReader) -> Result<Arc<Subtree>> {
+        let key = paths.key();
         let level = self.blocks.root_level();
         let index = u64::from(epoch.0) >> level.0;
         let block = BatchIndex(index);
@@ -108,12 +85,12 @@ impl Trimmed {
         }
         let source = SubtreeSource {
             manifest: key.manifest(),
-            kernel,
+            kernel: paths.kernel(),
             prf_key: &self.prf_key,
             workers: &self.workers,
         };
         let subtree = Arc::new(source.grow(&self.blocks, block, level)?);
-        if layers.node(level, NodeIndex(index)) != Some(subtree.top()) {
+        if paths.layers()?.node(level, NodeIndex(index)) != Some(subtree.top()) {
             let epochs = self.blocks.epochs(block);
             return Err(damaged_block(level, NodeIndex(index), epochs, key.path()));
         }

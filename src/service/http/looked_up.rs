@@ -42,6 +42,17 @@ impl LookedUp {
             "Requests that may wait",
             state.engine.waiting_max() as f64,
         );
+        let layers = state.engine.keys().layers();
+        for (name, help, count) in [
+            ("keymill_mapped_files", "Layer files that are mapped", layers.mappings()),
+            (
+                "keymill_mapped_files_limit",
+                "Layer files that may be",
+                layers.mappings_max(),
+            ),
+        ] {
+            figures.one(name, help, count as f64);
+        }
         let memory = state.memory.sample();
         figures.one(
             "keymill_memory_held_bytes",

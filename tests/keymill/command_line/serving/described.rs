@@ -138,6 +138,8 @@ fn figures_are_open_metrics_and_count_what_happened() {
         "keymill_keys 1.0",
         "keymill_keys_failed 0.0",
         "keymill_blocks_ahead 0.0",
+        // One for each level of its tree.
+        "keymill_mapped_files 9.0",
         &format!("keymill_epochs_left{{public_key=\"0x{public_key}\"}} 254.0"),
         &format!("keymill_highest_epoch{{public_key=\"0x{public_key}\"}} 1.0"),
     ] {
