@@ -7,6 +7,7 @@
 //! `cargo bench --bench serve [-- SCHEME... [--clients N] [--requests N] [--sync-delay-ms N]]`; without schemes, the two that devnets
 //! use.
 
+#[expect(dead_code, reason = "each bench takes what it needs")]
 mod measure;
 #[expect(dead_code, reason = "each bench takes what it needs")]
 mod service;

@@ -11,6 +11,7 @@
 //! The bound is that of signatures of each list which are made once more behind it by all cores, and nothing else: path, codeword,
 //! chain values, and verifying.
 
+#[expect(dead_code, reason = "each bench takes what it needs")]
 mod measure;
 mod service;
 

@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
 use keymill::xmss::hash::{Kernel, PrfKey};
@@ -79,7 +80,7 @@ pub fn bound_ms(keys: &[Bound], signatures: &[(usize, u64)]) -> Done<f64> {
     let cores = std::thread::available_parallelism()?.get();
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..cores).map(|_| scope.spawn(sign)).collect();
-        let mut ended = threads.into_iter().map(|thread| thread.join());
+        let mut ended = threads.into_iter().map(ScopedJoinHandle::join);
         ended.try_for_each(|ended| ended.map_err(|_| "a thread panicked".to_owned())?)
     })?;
     Ok(begun.elapsed().as_secs_f64() * 1e3)

@@ -69,9 +69,30 @@ pub enum Existing {
 
 /// Puts a file with this content in the place of the one of this name, if there is one.
 pub(crate) fn replace(target: &Entry, content: &[u8], mode: Mode) -> Result<(), IoFailure> {
-    let draft = Draft::of(target.clone(), mode)?;
-    write_whole(&draft.file, content, draft.target.path())?;
-    draft.publish(Existing::Replaced)
+    Replacement::new(target, content, mode)?.put()
+}
+
+/// What is to take the place of a file: durable already, and not yet under its name. Dropped before, it is gone.
+#[derive(Debug)]
+pub(crate) struct Replacement(Draft);
+
+impl Replacement {
+    /// A draft with this content.
+    pub(crate) fn new(target: &Entry, content: &[u8], mode: Mode) -> Result<Self, IoFailure> {
+        let draft = Draft::of(target.clone(), mode)?;
+        write_whole(&draft.file, content, draft.target.path())?;
+        sync_file(&draft.file, draft.target.path())?;
+        Ok(Self(draft))
+    }
+
+    /// Gives it its name, and makes that durable.
+    ///
+    /// # Errors
+    /// [`IoFailure`]; only if the last of these fails, the file has its name all the same.
+    pub(crate) fn put(mut self) -> Result<(), IoFailure> {
+        self.0.name(Existing::Replaced)?;
+        sync_file(&self.0.names, self.0.target.directory().path())
+    }
 }
 
 /// Puts a file with this content in the place of the one at `path`, if there is one.

@@ -10,7 +10,7 @@ use super::error::{self, bad_mark, ledger_moved};
 use super::locked::LockedDir;
 use crate::error::{Error, Result};
 use crate::failure::{IoFailure, attempt};
-use crate::files::publish::{Mode, replace};
+use crate::files::publish::{Mode, Replacement};
 use crate::files::{Entry, NotRegular, not_regular};
 use crate::units::{KeyId, LedgerExtent, SetLedgerId};
 
@@ -90,7 +90,13 @@ pub(crate) struct LedgerMark {
 impl LedgerMark {
     /// Replaces the file, atomically and durably.
     pub(crate) fn write(&self, directory: &LockedDir) -> Result<()> {
-        Ok(replace(&directory.ledger_mark(), self.to_text().as_bytes(), MARK_MODE)?)
+        Ok(self.draft(directory)?.put()?)
+    }
+
+    /// What is to take the place of the file.
+    pub(crate) fn draft(&self, directory: &LockedDir) -> Result<Replacement> {
+        let text = self.to_text();
+        Ok(Replacement::new(&directory.ledger_mark(), text.as_bytes(), MARK_MODE)?)
     }
 
     /// The mark of a key whose creation begins.

@@ -12,6 +12,7 @@ mod rescue;
 mod set;
 mod show;
 mod signing;
+mod syncs;
 
 use std::path::Path;
 
@@ -33,9 +34,11 @@ pub use set::{MoveReport, move_in, move_out};
 pub(crate) use show::look;
 pub use show::{LedgerCondition, LedgerStatus, show};
 pub(crate) use signing::SigningLedger;
+pub(crate) use syncs::Syncs;
 
 use crate::error::{Reason, Result};
 use crate::failure::FailureKind;
+use crate::files::publish::Replacement;
 use crate::files::{Entry, parent_of};
 use crate::keydir::{KeyDir, KeyPaths, KeyState, LedgerMark, LockedDir, Manifest, Origin, Stage};
 use crate::state::{KeyStanding, LedgerHead, LedgerRecord, SetKeyRecord, Store};
@@ -261,7 +264,7 @@ impl Ledger {
 
     /// Spends epochs, each on its message, in one write: when this returns, the entries and the mark are on disk. Each is
     /// [unused](EpochState::Unused), and none is named twice.
-    pub(crate) fn spend(&mut self, spent: &[(Epoch, &Message)]) -> Result<()> {
+    pub(crate) fn spend(&mut self, spent: &[(Epoch, &Message)], syncs: Syncs) -> Result<()> {
         let mut head = self.head.clone();
         let record = |(epoch, message): &(Epoch, &Message)| {
             let record = new_record(self.scheme, message);
@@ -269,8 +272,14 @@ impl Ledger {
             (*epoch, record)
         };
         let records: Vec<_> = spent.iter().map(record).collect();
-        self.commit(records.iter().map(|(epoch, record)| (*epoch, record)), head)?;
-        self.mark()?;
+        let entries = records.iter().map(|(epoch, record)| (*epoch, record));
+        self.unknown = true;
+        head.marked = self.marked;
+        let mark = mark_of(&head, self.key_id, self.moves);
+        let store = || self.store.commit_ledger(entries, &head);
+        let mark = syncs.write(store, || mark.draft(&self.locked))?;
+        self.head = head;
+        self.put(mark)?;
         self.unknown = false;
         Ok(())
     }
@@ -309,7 +318,13 @@ impl Ledger {
     }
 
     fn mark(&mut self) -> Result<()> {
-        mark_of(&self.head, self.key_id, self.moves).write(&self.locked)?;
+        let mark = mark_of(&self.head, self.key_id, self.moves);
+        self.put(mark.draft(&self.locked)?)
+    }
+
+    /// Puts the mark of the head in its place.
+    fn put(&mut self, mark: Replacement) -> Result<()> {
+        mark.put()?;
         self.marked = self.head.extent;
         // Once more: the directory in which both have been written is the one that is found by its name.
         Ok(self.locked.directory().check()?)

@@ -5,7 +5,7 @@ use super::HeldLedger;
 use super::error::used_up;
 use super::fit::{first_unspent, is_used_up};
 use super::set::{newer_in_set, old_copy};
-use super::{EpochState, Ledger, Message, SetLedger, doubted, known_mark};
+use super::{EpochState, Ledger, Message, SetLedger, Syncs, doubted, known_mark};
 use crate::error::{Error, Reason, Result};
 use crate::files::parent_of;
 use crate::keydir::{KeyDir, LedgerMark};
@@ -80,13 +80,13 @@ impl SigningLedger {
 
     /// Spends epochs, each on its message, in one write: when this returns, the entries and the mark are on disk. Each is
     /// [unused](EpochState::Unused), and none is named twice.
-    pub(crate) fn spend(&mut self, spent: &[(KeyId, Epoch, &Message)]) -> Result<()> {
+    pub(crate) fn spend(&mut self, spent: &[(KeyId, Epoch, &Message)], syncs: Syncs) -> Result<()> {
         match self {
             Self::Own(ledger) => {
                 let spent: Vec<_> = spent.iter().map(|&(_, epoch, message)| (epoch, message)).collect();
-                ledger.spend(&spent)
+                ledger.spend(&spent, syncs)
             }
-            Self::OfSet(ledger) => ledger.spend(spent),
+            Self::OfSet(ledger) => ledger.spend(spent, syncs),
         }
     }
 

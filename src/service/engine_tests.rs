@@ -20,9 +20,9 @@ use crate::units::{Epoch, Level};
 use keymill_xmss::Signature;
 
 pub(super) const A: [u8; 32] = [1; 32];
-const B: [u8; 32] = [2; 32];
+pub(super) const B: [u8; 32] = [2; 32];
 
-fn engine(directory: &Path) -> Engine {
+pub(super) fn engine(directory: &Path) -> Engine {
     engine_of(Keys::open(&[PathBuf::from(directory)], None, 1000).unwrap())
 }
 
@@ -35,7 +35,7 @@ pub(super) fn engine_of(keys: Keys) -> Engine {
     Engine::start(keys, options, EngineFigures::default()).unwrap()
 }
 
-fn request(epoch: u32, message: [u8; 32]) -> Request {
+pub(super) fn request(epoch: u32, message: [u8; 32]) -> Request {
     Request {
         key: KeyIndex(0),
         epoch: Epoch(epoch),
@@ -86,60 +86,6 @@ fn of_two_messages_of_one_epoch_in_one_group_the_first_signs_as_often_as_it_is_t
         let error = outcomes[refused].as_ref().unwrap_err();
         assert_eq!(error.reason(), Reason::Spent);
         assert!(!error.to_string().contains("not known"), "{error}");
-    }
-}
-
-#[test]
-fn whichever_call_of_a_commit_fails_no_signature_leaves_and_nothing_signs_before_the_ledger_is_opened_again() {
-    // Those before differ from run to run: workers look at the ledger side by side.
-    let calls = {
-        let directory = key();
-        let engine = engine(directory.path());
-        let faults = Faults::below(directory.path(), |_, _| Fate::Pass);
-        sign(&engine, vec![request(1, A), request(2, A), request(3, A)]);
-        let calls: Vec<_> = faults.seen().iter().map(|seen| seen.call).collect();
-        let committed = calls.iter().position(|call| *call == "a synced write").unwrap();
-        calls[committed..].to_vec()
-    };
-    assert!(calls.contains(&"rename") && calls.contains(&"fsync"), "{calls:?}");
-    for (number, call) in calls.iter().enumerate() {
-        for fate in [Fate::Fail(5), Fate::FailAfterwards(28)] {
-            let case = format!("call {number} of a commit, {call}, {fate:?}");
-            let directory = key();
-            let engine = engine(directory.path());
-            let mut behind = None;
-            let faults = Faults::below(directory.path(), move |call, _| {
-                if call == "a synced write" && behind.is_none() {
-                    behind = Some(0);
-                }
-                let is_here = behind == Some(number);
-                behind = behind.map(|calls| calls + 1);
-                if is_here { fate } else { Fate::Pass }
-            });
-            let outcomes = sign(&engine, vec![request(1, A), request(2, A), request(3, A)]);
-            if !faults.seen().iter().any(|seen| seen.is_injected) {
-                continue;
-            }
-            drop(faults);
-            let is_unknown =
-                |outcome: &Result<Signature>| outcome.as_ref().is_err_and(|error| error.reason() == Reason::Unknown);
-            assert!(outcomes.iter().all(is_unknown), "{case}");
-            let refused = sign(&engine, vec![request(1, A), request(9, B)]);
-            assert!(
-                refused
-                    .iter()
-                    .all(|outcome| outcome.as_ref().is_err_and(|error| error.reason() == Reason::Unknown)),
-                "{case}"
-            );
-            assert!(engine.keys().get(KeyIndex(0)).standing().is_none(), "{case}");
-            assert!(engine.keys().get(KeyIndex(0)).ledger.reopen(), "{case}");
-            // What was written is spent on its message; either way the same request is answered now.
-            let is_on_disk = number > 0 || fate != Fate::Fail(5);
-            let other = sign(&engine, vec![request(1, B)]).pop().unwrap();
-            assert_eq!(other.is_err(), is_on_disk, "{case}");
-            let again = sign(&engine, vec![request(2, A), request(3, A)]);
-            assert!(again.iter().all(Result::is_ok), "{case}");
-        }
     }
 }
 
@@ -257,55 +203,6 @@ fn a_list_over_many_keys_of_a_set_is_spent_in_one_write_and_one_mark() {
     drop(engine);
     for number in 0..SET_KEYS {
         assert_eq!(show(&set.path().join(format!("key-{number}"))).unwrap().spent, 2);
-    }
-}
-
-#[test]
-fn whichever_call_of_a_commit_over_several_keys_fails_no_signature_leaves() {
-    let behind_the_write = |number: usize, fate: Fate| {
-        let mut behind = None;
-        move |call: &'static str, _: &Path| {
-            if call == "a synced write" && behind.is_none() {
-                behind = Some(0);
-            }
-            let is_here = behind == Some(number);
-            behind = behind.map(|calls| calls + 1);
-            if is_here { fate } else { Fate::Pass }
-        }
-    };
-    let calls = {
-        let set = set();
-        let engine = engine(set.path());
-        let faults = Faults::below(set.path(), |_, _| Fate::Pass);
-        sign(&engine, of_each_key(1, A));
-        let calls: Vec<_> = faults.seen().iter().map(|seen| seen.call).collect();
-        let committed = calls.iter().position(|call| *call == "a synced write").unwrap();
-        calls[committed..].to_vec()
-    };
-    assert!(calls.contains(&"rename") && calls.contains(&"fsync"), "{calls:?}");
-    for (number, call) in calls.iter().enumerate() {
-        for fate in [Fate::Fail(5), Fate::FailAfterwards(28)] {
-            let case = format!("call {number} of a commit, {call}, {fate:?}");
-            let set = set();
-            let engine = engine(set.path());
-            let faults = Faults::below(set.path(), behind_the_write(number, fate));
-            let outcomes = sign(&engine, of_each_key(1, A));
-            if !faults.seen().iter().any(|seen| seen.is_injected) {
-                continue;
-            }
-            drop(faults);
-            let is_unknown =
-                |outcome: &Result<Signature>| outcome.as_ref().is_err_and(|error| error.reason() == Reason::Unknown);
-            assert!(outcomes.iter().all(is_unknown), "{case}");
-            assert!(sign(&engine, of_each_key(9, B)).iter().all(is_unknown), "{case}");
-            assert!(engine.keys().iter().all(|key| key.standing().is_none()), "{case}");
-            assert!(engine.keys().get(KeyIndex(0)).ledger.reopen(), "{case}");
-            // All of it is on disk, or nothing.
-            let is_on_disk = number > 0 || fate != Fate::Fail(5);
-            let others = sign(&engine, of_each_key(1, B));
-            assert!(others.iter().all(|outcome| outcome.is_err() == is_on_disk), "{case}");
-            assert!(sign(&engine, of_each_key(2, A)).iter().all(Result::is_ok), "{case}");
-        }
     }
 }
 

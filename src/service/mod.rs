@@ -5,6 +5,8 @@
 //! verify the signature. Only then is it *answered*. No signature leaves whose epoch is not on disk (docs/DURABILITY.md).
 
 mod beside;
+#[cfg(test)]
+mod commit_tests;
 mod connection;
 mod descriptors;
 mod engine;

@@ -12,7 +12,7 @@ use super::ledgers::{LedgerIndex, ServedLedger};
 use super::order::{Request, Task};
 use super::work::{Block, Commit, Step};
 use crate::error::{Error, Result};
-use crate::ledger::{EpochState, SigningLedger, unknown};
+use crate::ledger::{EpochState, SigningLedger, Syncs, unknown};
 use crate::signing::spent;
 use crate::units::Epoch;
 use crate::workers::WhenDropped;
@@ -137,7 +137,7 @@ impl Shared {
             let spent: Vec<_> = spent
                 .map(|(&(key, epoch), message)| (key_id(key), epoch, message))
                 .collect();
-            let outcome = ledger.spend(&spent);
+            let outcome = ledger.spend(&spent, Syncs::SideBySide);
             // Before anything of it is answered.
             served.publish(ledger, spent.iter().map(|(key, ..)| *key));
             self.figures.committed(begun.elapsed(), accepted.len());

@@ -5,7 +5,7 @@ use super::error::spent;
 use super::key::SigningKey;
 use crate::error::Result;
 use crate::keydir::KeyPlace;
-use crate::ledger::{EpochState, SigningLedger};
+use crate::ledger::{EpochState, SigningLedger, Syncs};
 use crate::units::Epoch;
 use keymill_xmss::Signature;
 use keymill_xmss::scheme::MESSAGE_BYTES;
@@ -59,7 +59,7 @@ impl Signer {
         // Whatever can fail and reveals nothing comes before the epoch is spent.
         let prepared = self.key.prepare(epoch, message)?;
         if standing == EpochState::Unused {
-            self.ledger.spend(&[(key_id, epoch, message)])?;
+            self.ledger.spend(&[(key_id, epoch, message)], Syncs::InTurn)?;
         }
         self.key.reveal(prepared)
     }

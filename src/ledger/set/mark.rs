@@ -6,7 +6,7 @@ use std::path::Path;
 use super::error::{backwards, bad_mark};
 use crate::error::Result;
 use crate::failure::attempt;
-use crate::files::publish::{Mode, replace};
+use crate::files::publish::{Mode, Replacement};
 use crate::files::{Entry, not_regular};
 use crate::keydir::with_checksum;
 use crate::state::{SetExtent, SetHead};
@@ -29,7 +29,12 @@ pub(crate) struct SetMark {
 impl SetMark {
     /// Replaces the file, atomically and durably.
     pub(super) fn write(&self, file: &Entry) -> Result<()> {
-        Ok(replace(file, self.to_text().as_bytes(), MARK_MODE)?)
+        Ok(self.draft(file)?.put()?)
+    }
+
+    /// What is to take the place of the file.
+    pub(super) fn draft(&self, file: &Entry) -> Result<Replacement> {
+        Ok(Replacement::new(file, self.to_text().as_bytes(), MARK_MODE)?)
     }
 
     /// Reads the mark; `None` if there is no such file.

@@ -23,8 +23,9 @@ pub(crate) use place::LEDGER;
 use place::SetPlace;
 
 use super::error::{forked, mark_missing, unknown};
-use super::{EpochState, Message, new_record, standing_of};
+use super::{EpochState, Message, Syncs, new_record, standing_of};
 use crate::error::Result;
+use crate::files::publish::Replacement;
 use crate::keydir::{DirectoryLock, KeyDir, LedgerMark, LockedDir, Stage};
 use crate::remedy::Remedy;
 use crate::state::{KeyStanding, LedgerHead, LedgerRecord, SetEntry, SetExtent, SetHead, SetKeyRecord, Store};
@@ -188,7 +189,7 @@ impl SetLedger {
 
     /// Spends epochs of any number of keys, each on its message, in one write: when this returns, the entries and the mark are
     /// on disk. Each is [unused](EpochState::Unused), and none is named twice.
-    pub(crate) fn spend(&mut self, spent: &[(KeyId, Epoch, &Message)]) -> Result<()> {
+    pub(crate) fn spend(&mut self, spent: &[(KeyId, Epoch, &Message)], syncs: Syncs) -> Result<()> {
         let mut changed = BTreeMap::new();
         let mut entries = Vec::with_capacity(spent.len());
         for &(key, epoch, message) in spent {
@@ -198,10 +199,28 @@ impl SetLedger {
             entries.push((key, epoch, entry));
         }
         let entries = entries.iter().map(|(key, epoch, entry)| (*key, *epoch, entry));
-        self.commit(entries, changed)?;
-        self.mark()?;
+        self.unknown = true;
+        let head = self.next_head(&changed);
+        let mark = self.mark_of(&head);
+        let store = || self.store.commit_set(entries, &changed, &head);
+        let mark = syncs.write(store, || mark.draft(&self.place.mark()))?;
+        self.head = head;
+        self.records.extend(changed);
+        self.put(mark)?;
         self.unknown = false;
         Ok(())
+    }
+
+    /// What the store says as a whole when these records are changed.
+    fn next_head(&self, changed: &BTreeMap<KeyId, SetKeyRecord>) -> SetHead {
+        let mut extent = self.head.extent;
+        for (&key, record) in changed {
+            extent.replace(key, self.records.get(&key), record);
+        }
+        SetHead {
+            extent,
+            marked: self.marked,
+        }
     }
 
     pub(super) fn check_known(&self) -> Result<()> {
@@ -245,14 +264,7 @@ impl SetLedger {
         changed: BTreeMap<KeyId, SetKeyRecord>,
     ) -> Result<()> {
         self.unknown = true;
-        let mut extent = self.head.extent;
-        for (&key, record) in &changed {
-            extent.replace(key, self.records.get(&key), record);
-        }
-        let head = SetHead {
-            extent,
-            marked: self.marked,
-        };
+        let head = self.next_head(&changed);
         self.store.commit_set(entries, &changed, &head)?;
         self.head = head;
         self.records.extend(changed);
@@ -260,11 +272,20 @@ impl SetLedger {
     }
 
     pub(super) fn mark(&mut self) -> Result<()> {
-        let mark = SetMark {
+        let mark = self.mark_of(&self.head).draft(&self.place.mark())?;
+        self.put(mark)
+    }
+
+    fn mark_of(&self, head: &SetHead) -> SetMark {
+        SetMark {
             id: self.id,
-            extent: self.head.extent,
-        };
-        mark.write(&self.place.mark())?;
+            extent: head.extent,
+        }
+    }
+
+    /// Puts the mark of the head in its place.
+    fn put(&mut self, mark: Replacement) -> Result<()> {
+        mark.put()?;
         self.marked = self.head.extent;
         // Once more: the directory in which both have been written is the one that is found by its name.
         Ok(self.place.directory().check()?)
