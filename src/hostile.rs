@@ -71,6 +71,8 @@ pub const ENTRIES: &[(&str, Entry)] = &[
     ("ticket", parts::ticket),
     ("ticket_body", parts::ticket_body),
     ("part_page", parts::page),
+    #[cfg(feature = "serve")]
+    ("known_clients", services::known_clients),
     ("secret_key_ssz", |bytes| secret_key(bytes, SecretKeyForm::LeansigSsz)),
     ("secret_key_json", |bytes| secret_key(bytes, SecretKeyForm::LeansigJson)),
     ("secret_key_pair", |bytes| {

@@ -104,6 +104,8 @@ pub enum Remedy {
     MoveLedgerIn(PathBuf),
     /// Another epoch of the key in this directory, whose ledger knows those that are spent.
     OtherEpoch(PathBuf),
+    /// The SHA-256 fingerprints of clients' certificates in this file.
+    FingerprintClients(PathBuf),
 }
 
 /// A part of what is asked for.
@@ -261,6 +263,7 @@ impl Remedy {
             Self::ServeSet(_) => "serve-set",
             Self::MoveLedgerOut(_) => "move-ledger-out",
             Self::MoveLedgerIn(_) => "move-ledger-in",
+            Self::FingerprintClients(_) => "fingerprint-clients",
         }
     }
 
@@ -284,6 +287,7 @@ impl Remedy {
             | Self::MoveLedgerIn(path)
             | Self::SealSecret(path)
             | Self::Protect(path)
+            | Self::FingerprintClients(path)
             | Self::Delete(path) => Some(path),
             Self::OtherDirectory
             | Self::Overwrite
@@ -358,6 +362,10 @@ impl Display for Remedy {
             Self::ServeSet(_) => write!(f, "serve the set in '{path}'"),
             Self::MoveLedgerOut(_) => write!(f, "move the ledger of the key in '{path}' out of that of its set"),
             Self::MoveLedgerIn(_) => write!(f, "move the ledger of the key in '{path}' into that of the set around it"),
+            Self::FingerprintClients(_) => write!(
+                f,
+                "write into '{path}' the SHA-256 fingerprint of each client's certificate, in a line of its own"
+            ),
             Self::OtherDirectory => f.write_str("choose another directory"),
             Self::Overwrite => f.write_str("let it be overwritten"),
             Self::AnotherKey => f.write_str("make another key"),

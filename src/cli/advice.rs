@@ -71,6 +71,11 @@ pub fn words(remedy: &Remedy) -> String {
             let line = command_with_set("keymill ledger move {} --into {set}", path, parent_of(path));
             format!("run {line}")
         }
+        Remedy::FingerprintClients(_) => format!(
+            "write into '{}' what 'openssl x509 -in CERTIFICATE -noout -fingerprint -sha256' prints for the certificate of each \
+             client",
+            path.display()
+        ),
         Remedy::Again => "run the same command again".to_owned(),
         Remedy::Change(argument) => format!("change {}", flag(*argument)),
         Remedy::Give(argument) => format!("give {}", flag(*argument)),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use clap::Args;
-use keymill::service::{Listen, Service, ServiceEnd, ServiceHandle, ServiceOptions, TlsFiles, Token};
+use keymill::service::{ClientsFile, Listen, Service, ServiceEnd, ServiceHandle, ServiceOptions, TlsFiles, Token};
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -42,14 +42,18 @@ pub struct ServeArguments {
     #[arg(long, value_name = "PLACE", default_value = "unix:/run/keymill.sock", value_parser = parse_place)]
     listen: Place,
     /// The certificate of the service and those between it and its authority, in PEM; for tcp.
-    #[arg(long, value_name = "FILE", requires_all = ["tls_key", "client_ca"])]
+    #[arg(long, value_name = "FILE", requires_all = ["tls_key", "clients"])]
     tls_cert: Option<PathBuf>,
     /// The private key of that certificate, in PEM.
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
     /// The authorities whose clients may sign, in PEM. A client without a certificate of theirs is refused.
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    #[arg(long, value_name = "FILE", requires = "tls_cert", group = "clients")]
     client_ca: Option<PathBuf>,
+    /// In the place of --client-ca, the clients that may sign: the SHA-256 fingerprints of their certificates, one a line, with or
+    /// without colons. A name may stand before each, as in the file of known clients of Web3Signer.
+    #[arg(long, value_name = "FILE", requires = "tls_cert", group = "clients")]
+    client_fingerprints: Option<PathBuf>,
     /// Listen on a port of the loopback without TLS: every user and every program of this machine can sign, unless
     /// --token-file is given.
     #[arg(long, conflicts_with = "tls_cert")]
@@ -164,20 +168,24 @@ fn listen(arguments: &ServeArguments) -> Result<Listen, Failure> {
         Place::Unix(_) => return Err(Failure::usage("TLS and the loopback are for --listen tcp:ADDRESS:PORT")),
         Place::Tcp(address) => *address,
     };
-    let files = (&arguments.tls_cert, &arguments.tls_key, &arguments.client_ca);
-    if let (Some(certificate), Some(key), Some(client_authorities)) = files {
+    let clients = match (&arguments.client_ca, &arguments.client_fingerprints) {
+        (Some(path), _) => Some(ClientsFile::Authorities(path.clone())),
+        (None, Some(path)) => Some(ClientsFile::Fingerprints(path.clone())),
+        (None, None) => None,
+    };
+    if let (Some(certificate), Some(key), Some(clients)) = (&arguments.tls_cert, &arguments.tls_key, clients) {
         warn_if_exposed("--tls-key", key, "can pass for this service");
         let files = TlsFiles {
             certificate: certificate.clone(),
             key: key.clone(),
-            client_authorities: client_authorities.clone(),
+            clients,
         };
         return Ok(Listen::Tls { address, files });
     }
     if !arguments.anyone_on_this_machine_may_sign {
         return Err(Failure::usage(
-            "a port needs --tls-cert, --tls-key and --client-ca; on the loopback, --anyone-on-this-machine-may-sign does \
-             without them",
+            "a port needs --tls-cert, --tls-key, and --client-ca or --client-fingerprints; on the loopback, \
+             --anyone-on-this-machine-may-sign does without them",
         ));
     }
     if arguments.token_file.is_none() {

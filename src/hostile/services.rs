@@ -1,6 +1,8 @@
-//! Keys in services: their addresses, and what comes back from there.
+//! Keys in services: their addresses, what comes back from there, and who may connect.
 
 use crate::client::{Address, read_answer};
+#[cfg(feature = "serve")]
+use crate::service::KnownClients;
 
 /// An address that is read is the same one when each byte of its paths is written as an escape.
 pub(super) fn address(bytes: &[u8]) -> Result<bool, String> {
@@ -27,4 +29,18 @@ pub(super) fn answer(bytes: &[u8]) -> Result<bool, String> {
         }
     }
     Ok(true)
+}
+
+/// A list of clients that is read is the same one when it is written with nothing but their fingerprints.
+#[cfg(feature = "serve")]
+pub(super) fn known_clients(bytes: &[u8]) -> Result<bool, String> {
+    let Ok(known) = KnownClients::parse(bytes) else {
+        return Ok(false);
+    };
+    match KnownClients::parse(known.to_text().as_bytes()) {
+        Ok(again) if again == known => Ok(true),
+        other => Err(format!(
+            "a list of clients became another when it was written: {other:?}"
+        )),
+    }
 }

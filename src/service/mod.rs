@@ -13,8 +13,10 @@ mod engine;
 #[cfg(test)]
 mod engine_tests;
 mod figures;
+mod fingerprints;
 mod http;
 mod keys;
+mod known_clients;
 mod ledgers;
 mod limits;
 #[cfg(test)]
@@ -33,10 +35,14 @@ mod run;
 mod stages;
 mod timed;
 mod tls;
+#[cfg(test)]
+mod tls_tests;
 mod token;
 mod work;
 
 pub use http::openapi;
-pub use options::{Listen, ServiceOptions, TlsFiles};
+#[cfg(any(test, fuzzing))]
+pub(crate) use known_clients::KnownClients;
+pub use options::{ClientsFile, Listen, ServiceOptions, TlsFiles};
 pub use run::{Service, ServiceEnd, ServiceHandle};
 pub use token::Token;

@@ -13,11 +13,11 @@ use crate::plan::MemoryRequest;
 pub enum Listen {
     /// A socket in the file system, of mode 0600. The other side has to run as the same user, or as root.
     Unix(PathBuf),
-    /// A port, with TLS: a client has to show a certificate that one of these authorities has signed.
+    /// A port, with TLS: a client has to show a certificate.
     Tls {
         /// Where.
         address: SocketAddr,
-        /// The certificates and the key, all in PEM.
+        /// The certificate of the service, and those of its clients.
         files: TlsFiles,
     },
     /// A port of the loopback, without TLS: **every user and every program of the machine can sign**, unless a token is asked
@@ -25,15 +25,25 @@ pub enum Listen {
     Loopback(SocketAddr),
 }
 
-/// Files in PEM.
+/// What TLS needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The certificate of the service, and those between it and its authority.
+    /// The certificate of the service, and those between it and its authority, in PEM.
     pub certificate: PathBuf,
-    /// Its private key.
+    /// Its private key, in PEM.
     pub key: PathBuf,
-    /// The authorities that sign the certificates of clients.
-    pub client_authorities: PathBuf,
+    /// Which clients may sign.
+    pub clients: ClientsFile,
+}
+
+/// A file that says which clients may sign. A certificate that is not valid today is refused, whichever file it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientsFile {
+    /// The authorities that sign the certificates of clients, in PEM.
+    Authorities(PathBuf),
+    /// The SHA-256 fingerprints of the certificates themselves, one a line, as hex digits with or without colons; a name may stand
+    /// before each.
+    Fingerprints(PathBuf),
 }
 
 /// What a service is started with.

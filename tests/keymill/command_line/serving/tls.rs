@@ -102,6 +102,10 @@ fn a_client_signs_with_a_good_certificate_alone() {
         .exits(2)
         .says(&["server.key"]);
     place.run(&line.replace("--client-ca client-ca.pem", "")).exits(2);
+    place
+        .run("serve key --listen tcp:127.0.0.1:0")
+        .exits(2)
+        .says(&["--client-ca or --client-fingerprints"]);
 }
 
 #[test]
@@ -153,6 +157,93 @@ fn listening_port(process: u32) -> u16 {
         assert!(begun.elapsed() < PATIENCE, "it does not listen");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
+}
+
+/// The fingerprint of a certificate, as openssl writes it.
+fn fingerprint(place: &Place, name: &str) -> String {
+    let mut command = Command::new("openssl");
+    let line = format!("x509 -in {name}.pem -noout -fingerprint -sha256");
+    command.args(line.split_whitespace()).current_dir(place.path(""));
+    let output = command.output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_client_signs_whose_fingerprint_is_in_the_list_for_as_long_as_it_is() {
+    let place = Place::new();
+    if Command::new("curl").arg("--version").output().is_err() {
+        return skip("there is no curl here");
+    }
+    let names = [("server", "2"), ("client", "2"), ("stranger", "2"), ("over", "0")];
+    if !names.iter().all(|(name, days)| certificate(&place, name, days)) {
+        return skip("openssl is missing here, or is too old");
+    }
+    let public_key = fresh_key(&place, "key", TINY, "256");
+    let [client, stranger, over] = ["client", "stranger", "over"].map(|name| fingerprint(&place, name));
+    // Web3Signer's form has a name and the pairs alone.
+    let pairs = client.split('=').nth(1).unwrap();
+    place.file("clients", format!("# of the first node\nclient {pairs}{over}"));
+    let line =
+        "serve key --listen tcp:127.0.0.1:0 --tls-cert server.pem --tls-key server.key --client-fingerprints clients";
+    let mut running = place.start(&[], &format!("{line} --json-log"));
+    let address = format!("https://127.0.0.1:{}", listening_port(running.id()));
+    let with = |name: &str| {
+        let flags = format!("--cacert server-ca.pem --cert {name}.pem --key {name}.key");
+        curl(&place, &address, &flags, &public_key)
+    };
+    // The last second of the certificate that is over passes meanwhile.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    assert_eq!(with("client"), Ok("200".to_owned()));
+    assert!(with("stranger").is_err(), "a certificate that is not in the list");
+    assert!(with("over").is_err(), "a certificate of the list that has run out");
+    assert!(
+        curl(&place, &address, "--cacert server-ca.pem", &public_key).is_err(),
+        "no certificate"
+    );
+    // With the next reload the list is another one, for new connections.
+    place.file("clients", &stranger);
+    running.signal(rustix::process::Signal::HUP);
+    let begun = std::time::Instant::now();
+    while with("stranger") != Ok("200".to_owned()) {
+        assert!(begun.elapsed() < PATIENCE, "the list was not read again");
+    }
+    assert!(with("client").is_err(), "a certificate that was in the list");
+}
+
+#[test]
+fn a_list_of_fingerprints_that_cannot_be_used_is_refused_with_its_line_and_what_belongs_there() {
+    let place = Place::new();
+    if !certificate(&place, "server", "2") {
+        return skip("openssl is missing here, or is too old");
+    }
+    fresh_key(&place, "key", TINY, "256");
+    let tls = "--tls-cert server.pem --tls-key server.key";
+    let line = format!("serve key --listen tcp:127.0.0.1:0 {tls} --client-fingerprints clients");
+    place.run(&line).exits(2).says(&["'clients'", "No such file"]);
+    let remedy = "write into 'clients' what 'openssl x509 -in CERTIFICATE -noout -fingerprint -sha256' prints";
+    for (list, says) in [
+        ("", "there is no fingerprint in it"),
+        (
+            "client 00:11\n",
+            "line 1 does not end with the SHA-256 fingerprint of a certificate",
+        ),
+    ] {
+        place.file("clients", list);
+        place.run(&line).exits(2).says(&["'clients'", says, remedy]);
+    }
+    // A line may be a secret that somebody has mistaken for a list.
+    place.file("clients", "seed 0f0e0d0c0b0a09080706050403020100\n");
+    let outcome = place.run(&line).exits(2);
+    assert!(!outcome.all().contains("0f0e0d0c"), "{}", outcome.all());
+    place
+        .run(&format!("{line} --client-ca server-ca.pem"))
+        .exits(2)
+        .says(&["--client-ca", "--client-fingerprints"]);
+    place
+        .run(&format!("serve key --listen tcp:127.0.0.1:0 {tls}"))
+        .exits(2)
+        .says(&["--client-fingerprints"]);
 }
 
 #[test]
