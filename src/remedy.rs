@@ -158,6 +158,8 @@ pub enum Argument {
     PartEpochs,
     /// The number of a part of a key.
     Index,
+    /// Whether secrets are under a passphrase.
+    Seal,
 }
 
 impl Display for Argument {
@@ -186,6 +188,7 @@ impl Display for Argument {
             Self::PartEpochs => "the number of epochs of each part",
             Self::Index => "the number of the part",
             Self::Passphrase => "the passphrase",
+            Self::Seal => "secrets under a passphrase",
         })
     }
 }

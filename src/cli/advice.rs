@@ -111,6 +111,7 @@ fn flag(argument: Argument) -> String {
         Argument::Parts => "parts",
         Argument::PartEpochs => "part-epochs",
         Argument::Index => "index",
+        Argument::Seal => "seal",
         other => return other.to_string(),
     };
     format!("--{name}")
@@ -171,6 +172,7 @@ mod tests {
             Argument::Parts,
             Argument::PartEpochs,
             Argument::Index,
+            Argument::Seal,
         ];
         let of_paths = [
             Remedy::Repair,

@@ -15,6 +15,7 @@ use super::input::secret_file;
 use super::keygen::stop_on_signals;
 use super::messages::{self, say};
 use super::output::{human_bytes, human_duration, refuse_in_key};
+use super::passphrase::SealArguments;
 use super::process::keep_files_private;
 use super::progress::{MetricsArguments, Reporter};
 use super::request::MachineArguments;
@@ -53,6 +54,9 @@ const NAMED_SECRETS_MAX: usize = 16;
   Keys that sign by one ledger, for a service that holds all of them:
     keymill generate --num-validators 4 --log-num-active-epochs 18 \
         --keys-only --output-dir served-keys
+  The same with their secrets under a passphrase, which the service needs too:
+    keymill generate --num-validators 4 --log-num-active-epochs 18 \
+        --keys-only --seal --passphrase-file passphrase --output-dir sealed-keys
   The second half of a set, of one seed, two validators at a time, in SSZ alone:
     keymill generate --num-validators 2 --start-index 2 --log-num-active-epochs 18 \
         --seed-file seed --jobs 2 --export-format ssz --output-dir second-half
@@ -114,6 +118,8 @@ pub struct GenerateArguments {
     /// Derive the seed of every key from the one in this file (32 bytes, or 64 hex digits) instead of fresh ones.
     #[arg(long, value_name = "FILE")]
     seed_file: Option<PathBuf>,
+    #[command(flatten)]
+    secret: SealArguments,
     /// Make secret key files of finished keys again that are missing, from the seed or from kept directories; they may have
     /// signed elsewhere.
     #[arg(long)]
@@ -299,6 +305,7 @@ fn request(arguments: &GenerateArguments, settings: &Settings, public_mode: u32)
             Level(0)
         },
         seed: seed.transpose()?,
+        passphrase: arguments.secret.passphrase()?,
         restores_secrets: arguments.restore_secrets,
         overwrites: arguments.force,
         public_mode,

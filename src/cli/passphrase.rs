@@ -76,6 +76,19 @@ impl SealArguments {
         }
     }
 
+    /// The passphrase, for what is sealed as a whole or not at all.
+    pub fn passphrase(&self) -> Result<Option<Passphrase>, Failure> {
+        if self.seal {
+            self.passphrase.required().map(Some)
+        } else if self.passphrase.is_given() {
+            Err(Failure::usage(
+                "a passphrase was given, and no secret is to be under it: add --seal, or leave it out",
+            ))
+        } else {
+            Ok(None)
+        }
+    }
+
     /// Says so if somebody gave a passphrase, and the secret is plain text all the same.
     pub fn warn_if_plain(&self, directory: &Path) {
         let form = KeyDir::open(directory).and_then(|key| key.secret_form());

@@ -84,15 +84,14 @@ impl PartialEq for Keystore {
 }
 
 impl Keystore {
-    /// Encrypts a secret, with salt and nonce of its own.
+    /// Encrypts a secret, with a nonce of its own, and a salt too unless the passphrase is [for many](Passphrase::for_many).
     pub(crate) fn seal(
         facts: KeyFacts,
         secret: &Secret,
         passphrase: &Passphrase,
         state: Option<&Snapshot>,
     ) -> Result<Self> {
-        let kdf = Kdf::fresh()?;
-        let key = passphrase.key(&kdf)?;
+        let (kdf, key) = passphrase.fresh_key()?;
         let associated = SchemeObject::associated_data(&facts);
         Ok(Self {
             encrypted: Encrypted::new(secret.bytes(), &key, associated.as_bytes())?,

@@ -20,6 +20,11 @@ const MEMORY_KIB_MAX: u32 = 256 << 10;
 const PASSES_MAX: u32 = 16;
 const LANES_MAX: u32 = 16;
 
+/// What is written: little enough memory for every budget that a job can have.
+const WRITTEN_MEMORY_KIB: u32 = 19_456;
+const WRITTEN_PASSES: u32 = 2;
+const WRITTEN_LANES: u32 = 1;
+
 /// A key that a secret is encrypted with. Wiped from memory when it is dropped.
 pub(super) type Key = Zeroizing<[u8; KEY_BYTES]>;
 
@@ -33,16 +38,22 @@ pub(super) struct Kdf {
 }
 
 impl Kdf {
-    /// What is written: little enough memory for every budget that a job can have, with a salt of its own.
+    /// What is written, with a salt of its own.
     pub(super) fn fresh() -> Result<Self> {
         let mut salt = vec![0; SALT_BYTES];
         getrandom::fill(&mut salt).map_err(no_randomness)?;
         Ok(Self {
-            memory_kib: 19_456,
-            passes: 2,
-            lanes: 1,
+            memory_kib: WRITTEN_MEMORY_KIB,
+            passes: WRITTEN_PASSES,
+            lanes: WRITTEN_LANES,
             salt,
         })
+    }
+
+    /// Whether it could be one that is written, but for its salt.
+    pub(super) fn is_as_written(&self) -> bool {
+        let costs = (self.memory_kib, self.passes, self.lanes, self.salt.len());
+        costs == (WRITTEN_MEMORY_KIB, WRITTEN_PASSES, WRITTEN_LANES, SALT_BYTES)
     }
 
     /// Refuses what would take too much, and what Argon2 does not know.

@@ -30,6 +30,8 @@ pub struct Passphrase(Arc<Kept>);
 struct Kept {
     bytes: Zeroizing<Vec<u8>>,
     derived: Mutex<Option<(Kdf, Key)>>,
+    /// Keystores that are written have the salt of the one that was last opened or written.
+    shares_salt: bool,
 }
 
 impl fmt::Debug for Passphrase {
@@ -53,8 +55,15 @@ impl Passphrase {
         if bytes.is_empty() {
             return Err(no_passphrase("it is empty"));
         }
-        let derived = Mutex::default();
-        Ok(Self(Arc::new(Kept { bytes, derived })))
+        Ok(Self::of(bytes, false))
+    }
+
+    fn of(bytes: Zeroizing<Vec<u8>>, shares_salt: bool) -> Self {
+        Self(Arc::new(Kept {
+            bytes,
+            derived: Mutex::default(),
+            shares_salt,
+        }))
     }
 
     /// The passphrase in a file, which no one but its owner may be able to read, or in a pipe.
@@ -93,18 +102,36 @@ impl Passphrase {
         Self::new(without_mark(text)).map_err(|error| error.at(path))
     }
 
+    /// The same for many keystores that are opened together: they share one salt, so that one derivation opens all of them. Who
+    /// tries passphrases gains nothing by that, since any one of the keystores tells whether a passphrase is theirs.
+    pub(crate) fn for_many(&self) -> Self {
+        Self::of(self.0.bytes.clone(), true)
+    }
+
     /// The same, of which no key is known.
     pub(super) fn without_key(&self) -> Self {
-        Self(Arc::new(Kept {
-            bytes: self.0.bytes.clone(),
-            derived: Mutex::default(),
-        }))
+        Self::of(self.0.bytes.clone(), false)
     }
 
     /// The key that follows from it.
     pub(super) fn key(&self, kdf: &Kdf) -> Result<Key> {
         let mut derived = self.0.derived.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*derived {
+        self.derive(&mut derived, kdf)
+    }
+
+    /// A key for a keystore that is written, and how it follows.
+    pub(super) fn fresh_key(&self) -> Result<(Kdf, Key)> {
+        // Under one lock, so that several who write at a time come to one salt.
+        let mut derived = self.0.derived.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = derived.as_ref().map(|(kdf, _)| kdf);
+        let shared = known.filter(|kdf| self.0.shares_salt && kdf.is_as_written());
+        let kdf = shared.cloned().map_or_else(Kdf::fresh, Ok)?;
+        let key = self.derive(&mut derived, &kdf)?;
+        Ok((kdf, key))
+    }
+
+    fn derive(&self, derived: &mut Option<(Kdf, Key)>, kdf: &Kdf) -> Result<Key> {
+        match derived {
             Some((of, key)) if of == kdf => Ok(key.clone()),
             _ => {
                 let key = kdf.derive(&self.0.bytes)?;

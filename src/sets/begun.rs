@@ -1,7 +1,7 @@
 //! What is known of a set before more of it is made: what was noted, and what became of its keys.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::finished::{FinishedKeys, Key, read_finished};
 use super::key_files::{Fault, check_public, check_secret_head, read_manifest, shape_of};
@@ -14,7 +14,8 @@ use crate::error::{Error, Reason, Result};
 use crate::exchange::Exporter;
 use crate::failure::{FailureKind, IoFailure};
 use crate::files::{allocated_bytes, exists};
-use crate::keydir::KeyDir;
+use crate::keydir::{KeyDir, KeyPlace};
+use crate::keystore::Passphrase;
 use crate::plan::Plan;
 use crate::remedy::{Argument, Remedy};
 use keymill_xmss::PublicKey;
@@ -197,9 +198,10 @@ fn look_at(
     if secrets.any(|&file| files.has(file)) {
         return Ok(None);
     }
-    let kept = place(&paths.kept(name), public_key)?;
+    let place = |directory: PathBuf| place(&directory, request.passphrase.as_ref(), public_key);
+    let kept = place(paths.kept(name))?;
     // Left by a process that died before it put it away.
-    Ok(Some([kept, place(&paths.unfinished(index, role), public_key)?]))
+    Ok(Some([kept, place(paths.unfinished(index, role))?]))
 }
 
 /// The public key of a key that a set has in this place.
@@ -207,16 +209,18 @@ pub(super) fn parsed(scheme: &'static Scheme, public_key: &[u8], path: &Path) ->
     PublicKey::from_ssz(scheme, public_key).map_err(|error| Fault::wrong(path, error.to_string()))
 }
 
-fn place(directory: &Path, public_key: &[u8]) -> Result<Place> {
+fn place(directory: &Path, passphrase: Option<&Passphrase>, public_key: &[u8]) -> Result<Place> {
     if !exists(directory)? {
         return Ok(Place::Nothing);
     }
     if !is_of_key(directory, public_key)? {
         return Ok(Place::Other);
     }
-    match Exporter::open(directory) {
+    match Exporter::open(KeyPlace::new(directory).passphrase(passphrase)) {
         Ok(_) => Ok(Place::Usable),
         Err(error) if error.kind() == FailureKind::Machine => Err(error),
+        // Further keys would be under another passphrase than this one.
+        Err(error) if error.reason() == Reason::WrongPassphrase => Err(error),
         Err(error) => Ok(Place::Unusable(error)),
     }
 }

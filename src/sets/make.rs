@@ -24,6 +24,7 @@ use crate::files::{exists, sync_directory};
 use crate::interop::secret_key::{SecretKeyFile, SecretKeyForm};
 use crate::keydir::KeyDir;
 use crate::keygen::{CancelHandle, JobOptions, KeyRequest, KeygenJob};
+use crate::keystore::Passphrase;
 use crate::ledger::SetLedger;
 use crate::plan::Plan;
 use crate::remedy::{Argument, Remedy};
@@ -74,6 +75,9 @@ impl SetJob {
     ) -> Result<Self> {
         let opened = Instant::now();
         let plan = request.plan()?;
+        // All of them are opened together, by a service.
+        let passphrase = request.passphrase.as_ref().map(Passphrase::for_many);
+        let request = SetRequest { passphrase, ..request };
         let validators = usize::try_from(request.validators).unwrap_or(usize::MAX);
         let jobs = jobs.clamp(1, validators);
         let options = share(options, jobs);
@@ -202,11 +206,15 @@ impl SetJob {
                 .epochs(1 << request.log_epochs)
                 .trim(request.trim)
         };
-        let job = KeygenJob::builder(self.prepared.paths.unfinished(index, role))
+        let asked = KeygenJob::builder(self.prepared.paths.unfinished(index, role))
             .request(key)
             .options(self.options)
-            .cancel(self.cancel.clone())
-            .open();
+            .cancel(self.cancel.clone());
+        let job = match &request.passphrase {
+            Some(passphrase) => asked.seal_secret(passphrase.clone()),
+            None => asked,
+        }
+        .open();
         match job.and_then(|job| job.run(progress)) {
             Ok(summary) => Ok(summary.public_key),
             Err(error) if error.reason() == Reason::Interrupted => Err(interrupted()),

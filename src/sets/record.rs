@@ -38,6 +38,9 @@ pub(crate) struct Record {
     /// Left out where it is not so, as programs wrote it that did not know it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     keys_only: bool,
+    /// Likewise: the secrets are under a passphrase.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    sealed: bool,
     /// None if each key has a fresh seed.
     seed_commitment: Option<String>,
 }
@@ -70,6 +73,7 @@ impl Record {
             keep_dirs: request.keeps(),
             trim: request.trim.0,
             keys_only: request.keys_only,
+            sealed: request.passphrase.is_some(),
             seed_commitment: request.seed.as_ref().map(|seed| hex::encode(commitment(seed))),
         }
     }
@@ -98,7 +102,7 @@ impl Record {
     }
 
     /// What makes a set another one: the argument that says it, and what it is.
-    fn facts(&self) -> [(Argument, String); 10] {
+    fn facts(&self) -> [(Argument, String); 11] {
         let either = |is_so, yes: &str, no: &str| if is_so { yes } else { no }.to_owned();
         [
             (Argument::Scheme, format!("the scheme {}", Foreign(&self.scheme))),
@@ -123,6 +127,10 @@ impl Record {
             (
                 Argument::KeysOnly,
                 either(self.keys_only, "key directories alone", "files of the keys"),
+            ),
+            (
+                Argument::Seal,
+                either(self.sealed, "secrets under a passphrase", "secrets as plain text"),
             ),
             (Argument::Trim, format!("the trim {}", self.trim)),
             (

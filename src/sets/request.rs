@@ -9,6 +9,7 @@ use super::names::{KEY_FILES, KeyFile, Role, key_files};
 use crate::error::{Error, Result};
 use crate::interop::key_set::revision::LeanvmRevision;
 use crate::interop::secret_key::check_has_form;
+use crate::keystore::Passphrase;
 use crate::plan::Plan;
 use crate::remedy::{Argument, Remedy};
 use crate::units::Level;
@@ -53,6 +54,8 @@ pub struct SetRequest {
     pub trim: Level,
     /// What the seeds of all keys are derived from; without it each has a fresh one.
     pub seed: Option<Zeroizing<[u8; 32]>>,
+    /// Put the secret of each key under this passphrase. Goes with [`keys_only`](Self::keys_only) alone.
+    pub passphrase: Option<Passphrase>,
     /// Make secrets of finished keys again that are in no file of the set any more.
     pub restores_secrets: bool,
     /// Overwrite what is in the way.
@@ -142,6 +145,11 @@ impl SetRequest {
         if self.keys_only && self.seed.is_some() {
             let what = "keys from a seed may have signed elsewhere, and keys that sign by the ledger of a set from the beginning have not";
             return Err(Error::usage(what).mend([Remedy::LeaveOut(Argument::Seed)]));
+        }
+        if self.passphrase.is_some() && !self.keys_only {
+            let what = "the files of a set hold the secrets of its keys as plain text, as the programs that they are for read them: under a \
+                        passphrase are those of key directories alone";
+            return Err(Error::usage(what).mend([Remedy::Give(Argument::KeysOnly), Remedy::LeaveOut(Argument::Seal)]));
         }
         let possible = SetKind::possible_log_epochs(self.scheme);
         if !possible.contains(&self.log_epochs) {

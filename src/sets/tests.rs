@@ -7,6 +7,7 @@ mod planned;
 mod power_cut;
 mod recorded;
 mod replaced;
+mod sealed;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -50,6 +51,7 @@ fn request() -> SetRequest {
         keys_only: false,
         trim: Level(0),
         seed: Some(Zeroizing::new([7; 32])),
+        passphrase: None,
         restores_secrets: true,
         overwrites: false,
         public_mode: 0o644,

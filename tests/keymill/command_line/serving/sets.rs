@@ -1,6 +1,7 @@
 //! A service of a set: one ledger for all its keys.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
 
@@ -63,6 +64,68 @@ fn a_list_over_all_keys_of_a_set_is_one_commit_and_keys_beside_it_have_their_own
     service.running.end().0.exits(0);
     assert_eq!(spent(&place, "set/one".as_ref()), 2);
     assert_eq!(spent(&place, "set/other".as_ref()), 1);
+}
+
+#[test]
+fn a_set_whose_secrets_are_under_a_passphrase_is_made_served_and_looked_after_with_it_alone() {
+    let place = Place::in_memory();
+    for (name, words) in [("passphrase", "open sesame"), ("wrong", "open barley")] {
+        place.file(name, words);
+        fs::set_permissions(place.path(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let with = "--passphrase-file passphrase";
+    let generate = |rest: &str| {
+        format!("generate --num-validators 2 --log-num-active-epochs 8 --scheme {TINY} --output-dir set {rest}")
+    };
+    // The files of a set would have the secrets as plain text.
+    place.run(&generate(&format!("--seal {with}"))).exits(2).says(&[
+        "plain text",
+        "give --keys-only",
+        "leave --seal out",
+    ]);
+    place
+        .run(&generate("--keys-only --seal"))
+        .exits(2)
+        .says(&["--passphrase-file"]);
+    place
+        .run(&generate(&format!("--keys-only {with}")))
+        .exits(2)
+        .says(&["add --seal"]);
+    assert!(!place.path("set").exists());
+    place.run(&generate(&format!("--keys-only --seal {with}"))).exits(0);
+    let again = generate("--keys-only --seal --passphrase-file wrong");
+    place.run(&again).exits(1).says(&["the passphrase does not open"]);
+    place
+        .run("serve set --listen unix:socket")
+        .exits(2)
+        .says(&["--passphrase-file"]);
+    place
+        .run("serve set --listen unix:socket --passphrase-file wrong")
+        .exits(1);
+    let mut service = Service::start(&place, &format!("set {with}"));
+    let client = service.client();
+    let keys = client.get("/api/v1/lean/publicKeys").json();
+    for key in keys.as_array().unwrap() {
+        client.signature(&key.as_str().unwrap()[2..], 7, &message(1));
+    }
+    assert_eq!(keys.as_array().unwrap().len(), 4);
+    service.running.signal(rustix::process::Signal::TERM);
+    service.running.end().0.exits(0);
+    let key = "set/validator_0_attester_key";
+    place.run(&format!("check {key} --deep {with}")).exits(0);
+    place
+        .run(&format!("check {key} --deep --passphrase-file wrong"))
+        .exits(1);
+    fs::remove_file(place.path(&format!("{key}/layers/08.nodes"))).unwrap();
+    place.run(&format!("repair {key} {with}")).exits(0);
+    place.run(&format!("ledger move {key} --out")).exits(0);
+    let sign = format!("sign {key} --epoch 8 --message {}", message(2));
+    place.run(&sign).exits(2);
+    place.run(&format!("{sign} {with}")).exits(0);
+    place.run(&format!("ledger move {key} --into set")).exits(0);
+    let service = Service::start(&place, &format!("set {with}"));
+    assert_eq!(service.client().get("/healthcheck").status, 200);
+    assert!(!place.path(&format!("{key}/secret")).exists());
 }
 
 #[test]
