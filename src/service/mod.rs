@@ -40,7 +40,7 @@ mod tls_tests;
 mod token;
 mod work;
 
-pub use http::openapi;
+pub use http::{Listener, openapi};
 #[cfg(any(test, fuzzing))]
 pub(crate) use known_clients::KnownClients;
 pub use options::{ClientsFile, Listen, ServiceOptions, TlsFiles};

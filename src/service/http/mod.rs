@@ -25,5 +25,5 @@ pub(crate) use metrics::Figures;
 pub use openapi::openapi;
 pub(crate) use page::{Live, keep_up_to_date};
 pub(crate) use reload::Reloads;
-pub(crate) use routes::Listener;
+pub use routes::Listener;
 pub(crate) use state::State;

@@ -1,5 +1,6 @@
 //! The description of the interface, from the table of routes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
@@ -15,28 +16,58 @@ use super::sign::Duty;
 use super::state::State;
 use crate::service::limits::LIST_MAX;
 
-/// `GET /openapi.json`.
-pub(super) async fn answer(_: Arc<State>, _: Call) -> Result<Response, Refusal> {
-    Ok(as_json(StatusCode::OK, &openapi()))
+/// `GET /openapi.json` where signatures are given out.
+pub(super) async fn of_signing(_: Arc<State>, _: Call) -> Result<Response, Refusal> {
+    Ok(as_json(StatusCode::OK, &openapi(Listener::Signing)))
 }
 
-/// The interface as OpenAPI 3.1 describes it.
-pub fn openapi() -> Value {
+/// `GET /openapi.json` where figures are.
+pub(super) async fn of_metrics(_: Arc<State>, _: Call) -> Result<Response, Refusal> {
+    Ok(as_json(StatusCode::OK, &openapi(Listener::Metrics)))
+}
+
+/// What a listener answers, as OpenAPI 3.1 describes it.
+pub fn openapi(listener: Listener) -> Value {
     let mut paths = Map::new();
-    for route in ROUTES {
+    for route in ROUTES.iter().filter(|route| route.listener == listener) {
         let entry = paths.entry(route.path).or_insert_with(|| json!({}));
         entry[route.method.as_str().to_lowercase()] = operation(route);
     }
+    let paths = Value::Object(paths);
+    let mut components = json!({ "schemas": named(schemas(), &paths) });
+    let description = match listener {
+        Listener::Signing => {
+            components["securitySchemes"] = json!({ "token": { "type": "http", "scheme": "bearer" } });
+            "Signatures and authentication paths of hash-based keys. A slot is an epoch of the key."
+        }
+        Listener::Metrics => {
+            "Figures of a service that signs with hash-based keys, and a page of them. Nothing here signs."
+        }
+    };
     json!({
         "openapi": "3.1.0",
-        "info": {
-            "title": "keymill",
-            "version": env!("CARGO_PKG_VERSION"),
-            "description": "Signatures and authentication paths of hash-based keys. A slot is an epoch of the key.",
-        },
+        "info": { "title": "keymill", "version": env!("CARGO_PKG_VERSION"), "description": description },
         "paths": paths,
-        "components": { "schemas": schemas(), "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } } },
+        "components": components,
     })
+}
+
+/// Those schemas that are named in a description, or in one of themselves that is.
+fn named(mut schemas: Value, paths: &Value) -> Value {
+    let mut wanted = BTreeSet::new();
+    let mut texts = vec![paths.to_string()];
+    while let Some(text) = texts.pop() {
+        let names = text.split("#/components/schemas/").skip(1);
+        for name in names.filter_map(|behind| behind.split('"').next()) {
+            if wanted.insert(name.to_owned()) {
+                texts.push(schemas[name].to_string());
+            }
+        }
+    }
+    if let Some(all) = schemas.as_object_mut() {
+        all.retain(|name, _| wanted.contains(name));
+    }
+    schemas
 }
 
 fn operation(route: &Route) -> Value {

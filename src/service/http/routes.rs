@@ -16,9 +16,9 @@ use super::state::State;
 use super::{health, keys, list, metrics, openapi, page, reload, sign};
 use crate::service::limits::{BODY_BYTES_MAX, LIST_BODY_BYTES_MAX};
 
-/// Where a route can be reached.
+/// The two places in which a service can be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Listener {
+pub enum Listener {
     /// Where signatures are given out.
     Signing,
     /// Where figures are, which are for anybody who reaches it: nothing there signs, and nothing is secret.
@@ -86,6 +86,15 @@ const BARE: Route = Route {
     also_bytes: false,
     refusals: &[],
     handler: handler!(health::up),
+};
+
+/// Of a listener, at that listener.
+const DESCRIPTION: Route = Route {
+    path: "/openapi.json",
+    is_open: true,
+    summary: "Describe the requests that this listener answers",
+    answer: (200, "Empty"),
+    ..BARE
 };
 
 /// Of the page.
@@ -187,12 +196,13 @@ pub(crate) const ROUTES: &[Route] = &[
         ..BARE
     },
     Route {
-        path: "/openapi.json",
-        is_open: true,
-        summary: "This description",
-        answer: (200, "Empty"),
-        handler: handler!(openapi::answer),
-        ..BARE
+        handler: handler!(openapi::of_signing),
+        ..DESCRIPTION
+    },
+    Route {
+        listener: Listener::Metrics,
+        handler: handler!(openapi::of_metrics),
+        ..DESCRIPTION
     },
     Route {
         path: "/metrics",

@@ -145,6 +145,17 @@ fn figures(port: u16, headers: &str) -> Answer {
     read_answer(&mut stream).unwrap()
 }
 
+/// The status of what the metrics listener at a port answers, whether or not the answer comes to an end.
+pub fn status_at_port(port: u16, method: &str, path: &str) -> u16 {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let request = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 0\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut line = [0; 12];
+    stream.read_exact(&mut line).unwrap();
+    std::str::from_utf8(&line[9..]).unwrap().parse().unwrap()
+}
+
 /// A request to sign.
 pub fn request(slot: u64, message: &str) -> Value {
     json!({ "type": "ATTESTATION", "slot": slot.to_string(), "signing_root": format!("0x{message}") })

@@ -1,17 +1,16 @@
 //! What is said of the service, beside what it is.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
+use keymill::service::{Listener, openapi};
 use serde_json::Value;
 
-use super::client::{Service, free_port, fresh_key, metrics, open_metrics};
+use super::client::{Service, free_port, fresh_key, metrics, open_metrics, status_at_port};
 use crate::command_line::fixtures::TINY;
 use crate::command_line::program::Place;
 use crate::skip::skip;
-
-/// What is at the metrics listener.
-const OF_METRICS: [&str; 5] = ["/metrics", "/", "/events", "/page.css", "/page.js"];
 
 fn document() -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/SERVICE.md")).unwrap()
@@ -32,13 +31,16 @@ fn operations(openapi: &Value) -> Vec<(String, &Value)> {
 
 #[test]
 fn the_document_has_every_request_and_every_refusal() {
-    let (openapi, document) = (keymill::service::openapi(), document());
+    let document = document();
     let rows = document
         .lines()
         .filter(|line| line.starts_with("| `GET ") || line.starts_with("| `POST "))
         .count();
-    let operations = operations(&openapi);
-    assert_eq!(rows, operations.len());
+    let both = [Listener::Signing, Listener::Metrics].map(openapi);
+    let operations: Vec<_> = both.iter().flat_map(operations).collect();
+    let requests: BTreeSet<_> = operations.iter().map(|(request, _)| request).collect();
+    // Each listener describes itself; nothing else is at both.
+    assert_eq!((rows, requests.len()), (operations.len() - 1, operations.len() - 1));
     for (request, operation) in &operations {
         let row = format!("| `{request}` | {} |", operation["summary"].as_str().unwrap());
         assert!(document.contains(&row), "{row}");
@@ -52,7 +54,7 @@ fn the_document_has_every_request_and_every_refusal() {
             }
         }
     }
-    let reasons = openapi["components"]["schemas"]["Refusal"]["properties"]["reason"]["enum"]
+    let reasons = both[0]["components"]["schemas"]["Refusal"]["properties"]["reason"]["enum"]
         .as_array()
         .unwrap();
     for reason in reasons {
@@ -64,31 +66,43 @@ fn the_document_has_every_request_and_every_refusal() {
 }
 
 #[test]
-fn every_reference_of_the_description_leads_to_a_schema_and_every_request_is_answered() {
+fn every_schema_of_a_description_is_one_that_it_refers_to() {
+    for listener in [Listener::Signing, Listener::Metrics] {
+        let openapi = openapi(listener);
+        let text = openapi.to_string();
+        let named = text.split("#/components/schemas/").skip(1);
+        let named: BTreeSet<_> = named.filter_map(|reference| reference.split('"').next()).collect();
+        let schemas = openapi["components"]["schemas"].as_object().unwrap();
+        assert!(schemas.values().all(Value::is_object));
+        assert!(schemas.keys().map(String::as_str).eq(named), "{listener:?}");
+    }
+}
+
+#[test]
+fn each_listener_answers_what_it_describes_and_nothing_that_the_other_one_describes() {
     let place = Place::new();
     let public_key = fresh_key(&place, "key", TINY, "256");
-    let service = Service::start(&place, "key");
-    let openapi = service.client().get("/openapi.json").json();
-    assert_eq!(openapi, keymill::service::openapi());
-    let text = openapi.to_string();
-    for reference in text.split("#/components/schemas/").skip(1) {
-        let name = reference.split('"').next().unwrap();
-        assert!(openapi["components"]["schemas"][name].is_object(), "{name}");
-    }
-    for (request, operation) in operations(&openapi) {
-        let (method, path) = request.split_once(' ').unwrap();
-        if OF_METRICS.contains(&path) {
-            continue;
+    let port = free_port();
+    let service = Service::start(&place, &format!("key --metrics-listen 127.0.0.1:{port}"));
+    let described = service.client().get("/openapi.json").json();
+    assert_eq!(described, openapi(Listener::Signing));
+    for listener in [Listener::Signing, Listener::Metrics] {
+        let openapi = openapi(listener);
+        for (request, operation) in operations(&openapi) {
+            let (method, path) = request.split_once(' ').unwrap();
+            let path = path
+                .replace("{public_key}", &format!("0x{public_key}"))
+                .replace("{slot}", "1");
+            let of_signing = service.client().ask(method, &path, "", b"").unwrap().status;
+            let of_metrics = status_at_port(port, method, &path);
+            let [own, other] = match listener {
+                Listener::Signing => [of_signing, of_metrics],
+                Listener::Metrics => [of_metrics, of_signing],
+            };
+            let responses = operation["responses"].as_object().unwrap();
+            assert!(responses.contains_key(&own.to_string()), "{request}: {own}");
+            assert!(other == 404 || path == "/openapi.json", "{request}: {other}");
         }
-        let path = path
-            .replace("{public_key}", &format!("0x{public_key}"))
-            .replace("{slot}", "1");
-        let answer = service.client().ask(method, &path, "", b"").unwrap();
-        let responses = operation["responses"].as_object().unwrap();
-        assert!(
-            responses.contains_key(&answer.status.to_string()),
-            "{request}: {answer:?}"
-        );
     }
 }
 
