@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::files::{parent_of, place_of};
+use crate::files::parent_of;
 use crate::history::{Sample, latest};
 use crate::keydir::{KeyDir, KeyState};
 use crate::sets;
@@ -51,9 +51,9 @@ pub(crate) struct Beside {
 }
 
 impl Beside {
-    /// Beside the keys in these directories.
-    pub(crate) fn of<'a>(directories: impl Iterator<Item = &'a Path>) -> Self {
-        let known: BTreeSet<_> = directories.map(place_of).collect();
+    /// Beside the keys in these places, of which each is the one name of a directory.
+    pub(crate) fn of<'a>(places: impl Iterator<Item = &'a Path>) -> Self {
+        let known: BTreeSet<_> = places.map(Path::to_owned).collect();
         // Those of sorted places need not be sorted.
         let parents: BTreeSet<_> = known.iter().map(|place| parent_of(place).to_owned()).collect();
         Self {
@@ -101,9 +101,8 @@ impl Beside {
     }
 }
 
-/// What a directory or a file is called.
+/// What the directory in a place is called.
 pub(crate) fn name_of(place: &Path) -> String {
-    let place = place_of(place);
     place
         .file_name()
         .unwrap_or(place.as_os_str())

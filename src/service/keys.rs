@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::ledgers::{LedgerIndex, ServedLedger};
 use crate::error::{Error, Reason, Result};
+use crate::files::place_of;
 use crate::keydir::KeyPlace;
 use crate::keystore::Passphrase;
 use crate::ledger::{HeldLedger, SetLedger};
@@ -20,6 +21,8 @@ pub(crate) struct KeyIndex(pub(crate) usize);
 /// A key that is open.
 pub(crate) struct HeldKey {
     pub(crate) signing: SigningKey,
+    /// Where its directory was when it was opened, without links on the way.
+    pub(crate) place: PathBuf,
     pub(crate) public_key: Vec<u8>,
     pub(crate) key_id: KeyId,
     pub(crate) ledger: Arc<ServedLedger>,
@@ -143,6 +146,7 @@ impl Keys {
             public_key,
             ledger: Arc::clone(ledger),
             ahead: AtomicU64::new(0),
+            place: place_of(signing.directory()),
             signing,
         });
         Ok(())

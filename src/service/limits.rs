@@ -28,6 +28,8 @@ pub(crate) struct Limits {
     pub(crate) new_connections_max: usize,
     /// Connections of the metrics listener.
     pub(crate) metrics_connections_max: usize,
+    /// Those among them that bring a page up to date. Each has its place for as long as it is open, so that there have to be fewer.
+    pub(crate) live_pages_max: usize,
     /// From the beginning of a connection, through the handshake of TLS, to the head of its first request.
     pub(crate) first_head_max: Duration,
     /// From one answer to the head of the next request.
@@ -54,6 +56,7 @@ impl Default for Limits {
             connections_max: 1024,
             new_connections_max: 128,
             metrics_connections_max: 64,
+            live_pages_max: 16,
             first_head_max: Duration::from_secs(5),
             next_head_max: Duration::from_secs(30),
             body_max: Duration::from_secs(10),
@@ -113,6 +116,7 @@ mod tests {
                 "connections of the metrics listener",
                 grouped(limits.metrics_connections_max),
             ),
+            ("live pages among them", grouped(limits.live_pages_max)),
             (
                 "from connecting to the head of the first request, with the handshake of TLS",
                 seconds(limits.first_head_max),

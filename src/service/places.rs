@@ -49,8 +49,12 @@ pub(crate) struct Place {
     evicted: Arc<Notify>,
     has_head: AtomicBool,
     is_answered: AtomicBool,
+    is_held: AtomicBool,
     has_unread: AtomicBool,
 }
+
+/// The place of a connection whose answer goes on for as long as the client is there. It is nobody else's until this is dropped.
+pub(crate) struct HeldPlace(Arc<Place>);
 
 impl Table {
     fn tick(&mut self) -> u64 {
@@ -127,6 +131,7 @@ impl Places {
             evicted,
             has_head: AtomicBool::new(false),
             is_answered: AtomicBool::new(false),
+            is_held: AtomicBool::new(false),
             has_unread: AtomicBool::new(false),
         })
     }
@@ -161,9 +166,15 @@ impl Place {
         self.is_answered.store(true, Ordering::Relaxed);
     }
 
+    /// The answer goes on. The connection keeps its place, also when everything is written that there is so far.
+    pub(crate) fn hold(self: &Arc<Self>) -> HeldPlace {
+        self.is_held.store(true, Ordering::Relaxed);
+        HeldPlace(Arc::clone(self))
+    }
+
     /// Everything that there was to write is written.
     pub(super) fn note_written(&self) {
-        if self.is_answered.swap(false, Ordering::Relaxed) {
+        if !self.is_held.load(Ordering::Relaxed) && self.is_answered.swap(false, Ordering::Relaxed) {
             self.places.set(self.number, Stage::Idle);
         }
     }
@@ -197,6 +208,12 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.places.table().open.remove(&self.number);
         self.places.freed.notify_one();
+    }
+}
+
+impl Drop for HeldPlace {
+    fn drop(&mut self) {
+        self.0.is_held.store(false, Ordering::Relaxed);
     }
 }
 
@@ -252,6 +269,25 @@ mod tests {
         fourth.note_request();
         assert!(!is_ready(places.room()), "all three are busy");
         drop(fourth);
+        assert!(is_ready(places.room()));
+    }
+
+    #[test]
+    fn an_answer_that_goes_on_keeps_its_place_until_it_ends() {
+        let places = Places::new(2, 2);
+        let [live, other] = [places.enter(), places.enter()];
+        live.note_head();
+        live.note_request();
+        let held = live.hold();
+        live.note_answer();
+        live.note_written();
+        answered(&other);
+        let third = places.enter();
+        assert_eq!([is_lost(&live), is_lost(&other)], [false, true]);
+        third.note_request();
+        assert!(!is_ready(places.room()), "one is live, and one is busy");
+        drop(held);
+        live.note_written();
         assert!(is_ready(places.room()));
     }
 }

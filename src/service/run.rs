@@ -98,7 +98,7 @@ impl Service {
                 engine,
                 memory: MemoryWatch::new(options.memory),
                 figures,
-                live: Live::default(),
+                live: Live::new(options.limits.live_pages_max),
                 token: options.token,
                 reloads: Reloads::default(),
                 reload,

@@ -1,6 +1,7 @@
 //! A request as the handlers see it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
@@ -8,6 +9,7 @@ use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use super::refusal::Refusal;
+use crate::service::places::Place;
 use crate::text::json_fault;
 
 /// One request.
@@ -17,12 +19,15 @@ pub(crate) struct Call {
     pub(crate) parameters: BTreeMap<String, String>,
     query: Option<String>,
     pub(super) body: Vec<u8>,
+    /// Of its connection.
+    pub(super) place: Option<Arc<Place>>,
 }
 
 impl Call {
     pub(crate) fn new(parts: Parts, parameters: BTreeMap<String, String>, body: Vec<u8>) -> Self {
         Self {
             query: parts.uri.query().map(str::to_owned),
+            place: parts.extensions.get().cloned(),
             headers: parts.headers,
             parameters,
             body,

@@ -144,7 +144,7 @@ fn chart(board: &mut Board, rates: &Rates) -> String {
         top = board.text("rate-top", rate(top)),
         middle = board.text("rate-middle", rate(top / 2.0)),
         line = board.line("rate-line", "line rate", d),
-        span = human_duration(rates.span()),
+        minutes = rates.span().as_secs() / 60,
     )
 }
 

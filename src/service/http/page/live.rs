@@ -19,9 +19,8 @@ use super::view::View;
 use crate::service::beside::Beside;
 use crate::service::http::api::Api;
 use crate::service::keys::Keys;
+use crate::service::places::{HeldPlace, Place};
 
-/// Streams at a time.
-const STREAMS_MAX: usize = 16;
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Who takes nothing for so long is no longer sent anything.
 const SEND_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -32,20 +31,9 @@ const STEP_TICKS: u64 = 5;
 /// What pages need of the service beside its figures.
 pub(crate) struct Live {
     frames: watch::Sender<Shown>,
-    places: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
     rates: Mutex<Rates>,
     beside: Mutex<Option<Beside>>,
-}
-
-impl Default for Live {
-    fn default() -> Self {
-        Self {
-            frames: watch::Sender::new(Shown::Nothing),
-            places: Arc::new(Semaphore::new(STREAMS_MAX)),
-            rates: Mutex::default(),
-            beside: Mutex::default(),
-        }
-    }
 }
 
 /// What streams are to show.
@@ -71,12 +59,22 @@ pub(super) struct BesideGuard<'a>(MutexGuard<'a, Option<Beside>>, &'a Keys);
 
 impl BesideGuard<'_> {
     pub(super) fn look(&mut self) -> Vec<crate::service::beside::BeingMade> {
-        let directories = self.1.iter().map(|key| key.signing.directory());
-        self.0.get_or_insert_with(|| Beside::of(directories)).look()
+        let places = self.1.iter().map(|key| key.place.as_path());
+        self.0.get_or_insert_with(|| Beside::of(places)).look()
     }
 }
 
 impl Live {
+    /// For so many pages at a time that are live.
+    pub(crate) fn new(pages_max: usize) -> Self {
+        Self {
+            frames: watch::Sender::new(Shown::Nothing),
+            streams: Arc::new(Semaphore::new(pages_max)),
+            rates: Mutex::default(),
+            beside: Mutex::default(),
+        }
+    }
+
     pub(super) fn rates(&self) -> Rates {
         self.rates.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -91,12 +89,15 @@ impl Live {
         rates.note(Instant::now(), signatures);
     }
 
-    /// A stream of events, unless there are as many as there may be.
-    pub(super) fn stream(&self) -> Option<EventStream> {
-        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        let (sender, receiver) = mpsc::channel(1);
-        tokio::spawn(feed(self.frames.subscribe(), sender, place));
-        Some(EventStream(receiver))
+    /// A stream of events at this place, unless there are as many as there may be.
+    pub(super) fn stream(&self, place: Option<&Arc<Place>>) -> Option<EventStream> {
+        let permit = Arc::clone(&self.streams).try_acquire_owned().ok()?;
+        let (sender, events) = mpsc::channel(1);
+        tokio::spawn(feed(self.frames.subscribe(), sender, permit));
+        Some(EventStream {
+            events,
+            _place: place.map(Place::hold),
+        })
     }
 }
 
@@ -156,7 +157,7 @@ impl Event {
 }
 
 /// Sends the figures to one client, until it is gone or the service ends.
-async fn feed(mut frames: watch::Receiver<Shown>, sender: mpsc::Sender<Bytes>, _place: OwnedSemaphorePermit) {
+async fn feed(mut frames: watch::Receiver<Shown>, sender: mpsc::Sender<Bytes>, _permit: OwnedSemaphorePermit) {
     let mut seen = None;
     while frames.changed().await.is_ok() {
         let shown = frames.borrow_and_update().clone();
@@ -178,7 +179,11 @@ async fn feed(mut frames: watch::Receiver<Shown>, sender: mpsc::Sender<Bytes>, _
 }
 
 /// The body of a stream.
-pub(super) struct EventStream(mpsc::Receiver<Bytes>);
+pub(super) struct EventStream {
+    events: mpsc::Receiver<Bytes>,
+    /// It says little and rarely, so its connection would be taken for one that is idle.
+    _place: Option<HeldPlace>,
+}
 
 impl Body for EventStream {
     type Data = Bytes;
@@ -188,7 +193,7 @@ impl Body for EventStream {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let next = self.0.poll_recv(context);
+        let next = self.events.poll_recv(context);
         next.map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
     }
 }

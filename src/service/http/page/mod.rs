@@ -63,7 +63,8 @@ pub(super) async fn script(_: Arc<State>, _: Call) -> Result<Response, Refusal> 
 }
 
 /// `GET /events`.
-pub(super) async fn events(state: Arc<State>, _: Call) -> Result<Response, Refusal> {
-    let stream = state.live.stream().ok_or_else(|| Refusal::plain(refusal::WATCHED))?;
+pub(super) async fn events(state: Arc<State>, call: Call) -> Result<Response, Refusal> {
+    let stream = state.live.stream(call.place.as_ref());
+    let stream = stream.ok_or_else(|| Refusal::plain(refusal::WATCHED))?;
     Ok(answer("text/event-stream", Body::new(stream)))
 }

@@ -1,10 +1,10 @@
 //! What a page shows, as it is at a moment.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::live::Rates;
-use crate::files::{parent_of, place_of};
+use crate::files::parent_of;
 use crate::service::beside::{BeingMade, name_of};
 use crate::service::figures::Commits;
 use crate::service::http::keys::left;
@@ -110,7 +110,7 @@ impl KeyView {
             last_unix_ms: ledger.last_unix_ms,
         });
         Self {
-            name: name_of(key.signing.directory()),
+            name: name_of(&key.place),
             scheme: manifest.scheme().id(),
             public_key: super::super::answers::digits(&key.public_key),
             epochs: manifest.plan().stored().count(),
@@ -121,10 +121,9 @@ impl KeyView {
 
 /// The sets that the keys are of, by their directories.
 fn sets_of(state: &State, keys: &[KeyView]) -> Vec<SetView> {
-    let mut sets: BTreeMap<PathBuf, SetView> = BTreeMap::new();
+    let mut sets: BTreeMap<&Path, SetView> = BTreeMap::new();
     for (key, view) in state.engine.keys().iter().zip(keys) {
-        let place = place_of(key.signing.directory());
-        let set = sets.entry(parent_of(&place).to_owned()).or_default();
+        let set = sets.entry(parent_of(&key.place)).or_default();
         let standing = view.standing.unwrap_or_default();
         set.keys += 1;
         set.epochs += view.epochs;
@@ -133,8 +132,8 @@ fn sets_of(state: &State, keys: &[KeyView]) -> Vec<SetView> {
         set.left_min = set.left_min.into_iter().chain(left).min();
     }
     sets.retain(|directory, _| sets::is_set(directory));
-    let named = |(directory, set): (PathBuf, SetView)| SetView {
-        name: name_of(&directory),
+    let named = |(directory, set): (&Path, SetView)| SetView {
+        name: name_of(directory),
         ..set
     };
     sets.into_iter().map(named).collect()

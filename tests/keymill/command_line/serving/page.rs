@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::client::{Answer, Service, free_port, fresh_key, message, read_answer};
+use super::client::{Answer, Service, free_port, fresh_key, message, metrics, read_answer};
 use crate::command_line::fixtures::{LONG, SEED, TINY, seed, stopped_key};
 use crate::command_line::program::{PATIENCE, Place, SOON};
 
 const STREAMS_MAX: usize = 16;
+const CONNECTIONS_MAX: usize = 64;
 
 fn start(place: &Place, keys: &str) -> (Service, u16) {
     let port = free_port();
@@ -128,6 +129,7 @@ fn the_page_is_complete_without_its_script_and_escapes_what_others_have_named() 
     ] {
         assert_eq!(shown(&page, id), value, "{id} in\n{page}");
     }
+    assert!(page.contains("<span>10 min ago</span>"), "{page}");
     assert!(
         shown(&page, "last").ends_with(" ago") && shown(&page, "memory").contains("MiB"),
         "{page}"
@@ -235,6 +237,22 @@ fn so_many_pages_are_live_and_no_more_and_they_keep_no_service_from_ending() {
     let mut open: Vec<_> = (0..STREAMS_MAX).map(|_| Events::open(port).unwrap()).collect();
     assert_eq!(Events::open(port).err(), Some(503));
     assert!(page(port).contains("refused-watched"));
+    // More idle connections than there are places: they give way to each other and to Prometheus, and no live page does.
+    let mut idle: Vec<_> = (0..CONNECTIONS_MAX + 20)
+        .map(|_| ask(port, "/page.css", "keep-alive"))
+        .collect();
+    for stream in &mut idle[CONNECTIONS_MAX..] {
+        assert!(stream.read(&mut [0; 100]).unwrap() > 0);
+    }
+    assert_eq!(metrics(port).status, 200);
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(1500) {
+        assert!(open[0].next().is_some());
+    }
+    // What had come before is read by now.
+    for events in &mut open {
+        assert!((0..3).all(|_| events.next().is_some()));
+    }
     // One that nobody reads any more gives its place back.
     open.pop();
     let begun = Instant::now();
