@@ -185,3 +185,62 @@ fn documents_and_sources_say_it_in_plain_words() {
     let found = ["That is no error.", "anew by it, held", "held against the root:"];
     assert_eq!(stilted(example), found);
 }
+
+/// The cells of the rows of a table whose head has this text.
+fn rows<'a>(text: &'a str, head: &str) -> Vec<Vec<&'a str>> {
+    let lines = text
+        .lines()
+        .skip_while(|line| !(line.starts_with('|') && line.contains(head)));
+    let rows = lines.skip(2).take_while(|line| line.starts_with('|'));
+    rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect())
+        .collect()
+}
+
+#[test]
+fn times_and_costs_on_a_cluster_follow_from_the_rates_that_were_measured() {
+    let (cluster, measured) = (
+        read(&root().join("docs/CLUSTER.md")),
+        read(&root().join("docs/PERFORMANCE.md")),
+    );
+    let rates = [("p1", 18_692, 64.0), ("p2", 19_249, 64.0), ("blake2s", 207_365, 32.0)];
+    for (_, rate, _) in rates {
+        let text = format!("{},{:03}", rate / 1000, rate % 1000);
+        assert!(measured.contains(&format!("| 1 | {text} |")), "{text} was not measured");
+        assert!(cluster.contains(&text), "docs/CLUSTER.md does not say {text}");
+    }
+    assert!(cluster.contains("**0.04 dollars for an hour of one such core**"));
+    let rows = rows(&cluster, "| core-hours |");
+    assert_eq!(rows.len(), 15, "{rows:?}");
+    let mut epochs = 0.0;
+    for row in rows {
+        if let Some(exponent) = row[0].strip_prefix("2^") {
+            epochs = f64::powi(2.0, exponent.parse().unwrap());
+        } else if row[0].starts_with("1,000 validators") {
+            epochs = 2000.0 * f64::powi(2.0, 24);
+        }
+        let (_, rate, bytes) = rates.into_iter().find(|(name, ..)| *name == row[1]).unwrap();
+        let hours = epochs / f64::from(rate) / 3600.0;
+        // A cell is the figure, rounded to as many places as it has.
+        let same = |cell: &str, figure: f64| {
+            let places = cell.split_once('.').map_or(0, |(_, places)| places.len());
+            cell.is_empty() || cell.replace(',', "") == format!("{figure:.places$}")
+        };
+        let size = |cell: &str, figure: f64| {
+            let (number, unit) = cell.split_once(' ').unwrap();
+            let exponent = if unit == "GiB" { 30 } else { 20 };
+            same(number, figure / f64::powi(2.0, exponent))
+        };
+        let cells_are_right = [
+            same(row[2], hours),
+            same(row[3], hours * 60.0 / 64.0),
+            same(row[4], hours * 60.0 / 256.0),
+            same(row[5], hours * 0.04),
+            size(row[6], epochs * bytes),
+            size(row[7], epochs * bytes / 256.0),
+        ];
+        assert_eq!(
+            cells_are_right, [true; 6],
+            "{row:?}: {epochs} epochs, {hours} core-hours"
+        );
+    }
+}

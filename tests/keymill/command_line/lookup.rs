@@ -55,6 +55,7 @@ fn lookup_prints_every_path_that_keymill_prints_for_digests_of_every_length() {
             4999,
             77,
         ),
+        ("leanvm-blake2s-l32-ts-v42-w8-b0", "--epochs 9", 0, 9),
         (
             "hashsig-p2-l18-wots-v163-w2",
             "--epochs 1 --activation-epoch 262143",

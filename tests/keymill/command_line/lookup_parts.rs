@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use sha3::{Digest, Sha3_256};
 
-use super::fixtures::{LONG, TINY};
+use super::fixtures::{LONG, SEED, TINY};
 use super::lookup::{has_python, look_up};
 use super::program::Place;
 
@@ -333,4 +333,52 @@ fn lookup_refuses_a_part_that_is_not_of_the_key_or_holds_other_fillers() {
     look_up(&place, "--part nowhere.part")
         .exits(3)
         .says(&["nowhere.part: No such file"]);
+}
+
+#[test]
+fn the_parts_that_keymill_makes_are_those_that_are_written_here_from_the_page() {
+    if !has_python() {
+        return;
+    }
+    for (scheme, asked) in [
+        (LEANVM, "--epochs 5000 --activation-epoch 4999"),
+        (LEANVM, "--epochs 4096 --trim 3"),
+        (LONG, "--epochs 5000 --activation-epoch 5000"),
+    ] {
+        let place = Place::new();
+        place.file("seed", SEED);
+        let untrimmed = asked.replace("--trim 3", "");
+        place
+            .run(&format!("keygen whole --scheme {scheme} {untrimmed} --seed-file seed"))
+            .exits(0);
+        place
+            .run(&format!(
+                "split key --scheme {scheme} {asked} --seed-file seed --parts 3"
+            ))
+            .exits(0);
+        for index in 0..3 {
+            let line = "--secret-file key/secret --work scratch --out parts --threads 1";
+            place
+                .run(&format!("part key/ticket.toml --index {index} {line}"))
+                .exits(0);
+        }
+        let key = Key::read(&place, "whole");
+        let mut seen = 0;
+        for entry in fs::read_dir(place.path("parts")).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let numbers: Vec<u64> = name.split('-').filter_map(|word| word.parse().ok()).collect();
+            let trim = usize::from(asked.contains("trim")) * 3;
+            let (made, written) = (
+                fs::read(place.path("parts").join(&name)).unwrap(),
+                key.part(&(numbers[0]..numbers[1]), trim),
+            );
+            let tag = written.len() - 32;
+            assert!(made[..tag] == written[..tag], "{scheme} {asked}: {name}");
+            for beside in ["key", "key/ticket.toml", ""] {
+                look_up(&place, &format!("{beside} --part parts/{name} --check")).exits(0);
+            }
+            seen += 1;
+        }
+        assert_eq!(seen, 3, "{scheme} {asked}");
+    }
 }
