@@ -7,8 +7,8 @@ use super::keys::{KeyIndex, Keys};
 use super::ledgers::LedgerIndex;
 use super::order::Task;
 
-/// How long what is prepared waits for more that one write can spend with it, while more is on its way. A write takes a quarter of
-/// a millisecond of the processor, which the workers need, whatever it spends: so this is what writes take of a core at most.
+/// How long what is prepared waits for more that one write can spend with it, while more is on its way. A write takes some 0.4 ms of
+/// the processor, which the workers need, whatever it spends: with this, writes take a tenth of a core at most.
 const GATHER_MAX: Duration = Duration::from_millis(4);
 /// A group does not wait for more when it has this part of what waits for its ledger: two groups on disk and two that are computed
 /// keep both busy.
