@@ -15,7 +15,7 @@ pub const EXIT_CODES: [(u8, &str); 6] = [
     (0, "done, or the answer is yes"),
     (
         NO,
-        "the answer is no: verify: invalid; check, verify-set: damage found; join: parts are missing or bad; memory-report: something was left; sign: the epoch has \
+        "the answer is no: verify: invalid; check, verify-set: damage found; join: something of the key is missing; memory-report: something was left; sign: the epoch has \
          already signed a different message, or a message keymill has no record of; ledger show: the key cannot sign; ledger import: an epoch has signed \
          two messages",
     ),

@@ -1,6 +1,6 @@
 //! `keymill join`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -10,13 +10,13 @@ use keymill::support::counted;
 
 use super::answer::{Answer, Value};
 use super::failure::Failure;
-use super::keygen::stop_on_signals;
+use super::keygen::{say_how_it_signs, stop_on_signals};
 use super::output::hex_digits;
 use super::passphrase::PassphraseArguments;
 use super::process::keep_files_private;
 use super::progress::Reporter;
 use super::request::MachineArguments;
-use super::shell::command;
+use super::shell::{command, command_with_set};
 use crate::config::{Settings, parse_count};
 
 /// Bad and missing parts that are named one by one; there can be thousands.
@@ -59,9 +59,13 @@ pub fn run(arguments: &JoinArguments, settings: &Settings) -> Result<ExitCode, F
     request.sample = arguments.sample;
     request.passphrase = arguments.passphrase.read()?;
     let joining = Joining::open(request, job.machine, cancel)?;
+    let origin = joining.manifest().origin();
     let reporter = Reporter::new(job.progress, joining.manifest().plan());
     let (report, _) = reporter.watch(|progress| joining.run(progress))?;
     let report = report?;
+    if report.summary.as_ref().is_some_and(|summary| !summary.was_sealed) {
+        say_how_it_signs(origin, &arguments.directory);
+    }
     answer(&report, arguments).print(arguments.json)?;
     Ok(match report.summary {
         Some(_) => ExitCode::SUCCESS,
@@ -112,7 +116,10 @@ fn lines(report: &JoinReport, arguments: &JoinArguments) -> Vec<String> {
         lines.push(format!("taken: {count}{before}"));
     }
     for BadPart { file, what, .. } in report.bad.iter().take(NAMED_MAX) {
-        lines.push(format!("left out: '{}': {what}", file.display()));
+        lines.push(format!(
+            "left out: '{}': {what}; delete it, and make it again",
+            file.display()
+        ));
     }
     if let Some(more) = report.bad.len().checked_sub(NAMED_MAX + 1) {
         lines.push(format!("left out: {} more", more + 1));
@@ -133,10 +140,10 @@ fn missing_line(part: &MissingPart, arguments: &JoinArguments) -> String {
         return format!("missing: the epochs {epochs}; {keygen} makes them here");
     };
     let ticket = arguments.directory.join("ticket.toml");
-    let out = arguments.parts.display();
-    let part = command(
-        &format!("keymill part {{}} --index {index} --secret-file FILE --work SCRATCH --out {out}"),
-        Path::new(&ticket),
+    let part = command_with_set(
+        &format!("keymill part {{}} --index {index} --secret-file FILE --work SCRATCH --out {{set}}"),
+        &ticket,
+        &arguments.parts,
     );
     format!("missing: part {index}, the epochs {epochs}: {part} makes it")
 }

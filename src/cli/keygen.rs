@@ -58,7 +58,6 @@ pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode,
     let metrics = arguments.metrics.begin(&arguments.directory, public_mode)?;
     let job = arguments.request.machine.job(settings)?;
     let request = arguments.request.key.request()?;
-    let typed = |template: &str| command(template, &arguments.directory);
     let asked = KeygenJob::builder(&arguments.directory)
         .request(request)
         .defaults(KeyArguments::defaults(settings)?);
@@ -70,15 +69,21 @@ pub fn run(arguments: &KeygenArguments, settings: &Settings) -> Result<ExitCode,
     arguments.secret.warn_if_plain(&arguments.directory);
     done.report(&arguments.directory, arguments.request.json)?;
     if !done.summary.was_sealed {
-        say(match done.manifest.origin() {
-            Origin::Fresh => format!("to sign: {}", typed("keymill sign {} --epoch N --message HEX32")),
-            Origin::Seed | Origin::PrfKey => format!(
-                "before it signs: {}, with N above every epoch used elsewhere",
-                typed("keymill ledger init {} --first-epoch N")
-            ),
-        });
+        say_how_it_signs(done.manifest.origin(), &arguments.directory);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What comes next, of a key that was finished just now.
+pub(super) fn say_how_it_signs(origin: Origin, directory: &Path) {
+    let typed = |template: &str| command(template, directory);
+    say(match origin {
+        Origin::Fresh => format!("to sign: {}", typed("keymill sign {} --epoch N --message HEX32")),
+        Origin::Seed | Origin::PrfKey => format!(
+            "before it signs: {}, with N above every epoch used elsewhere",
+            typed("keymill ledger init {} --first-epoch N")
+        ),
+    });
 }
 
 /// A job that has come to its end.

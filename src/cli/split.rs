@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use keymill::KeygenJob;
-use keymill::parts::{Division, PartIndex, Split, split};
+use keymill::parts::{Division, Split, split};
 use keymill::support::counted;
 
 use job_file::Engine;
@@ -19,6 +19,7 @@ use super::output::{human_bytes, print_lines};
 use super::passphrase::SealArguments;
 use super::process::keep_files_private;
 use super::request::KeyArguments;
+use super::shell::command;
 use crate::config::{Settings, parse_count};
 
 /// Parts of fewer epochs are done in so little time that starting them takes longer.
@@ -52,7 +53,7 @@ pub struct SplitArguments {
     #[arg(
         long = "for",
         value_name = "ENGINE",
-        conflicts_with_all = ["division", "json", "seal", "KeyArguments"]
+        conflicts_with_all = ["division", "json", "SealArguments", "PassphraseArguments", "KeyArguments"]
     )]
     engine: Option<Engine>,
     /// Print one JSON object.
@@ -81,48 +82,51 @@ pub fn run(arguments: &SplitArguments, settings: &Settings) -> Result<ExitCode, 
         warn_of_other_copies();
     }
     tell(&split);
-    answer(&split)?.print(arguments.json)?;
+    answer(&split).print(arguments.json)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Epochs of the first part, which has as many as any other or nearly so.
-fn part_epochs(split: &Split) -> Result<u64, Failure> {
-    let ticket = &split.ticket;
-    let first = ticket.division().part(ticket.key().plan(), PartIndex(0))?;
-    Ok(first.count())
+/// Epochs of the largest part.
+fn part_epochs_max(split: &Split) -> u64 {
+    let plan = split.ticket.key().plan();
+    let parts = split.ticket.division().all(plan);
+    parts.map(|(_, epochs)| epochs.count()).max().unwrap_or_default()
 }
 
 fn tell(split: &Split) {
     let plan = split.ticket.key().plan();
     let parts = split.ticket.division().count(plan);
-    let least = plan.stored().count() / parts;
-    if parts > 1 && least < PART_EPOCHS_ADVISED {
+    let most = part_epochs_max(split);
+    if parts > 1 && most < PART_EPOCHS_ADVISED {
         warn(format_args!(
-            "parts of {least} epochs are small: where they take less than a minute, starting them takes as long as making them"
+            "parts of {} are small: where they take less than a minute, starting them takes as long as making them",
+            counted(most, "epoch")
         ));
     }
-    let ticket = split.ticket_file.display();
+    let part = command(
+        "keymill part {} --index I --secret-file FILE --work SCRATCH --out DIR",
+        &split.ticket_file,
+    );
     say(format_args!(
-        "each part is made by 'keymill part {ticket} --index I --secret-file FILE --work SCRATCH --out DIR', with I from 0 to {}; \
-         whoever has the secret file has the whole key",
+        "each part is made by {part}, with I from 0 to {}; whoever has the secret file has the whole key",
         parts - 1
     ));
 }
 
-fn answer(split: &Split) -> Result<Answer<'_>, Failure> {
+fn answer(split: &Split) -> Answer<'_> {
     let plan = split.ticket.key().plan();
     let parts = split.ticket.division().count(plan);
-    let epochs = part_epochs(split)?;
+    let epochs = part_epochs_max(split);
     let bytes = plan.layer_bytes();
-    Ok(Answer::default()
+    Answer::default()
         .fact("ticket", split.ticket_file.clone())
         .field("key_id", split.ticket.key().key_id())
         .key(plan)
         .shown(
             "parts",
             parts,
-            format!("{parts}, of {} each or nearly so", counted(epochs, "epoch")),
+            format!("{parts}, of at most {}", counted(epochs, "epoch")),
         )
         .field("part_epochs", epochs)
-        .shown("layer_bytes", bytes, human_bytes(bytes)))
+        .shown("layer_bytes", bytes, human_bytes(bytes))
 }

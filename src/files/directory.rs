@@ -125,6 +125,12 @@ impl Directory {
         Entry { directory, name, path }
     }
 
+    /// Whether it is this user's, and nobody else may write in it.
+    pub(crate) fn is_for_owner_alone(&self) -> Result<bool, IoFailure> {
+        let found = attempt("fstat", self.path(), || fstat(&self.0.handle))?;
+        Ok(found.st_uid == rustix::process::geteuid().as_raw() && found.st_mode & 0o022 == 0)
+    }
+
     /// The process that opened it, if this one was forked from that since.
     pub(crate) fn opened_before_fork(&self) -> Option<u32> {
         let opened_by = self.0.process;

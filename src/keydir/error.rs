@@ -117,18 +117,23 @@ pub(super) fn older_format(manifest: &Path, found: u32) -> Error {
         .mend([Remedy::Migrate(parent_of(manifest).to_owned())])
 }
 
+/// The key is made in parts.
+fn not_joined(directory: &Path) -> Error {
+    let what = format!(
+        "the key in '{}' was divided into parts, and not all of them are put together yet",
+        directory.display()
+    );
+    let remedies = [Remedy::Join, Remedy::Keygen].map(|remedy| remedy(directory.to_owned()));
+    Error::directory(what)
+        .because(Reason::NotFinished)
+        .at(directory)
+        .mend(remedies)
+}
+
 /// The directory was still being created when the process ended.
 pub(super) fn being_created(directory: &Path) -> Error {
     if directory.join(TICKET).exists() {
-        let what = format!(
-            "the key in '{}' was divided into parts, and these are not put together yet",
-            directory.display()
-        );
-        let remedies = [Remedy::Join, Remedy::Keygen].map(|remedy| remedy(directory.to_owned()));
-        return Error::directory(what)
-            .because(Reason::NotFinished)
-            .at(directory)
-            .mend(remedies);
+        return not_joined(directory);
     }
     let what = format!(
         "'{}' was not created completely, or was begun by an earlier version",
@@ -141,6 +146,9 @@ pub(super) fn being_created(directory: &Path) -> Error {
 
 /// The key is not finished.
 pub(super) fn not_sealed(directory: &Path) -> Error {
+    if directory.join(TICKET).exists() {
+        return not_joined(directory);
+    }
     let what = format!(
         "the key in '{}' is not finished (a process may be making it)",
         directory.display()

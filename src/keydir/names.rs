@@ -63,6 +63,14 @@ impl KeyPaths {
         })
     }
 
+    /// Of a directory that is open, which has no secret.
+    pub(crate) fn of(directory: Directory) -> Self {
+        Self {
+            directory,
+            passphrase: None,
+        }
+    }
+
     pub(crate) fn passphrase(&self) -> Option<&Passphrase> {
         self.passphrase.as_ref()
     }
@@ -129,7 +137,7 @@ impl KeyPaths {
 
     /// A part of a key that is made after its manifest. Where it is and no manifest, that is lost.
     pub(crate) fn part_of_key(&self) -> Result<Option<PathBuf>, IoFailure> {
-        for part in [self.layers(), self.state()] {
+        for part in [self.layers(), self.state(), self.directory.entry(TICKET)] {
             if part.exists()? {
                 return Ok(Some(part.path().to_owned()));
             }

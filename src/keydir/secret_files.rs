@@ -3,6 +3,7 @@
 
 use std::io::Read;
 use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::Path;
 
 use zeroize::Zeroizing;
 
@@ -209,8 +210,11 @@ fn read_plain(entry: &Entry) -> Result<Option<(Secret, Origin)>> {
 }
 
 /// The secret of a key from a file that is not in its directory: plain text, or a keystore, which the passphrase opens.
-pub(crate) fn read_secret_file(file: &Entry, passphrase: Option<&Passphrase>) -> Result<Secret> {
-    let path = file.path();
+pub(crate) fn read_secret_file(path: &Path, passphrase: Option<&Passphrase>) -> Result<Secret> {
+    let file = match Entry::of(path) {
+        Err(failure) if failure.is_missing() => return Err(no_secret_file(path)),
+        file => &file?,
+    };
     let mut first = [0];
     let is_keystore = match file.open_to_read() {
         Err(failure) if failure.is_missing() => return Err(no_secret_file(path)),

@@ -25,6 +25,13 @@ impl DoneSet {
         *word |= bit;
     }
 
+    /// Forgets the batch at this position.
+    pub(super) fn remove(&mut self, position: usize) {
+        let (word, bit) = (&mut self.words[position / 64], 1 << (position % 64));
+        self.done -= u64::from(*word & bit != 0);
+        *word &= !bit;
+    }
+
     pub(crate) fn count(&self) -> u64 {
         self.done
     }

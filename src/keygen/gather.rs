@@ -31,7 +31,7 @@ pub(crate) struct Gathering<'a> {
     pub(crate) progress: &'a dyn Progress,
     writer: &'a mut LayerWriter,
     store: &'a Store,
-    /// Batches that were there before.
+    /// Batches that are there.
     kept: DoneSet,
     record: ProgressRecord,
     touched: DirtyNodes,
@@ -48,7 +48,16 @@ pub(crate) struct Gathered<T> {
 }
 
 impl Gathering<'_> {
-    /// Whether every batch of these epochs was in the key before.
+    /// Takes back what was put in of something that is wrong in the end: what has no record is not in the key.
+    pub(crate) fn forget(&mut self, put_in: &[BatchIndex]) -> Result<()> {
+        let batches = self.manifest.plan().batches();
+        let positions = put_in.iter().filter_map(|batch| batches.position(*batch));
+        positions.for_each(|position| self.kept.remove(position));
+        let keys = put_in.iter().map(|batch| Ok(Store::batch_key(*batch)));
+        self.store.remove_batches(keys).map(drop)
+    }
+
+    /// Whether every batch of these epochs is in the key.
     pub(crate) fn has_all(&self, epochs: EpochRange) -> bool {
         let batches = self.manifest.plan().batches();
         let height = batches.root_level().0;
@@ -76,10 +85,15 @@ impl Gathering<'_> {
                 slice_crc32.push(crc32fast::hash(bytes));
             }
             records.push((*batch, BatchRecord { slice_crc32 }));
-            epochs += batches.epochs(*batch).count();
+            // Parts may overlap.
+            let position = batches.position(*batch).filter(|position| !self.kept.has(*position));
+            if let Some(position) = position {
+                self.kept.insert(position);
+                epochs += batches.epochs(*batch).count();
+            }
         }
         self.touched.sync(self.writer)?;
-        self.record.batches_done += group.len() as u64;
+        self.record.batches_done = self.kept.count();
         self.record.committed_unix_ms = steady_unix_ms();
         self.store.commit_batches(&records, &self.record)?;
         self.touched.release(self.writer)?;

@@ -3,6 +3,7 @@
 use super::error::{no_such_part, not_divisible, too_many_parts};
 use crate::error::Result;
 use crate::plan::Plan;
+use crate::remedy::Argument;
 use crate::units::{EpochRange, Level};
 
 /// Most parts of a key: as many as a batch system takes without complaint.
@@ -47,6 +48,14 @@ impl Division {
             }
             Self::Epochs(_) if self.count(plan) > PARTS_MAX => Err(too_many_parts(self.count(plan), PARTS_MAX)),
             Self::Parts(_) | Self::Epochs(_) => Ok(()),
+        }
+    }
+
+    /// What it was asked for with.
+    pub(super) fn argument(self) -> Argument {
+        match self {
+            Self::Parts(_) => Argument::Parts,
+            Self::Epochs(_) => Argument::PartEpochs,
         }
     }
 

@@ -30,12 +30,12 @@ pub(super) fn no_division(directory: &Path) -> Error {
 }
 
 /// The key was divided in another way.
-pub(super) fn other_division(ticket: &Path) -> Error {
+pub(super) fn other_division(ticket: &Path, asked: Argument) -> Error {
     let what = format!("'{}' divides the key in another way", ticket.display());
     Error::directory(what)
         .because(Reason::Contradiction)
         .at(ticket)
-        .mend([Remedy::LeaveOut(Argument::Parts), Remedy::MoveAway(ticket.to_owned())])
+        .mend([Remedy::LeaveOut(asked), Remedy::MoveAway(ticket.to_owned())])
 }
 
 pub(super) fn is_finished(directory: &Path) -> Error {
@@ -53,6 +53,18 @@ pub(super) fn no_ticket(ticket: &Path) -> Error {
 
 pub(super) fn bad_ticket(ticket: &Path, what: &str) -> Error {
     Error::damaged("", ticket, what).mend([Remedy::PutBack(ticket.to_owned())])
+}
+
+/// All names that scratch can have are taken by what is not scratch of this user's.
+pub(super) fn taken(scratch: &Path) -> Error {
+    let what = format!(
+        "'{}' and all names before it are taken by links, by directories that others can write, or by keys",
+        scratch.display()
+    );
+    Error::directory(what)
+        .because(Reason::InTheWay)
+        .at(scratch)
+        .mend([Remedy::OtherDirectory])
 }
 
 /// The secret is not that of the ticket's key.

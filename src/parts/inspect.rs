@@ -5,6 +5,8 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use sha3::{Digest, Sha3_256};
+
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::file::{self, Layout, PAGE_BYTES};
@@ -35,6 +37,16 @@ impl<E: Into<Error>> From<E> for Refusal {
 
 fn bad<T>(what: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal::Bad(what.into()))
+}
+
+/// The hash of the digests of a part's highest level, which can be many in the file of somebody who does not have the secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Highest([u8; 32]);
+
+impl Highest {
+    fn of(digests: &[u8]) -> Self {
+        Self(Sha3_256::digest(digests).into())
+    }
 }
 
 /// A file that says of itself to be a part of the key.
@@ -69,16 +81,16 @@ impl OpenPart {
         })
     }
 
-    /// Compares checksums, digest and tag with the content, and gives the digests of the highest level.
-    pub(super) fn check_content(&self, prf_key: &PrfKey, cancel: &CancelHandle) -> Result<Vec<u8>, Refusal> {
+    /// Compares checksums, digest and tag with the content, and gives what its highest level is.
+    pub(super) fn check_content(&self, prf_key: &PrfKey, cancel: &CancelHandle) -> Result<Highest, Refusal> {
         let plan = self.part.plan();
         let top = plan.geometry().root_level();
-        let (mut highest, mut at, mut found) = (Vec::new(), 0, Vec::new());
+        let (mut highest, mut at, mut found) = (Sha3_256::new(), 0, Vec::new());
         let read = |slice: &Slice, bytes: &mut Vec<u8>| {
             cancel.proceed()?;
             self.read(slice, bytes)?;
             if slice.level == top {
-                highest.extend_from_slice(bytes);
+                highest.update(&*bytes);
             }
             Ok(())
         };
@@ -96,7 +108,7 @@ impl OpenPart {
             Ok(())
         };
         file::write(plan, &self.layout, prf_key, read, compare)?;
-        Ok(highest)
+        Ok(Highest(highest.finalize().into()))
     }
 
     fn what_differs(&self, offset: u64) -> String {
@@ -164,7 +176,7 @@ fn read_at(path: &Path, file: &File, bytes: &mut [u8], offset: u64) -> Result<()
 
 /// Puts a part into the key, group by group, and hashes it again up to its highest level on the way. Its last group is committed only
 /// when that level comes out as `highest`, so that a part is in the key in whole only if it is right in whole.
-pub(super) fn take(part: &OpenPart, highest: &[u8], gathering: &mut Gathering<'_>) -> Result<(), Refusal> {
+pub(super) fn take(part: &OpenPart, highest: &Highest, gathering: &mut Gathering<'_>) -> Result<(), Refusal> {
     let plan = part.part.plan();
     let group_batches = GROUP_BYTES / plan.batch_stored_bytes().max(1);
     let mut taking = Taking {
@@ -172,15 +184,14 @@ pub(super) fn take(part: &OpenPart, highest: &[u8], gathering: &mut Gathering<'_
         gathering,
         group_batches: group_batches.clamp(1, 1024) as u64,
         group: Vec::new(),
+        put_in: Vec::new(),
     };
-    let top = plan.geometry().root_level();
-    let nodes = plan.geometry().level(top).stored.clone();
-    let folded = taking.folded(&Slice { level: top, nodes })?;
-    if folded != highest {
-        return bad(format!("its content does not lead to its nodes of level {top}"));
+    let outcome = taking.all(highest);
+    if let Err(Refusal::Bad(_)) = &outcome {
+        let put_in = std::mem::take(&mut taking.put_in);
+        taking.gathering.forget(&put_in)?;
     }
-    let group = std::mem::take(&mut taking.group);
-    Ok(taking.gathering.commit(&group)?)
+    outcome
 }
 
 struct Taking<'a, 'g> {
@@ -189,9 +200,28 @@ struct Taking<'a, 'g> {
     group_batches: u64,
     /// Read and right, but not committed yet.
     group: Vec<GatheredBatch>,
+    /// Committed.
+    put_in: Vec<BatchIndex>,
 }
 
 impl Taking<'_, '_> {
+    fn all(&mut self, highest: &Highest) -> Result<(), Refusal> {
+        let plan = self.part.part.plan();
+        let top = plan.geometry().root_level();
+        let nodes = plan.geometry().level(top).stored.clone();
+        let folded = self.folded(&Slice { level: top, nodes })?;
+        if Highest::of(&folded) != *highest {
+            return bad(format!("its content does not lead to its nodes of level {top}"));
+        }
+        let group = std::mem::take(&mut self.group);
+        self.commit(&group)
+    }
+
+    fn commit(&mut self, group: &[GatheredBatch]) -> Result<(), Refusal> {
+        self.put_in.extend(group.iter().map(|batch| batch.batch));
+        Ok(self.gathering.commit(group)?)
+    }
+
     /// Nodes of a level at or above the batches' roots, as what is below them gives them.
     fn folded(&mut self, slice: &Slice) -> Result<Vec<u8>, Refusal> {
         let lowest = self.part.part.plan().batches().root_level();
@@ -251,7 +281,7 @@ impl Taking<'_, '_> {
             }
             let before = std::mem::replace(&mut self.group, group);
             if !before.is_empty() {
-                self.gathering.commit(&before)?;
+                self.commit(&before)?;
             }
         }
         let above = Slice {

@@ -112,7 +112,7 @@ impl PartJob {
         let opened = Instant::now();
         let ticket = Ticket::read(&request.ticket)?;
         let part = ticket.part(request.index)?;
-        let secret = read_secret_file(&Entry::of(&request.secret)?, request.passphrase.as_ref())?;
+        let secret = read_secret_file(&request.secret, request.passphrase.as_ref())?;
         let prf_key = prf_key_of(&secret, &request.secret, ticket.key())?;
         let memory = options.memory_plan(part.plan())?;
         Ok(Self {

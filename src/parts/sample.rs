@@ -1,5 +1,7 @@
 //! Nodes of a part, drawn at random, against the secret: what hashing the tree again cannot tell is whether the leaves are right.
 
+use std::ops::Range;
+
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 use rayon::slice::ParallelSlice;
 
@@ -21,38 +23,47 @@ pub(super) fn default_sample() -> u64 {
     sample_for(0.002, 0.999)
 }
 
-/// Computes so many nodes of the lowest stored level from the secret, and compares them with those of a part.
+/// Nodes that are drawn and compared at a time.
+const ROUND_NODES: u64 = 1 << 14;
+
+/// Computes so many nodes of the lowest stored level from the secret, all of them if there are no more, and compares them with those
+/// of a part.
 pub(super) fn check(part: &OpenPart, count: u64, gathering: &Gathering<'_>) -> Result<(), Refusal> {
     let plan = part.part.plan();
     let level = plan.trim();
     let computed = plan.geometry().level(level).computed.clone();
-    let nodes = drawn(computed, count)?;
-    let wrong = if level == Level(0) {
-        wrong_leaf(part, &nodes, gathering)?
-    } else {
-        wrong_root(part, level, &nodes, gathering)?
-    };
-    match wrong {
-        None => Ok(()),
-        Some(node) => Err(Refusal::Bad(format!(
-            "node {node} of level {level} is not what the secret gives; it was one of {} that were compared",
-            nodes.len()
-        ))),
+    let all = computed.end - computed.start;
+    let compared = count.min(all);
+    for first in (0..compared).step_by(ROUND_NODES as usize) {
+        let round = ROUND_NODES.min(compared - first);
+        let nodes = if compared == all {
+            (computed.start + first..computed.start + first + round).collect()
+        } else {
+            drawn(&computed, round)?
+        };
+        let wrong = if level == Level(0) {
+            wrong_leaf(part, &nodes, gathering)?
+        } else {
+            wrong_root(part, level, &nodes, gathering)?
+        };
+        if let Some(node) = wrong {
+            return Err(Refusal::Bad(format!(
+                "node {node} of level {level} is not what the secret gives; it was one of {compared} that were compared"
+            )));
+        }
     }
+    Ok(())
 }
 
-/// So many of these nodes, all of them if there are no more, from the operating system's randomness: whoever made them could foresee
-/// any other choice.
-fn drawn(nodes: std::ops::Range<u64>, count: u64) -> Result<Vec<u64>, Error> {
-    let all = nodes.end - nodes.start;
-    if count >= all {
-        return Ok(nodes.collect());
-    }
+/// So many of these nodes, from the operating system's randomness: whoever made them could foresee any other choice.
+fn drawn(nodes: &Range<u64>, count: u64) -> Result<Vec<u64>, Error> {
     let mut random = vec![0; count as usize * 8];
     getrandom::fill(&mut random)
         .map_err(|error| Error::machine(format!("the operating system could not provide randomness: {error}")))?;
     let numbers = random.as_chunks::<8>().0.iter().map(|bytes| u64::from_le_bytes(*bytes));
-    let mut drawn: Vec<u64> = numbers.map(|number| nodes.start + number % all).collect();
+    let mut drawn: Vec<u64> = numbers
+        .map(|number| nodes.start + number % (nodes.end - nodes.start))
+        .collect();
     drawn.sort_unstable();
     Ok(drawn)
 }
@@ -61,6 +72,7 @@ fn drawn(nodes: std::ops::Range<u64>, count: u64) -> Result<Vec<u64>, Error> {
 fn wrong_leaf(part: &OpenPart, nodes: &[u64], gathering: &Gathering<'_>) -> Result<Option<u64>, Refusal> {
     let (kernel, digest_bytes) = (gathering.kernel, part.part.scheme().digest_bytes());
     let block = |nodes: &[u64]| -> Result<Option<u64>, Refusal> {
+        gathering.cancel.proceed()?;
         let epochs: Vec<Epoch> = nodes.iter().map(|&node| Epoch(node as u32)).collect();
         let mut leaves = vec![0; nodes.len() * digest_bytes];
         gathering
@@ -79,7 +91,6 @@ fn wrong_leaf(part: &OpenPart, nodes: &[u64], gathering: &Gathering<'_>) -> Resu
         let blocks = nodes.par_chunks(kernel.lanes());
         blocks.map(block).collect::<Result<_, _>>()
     })?;
-    gathering.cancel.proceed()?;
     Ok(compared.into_iter().flatten().next())
 }
 

@@ -3,16 +3,17 @@
 
 use std::path::{Path, PathBuf};
 
+use super::error::taken;
 use super::ticket::Ticket;
 use crate::error::{Reason, Result};
 use crate::failure::{FailureKind, IoFailure, attempt};
 use crate::files::publish::Mode;
-use crate::files::{Entry, check_room, exists, make_directories};
+use crate::files::{Directory, Entry, check_room, exists, make_directories};
 use crate::keydir::{KeyPaths, LockedDir, Manifest, TICKET};
 use crate::layers::{Header, LayerWriter, Medium};
 use crate::migrations::COLUMN_FAMILIES;
 use crate::plan::StoreBuffers;
-use crate::remedy::{Argument, Remedy};
+use crate::remedy::Remedy;
 use crate::state::Store;
 
 const SCRATCH_MODE: Mode = Mode::Umasked(0o700);
@@ -35,19 +36,31 @@ impl Scratch {
     /// Takes a directory below `work` that no other process holds: a batch system may have begun the same part again on a machine
     /// where the first attempt still runs.
     pub(super) fn take(work: &Path, stem: &str) -> Result<Self> {
+        make_directories(work, SCRATCH_MODE)?;
+        let parent = Directory::open(work)?;
         let mut number = 1;
         loop {
             let name = match number {
                 1 => stem.to_owned(),
                 _ => format!("{stem}.{number}"),
             };
-            let path = work.join(name);
-            make_directories(&path, SCRATCH_MODE)?;
-            match KeyPaths::open(&path)?.lock() {
-                Err(error) if error.reason() == Reason::Locked && number < NAMES => number += 1,
+            let entry = parent.entry(&name);
+            let paths = open_own(&entry)?;
+            let is_last = number == NAMES;
+            number += 1;
+            let Some(paths) = paths else {
+                if is_last {
+                    return Err(taken(entry.path()));
+                }
+                continue;
+            };
+            match paths.lock() {
+                Err(error) if error.reason() == Reason::Locked && !is_last => {}
                 locked => {
-                    let locked = locked?;
-                    return Ok(Self { locked, path });
+                    return Ok(Self {
+                        locked: locked?,
+                        path: entry.path().to_owned(),
+                    });
                 }
             }
         }
@@ -72,8 +85,7 @@ impl Scratch {
                 opened => return opened,
             }
         }
-        let fewer = Remedy::Change(Argument::Parts);
-        check_room(&self.path, &self.path, part.plan().disk_bytes(), fewer)?;
+        check_room(&self.path, &self.path, part.plan().disk_bytes(), Remedy::OtherDirectory)?;
         self.begin(medium, ticket, part)?;
         self.open_files(medium, part, buffers)
     }
@@ -116,6 +128,26 @@ impl Scratch {
     pub(super) fn remove(self) -> Result<(), IoFailure> {
         remove_all(&self.path)
     }
+}
+
+/// The directory of this name, which is made if there is none; `None` if what has the name is a link, may be written by others, or
+/// has the files of a key: below a directory like /tmp, the name is for everybody to take.
+fn open_own(entry: &Entry) -> Result<Option<KeyPaths>> {
+    if entry.exists()? && !entry.is_directory()? {
+        return Ok(None);
+    }
+    entry.make_directory()?;
+    let directory = entry.open_directory()?;
+    if !directory.is_for_owner_alone()? {
+        return Ok(None);
+    }
+    let paths = KeyPaths::of(directory);
+    for of_key in [paths.manifest(), paths.secret(), paths.keystore(), paths.ledger_mark()] {
+        if of_key.exists()? {
+            return Ok(None);
+        }
+    }
+    Ok(Some(paths))
 }
 
 fn remove_all(path: &Path) -> Result<(), IoFailure> {

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::failure::attempt;
 use crate::files::publish::{Mode, replace};
 use crate::files::{Entry, not_regular};
-use crate::keydir::{KeyState, Manifest, TICKET};
+use crate::keydir::{KeyDir, KeyPlace, KeyState, Manifest, TICKET};
 use crate::keygen::KeygenBuilder;
 use crate::text::toml_fault;
 
@@ -49,7 +49,10 @@ impl Ticket {
     /// # Errors
     /// [`Error`](crate::Error) if there is none, or if it is damaged.
     pub fn read(path: &Path) -> Result<Self> {
-        Self::read_entry(&Entry::of(path)?)
+        match Entry::of(path) {
+            Err(failure) if failure.is_missing() => Err(no_ticket(path)),
+            entry => Self::read_entry(&entry?),
+        }
     }
 
     /// Reads the ticket of the key in a directory.
@@ -57,6 +60,7 @@ impl Ticket {
     /// # Errors
     /// As [`read`](Self::read); [`Error`](crate::Error) too if the key is not divided.
     pub fn of_key(directory: &Path) -> Result<Self> {
+        KeyDir::open_any_version(KeyPlace::new(directory))?;
         let file = directory.join(TICKET);
         if file.exists() {
             Self::read(&file)
@@ -199,8 +203,8 @@ pub fn split(asked: &KeygenBuilder, division: Option<Division>) -> Result<Split>
     };
     let ticket = match (found, division) {
         (Some(found), asked) if found.is_of(key.manifest()) => {
-            if asked.is_some_and(|asked| asked != found.division) {
-                return Err(other_division(file.path()));
+            if let Some(asked) = asked.filter(|asked| *asked != found.division) {
+                return Err(other_division(file.path(), asked.argument()));
             }
             found
         }

@@ -27,6 +27,8 @@ tries=3
 command -v parallel >/dev/null || { echo 'missing: GNU parallel' >&2; exit 4; }
 [ -s "$hosts" ] || { echo "$hosts should have a machine a line; \`:\` is this one" >&2; exit 3; }
 mkdir -p "$out"
+# What an earlier run says of a part need not hold any more: it may have been deleted since. One that is there takes no time.
+rm -f "$log"
 
 words=("$keymill" part "$ticket" --secret-file "$secret" --out "$out" --threads "$threads")
 [ -z "$passphrase" ] || words+=(--passphrase-file "$passphrase")

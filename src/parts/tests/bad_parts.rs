@@ -146,23 +146,54 @@ fn a_filler_that_is_not_that_of_the_key_is_found() {
     );
 }
 
-#[test]
-fn leaves_that_the_secret_does_not_give_are_found_in_the_sample_although_the_tree_is_one() {
-    // All levels of a tree over other leaves: those of another part of it, moved.
-    let batch = LEANVM_TRIMMED.first / 1024 + 1;
-    let other = |slice: &Slice, bytes: &mut Vec<u8>| {
-        if slice.level == Level(10) {
-            for byte in &mut *bytes {
-                *byte ^= 0x55;
-            }
-        }
+/// The levels of the tree over the leaves of a part of which one is another, from the lowest that is stored upward.
+fn tree_over_a_wrong_node(place: &Place, index: u64, node: u64) -> Vec<(Slice, Vec<u8>)> {
+    let file = place.part(index).unwrap().file;
+    let ticket = Ticket::read(&place.key.join("ticket.toml")).unwrap();
+    let part = ticket.part(PartIndex(index)).unwrap();
+    let Ok(opened) = OpenPart::open(&Entry::of(&file).unwrap(), ticket.key()) else {
+        panic!("the part is right");
     };
-    let key = TestedKey { trim: 10, ..LEANVM };
-    let what = assert_left_out(key, 1, None, other);
-    assert!(
-        what.contains(&format!("node {batch} of level 10 is not what the secret gives")),
-        "{what}"
-    );
+    let kernel = part.scheme().kernel(part.parameter());
+    let fold = part.fold(kernel.as_ref());
+    let mut levels: Vec<(Slice, Vec<u8>)> = Vec::new();
+    for span in part.plan().geometry().stored_levels() {
+        let slice = Slice {
+            level: span.level,
+            nodes: span.stored.clone(),
+        };
+        let digests = match levels.last() {
+            Some((_, below)) => fold.folded(&slice, below),
+            None => {
+                let mut digests = Vec::new();
+                assert!(opened.read(&slice, &mut digests).is_ok());
+                at_node(slice.level.0, node)(&slice, &mut digests);
+                digests
+            }
+        };
+        levels.push((slice, digests));
+    }
+    levels
+}
+
+#[test]
+fn nodes_that_the_secret_does_not_give_are_found_in_the_sample_although_the_tree_is_one() {
+    for trim in [0, 4, 10] {
+        let key = TestedKey { trim, ..LEANVM };
+        let node = (((LEANVM.first / 1024 + 1) << 10) + 777) >> trim;
+        let levels = {
+            let place = Place::new(key, Division::Epochs(1024));
+            tree_over_a_wrong_node(&place, 1, node)
+        };
+        let forged = |piece: &Slice, bytes: &mut Vec<u8>| {
+            let (slice, digests) = levels.iter().find(|(slice, _)| slice.level == piece.level).unwrap();
+            let place = slice.place(&piece.nodes, digests.len() / slice.count());
+            bytes.copy_from_slice(&digests[place]);
+        };
+        let what = assert_left_out(key, 1, None, forged);
+        let words = format!("node {node} of level {trim} is not what the secret gives");
+        assert!(what.contains(&words), "{what}");
+    }
 }
 
 #[test]

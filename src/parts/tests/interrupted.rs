@@ -1,11 +1,13 @@
 //! Kills and failing calls: the same command finishes, with the same bytes.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::super::{Division, PartJob};
+use super::super::{Division, JoinRequest, Joining, PartJob, Ticket};
 use super::{LEANVM, LEANVM_TRIMMED, OPTIONS, Place, files_of};
+use crate::error::Reason;
 use crate::failure::FailureKind;
 use crate::faults::{Fate, Faults};
 use crate::keygen::{CancelHandle, Event, NoProgress, Progress};
@@ -156,4 +158,67 @@ fn what_no_part_has_given_is_made_by_keygen() {
     // Of a finished key nothing is asked.
     let report = place.join().unwrap();
     assert!(report.summary.is_some_and(|summary| summary.was_sealed) && report.taken.is_empty());
+}
+
+#[test]
+fn scratch_is_neither_a_link_nor_a_key_nor_a_directory_that_others_can_write() {
+    let place = Place::new(LEANVM_TRIMMED, Division::Parts(2));
+    let key = place.root.join("precious");
+    LEANVM.asked(&key).open().unwrap().run(&NoProgress).unwrap();
+    let before = files_of(&key);
+    let work = place.root.join("work");
+    fs::create_dir(&work).unwrap();
+    let key_id = Ticket::of_key(&place.key).unwrap().key().key_id();
+    let (start, end) = (LEANVM.first, LEANVM.first / 1024 * 1024 + 11 * 1024);
+    let stem = format!("{key_id}-{start}-{end}-t4");
+    std::os::unix::fs::symlink(&key, work.join(&stem)).unwrap();
+    fs::rename(&key, work.join(format!("{stem}.2"))).unwrap();
+    let theirs = work.join(format!("{stem}.3"));
+    fs::create_dir(&theirs).unwrap();
+    fs::set_permissions(&theirs, fs::Permissions::from_mode(0o777)).unwrap();
+    let report = place.part(0).unwrap();
+    assert_eq!((report.epochs.start, report.epochs.end), (start, end));
+    assert!(files_of(&work.join(format!("{stem}.2"))) == before);
+    assert_eq!(fs::read_dir(&theirs).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(&work).unwrap().count(), 3);
+}
+
+#[test]
+fn a_divided_key_that_lost_its_manifest_does_not_become_another_one() {
+    let place = Place::new(LEANVM, Division::Parts(2));
+    fs::remove_file(place.key.join("manifest.toml")).unwrap();
+    let error = LEANVM.asked(&place.key).open().err().unwrap();
+    assert_eq!(error.reason(), Reason::NoManifest, "{error}");
+    assert!(!place.key.join("manifest.toml").exists());
+}
+
+#[test]
+fn parts_that_overlap_count_once() {
+    let place = Place::new(LEANVM, Division::Parts(2));
+    let file = place.part(0).unwrap().file;
+    let name = file.file_name().unwrap().to_string_lossy().replace("-t0", "-t0-again");
+    fs::copy(&file, place.out.join(name)).unwrap();
+    let counted = AtomicU64::new(0);
+    let watch = Counting(&counted);
+    let joining = Joining::open(
+        JoinRequest::new(&place.key, &place.out),
+        OPTIONS,
+        CancelHandle::default(),
+    )
+    .unwrap();
+    let report = joining.run(&watch).unwrap();
+    let was_there: Vec<bool> = report.taken.iter().map(|part| part.was_there).collect();
+    assert_eq!(was_there, [false, true]);
+    assert_eq!(counted.into_inner(), report.taken[0].epochs.count());
+}
+
+/// Counts epochs that are committed.
+struct Counting<'a>(&'a AtomicU64);
+
+impl Progress for Counting<'_> {
+    fn event(&self, event: Event) {
+        if let Event::Committed { epochs, .. } = event {
+            self.0.fetch_add(epochs, Ordering::Relaxed);
+        }
+    }
 }

@@ -21,7 +21,7 @@ fn divided() -> Place {
     place
         .run(&format!("split key {KEY} --part-epochs 2^10"))
         .exits(0)
-        .prints(&["6, of 724 epochs"]);
+        .prints(&["6, of at most 1024 epochs"]);
     place
 }
 

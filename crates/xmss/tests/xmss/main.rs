@@ -9,6 +9,7 @@ mod leanvm;
 mod memory_key;
 mod mixed_batches;
 mod reference_is_right;
+mod sampled;
 mod signatures;
 
 use keymill_xmss::Scheme;
