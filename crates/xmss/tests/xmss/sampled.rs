@@ -18,7 +18,7 @@ fn the_leaves_of_any_epochs_are_those_of_each_alone_however_many_there_are() {
         let drawn = scheme.draw(&[9; 32], &[]);
         let kernel = scheme.kernel(&drawn.parameter);
         let prf_key: &PrfKey = &drawn.prf_key;
-        let arena = Arena::new(scheme.scratch_bytes());
+        let mut arena = Arena::new(scheme.scratch_bytes());
         let bytes = scheme.digest_bytes();
         let most = 2 * kernel.lanes() + 3;
         // Any order, some of them twice, both ends of the lifetime.
@@ -29,6 +29,7 @@ fn the_leaves_of_any_epochs_are_those_of_each_alone_however_many_there_are() {
         let mut alone = vec![0; most * bytes];
         for (epoch, leaf) in epochs.iter().zip(alone.chunks_exact_mut(bytes)) {
             kernel.leaves(prf_key, *epoch, leaf, &arena).unwrap();
+            arena.reset();
         }
         for count in 0..=most {
             let mut leaves = vec![0; count * bytes];
