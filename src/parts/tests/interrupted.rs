@@ -169,7 +169,7 @@ fn scratch_is_neither_a_link_nor_a_key_nor_a_directory_that_others_can_write() {
     let work = place.root.join("work");
     fs::create_dir(&work).unwrap();
     let key_id = Ticket::of_key(&place.key).unwrap().key().key_id();
-    let (start, end) = (LEANVM.first, LEANVM.first / 1024 * 1024 + 11 * 1024);
+    let (start, end) = (LEANVM.first, (LEANVM.first / 1024 + 10) * 1024);
     let stem = format!("{key_id}-{start}-{end}-t4");
     std::os::unix::fs::symlink(&key, work.join(&stem)).unwrap();
     fs::rename(&key, work.join(format!("{stem}.2"))).unwrap();
