@@ -106,7 +106,7 @@ fn what_cannot_be_divided_made_or_joined_is_told_and_changes_nothing() {
         2,
         "cannot be used with",
     );
-    refused("split other --for slurm", 2, "not divided");
+    refused("split other --for slurm", 3, "no key directory");
     refused("split key --for pbs", 2, "slurm");
     assert!(!place.path("other").exists());
     refused(&format!("split key {KEY} --parts 5"), 3, "in another way");
