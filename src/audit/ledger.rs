@@ -1,5 +1,7 @@
 //! Whether the ledger of signed epochs is whole: its entries against its head, and its head against the mark.
 
+use std::path::Path;
+
 use super::Damage;
 use crate::error::{Reason, Result};
 use crate::keydir::KeyDir;
@@ -18,11 +20,13 @@ pub(super) fn check(key: &KeyDir) -> Result<Option<Damage>> {
         return Ok(None);
     };
     let file = match condition {
-        LedgerCondition::Sound
-        | LedgerCondition::NoHistory
-        | LedgerCondition::UsedUp
-        // What is wrong there is not a matter of this directory.
-        | LedgerCondition::Moved => return Ok(None),
+        LedgerCondition::Sound | LedgerCondition::NoHistory | LedgerCondition::UsedUp => return Ok(None),
+        // No repair of this directory mends it, and the key does not sign before it is mended.
+        LedgerCondition::Moved => {
+            let damage = Damage::of_file(&paths.ledger_mark(), None, &problem);
+            let file = problem.path().map_or(damage.file, Path::to_owned);
+            return Ok(Some(Damage { file, ..damage }));
+        }
         LedgerCondition::WentBackwards => paths.state(),
         LedgerCondition::MarkMissing | LedgerCondition::MarkDamaged => paths.ledger_mark(),
     };

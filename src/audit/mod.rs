@@ -12,6 +12,8 @@ mod repair;
 pub(crate) mod replaced_tests;
 mod report;
 #[cfg(test)]
+mod set_lost_tests;
+#[cfg(test)]
 mod size_tests;
 mod status;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::error::{backwards, mark_missing, no_history, used_up};
 use super::fit::unspent;
 use super::set::{self, SetView, newer_in_set, old_copy};
-use super::signing::set_of_mark;
+use super::signing::{set_of_mark, with_way_out};
 use super::{Fit, count, fit, is_begun};
 use crate::error::{Error, Reason, Result};
 use crate::failure::FailureKind;
@@ -132,7 +132,7 @@ pub(crate) fn look(key: &KeyDir) -> Result<Seen> {
 fn look_once(key: &KeyDir) -> Result<Seen> {
     if let Some((mark, id)) = set_of_mark(key)? {
         let view = match set::look(key, &mark, id) {
-            Err(error) if error.kind() == FailureKind::Directory => Err(error),
+            Err(error) if error.kind() == FailureKind::Directory => Err(with_way_out(error, key)),
             view => Ok(view?),
         };
         return Ok(condition_in_set(key, mark, view));

@@ -4,11 +4,12 @@
 use super::HeldLedger;
 use super::error::used_up;
 use super::fit::{first_unspent, is_used_up};
-use super::set::{newer_in_set, old_copy};
+use super::set::{newer_in_set, old_copy, rescue_key};
 use super::{EpochState, Ledger, Message, SetLedger, Syncs, doubted, known_mark};
 use crate::error::{Error, Reason, Result};
 use crate::files::parent_of;
 use crate::keydir::{KeyDir, LedgerMark};
+use crate::remedy::Remedy;
 use crate::state::{LedgerHead, LedgerRecord};
 use crate::units::{Epoch, EpochRange, KeyId, SetLedgerId};
 
@@ -40,9 +41,12 @@ impl SigningLedger {
     }
 
     fn open_in_set(key: &KeyDir, id: SetLedgerId) -> Result<Self> {
-        let mut ledger = SetLedger::open_of(key, id)?;
-        ledger.admit(key)?;
-        Ok(Self::OfSet(Box::new(ledger)))
+        let open = || {
+            let mut ledger = SetLedger::open_of(key, id)?;
+            ledger.admit(key)?;
+            Ok(Self::OfSet(Box::new(ledger)))
+        };
+        open().map_err(|error| with_way_out(error, key))
     }
 
     /// Opens it to be changed by hand. One of the key itself that does not fit its mark is taken for what is found of it.
@@ -65,7 +69,7 @@ impl SigningLedger {
             return Ok(Self::open_to_import(key)?.0);
         };
         match Self::open_in_set(key, id) {
-            Err(error) if is_lost(&error) => Ok(Self::Own(Box::new(Ledger::open_taken_back(key)?))),
+            Err(error) if is_lost(&error) => Ok(Self::Own(Box::new(Ledger::open_taken_back(key, id)?))),
             opened => opened,
         }
     }
@@ -174,6 +178,17 @@ impl SigningLedger {
     }
 }
 
+/// An error of the ledger of a set, with what is left to a key of it if the newest ledger cannot be put back.
+pub(super) fn with_way_out(error: Error, key: &KeyDir) -> Error {
+    let begin = Remedy::LedgerInit(key.path().to_owned());
+    // Of an old copy of the key, the set knows better.
+    let is_of_key = error.path().is_some_and(|path| path.starts_with(key.path()));
+    if is_lost(&error) && !is_of_key && !error.remedies().contains(&begin) {
+        return error.mend([begin]);
+    }
+    error
+}
+
 /// Whether the ledger of a set is not there any more as it was: nothing but a person can say then what has signed.
 fn is_lost(error: &Error) -> bool {
     matches!(
@@ -183,8 +198,9 @@ fn is_lost(error: &Error) -> bool {
 }
 
 impl Ledger {
-    /// The ledger of a key whose set has lost it: what the key had when it moved, and none of it known to be all.
-    fn open_taken_back(key: &KeyDir) -> Result<Self> {
+    /// The ledger of a key whose set has lost it: what the key had when it moved, with what can be read of it in the set, and none
+    /// of it known to be all.
+    fn open_taken_back(key: &KeyDir, id: SetLedgerId) -> Result<Self> {
         let locked = key.lock()?;
         let manifest = locked.key()?.manifest().clone();
         let mark = known_mark(&locked.ledger_mark(), manifest.key_id())?;
@@ -194,7 +210,12 @@ impl Ledger {
         }
         // Should the set come back as it was, it says less than this.
         let mut ledger = Self::of(locked, &manifest, moves + 1)?;
+        let in_set = rescue_key(&ledger.locked, id, manifest.key_id(), &ledger.store)?;
         ledger.head = doubted(&ledger.head, &super::count(&ledger.store)?, mark.as_ref());
+        if let Some(record) = in_set {
+            let extent = &mut ledger.head.extent;
+            extent.first_epoch = extent.first_epoch.max(record.extent.above_all_known());
+        }
         Ok(ledger)
     }
 }

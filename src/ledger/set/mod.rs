@@ -5,6 +5,7 @@
 
 mod error;
 mod look;
+mod lost;
 mod mark;
 mod moves;
 mod place;
@@ -17,6 +18,7 @@ use std::path::Path;
 pub(super) use error::old_copy;
 use error::{backwards, not_known, other_set, unfinished};
 pub(super) use look::{SetView, look, newer_in_set, open};
+pub(super) use lost::rescue_key;
 pub(crate) use mark::SetMark;
 pub use moves::{MoveReport, move_in, move_out};
 pub(crate) use place::LEDGER;

@@ -160,7 +160,12 @@ impl SetPlace {
 
     /// Opens the store for reading alone.
     pub(super) fn open_store_read_only(&self, mark: &SetMark) -> Result<Store> {
-        Store::open_read_only(&self.state(), &binding(mark.id)).map_err(of_store)
+        self.open_store_of(mark.id)
+    }
+
+    /// As [`open_store_read_only`](Self::open_store_read_only), where the mark says nothing.
+    pub(super) fn open_store_of(&self, id: SetLedgerId) -> Result<Store> {
+        Store::open_read_only(&self.state(), &binding(id)).map_err(of_store)
     }
 
     /// As [`Store::read_beside_a_writer`].
