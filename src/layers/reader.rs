@@ -138,7 +138,6 @@ impl LayerReader {
     }
 
     /// How many files are mapped.
-    #[cfg(feature = "serve")]
     pub(crate) fn mappings(&self) -> usize {
         self.layers.iter().flatten().count()
     }
