@@ -1,7 +1,7 @@
 //! One key on many machines: a key is divided into parts, each is made anywhere from ticket and secret and published as one file,
 //! and the files are joined to the key (docs/FORMAT.md, "Parts of a key").
 //!
-//! Nothing here schedules anything, and nothing that comes from elsewhere is believed: [`join`] compares each part with the secret
+//! Nothing here schedules anything, and nothing that comes from elsewhere is believed: [`Joining`] compares each part with the secret
 //! and hashes all of it again.
 
 mod division;

@@ -87,6 +87,7 @@ impl Slot {
 
 impl SharedLayers {
     /// So many files are mapped at most, and always those of the key that was used last.
+    #[cfg(any(feature = "serve", test))]
     pub(crate) fn at_most(mappings_max: usize) -> Arc<Self> {
         Arc::new(Self {
             mappings_max,
@@ -96,11 +97,13 @@ impl SharedLayers {
     }
 
     /// How many may be mapped.
+    #[cfg(any(feature = "serve", test))]
     pub(crate) fn mappings_max(&self) -> usize {
         self.mappings_max
     }
 
     /// How many are mapped, apart from those that somebody still reads who began before they were to be closed.
+    #[cfg(any(feature = "serve", test))]
     pub(crate) fn mappings(&self) -> usize {
         lock(&self.mapped).iter().map(|slot| slot.mappings).sum()
     }
