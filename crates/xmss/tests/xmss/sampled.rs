@@ -36,6 +36,7 @@ fn the_leaves_of_any_epochs_are_those_of_each_alone_however_many_there_are() {
             kernel
                 .leaves_at(prf_key, &epochs[..count], &mut leaves, &arena)
                 .unwrap();
+            arena.reset();
             assert_eq!(leaves, alone[..count * bytes], "{id}, {count} epochs");
         }
     }
