@@ -51,7 +51,8 @@ pub trait Kernel: Send + Sync {
     fn leaves(&self, prf_key: &PrfKey, first: Epoch, leaves: &mut [u8], arena: &Arena) -> Result<(), ArenaOverflow>;
 
     /// The leaves of any epochs, in their order, for samples: as [`leaves`](Self::leaves), which is for runs. A kernel of several
-    /// lanes should fill them with what is asked for.
+    /// lanes should fill them with what is asked for. A kernel that takes anything of `arena` has to have a method of its own: this one
+    /// takes of it what `leaves` takes, once for each epoch.
     ///
     /// # Errors
     /// As [`leaves`](Self::leaves).
