@@ -21,6 +21,8 @@ keymill=keymill
 threads=4
 # On each machine alone, and fast: never on a shared file system.
 scratch=/tmp/keymill-$(id -u)-@KEY_ID@
+# What runs the command on each machine. Without it, parallel takes $SHELL there, which may be anything: it was quoted for bash.
+export PARALLEL_SHELL=/bin/bash
 # How often all parts that failed are tried, before somebody has to look.
 tries=3
 
