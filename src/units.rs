@@ -19,6 +19,13 @@ impl fmt::Display for BatchIndex {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(pub [u8; 16]);
 
+impl KeyId {
+    /// The first half of the hash of everything that decides the bytes of a key.
+    pub(crate) fn of_binding(binding: &[u8; 32]) -> Self {
+        Self(std::array::from_fn(|at| binding[at]))
+    }
+}
+
 impl std::fmt::Display for KeyId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&hex::encode(self.0))

@@ -1,7 +1,8 @@
 //! Keys in parts: tickets, and the pages with which the files of parts begin.
 
 use crate::keydir::Manifest;
-use crate::parts::{Ticket, read_page};
+use crate::layers::part::read_page;
+use crate::parts::Ticket;
 
 const PAGE_BYTES: usize = 4096;
 const FIELDS_BYTES: usize = 80;
@@ -35,10 +36,10 @@ pub(super) fn page(bytes: &[u8]) -> Result<bool, String> {
     let checksum = crc32fast::hash(&page[..FIELDS_BYTES]);
     page[FIELDS_BYTES..FIELDS_BYTES + 4].copy_from_slice(&checksum.to_le_bytes());
     let key = Ticket::parse(TICKET)?.key().clone();
-    let Ok((part, _)) = read_page(&page, &key) else {
+    let Ok((part, _)) = read_page(&page, key.plan(), &key.binding()) else {
         return Ok(false);
     };
-    let (epochs, of_key) = (part.plan().stored(), key.plan().stored());
+    let (epochs, of_key) = (part.stored(), key.plan().stored());
     if epochs.start < of_key.start || epochs.end > of_key.end || epochs.count() == 0 {
         return Err(format!("{epochs} is a part of {of_key}"));
     }

@@ -7,7 +7,7 @@ use sha3::{Digest, Sha3_256};
 
 use super::Origin;
 use crate::plan::{Plan, PlanError};
-use crate::units::{EpochRange, Fingerprint, KeyId, Level};
+use crate::units::{Fingerprint, KeyId, Level};
 use keymill_xmss::hash::Kernel;
 use keymill_xmss::scheme::{Parameter, Scheme};
 use keymill_xmss::tree::{Fillers, Fold};
@@ -166,12 +166,9 @@ impl Manifest {
         Ok(Self { plan, ..self })
     }
 
-    /// The same key, of which only what lies above a run of its epochs is made here, up to a level ([`Plan::part`]).
-    pub(crate) fn part(&self, epochs: EpochRange, top: Level) -> Self {
-        Self {
-            plan: self.plan.part(epochs, top),
-            ..self.clone()
-        }
+    /// The same key, of which only one part is made here ([`Plan::part_of`]).
+    pub(crate) fn of_part(&self, plan: Plan) -> Self {
+        Self { plan, ..self.clone() }
     }
 
     /// Hash of everything that decides the key's bytes, and of the commitment to the secret. The trim says how many of
@@ -196,8 +193,7 @@ impl Manifest {
 
     /// The key's identifier: the first half of the binding.
     pub fn key_id(&self) -> KeyId {
-        let binding = self.binding();
-        KeyId(std::array::from_fn(|i| binding[i]))
+        KeyId::of_binding(&self.binding())
     }
 }
 

@@ -7,6 +7,7 @@ mod dirty;
 mod header;
 mod medium;
 mod mend;
+pub(crate) mod part;
 mod reader;
 mod writer;
 

@@ -4,7 +4,7 @@ use super::error::{no_such_part, not_divisible, too_many_parts};
 use crate::error::Result;
 use crate::plan::Plan;
 use crate::remedy::Argument;
-use crate::units::{EpochRange, Level};
+use crate::units::EpochRange;
 
 /// Most parts of a key: as many as a batch system takes without complaint.
 pub const PARTS_MAX: u64 = 10_000;
@@ -119,26 +119,4 @@ fn grain(plan: &Plan, parts: u64) -> u32 {
         blocks.end - blocks.start >= BLOCKS_OF_A_PART * parts
     };
     (lowest..=highest).rev().find(is_fine).unwrap_or(lowest)
-}
-
-/// The highest level of which every node is above the epochs of a part alone: `None` if they are not such a run, of whole batches
-/// but for the ends of the key.
-pub(super) fn top(plan: &Plan, epochs: EpochRange) -> Option<Level> {
-    let key = plan.key_epochs();
-    if epochs.start >= epochs.end || epochs.start < key.start || epochs.end > key.end {
-        return None;
-    }
-    let highest = u32::from(plan.scheme().log_lifetime());
-    let at_start = if epochs.start == key.start {
-        highest
-    } else {
-        epochs.start.trailing_zeros()
-    };
-    let at_end = if epochs.end == key.end {
-        highest
-    } else {
-        epochs.end.trailing_zeros()
-    };
-    let top = highest.min(at_start).min(at_end);
-    (top >= u32::from(plan.batches().root_level().0)).then_some(Level(top as u8))
 }

@@ -9,12 +9,12 @@ use sha3::{Digest, Sha3_256};
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
-use super::file::{self, Layout, PAGE_BYTES};
 use crate::error::Error;
 use crate::failure::attempt;
 use crate::files::Entry;
 use crate::keydir::Manifest;
 use crate::keygen::{CancelHandle, GatheredBatch, Gathering};
+use crate::layers::part::{self as part_file, Layout, PAGE_BYTES};
 use crate::units::{BatchIndex, Slice};
 use keymill_xmss::hash::{Kernel, PrfKey};
 
@@ -64,7 +64,7 @@ impl OpenPart {
         let file = file.open_to_read().or_else(|failure| bad(failure.to_string()))?;
         let mut page = [0; PAGE_BYTES as usize];
         read_at(&path, &file, &mut page, 0)?;
-        let (part, layout) = file::read_page(&page, key).map_err(Refusal::Bad)?;
+        let (plan, layout) = part_file::read_page(&page, key.plan(), &key.binding()).map_err(Refusal::Bad)?;
         let metadata = attempt("stat", &path, || file.metadata());
         let bytes = metadata.or_else(|failure| bad(failure.to_string()))?.len();
         if bytes != layout.file_bytes() {
@@ -77,7 +77,7 @@ impl OpenPart {
             path,
             file,
             layout,
-            part,
+            part: key.of_part(plan),
         })
     }
 
@@ -107,7 +107,7 @@ impl OpenPart {
             at += expected.len() as u64;
             Ok(())
         };
-        file::write(plan, &self.layout, prf_key, read, compare)?;
+        part_file::write(plan, &self.layout, prf_key, read, compare)?;
         Ok(Highest(highest.finalize().into()))
     }
 
@@ -119,7 +119,7 @@ impl OpenPart {
         if offset < table.end {
             return format!("a piece of its nodes does not match its checksum, which is at byte {offset}");
         }
-        if offset < table.end + file::DIGEST_BYTES as u64 {
+        if offset < table.end + part_file::DIGEST_BYTES as u64 {
             return "its content does not match its digest".to_owned();
         }
         "its tag was not made with the secret of this key".to_owned()

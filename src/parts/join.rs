@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use super::division::PartIndex;
-use super::file::{EXTENSION, name_prefix};
 use super::inspect::{OpenPart, Refusal, take};
 use super::sample::{check, default_sample};
 use super::ticket::Ticket;
@@ -12,6 +11,7 @@ use crate::files::{Directory, Entry};
 use crate::keydir::{KeyDir, KeyPlace, Manifest, TICKET};
 use crate::keygen::{CancelHandle, Gathered, Gathering, JobOptions, KeygenJob, Progress, Summary};
 use crate::keystore::Passphrase;
+use crate::layers::part::{EXTENSION, name_prefix};
 use crate::units::EpochRange;
 use keymill_xmss::hash::Kernel;
 

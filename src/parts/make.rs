@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use super::division::PartIndex;
 use super::error::other_secret;
-use super::file::{self, Layout};
 use super::inspect::{OpenPart, Refusal};
 use super::scratch::{Opened, Scratch};
 use super::ticket::Ticket;
@@ -17,6 +16,7 @@ use crate::keydir::{Manifest, Secret, commitment, read_secret_file};
 use crate::keygen::{BatchComputer, CancelHandle, Event, JobOptions, Phase, Progress, crown, fill};
 use crate::keystore::Passphrase;
 use crate::layers::Disk;
+use crate::layers::part::{self as part_file, Layout};
 use crate::plan::{MemoryPlan, Plan};
 use crate::units::EpochRange;
 use keymill_xmss::hash::PrfKey;
@@ -146,8 +146,13 @@ impl PartJob {
 
     fn make(&self, progress: &dyn Progress) -> Result<PartReport> {
         make_directories(&self.request.out, OUT_MODE)?;
-        let target = Entry::of(&self.request.out.join(file::file_name(&self.part)))?;
-        let layout = Layout::of(&self.part);
+        let target = Entry::of(
+            &self
+                .request
+                .out
+                .join(part_file::file_name(self.part.plan(), self.part.key_id())),
+        )?;
+        let layout = Layout::of(self.part.plan(), &self.part.binding());
         let was_there = self.is_published(&target)?;
         let epochs_computed = if was_there {
             0
@@ -183,7 +188,10 @@ impl PartJob {
     }
 
     fn publish_new(&self, target: &Entry, layout: &Layout, progress: &dyn Progress) -> Result<u64> {
-        let scratch = Scratch::take(&self.request.work, &file::stem(&self.part))?;
+        let scratch = Scratch::take(
+            &self.request.work,
+            &part_file::stem(self.part.plan(), self.part.key_id()),
+        )?;
         let (medium, memory) = (Disk::new(self.cancel.flag()), &self.memory);
         let mut opened = scratch.open(&medium, &self.ticket, &self.part, memory.store)?;
         let epochs_computed = self.fill(&mut opened, progress)?;
@@ -217,7 +225,7 @@ impl PartJob {
     fn publish(&self, target: &Entry, layout: &Layout, opened: &Opened) -> Result<()> {
         let draft = Draft::of(target.clone(), PART_MODE)?;
         let written = draft.write(|out| {
-            file::write(
+            part_file::write(
                 self.part.plan(),
                 layout,
                 &self.prf_key,

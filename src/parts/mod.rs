@@ -6,19 +6,14 @@
 
 mod division;
 mod error;
-mod file;
 mod inspect;
 mod join;
-mod kmac;
 mod make;
 mod sample;
 mod scratch;
 #[cfg(test)]
 mod tests;
 mod ticket;
-
-#[cfg(any(test, fuzzing))]
-pub(crate) use file::read_page;
 
 pub use division::{Division, PARTS_MAX, PartIndex};
 pub use join::{BadPart, JoinReport, JoinRequest, Joining, MissingPart, TakenPart};

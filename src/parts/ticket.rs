@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::division::{Division, PartIndex, top};
-use super::error::{bad_ticket, is_finished, no_division, no_ticket, other_division};
+use super::division::{Division, PartIndex};
+use super::error::{bad_ticket, is_finished, no_division, no_such_part, no_ticket, other_division};
 use crate::error::Result;
 use crate::failure::attempt;
 use crate::files::publish::{Mode, replace};
@@ -164,8 +164,9 @@ impl Ticket {
         let plan = self.key.plan();
         let epochs = self.division.part(plan, index)?;
         // A division that was checked has no other parts.
-        let top = top(plan, epochs).unwrap_or(plan.batches().root_level());
-        Ok(self.key.part(epochs, top))
+        let part = plan.part_of(epochs);
+        let part = part.ok_or_else(|| no_such_part(index, self.division.count(plan)))?;
+        Ok(self.key.of_part(part))
     }
 }
 

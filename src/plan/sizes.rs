@@ -102,13 +102,25 @@ impl Plan {
         }
     }
 
-    /// What of this key lies above a run of its epochs, up to a level ([`Geometry::part`]). The run begins and ends with the
-    /// key or with a batch.
-    pub(crate) fn part(&self, epochs: EpochRange, top: Level) -> Self {
-        Self {
-            batches: Batches::new(self.geometry().part(epochs, top)),
-            ..self.clone()
+    /// The part of the key that has just these epochs ([`Geometry::part`]); `None` if they are not a run of whole batches but for the ends of the key. Its
+    /// highest level is the highest of which every node lies above these epochs alone.
+    pub(crate) fn part_of(&self, epochs: EpochRange) -> Option<Self> {
+        let key = self.key_epochs();
+        if epochs.start >= epochs.end || epochs.start < key.start || epochs.end > key.end {
+            return None;
         }
+        let highest = u32::from(self.scheme.log_lifetime());
+        let whole_below = |end: u64, of_key: u64| {
+            if end == of_key { highest } else { end.trailing_zeros() }
+        };
+        let top = highest
+            .min(whole_below(epochs.start, key.start))
+            .min(whole_below(epochs.end, key.end));
+        let is_of_batches = top >= u32::from(self.batches.root_level().0);
+        is_of_batches.then(|| Self {
+            batches: Batches::new(self.geometry().part(epochs, Level(top as u8))),
+            ..self.clone()
+        })
     }
 
     /// The lowest level that is stored; what is below is computed from the secret when it is needed. 0 for a key that is

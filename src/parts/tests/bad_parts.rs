@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use super::super::file::{self, Layout};
 use super::super::inspect::{OpenPart, Refusal};
 use super::super::ticket::Ticket;
 use super::super::{Division, PartIndex};
@@ -11,6 +10,7 @@ use super::{LEANVM, LEANVM_TRIMMED, POSEIDON, Place, SEED, TestedKey, files_of};
 use crate::files::Entry;
 use crate::keydir::Manifest;
 use crate::keygen::CancelHandle;
+use crate::layers::part::{self as part_file, Layout};
 use crate::units::{Level, Slice};
 use keymill_xmss::hash::PrfKey;
 
@@ -75,8 +75,8 @@ fn forge(place: &Place, index: u64, change: impl Fn(&Slice, &mut Vec<u8>)) {
         forged.extend_from_slice(bytes);
         Ok(())
     };
-    let layout = Layout::of(&part);
-    assert!(file::write(part.plan(), &layout, &prf_key(ticket.key()), read, put).is_ok());
+    let layout = Layout::of(part.plan(), &part.binding());
+    assert!(part_file::write(part.plan(), &layout, &prf_key(ticket.key()), read, put).is_ok());
     fs::write(&right, forged).unwrap();
 }
 

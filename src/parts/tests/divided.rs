@@ -1,6 +1,5 @@
 //! Whatever the division, the same key.
 
-use super::super::division::top;
 use super::super::{Division, JoinRequest, Joining, PARTS_MAX, PartIndex, PartJob, PartRequest, split};
 use super::{LEANVM, LEANVM_TRIMMED, OPTIONS, POSEIDON, Place, TestedKey, files_of};
 use crate::error::Reason;
@@ -83,7 +82,7 @@ fn the_parts_of_any_division_cover_the_key_once() {
             let mut at = first;
             for (index, part) in division.all(&plan) {
                 assert_eq!(part.start, at, "case {case}: {division:?}, part {index}");
-                let top = top(&plan, part);
+                let top = plan.part_of(part).map(|part| part.geometry().root_level());
                 assert!(
                     top.is_some_and(|top| top >= Level(10)),
                     "case {case}: {division:?}, {part}"

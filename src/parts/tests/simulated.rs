@@ -3,7 +3,6 @@
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::super::file::{self, Layout};
 use super::super::ticket::Ticket;
 use super::super::{Division, JoinRequest, Joining, PartIndex};
 use super::{OPTIONS, Place, SEED, TestedKey};
@@ -12,6 +11,7 @@ use crate::error::Result;
 use crate::keydir::Manifest;
 use crate::keygen::tests::quick_kernel::{JobOnly, Quick};
 use crate::keygen::{CancelHandle, Event, Progress};
+use crate::layers::part::{self as part_file, Layout};
 use crate::memory::ProcessMemory;
 use crate::units::{Level, NodeIndex, Slice};
 use keymill_xmss::hash::Kernel;
@@ -64,8 +64,10 @@ fn publish(place: &Place, key: &Manifest, part: &Manifest) {
         Ok(())
     };
     let prf_key = key.scheme().draw(&SEED, &[]).prf_key;
-    file::write(part.plan(), &Layout::of(part), &prf_key, read, put).unwrap();
-    fs::write(place.out.join(file::file_name(part)), content).unwrap();
+    let layout = Layout::of(part.plan(), &part.binding());
+    part_file::write(part.plan(), &layout, &prf_key, read, put).unwrap();
+    let name = part_file::file_name(part.plan(), part.key_id());
+    fs::write(place.out.join(name), content).unwrap();
 }
 
 /// Looks after each group.

@@ -1,33 +1,32 @@
 //! The file of a part: where everything in it is, and how it is written (docs/FORMAT.md, "Parts of a key").
 
+mod closing;
+mod kmac;
+
 use std::ops::Range;
 
-use sha3::{Digest, Sha3_256};
+pub(crate) use closing::write;
+use kmac::TAG_BYTES;
 
-use super::division::top;
-use super::kmac::{Kmac256, TAG_BYTES};
-use crate::keydir::Manifest;
 use crate::plan::{LevelSpan, Plan, pieces};
 use crate::units::{EpochRange, KeyId, Level, Slice};
-use keymill_xmss::hash::PrfKey;
 
 const MAGIC: [u8; 8] = *b"KEYPART\n";
 const PART_FORMAT_VERSION: u32 = 1;
 /// Levels begin at pages, so that a file system can share their blocks.
-pub(super) const PAGE_BYTES: u64 = 4096;
+pub(crate) const PAGE_BYTES: u64 = 4096;
 /// Bytes of the header that carry something; their checksum follows.
 const FIELDS_BYTES: usize = 80;
 const CHECKSUM_BYTES: u64 = 4;
-pub(super) const DIGEST_BYTES: usize = 32;
-const TAG_DOMAIN: &[u8] = b"keymill/1 part";
+pub(crate) const DIGEST_BYTES: usize = 32;
 /// Ends the names of the files of parts.
-pub(super) const EXTENSION: &str = ".part";
+pub(crate) const EXTENSION: &str = ".part";
 
 /// What the header of a file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Header {
+pub(crate) struct Header {
     binding: [u8; 32],
-    pub(super) epochs: EpochRange,
+    pub(crate) epochs: EpochRange,
     trim: Level,
     top: Level,
     digest_bytes: u32,
@@ -36,25 +35,24 @@ pub(super) struct Header {
 
 /// A level of a part, and where its nodes are in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct LevelPlace {
-    pub(super) span: LevelSpan,
-    pub(super) offset: u64,
+pub(crate) struct LevelPlace {
+    pub(crate) span: LevelSpan,
+    pub(crate) offset: u64,
 }
 
 /// Where everything in the file of a part is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
-    pub(super) header: Header,
+    pub(crate) header: Header,
     /// From the highest down.
-    pub(super) levels: Vec<LevelPlace>,
+    pub(crate) levels: Vec<LevelPlace>,
     /// Of the checksums of the pieces, level by level as above.
-    pub(super) table: Range<u64>,
+    pub(crate) table: Range<u64>,
 }
 
 impl Layout {
-    /// Of a key of which one part alone is made.
-    pub(super) fn of(part: &Manifest) -> Self {
-        let plan = part.plan();
+    /// Of a part, whose plan this is, of the key of this binding.
+    pub(crate) fn of(plan: &Plan, binding: &[u8; 32]) -> Self {
         let digest_bytes = plan.scheme().digest_bytes() as u64;
         let (mut levels, mut offset, mut checksums) = (Vec::new(), PAGE_BYTES, 0);
         for span in plan.geometry().stored_levels().iter().rev() {
@@ -66,7 +64,7 @@ impl Layout {
         }
         let table = offset..offset + checksums * CHECKSUM_BYTES;
         let header = Header {
-            binding: part.binding(),
+            binding: *binding,
             epochs: plan.stored(),
             trim: plan.trim(),
             top: plan.geometry().root_level(),
@@ -77,12 +75,12 @@ impl Layout {
     }
 
     /// Length of the file.
-    pub(super) fn file_bytes(&self) -> u64 {
+    pub(crate) fn file_bytes(&self) -> u64 {
         self.header.file_bytes
     }
 
     /// Where the digests of some nodes are; `None` if the part does not have them all.
-    pub(super) fn place(&self, slice: &Slice) -> Option<Range<u64>> {
+    pub(crate) fn place(&self, slice: &Slice) -> Option<Range<u64>> {
         let LevelPlace { span, offset } = self.levels.iter().find(|place| place.span.level == slice.level)?;
         if slice.nodes.start < span.stored.start || slice.nodes.end > span.stored.end {
             return None;
@@ -94,7 +92,7 @@ impl Layout {
 }
 
 impl Header {
-    pub(super) fn to_page(&self) -> [u8; PAGE_BYTES as usize] {
+    pub(crate) fn to_page(&self) -> [u8; PAGE_BYTES as usize] {
         let mut page = [0; PAGE_BYTES as usize];
         let fields: [&[u8]; 9] = [
             &MAGIC,
@@ -118,9 +116,13 @@ impl Header {
     }
 }
 
-/// The part of a key whose file begins with this page: the key with that part alone, and the layout of the file. The error says
-/// why the page is not that of a part of this key.
-pub(crate) fn read_page(page: &[u8; PAGE_BYTES as usize], key: &Manifest) -> Result<(Manifest, Layout), String> {
+/// The part of a key whose file begins with this page: its plan, and the layout of the file. The error says why the page is not that
+/// of a part of this key.
+pub(crate) fn read_page(
+    page: &[u8; PAGE_BYTES as usize],
+    key: &Plan,
+    binding: &[u8; 32],
+) -> Result<(Plan, Layout), String> {
     let word = |at: usize| u32::from_le_bytes(page[at..at + 4].try_into().unwrap_or_default());
     let long = |at: usize| u64::from_le_bytes(page[at..at + 8].try_into().unwrap_or_default());
     if page[..8] != MAGIC {
@@ -135,10 +137,10 @@ pub(crate) fn read_page(page: &[u8; PAGE_BYTES as usize], key: &Manifest) -> Res
     if word(FIELDS_BYTES) != crc32fast::hash(&page[..FIELDS_BYTES]) {
         return Err("its header does not match its checksum".to_owned());
     }
-    if page[16..48] != key.binding() {
+    if page[16..48] != *binding {
         return Err("it is a part of another key".to_owned());
     }
-    let trim = key.plan().trim();
+    let trim = key.trim();
     if word(64) != u32::from(trim.0) {
         return Err(format!(
             "it was made with trim {}, and the key has trim {trim}",
@@ -149,9 +151,10 @@ pub(crate) fn read_page(page: &[u8; PAGE_BYTES as usize], key: &Manifest) -> Res
         start: long(48),
         end: long(56),
     };
-    let top = top(key.plan(), epochs).ok_or_else(|| format!("its epochs {epochs} are not a part of the key"))?;
-    let part = key.part(epochs, top);
-    let layout = Layout::of(&part);
+    let part = key
+        .part_of(epochs)
+        .ok_or_else(|| format!("its epochs {epochs} are not a part of the key"))?;
+    let layout = Layout::of(&part, binding);
     // All else in it follows from what was looked at.
     if layout.header.to_page() != *page {
         return Err("its header contradicts itself".to_owned());
@@ -160,78 +163,29 @@ pub(crate) fn read_page(page: &[u8; PAGE_BYTES as usize], key: &Manifest) -> Res
 }
 
 /// The name of the file of a part.
-pub(super) fn file_name(part: &Manifest) -> String {
-    format!("{}{EXTENSION}", stem(part))
+pub(crate) fn file_name(part: &Plan, key_id: KeyId) -> String {
+    format!("{}{EXTENSION}", stem(part, key_id))
 }
 
 /// The same without its ending: of whatever belongs to a part.
-pub(super) fn stem(part: &Manifest) -> String {
-    let (plan, key_id) = (part.plan(), part.key_id());
-    let EpochRange { start, end } = plan.stored();
-    format!("{}{start}-{end}-t{}", name_prefix(key_id), plan.trim())
+pub(crate) fn stem(part: &Plan, key_id: KeyId) -> String {
+    let EpochRange { start, end } = part.stored();
+    format!("{}{start}-{end}-t{}", name_prefix(key_id), part.trim())
 }
 
 /// The beginning of the names of all parts of a key.
-pub(super) fn name_prefix(key_id: KeyId) -> String {
+pub(crate) fn name_prefix(key_id: KeyId) -> String {
     format!("{key_id}-")
 }
 
-/// The checksums that close a file, over all that comes before.
-pub(super) struct Closing {
-    digest: Sha3_256,
-    tag: Kmac256,
-}
-
-impl Closing {
-    pub(super) fn new(prf_key: &PrfKey) -> Self {
-        Self {
-            digest: Sha3_256::new(),
-            tag: Kmac256::new(prf_key.expose(), TAG_DOMAIN),
-        }
-    }
-
-    /// Of content: both go over it.
-    pub(super) fn update(&mut self, bytes: &[u8]) {
-        self.digest.update(bytes);
-        self.tag.update(bytes);
-    }
-
-    /// The digest of all content, and the tag of that and the digest.
-    pub(super) fn finish(mut self) -> ([u8; DIGEST_BYTES], [u8; TAG_BYTES]) {
-        let digest: [u8; DIGEST_BYTES] = self.digest.finalize().into();
-        self.tag.update(&digest);
-        (digest, self.tag.finish())
-    }
-}
-
-/// Writes the file of a part: `read` gives the digests of a slice of it, `put` takes the bytes of the file in order.
-pub(super) fn write<E>(
-    plan: &Plan,
-    layout: &Layout,
-    prf_key: &PrfKey,
-    mut read: impl FnMut(&Slice, &mut Vec<u8>) -> Result<(), E>,
-    mut put: impl FnMut(&[u8]) -> Result<(), E>,
-) -> Result<(), E> {
-    let mut closing = Closing::new(prf_key);
-    let (mut bytes, mut table) = (Vec::new(), Vec::new());
-    let mut both = |bytes: &[u8]| {
-        closing.update(bytes);
-        put(bytes)
-    };
-    both(&layout.header.to_page())?;
-    let digest_bytes = plan.scheme().digest_bytes() as u64;
-    for LevelPlace { span, offset } in &layout.levels {
-        for piece in pieces(span.level, span.stored.clone()) {
-            read(&piece, &mut bytes)?;
-            table.extend(crc32fast::hash(&bytes).to_le_bytes());
-            both(&bytes)?;
-        }
-        let end = offset + span.stored_count() * digest_bytes;
-        let padding = end.next_multiple_of(PAGE_BYTES) - end;
-        both(&[0; PAGE_BYTES as usize][..padding as usize])?;
-    }
-    both(&table)?;
-    let (digest, tag) = closing.finish();
-    put(&digest)?;
-    put(&tag)
+/// The plan of the part of a key that has this name, if one has.
+pub(crate) fn of_name(name: &str, key: &Plan, key_id: KeyId) -> Option<Plan> {
+    let (start, rest) = name.strip_prefix(&name_prefix(key_id))?.split_once('-')?;
+    let (end, _) = rest.split_once('-')?;
+    let part = key.part_of(EpochRange {
+        start: start.parse().ok()?,
+        end: end.parse().ok()?,
+    })?;
+    // Of several ways to write a number, one is the name.
+    (file_name(&part, key_id) == name).then_some(part)
 }

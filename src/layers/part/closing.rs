@@ -1,0 +1,71 @@
+//! What closes the file of a part: checksums of the pieces, a digest and a tag, and how the whole file is written.
+
+use sha3::{Digest, Sha3_256};
+
+use super::kmac::{Kmac256, TAG_BYTES};
+use super::{DIGEST_BYTES, Layout, LevelPlace, PAGE_BYTES};
+use crate::plan::{Plan, pieces};
+use crate::units::Slice;
+use keymill_xmss::hash::PrfKey;
+
+const TAG_DOMAIN: &[u8] = b"keymill/1 part";
+
+/// The checksums that close a file, over all that comes before.
+struct Closing {
+    digest: Sha3_256,
+    tag: Kmac256,
+}
+
+impl Closing {
+    fn new(prf_key: &PrfKey) -> Self {
+        Self {
+            digest: Sha3_256::new(),
+            tag: Kmac256::new(prf_key.expose(), TAG_DOMAIN),
+        }
+    }
+
+    /// Of content: both go over it.
+    fn update(&mut self, bytes: &[u8]) {
+        self.digest.update(bytes);
+        self.tag.update(bytes);
+    }
+
+    /// The digest of all content, and the tag of that and the digest.
+    fn finish(mut self) -> ([u8; DIGEST_BYTES], [u8; TAG_BYTES]) {
+        let digest: [u8; DIGEST_BYTES] = self.digest.finalize().into();
+        self.tag.update(&digest);
+        (digest, self.tag.finish())
+    }
+}
+
+/// Writes the file of a part: `read` gives the digests of a slice of it, `put` takes the bytes of the file in order.
+pub(crate) fn write<E>(
+    plan: &Plan,
+    layout: &Layout,
+    prf_key: &PrfKey,
+    mut read: impl FnMut(&Slice, &mut Vec<u8>) -> Result<(), E>,
+    mut put: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut closing = Closing::new(prf_key);
+    let (mut bytes, mut table) = (Vec::new(), Vec::new());
+    let mut both = |bytes: &[u8]| {
+        closing.update(bytes);
+        put(bytes)
+    };
+    both(&layout.header.to_page())?;
+    let digest_bytes = plan.scheme().digest_bytes() as u64;
+    for LevelPlace { span, offset } in &layout.levels {
+        for piece in pieces(span.level, span.stored.clone()) {
+            read(&piece, &mut bytes)?;
+            table.extend(crc32fast::hash(&bytes).to_le_bytes());
+            both(&bytes)?;
+        }
+        let end = offset + span.stored_count() * digest_bytes;
+        let padding = end.next_multiple_of(PAGE_BYTES) - end;
+        both(&[0; PAGE_BYTES as usize][..padding as usize])?;
+    }
+    both(&table)?;
+    let (digest, tag) = closing.finish();
+    put(&digest)?;
+    put(&tag)
+}
