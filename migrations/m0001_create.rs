@@ -2,6 +2,7 @@
 
 use super::{Action, Context, Step};
 use crate::error::Result;
+use crate::layers::levels_in_parts;
 use crate::plan::LevelSpan;
 use crate::state::Store;
 
@@ -49,6 +50,12 @@ fn make_layer_directory(context: &Context<'_>) -> Result<()> {
 
 fn allocate_layer(context: &Context<'_>, span: &LevelSpan) -> Result<()> {
     let manifest = context.manifest;
+    if levels_in_parts(manifest.plan()).contains(&span.level.0)
+        && context.paths.adopted_parts(manifest.plan().trim()).exists()?
+    {
+        // The files of the parts have this level.
+        return Ok(());
+    }
     let header = HeaderV1 {
         key_id: manifest.key_id().0,
         level: span.level.0.into(),

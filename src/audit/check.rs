@@ -12,7 +12,7 @@ use crate::failure::FailureKind;
 use crate::keydir::error::not_a_file;
 use crate::keydir::{KEYSTORE, KeyDir, KeyPlace, KeyState, ReadLock};
 use crate::keygen::JobOptions;
-use crate::layers::LayerFiles;
+use crate::layers::{LayerFiles, Unusable};
 use crate::memory::Limits;
 use crate::state::{BatchRecord, Store};
 use crate::text::counted;
@@ -82,14 +82,16 @@ pub(super) fn check_key(key: &KeyDir, kernel: &dyn Kernel, deep: bool, workers: 
     if key.manifest().state() == KeyState::Sealed {
         tree.crown(store.as_ref(), &mut report)?;
         tree.root(&mut report);
+        tree.parts(&mut report)?;
     }
     Ok(report)
 }
 
 /// Layer files below the trim, which a trim that did not end has left.
 pub(super) fn left_over_layers(key: &KeyDir) -> Result<Vec<PathBuf>> {
-    let left_over = key.paths().left_over_layers(key.manifest().plan().trim())?;
-    Ok(left_over.iter().map(|layer| layer.path().to_owned()).collect())
+    let (paths, trim) = (key.paths(), key.manifest().plan().trim());
+    let left_over = [paths.left_over_layers(trim)?, paths.left_over_parts(trim)?].concat();
+    Ok(left_over.iter().map(|left| left.path().to_owned()).collect())
 }
 
 /// The secret, if it is there and can be read. A deep check cannot be made without it, nor can paths of a trimmed key be given.
@@ -126,17 +128,16 @@ fn secret(key: &KeyDir, report: &mut CheckReport) -> Result<Option<PrfKey>> {
 /// The layer files that can be used. Those that cannot are damage.
 fn layers(key: &KeyDir, report: &mut CheckReport) -> Result<LayerFiles> {
     let manifest = key.manifest();
-    let (layers, unusable) = LayerFiles::open_usable(
-        &key.paths().layers(),
-        manifest.plan().geometry(),
-        manifest.scheme().digest_bytes(),
-        manifest.key_id(),
-    );
-    for (level, error) in unusable {
+    let (layers, unusable) = LayerFiles::open_usable(&key.paths().layers(), manifest.plan(), &manifest.binding())?;
+    for Unusable { entry, level, error } in unusable {
         if error.kind() == FailureKind::Machine {
             return Err(error);
         }
-        report.add(Damage::of_file(&key.paths().layer(level), Some(level), &error));
+        // Parts of an unfinished key may still have to come.
+        let is_expected = manifest.state() == KeyState::Generating && level.is_none();
+        if !(is_expected && error.reason() == Reason::LayerMissing) {
+            report.add(Damage::of_file(&entry, level, &error));
+        }
     }
     Ok(layers)
 }

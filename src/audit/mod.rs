@@ -7,6 +7,7 @@ mod damage;
 #[cfg(test)]
 pub(crate) mod fixture_tests;
 mod ledger;
+mod parts;
 mod repair;
 #[cfg(test)]
 pub(crate) mod replaced_tests;

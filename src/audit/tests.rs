@@ -9,7 +9,7 @@ use super::fixture_tests::{LONG, TINY, TestKey};
 use super::tree::Tree;
 use crate::error::Reason;
 use crate::keydir::KeyDir;
-use crate::layers::LayerFiles;
+use crate::layers::{LayerFiles, Unusable};
 use crate::plan::LAYER_HEADER_BYTES;
 use crate::signing::{AuthenticationPath, PathReader};
 use crate::state::{BatchRecord, CrownRecord, Store};
@@ -47,13 +47,17 @@ fn every_byte_of_every_header_counts() {
     for (level, file) in files.iter().enumerate() {
         for offset in 0..LAYER_HEADER_BYTES {
             flip(file, offset);
-            let geometry = manifest.plan().geometry();
-            let (_, unusable) = LayerFiles::open_usable(&layers, geometry, 32, manifest.key_id());
-            let [(found, error)] = &unusable[..] else {
+            let (_, unusable) = LayerFiles::open_usable(&layers, manifest.plan(), &manifest.binding()).unwrap();
+            let [
+                Unusable {
+                    level: found, error, ..
+                },
+            ] = &unusable[..]
+            else {
                 panic!("level {level}, offset {offset}: {unusable:?}");
             };
             let path = test_key.layer(level as u8);
-            assert_eq!((usize::from(found.0), error.path()), (level, Some(&*path)));
+            assert_eq!((*found, error.path()), (Some(Level(level as u8)), Some(&*path)));
             // Of a version that looks newer, the whole field is named.
             let named = if (8..12).contains(&offset) { 8 } else { offset };
             assert!(
@@ -112,8 +116,7 @@ fn every_byte_of_every_node_counts_for_paths_and_is_found_by_level_and_batch() {
     let key = KeyDir::open(&test_key.path()).unwrap();
     let manifest = key.manifest();
     let store = Store::open_read_only(&key.paths().state(), &manifest.binding()).unwrap();
-    let geometry = manifest.plan().geometry();
-    let layers = LayerFiles::open(&key.paths().layers(), geometry, 32, manifest.key_id()).unwrap();
+    let layers = LayerFiles::open(&key.paths().layers(), manifest.plan(), &manifest.binding()).unwrap();
     let kernel = key.kernel();
     let workers = Workers::start(1, 0).unwrap();
     let open = OpenKey {

@@ -1,5 +1,7 @@
 //! Verifies the stored tree: its checksums, its fillers, that it is the hash of itself, and on request the secret.
 
+use std::path::PathBuf;
+
 use crate::keydir::{KeyDir, Manifest};
 use crate::layers::LayerFiles;
 use crate::plan::Plan;
@@ -41,7 +43,7 @@ impl Tree<'_> {
     /// Reads the nodes of a slice and compares them with their checksum, if there is one, and with the fillers of the
     /// manifest. `None` if the level's file cannot be used at all; the error says what is wrong.
     pub(super) fn read(&self, slice: &Slice, crc32: Option<u32>) -> Result<Option<Vec<u8>>, String> {
-        if !self.layers.has(slice.level) {
+        if !self.layers.has(slice) {
             return Ok(None);
         }
         let mut bytes = Vec::new();
@@ -118,9 +120,17 @@ impl Tree<'_> {
         }
     }
 
-    pub(super) fn damage(&self, slice: &Slice, batch: Option<BatchIndex>, what: String) -> Damage {
+    pub(super) fn part_damage(&self, file: PathBuf, what: String) -> Damage {
         Damage {
-            file: self.key.paths().layer(slice.level).path().to_owned(),
+            file,
+            ..self.state_damage(what)
+        }
+    }
+
+    pub(super) fn damage(&self, slice: &Slice, batch: Option<BatchIndex>, what: String) -> Damage {
+        let file = self.layers.file_of(slice).map(|file| file.entry.path().to_owned());
+        Damage {
+            file: file.unwrap_or_else(|| self.key.paths().layer(slice.level).path().to_owned()),
             level: Some(slice.level),
             batch,
             nodes: Some(slice.nodes.clone()),

@@ -112,6 +112,8 @@ fn flag(argument: Argument) -> String {
         Argument::PartEpochs => "part-epochs",
         Argument::Index => "index",
         Argument::Seal => "seal",
+        Argument::Adopt => "adopt",
+        Argument::Copy => "copy",
         other => return other.to_string(),
     };
     format!("--{name}")
@@ -173,6 +175,8 @@ mod tests {
             Argument::PartEpochs,
             Argument::Index,
             Argument::Seal,
+            Argument::Adopt,
+            Argument::Copy,
         ];
         let of_paths = [
             Remedy::Repair,

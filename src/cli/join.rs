@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use keymill::CancelHandle;
-use keymill::parts::{BadPart, JoinReport, JoinRequest, Joining, MissingPart, TakenPart};
+use keymill::parts::{BadPart, JoinReport, JoinRequest, Joining, MissingPart, PartFiles, TakenPart};
 use keymill::support::counted;
 
 use super::answer::{Answer, Value};
@@ -28,18 +28,28 @@ const NAMED_MAX: usize = 20;
   Put in the parts that are there, and finish the key if none is missing:
     keymill join big-key parts
   Compare more of each part with the secret:
-    keymill join big-key parts --sample 100000")]
+    keymill join big-key parts --sample 100000
+  Keep the files of the parts in the key, instead of copying what is in them:
+    keymill join big-key parts --adopt")]
 pub struct JoinArguments {
     /// The key directory, which split made.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
-    /// The directory with the files of the parts. They stay as they are, and are not needed any more when the key is finished.
+    /// The directory with the files of the parts. Unless they are adopted, they stay as they are, and are not needed any more when
+    /// the key is finished.
     #[arg(value_name = "DIR2")]
     parts: PathBuf,
     /// How many nodes of each part to compute from the secret and compare [default: as many as find one wrong leaf of 500 with
     /// 99.9 %].
     #[arg(long, value_name = "N", value_parser = parse_count)]
     sample: Option<u64>,
+    /// Move the files of the parts into the key, which then reads its lowest levels from them: nothing is copied, and no further
+    /// space is needed. They have to be on the file system of the key.
+    #[arg(long, conflicts_with = "copy")]
+    adopt: bool,
+    /// Copy what is in the parts into layer files, as keygen makes them [default, unless the key was begun with --adopt].
+    #[arg(long)]
+    copy: bool,
     #[command(flatten)]
     passphrase: PassphraseArguments,
     #[command(flatten)]
@@ -57,6 +67,11 @@ pub fn run(arguments: &JoinArguments, settings: &Settings) -> Result<ExitCode, F
     stop_on_signals(&cancel).map_err(|error| Failure::machine(error.to_string()))?;
     let mut request = JoinRequest::new(&arguments.directory, &arguments.parts);
     request.sample = arguments.sample;
+    request.files = match (arguments.adopt, arguments.copy) {
+        (true, _) => Some(PartFiles::Adopted),
+        (_, true) => Some(PartFiles::Copied),
+        (false, false) => None,
+    };
     request.passphrase = arguments.passphrase.read()?;
     let joining = Joining::open(request, job.machine, cancel)?;
     let origin = joining.manifest().origin();

@@ -80,9 +80,13 @@ fn as_text(report: &RepairReport, ledger: Option<String>) -> Vec<String> {
         lines.push(format!("rebuilt: the checkpoint store: {}{old}", replaced.what));
     }
     for restored in &report.files_restored {
-        let (file, level, what) = (restored.file.display(), restored.level, &restored.what);
+        let (file, what) = (restored.file.display(), &restored.what);
+        let level = restored
+            .level
+            .map(|level| format!(", level {level}"))
+            .unwrap_or_default();
         let old = moved("what stood there", &restored.moved_to);
-        lines.push(format!("restored: {file}, level {level}: {what}{old}"));
+        lines.push(format!("restored: {file}{level}: {what}{old}"));
     }
     if !report.batches_recomputed.is_empty() {
         let batches: Runs = report.batches_recomputed.iter().map(|batch| batch.0).collect();
@@ -93,6 +97,12 @@ fn as_text(report: &RepairReport, ledger: Option<String>) -> Vec<String> {
         lines.push(format!(
             "written again: {file}, level {level}: {} above the batches",
             counted(nodes, "node")
+        ));
+    }
+    for part in &report.parts_rewritten {
+        lines.push(format!(
+            "written again: {}, what it has beside the nodes of batches",
+            part.display()
         ));
     }
     if report.batch_records_renewed > 0 {
@@ -170,6 +180,7 @@ fn answer(report: &RepairReport, ledger: Option<String>) -> Answer<'_> {
             "crown_rewritten",
             Value::each(rewritten.map(|level| fields!(level; file, level, nodes))),
         )
+        .field("parts_rewritten", Value::each(report.parts_rewritten.iter().cloned()))
         .and(fields!(report; batch_records_renewed, crown_records_renewed, records_removed, batches_left))
         .text(as_text(report, ledger))
 }

@@ -240,10 +240,15 @@ impl Window<'_> {
     fn nodes(&self, slice: &Slice, digests: &mut Vec<u8>) -> Result<()> {
         let first = NodeIndex(slice.nodes.start);
         let computed = self.computed.iter().find_map(|computed| computed.part(slice));
-        let layers = self.paths.layers()?;
-        let found = computed.or_else(|| layers.slice(slice));
         digests.clear();
-        digests.extend_from_slice(found.ok_or_else(|| self.damaged(slice.level, first))?);
+        let found = match computed {
+            Some(computed) => {
+                digests.extend_from_slice(computed);
+                Some(())
+            }
+            None => self.paths.layers()?.append(slice, digests),
+        };
+        found.ok_or_else(|| self.damaged(slice.level, first))?;
         if let Err(error) = self.paths.manifest().scheme().check_canonical(digests) {
             let elements = self.head.shape.digest_bytes() / 4;
             return Err(self.damaged(slice.level, NodeIndex(first.0 + (error.element / elements) as u64)));

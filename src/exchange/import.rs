@@ -193,8 +193,10 @@ impl Import {
         let mut slices: Vec<_> = self.file.slices().collect();
         slices.sort_by_key(|(slice, _)| (slice.level, slice.nodes.start));
         slices.retain(|(slice, _)| slice.level >= key.manifest().plan().trim());
+        let mut made = Vec::new();
         for (slice, recorded) in slices {
-            let made = layers.slice(slice).unwrap_or_default();
+            made.clear();
+            layers.append(slice, &mut made);
             if made == recorded {
                 continue;
             }

@@ -32,7 +32,7 @@ pub(crate) use keymill_xmss::hash::commitment;
 
 use crate::error::{Reason, Result};
 use crate::failure::attempt;
-use crate::layers::LayerFiles;
+use crate::layers::{LayerFiles, Shelf};
 use crate::plan::PlanError;
 use crate::units::Fingerprint;
 use crate::units::Level;
@@ -149,9 +149,16 @@ impl KeyDir {
     /// [`Error`](crate::Error) names the file that is missing, of the wrong length, or of another key.
     pub(crate) fn layers(&self) -> Result<LayerFiles> {
         let manifest = &self.manifest;
-        let digest_bytes = manifest.scheme().digest_bytes();
-        let geometry = manifest.plan().geometry();
-        LayerFiles::open(&self.paths.layers(), geometry, digest_bytes, manifest.key_id())
+        LayerFiles::open(&self.paths.layers(), manifest.plan(), &manifest.binding())
+    }
+
+    /// The files with nodes that this key has to have.
+    ///
+    /// # Errors
+    /// [`Error`](crate::Error) if the directory of the parts that it has adopted cannot be read.
+    pub(crate) fn shelf(&self) -> Result<Shelf> {
+        let manifest = &self.manifest;
+        Shelf::of(&self.paths.layers(), manifest.plan(), &manifest.binding())
     }
 
     /// The hash functions of this key.

@@ -7,7 +7,7 @@ use crate::failure::IoFailure;
 use crate::files::publish::is_draft;
 use crate::files::{Directory, Entry};
 use crate::keystore::Passphrase;
-use crate::layers::layer_file;
+use crate::layers::{adopted_parts, layer_file};
 use crate::units::Level;
 
 pub(crate) const MANIFEST: &str = "manifest.toml";
@@ -123,16 +123,19 @@ impl KeyPaths {
         layer_file(&self.layers(), level)
     }
 
+    /// The directory of the parts that a key with this trim has adopted, if it has adopted them.
+    pub(crate) fn adopted_parts(&self, trim: Level) -> Entry {
+        adopted_parts(&self.layers(), trim)
+    }
+
     /// Layer files of levels below a trim, which a trim that ended early has left.
     pub(crate) fn left_over_layers(&self, trim: Level) -> Result<Vec<Entry>, IoFailure> {
-        let mut left_over = Vec::new();
-        for level in (0..trim.0).map(Level) {
-            let layer = self.layer(level);
-            if layer.exists()? {
-                left_over.push(layer);
-            }
-        }
-        Ok(left_over)
+        existing((0..trim.0).map(|level| self.layer(Level(level))))
+    }
+
+    /// Directories of adopted parts that such a trim has left.
+    pub(crate) fn left_over_parts(&self, trim: Level) -> Result<Vec<Entry>, IoFailure> {
+        existing((0..trim.0).map(|level| self.adopted_parts(Level(level))))
     }
 
     /// A part of a key that is made after its manifest. Where it is and no manifest, that is lost.
@@ -163,6 +166,16 @@ impl KeyPaths {
         let wanted = names.iter().filter(|name| wanted(&name.to_string_lossy()));
         Ok(wanted.map(|name| self.directory.entry(name)).collect())
     }
+}
+
+fn existing(entries: impl Iterator<Item = Entry>) -> Result<Vec<Entry>, IoFailure> {
+    let mut existing = Vec::new();
+    for entry in entries {
+        if entry.exists()? {
+            existing.push(entry);
+        }
+    }
+    Ok(existing)
 }
 
 /// Names for what is moved aside from `entry`, in the order in which they are taken.

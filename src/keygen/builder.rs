@@ -13,6 +13,25 @@ use crate::keystore::Passphrase;
 use crate::layers::Disk;
 use crate::plan::Plan;
 
+/// What becomes of the files of parts when a key is joined from them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PartFiles {
+    /// What is in them is copied into layer files, and they are not needed any more.
+    Copied,
+    /// They are moved into the key, which reads its lowest levels from them.
+    Adopted,
+}
+
+/// Where the batches of a job come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Batches {
+    /// They are computed.
+    Computed,
+    /// They are in files of parts. Without a word of what becomes of these, it stays as it was begun.
+    Joined(Option<PartFiles>),
+}
+
 /// A job that is not begun yet ([`KeygenJob::builder`]).
 #[derive(Debug)]
 pub struct KeygenBuilder {
@@ -23,6 +42,7 @@ pub struct KeygenBuilder {
     pub(super) cancel: CancelHandle,
     pub(super) passphrase: Option<Passphrase>,
     pub(super) is_sealing: bool,
+    pub(super) batches: Batches,
 }
 
 impl KeygenBuilder {
@@ -35,6 +55,7 @@ impl KeygenBuilder {
             cancel: CancelHandle::default(),
             passphrase: None,
             is_sealing: false,
+            batches: Batches::Computed,
         }
     }
 
@@ -77,6 +98,15 @@ impl KeygenBuilder {
         Self {
             passphrase: Some(passphrase),
             is_sealing: true,
+            ..self
+        }
+    }
+
+    /// Batches are not computed but come from parts.
+    #[must_use]
+    pub(crate) fn joins(self, files: Option<PartFiles>) -> Self {
+        Self {
+            batches: Batches::Joined(files),
             ..self
         }
     }

@@ -6,6 +6,7 @@ use crate::error::{Error, Reason};
 use crate::keydir::KeyState;
 use crate::memory::Limit;
 use crate::remedy::{Argument, Remedy};
+use crate::units::Level;
 
 /// The request is for another key, or set, than the one that `path` says was begun.
 pub(crate) fn contradiction(begun: &str, path: PathBuf, [asked, found]: [String; 2], change: Remedy) -> Error {
@@ -110,4 +111,37 @@ pub(crate) fn disk_unreliable(directory: &Path, rounds: u32) -> Error {
         directory.display()
     );
     Error::machine(what).at(directory)
+}
+
+/// The batches of an unfinished key are to come from parts, whose files it keeps.
+pub(crate) fn adopts_parts(directory: &Path) -> Error {
+    let what = format!(
+        "the key in '{}' keeps the files of its parts, so what is missing has to come as a part",
+        directory.display()
+    );
+    Error::directory(what)
+        .because(Reason::Contradiction)
+        .at(directory)
+        .mend([Remedy::Join(directory.to_owned())])
+}
+
+/// A key was begun with another answer to what becomes of the files of its parts.
+pub(super) fn other_part_files(directory: &Path, asked: Argument) -> Error {
+    let begun = match asked {
+        Argument::Adopt => "has layer files already, into which parts are copied",
+        _ => "has begun to keep the files of its parts",
+    };
+    let what = format!("the key in '{}' {begun}", directory.display());
+    Error::directory(what)
+        .because(Reason::Contradiction)
+        .at(directory)
+        .mend([Remedy::LeaveOut(asked)])
+}
+
+/// All that such a key stores is above the batches.
+pub(super) fn nothing_to_adopt(trim: Level) -> Error {
+    let what = format!(
+        "a key with trim {trim} stores no level below its batches' roots, so it takes nothing from the files of parts"
+    );
+    Error::usage(what).mend([Remedy::LeaveOut(Argument::Adopt)])
 }

@@ -7,8 +7,9 @@ use super::job::{KeygenJob, Summary};
 use super::progress::{Event, Phase, Progress};
 use super::recovery;
 use crate::error::Result;
+use crate::files::Entry;
 use crate::keydir::Manifest;
-use crate::layers::{DirtyNodes, LayerWriter};
+use crate::layers::{DirtyNodes, LayerWriter, NodeFile, levels_in_parts};
 use crate::state::{BatchRecord, ProgressRecord, Store};
 use crate::time::steady_unix_ms;
 use crate::units::{BatchIndex, EpochRange, Slice};
@@ -29,6 +30,8 @@ pub(crate) struct Gathering<'a> {
     pub(crate) workers: &'a Workers,
     pub(crate) cancel: &'a CancelHandle,
     pub(crate) progress: &'a dyn Progress,
+    /// The directory for the files of parts, if the key adopts them.
+    pub(crate) adopted_parts: Option<&'a Entry>,
     writer: &'a mut LayerWriter,
     store: &'a Store,
     /// Batches that are there.
@@ -57,6 +60,21 @@ impl Gathering<'_> {
         self.store.remove_batches(keys).map(drop)
     }
 
+    /// Takes in the file of a part that was moved to its place. What is in it becomes a part of the key as its batches are committed.
+    pub(crate) fn adopt(&mut self, file: &NodeFile) -> Result<()> {
+        self.writer.adopt(file)
+    }
+
+    /// Forgets the file of a part, which is wrong.
+    pub(crate) fn expel(&mut self, epochs: EpochRange) {
+        self.writer.expel(epochs);
+    }
+
+    /// Epochs of a part that is adopted and has some of these too.
+    pub(crate) fn overlapping(&self, epochs: EpochRange) -> Option<EpochRange> {
+        self.writer.overlapping(epochs)
+    }
+
     /// Whether every batch of these epochs is in the key.
     pub(crate) fn has_all(&self, epochs: EpochRange) -> bool {
         let batches = self.manifest.plan().batches();
@@ -75,14 +93,22 @@ impl Gathering<'_> {
         self.touched.clear();
         let mut records = Vec::with_capacity(group.len());
         let mut epochs = 0;
+        // What the files of adopted parts have is durable and in its place.
+        let passed_over = match self.adopted_parts {
+            Some(_) => levels_in_parts(self.manifest.plan()),
+            None => 0..0,
+        };
         for GatheredBatch { batch, slices } in group {
             let mut slice_crc32 = Vec::with_capacity(slices.len());
             for (level, bytes) in batches.stored_levels().zip(slices) {
+                slice_crc32.push(crc32fast::hash(bytes));
+                if passed_over.contains(&level.0) {
+                    continue;
+                }
                 let nodes = batches.slice(*batch, level);
                 let slice = Slice { level, nodes };
                 self.writer.write(&slice, bytes)?;
                 self.touched.add(&slice);
-                slice_crc32.push(crc32fast::hash(bytes));
             }
             records.push((*batch, BatchRecord { slice_crc32 }));
             // Parts may overlap.
@@ -138,8 +164,14 @@ impl KeygenJob {
             });
         };
         let prf_key = self.prepared.key.prf_key()?;
-        let (plan, key_id) = (manifest.plan(), manifest.key_id());
-        let mut writer = LayerWriter::open(self.medium.as_ref(), &locked.layers(), plan, key_id)?;
+        let plan = manifest.plan();
+        let parts = locked.adopted_parts(plan.trim());
+        let adopted_parts = if parts.exists()? { Some(&parts) } else { None };
+        let open = match adopted_parts {
+            Some(_) => LayerWriter::open_to_adopt,
+            None => LayerWriter::open,
+        };
+        let mut writer = open(self.medium.as_ref(), &locked.layers(), plan, &manifest.binding())?;
         let store = Store::open_with(&locked.state(), &manifest.binding(), memory.store)?;
         let workers = Workers::start(memory.threads, memory.arena_bytes)?;
         progress.event(Event::Phase(Phase::Checking));
@@ -162,6 +194,7 @@ impl KeygenJob {
                 ..ProgressRecord::default()
             },
             kept,
+            adopted_parts,
             writer: &mut writer,
             store: &store,
             touched: DirtyNodes::default(),

@@ -13,7 +13,7 @@ use super::request::check_root;
 use super::{crown, fill};
 use crate::error::Result;
 use crate::history::{RunCommand, RunEnd};
-use crate::keydir::{LockedDir, Manifest};
+use crate::keydir::{KeyDir, LockedDir, Manifest};
 use crate::layers::{LayerWriter, Medium};
 use crate::plan::MemoryPlan;
 use crate::state::{ArenaRecord, Store};
@@ -114,7 +114,7 @@ impl KeygenJob {
             self.medium.as_ref(),
             &locked.layers(),
             manifest.plan(),
-            manifest.key_id(),
+            &manifest.binding(),
         )?;
         let store = Store::open_with(&locked.state(), &manifest.binding(), memory.store)?;
         let history = History::begin(locked.history(), RunCommand::Keygen, memory, progress);
@@ -175,8 +175,8 @@ impl KeygenJob {
         let sealed = self.manifest().clone().sealed(root);
         sealed.write(locked)?;
         // Afterwards: a job that resumes an unsealed key has to be able to write its files.
-        for span in sealed.plan().geometry().stored_levels() {
-            if let Err(failure) = self.medium.protect(&locked.layer(span.level)) {
+        for file in KeyDir::of(locked, sealed.clone()).shelf()?.files {
+            if let Err(failure) = self.medium.protect(&file.entry) {
                 tracing::warn!("a sealed layer file stays writable: {failure}");
             }
         }

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::builder::KeygenBuilder;
+use super::builder::{Batches, KeygenBuilder, PartFiles};
 use super::cancel::CancelHandle;
+use super::error::{adopts_parts, nothing_to_adopt, other_part_files};
 use super::request::KeyRequest;
 use super::resolve::{Change, Decision, Present, resolve};
 use crate::error::{Error, Reason, Result};
@@ -12,7 +13,7 @@ use crate::keydir::error::{foreign, manifest_lost, no_parent};
 use crate::keydir::{
     KeyDir, KeyPaths, KeyPlace, KeyState, LedgerMark, LockedDir, Manifest, Origin, Secret, SecretForm, Stage, is_there,
 };
-use crate::layers::Medium;
+use crate::layers::{Medium, levels_in_parts};
 use crate::ledger::{forget, is_unused};
 use crate::migrations;
 use crate::plan::{MemoryPlan, Plan};
@@ -56,6 +57,7 @@ pub(super) fn prepare(asked: &KeygenBuilder, medium: &dyn Medium) -> Result<Prep
     let manifest = if is_sealed {
         manifest
     } else {
+        settle_part_files(asked.batches, &locked, &manifest)?;
         finish_creation(&locked, manifest, medium, &asked.cancel)?
     };
     let manifest = locked.note_fingerprint(manifest)?;
@@ -304,6 +306,29 @@ fn begin_again(locked: &LockedDir, manifest: &Manifest, secret: &Secret, is_seal
     }
     manifest.write(locked)?;
     locked.put_secret(manifest, secret, is_sealing)
+}
+
+/// Whether an unfinished key adopts its parts is said by the directory for them, which is made before any layer file.
+fn settle_part_files(batches: Batches, locked: &LockedDir, manifest: &Manifest) -> Result<()> {
+    let plan = manifest.plan();
+    let parts = locked.adopted_parts(plan.trim());
+    let in_parts = levels_in_parts(plan);
+    let has_begun_adopting = !in_parts.is_empty() && parts.exists()?;
+    match (batches, has_begun_adopting) {
+        (Batches::Computed, true) => Err(adopts_parts(locked.root())),
+        (Batches::Joined(Some(PartFiles::Copied)), true) => Err(other_part_files(locked.root(), Argument::Copy)),
+        (Batches::Joined(Some(PartFiles::Adopted)), false) => {
+            if in_parts.is_empty() {
+                return Err(nothing_to_adopt(plan.trim()));
+            }
+            if locked.layer(plan.trim()).exists()? {
+                return Err(other_part_files(locked.root(), Argument::Adopt));
+            }
+            locked.layers().make_directory()?;
+            Ok(parts.make_directory()?)
+        }
+        _ => Ok(()),
+    }
 }
 
 fn warn_of_taken_back(directory: &Path) {

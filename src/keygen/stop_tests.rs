@@ -115,7 +115,7 @@ fn a_crown_is_abandoned_between_two_pieces() {
         };
         let paths = KeyPaths::open(directory.path()).unwrap().lock().unwrap();
         let manifest = migrations::run(&paths, manifest.clone(), &medium, &migrations::steps(), |_| true).unwrap();
-        let mut writer = LayerWriter::open(&medium, &paths.layers(), manifest.plan(), manifest.key_id()).unwrap();
+        let mut writer = LayerWriter::open(&medium, &paths.layers(), manifest.plan(), &manifest.binding()).unwrap();
         let store = Store::open(&paths.state(), &manifest.binding()).unwrap();
         let kernel = scheme.kernel(manifest.parameter());
         let outcome = crown::fold(&manifest, kernel.as_ref(), &mut writer, &store, &medium.cancel);

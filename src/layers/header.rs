@@ -1,6 +1,5 @@
 //! The page that every layer file begins with (docs/FORMAT.md, "Layer files").
 
-use std::ops::Range;
 use std::path::Path;
 
 use super::bad_header;
@@ -37,17 +36,6 @@ impl Header {
     /// Length of the file.
     pub(crate) fn file_bytes(&self) -> u64 {
         LAYER_HEADER_BYTES + self.count * u64::from(self.digest_bytes)
-    }
-
-    /// Where the digests of some nodes are in the file; `None` if it does not have them all.
-    pub(crate) fn place(&self, nodes: &Range<u64>) -> Option<Range<u64>> {
-        let offset = |node: u64| {
-            let before = node
-                .checked_sub(self.first_index)
-                .filter(|&nodes| nodes <= self.count)?;
-            Some(LAYER_HEADER_BYTES + before * u64::from(self.digest_bytes))
-        };
-        Some(offset(nodes.start)?..offset(nodes.end)?)
     }
 
     /// The whole page, little-endian throughout.

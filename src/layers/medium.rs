@@ -178,6 +178,53 @@ impl Disk {
     }
 }
 
+/// Opens a file of this length to be read.
+pub(super) fn open_to_read(layer: &Entry, bytes: u64) -> Result<Box<dyn LayerFile>> {
+    let path = layer.path();
+    let file = present(layer, open_layer(layer, OFlags::RDONLY))?;
+    check_length(path, attempt("stat", path, || file.metadata())?.len(), bytes)?;
+    Ok(Box::new(ReadFile {
+        path: path.to_owned(),
+        file,
+        _registration: register(ResourceKind::File, 0),
+    }))
+}
+
+/// A file that nobody here writes.
+struct ReadFile {
+    path: PathBuf,
+    file: File,
+    _registration: Registration,
+}
+
+impl ReadFile {
+    fn refuse(&self, call: &'static str) -> Result<(), IoFailure> {
+        Err(IoFailure {
+            call,
+            path: self.path.clone(),
+            source: Errno::ROFS.into(),
+        })
+    }
+}
+
+impl LayerFile for ReadFile {
+    fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), IoFailure> {
+        attempt("pread", &self.path, || self.file.read_exact_at(bytes, offset))
+    }
+
+    fn write(&mut self, _: u64, _: &[u8]) -> Result<(), IoFailure> {
+        self.refuse("write")
+    }
+
+    fn sync(&mut self, _: Range<u64>) -> Result<(), IoFailure> {
+        self.refuse("fsync")
+    }
+
+    fn release(&mut self, _: Range<u64>) -> Result<(), IoFailure> {
+        Ok(())
+    }
+}
+
 struct MappedFile {
     path: PathBuf,
     file: File,

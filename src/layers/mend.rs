@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use rustix::fs::OFlags;
 
 use super::medium::{WRITABLE_MODE, open_layer, set_mode};
-use super::{Disk, Header, Medium, present};
+use super::{Disk, Medium, NodeFile, present};
 use crate::error::{Reason, Result};
 use crate::failure::{IoFailure, attempt};
 use crate::files::{Entry, drop_cached, sync_file};
@@ -23,16 +23,17 @@ pub(crate) fn look(layer: &Entry) -> Result<()> {
 /// Gives the file at `path` the length and the header that it has to have, durably but for its name, and says what was
 /// wrong; `None` if nothing was. A run of nodes that was missing holds zeros afterwards. What is read of the file from
 /// here on is what the disk has.
-pub(crate) fn mend(medium: &dyn Medium, disk: &Disk, layer: &Entry, header: &Header) -> Result<Option<String>> {
+pub(crate) fn mend(medium: &dyn Medium, disk: &Disk, node_file: &NodeFile) -> Result<Option<String>> {
+    let NodeFile { entry: layer, content } = node_file;
     let path = layer.path();
     let file = match present(layer, open_to_read(layer)) {
         Err(error) if error.reason() == Reason::LayerMissing => {
-            medium.create(layer, header.file_bytes(), &header.to_page())?;
+            medium.create(layer, content.file_bytes(), &content.to_page())?;
             return Ok(Some("it was missing".to_owned()));
         }
         file => file?,
     };
-    let expected_bytes = header.file_bytes();
+    let expected_bytes = content.file_bytes();
     let found_bytes = attempt("stat", path, || file.metadata())?.len();
     let mut wrong = Vec::new();
     if found_bytes != expected_bytes {
@@ -43,9 +44,9 @@ pub(crate) fn mend(medium: &dyn Medium, disk: &Disk, layer: &Entry, header: &Hea
     drop_cached(&file, path)?;
     let mut page = vec![0; LAYER_HEADER_BYTES.min(found_bytes) as usize];
     attempt("pread", path, || file.read_exact_at(&mut page, 0))?;
-    let header_is_right = header.check_page(&page, path).is_ok();
+    let header_is_right = content.check_page(&page, path).is_ok();
     if !header_is_right {
-        wrong.push("its header was not that of this key and level".to_owned());
+        wrong.push("its header was not what it has to be".to_owned());
     }
     if wrong.is_empty() {
         return Ok(None);
@@ -57,7 +58,7 @@ pub(crate) fn mend(medium: &dyn Medium, disk: &Disk, layer: &Entry, header: &Hea
     }
     disk.allocate(&file, expected_bytes, path)?;
     if !header_is_right {
-        attempt("pwrite", path, || file.write_all_at(&header.to_page(), 0))?;
+        attempt("pwrite", path, || file.write_all_at(&content.to_page(), 0))?;
     }
     sync_file(&file, path)?;
     Ok(Some(wrong.join(", ")))

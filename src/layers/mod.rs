@@ -9,6 +9,7 @@ mod medium;
 mod mend;
 pub(crate) mod part;
 mod reader;
+mod shelf;
 mod writer;
 
 use std::path::Path;
@@ -21,6 +22,7 @@ pub(crate) use medium::{Disk, LayerFile, Medium};
 pub(crate) use mend::{look, make_writable, mend, protect_again};
 pub(crate) use reader::LayerFiles;
 pub use reader::LayerReader;
+pub(crate) use shelf::{AdoptedPart, Content, NodeFile, Shelf, Unusable, adopted_parts, levels_in_parts};
 pub(crate) use writer::LayerWriter;
 
 use crate::error::{Error, Reason, Result};

@@ -1,166 +1,203 @@
-//! The layer files of a sealed key, mapped read-only.
+//! The files of a sealed key's nodes, mapped read-only.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::{Header, check_length, layer_file, present};
-use crate::error::{Error, Result};
+use super::shelf::{Content, NodeFile, Place, Places, Shelf, Unusable};
+use super::{check_length, present};
+use crate::error::Result;
 use crate::failure::{IoFailure, attempt};
 use crate::files::Entry;
 use crate::files::drop_cached;
 use crate::mapping::ReadableMapping;
-use crate::plan::{Geometry, LAYER_HEADER_BYTES};
+use crate::plan::{LAYER_HEADER_BYTES, Plan};
 use crate::resources::{Registration, ResourceKind, register};
-use crate::units::{KeyId, Level, NodeIndex, Slice};
+use crate::units::{Level, NodeIndex, Slice};
 
 /// Nodes of a sealed key, by their mappings alone, which stay when the files are closed: a service of a thousand keys would
 /// otherwise hold tens of thousands of descriptors. Needs neither the secret nor the checkpoint store.
 #[derive(Debug)]
 pub struct LayerReader {
-    /// One a level; none for a level that is trimmed.
-    layers: Vec<Option<MappedLayer>>,
+    files: Vec<Option<MappedFile>>,
+    places: Places,
 }
 
-/// The layer files of a sealed key, open, from which nodes are read without the mappings.
+/// The files of a sealed key's nodes, open, from which nodes are read without the mappings.
 #[derive(Debug)]
 pub(crate) struct LayerFiles {
-    /// One a level; none for a level that is trimmed, and for a file that cannot be used, which only `open_usable` lets pass.
-    layers: Vec<Option<OpenLayer>>,
+    /// None for a file that cannot be used, which only `open_usable` lets pass.
+    files: Vec<Option<OpenFile>>,
+    /// What each of them is.
+    pub(crate) on_disk: Vec<NodeFile>,
+    places: Places,
 }
 
 /// What is done with a file before it is mapped.
 type Prepare = fn(&File, &Path) -> Result<(), IoFailure>;
 
 #[derive(Debug)]
-struct MappedLayer {
+struct MappedFile {
     path: PathBuf,
     mapping: ReadableMapping,
-    header: Header,
 }
 
 #[derive(Debug)]
-struct OpenLayer {
-    mapped: MappedLayer,
+struct OpenFile {
+    mapped: MappedFile,
     file: File,
     _registration: Registration,
 }
 
 impl LayerFiles {
-    /// Maps every layer file of a key and checks headers and lengths.
+    /// Maps every file with nodes of a key and checks headers and lengths.
     ///
     /// # Errors
-    /// [`Error`] names the file that is missing, of the wrong length, or of another key.
-    pub(crate) fn open(layers: &Entry, geometry: &Geometry, digest_bytes: usize, key_id: KeyId) -> Result<Self> {
+    /// [`Error`](crate::Error) names the file that is missing, of the wrong length, or of another key.
+    pub(crate) fn open(layers: &Entry, plan: &Plan, binding: &[u8; 32]) -> Result<Self> {
         let as_cached: Prepare = |_, _| Ok(());
-        let (reader, unusable) = Self::open_each(layers, geometry, digest_bytes, key_id, as_cached);
+        let (files, unusable) = Self::open_each(layers, plan, binding, as_cached)?;
         match unusable.into_iter().next() {
-            Some((_, error)) => Err(error),
-            None => Ok(reader),
+            Some(unusable) => Err(unusable.error),
+            None => Ok(files),
         }
     }
 
-    /// Maps every layer file of a key that can be used, and names all that cannot. What is read is what the disk has, and
+    /// Maps every file with nodes of a key that can be used, and names all that cannot. What is read is what the disk has, and
     /// not what is cached of it.
-    pub(crate) fn open_usable(
-        layers: &Entry,
-        geometry: &Geometry,
-        digest_bytes: usize,
-        key_id: KeyId,
-    ) -> (Self, Vec<(Level, Error)>) {
-        Self::open_each(layers, geometry, digest_bytes, key_id, drop_cached)
+    ///
+    /// # Errors
+    /// [`Error`](crate::Error) if it cannot be told which files there are.
+    pub(crate) fn open_usable(layers: &Entry, plan: &Plan, binding: &[u8; 32]) -> Result<(Self, Vec<Unusable>)> {
+        Self::open_each(layers, plan, binding, drop_cached)
     }
 
-    fn open_each(
-        layers: &Entry,
-        geometry: &Geometry,
-        digest_bytes: usize,
-        key_id: KeyId,
-        prepare: Prepare,
-    ) -> (Self, Vec<(Level, Error)>) {
-        let mut unusable = Vec::new();
-        let mut found = Vec::new();
-        found.resize_with(usize::from(geometry.lowest_stored().0), || None);
-        for span in geometry.stored_levels() {
-            let file = layer_file(layers, span.level);
-            let opened = OpenLayer::open(&file, Header::new(key_id, span, digest_bytes), prepare);
-            found.push(opened.map_err(|error| unusable.push((span.level, error))).ok());
-        }
-        (Self { layers: found }, unusable)
+    fn open_each(layers: &Entry, plan: &Plan, binding: &[u8; 32], prepare: Prepare) -> Result<(Self, Vec<Unusable>)> {
+        let shelf = Shelf::of(layers, plan, binding)?;
+        let mut unusable: Vec<Unusable> = shelf.faults().collect();
+        let mut open = |file: &NodeFile| {
+            let opened = OpenFile::open(file, prepare);
+            let note = |error| {
+                unusable.push(Unusable {
+                    entry: file.entry.clone(),
+                    level: file.content.level(),
+                    error,
+                });
+            };
+            opened.map_err(note).ok()
+        };
+        let files = Self {
+            files: shelf.files.iter().map(&mut open).collect(),
+            on_disk: shelf.files,
+            places: shelf.places,
+        };
+        Ok((files, unusable))
     }
 
     /// Closes the files, and keeps their mappings.
     pub(crate) fn mapped(self) -> LayerReader {
-        let layers = self.layers.into_iter();
+        let files = self.files.into_iter();
         LayerReader {
-            layers: layers.map(|layer| Some(layer?.mapped)).collect(),
+            files: files.map(|file| Some(file?.mapped)).collect(),
+            places: self.places,
         }
     }
 
-    /// Whether the file of this level can be used.
-    pub(crate) fn has(&self, level: Level) -> bool {
-        self.layer(level).is_some()
+    /// Whether all files that have these nodes can be used.
+    pub(crate) fn has(&self, slice: &Slice) -> bool {
+        let places = self.places.all(slice);
+        places.is_some_and(|places| places.iter().all(|place| self.file(place.file).is_some()))
+    }
+
+    /// The file with a run of nodes, or with the first of them; also one that cannot be used.
+    pub(crate) fn file_of(&self, slice: &Slice) -> Option<&NodeFile> {
+        let places = self.places.all(slice)?;
+        self.on_disk.get(places.first()?.file)
     }
 
     /// Reads a run of nodes into `bytes` without the mapping, so that a disk that fails to give a page is an error; an
     /// empty result if the key does not store all of them.
     pub(crate) fn read(&self, slice: &Slice, bytes: &mut Vec<u8>) -> Result<()> {
         bytes.clear();
-        let layer = self.layer(slice.level);
-        let Some((layer, place)) = layer.and_then(|layer| Some((layer, layer.mapped.header.place(&slice.nodes)?)))
-        else {
-            return Ok(());
-        };
-        bytes.resize((place.end - place.start) as usize, 0);
-        let read = || layer.file.read_exact_at(bytes, place.start);
-        Ok(attempt("pread", &layer.mapped.path, read)?)
+        for Place { file, bytes: range } in self.places.all(slice).unwrap_or_default() {
+            let Some(OpenFile { mapped, file, .. }) = self.file(file) else {
+                bytes.clear();
+                return Ok(());
+            };
+            let before = bytes.len();
+            bytes.resize(before + (range.end - range.start) as usize, 0);
+            attempt("pread", &mapped.path, || {
+                file.read_exact_at(&mut bytes[before..], range.start)
+            })?;
+        }
+        Ok(())
     }
 
-    fn layer(&self, level: Level) -> Option<&OpenLayer> {
-        self.layers.get(usize::from(level.0))?.as_ref()
+    /// Reads bytes of one of the files, if it can be used.
+    pub(crate) fn read_bytes(&self, file: usize, offset: u64, bytes: &mut [u8]) -> Result<()> {
+        match self.file(file) {
+            Some(OpenFile { mapped, file, .. }) => {
+                Ok(attempt("pread", &mapped.path, || file.read_exact_at(bytes, offset))?)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether this one of the files can be used.
+    pub(crate) fn is_usable(&self, file: usize) -> bool {
+        self.file(file).is_some()
+    }
+
+    fn file(&self, file: usize) -> Option<&OpenFile> {
+        self.files.get(file)?.as_ref()
     }
 }
 
 impl LayerReader {
     /// The digest of a node; `None` if the key does not store it.
     pub fn node(&self, level: Level, node: NodeIndex) -> Option<&[u8]> {
-        self.slice(&Slice {
-            level,
-            nodes: node.0..node.0.checked_add(1)?,
-        })
+        let nodes = node.0..node.0.checked_add(1)?;
+        self.bytes(&self.places.place(&Slice { level, nodes })?)
     }
 
-    /// The digests of a run of nodes; `None` if the key does not store all of them.
-    pub fn slice(&self, slice: &Slice) -> Option<&[u8]> {
-        let layer = self.layers.get(usize::from(slice.level.0))?.as_ref()?;
-        let place = layer.header.place(&slice.nodes)?;
-        layer.mapping.bytes().get(place.start as usize..place.end as usize)
+    /// Appends the digests of a run of nodes; `None` if the key does not store all of them.
+    pub fn append(&self, slice: &Slice, digests: &mut Vec<u8>) -> Option<()> {
+        for place in self.places.all(slice)? {
+            digests.extend_from_slice(self.bytes(&place)?);
+        }
+        Some(())
+    }
+
+    fn bytes(&self, place: &Place) -> Option<&[u8]> {
+        let file = self.files.get(place.file)?.as_ref()?;
+        let bytes = &place.bytes;
+        file.mapping.bytes().get(bytes.start as usize..bytes.end as usize)
     }
 
     /// How many files are mapped.
     pub(crate) fn mappings(&self) -> usize {
-        self.layers.iter().flatten().count()
+        self.files.iter().flatten().count()
     }
 
     /// Gives up the memory of all nodes that were read.
     pub(crate) fn release(&self) -> Result<()> {
-        let mut layers = self.layers.iter().flatten();
-        layers.try_for_each(|layer| Ok(attempt("madvise", &layer.path, || layer.mapping.release())?))
+        let mut files = self.files.iter().flatten();
+        files.try_for_each(|file| Ok(attempt("madvise", &file.path, || file.mapping.release())?))
     }
 }
 
-impl OpenLayer {
-    fn open(layer: &Entry, header: Header, prepare: Prepare) -> Result<Self> {
-        let path = layer.path();
-        let file = present(layer, layer.open_to_read())?;
+impl OpenFile {
+    fn open(NodeFile { entry, content }: &NodeFile, prepare: Prepare) -> Result<Self> {
+        let path = entry.path();
+        let file = present(entry, entry.open_to_read())?;
         let bytes = attempt("stat", path, || file.metadata())?.len();
-        check_length(path, bytes, header.file_bytes())?;
+        check_length(path, bytes, Content::file_bytes(content))?;
         prepare(&file, path)?;
         let mapping = attempt("mmap", path, || ReadableMapping::new(&file))?;
-        header.check_page(&mapping.bytes()[..LAYER_HEADER_BYTES as usize], path)?;
+        content.check_page(&mapping.bytes()[..LAYER_HEADER_BYTES as usize], path)?;
         let path = path.to_owned();
         Ok(Self {
-            mapped: MappedLayer { path, mapping, header },
+            mapped: MappedFile { path, mapping },
             file,
             _registration: register(ResourceKind::File, 0),
         })

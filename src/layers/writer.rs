@@ -1,65 +1,140 @@
-//! All layer files of a key, open for writing.
+//! All files with nodes of a key, open for writing.
 
-use std::ops::Range;
-
-use super::{Header, LayerFile, Medium, layer_file};
+use super::medium::open_to_read;
+use super::shelf::{ADOPTED_PARTS_MAX, NodeFile, Place, Places, Shelf};
+use super::{LayerFile, Medium};
 use crate::error::{Error, Result};
+use crate::failure::FailureKind;
 use crate::files::Entry;
 use crate::plan::{LAYER_HEADER_BYTES, LevelSpan, Plan};
-use crate::units::{KeyId, Level, Slice};
+use crate::remedy::{Argument, Remedy};
+use crate::units::{EpochRange, Slice};
 
 /// Nodes that are synced in one call. A level of a large key has gigabytes, and a call in flight cannot be abandoned.
 const SYNC_NODES: u64 = 1 << 17;
 
-struct OpenLayer {
-    file: Box<dyn LayerFile>,
-    header: Header,
-}
-
 /// Writes, syncs and reads back nodes of any level.
 pub(crate) struct LayerWriter {
-    layers: Vec<OpenLayer>,
-    /// Level of the first of them.
-    lowest: Level,
+    files: Vec<Box<dyn LayerFile>>,
+    places: Places,
+    /// Parts that the key has adopted, and their files.
+    adopted: Vec<(EpochRange, usize)>,
 }
 
 impl LayerWriter {
-    /// Opens every layer file of the plan and checks headers and lengths.
-    pub(crate) fn open(medium: &dyn Medium, directory: &Entry, plan: &Plan, key_id: KeyId) -> Result<Self> {
-        let digest_bytes = plan.scheme().digest_bytes();
-        let mut layers = Vec::new();
-        for span in plan.geometry().stored_levels() {
-            let layer = layer_file(directory, span.level);
-            let header = Header::new(key_id, span, digest_bytes);
-            let file = medium.open(&layer, header.file_bytes())?;
-            let mut page = [0; LAYER_HEADER_BYTES as usize];
-            file.read(0, &mut page)?;
-            header.check_page(&page, layer.path())?;
-            layers.push(OpenLayer { file, header });
+    /// Opens every file with nodes of the plan and checks headers and lengths.
+    pub(crate) fn open(medium: &dyn Medium, layers: &Entry, plan: &Plan, binding: &[u8; 32]) -> Result<Self> {
+        let shelf = Shelf::of(layers, plan, binding)?;
+        if let Some(unusable) = shelf.faults().next() {
+            return Err(unusable.error);
         }
+        let files = shelf.files.iter().map(|file| opened(medium, file));
         Ok(Self {
-            layers,
-            lowest: plan.trim(),
+            files: files.collect::<Result<_>>()?,
+            places: shelf.places,
+            adopted: Vec::new(),
         })
+    }
+
+    /// Opens the layer files of a key that adopts its parts, and those parts that are there: some may be missing, and one whose
+    /// header or length is wrong counts as missing. What parts have is only read.
+    pub(crate) fn open_to_adopt(medium: &dyn Medium, layers: &Entry, plan: &Plan, binding: &[u8; 32]) -> Result<Self> {
+        let shelf = Shelf::of(layers, plan, binding)?;
+        let (parts, ordinary): (Vec<_>, Vec<_>) = shelf.files.into_iter().partition(|file| file.part().is_some());
+        let files = ordinary.iter().map(|file| opened(medium, file));
+        let mut writer = Self {
+            files: files.collect::<Result<_>>()?,
+            places: Places::of(plan, &ordinary),
+            adopted: Vec::new(),
+        };
+        for part in parts {
+            match writer.adopt(&part) {
+                Err(error) if error.kind() == FailureKind::Directory => {}
+                adopted => adopted?,
+            }
+        }
+        Ok(writer)
+    }
+
+    /// Takes in the file of a part, which is in its place.
+    ///
+    /// # Errors
+    /// [`Error`] if its header or its length is wrong, or if the key has as many parts as it may have.
+    pub(crate) fn adopt(&mut self, file: &NodeFile) -> Result<()> {
+        let Some(part) = file.part() else {
+            return Ok(());
+        };
+        if self.adopted.len() >= ADOPTED_PARTS_MAX {
+            return Err(too_many_parts());
+        }
+        let epochs = part.epochs();
+        self.expel(epochs);
+        let open = open_to_read(&file.entry, file.content.file_bytes())?;
+        check_page(open.as_ref(), file)?;
+        self.places.add(self.files.len(), &file.content);
+        self.adopted.push((epochs, self.files.len()));
+        self.files.push(open);
+        Ok(())
+    }
+
+    /// Forgets a part that turned out to be wrong.
+    pub(crate) fn expel(&mut self, epochs: EpochRange) {
+        let (expelled, kept) = std::mem::take(&mut self.adopted)
+            .into_iter()
+            .partition(|(part, _)| *part == epochs);
+        self.adopted = kept;
+        let expelled: Vec<(EpochRange, usize)> = expelled;
+        expelled.iter().for_each(|(_, file)| self.places.remove(*file));
+    }
+
+    /// Epochs of a part that is adopted and has some of these too.
+    pub(crate) fn overlapping(&self, epochs: EpochRange) -> Option<EpochRange> {
+        let mut adopted = self.adopted.iter().map(|(part, _)| *part);
+        adopted.find(|part| part.start < epochs.end && epochs.start < part.end)
+    }
+
+    /// Whether the key has a place for all of these nodes.
+    pub(crate) fn has(&self, slice: &Slice) -> bool {
+        self.places.all(slice).is_some()
     }
 
     /// Reads a slice, as written so far, into `bytes`, which becomes as long as the slice.
     pub(crate) fn read(&self, slice: &Slice, bytes: &mut Vec<u8>) -> Result<()> {
-        let (layer, place) = self.place(slice)?;
-        bytes.resize((place.end - place.start) as usize, 0);
-        Ok(self.layers[layer].file.read(place.start, bytes)?)
+        bytes.clear();
+        for place in self.all(slice)? {
+            let before = bytes.len();
+            bytes.resize(before + (place.bytes.end - place.bytes.start) as usize, 0);
+            self.files[place.file].read(place.bytes.start, &mut bytes[before..])?;
+        }
+        Ok(())
     }
 
     /// Writes a slice; not durable before [`sync`](Self::sync).
     pub(crate) fn write(&mut self, slice: &Slice, bytes: &[u8]) -> Result<()> {
-        let (layer, place) = self.place(slice)?;
-        Ok(self.layers[layer].file.write(place.start, bytes)?)
+        let mut rest = bytes;
+        for place in self.all(slice)? {
+            let (run, behind) = rest.split_at((place.bytes.end - place.bytes.start) as usize);
+            self.files[place.file].write(place.bytes.start, run)?;
+            rest = behind;
+        }
+        Ok(())
+    }
+
+    /// Writes bytes of one of the files, in the order in which [`Shelf`] has them, and makes them durable.
+    pub(crate) fn write_bytes(&mut self, file: usize, offset: u64, bytes: &[u8]) -> Result<()> {
+        let Some(file) = self.files.get_mut(file) else {
+            return Ok(());
+        };
+        file.write(offset, bytes)?;
+        Ok(file.sync(offset..offset + bytes.len() as u64)?)
     }
 
     /// Makes a slice durable.
     pub(crate) fn sync(&mut self, slice: &Slice) -> Result<()> {
-        let (layer, place) = self.place(slice)?;
-        Ok(self.layers[layer].file.sync(place)?)
+        for place in self.all(slice)? {
+            self.files[place.file].sync(place.bytes)?;
+        }
+        Ok(())
     }
 
     /// Makes a whole level durable, a piece at a time, as long as `proceed` lets it.
@@ -75,22 +150,36 @@ impl LayerWriter {
 
     /// Gives up the memory of a synced slice.
     pub(crate) fn release(&mut self, slice: &Slice) -> Result<()> {
-        let (layer, place) = self.place(slice)?;
-        Ok(self.layers[layer].file.release(place)?)
+        for place in self.all(slice)? {
+            self.files[place.file].release(place.bytes)?;
+        }
+        Ok(())
     }
 
-    /// Where a slice is: in which file, and where there.
-    fn place(&self, slice: &Slice) -> Result<(usize, Range<u64>)> {
-        let position = slice.level.0.checked_sub(self.lowest.0).map(usize::from);
-        let place = position.and_then(|position| {
-            let place = self.layers.get(position)?.header.place(&slice.nodes)?;
-            Some((position, place))
-        });
-        place.ok_or_else(|| {
+    /// Where a slice is, file by file.
+    fn all(&self, slice: &Slice) -> Result<Vec<Place>> {
+        self.places.all(slice).ok_or_else(|| {
             Error::directory(format!(
                 "no layer file has the nodes {:?} of level {}",
                 slice.nodes, slice.level
             ))
         })
     }
+}
+
+fn opened(medium: &dyn Medium, file: &NodeFile) -> Result<Box<dyn LayerFile>> {
+    let open = medium.open(&file.entry, file.content.file_bytes())?;
+    check_page(open.as_ref(), file)?;
+    Ok(open)
+}
+
+fn check_page(open: &dyn LayerFile, file: &NodeFile) -> Result<()> {
+    let mut page = [0; LAYER_HEADER_BYTES as usize];
+    open.read(0, &mut page)?;
+    file.content.check_page(&page, file.entry.path())
+}
+
+fn too_many_parts() -> Error {
+    let what = format!("a key can adopt {ADOPTED_PARTS_MAX} parts, and there are more");
+    Error::usage(what).mend([Remedy::LeaveOut(Argument::Adopt)])
 }

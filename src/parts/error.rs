@@ -5,6 +5,7 @@ use std::path::Path;
 use super::division::PartIndex;
 use crate::error::{Error, Reason};
 use crate::remedy::{Argument, Remedy};
+use crate::units::EpochRange;
 
 pub(super) fn too_many_parts(parts: u64, most: u64) -> Error {
     let what = format!("this key cannot have {parts} parts: it can have 1 to {most}");
@@ -74,4 +75,20 @@ pub(super) fn other_secret(secret: &Path) -> Error {
         secret.display()
     );
     Error::directory(what).because(Reason::SecretDamaged).at(secret)
+}
+
+/// The file of a part cannot be moved into the key.
+pub(super) fn other_file_system(parts: &Path) -> Error {
+    let what = format!(
+        "'{}' is on another file system than the layers of the key, so that it can only be copied into the key",
+        parts.display()
+    );
+    Error::usage(what)
+        .at(parts)
+        .mend([Remedy::LeaveOut(Argument::Adopt), Remedy::OtherDirectory])
+}
+
+/// Why a part is left out of a key that keeps the files of its parts.
+pub(super) fn part_overlaps(other: EpochRange) -> String {
+    format!("some of its epochs are in the key already, with the part of the epochs {other}")
 }

@@ -11,7 +11,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::error::Error;
 use crate::failure::attempt;
-use crate::files::Entry;
+use crate::files::{Entry, sync_file};
 use crate::keydir::Manifest;
 use crate::keygen::{CancelHandle, GatheredBatch, Gathering};
 use crate::layers::part::{self as part_file, Layout, PAGE_BYTES};
@@ -79,6 +79,11 @@ impl OpenPart {
             layout,
             part: key.of_part(plan),
         })
+    }
+
+    /// Makes its content durable.
+    pub(super) fn sync(&self) -> Result<(), Error> {
+        Ok(sync_file(&self.file, &self.path)?)
     }
 
     /// Compares checksums, digest and tag with the content, and gives what its highest level is.

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::PartFiles;
+use super::adopt::{adopt, adopted_before, check_file_system};
 use super::division::PartIndex;
 use super::inspect::{OpenPart, Refusal, take};
 use super::sample::{check, default_sample};
@@ -25,6 +27,8 @@ pub struct JoinRequest {
     pub parts: PathBuf,
     /// How many nodes of a part are computed from the secret; without it as many as find one wrong node of 500 with 99.9 %.
     pub sample: Option<u64>,
+    /// What becomes of the files of the parts; without a word, what the key was begun with, and else they are copied.
+    pub files: Option<PartFiles>,
     /// What the secret is under, if it is under a passphrase.
     pub passphrase: Option<Passphrase>,
 }
@@ -36,6 +40,7 @@ impl JoinRequest {
             directory: directory.into(),
             parts: parts.into(),
             sample: None,
+            files: None,
             passphrase: None,
         }
     }
@@ -45,12 +50,22 @@ impl JoinRequest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TakenPart {
-    /// Its file.
+    /// Its file; if it was adopted, that in the key.
     pub file: PathBuf,
     /// Its epochs.
     pub epochs: EpochRange,
     /// All of them were in the key before, so it was not looked at again.
     pub was_there: bool,
+}
+
+impl TakenPart {
+    fn of(file: &Entry, epochs: EpochRange, was_there: bool) -> Self {
+        Self {
+            file: file.path().to_owned(),
+            epochs,
+            was_there,
+        }
+    }
 }
 
 /// A part that was left out.
@@ -103,10 +118,14 @@ impl Joining {
         // A job would begin a key where there is none.
         KeyDir::open_any_version(KeyPlace::new(&request.directory))?;
         Directory::open(&request.parts).map_err(Error::unreadable)?;
+        if request.files == Some(PartFiles::Adopted) {
+            check_file_system(&request.directory, &request.parts)?;
+        }
         let job = KeygenJob::builder(&request.directory)
             .passphrase(request.passphrase.clone())
             .options(options)
             .cancel(cancel.clone())
+            .joins(request.files)
             .open()?;
         Ok(Self { request, job, cancel })
     }
@@ -132,22 +151,25 @@ impl Joining {
         let sample = request.sample.unwrap_or_else(default_sample);
         let gathered = job.gather(kernel, progress, |gathering| {
             let mut taken = Vec::new();
-            let (parts, mut bad) = parts_in(&request.parts, &manifest, &cancel)?;
+            let source = Directory::open(&request.parts)?;
+            if let Some(parts) = gathering.adopted_parts {
+                let adopted = adopted_before(parts, &source, gathering)?;
+                taken.extend(adopted.iter().map(|(file, epochs)| TakenPart::of(file, *epochs, true)));
+            }
+            let (parts, mut bad) = parts_in(&source, &manifest, &cancel)?;
             for (entry, epochs) in parts {
-                let file = entry.path().to_owned();
                 let was_there = gathering.has_all(epochs);
                 let outcome = if was_there {
-                    Ok(())
+                    Ok(entry.clone())
                 } else {
                     checked(&entry, sample, gathering)
                 };
                 match outcome {
-                    Ok(()) => taken.push(TakenPart {
-                        file,
-                        epochs,
-                        was_there,
+                    Ok(file) => taken.push(TakenPart::of(&file, epochs, was_there)),
+                    Err(Refusal::Bad(what)) => bad.push(BadPart {
+                        file: entry.path().to_owned(),
+                        what,
                     }),
-                    Err(Refusal::Bad(what)) => bad.push(BadPart { file, what }),
                     Err(Refusal::Failed(error)) => return Err(error),
                 }
             }
@@ -165,20 +187,26 @@ impl Joining {
     }
 }
 
-/// Compares a part with everything that it can be compared with, and puts it into the key.
-fn checked(file: &Entry, sample: u64, gathering: &mut Gathering<'_>) -> Result<(), Refusal> {
+/// Compares a part with everything that it can be compared with, and puts it into the key. Gives the file as it is then.
+fn checked(file: &Entry, sample: u64, gathering: &mut Gathering<'_>) -> Result<Entry, Refusal> {
     let part = OpenPart::open(file, gathering.manifest)?;
     let highest = part.check_content(gathering.prf_key, gathering.cancel)?;
     check(&part, sample, gathering)?;
-    take(&part, &highest, gathering)
+    match gathering.adopted_parts {
+        Some(parts) => adopt(parts, file, &part, &highest, gathering),
+        None => take(&part, &highest, gathering).map(|()| file.clone()),
+    }
 }
 
 /// The file of a part, and its epochs.
 type PublishedPart = (Entry, EpochRange);
 
 /// The files in a directory that call themselves parts of the key, in the order of their epochs, and those that are not.
-fn parts_in(directory: &Path, key: &Manifest, cancel: &CancelHandle) -> Result<(Vec<PublishedPart>, Vec<BadPart>)> {
-    let directory = Directory::open(directory)?;
+fn parts_in(
+    directory: &Directory,
+    key: &Manifest,
+    cancel: &CancelHandle,
+) -> Result<(Vec<PublishedPart>, Vec<BadPart>)> {
     let prefix = name_prefix(key.key_id());
     let (mut parts, mut bad) = (Vec::new(), Vec::new());
     let mut names: Vec<String> = Vec::new();

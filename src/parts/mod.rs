@@ -4,6 +4,7 @@
 //! Nothing here schedules anything, and nothing that comes from elsewhere is believed: [`Joining`] compares each part with the secret
 //! and hashes all of it again.
 
+mod adopt;
 mod division;
 mod error;
 mod inspect;
@@ -15,6 +16,7 @@ mod scratch;
 mod tests;
 mod ticket;
 
+pub use crate::keygen::PartFiles;
 pub use division::{Division, PARTS_MAX, PartIndex};
 pub use join::{BadPart, JoinReport, JoinRequest, Joining, MissingPart, TakenPart};
 pub use make::{PartJob, PartReport, PartRequest};

@@ -119,7 +119,7 @@ impl Scratch {
     }
 
     fn open_files(&self, medium: &dyn Medium, part: &Manifest, buffers: StoreBuffers) -> Result<Opened> {
-        let writer = LayerWriter::open(medium, &self.locked.layers(), part.plan(), part.key_id())?;
+        let writer = LayerWriter::open(medium, &self.locked.layers(), part.plan(), &part.binding())?;
         let store = Store::open_with(&self.locked.state(), &part.binding(), buffers)?;
         Ok(Opened { writer, store })
     }

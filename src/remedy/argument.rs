@@ -54,6 +54,10 @@ pub enum Argument {
     Index,
     /// Whether secrets are under a passphrase.
     Seal,
+    /// Whether a key keeps the files of its parts.
+    Adopt,
+    /// Whether the files of parts are copied into the key.
+    Copy,
 }
 
 impl Display for Argument {
@@ -83,6 +87,8 @@ impl Display for Argument {
             Self::Index => "the number of the part",
             Self::Passphrase => "the passphrase",
             Self::Seal => "secrets under a passphrase",
+            Self::Adopt => "the adopting of parts",
+            Self::Copy => "the copying of parts",
         })
     }
 }

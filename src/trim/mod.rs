@@ -1,5 +1,6 @@
 //! Trimming a finished key: its lowest levels are deleted, and from then on computed from the secret for each path.
 
+mod adopted;
 #[cfg(test)]
 mod tests;
 
@@ -48,20 +49,21 @@ pub fn trim<'a>(place: impl Into<KeyPlace<'a>>, level: Level) -> Result<TrimRepo
     let directory = key.lock()?;
     let key = directory.key()?.of_this_version()?.sealed()?;
     let before = key.manifest().plan().trim();
-    let key = ready(key, level)?;
-    let blocks_compared = if level > before {
-        compare_blocks(&key)?
+    let trimmed = ready(key.clone(), level)?;
+    let copies = if level > before {
+        adopted::copy_out(&key, &directory, level)?
     } else {
         Vec::new()
     };
-    let store = Store::open(&key.paths().state(), &key.manifest().binding())?;
-    read_through(&store)?;
-    let below = layers_below(&key)?;
+    let looked_at = look_before(&trimmed, before);
+    let (blocks_compared, store, below) = looked_at.inspect_err(|_| adopted::remove_copies(&copies))?;
+    let key = trimmed;
     // A trim that left files may have ended before the name of its manifest was durable: then it is written once more.
-    if level > before || !below.is_empty() {
+    if level > before || !below.is_empty() || !key.paths().left_over_parts(level)?.is_empty() {
         // From here on no command looks for the levels below, whether or not they have been deleted.
         key.manifest().write(&directory)?;
     }
+    let removed = [below.clone(), adopted::remove_parts(&key)?].concat();
     remove_layers(&directory, &below)?;
     shorten_records(&store, key.manifest().plan().batches())?;
     store.compact()?;
@@ -69,8 +71,21 @@ pub fn trim<'a>(place: impl Into<KeyPlace<'a>>, level: Level) -> Result<TrimRepo
         before,
         level,
         blocks_compared,
-        files_removed: below.iter().map(|file| file.path().to_owned()).collect(),
+        files_removed: removed.iter().map(|file| file.path().to_owned()).collect(),
     })
+}
+
+/// Everything that can be wrong is looked at before anything is changed: gives the blocks that were compared, the checkpoint store,
+/// and the layer files that are to be deleted.
+fn look_before(key: &KeyDir, before: Level) -> Result<(Vec<EpochRange>, Store, Vec<Entry>)> {
+    let blocks_compared = if key.manifest().plan().trim() > before {
+        compare_blocks(key)?
+    } else {
+        Vec::new()
+    };
+    let store = Store::open(&key.paths().state(), &key.manifest().binding())?;
+    read_through(&store)?;
+    Ok((blocks_compared, store, layers_below(key)?))
 }
 
 /// The key as it will be, if it can be trimmed to this level.

@@ -7,36 +7,38 @@ use crate::error::{Reason, Result};
 use crate::failure::{IoFailure, attempt};
 use crate::files::Entry;
 use crate::keydir::{KeyDir, KeyState, free_names_aside};
-use crate::layers::{self, Disk, Header, Medium};
+use crate::layers::{self, Disk, Medium};
 
 /// Gives every layer file its length and header. What its nodes are is looked at afterwards.
 pub(super) fn restore(key: &KeyDir, medium: &dyn Medium, disk: &Disk) -> Result<Vec<RestoredFile>> {
-    let (paths, manifest) = (key.paths(), key.manifest());
+    let paths = key.paths();
     let directory = paths.layers();
     let directory_moved_to = make_directory_of_layers(&directory)?;
     let mut restored = Vec::new();
-    for span in manifest.plan().geometry().stored_levels() {
-        let header = Header::new(manifest.key_id(), span, manifest.scheme().digest_bytes());
-        let (file, level) = (paths.layer(span.level), span.level);
-        let (what, moved_to) = match layers::mend(medium, disk, &file, &header) {
+    let shelf = key.shelf()?.with_missing();
+    for file in &shelf.files {
+        let (what, moved_to) = match layers::mend(medium, disk, file) {
             Ok(None) => continue,
             Ok(Some(what)) => (what, directory_moved_to.clone()),
             Err(error) if error.reason() == Reason::NotAFile => {
-                let moved_to = move_aside(&file)?;
-                layers::mend(medium, disk, &file, &header)?;
+                let moved_to = move_aside(&file.entry)?;
+                layers::mend(medium, disk, file)?;
                 (error.detail().to_owned(), moved_to)
             }
             Err(error) => return Err(error),
         };
         restored.push(RestoredFile {
-            file: file.path().to_owned(),
-            level,
+            file: file.entry.path().to_owned(),
+            level: file.content.level(),
             what,
             moved_to,
         });
     }
     // Always: a repair that was killed may have made files of which nothing is missing now but a durable name.
     medium.sync_names(&directory)?;
+    if shelf.has_adopted() {
+        medium.sync_names(&paths.adopted_parts(key.manifest().plan().trim()))?;
+    }
     Ok(restored)
 }
 
@@ -46,8 +48,16 @@ pub(super) fn look(key: &KeyDir) -> Result<()> {
     if directory.is_link()? {
         return Err(layers::link(directory.path()));
     }
-    for span in key.manifest().plan().geometry().stored_levels() {
-        match layers::look(&key.paths().layer(span.level)) {
+    let shelf = key.shelf()?;
+    // Which of two parts is the right one is for a person to say.
+    if let Some(unusable) = shelf
+        .faults()
+        .find(|fault| fault.error.reason() != Reason::LayerMissing)
+    {
+        return Err(unusable.error);
+    }
+    for file in &shelf.files {
+        match layers::look(&file.entry) {
             Err(error) if matches!(error.reason(), Reason::LayerMissing | Reason::NotAFile) => {}
             seen => seen?,
         }
@@ -96,10 +106,10 @@ pub(super) fn move_aside(standing: &Entry) -> Result<Option<PathBuf>, IoFailure>
 
 /// Lets the files of a sealed key be written.
 pub(super) fn open_for_writing(key: &KeyDir) -> Result<()> {
-    for span in key.manifest().plan().geometry().stored_levels() {
-        layers::make_writable(&key.paths().layer(span.level))?;
-    }
-    Ok(())
+    let files = key.shelf()?.files;
+    files
+        .iter()
+        .try_for_each(|file| Ok(layers::make_writable(&file.entry)?))
 }
 
 /// Protects the files of a sealed key again, also those that an interrupted repair left writable.
@@ -107,8 +117,8 @@ pub(super) fn protect(key: &KeyDir, medium: &dyn Medium) -> Result<()> {
     if key.manifest().state() == KeyState::Generating {
         return Ok(());
     }
-    for span in key.manifest().plan().geometry().stored_levels() {
-        layers::protect_again(medium, &key.paths().layer(span.level))?;
-    }
-    Ok(())
+    let files = key.shelf()?.files;
+    files
+        .iter()
+        .try_for_each(|file| Ok(layers::protect_again(medium, &file.entry)?))
 }

@@ -5,6 +5,7 @@ mod crown;
 #[cfg(test)]
 mod durability_tests;
 mod files;
+mod parts;
 mod report;
 mod store;
 #[cfg(test)]
@@ -17,7 +18,7 @@ pub use report::{BatchSet, RepairReport, RestoredFile, RewrittenLevel, StoreRepl
 use super::tree::Tree;
 use crate::error::{Error, Reason, Result};
 use crate::keydir::{KeyDir, KeyPlace, KeyState};
-use crate::keygen::{CancelHandle, DoneSet, JobOptions};
+use crate::keygen::{CancelHandle, DoneSet, JobOptions, adopts_parts};
 use crate::layers::{Disk, LayerWriter, Medium};
 use crate::plan::{LevelSpan, MemoryPlan};
 use crate::state::Store;
@@ -46,6 +47,9 @@ fn repair_on(
     let locked = KeyDir::open(place)?.lock()?;
     let key = locked.key()?.of_this_version()?;
     let manifest = key.manifest();
+    if manifest.state() == KeyState::Generating && key.shelf()?.has_adopted() {
+        return Err(adopts_parts(key.path()));
+    }
     let prf_key = key.prf_key()?;
     locked.note_fingerprint(manifest.clone())?;
     let memory = options.memory_plan(manifest.plan())?;
@@ -104,6 +108,7 @@ impl Repair<'_> {
             let mut recorded = survey.recorded;
             self.compare_with_root(&mut recorded)?;
             self.mend_crown()?;
+            self.mend_parts()?;
             // Only now: a record says that a batch is right, and it is the root that has proven it.
             self.renew_records(&recorded)?;
         }
@@ -152,7 +157,7 @@ impl Repair<'_> {
             None => {
                 files::open_for_writing(key)?;
                 let layers = key.paths().layers();
-                LayerWriter::open(self.medium, &layers, manifest.plan(), manifest.key_id())?
+                LayerWriter::open(self.medium, &layers, manifest.plan(), &manifest.binding())?
             }
         };
         let outcome = operation(self, &mut writer);

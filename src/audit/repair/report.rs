@@ -14,6 +14,8 @@ pub struct RepairReport {
     pub files_restored: Vec<RestoredFile>,
     /// Batches that were computed again from the secret.
     pub batches_recomputed: BatchSet,
+    /// Parts that the key has adopted of which something was written again that is not a node of a batch.
+    pub parts_rewritten: Vec<PathBuf>,
     /// Levels of which nodes above the batches were written again.
     pub crown_rewritten: Vec<RewrittenLevel>,
     /// Sound batches that had no usable record and were given one.
@@ -44,8 +46,8 @@ pub struct StoreReplaced {
 pub struct RestoredFile {
     /// The file.
     pub file: PathBuf,
-    /// Its level.
-    pub level: Level,
+    /// Its level; none of a part that the key has adopted.
+    pub level: Option<Level>,
     /// What was wrong.
     pub what: String,
     /// Where that is now which stood in its place, or in that of the directory, and was not a file.
@@ -71,6 +73,7 @@ impl RepairReport {
             store_replaced,
             files_restored,
             batches_recomputed,
+            parts_rewritten,
             crown_rewritten,
             batch_records_renewed,
             crown_records_renewed,
@@ -80,6 +83,7 @@ impl RepairReport {
         store_replaced.is_some()
             || !files_restored.is_empty()
             || !batches_recomputed.is_empty()
+            || !parts_rewritten.is_empty()
             || !crown_rewritten.is_empty()
             || batch_records_renewed + records_removed > 0
             || !crown_records_renewed.is_empty()

@@ -20,7 +20,7 @@ impl Closing {
     fn new(prf_key: &PrfKey) -> Self {
         Self {
             digest: Sha3_256::new(),
-            tag: Kmac256::new(prf_key.expose(), TAG_DOMAIN),
+            tag: tag_of(prf_key),
         }
     }
 
@@ -68,4 +68,46 @@ pub(crate) fn write<E>(
     let (digest, tag) = closing.finish();
     put(&digest)?;
     put(&tag)
+}
+
+/// Bytes that are read at a time.
+const CHUNK_BYTES: u64 = 1 << 20;
+
+/// What is wrong with the end of a file, if something is: its digest, or, with the secret, its tag. `read` gives the bytes at an
+/// offset.
+pub(crate) fn wrong_closing<E>(
+    layout: &Layout,
+    prf_key: Option<&PrfKey>,
+    mut read: impl FnMut(u64, &mut [u8]) -> Result<(), E>,
+) -> Result<Option<&'static str>, E> {
+    let (mut digest, mut tag) = (Sha3_256::new(), prf_key.map(tag_of));
+    let end = layout.table.end;
+    let mut chunk = vec![0; CHUNK_BYTES.min(end) as usize];
+    for start in (0..end).step_by(CHUNK_BYTES as usize) {
+        let chunk = &mut chunk[..CHUNK_BYTES.min(end - start) as usize];
+        read(start, chunk)?;
+        digest.update(&*chunk);
+        if let Some(tag) = &mut tag {
+            tag.update(chunk);
+        }
+    }
+    let mut found = [0; DIGEST_BYTES + TAG_BYTES];
+    read(end, &mut found)?;
+    let (found_digest, found_tag) = found.split_at(DIGEST_BYTES);
+    let digest: [u8; DIGEST_BYTES] = digest.finalize().into();
+    if found_digest != digest {
+        return Ok(Some("its content does not match its digest"));
+    }
+    let tag = tag.map(|mut tag| {
+        tag.update(&digest);
+        tag.finish()
+    });
+    if tag.is_some_and(|tag| found_tag != tag) {
+        return Ok(Some("its tag was not made with the secret of this key"));
+    }
+    Ok(None)
+}
+
+fn tag_of(prf_key: &PrfKey) -> Kmac256 {
+    Kmac256::new(prf_key.expose(), TAG_DOMAIN)
 }

@@ -1,5 +1,7 @@
 //! Keys that are made in parts, against the keys that one machine makes.
 
+mod adopted;
+mod adopted_damage;
 mod bad_parts;
 mod divided;
 mod interrupted;
@@ -10,7 +12,9 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::{Division, JoinReport, JoinRequest, Joining, PartIndex, PartJob, PartReport, PartRequest, split};
+use super::{
+    Division, JoinReport, JoinRequest, Joining, PartFiles, PartIndex, PartJob, PartReport, PartRequest, split,
+};
 use crate::error::Result;
 use crate::keydir::{Secret, TICKET};
 use crate::keygen::tests::in_memory;
@@ -71,11 +75,16 @@ impl TestedKey {
     }
 }
 
-/// The layer files and the manifest of a key.
+/// The layer files, the adopted parts and the manifest of a key.
 pub(super) fn files_of(key: &Path) -> BTreeMap<String, Vec<u8>> {
-    let layers = std::fs::read_dir(key.join("layers")).unwrap();
-    let layers = layers.map(|entry| entry.unwrap().path());
-    let all = layers.chain([key.join("manifest.toml")]);
+    let entries = |directory: &Path| {
+        let entries = std::fs::read_dir(directory).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect::<Vec<_>>()
+    };
+    let (directories, layers): (Vec<_>, Vec<_>) =
+        entries(&key.join("layers")).into_iter().partition(|path| path.is_dir());
+    let parts = directories.iter().flat_map(|directory| entries(directory));
+    let all = layers.into_iter().chain(parts).chain([key.join("manifest.toml")]);
     all.map(|path| {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         (name, std::fs::read(&path).unwrap())
@@ -116,6 +125,19 @@ impl Place {
 
     pub(super) fn join(&self) -> Result<JoinReport> {
         self.join_sampling(None)
+    }
+
+    /// A join that adopts the parts.
+    pub(super) fn adopt(&self) -> Result<JoinReport> {
+        self.join_keeping(Some(PartFiles::Adopted))
+    }
+
+    pub(super) fn join_keeping(&self, files: Option<PartFiles>) -> Result<JoinReport> {
+        let request = JoinRequest {
+            files,
+            ..JoinRequest::new(&self.key, &self.out)
+        };
+        Joining::open(request, OPTIONS, CancelHandle::default())?.run(&NoProgress)
     }
 
     pub(super) fn join_sampling(&self, sample: Option<u64>) -> Result<JoinReport> {

@@ -1,0 +1,32 @@
+//! Checking what the files of adopted parts have beside the nodes that are read from them.
+
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+
+use super::damage::{CheckReport, Damage};
+use super::tree::Tree;
+use crate::error::Result;
+use crate::layers::part::wrong_closing;
+
+impl Tree<'_> {
+    /// Compares the digest of each part that the key has adopted with its content and, if the check is a deep one, its tag with the
+    /// secret. Damage of nodes has been named already.
+    pub(super) fn parts(&self, report: &mut CheckReport) -> Result<()> {
+        let files = self.layers.on_disk.iter().enumerate();
+        let parts: Vec<_> = files
+            .filter_map(|(number, file)| Some((number, file, file.part()?)))
+            .filter(|(number, ..)| self.layers.is_usable(*number))
+            .collect();
+        let found = self.workers.install(|| {
+            let found = parts.par_iter().map(|(number, file, part)| {
+                let read = |offset, bytes: &mut [u8]| self.layers.read_bytes(*number, offset, bytes);
+                let wrong = wrong_closing(&part.layout, self.prf_key, read)?;
+                Ok(wrong.map(|what| self.part_damage(file.entry.path().to_owned(), what.to_owned())))
+            });
+            found.collect::<Result<Vec<Option<Damage>>>>()
+        })?;
+        let is_new = |damage: &Damage| !report.damage.iter().any(|known| known.file == damage.file);
+        let found: Vec<Damage> = found.into_iter().flatten().filter(is_new).collect();
+        found.into_iter().for_each(|damage| report.add(damage));
+        Ok(())
+    }
+}
