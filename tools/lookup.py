@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Authentication paths from a sealed keymill key directory, without keymill; and what a part of a key holds.
 
-Written from docs/FORMAT.md alone, with nothing but Python's standard library. It opens manifest.toml, the layer files
-and, to check it, ledger.mark; never the secret, and nothing in state/. It computes no Poseidon hash. So it cannot give
-the leaves and siblings that a trimmed key does not store, cannot tell whether nodes are the hashes of their children,
-and cannot check the checksums of slices, which are in RocksDB.
+Written from docs/FORMAT.md alone, with nothing but Python's standard library. It opens manifest.toml, the layer files,
+the adopted parts of the key and, to check it, ledger.mark; never the secret, and nothing in state/. A web server does
+not list the parts that it has, so their names are computed from ticket.toml. It computes no Poseidon hash. So it cannot
+give the leaves and siblings that a trimmed key does not store, cannot tell whether nodes are the hashes of their
+children, and cannot check the checksums of slices, which are in RocksDB.
 
 With --part it reads a part file instead: its header, and with --check all of it but the tag, which only a holder of the
 secret can check. Beside a part, DIR is the key directory or the ticket that the part has to belong to; without it, only
@@ -15,6 +16,7 @@ what was asked for; 4 the machine failed.
 """
 
 import argparse
+import copy
 import errno
 import hashlib
 import http.client
@@ -73,6 +75,9 @@ PART_FORMAT = 1
 PART_PIECE_NODES = 1024
 SHA3_BYTES = TAG_BYTES = 32
 LEVEL_MAX = 32
+# How the epochs of a key are divided into parts.
+PARTS_MAX = 10000
+BLOCKS_OF_A_PART = 64
 # What is asked for of a file that is served, at least: the leaf and its sibling, or those of a few epochs in a row.
 BLOCK_BYTES = 4096
 # A server that does not know ranges sends a file whole. A larger one than this is not taken.
@@ -91,8 +96,21 @@ class Refused(Exception):
         self.code = code
 
 
+class Absent(Refused):
+    """There is no such file."""
+
+
 def damaged(path, offset, what):
     return Refused(DIRECTORY, f"{path}, offset {offset}: {what}")
+
+
+def first_faults(path, faults):
+    """Lines for the first of the faults of a file, each of which is (offset, what)."""
+    for number, (offset, what) in enumerate(faults):
+        if number == DAMAGE_LISTED_PER_FILE:
+            yield f"{path}: and more"
+            return
+        yield f"{path}, offset {offset}: {what}"
 
 
 class RegularFile:
@@ -112,6 +130,9 @@ class RegularFile:
 
     def close(self):
         os.close(self.descriptor)
+
+    def view(self):
+        return self
 
     def read(self, offset, count):
         parts = []
@@ -153,9 +174,26 @@ class Directory:
         """Where a short file is, and all that it holds."""
         return self.place(name), read_small(self.place(name), bytes_max)
 
+    def adopted(self, manifest):
+        """Every adopted part as (first epoch, end, name), as the names say; None if the key has no adopted parts."""
+        folder = self.place(parts_folder(manifest))
+        if not os.path.lexists(folder):
+            return None
+        try:
+            names = os.listdir(folder)
+        except OSError as error:
+            is_other = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+            raise Refused(DIRECTORY if is_other else MACHINE, f"{folder}: {error.strerror}") from None
+        epoch = "(0|[1-9][0-9]{0,9})"
+        form = re.compile(rf"{manifest.key_id.hex()}-{epoch}-{epoch}-t{manifest.trim}\.part")
+        found = [form.fullmatch(name) for name in names]
+        parts = [(int(name[1]), int(name[2]), name[0]) for name in found if name]
+        return [part for part in parts if part[0] < part[1]]
+
 
 class Served:
-    """A key that a web server has: manifest.toml and layers/NN.nodes below an address, asked for over one connection."""
+    """A key that a web server has below an address, asked for over one connection: manifest.toml and layers/NN.nodes,
+    and if it has adopted parts, those and ticket.toml."""
 
     def __init__(self, url, timeout_s):
         try:
@@ -170,6 +208,7 @@ class Served:
         if re.search(r"[^!-~]", url):
             raise Refused(USAGE, f"{url!r}: write what is not ASCII, and blanks, as %XX")
         self.timeout_s, self.is_open = timeout_s, False
+        self.opened = {}
         self.root, self.query = parts.path.rstrip("/"), "?" + parts.query if parts.query else ""
         self.shown = f"{parts.scheme}://{parts.netloc}{self.root}"
         if parts.scheme == "https":
@@ -178,7 +217,31 @@ class Served:
             self.connection = http.client.HTTPConnection(parts.hostname, port)
 
     def open(self, name):
-        return ServedFile(self, name)
+        return self.opened.pop(name, None) or ServedFile(self, name)
+
+    def adopted(self, manifest):
+        """Every adopted part as (first epoch, end, name), as the ticket has them; None if the key has no adopted parts.
+
+        A server does not list what it has. The lowest layer file tells: a key with adopted parts does not have it.
+        """
+        lowest = layer_name(manifest.trim)
+        try:
+            # It is read next, and is not asked for twice.
+            self.opened[lowest] = ServedFile(self, lowest)
+            return None
+        except Absent as absent:
+            missing = str(absent)
+        try:
+            ticket = Ticket(*self.small("ticket.toml", MANIFEST_BYTES_MAX))
+        except Absent:
+            raise Absent(DIRECTORY, f"{missing}. If the key has adopted parts, ticket.toml is needed too: it says how the"
+                                    " key is divided, and the names of the parts follow from that. The server does"
+                                    " not have it") from None  # fmt: skip
+        for key in ("key_id", "trim"):
+            if ticket.fields[key] != manifest.fields[key]:
+                raise ticket.wrong(key, "is not that of the manifest, so the names of adopted parts do not follow from the"
+                                        f" ticket; and {missing}")  # fmt: skip
+        return [(start, end, part_name(manifest, start, end)) for start, end in ticket.intervals()]
 
     def small(self, name, bytes_max):
         """Where a short file is, and all that it holds."""
@@ -226,7 +289,7 @@ class Served:
 
     def take(self, name, answer, bytes_max):
         if answer.status in (404, 410):
-            raise Refused(DIRECTORY, f"{self.place(name)}: the server has no such file ({answer.status})")
+            raise Absent(DIRECTORY, f"{self.place(name)}: the server has no such file ({answer.status})")
         if 300 <= answer.status < 400:
             raise self.wrong(name, f"it is elsewhere: {answer.headers.get('Location', 'the server does not say where')!r}."
                                    " Name that address")  # fmt: skip
@@ -259,6 +322,10 @@ class ServedFile:
 
     def close(self):
         self.block = b""
+
+    def view(self):
+        """The same file for a reader of another place in it: what each of them was sent last is kept."""
+        return copy.copy(self)
 
     def read(self, offset, count):
         if offset + count > self.bytes:
@@ -428,7 +495,8 @@ class Description:
         self.geometry = Geometry(self.h, self.activation_epoch, self.active_epochs, not self.of_leanvm)
         self.parameter = self.elements("parameter", self.fields.get("parameter"), self.parameter_bytes)
         self.secret_commitment = self.digits("secret_commitment", self.fields.get("secret_commitment"), 32)
-        self.trim = self.number("trim", min(BATCH_ROOTS_LEVEL, self.h))
+        self.batch_roots_level = min(BATCH_ROOTS_LEVEL, self.h)
+        self.trim = self.number("trim", self.batch_roots_level)
         self.read_fillers()
 
     def read_fillers(self):
@@ -518,34 +586,56 @@ class Ticket(Description):
         if ("parts" in self.fields) == ("part_epochs" in self.fields):
             raise self.wrong("parts", "or part_epochs has to be there, and only one of them")
 
+    def intervals(self):
+        """The epochs of each part, as (first, end)."""
+        lowest, start, end = self.batch_roots_level, self.geometry.start, self.geometry.end
 
-class Layer:
-    """A layer file whose header and length are as the manifest demands."""
+        def blocks(height):
+            return start >> height, ((end - 1) >> height) + 1
 
-    def __init__(self, source, manifest, level):
-        self.manifest, self.level = manifest, level
-        self.first, self.end = manifest.geometry.stored[level]
+        if "parts" in self.fields:
+            first, last = blocks(lowest)
+            parts = self.number("parts", min(PARTS_MAX, last - first))
+            if not parts:
+                raise self.wrong("parts", "is 0")
+            is_fine = [height for height in range(lowest, self.h + 1)
+                       if blocks(height)[1] - blocks(height)[0] >= BLOCKS_OF_A_PART * parts]  # fmt: skip
+            height = max(is_fine, default=lowest)
+            first, last = blocks(height)
+            cuts = [first + index * (last - first) // parts for index in range(parts + 1)]
+        else:
+            epochs = self.number("part_epochs", 1 << 63)
+            height = epochs.bit_length() - 1
+            if height < lowest or epochs != 1 << height:
+                raise self.wrong("part_epochs", f"is {epochs}, and should be a power of two from {1 << lowest} on")
+            first, last = blocks(height)
+            if last - first > PARTS_MAX:
+                raise self.wrong("part_epochs", f"makes {last - first} parts, and a key has at most {PARTS_MAX}")
+            cuts = range(first, last + 1)
+        return [(max(cut << height, start), min(after << height, end)) for cut, after in zip(cuts, cuts[1:])]
+
+
+def layer_name(level):
+    return f"layers/{level:02}.nodes"
+
+
+def parts_folder(manifest):
+    return f"layers/parts-t{manifest.trim}"
+
+
+def part_name(manifest, start, end):
+    return f"{manifest.key_id.hex()}-{start}-{end}-t{manifest.trim}.part"
+
+
+class Nodes:
+    """The nodes of a level from `first` on, in a file where they begin at an offset."""
+
+    def __init__(self, manifest, level, first, file, begin):
+        self.manifest, self.level, self.first, self.file, self.begin = manifest, level, first, file, begin
         self.digest_bytes = manifest.digest_bytes
-        self.file = source.open(f"layers/{level:02}.nodes")
-        count = self.end - self.first
-        length = HEADER_BYTES + count * self.digest_bytes
-        if self.file.bytes != length:
-            place = min(self.file.bytes, length)
-            raise damaged(self.file.path, place, f"the file has {self.file.bytes} bytes, and should have {length}")
-        header = self.file.read(0, HEADER_BYTES)
-        fields = (MAGIC, LAYER_FORMAT, level, manifest.key_id, self.first, count, self.digest_bytes)
-        right = HEADER.pack(*fields, zlib.crc32(HEADER.pack(*fields, 0)[:-4]))
-        self.check_header(header, right + bytes(HEADER_BYTES - len(right)))
-
-    def check_header(self, header, right):
-        names = ((0, "magic"), (8, "layer format"), (12, "level"), (16, "key id"), (32, "index of the first node"))
-        names += ((40, "number of nodes"), (48, "bytes of a digest"), (52, "CRC-32"), (56, "zeros after the header"))
-        for (start, name), (end, _) in zip(names, names[1:] + ((HEADER_BYTES, ""),)):
-            if header[start:end] != right[start:end]:
-                raise damaged(self.file.path, start, f"{name} is not what the manifest demands")
 
     def offset(self, index):
-        return HEADER_BYTES + (index - self.first) * self.digest_bytes
+        return self.begin + (index - self.first) * self.digest_bytes
 
     def fault(self, index, digest):
         """What is wrong with a node and where, as far as that shows without its children."""
@@ -567,6 +657,30 @@ class Layer:
             raise damaged(self.file.path, *fault)
         return digest
 
+
+class Layer(Nodes):
+    """A layer file whose header and length are as the manifest demands."""
+
+    def __init__(self, source, manifest, level):
+        first, self.end = manifest.geometry.stored[level]
+        super().__init__(manifest, level, first, source.open(layer_name(level)), HEADER_BYTES)
+        count = self.end - self.first
+        length = HEADER_BYTES + count * self.digest_bytes
+        if self.file.bytes != length:
+            place = min(self.file.bytes, length)
+            raise damaged(self.file.path, place, f"the file has {self.file.bytes} bytes, and should have {length}")
+        header = self.file.read(0, HEADER_BYTES)
+        fields = (MAGIC, LAYER_FORMAT, level, manifest.key_id, self.first, count, self.digest_bytes)
+        right = HEADER.pack(*fields, zlib.crc32(HEADER.pack(*fields, 0)[:-4]))
+        self.check_header(header, right + bytes(HEADER_BYTES - len(right)))
+
+    def check_header(self, header, right):
+        names = ((0, "magic"), (8, "layer format"), (12, "level"), (16, "key id"), (32, "index of the first node"))
+        names += ((40, "number of nodes"), (48, "bytes of a digest"), (52, "CRC-32"), (56, "zeros after the header"))
+        for (start, name), (end, _) in zip(names, names[1:] + ((HEADER_BYTES, ""),)):
+            if header[start:end] != right[start:end]:
+                raise damaged(self.file.path, start, f"{name} is not what the manifest demands")
+
     def faults(self):
         """All nodes that are not sound, as (offset, what)."""
         known = [0] + [index for level, index in self.manifest.fillers if level == self.level]
@@ -584,9 +698,9 @@ class Layer:
 class Part:
     """A part file whose header, length and levels go together, and fit the key if there is one."""
 
-    def __init__(self, path, key):
-        self.file, self.key = RegularFile(path), key
-        self.path = path
+    def __init__(self, file, key):
+        self.file, self.key = file, key
+        self.path = path = file.path
         least = HEADER_BYTES + SHA3_BYTES + TAG_BYTES
         if self.file.bytes < least:
             raise damaged(path, self.file.bytes, f"the file has {self.file.bytes} bytes, and a part at least {least}")
@@ -690,14 +804,14 @@ class Part:
             yield end, "the SHA3-256 is not that of the bytes before it"
 
     def faults_of(self, layout):
-        entry = self.table_offset(layout)
+        entry, table = self.table_offset(layout), self.file.view()
         for level, first, level_end, offset in layout:
             for start in range(first, level_end, PART_PIECE_NODES):
                 end = min(start + PART_PIECE_NODES, level_end)
                 place = offset + (start - first) * self.digest_bytes
                 data = self.file.read(place, (end - start) * self.digest_bytes)
                 nodes = f"nodes [{start}, {end}) of level {level}"
-                if self.file.read(entry, 4) != struct.pack("<I", zlib.crc32(data)):
+                if table.read(entry, 4) != struct.pack("<I", zlib.crc32(data)):
                     yield place, f"{nodes} do not have the CRC-32 of the table, at {entry}"
                 element = None if self.digest_bytes == LEANVM_BYTES else first_noncanonical(data)
                 if element is not None:
@@ -720,6 +834,11 @@ class Part:
         if self.key.sealed and level == self.key.h:
             yield 0, self.key.root
 
+    def nodes(self, below):
+        """The nodes of each level from the trim on, below this one."""
+        levels = [level for level in reversed(self.levels) if level[0] < below]
+        return [Nodes(self.key, level, first, self.file.view(), place) for level, first, _, place in levels]
+
     def description(self):
         levels = [
             {"level": level, "first": first, "end": end, "offset": offset} for level, first, end, offset in self.levels
@@ -729,6 +848,108 @@ class Part:
             "digest_bytes": self.digest_bytes, "file_bytes": self.file.bytes, "levels": levels,
             "sha3_256": self.file.read(self.file.bytes - SHA3_BYTES - TAG_BYTES, SHA3_BYTES).hex(),
         }  # fmt: skip
+
+
+class AdoptedParts:
+    """The parts that hold what a key stores below the roots of its batches, in the place of layer files."""
+
+    def __init__(self, source, manifest, parts):
+        self.source, self.manifest, self.parts = source, manifest, sorted(parts)
+        self.folder = source.place(parts_folder(manifest))
+        self.part, self.alone_until, self.nodes = None, 0, []
+
+    def nodes_of(self, epoch):
+        """The nodes of the levels of one part, of all that are below the batches' roots."""
+        if not (self.part and self.part.start <= epoch < self.alone_until):
+            if self.part:
+                self.part.file.close()
+            self.part = self.open(*self.having(epoch))
+            self.alone_until = min([self.part.end] + [start for start, _, _ in self.parts if start > epoch])
+            self.nodes = self.part.nodes(self.manifest.batch_roots_level)
+        return self.nodes
+
+    def having(self, epoch):
+        """The one part that has an epoch."""
+        having = [part for part in self.parts if part[0] <= epoch < part[1]]
+        if not having:
+            before = [end for start, end, _ in self.parts if start < end <= epoch]
+            behind = [start for start, end, _ in self.parts if epoch < start < end]
+            key = self.manifest.geometry
+            raise self.gap(max(before, default=key.start), min(behind, default=key.end))
+        if len(having) > 1:
+            raise self.overlap(having[0], having[1])
+        return having[0]
+
+    def gap(self, start, end):
+        return Refused(DIRECTORY, f"{self.folder}: no part there has the epochs [{start}, {end})")
+
+    def overlap(self, one, other):
+        start, end = max(one[0], other[0]), min(one[1], other[1])
+        return Refused(DIRECTORY, f"{self.folder}: {one[2]} and {other[2]} both have the epochs [{start}, {end});"
+                                  " only one of them may be there")  # fmt: skip
+
+    def open(self, start, end, name):
+        try:
+            file = self.source.open(f"{parts_folder(self.manifest)}/{name}")
+        except Absent as absent:
+            raise Absent(DIRECTORY, f"{absent}, and no {layer_name(self.manifest.trim)} either. The name of the part follows"
+                                    " from ticket.toml. If the key was joined from other parts, their names cannot be known"
+                                    " without a listing") from None  # fmt: skip
+        try:
+            part = Part(file, self.manifest)
+            if (part.start, part.end) != (start, end):
+                raise damaged(part.path, 48, f"the epochs are [{part.start}, {part.end}), and the name says others")
+            if part.top < self.manifest.batch_roots_level:
+                raise damaged(part.path, 68, f"the highest level is {part.top}, so the part begins or ends within a batch")
+        except Refused:
+            file.close()
+            raise
+        return part
+
+    def faults(self):
+        """Lines for the first of all that is wrong, as far as that shows without the secret."""
+        found, refusals = [], 0
+        for part in self.parts:
+            try:
+                part = self.open(*part)
+                found += first_faults(part.path, part.faults())
+                part.file.close()
+            except Refused as refused:
+                if refused.code == MACHINE:
+                    raise
+                found.append(str(refused))
+                refusals += 1
+            if refusals == DAMAGE_LISTED_PER_FILE:
+                return found + [f"{self.folder}: and more"]
+        faults = list(self.gaps_and_overlaps()) if self.manifest.sealed else []
+        found += map(str, faults[:DAMAGE_LISTED_PER_FILE])
+        return found + [f"{self.folder}: and more"] * (len(faults) > DAMAGE_LISTED_PER_FILE)
+
+    def gaps_and_overlaps(self):
+        reached, last = self.manifest.geometry.start, None
+        for part in self.parts:
+            start, end, _ = part
+            if start > reached:
+                yield self.gap(reached, start)
+            if last and start < reached:
+                yield self.overlap(last, part)
+            if end > reached:
+                reached, last = end, part
+        if reached < self.manifest.geometry.end:
+            yield self.gap(reached, self.manifest.geometry.end)
+
+
+def adopted_parts(source, manifest):
+    """The adopted parts of a key; None if it has none, and layer files hold all that it stores."""
+    if manifest.trim == manifest.batch_roots_level:
+        return None
+    parts = source.adopted(manifest)
+    return None if parts is None else AdoptedParts(source, manifest, parts)
+
+
+def lowest_layer(manifest, adopted):
+    """The lowest level that has a layer file."""
+    return manifest.batch_roots_level if adopted else manifest.trim
 
 
 def check_mark(directory, manifest):
@@ -751,28 +972,29 @@ def check_mark(directory, manifest):
 
 
 def check(source, manifest):
-    """Damage that can be seen without hashing nodes and without RocksDB, a line each."""
-    found = []
+    """Damage that can be seen without hashing nodes and without RocksDB, a line each; and the adopted parts."""
+    found, adopted = [], None
     try:
         if isinstance(source, Directory):
             check_mark(source.path, manifest)
     except Refused as refused:
         found.append(str(refused))
-    for level in range(manifest.trim, manifest.h + 1):
+    try:
+        adopted = adopted_parts(source, manifest)
+    except Refused as refused:
+        if refused.code == MACHINE:
+            raise
+        found.append(str(refused))
+    for level in range(lowest_layer(manifest, adopted), manifest.h + 1):
         try:
             layer = Layer(source, manifest, level)
-            faults = layer.faults() if manifest.sealed else ()
-            for number, (offset, what) in enumerate(faults):
-                if number == DAMAGE_LISTED_PER_FILE:
-                    found.append(f"{layer.file.path}: and more")
-                    break
-                found.append(f"{layer.file.path}, offset {offset}: {what}")
+            found += first_faults(layer.file.path, layer.faults() if manifest.sealed else ())
             layer.file.close()
         except Refused as refused:
             if refused.code == MACHINE:
                 raise
             found.append(str(refused))
-    return found
+    return found + (adopted.faults() if adopted else []), adopted
 
 
 def parent(manifest, level, index, left, right):
@@ -807,14 +1029,16 @@ def look_up(source, manifest, first, count):
     start, end = manifest.geometry.start, manifest.geometry.end
     if not start <= first <= first + count <= end:
         raise Refused(USAGE, f"the key stores the epochs [{start}, {end}), not all of [{first}, {first + count})")
-    layers = [Layer(source, manifest, level) for level in range(manifest.h + 1)]
-    layers[manifest.h].node(0)
+    adopted = adopted_parts(source, manifest)
+    layers = [Layer(source, manifest, level) for level in range(lowest_layer(manifest, adopted), manifest.h + 1)]
+    layers[-1].node(0)
     for epoch in range(first, first + count):
-        siblings = [layer.node((epoch >> layer.level) ^ 1) for layer in layers[: manifest.h]]
-        leaf = layers[0].node(epoch)
+        levels = (adopted.nodes_of(epoch) if adopted else []) + layers
+        siblings = [nodes.node((epoch >> nodes.level) ^ 1) for nodes in levels[: manifest.h]]
+        leaf = levels[0].node(epoch)
         if manifest.of_leanvm and fold(manifest, epoch, leaf, siblings) != manifest.root:
-            place = layers[0].file.path
-            raise damaged(place, layers[0].offset(epoch), f"the path of epoch {epoch} does not lead to the root")
+            place = levels[0].file.path
+            raise damaged(place, levels[0].offset(epoch), f"the path of epoch {epoch} does not lead to the root")
         yield epoch, leaf, siblings
 
 
@@ -842,13 +1066,10 @@ def print_part(part, as_json):
 
 def print_faults(path, faults):
     """Says what is wrong with a file, and whether anything is."""
-    number = -1
-    for number, (offset, what) in enumerate(faults):
-        if number == DAMAGE_LISTED_PER_FILE:
-            print(f"lookup.py: {path}: and more", file=sys.stderr)
-            break
-        print(f"lookup.py: {path}, offset {offset}: {what}", file=sys.stderr)
-    return number >= 0
+    lines = list(first_faults(path, faults))
+    for line in lines:
+        print(f"lookup.py: {line}", file=sys.stderr)
+    return bool(lines)
 
 
 def described(path):
@@ -864,7 +1085,7 @@ def described(path):
 
 def run_part(chosen):
     key = described(chosen.directory) if chosen.directory else None
-    part = Part(chosen.part, key)
+    part = Part(RegularFile(chosen.part), key)
     if chosen.check:
         if print_faults(part.path, part.faults()):
             return NO
@@ -885,7 +1106,8 @@ def arguments():
     parser = argparse.ArgumentParser(prog="lookup.py", description=__doc__, allow_abbrev=False,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("directory", metavar="DIR", nargs="?", help="a key directory; beside a part, also a ticket")
-    parser.add_argument("--url", help="where a web server or a bucket has the directory's manifest.toml and layers")
+    parser.add_argument("--url", help="where a web server or a bucket has the directory's manifest.toml and layers; of a"
+                        " key with adopted parts, ticket.toml as well")  # fmt: skip
     parser.add_argument("--timeout", type=whole_number, metavar="SECONDS", default=30,
                         help="how long a request may take, 30 if not given")  # fmt: skip
     parser.add_argument("--public-key", metavar="HEX", help="the public key that the key must have")
@@ -917,13 +1139,14 @@ def run(chosen):
     if chosen.public_key is not None:
         manifest.compare_public_key(chosen.public_key)
     if chosen.check:
-        found = check(source, manifest)
+        found, adopted = check(source, manifest)
         for line in found:
             print(f"lookup.py: {line}", file=sys.stderr)
         if found:
             return NO
         unfinished = "" if manifest.sealed else "; the key is not finished, so nodes were not looked at"
-        print(f"lookup.py: no damage found in what can be checked without hashing{unfinished}", file=sys.stderr)
+        tags = "; the tags of its parts, which only a holder of the secret can check, were not looked at" if adopted else ""
+        print(f"lookup.py: no damage found in what can be checked without hashing{unfinished}{tags}", file=sys.stderr)
     if chosen.epoch is not None:
         for epoch, leaf, siblings in look_up(source, manifest, chosen.epoch, chosen.count):
             print_path(epoch, leaf, siblings, chosen.json)

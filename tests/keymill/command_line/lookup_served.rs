@@ -15,9 +15,9 @@ use crate::skip::skip;
 const LEANVM: &str = "leanvm-blake2s-l32-ts-v42-w8";
 
 /// A server that is ended with the test.
-struct Server {
+pub struct Server {
     child: Child,
-    port: u16,
+    pub port: u16,
 }
 
 impl Drop for Server {
@@ -58,7 +58,7 @@ fn documented_lines(port: u16, root: &Path) -> String {
 }
 
 /// nginx with the keys of a place, as the documents say that it serves them; none where it is not installed.
-fn nginx(place: &Place) -> Option<Server> {
+pub fn nginx(place: &Place) -> Option<Server> {
     let program = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/sbin/nginx"];
     let Some(program) = program.into_iter().find(|path| Path::new(path).exists()) else {
         skip("there is no nginx");

@@ -29,6 +29,7 @@ mod ledger_exchange;
 mod ledger_rollback;
 mod life_of_a_key;
 mod lookup;
+mod lookup_adopted;
 mod lookup_parts;
 mod lookup_served;
 mod machine_or_damage;
