@@ -92,6 +92,54 @@ fn parts_and_joins_that_are_killed_at_any_moment_are_finished_by_the_same_comman
 }
 
 #[test]
+fn a_key_that_adopts_its_parts_survives_kills_signs_and_is_exported_as_any_other() {
+    let place = divided();
+    place.run(&format!("keygen whole {KEY}")).exits(0);
+    place.run("join key parts --adopt --copy").exits(2).says(&["cannot be used with"]);
+    place.run(&part(3)).exits(0);
+    place
+        .run("join key parts --adopt")
+        .exits(1)
+        .prints(&["taken: 1 part", "missing: part 0"]);
+    place.run("keygen key").exits(3).says(&["keeps the files of its parts", "keymill join key"]);
+    place.run("repair key").exits(3).says(&["keymill join key"]);
+    place.run("join key parts --copy").exits(3).says(&["without --copy"]);
+    for index in [0, 1, 2, 4, 5] {
+        place.run(&part(index)).exits(0);
+    }
+    for delay_ms in [1, 5, 10, 20] {
+        let mut running = place.start(&[], "join key parts --adopt");
+        std::thread::sleep(std::time::Duration::from_millis(delay_ms));
+        if running.is_running() {
+            running.signal(Signal::KILL);
+        }
+        running.end();
+    }
+    place.run("join key parts --adopt").exits(0);
+    let adopted = place.path("key/layers/parts-t0");
+    assert_eq!(fs::read_dir(&adopted).unwrap().count(), 6);
+    assert_eq!(fs::read_dir(place.path("parts")).unwrap().count(), 0);
+    place.run("check key --deep").exits(0).prints(&["clean"]);
+    for key in ["key", "whole"] {
+        place.run(&format!("ledger init {key} --first-epoch 0")).exits(0);
+        place
+            .run(&format!("export {key} --format leanvm-postcard --out {key}.sk"))
+            .exits(0);
+    }
+    assert!(fs::read(place.path("key.sk")).unwrap() == fs::read(place.path("whole.sk")).unwrap());
+    place.run("ledger init key --first-epoch 0");
+    let file = fs::read_dir(&adopted).unwrap().next().unwrap().unwrap().path();
+    fs::remove_file(file).unwrap();
+    place.run("check key").exits(1).says(&["is missing"]);
+    place.run("path key --epoch 300").exits(3).says(&["is missing", "keymill repair key"]);
+    place.run("repair key").exits(0).says(&["restored: key/layers/parts-t0/"]);
+    place.run("check key --deep").exits(0);
+    place.run("trim key --level 4").exits(0);
+    assert!(!adopted.exists());
+    place.run("check key --deep").exits(0).prints(&["clean"]);
+}
+
+#[test]
 fn what_cannot_be_divided_made_or_joined_is_told_and_changes_nothing() {
     let place = divided();
     let refused = |line: &str, code: i32, says: &str| {
