@@ -4,6 +4,7 @@
 //! Nothing here schedules anything, and nothing that comes from elsewhere is believed: [`Joining`] compares each part with the secret
 //! and hashes all of it again.
 
+mod cost;
 mod division;
 mod error;
 mod file;
@@ -13,6 +14,7 @@ mod kmac;
 mod make;
 mod sample;
 mod scratch;
+mod speed;
 #[cfg(test)]
 mod tests;
 mod ticket;
@@ -20,8 +22,10 @@ mod ticket;
 #[cfg(any(test, fuzzing))]
 pub(crate) use file::read_page;
 
+pub use cost::{DivisionCost, JoinCost, Work};
 pub use division::{Division, PARTS_MAX, PartIndex};
 pub use join::{BadPart, JoinReport, JoinRequest, Joining, MissingPart, TakenPart};
 pub use make::{PartJob, PartReport, PartRequest};
 pub use sample::sample_for;
+pub use speed::{Estimate, Speed};
 pub use ticket::{Split, Ticket, split};

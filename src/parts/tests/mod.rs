@@ -1,6 +1,7 @@
 //! Keys that are made in parts, against the keys that one machine makes.
 
 mod bad_parts;
+mod cost;
 mod divided;
 mod interrupted;
 mod simulated;

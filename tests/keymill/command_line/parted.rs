@@ -101,6 +101,8 @@ fn what_cannot_be_divided_made_or_joined_is_told_and_changes_nothing() {
     refused(&format!("split other {KEY} --parts 0"), 2, "1 to 6");
     refused(&format!("split other {KEY} --parts 7"), 2, "1 to 6");
     refused(&format!("split other {KEY} --part-epochs 1000"), 2, "power of two");
+    refused(&format!("plan {KEY} --parts 7"), 2, "1 to 6");
+    refused("plan --parts 2 --part-epochs 1024", 2, "cannot be used with");
     refused(
         &format!("split other {KEY} --parts 2 --part-epochs 1024"),
         2,
@@ -137,6 +139,22 @@ fn what_cannot_be_divided_made_or_joined_is_told_and_changes_nothing() {
     refused("join none parts", 3, "no key directory");
     refused("join key parts", 2, "parts");
     assert!(!place.path("parts").exists() && !place.path("scratch").exists());
+}
+
+#[test]
+fn plan_says_of_parts_what_split_says_and_warns_of_small_ones_as_split_does() {
+    let place = Place::new();
+    place.file("seed", SEED);
+    let warned = |line: String| place.run(&line).exits(0).says(&["parts of 1024 epochs", "are small"]);
+    let planned = warned(format!("plan {KEY} --part-epochs 2^10 --json"));
+    let split = warned(format!("split key {KEY} --part-epochs 2^10 --json"));
+    let (planned, split) = (planned.json(), split.json());
+    assert_eq!(planned["division"]["parts"], split["parts"]);
+    assert_eq!(planned["division"]["part_epochs_max"], split["part_epochs"]);
+    assert_eq!(planned["division"]["join_written_bytes"], split["layer_bytes"]);
+    // One part has nobody to wait for.
+    let one = place.run(&format!("plan {KEY} --parts 1")).exits(0);
+    assert!(one.stderr.is_empty(), "{}", one.all());
 }
 
 #[test]
