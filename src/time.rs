@@ -1,4 +1,4 @@
-//! The time of day, as it is recorded and as it is shown.
+//! The time of day, as it is recorded and as it is shown, and the time that a thread has had.
 
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -31,6 +31,12 @@ pub(crate) fn steady_unix_ms() -> u64 {
 fn since_boot_ms() -> u64 {
     let since = clock_gettime(ClockId::Boottime);
     since.tv_sec as u64 * 1000 + since.tv_nsec as u64 / 1_000_000
+}
+
+/// Processor time that the calling thread has had since it began.
+pub(crate) fn thread_processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::from_secs(time.tv_sec as u64) + Duration::from_nanos(time.tv_nsec as u64)
 }
 
 /// Waits before another attempt at something that another process may be in the way of. In unit tests no other process is, and

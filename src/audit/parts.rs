@@ -5,11 +5,11 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use super::damage::{CheckReport, Damage};
 use super::tree::Tree;
 use crate::error::Result;
-use crate::layers::part::wrong_closing;
+use crate::layers::part::{wrong_checksums, wrong_closing};
 
 impl Tree<'_> {
-    /// Compares the digest of each part that the key has adopted with its content and, if the check is a deep one, its tag with the
-    /// secret. Damage of nodes has been named already.
+    /// Compares the content of each part that the key has adopted with its checksums and, if the check is a deep one, with its digest
+    /// and its tag. Damage of nodes has been named already.
     pub(super) fn parts(&self, report: &mut CheckReport) -> Result<()> {
         let files = self.layers.on_disk.iter().enumerate();
         let parts: Vec<_> = files
@@ -19,7 +19,10 @@ impl Tree<'_> {
         let found = self.workers.install(|| {
             let found = parts.par_iter().map(|(number, file, part)| {
                 let read = |offset, bytes: &mut [u8]| self.layers.read_bytes(*number, offset, bytes);
-                let wrong = wrong_closing(&part.layout, self.prf_key, read)?;
+                let mut wrong = wrong_checksums(&part.layout, read)?;
+                if let Some(prf_key) = self.prf_key.filter(|_| wrong.is_none()) {
+                    wrong = wrong_closing(&part.layout, prf_key, read)?;
+                }
                 Ok(wrong.map(|what| self.part_damage(file.entry.path().to_owned(), what.to_owned())))
             });
             found.collect::<Result<Vec<Option<Damage>>>>()

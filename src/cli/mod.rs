@@ -40,6 +40,7 @@ mod serve;
 mod shell;
 mod shell_files;
 mod sign;
+mod small_parts;
 mod split;
 mod status;
 mod streams;

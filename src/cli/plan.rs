@@ -1,4 +1,6 @@
-//! `keymill plan`: what keygen would write and need.
+//! `keymill plan`: what keygen would write and need, and what it would cost to make the key in parts.
+
+mod divided;
 
 use std::process::ExitCode;
 
@@ -7,17 +9,21 @@ use keymill::Plan;
 use keymill::plan::{LevelSpan, MemoryPlan};
 use keymill::support::counted;
 
+use divided::Divided;
+
 use super::answer::{Answer, Value, fields};
 use super::failure::Failure;
 use super::output::human_bytes;
-use super::request::RequestArguments;
+use super::request::{DivisionArguments, RequestArguments};
 use crate::config::Settings;
 
-/// Flags of plan: those of keygen.
+/// Flags of plan: those of keygen, and how the key would be divided.
 #[derive(Debug, Args)]
 #[command(after_help = r#"Examples:
   Say what a key of 2^26 epochs takes:
     keymill plan --epochs 2^26 --threads 2
+  Say what it takes to make it in 64 parts, each with 2 threads, and to join them:
+    keymill plan --epochs 2^26 --parts 64 --threads 2
   The bytes on disk alone:
     keymill plan --epochs 2^26 --json | grep -o '"disk_bytes":[0-9]*'"#)]
 pub struct PlanArguments {
@@ -26,6 +32,8 @@ pub struct PlanArguments {
     _directory: Option<std::path::PathBuf>,
     #[command(flatten)]
     request: RequestArguments,
+    #[command(flatten)]
+    division: DivisionArguments,
 }
 
 /// Prints the plan.
@@ -33,7 +41,16 @@ pub fn run(arguments: &PlanArguments, settings: &Settings) -> Result<ExitCode, F
     let machine = arguments.request.machine.settings(settings)?;
     let plan = arguments.request.key.plan(settings)?;
     let memory = machine.memory_plan(&plan)?;
-    answer(&plan, &memory).print(arguments.request.json)?;
+    let division = arguments.division.division();
+    let divided = division.map(|division| Divided::of(&plan, &memory, division));
+    let divided = divided.transpose()?;
+    if let Some(divided) = &divided {
+        divided.warn();
+    }
+    answer(&plan, &memory)
+        .field("division", divided.as_ref().map(Divided::fields))
+        .and(divided.as_ref().map(Divided::lines).unwrap_or_default())
+        .print(arguments.request.json)?;
     Ok(ExitCode::SUCCESS)
 }
 

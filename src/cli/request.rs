@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use keymill::parts::Division;
 use keymill::{JobOptions, KeyDefaults, KeyRequest, Level, MemoryRequest, Parameter, Scheme, Secret};
 
 use super::failure::Failure;
@@ -45,6 +46,26 @@ pub struct KeyArguments {
     /// Lowest level to store, 0 to 10: a path of the key then takes 2^L leaves, which are computed from the secret.
     #[arg(long, value_name = "L", value_parser = parse_level)]
     pub trim: Option<Level>,
+}
+
+/// Into which parts.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub struct DivisionArguments {
+    /// Divide the key into so many parts, 1 to 10000, as equal as possible.
+    #[arg(long, value_name = "N", value_parser = parse_count)]
+    parts: Option<u64>,
+    /// Divide the key into parts of so many epochs, a power of two.
+    #[arg(long, value_name = "N", value_parser = parse_count)]
+    part_epochs: Option<u64>,
+}
+
+impl DivisionArguments {
+    /// What was asked for, if anything was.
+    pub fn division(&self) -> Option<Division> {
+        let parts = self.parts.map(Division::Parts);
+        parts.or(self.part_epochs.map(Division::Epochs))
+    }
 }
 
 /// How much of the machine a job may take.

@@ -7,27 +7,24 @@ use std::process::ExitCode;
 
 use clap::Args;
 use keymill::KeygenJob;
-use keymill::parts::{Division, Split, split};
+use keymill::parts::{Split, split};
 use keymill::support::counted;
 
 use job_file::Engine;
 
 use super::answer::Answer;
 use super::failure::Failure;
-use super::messages::{say, warn, warn_of_other_copies};
+use super::messages::{say, warn_of_other_copies};
 use super::output::{human_bytes, print_lines};
 use super::passphrase::SealArguments;
 use super::process::keep_files_private;
-use super::request::KeyArguments;
+use super::request::{DivisionArguments, KeyArguments};
 use super::shell::command;
-use crate::config::{Settings, parse_count};
-
-/// Parts of fewer epochs are done in so little time that starting them takes longer.
-const PART_EPOCHS_ADVISED: u64 = 1 << 18;
+use super::small_parts::warn_of_small_parts;
+use crate::config::Settings;
 
 /// Flags of split.
 #[derive(Debug, Args)]
-#[command(group(clap::ArgGroup::new("division").args(["parts", "part_epochs"])))]
 #[command(after_help = r"Examples:
   Begin a key of 2^26 epochs that is made in 64 parts:
     keymill split big-key --epochs 2^26 --parts 64
@@ -43,17 +40,13 @@ pub struct SplitArguments {
     key: KeyArguments,
     #[command(flatten)]
     secret: SealArguments,
-    /// Into so many parts, 1 to 10000, as equal as possible.
-    #[arg(long, value_name = "N", value_parser = parse_count)]
-    parts: Option<u64>,
-    /// Into parts of so many epochs, a power of two.
-    #[arg(long, value_name = "N", value_parser = parse_count)]
-    part_epochs: Option<u64>,
+    #[command(flatten)]
+    division: DivisionArguments,
     /// Print the file with which this engine makes the parts of a key that is divided, and joins them; write nothing.
     #[arg(
         long = "for",
         value_name = "ENGINE",
-        conflicts_with_all = ["division", "json", "SealArguments", "PassphraseArguments", "KeyArguments"]
+        conflicts_with_all = ["DivisionArguments", "json", "SealArguments", "PassphraseArguments", "KeyArguments"]
     )]
     engine: Option<Engine>,
     /// Print one JSON object.
@@ -72,12 +65,7 @@ pub fn run(arguments: &SplitArguments, settings: &Settings) -> Result<ExitCode, 
         .request(arguments.key.request()?)
         .defaults(KeyArguments::defaults(settings)?);
     let asked = arguments.secret.apply(asked)?;
-    let division = match (arguments.parts, arguments.part_epochs) {
-        (Some(parts), _) => Some(Division::Parts(parts)),
-        (None, Some(epochs)) => Some(Division::Epochs(epochs)),
-        (None, None) => None,
-    };
-    let split = split(&asked, division)?;
+    let split = split(&asked, arguments.division.division())?;
     if split.has_taken_secret {
         warn_of_other_copies();
     }
@@ -96,13 +84,7 @@ fn part_epochs_max(split: &Split) -> u64 {
 fn tell(split: &Split) {
     let plan = split.ticket.key().plan();
     let parts = split.ticket.division().count(plan);
-    let most = part_epochs_max(split);
-    if parts > 1 && most < PART_EPOCHS_ADVISED {
-        warn(format_args!(
-            "parts of {} are small: where they take less than a minute, starting them takes as long as making them",
-            counted(most, "epoch")
-        ));
-    }
+    warn_of_small_parts(parts, part_epochs_max(split), None);
     let part = command(
         "keymill part {} --index I --secret-file FILE --work SCRATCH --out DIR",
         &split.ticket_file,

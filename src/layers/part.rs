@@ -5,7 +5,7 @@ mod kmac;
 
 use std::ops::Range;
 
-pub(crate) use closing::{write, wrong_closing};
+pub(crate) use closing::{write, wrong_checksums, wrong_closing};
 use kmac::TAG_BYTES;
 
 use crate::plan::{LevelSpan, Plan, pieces};

@@ -5,6 +5,7 @@
 //! and hashes all of it again.
 
 mod adopt;
+mod cost;
 mod division;
 mod error;
 mod inspect;
@@ -12,13 +13,16 @@ mod join;
 mod make;
 mod sample;
 mod scratch;
+mod speed;
 #[cfg(test)]
 mod tests;
 mod ticket;
 
 pub use crate::keygen::PartFiles;
+pub use cost::{DivisionCost, JoinCost, Work};
 pub use division::{Division, PARTS_MAX, PartIndex};
 pub use join::{BadPart, JoinReport, JoinRequest, Joining, MissingPart, TakenPart};
 pub use make::{PartJob, PartReport, PartRequest};
 pub use sample::sample_for;
+pub use speed::{Estimate, Speed};
 pub use ticket::{Split, Ticket, split};

@@ -20,7 +20,7 @@ impl Closing {
     fn new(prf_key: &PrfKey) -> Self {
         Self {
             digest: Sha3_256::new(),
-            tag: tag_of(prf_key),
+            tag: Kmac256::new(prf_key.expose(), TAG_DOMAIN),
         }
     }
 
@@ -73,41 +73,56 @@ pub(crate) fn write<E>(
 /// Bytes that are read at a time.
 const CHUNK_BYTES: u64 = 1 << 20;
 
-/// What is wrong with the end of a file, if something is: its digest, or, with the secret, its tag. `read` gives the bytes at an
+/// What is wrong with the checksums of a file, if something is: a piece does not match its own, or there is something where zeros
+/// have to be. `read` gives the bytes at an offset.
+pub(crate) fn wrong_checksums<E>(
+    layout: &Layout,
+    mut read: impl FnMut(u64, &mut [u8]) -> Result<(), E>,
+) -> Result<Option<&'static str>, E> {
+    let (mut bytes, mut table) = (Vec::new(), Vec::new());
+    let digest_bytes = u64::from(layout.header.digest_bytes);
+    for LevelPlace { span, offset } in &layout.levels {
+        let mut at = *offset;
+        for piece in pieces(span.level, span.stored.clone()) {
+            bytes.resize(piece.count() * digest_bytes as usize, 0);
+            read(at, &mut bytes)?;
+            table.extend(crc32fast::hash(&bytes).to_le_bytes());
+            at += bytes.len() as u64;
+        }
+        bytes.resize((at.next_multiple_of(PAGE_BYTES) - at) as usize, 0);
+        read(at, &mut bytes)?;
+        if bytes.iter().any(|byte| *byte != 0) {
+            return Ok(Some(
+                "there is something behind the nodes of a level, where nothing has to be",
+            ));
+        }
+    }
+    bytes.resize(table.len(), 0);
+    read(layout.table.start, &mut bytes)?;
+    Ok((bytes != table).then_some("a piece of its nodes does not match its checksum"))
+}
+
+/// What is wrong with the end of a file, if something is: the digest of its content, or its tag. `read` gives the bytes at an
 /// offset.
 pub(crate) fn wrong_closing<E>(
     layout: &Layout,
-    prf_key: Option<&PrfKey>,
+    prf_key: &PrfKey,
     mut read: impl FnMut(u64, &mut [u8]) -> Result<(), E>,
 ) -> Result<Option<&'static str>, E> {
-    let (mut digest, mut tag) = (Sha3_256::new(), prf_key.map(tag_of));
+    let mut closing = Closing::new(prf_key);
     let end = layout.table.end;
     let mut chunk = vec![0; CHUNK_BYTES.min(end) as usize];
     for start in (0..end).step_by(CHUNK_BYTES as usize) {
         let chunk = &mut chunk[..CHUNK_BYTES.min(end - start) as usize];
         read(start, chunk)?;
-        digest.update(&*chunk);
-        if let Some(tag) = &mut tag {
-            tag.update(chunk);
-        }
+        closing.update(chunk);
     }
     let mut found = [0; DIGEST_BYTES + TAG_BYTES];
     read(end, &mut found)?;
-    let (found_digest, found_tag) = found.split_at(DIGEST_BYTES);
-    let digest: [u8; DIGEST_BYTES] = digest.finalize().into();
-    if found_digest != digest {
-        return Ok(Some("its content does not match its digest"));
-    }
-    let tag = tag.map(|mut tag| {
-        tag.update(&digest);
-        tag.finish()
-    });
-    if tag.is_some_and(|tag| found_tag != tag) {
-        return Ok(Some("its tag was not made with the secret of this key"));
-    }
-    Ok(None)
-}
-
-fn tag_of(prf_key: &PrfKey) -> Kmac256 {
-    Kmac256::new(prf_key.expose(), TAG_DOMAIN)
+    let (digest, tag) = closing.finish();
+    Ok(match found.split_at(DIGEST_BYTES) {
+        (found, _) if found != digest => Some("its content does not match its digest"),
+        (_, found) if found != tag => Some("its tag was not made with the secret of this key"),
+        _ => None,
+    })
 }

@@ -3,6 +3,7 @@
 mod adopted;
 mod adopted_damage;
 mod bad_parts;
+mod cost;
 mod divided;
 mod interrupted;
 mod simulated;

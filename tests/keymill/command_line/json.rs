@@ -75,6 +75,7 @@ fn a_key_of_one_batch(shown: &mut Shown) {
     );
     shown.run(&place, "plan --json", "--memory 64M", 0);
     shown.run(&place, "plan --json", "--memory 0", 0);
+    shown.run(&place, "plan --json", "--part-epochs 2^20", 0);
     shown.run(&place, "schemes --json", "", 0);
     shown.run(&place, "status --json", "key", 0);
     shown.run(&place, "public-key --format json", "key", 0);

@@ -130,7 +130,13 @@ fn progress_in_json_is_one_object_a_line_on_standard_error() {
 fn plan_writes_nothing() {
     let place = Place::new();
     changing_nothing(&place, || {
-        for line in ["plan", "plan key", "plan key --json", "plan key --epochs 2^32"] {
+        for line in [
+            "plan",
+            "plan key",
+            "plan key --json",
+            "plan key --epochs 2^32",
+            "plan key --epochs 2^32 --parts 10000",
+        ] {
             place.run(line).exits(0);
         }
     });

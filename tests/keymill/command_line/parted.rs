@@ -95,13 +95,19 @@ fn parts_and_joins_that_are_killed_at_any_moment_are_finished_by_the_same_comman
 fn a_key_that_adopts_its_parts_survives_kills_signs_and_is_exported_as_any_other() {
     let place = divided();
     place.run(&format!("keygen whole {KEY}")).exits(0);
-    place.run("join key parts --adopt --copy").exits(2).says(&["cannot be used with"]);
+    place
+        .run("join key parts --adopt --copy")
+        .exits(2)
+        .says(&["cannot be used with"]);
     place.run(&part(3)).exits(0);
     place
         .run("join key parts --adopt")
         .exits(1)
         .prints(&["taken: 1 part", "missing: part 0"]);
-    place.run("keygen key").exits(3).says(&["keeps the files of its parts", "keymill join key"]);
+    place
+        .run("keygen key")
+        .exits(3)
+        .says(&["keeps the files of its parts", "keymill join key"]);
     place.run("repair key").exits(3).says(&["keymill join key"]);
     place.run("join key parts --copy").exits(3).says(&["without --copy"]);
     for index in [0, 1, 2, 4, 5] {
@@ -131,8 +137,14 @@ fn a_key_that_adopts_its_parts_survives_kills_signs_and_is_exported_as_any_other
     let file = fs::read_dir(&adopted).unwrap().next().unwrap().unwrap().path();
     fs::remove_file(file).unwrap();
     place.run("check key").exits(1).says(&["is missing"]);
-    place.run("path key --epoch 300").exits(3).says(&["is missing", "keymill repair key"]);
-    place.run("repair key").exits(0).says(&["restored: key/layers/parts-t0/"]);
+    place
+        .run("path key --epoch 300")
+        .exits(3)
+        .says(&["is missing", "keymill repair key"]);
+    place
+        .run("repair key")
+        .exits(0)
+        .says(&["restored: key/layers/parts-t0/"]);
     place.run("check key --deep").exits(0);
     place.run("trim key --level 4").exits(0);
     assert!(!adopted.exists());
@@ -149,6 +161,8 @@ fn what_cannot_be_divided_made_or_joined_is_told_and_changes_nothing() {
     refused(&format!("split other {KEY} --parts 0"), 2, "1 to 6");
     refused(&format!("split other {KEY} --parts 7"), 2, "1 to 6");
     refused(&format!("split other {KEY} --part-epochs 1000"), 2, "power of two");
+    refused(&format!("plan {KEY} --parts 7"), 2, "1 to 6");
+    refused("plan --parts 2 --part-epochs 1024", 2, "cannot be used with");
     refused(
         &format!("split other {KEY} --parts 2 --part-epochs 1024"),
         2,
@@ -185,6 +199,22 @@ fn what_cannot_be_divided_made_or_joined_is_told_and_changes_nothing() {
     refused("join none parts", 3, "no key directory");
     refused("join key parts", 2, "parts");
     assert!(!place.path("parts").exists() && !place.path("scratch").exists());
+}
+
+#[test]
+fn plan_says_of_parts_what_split_says_and_warns_of_small_ones_as_split_does() {
+    let place = Place::new();
+    place.file("seed", SEED);
+    let warned = |line: String| place.run(&line).exits(0).says(&["parts of 1024 epochs", "are small"]);
+    let planned = warned(format!("plan {KEY} --part-epochs 2^10 --json"));
+    let split = warned(format!("split key {KEY} --part-epochs 2^10 --json"));
+    let (planned, split) = (planned.json(), split.json());
+    assert_eq!(planned["division"]["parts"], split["parts"]);
+    assert_eq!(planned["division"]["part_epochs_max"], split["part_epochs"]);
+    assert_eq!(planned["division"]["join_written_bytes"], split["layer_bytes"]);
+    // One part has nobody to wait for.
+    let one = place.run(&format!("plan {KEY} --parts 1")).exits(0);
+    assert!(one.stderr.is_empty(), "{}", one.all());
 }
 
 #[test]
