@@ -71,7 +71,7 @@ fn every_kind_of_byte_of_an_adopted_part_is_checked_and_repaired() {
         write(&file, &wrong);
         assert!(checked(&place, false).damage.is_empty());
         assert_eq!(checked(&place, true).damage.len(), 1);
-        assert_eq!(repaired(&place).parts_rewritten, [file.clone()]);
+        assert_eq!(repaired(&place).parts_rewritten, std::slice::from_ref(&file));
         assert!(files_of(&place.key) == right && checked(&place, true).damage.is_empty());
     }
 }
