@@ -29,7 +29,8 @@ impl WritableMapping {
     #[track_caller]
     pub(crate) fn new(file: &File) -> io::Result<Self> {
         // SAFETY: the bytes must not change under the slices we hand out. Layer files are written only by the holder of
-        // the directory's LOCK, which is this process, and only through this mapping. They are allocated in full before
+        // the directory's LOCK, which is this process, and only through this mapping; of an adopted part that was made elsewhere
+        // the maker could still be writing, and then a slice yields other bytes. They are allocated in full before
         // they are mapped and never truncated by us, so that no page lies past the end or lacks a block; someone who
         // truncates the file by hand gets SIGBUS (mmap(2)), a kill like any other.
         let map = unsafe { MmapOptions::new().map_mut(file) }?;
@@ -81,7 +82,7 @@ impl ReadableMapping {
     pub(crate) fn new(file: &File) -> io::Result<Self> {
         // SAFETY: the bytes must not change under the slices we hand out. The files of a sealed key are immutable: they
         // are made read-only when it is sealed, and only a repair writes them afterwards, and only where they are
-        // damaged. Should that or another program write them while they are mapped, a slice yields other bytes, on which
+        // damaged. Should that or another program, such as the maker of an adopted part, write them while they are mapped, a slice yields other bytes, on which
         // nothing here depends for memory safety. A file is mapped only if it has its right length, which a repair never
         // changes; should another program truncate it, or the disk fail to give a page, an access gets SIGBUS.
         let map = unsafe { Mmap::map(file) }?;

@@ -12,7 +12,7 @@ use crate::failure::FailureKind;
 use crate::keydir::error::not_a_file;
 use crate::keydir::{KEYSTORE, KeyDir, KeyPlace, KeyState, ReadLock};
 use crate::keygen::JobOptions;
-use crate::layers::{LayerFiles, Unusable};
+use crate::layers::{LayerFiles, Unusable, levels_in_parts};
 use crate::memory::Limits;
 use crate::state::{BatchRecord, Store};
 use crate::text::counted;
@@ -90,7 +90,8 @@ pub(super) fn check_key(key: &KeyDir, kernel: &dyn Kernel, deep: bool, workers: 
 /// Layer files below the trim, which a trim that did not end has left.
 pub(super) fn left_over_layers(key: &KeyDir) -> Result<Vec<PathBuf>> {
     let (paths, trim) = (key.paths(), key.manifest().plan().trim());
-    let left_over = [paths.left_over_layers(trim)?, paths.left_over_parts(trim)?].concat();
+    let unread = paths.unread_layers(trim, levels_in_parts(key.manifest().plan()))?;
+    let left_over = [paths.left_over_layers(trim)?, unread, paths.left_over_parts(trim)?].concat();
     Ok(left_over.iter().map(|left| left.path().to_owned()).collect())
 }
 

@@ -23,6 +23,7 @@ mod tree;
 
 pub use check::check;
 pub use damage::{CheckReport, Damage};
+pub(crate) use repair::files::move_aside;
 pub use repair::{BatchSet, RepairReport, RestoredFile, RewrittenLevel, StoreReplaced, repair};
 pub use report::{BatchMap, BatchState, KeyReport, StateCounts, report};
 pub use status::{KeyStatus, status};

@@ -23,7 +23,10 @@ impl Tree<'_> {
                 if let Some(prf_key) = self.prf_key.filter(|_| wrong.is_none()) {
                     wrong = wrong_closing(&part.layout, prf_key, read)?;
                 }
-                Ok(wrong.map(|what| self.part_damage(file.entry.path().to_owned(), what.to_owned())))
+                Ok(wrong.map(|what| {
+                    let path = file.entry.path();
+                    self.part_damage(path.to_owned(), format!("'{}' is damaged: {what}", path.display()))
+                }))
             });
             found.collect::<Result<Vec<Option<Damage>>>>()
         })?;

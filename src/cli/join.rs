@@ -100,6 +100,8 @@ fn answer<'a>(report: &'a JoinReport, arguments: &JoinArguments) -> Answer<'a> {
         Answer::default()
             .field("file", part.file.clone())
             .field("what", part.what.clone())
+            .field("overlaps_first_epoch", part.overlaps.map(|overlapped| overlapped.start))
+            .field("overlaps_end_epoch", part.overlaps.map(|overlapped| overlapped.end))
     };
     let missing = |part: &MissingPart| {
         Answer::default()
@@ -130,17 +132,24 @@ fn lines(report: &JoinReport, arguments: &JoinArguments) -> Vec<String> {
         };
         lines.push(format!("taken: {count}{before}"));
     }
-    for BadPart { file, what, .. } in report.bad.iter().take(NAMED_MAX) {
-        lines.push(format!(
-            "left out: '{}': {what}; delete it, and make it again",
-            file.display()
-        ));
+    for BadPart {
+        file, what, overlaps, ..
+    } in report.bad.iter().take(NAMED_MAX)
+    {
+        let file = file.display();
+        let advice = match overlaps {
+            None => "delete it, and make it again".to_owned(),
+            Some(part) => format!(
+                "move the part {part} out of the key and join again, or make parts of the epochs that are missing"
+            ),
+        };
+        lines.push(format!("left out: '{file}': {what}; {advice}"));
     }
     if let Some(more) = report.bad.len().checked_sub(NAMED_MAX + 1) {
         lines.push(format!("left out: {} more", more + 1));
     }
     for part in report.missing.iter().take(NAMED_MAX) {
-        lines.push(missing_line(part, arguments));
+        lines.push(missing_line(part, report.files, arguments));
     }
     if let Some(more) = report.missing.len().checked_sub(NAMED_MAX + 1) {
         lines.push(format!("missing: {} more; --json names all of them", more + 1));
@@ -148,9 +157,13 @@ fn lines(report: &JoinReport, arguments: &JoinArguments) -> Vec<String> {
     lines
 }
 
-fn missing_line(part: &MissingPart, arguments: &JoinArguments) -> String {
+fn missing_line(part: &MissingPart, files: PartFiles, arguments: &JoinArguments) -> String {
     let epochs = part.epochs;
     let Some(index) = part.index else {
+        if files == PartFiles::Adopted {
+            let split = command("keymill split {} --parts N", &arguments.directory);
+            return format!("missing: the epochs {epochs}; {split} writes a ticket to make them with");
+        }
         let keygen = command("keymill keygen {}", &arguments.directory);
         return format!("missing: the epochs {epochs}; {keygen} makes them here");
     };

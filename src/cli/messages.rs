@@ -79,7 +79,7 @@ pub fn say_left_over(files: &[PathBuf]) {
     if let Some(file) = files.first() {
         let (count, file) = (files.len(), file.display());
         say(format_args!(
-            "{count} layer files are left over from a trim, '{file}' first; the same 'keymill trim' again removes them"
+            "left over from a trim: {count}, '{file}' first; the same 'keymill trim' again removes them"
         ));
     }
 }

@@ -58,7 +58,7 @@ fn answer(report: &TrimReport) -> Answer<'_> {
         [first, .., last] => {
             let count = report.files_removed.len();
             Some(format!(
-                "deleted: {count} layer files, {} to {}",
+                "deleted: {count} files, {} to {}",
                 first.display(),
                 last.display()
             ))

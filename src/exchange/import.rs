@@ -188,7 +188,7 @@ impl Import {
     /// [`Error`] names the first node that is not the same, from the lowest level upward.
     pub fn compare(&self, directory: &Path) -> Result<()> {
         let key = KeyDir::open(directory)?;
-        let layers = key.layers()?.mapped();
+        let layers = key.mapped_layers()?;
         let digest_bytes = self.scheme.digest_bytes();
         let mut slices: Vec<_> = self.file.slices().collect();
         slices.sort_by_key(|(slice, _)| (slice.level, slice.nodes.start));

@@ -32,7 +32,7 @@ pub(crate) use keymill_xmss::hash::commitment;
 
 use crate::error::{Reason, Result};
 use crate::failure::attempt;
-use crate::layers::{LayerFiles, Shelf};
+use crate::layers::{LayerFiles, LayerReader, Shelf};
 use crate::plan::PlanError;
 use crate::units::Fingerprint;
 use crate::units::Level;
@@ -150,6 +150,15 @@ impl KeyDir {
     pub(crate) fn layers(&self) -> Result<LayerFiles> {
         let manifest = &self.manifest;
         LayerFiles::open(&self.paths.layers(), manifest.plan(), &manifest.binding())
+    }
+
+    /// The same by their mappings alone, without a descriptor for each.
+    ///
+    /// # Errors
+    /// As [`layers`](Self::layers).
+    pub(crate) fn mapped_layers(&self) -> Result<LayerReader> {
+        let manifest = &self.manifest;
+        LayerReader::open(&self.paths.layers(), manifest.plan(), &manifest.binding())
     }
 
     /// The files with nodes that this key has to have.

@@ -1,5 +1,6 @@
 //! The names inside a key directory (docs/FORMAT.md; scripts rely on them).
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::KeyPlace;
@@ -7,6 +8,7 @@ use crate::failure::IoFailure;
 use crate::files::publish::is_draft;
 use crate::files::{Directory, Entry};
 use crate::keystore::Passphrase;
+use crate::layers::part::EXTENSION;
 use crate::layers::{adopted_parts, layer_file};
 use crate::units::Level;
 
@@ -133,9 +135,27 @@ impl KeyPaths {
         existing((0..trim.0).map(|level| self.layer(Level(level))))
     }
 
-    /// Directories of adopted parts that such a trim has left.
+    /// Layer files of these levels, which a key that has adopted its parts does not read.
+    pub(crate) fn unread_layers(&self, trim: Level, in_parts: Range<u8>) -> Result<Vec<Entry>, IoFailure> {
+        if self.adopted_parts(trim).exists()? {
+            existing(in_parts.map(|level| self.layer(Level(level))))
+        } else {
+            Ok(Vec::new())
+        }
+    }
+
+    /// Directories of adopted parts that such a trim has left, with parts in them.
     pub(crate) fn left_over_parts(&self, trim: Level) -> Result<Vec<Entry>, IoFailure> {
-        existing((0..trim.0).map(|level| self.adopted_parts(Level(level))))
+        let mut left_over = existing((0..trim.0).map(|level| self.adopted_parts(Level(level))))?;
+        let mut failed = None;
+        left_over.retain(|parts| match has_parts(parts) {
+            Ok(has_parts) => has_parts,
+            Err(failure) => {
+                failed = Some(failure);
+                true
+            }
+        });
+        failed.map_or(Ok(left_over), Err)
     }
 
     /// A part of a key that is made after its manifest. Where it is and no manifest, that is lost.
@@ -166,6 +186,19 @@ impl KeyPaths {
         let wanted = names.iter().filter(|name| wanted(&name.to_string_lossy()));
         Ok(wanted.map(|name| self.directory.entry(name)).collect())
     }
+}
+
+/// Whether it is empty, or has a part in it. Where there is something else alone, that is why it was left.
+fn has_parts(parts: &Entry) -> Result<bool, IoFailure> {
+    if !parts.is_directory()? {
+        return Ok(false);
+    }
+    let (mut others, mut has_parts) = (0, false);
+    parts.open_directory()?.each_entry(|name, _| {
+        others += 1;
+        has_parts |= name.ends_with(EXTENSION);
+    })?;
+    Ok(has_parts || others == 0)
 }
 
 fn existing(entries: impl Iterator<Item = Entry>) -> Result<Vec<Entry>, IoFailure> {

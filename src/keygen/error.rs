@@ -114,7 +114,7 @@ pub(crate) fn disk_unreliable(directory: &Path, rounds: u32) -> Error {
 }
 
 /// The batches of an unfinished key are to come from parts, whose files it keeps.
-pub(crate) fn adopts_parts(directory: &Path) -> Error {
+pub(super) fn adopts_parts(directory: &Path) -> Error {
     let what = format!(
         "the key in '{}' keeps the files of its parts, so what is missing has to come as a part",
         directory.display()

@@ -65,9 +65,20 @@ impl Gathering<'_> {
         self.writer.adopt(file)
     }
 
-    /// Forgets the file of a part, which is wrong.
-    pub(crate) fn expel(&mut self, epochs: EpochRange) {
+    /// How many parts are adopted.
+    pub(crate) fn adopted(&self) -> usize {
+        self.writer.adopted()
+    }
+
+    /// Forgets the file of a part, which is wrong or not done with: no record stands for what is in it.
+    pub(crate) fn expel(&mut self, epochs: EpochRange) -> Result<()> {
+        let height = self.manifest.plan().batches().root_level().0;
+        let batches: Vec<BatchIndex> = (epochs.start >> height..((epochs.end - 1) >> height) + 1)
+            .map(BatchIndex)
+            .collect();
+        self.forget(&batches)?;
         self.writer.expel(epochs);
+        Ok(())
     }
 
     /// Epochs of a part that is adopted and has some of these too.

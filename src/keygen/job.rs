@@ -175,7 +175,9 @@ impl KeygenJob {
         let sealed = self.manifest().clone().sealed(root);
         sealed.write(locked)?;
         // Afterwards: a job that resumes an unsealed key has to be able to write its files.
-        for file in KeyDir::of(locked, sealed.clone()).shelf()?.files {
+        let files = KeyDir::of(locked, sealed.clone()).shelf().map(|shelf| shelf.files);
+        let files = files.inspect_err(|error| tracing::warn!("sealed layer files stay writable: {error}"));
+        for file in files.unwrap_or_default() {
             if let Err(failure) = self.medium.protect(&file.entry) {
                 tracing::warn!("a sealed layer file stays writable: {failure}");
             }

@@ -31,7 +31,7 @@ pub(crate) use batch::BatchComputer;
 pub use builder::{KeygenBuilder, PartFiles};
 pub use cancel::CancelHandle;
 pub(crate) use done_set::DoneSet;
-pub(crate) use error::{adopts_parts, contradiction, disk_unreliable};
+pub(crate) use error::{contradiction, disk_unreliable};
 pub(crate) use fill::fill;
 pub(crate) use gather::{Gathered, GatheredBatch, Gathering};
 pub(crate) use history::History;

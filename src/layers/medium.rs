@@ -183,6 +183,9 @@ pub(super) fn open_to_read(layer: &Entry, bytes: u64) -> Result<Box<dyn LayerFil
     let path = layer.path();
     let file = present(layer, open_layer(layer, OFlags::RDONLY))?;
     check_length(path, attempt("stat", path, || file.metadata())?.len(), bytes)?;
+    // As in `Disk::open`: what is compared with a record is what the disk has.
+    sync_file(&file, path)?;
+    drop_cached(&file, path)?;
     Ok(Box::new(ReadFile {
         path: path.to_owned(),
         file,

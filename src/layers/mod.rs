@@ -22,7 +22,9 @@ pub(crate) use medium::{Disk, LayerFile, Medium};
 pub(crate) use mend::{look, make_writable, mend, protect_again};
 pub(crate) use reader::LayerFiles;
 pub use reader::LayerReader;
-pub(crate) use shelf::{AdoptedPart, Content, NodeFile, Shelf, Unusable, adopted_parts, levels_in_parts};
+pub(crate) use shelf::{
+    ADOPTED_PARTS_MAX, AdoptedPart, Content, NodeFile, Shelf, Unusable, adopted_parts, levels_in_parts,
+};
 pub(crate) use writer::LayerWriter;
 
 use crate::error::{Error, Reason, Result};
@@ -63,9 +65,14 @@ fn to_repair(what: String, layer: &Path) -> Error {
         .mend([repair(layer)])
 }
 
-/// What mends a layer file.
+/// What mends a layer file, or an adopted part, whose directory is one below.
 fn repair(layer: &Path) -> Remedy {
-    Remedy::Repair(layer.ancestors().nth(2).unwrap_or(layer).to_owned())
+    let depth = if layer.extension() == Some(part::EXTENSION.trim_start_matches('.').as_ref()) {
+        3
+    } else {
+        2
+    };
+    Remedy::Repair(layer.ancestors().nth(depth).unwrap_or(layer).to_owned())
 }
 
 /// Compares the length of a file with what it has to be: a page past the end of a mapped file would be SIGBUS.

@@ -19,7 +19,7 @@ use crate::units::{Level, NodeIndex, Slice};
 /// otherwise hold tens of thousands of descriptors. Needs neither the secret nor the checkpoint store.
 #[derive(Debug)]
 pub struct LayerReader {
-    files: Vec<Option<MappedFile>>,
+    files: Vec<MappedFile>,
     places: Places,
 }
 
@@ -35,6 +35,8 @@ pub(crate) struct LayerFiles {
 
 /// What is done with a file before it is mapped.
 type Prepare = fn(&File, &Path) -> Result<(), IoFailure>;
+
+const AS_CACHED: Prepare = |_, _| Ok(());
 
 #[derive(Debug)]
 struct MappedFile {
@@ -55,8 +57,7 @@ impl LayerFiles {
     /// # Errors
     /// [`Error`](crate::Error) names the file that is missing, of the wrong length, or of another key.
     pub(crate) fn open(layers: &Entry, plan: &Plan, binding: &[u8; 32]) -> Result<Self> {
-        let as_cached: Prepare = |_, _| Ok(());
-        let (files, unusable) = Self::open_each(layers, plan, binding, as_cached)?;
+        let (files, unusable) = Self::open_each(layers, plan, binding, AS_CACHED)?;
         match unusable.into_iter().next() {
             Some(unusable) => Err(unusable.error),
             None => Ok(files),
@@ -92,15 +93,6 @@ impl LayerFiles {
             places: shelf.places,
         };
         Ok((files, unusable))
-    }
-
-    /// Closes the files, and keeps their mappings.
-    pub(crate) fn mapped(self) -> LayerReader {
-        let files = self.files.into_iter();
-        LayerReader {
-            files: files.map(|file| Some(file?.mapped)).collect(),
-            places: self.places,
-        }
     }
 
     /// Whether all files that have these nodes can be used.
@@ -154,6 +146,25 @@ impl LayerFiles {
 }
 
 impl LayerReader {
+    /// Maps every file with nodes of a key, one after the other, and checks headers and lengths.
+    ///
+    /// # Errors
+    /// As [`LayerFiles::open`].
+    pub(crate) fn open(layers: &Entry, plan: &Plan, binding: &[u8; 32]) -> Result<Self> {
+        let shelf = Shelf::of(layers, plan, binding)?;
+        if let Some(unusable) = shelf.faults().next() {
+            return Err(unusable.error);
+        }
+        let files = shelf
+            .files
+            .iter()
+            .map(|file| Ok(OpenFile::open(file, AS_CACHED)?.mapped));
+        Ok(Self {
+            files: files.collect::<Result<_>>()?,
+            places: shelf.places,
+        })
+    }
+
     /// The digest of a node; `None` if the key does not store it.
     pub fn node(&self, level: Level, node: NodeIndex) -> Option<&[u8]> {
         let nodes = node.0..node.0.checked_add(1)?;
@@ -169,19 +180,19 @@ impl LayerReader {
     }
 
     fn bytes(&self, place: &Place) -> Option<&[u8]> {
-        let file = self.files.get(place.file)?.as_ref()?;
+        let file = self.files.get(place.file)?;
         let bytes = &place.bytes;
         file.mapping.bytes().get(bytes.start as usize..bytes.end as usize)
     }
 
     /// How many files are mapped.
     pub(crate) fn mappings(&self) -> usize {
-        self.files.iter().flatten().count()
+        self.files.len()
     }
 
     /// Gives up the memory of all nodes that were read.
     pub(crate) fn release(&self) -> Result<()> {
-        let mut files = self.files.iter().flatten();
+        let mut files = self.files.iter();
         files.try_for_each(|file| Ok(attempt("madvise", &file.path, || file.mapping.release())?))
     }
 }

@@ -1,20 +1,21 @@
 //! Which files have the nodes of a key, and where in them: a layer file a level, or, below the batches' roots of a key that has
 //! adopted its parts, the files of those (docs/FORMAT.md, "Adopted parts").
 
+use std::cmp::Reverse;
 use std::ops::Range;
 use std::path::Path;
 
 use super::part::{self, Layout};
-use super::{Header, bad_header, layer_file, to_repair};
+use super::{Header, bad_header, layer_file, link, to_repair};
 use crate::error::{Error, Reason, Result};
-use crate::files::Entry;
+use crate::files::{Directory, Entry};
 use crate::plan::{LAYER_HEADER_BYTES, Plan};
 use crate::remedy::Remedy;
 use crate::units::{EpochRange, KeyId, Level, Slice};
 
-/// Parts that a key can adopt: whoever checks or repairs it has all of its files open, and 1,024 open files is what a process may
-/// have where nobody has allowed more (getrlimit(2), RLIMIT_NOFILE).
-pub(crate) const ADOPTED_PARTS_MAX: usize = 512;
+/// Parts that a key can adopt: whoever repairs it has each of its files open twice, to read and to write, and 1,024 open files is
+/// what a process may have where nobody has allowed more (getrlimit(2), RLIMIT_NOFILE).
+pub(crate) const ADOPTED_PARTS_MAX: usize = 256;
 
 /// What a file with nodes is.
 #[derive(Clone, Debug)]
@@ -85,6 +86,27 @@ pub(crate) struct Place {
 /// The directory of the adopted parts of a key with this trim, whether or not there is one.
 pub(crate) fn adopted_parts(layers: &Entry, trim: Level) -> Entry {
     layers.join(format!("parts-t{trim}"))
+}
+
+/// The directory of adopted parts, if there is one.
+fn open_parts(parts: &Entry) -> Result<Option<Directory>> {
+    if parts.is_link()? {
+        return Err(link(parts.path()));
+    }
+    if !parts.exists()? {
+        return Ok(None);
+    }
+    match parts.open_directory() {
+        // A trim has just removed it.
+        Err(failure) if failure.is_missing() => Ok(None),
+        Err(_) if !parts.is_directory()? => {
+            let path = parts.path();
+            let what = format!("'{}' is in the place of the directory of adopted parts", path.display());
+            let away = Remedy::MoveAway(path.to_owned());
+            Err(Error::directory(what).because(Reason::Damaged).at(path).mend([away]))
+        }
+        opened => Ok(Some(opened?)),
+    }
 }
 
 /// The levels of a key that its parts have when it has adopted them; the others have layer files.
@@ -161,9 +183,13 @@ impl Shelf {
             overlapping: Vec::new(),
             places: Places::of(plan, &[]),
         };
-        let parts = adopted_parts(layers, plan.trim());
         let in_parts = levels_in_parts(plan);
-        let has_parts = !in_parts.is_empty() && parts.exists()?;
+        let parts = if in_parts.is_empty() {
+            None
+        } else {
+            open_parts(&adopted_parts(layers, plan.trim()))?
+        };
+        let has_parts = parts.is_some();
         for span in plan.geometry().stored_levels() {
             if has_parts && in_parts.contains(&span.level.0) {
                 continue;
@@ -173,21 +199,20 @@ impl Shelf {
                 content: Content::Layer(Header::new(key_id, span, digest_bytes)),
             });
         }
-        if has_parts {
+        if let Some(parts) = parts {
             shelf.find_parts(&parts, plan, binding)?;
         }
         Ok(shelf)
     }
 
-    fn find_parts(&mut self, parts: &Entry, plan: &Plan, binding: &[u8; 32]) -> Result<()> {
+    fn find_parts(&mut self, parts: &Directory, plan: &Plan, binding: &[u8; 32]) -> Result<()> {
         let key_id = KeyId::of_binding(binding);
         let mut found: Vec<Plan> = Vec::new();
-        parts
-            .open_directory()?
-            .each_entry(|name, _| found.extend(part::of_name(&name, plan, key_id)))?;
-        found.sort_by_key(|part| (part.stored().start, part.stored().end));
+        parts.each_entry(|name, _| found.extend(part::of_name(&name, plan, key_id)))?;
+        // Of two that begin together the longer one counts.
+        found.sort_by_key(|part| (part.stored().start, Reverse(part.stored().end)));
         let file = |part: Plan| NodeFile {
-            entry: parts.join(part::file_name(&part, key_id)),
+            entry: parts.entry(part::file_name(&part, key_id)),
             content: Content::of_part(part, binding),
         };
         let key = plan.key_epochs();
@@ -227,9 +252,10 @@ impl Shelf {
         self
     }
 
-    /// What is wrong with the names.
+    /// What is wrong with the names. Which parts are missing is not known where some overlap.
     pub(crate) fn faults(&self) -> impl Iterator<Item = Unusable> + '_ {
-        let missing = self.missing.iter().map(|file| {
+        let missing = self.missing.iter().filter(|_| self.overlapping.is_empty());
+        let missing = missing.map(|file| {
             file.unusable(|path| {
                 let what = format!("the file '{}' of a part is missing", path.display());
                 to_repair(what, path).because(Reason::LayerMissing)
@@ -237,7 +263,10 @@ impl Shelf {
         });
         let overlapping = self.overlapping.iter().map(|file| {
             file.unusable(|path| {
-                let what = format!("the part '{}' has epochs that another part has too", path.display());
+                let what = format!(
+                    "the part '{}' has epochs that another part beside it has too; one of them has to go",
+                    path.display()
+                );
                 let away = Remedy::MoveAway(path.to_owned());
                 Error::directory(what).because(Reason::Damaged).at(path).mend([away])
             })

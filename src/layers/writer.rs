@@ -7,7 +7,6 @@ use crate::error::{Error, Result};
 use crate::failure::FailureKind;
 use crate::files::Entry;
 use crate::plan::{LAYER_HEADER_BYTES, LevelSpan, Plan};
-use crate::remedy::{Argument, Remedy};
 use crate::units::{EpochRange, Slice};
 
 /// Nodes that are synced in one call. A level of a large key has gigabytes, and a call in flight cannot be abandoned.
@@ -15,7 +14,8 @@ const SYNC_NODES: u64 = 1 << 17;
 
 /// Writes, syncs and reads back nodes of any level.
 pub(crate) struct LayerWriter {
-    files: Vec<Box<dyn LayerFile>>,
+    /// None in the place of a part that was forgotten.
+    files: Vec<Option<Box<dyn LayerFile>>>,
     places: Places,
     /// Parts that the key has adopted, and their files.
     adopted: Vec<(EpochRange, usize)>,
@@ -28,7 +28,7 @@ impl LayerWriter {
         if let Some(unusable) = shelf.faults().next() {
             return Err(unusable.error);
         }
-        let files = shelf.files.iter().map(|file| opened(medium, file));
+        let files = shelf.files.iter().map(|file| opened(medium, file).map(Some));
         Ok(Self {
             files: files.collect::<Result<_>>()?,
             places: shelf.places,
@@ -41,13 +41,13 @@ impl LayerWriter {
     pub(crate) fn open_to_adopt(medium: &dyn Medium, layers: &Entry, plan: &Plan, binding: &[u8; 32]) -> Result<Self> {
         let shelf = Shelf::of(layers, plan, binding)?;
         let (parts, ordinary): (Vec<_>, Vec<_>) = shelf.files.into_iter().partition(|file| file.part().is_some());
-        let files = ordinary.iter().map(|file| opened(medium, file));
+        let files = ordinary.iter().map(|file| opened(medium, file).map(Some));
         let mut writer = Self {
             files: files.collect::<Result<_>>()?,
             places: Places::of(plan, &ordinary),
             adopted: Vec::new(),
         };
-        for part in parts {
+        for part in parts.into_iter().take(ADOPTED_PARTS_MAX) {
             match writer.adopt(&part) {
                 Err(error) if error.kind() == FailureKind::Directory => {}
                 adopted => adopted?,
@@ -59,21 +59,18 @@ impl LayerWriter {
     /// Takes in the file of a part, which is in its place.
     ///
     /// # Errors
-    /// [`Error`] if its header or its length is wrong, or if the key has as many parts as it may have.
+    /// [`Error`] if its header or its length is wrong.
     pub(crate) fn adopt(&mut self, file: &NodeFile) -> Result<()> {
         let Some(part) = file.part() else {
             return Ok(());
         };
-        if self.adopted.len() >= ADOPTED_PARTS_MAX {
-            return Err(too_many_parts());
-        }
         let epochs = part.epochs();
         self.expel(epochs);
         let open = open_to_read(&file.entry, file.content.file_bytes())?;
         check_page(open.as_ref(), file)?;
         self.places.add(self.files.len(), &file.content);
         self.adopted.push((epochs, self.files.len()));
-        self.files.push(open);
+        self.files.push(Some(open));
         Ok(())
     }
 
@@ -84,7 +81,15 @@ impl LayerWriter {
             .partition(|(part, _)| *part == epochs);
         self.adopted = kept;
         let expelled: Vec<(EpochRange, usize)> = expelled;
-        expelled.iter().for_each(|(_, file)| self.places.remove(*file));
+        for (_, file) in expelled {
+            self.places.remove(file);
+            self.files[file] = None;
+        }
+    }
+
+    /// How many parts are adopted.
+    pub(crate) fn adopted(&self) -> usize {
+        self.adopted.len()
     }
 
     /// Epochs of a part that is adopted and has some of these too.
@@ -104,7 +109,12 @@ impl LayerWriter {
         for place in self.all(slice)? {
             let before = bytes.len();
             bytes.resize(before + (place.bytes.end - place.bytes.start) as usize, 0);
-            self.files[place.file].read(place.bytes.start, &mut bytes[before..])?;
+            let file = self
+                .files
+                .get(place.file)
+                .and_then(Option::as_ref)
+                .ok_or_else(forgotten)?;
+            file.read(place.bytes.start, &mut bytes[before..])?;
         }
         Ok(())
     }
@@ -114,7 +124,7 @@ impl LayerWriter {
         let mut rest = bytes;
         for place in self.all(slice)? {
             let (run, behind) = rest.split_at((place.bytes.end - place.bytes.start) as usize);
-            self.files[place.file].write(place.bytes.start, run)?;
+            self.file(place.file)?.write(place.bytes.start, run)?;
             rest = behind;
         }
         Ok(())
@@ -122,9 +132,7 @@ impl LayerWriter {
 
     /// Writes bytes of one of the files, in the order in which [`Shelf`] has them, and makes them durable.
     pub(crate) fn write_bytes(&mut self, file: usize, offset: u64, bytes: &[u8]) -> Result<()> {
-        let Some(file) = self.files.get_mut(file) else {
-            return Ok(());
-        };
+        let file = self.file(file)?;
         file.write(offset, bytes)?;
         Ok(file.sync(offset..offset + bytes.len() as u64)?)
     }
@@ -132,7 +140,7 @@ impl LayerWriter {
     /// Makes a slice durable.
     pub(crate) fn sync(&mut self, slice: &Slice) -> Result<()> {
         for place in self.all(slice)? {
-            self.files[place.file].sync(place.bytes)?;
+            self.file(place.file)?.sync(place.bytes)?;
         }
         Ok(())
     }
@@ -151,9 +159,16 @@ impl LayerWriter {
     /// Gives up the memory of a synced slice.
     pub(crate) fn release(&mut self, slice: &Slice) -> Result<()> {
         for place in self.all(slice)? {
-            self.files[place.file].release(place.bytes)?;
+            self.file(place.file)?.release(place.bytes)?;
         }
         Ok(())
+    }
+
+    fn file(&mut self, file: usize) -> Result<&mut dyn LayerFile> {
+        match self.files.get_mut(file) {
+            Some(Some(file)) => Ok(file.as_mut()),
+            _ => Err(forgotten()),
+        }
     }
 
     /// Where a slice is, file by file.
@@ -173,13 +188,12 @@ fn opened(medium: &dyn Medium, file: &NodeFile) -> Result<Box<dyn LayerFile>> {
     Ok(open)
 }
 
+fn forgotten() -> Error {
+    Error::directory("a part was forgotten that is still read or written")
+}
+
 fn check_page(open: &dyn LayerFile, file: &NodeFile) -> Result<()> {
     let mut page = [0; LAYER_HEADER_BYTES as usize];
     open.read(0, &mut page)?;
     file.content.check_page(&page, file.entry.path())
-}
-
-fn too_many_parts() -> Error {
-    let what = format!("a key can adopt {ADOPTED_PARTS_MAX} parts, and there are more");
-    Error::usage(what).mend([Remedy::LeaveOut(Argument::Adopt)])
 }

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::division::PartIndex;
 use crate::error::{Error, Reason};
+use crate::layers::ADOPTED_PARTS_MAX;
 use crate::remedy::{Argument, Remedy};
-use crate::units::EpochRange;
 
 pub(super) fn too_many_parts(parts: u64, most: u64) -> Error {
     let what = format!("this key cannot have {parts} parts: it can have 1 to {most}");
@@ -78,17 +78,26 @@ pub(super) fn other_secret(secret: &Path) -> Error {
 }
 
 /// The file of a part cannot be moved into the key.
-pub(super) fn other_file_system(parts: &Path) -> Error {
+pub(super) fn other_file_system(parts: &Path, instead: Option<Remedy>) -> Error {
     let what = format!(
-        "'{}' is on another file system than the layers of the key, so that it can only be copied into the key",
+        "'{}' is on another file system than the layers of the key, and only a file of the same one can be moved into the key",
         parts.display()
     );
-    Error::usage(what)
-        .at(parts)
-        .mend([Remedy::LeaveOut(Argument::Adopt), Remedy::OtherDirectory])
+    let remedies = instead.into_iter().chain([Remedy::OtherDirectory]);
+    Error::usage(what).at(parts).mend(remedies)
 }
 
-/// Why a part is left out of a key that keeps the files of its parts.
-pub(super) fn part_overlaps(other: EpochRange) -> String {
-    format!("some of its epochs are in the key already, with the part of the epochs {other}")
+/// The parts are to come from where they are.
+pub(super) fn source_is_key(source: &Path) -> Error {
+    let what = format!(
+        "'{}' is where the key keeps the parts that it has adopted; others have to come from another directory",
+        source.display()
+    );
+    Error::usage(what).at(source).mend([Remedy::OtherDirectory])
+}
+
+/// More parts than a key can adopt.
+pub(super) fn too_many_to_adopt(parts: u64) -> Error {
+    let what = format!("a key can adopt {ADOPTED_PARTS_MAX} parts at most, and here are {parts}");
+    Error::usage(what).mend([Remedy::LeaveOut(Argument::Adopt), Remedy::Fewer(Argument::Parts)])
 }

@@ -1,8 +1,8 @@
 //! The file of a part that came from elsewhere. Nothing of it is believed: not its header, not a byte of its content, not that its
 //! nodes are hashes of each other.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::fs::{File, Metadata, Permissions};
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use sha3::{Digest, Sha3_256};
@@ -10,8 +10,8 @@ use sha3::{Digest, Sha3_256};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::error::Error;
-use crate::failure::attempt;
-use crate::files::{Entry, sync_file};
+use crate::failure::{IoFailure, attempt};
+use crate::files::{Entry, drop_cached, sync_file};
 use crate::keydir::Manifest;
 use crate::keygen::{CancelHandle, GatheredBatch, Gathering};
 use crate::layers::part::{self as part_file, Layout, PAGE_BYTES};
@@ -81,9 +81,22 @@ impl OpenPart {
         })
     }
 
-    /// Makes its content durable.
-    pub(super) fn sync(&self) -> Result<(), Error> {
-        Ok(sync_file(&self.file, &self.path)?)
+    /// Makes its content durable, so that what is read from here on is what the disk has.
+    pub(super) fn make_durable(&self) -> Result<(), IoFailure> {
+        sync_file(&self.file, &self.path)?;
+        drop_cached(&self.file, &self.path)
+    }
+
+    /// Lets nobody write it from here on who has not opened it yet.
+    pub(super) fn protect(&self) -> Result<(), IoFailure> {
+        attempt("chmod", &self.path, || {
+            self.file.set_permissions(Permissions::from_mode(0o400))
+        })
+    }
+
+    /// What the file system says of it.
+    pub(super) fn metadata(&self) -> Result<Metadata, IoFailure> {
+        attempt("fstat", &self.path, || self.file.metadata())
     }
 
     /// Compares checksums, digest and tag with the content, and gives what its highest level is.

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use super::PartFiles;
-use super::adopt::{adopt, adopted_before, check_file_system};
+use super::adopt::{adopt, check_beforehand, check_source, in_place};
 use super::division::PartIndex;
 use super::inspect::{OpenPart, Refusal, take};
 use super::sample::{check, default_sample};
 use super::ticket::Ticket;
 use crate::error::{Error, Result};
 use crate::files::{Directory, Entry};
-use crate::keydir::{KeyDir, KeyPlace, Manifest, TICKET};
+use crate::keydir::{KeyDir, KeyPaths, KeyPlace, Manifest, TICKET};
 use crate::keygen::{CancelHandle, Gathered, Gathering, JobOptions, KeygenJob, Progress, Summary};
 use crate::keystore::Passphrase;
 use crate::layers::part::{EXTENSION, name_prefix};
@@ -76,6 +76,18 @@ pub struct BadPart {
     pub file: PathBuf,
     /// What is wrong with it.
     pub what: String,
+    /// The part that the key has adopted and that has some of its epochs, if that is why.
+    pub overlaps: Option<EpochRange>,
+}
+
+impl BadPart {
+    fn of(file: &Entry, what: String, overlaps: Option<EpochRange>) -> Self {
+        Self {
+            file: file.path().to_owned(),
+            what,
+            overlaps,
+        }
+    }
 }
 
 /// Epochs that no part has given.
@@ -98,6 +110,8 @@ pub struct JoinReport {
     pub bad: Vec<BadPart>,
     /// What is still missing.
     pub missing: Vec<MissingPart>,
+    /// What becomes of the files of the parts of this key.
+    pub files: PartFiles,
     /// The finished key; none while something is missing.
     pub summary: Option<Summary>,
 }
@@ -119,7 +133,7 @@ impl Joining {
         KeyDir::open_any_version(KeyPlace::new(&request.directory))?;
         Directory::open(&request.parts).map_err(Error::unreadable)?;
         if request.files == Some(PartFiles::Adopted) {
-            check_file_system(&request.directory, &request.parts)?;
+            check_beforehand(&request.directory, &request.parts)?;
         }
         let job = KeygenJob::builder(&request.directory)
             .passphrase(request.passphrase.clone())
@@ -150,63 +164,105 @@ impl Joining {
         let manifest = job.manifest().clone();
         let sample = request.sample.unwrap_or_else(default_sample);
         let gathered = job.gather(kernel, progress, |gathering| {
-            let mut taken = Vec::new();
             let source = Directory::open(&request.parts)?;
+            let mut outcome = Outcome::default();
             if let Some(parts) = gathering.adopted_parts {
-                let adopted = adopted_before(parts, &source, gathering)?;
-                taken.extend(adopted.iter().map(|(file, epochs)| TakenPart::of(file, *epochs, true)));
+                check_source(parts, &source)?;
+                let in_place = in_place(parts, gathering)?;
+                outcome.was_there(in_place.adopted);
+                outcome.bad(in_place.bad);
+                outcome.check(in_place.unfinished, sample, gathering)?;
             }
-            let (parts, mut bad) = parts_in(&source, &manifest, &cancel)?;
-            for (entry, epochs) in parts {
-                let was_there = gathering.has_all(epochs);
-                let outcome = if was_there {
-                    Ok(entry.clone())
-                } else {
-                    checked(&entry, sample, gathering)
-                };
-                match outcome {
-                    Ok(file) => taken.push(TakenPart::of(&file, epochs, was_there)),
-                    Err(Refusal::Bad(what)) => bad.push(BadPart {
-                        file: entry.path().to_owned(),
-                        what,
-                    }),
-                    Err(Refusal::Failed(error)) => return Err(error),
-                }
-            }
-            Ok((taken, bad))
+            let (parts, bad) = parts_in(&source, &manifest, &cancel)?;
+            outcome.bad(bad);
+            outcome.check(parts, sample, gathering)?;
+            Ok(outcome)
         })?;
         let Gathered { told, missing, summary } = gathered;
-        let (taken, bad) = told.unwrap_or_default();
+        let files = files_of(&request.directory, &manifest)?;
+        let Outcome { taken, bad } = told.unwrap_or_default();
         let missing = missing_parts(&request.directory, &manifest, missing);
         Ok(JoinReport {
             taken,
             bad,
             missing,
+            files,
             summary,
         })
     }
 }
 
-/// Compares a part with everything that it can be compared with, and puts it into the key. Gives the file as it is then.
-fn checked(file: &Entry, sample: u64, gathering: &mut Gathering<'_>) -> Result<Entry, Refusal> {
-    let part = OpenPart::open(file, gathering.manifest)?;
-    let highest = part.check_content(gathering.prf_key, gathering.cancel)?;
-    check(&part, sample, gathering)?;
-    match gathering.adopted_parts {
-        Some(parts) => adopt(parts, file, &part, &highest, gathering),
-        None => take(&part, &highest, gathering).map(|()| file.clone()),
+/// What became of the parts so far.
+#[derive(Default)]
+struct Outcome {
+    taken: Vec<TakenPart>,
+    bad: Vec<BadPart>,
+}
+
+impl Outcome {
+    fn was_there(&mut self, parts: Vec<PublishedPart>) {
+        let parts = parts.iter().map(|(file, epochs)| TakenPart::of(file, *epochs, true));
+        self.taken.extend(parts);
+    }
+
+    fn bad(&mut self, files: Vec<(Entry, String)>) {
+        let bad = files.into_iter().map(|(file, what)| BadPart::of(&file, what, None));
+        self.bad.extend(bad);
+    }
+
+    /// Puts in those of these parts that are not there and right.
+    fn check(&mut self, parts: Vec<PublishedPart>, sample: u64, gathering: &mut Gathering<'_>) -> Result<()> {
+        for (mut file, epochs) in parts {
+            if gathering.has_all(epochs) {
+                self.taken.push(TakenPart::of(&file, epochs, true));
+                continue;
+            }
+            if let Some(other) = gathering.overlapping(epochs) {
+                let what = "some of its epochs are in the key already".to_owned();
+                self.bad.push(BadPart::of(&file, what, Some(other)));
+                continue;
+            }
+            let put_in = match gathering.adopted_parts {
+                Some(parts) => adopt(parts, &mut file, sample, gathering),
+                None => copy(&file, sample, gathering),
+            };
+            match put_in {
+                Ok(()) => self.taken.push(TakenPart::of(&file, epochs, false)),
+                Err(Refusal::Bad(what)) => self.bad.push(BadPart::of(&file, what, None)),
+                Err(Refusal::Failed(error)) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 
+/// Compares a part with everything that it can be compared with, and copies it into the key.
+fn copy(file: &Entry, sample: u64, gathering: &mut Gathering<'_>) -> Result<(), Refusal> {
+    let part = OpenPart::open(file, gathering.manifest)?;
+    let highest = part.check_content(gathering.prf_key, gathering.cancel)?;
+    check(&part, sample, gathering)?;
+    take(&part, &highest, gathering)
+}
+
+/// What becomes of the files of parts of this key.
+fn files_of(directory: &Path, manifest: &Manifest) -> Result<PartFiles> {
+    let shelf = KeyDir::of(&KeyPaths::open(directory)?, manifest.clone()).shelf()?;
+    Ok(if shelf.has_adopted() {
+        PartFiles::Adopted
+    } else {
+        PartFiles::Copied
+    })
+}
+
 /// The file of a part, and its epochs.
-type PublishedPart = (Entry, EpochRange);
+pub(super) type PublishedPart = (Entry, EpochRange);
 
 /// The files in a directory that call themselves parts of the key, in the order of their epochs, and those that are not.
-fn parts_in(
+pub(super) fn parts_in(
     directory: &Directory,
     key: &Manifest,
     cancel: &CancelHandle,
-) -> Result<(Vec<PublishedPart>, Vec<BadPart>)> {
+) -> Result<(Vec<PublishedPart>, Vec<(Entry, String)>)> {
     let prefix = name_prefix(key.key_id());
     let (mut parts, mut bad) = (Vec::new(), Vec::new());
     let mut names: Vec<String> = Vec::new();
@@ -221,10 +277,7 @@ fn parts_in(
         match OpenPart::open(&file, key) {
             // Closed again: there can be more of them than descriptors.
             Ok(part) => parts.push((file, part.part.plan().stored())),
-            Err(Refusal::Bad(what)) => bad.push(BadPart {
-                file: file.path().to_owned(),
-                what,
-            }),
+            Err(Refusal::Bad(what)) => bad.push((file, what)),
             Err(Refusal::Failed(error)) => return Err(error),
         }
     }

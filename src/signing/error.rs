@@ -41,15 +41,14 @@ pub(super) fn damaged(epoch: Epoch, directory: &Path) -> Error {
 
 /// What the secret gives is not what is stored above it.
 pub(super) fn damaged_block(level: Level, node: NodeIndex, epochs: EpochRange, directory: &Path) -> Error {
-    let file = directory.join(format!("layers/{:02}.nodes", level.0));
+    let layers = directory.join("layers");
     let what = format!(
-        "node {node} of level {level} in '{}' is not what the secret gives for the epochs {epochs} below it: the layer file is \
-         damaged",
-        file.display()
+        "node {node} of level {level} in '{}' is not what the secret gives for the epochs {epochs} below it: it is damaged",
+        layers.display()
     );
     Error::directory(what)
         .because(Reason::Damaged)
-        .at(file)
+        .at(layers)
         .mend([Remedy::Repair(directory.to_owned())])
 }
 

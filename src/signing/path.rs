@@ -8,7 +8,7 @@ use super::shared::{HeldLayers, KeyLayers, Shared};
 use super::trimmed::Trimmed;
 use crate::error::{Error, Reason, Result};
 use crate::keydir::{KeyDir, KeyPlace, Manifest};
-use crate::layers::LayerFiles;
+use crate::layers::LayerReader;
 #[cfg(feature = "planted-leak")]
 use crate::resources::{ResourceKind, register};
 use crate::subtree::Subtree;
@@ -74,7 +74,7 @@ impl PathReader {
     pub(crate) fn open_beside<'a>(place: impl Into<KeyPlace<'a>>, shared: &Shared) -> Result<Self> {
         let mut key = KeyDir::open_sealed(place)?;
         loop {
-            let missing = match key.layers() {
+            let missing = match key.mapped_layers() {
                 Err(error) if error.reason() == Reason::LayerMissing => error,
                 layers => return Self::over(key, layers?, shared),
             };
@@ -89,11 +89,11 @@ impl PathReader {
 
     /// A reader of the layer files that a key's manifest names.
     pub(crate) fn of(key: KeyDir) -> Result<Self> {
-        let layers = key.layers()?;
+        let layers = key.mapped_layers()?;
         Self::over(key, layers, &Shared::default())
     }
 
-    fn over(key: KeyDir, layers: LayerFiles, shared: &Shared) -> Result<Self> {
+    fn over(key: KeyDir, layers: LayerReader, shared: &Shared) -> Result<Self> {
         #[cfg(feature = "planted-leak")]
         plant_leak();
         Ok(Self {

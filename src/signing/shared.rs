@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::Result;
 use crate::keydir::KeyDir;
-use crate::layers::{LayerFiles, LayerReader};
+use crate::layers::LayerReader;
 use crate::workers::Workers;
 
 /// What keys have in common that are open side by side.
@@ -28,8 +28,7 @@ impl Shared {
     }
 
     /// The layer files of a key that have just been opened.
-    pub(super) fn layers_of(&self, files: LayerFiles) -> KeyLayers {
-        let layers = files.mapped();
+    pub(super) fn layers_of(&self, layers: LayerReader) -> KeyLayers {
         let Some(shared) = &self.layers else {
             return KeyLayers::Alone(layers);
         };
@@ -176,7 +175,7 @@ impl KeyLayers {
             shared.note_use(slot);
             return Ok(HeldLayers::Beside(Arc::clone(layers)));
         }
-        let opened = Arc::new(key.layers()?.mapped());
+        let opened = Arc::new(key.mapped_layers()?);
         *layers = Some(Arc::clone(&opened));
         drop(layers);
         shared.add(slot);

@@ -67,7 +67,12 @@ pub(super) fn remove_copies(copies: &[Entry]) {
 pub(super) fn remove_parts(key: &KeyDir) -> Result<Vec<Entry>> {
     let prefix = name_prefix(key.manifest().key_id());
     let mut removed = Vec::new();
-    for parts in key.paths().left_over_parts(key.manifest().plan().trim())? {
+    let left_over = key.paths().left_over_parts(key.manifest().plan().trim())?;
+    if !left_over.is_empty() {
+        // What takes their place is there.
+        key.layers()?;
+    }
+    for parts in left_over {
         let mut names = Vec::new();
         parts.open_directory()?.each_entry(|name, _| names.push(name))?;
         let (ours, others): (Vec<_>, Vec<_>) = names

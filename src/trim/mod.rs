@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use crate::error::{Error, Reason, Result};
 use crate::files::Entry;
 use crate::keydir::{KeyDir, KeyPlace, LockedDir};
-use crate::layers;
+use crate::layers::{self, levels_in_parts};
 use crate::plan::Batches;
 use crate::remedy::Remedy;
 use crate::signing::PathReader;
@@ -58,11 +58,21 @@ pub fn trim<'a>(place: impl Into<KeyPlace<'a>>, level: Level) -> Result<TrimRepo
     let looked_at = look_before(&trimmed, before);
     let (blocks_compared, store, below) = looked_at.inspect_err(|_| adopted::remove_copies(&copies))?;
     let key = trimmed;
+    let unread = if level > before {
+        Vec::new()
+    } else {
+        // A trim to a higher level had ended before its manifest.
+        key.paths()
+            .unread_layers(level, levels_in_parts(key.manifest().plan()))?
+    };
+    // The names of the copies, before a manifest that needs them.
+    directory.layers().sync()?;
     // A trim that left files may have ended before the name of its manifest was durable: then it is written once more.
     if level > before || !below.is_empty() || !key.paths().left_over_parts(level)?.is_empty() {
         // From here on no command looks for the levels below, whether or not they have been deleted.
         key.manifest().write(&directory)?;
     }
+    let below = [below, unread].concat();
     let removed = [below.clone(), adopted::remove_parts(&key)?].concat();
     remove_layers(&directory, &below)?;
     shorten_records(&store, key.manifest().plan().batches())?;

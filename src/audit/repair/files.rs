@@ -15,7 +15,12 @@ pub(super) fn restore(key: &KeyDir, medium: &dyn Medium, disk: &Disk) -> Result<
     let directory = paths.layers();
     let directory_moved_to = make_directory_of_layers(&directory)?;
     let mut restored = Vec::new();
-    let shelf = key.shelf()?.with_missing();
+    let mut shelf = key.shelf()?;
+    match key.manifest().state() {
+        // Their parts may still have to come, and those that are there are looked at by whoever joins them.
+        KeyState::Generating => shelf.files.retain(|file| file.part().is_none()),
+        KeyState::Sealed => shelf = shelf.with_missing(),
+    }
     for file in &shelf.files {
         let (what, moved_to) = match layers::mend(medium, disk, file) {
             Ok(None) => continue,
@@ -83,7 +88,7 @@ fn make_directory_of_layers(directory: &Entry) -> Result<Option<PathBuf>> {
 
 /// Gives what stands there a name of its own beside it, durably, and says which; `None` if nothing is there. It is never
 /// deleted: it may be of use to its owner.
-pub(super) fn move_aside(standing: &Entry) -> Result<Option<PathBuf>, IoFailure> {
+pub(crate) fn move_aside(standing: &Entry) -> Result<Option<PathBuf>, IoFailure> {
     let path = standing.path();
     for target in free_names_aside(standing) {
         if target.exists()? {

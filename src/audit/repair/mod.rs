@@ -4,7 +4,7 @@ mod batches;
 mod crown;
 #[cfg(test)]
 mod durability_tests;
-mod files;
+pub(super) mod files;
 mod parts;
 mod report;
 mod store;
@@ -18,7 +18,7 @@ pub use report::{BatchSet, RepairReport, RestoredFile, RewrittenLevel, StoreRepl
 use super::tree::Tree;
 use crate::error::{Error, Reason, Result};
 use crate::keydir::{KeyDir, KeyPlace, KeyState};
-use crate::keygen::{CancelHandle, DoneSet, JobOptions, adopts_parts};
+use crate::keygen::{CancelHandle, DoneSet, JobOptions};
 use crate::layers::{Disk, LayerWriter, Medium};
 use crate::plan::{LevelSpan, MemoryPlan};
 use crate::state::Store;
@@ -47,9 +47,6 @@ fn repair_on(
     let locked = KeyDir::open(place)?.lock()?;
     let key = locked.key()?.of_this_version()?;
     let manifest = key.manifest();
-    if manifest.state() == KeyState::Generating && key.shelf()?.has_adopted() {
-        return Err(adopts_parts(key.path()));
-    }
     let prf_key = key.prf_key()?;
     locked.note_fingerprint(manifest.clone())?;
     let memory = options.memory_plan(manifest.plan())?;
@@ -59,6 +56,15 @@ fn repair_on(
     files::look(&key)?;
     let (store, store_replaced) = store::open(&locked, manifest, memory.store)?;
     let files_restored = files::restore(&key, medium, &Disk::new(cancel.flag()))?;
+    let report = RepairReport {
+        store_replaced,
+        files_restored,
+        ..RepairReport::default()
+    };
+    if manifest.state() == KeyState::Generating && key.shelf()?.has_adopted() {
+        // The join that has to come looks at every part that has not all of its records, and at every record.
+        return Ok(report);
+    }
     let layers = key.layers()?;
     let tree = Tree {
         key: &key,
@@ -76,11 +82,7 @@ fn repair_on(
         memory: &memory,
         workers: &workers,
         cancel,
-        report: RepairReport {
-            store_replaced,
-            files_restored,
-            ..RepairReport::default()
-        },
+        report,
     };
     repair.run()
 }

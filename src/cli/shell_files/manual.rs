@@ -13,7 +13,10 @@ const FILES: [(&str, &str); 7] = [
         "what the key is, its public key once it is finished, and a checksum",
     ),
     ("DIR/secret", "the seed or PRF key; anyone who has it can sign"),
-    ("DIR/layers/", "the tree, a file a level"),
+    (
+        "DIR/layers/",
+        "the tree: a file a level, and the parts that were adopted",
+    ),
     ("DIR/state/", "checkpoints and the ledger of signed epochs (RocksDB)"),
     ("DIR/ledger.mark", "how far the ledger was when the key signed last"),
     ("DIR/history.jsonl", "how the key came to be, for keymill report"),

@@ -1,10 +1,9 @@
 //! Keys that keep the files of their parts, against the keys that have layer files alone.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::super::{Division, PartFiles};
+use super::super::{Division, JoinRequest, Joining, PartFiles};
 use super::{LEANVM, LEANVM_TRIMMED, OPTIONS, POSEIDON, Place, TestedKey, files_of};
 use crate::audit::{check, repair};
 use crate::error::Reason;
@@ -206,8 +205,6 @@ fn what_becomes_of_the_files_of_parts_is_decided_once() {
     assert_eq!(refused.reason(), Reason::Contradiction, "{refused}");
     let refused = LEANVM.asked(&place.key).open().err().unwrap();
     assert_eq!(refused.reason(), Reason::Contradiction, "{refused}");
-    let refused = repair(&place.key, OPTIONS, &CancelHandle::default()).unwrap_err();
-    assert_eq!(refused.reason(), Reason::Contradiction, "{refused}");
     // Without a word it goes on as it was begun.
     place.part(0).unwrap();
     place.part(2).unwrap();
@@ -259,10 +256,101 @@ fn a_part_of_which_one_byte_changes_while_the_key_is_unfinished_goes_back_and_is
     fs::write(&file, &bytes).unwrap();
     let report = place.adopt().unwrap();
     assert_eq!((report.bad.len(), report.missing.len()), (1, 3), "{report:?}");
-    assert_eq!(place.published(), [report.bad[0].file.clone()]);
+    // It is kept, under another name.
+    assert!(report.bad[0].file.extension().unwrap() == "damaged" && report.bad[0].file.exists());
     assert!(!file.exists());
     make_parts(&place, Division::Parts(3), LEANVM);
     assert!(place.adopt().unwrap().summary.is_some());
-    let whole: BTreeMap<_, _> = files_of(&place.key);
-    assert!(whole == files_of(&adopted(LEANVM, Division::Parts(3)).key));
+    let mut found = files_of(&place.key);
+    found.retain(|name, _| !name.ends_with(".damaged"));
+    assert!(found == files_of(&adopted(LEANVM, Division::Parts(3)).key));
+}
+
+#[test]
+fn an_unfinished_key_whose_layers_or_checkpoints_are_damaged_is_repaired_and_joined() {
+    let place = Place::new(LEANVM, Division::Parts(3));
+    place.part(0).unwrap();
+    place.part(1).unwrap();
+    place.adopt().unwrap();
+    fs::write(place.key.join("layers/10.nodes"), b"cut").unwrap();
+    fs::remove_dir_all(place.key.join("state")).unwrap();
+    assert!(place.adopt().is_err());
+    let report = repair(&place.key, OPTIONS, &CancelHandle::default()).unwrap();
+    assert!(
+        report.store_replaced.is_some() && report.files_restored.len() == 1,
+        "{report:?}"
+    );
+    place.part(2).unwrap();
+    let report = place.adopt().unwrap();
+    assert!(report.summary.is_some() && report.taken.len() == 3, "{report:?}");
+    assert!(files_of(&place.key) == files_of(&adopted(LEANVM, Division::Parts(3)).key));
+}
+
+#[test]
+fn no_file_of_a_part_is_ever_deleted_and_what_is_not_one_of_the_users_own_is_not_adopted() {
+    let division = Division::Parts(3);
+    let place = Place::new(LEANVM, division);
+    make_parts(&place, division, LEANVM);
+    let parts = parts_of(&place, LEANVM);
+    let files = place.published();
+    // A link, and a file with two names.
+    let elsewhere = place.root.join("elsewhere");
+    fs::rename(&files[0], &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &files[0]).unwrap();
+    fs::hard_link(&files[1], place.root.join("second name")).unwrap();
+    let report = place.adopt().unwrap();
+    let what: Vec<&str> = report.bad.iter().map(|bad| &*bad.what).collect();
+    assert!(
+        what.len() == 2 && what[0].contains("a link") && what[1].contains("hard link"),
+        "{report:?}"
+    );
+    fs::remove_file(&files[0]).unwrap();
+    fs::rename(&elsewhere, &files[0]).unwrap();
+    fs::remove_file(place.root.join("second name")).unwrap();
+    // The directory of the key itself, by any name.
+    let alias = place.root.join("alias");
+    std::os::unix::fs::symlink(&parts, &alias).unwrap();
+    for source in [&parts, &alias] {
+        let request = JoinRequest::new(&place.key, source);
+        let refused = Joining::open(request, OPTIONS, CancelHandle::default())
+            .unwrap()
+            .run(&NoProgress);
+        assert_eq!(refused.unwrap_err().kind(), FailureKind::Usage);
+    }
+    // An unfinished part in the key stays, whatever has its name where parts come from.
+    fs::rename(&files[1], parts.join(files[1].file_name().unwrap())).unwrap();
+    fs::write(&files[1], b"half").unwrap();
+    let report = place.adopt().unwrap();
+    assert!(report.summary.is_some(), "{report:?}");
+    assert_eq!(place.published(), [files[1].clone()]);
+    assert!(files_of(&place.key) == files_of(&adopted(LEANVM, division).key));
+}
+
+#[test]
+fn more_parts_than_a_key_can_adopt_are_refused_before_anything_is_moved() {
+    let key = TestedKey {
+        epochs: 300 << 10,
+        trim: 9,
+        ..LEANVM
+    };
+    let place = Place::new(key, Division::Epochs(1024));
+    fs::create_dir(&place.out).unwrap();
+    let refused = place.adopt().unwrap_err();
+    assert_eq!(refused.kind(), FailureKind::Usage, "{refused}");
+    assert!(!place.key.join("layers").exists());
+    assert!(place.join().unwrap().missing.len() > 256);
+}
+
+#[test]
+fn a_trim_that_ended_before_its_manifest_leaves_nothing_for_long() {
+    let place = adopted(LEANVM, Division::Parts(2));
+    let right = files_of(&place.key);
+    for level in ["05", "09"] {
+        fs::write(place.key.join(format!("layers/{level}.nodes")), b"half").unwrap();
+    }
+    paths_of(&place.key, LEANVM);
+    assert_eq!(check(&place.key, false, OPTIONS).unwrap().left_over.len(), 2);
+    assert_eq!(trim(&place.key, Level(0)).unwrap().files_removed.len(), 2);
+    assert!(files_of(&place.key) == right);
+    assert!(check(&place.key, false, OPTIONS).unwrap().left_over.is_empty());
 }
