@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::error::{other_file_system, source_is_key, too_many_to_adopt};
 use super::inspect::{OpenPart, Refusal, take};
-use super::join::{PublishedPart, parts_in};
+use super::join::{NotAPart, PublishedPart, parts_in};
 use super::sample::check;
 use super::ticket::Ticket;
 use crate::audit::move_aside;
@@ -73,7 +73,7 @@ pub(super) struct InPlace {
     /// Those that an earlier run had not done with, or that were damaged since. Their records are withdrawn.
     pub(super) unfinished: Vec<PublishedPart>,
     /// What is not the file of the part whose name it has, set aside.
-    pub(super) bad: Vec<(Entry, String)>,
+    pub(super) bad: Vec<NotAPart>,
 }
 
 /// Finds the parts that are in the key.

@@ -169,7 +169,7 @@ impl Joining {
             if let Some(parts) = gathering.adopted_parts {
                 check_source(parts, &source)?;
                 let in_place = in_place(parts, gathering)?;
-                outcome.was_there(in_place.adopted);
+                outcome.was_there(&in_place.adopted);
                 outcome.bad(in_place.bad);
                 outcome.check(in_place.unfinished, sample, gathering)?;
             }
@@ -200,12 +200,12 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn was_there(&mut self, parts: Vec<PublishedPart>) {
+    fn was_there(&mut self, parts: &[PublishedPart]) {
         let parts = parts.iter().map(|(file, epochs)| TakenPart::of(file, *epochs, true));
         self.taken.extend(parts);
     }
 
-    fn bad(&mut self, files: Vec<(Entry, String)>) {
+    fn bad(&mut self, files: Vec<NotAPart>) {
         let bad = files.into_iter().map(|(file, what)| BadPart::of(&file, what, None));
         self.bad.extend(bad);
     }
@@ -257,12 +257,15 @@ fn files_of(directory: &Path, manifest: &Manifest) -> Result<PartFiles> {
 /// The file of a part, and its epochs.
 pub(super) type PublishedPart = (Entry, EpochRange);
 
+/// A file that has the name of a part, and why it is not one.
+pub(super) type NotAPart = (Entry, String);
+
 /// The files in a directory that call themselves parts of the key, in the order of their epochs, and those that are not.
 pub(super) fn parts_in(
     directory: &Directory,
     key: &Manifest,
     cancel: &CancelHandle,
-) -> Result<(Vec<PublishedPart>, Vec<(Entry, String)>)> {
+) -> Result<(Vec<PublishedPart>, Vec<NotAPart>)> {
     let prefix = name_prefix(key.key_id());
     let (mut parts, mut bad) = (Vec::new(), Vec::new());
     let mut names: Vec<String> = Vec::new();
