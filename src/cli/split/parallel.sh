@@ -19,6 +19,9 @@ hosts=$key.hosts
 log=$key.joblog
 keymill=keymill
 threads=4
+# What becomes of the files of the parts: they are copied, or with --adopt moved into the key, which needs no further room. For that
+# they have to be on the file system of the key.
+part_files=
 # On each machine alone, and fast: never on a shared file system.
 scratch=/tmp/keymill-$(id -u)-@KEY_ID@
 # What runs the command on each machine. Without it, parallel takes $SHELL there, which may be anything: it was quoted for bash.
@@ -55,6 +58,6 @@ for ((try = 1; ; try++)); do
         exit 1
     fi
 done
-words=("$keymill" join "$key" "$out" --threads "$threads")
+words=("$keymill" join "$key" "$out" --threads "$threads" ${part_files:+"$part_files"})
 [ -z "$passphrase" ] || words+=(--passphrase-file "$passphrase")
 "${words[@]}"

@@ -17,6 +17,9 @@ parts=@PARTS@
 out=$key.parts
 logs=$key.logs
 keymill=keymill
+# What becomes of the files of the parts: they are copied, or with --adopt moved into the key, which needs no further room. For that
+# they have to be on the file system of the key.
+part_files=
 
 cpus=4
 memory=512M
@@ -79,7 +82,7 @@ make_part() {
 }
 
 join_parts() {
-    run join "$key" "$out"
+    run join "$key" "$out" ${part_files:+"$part_files"}
     end
 }
 

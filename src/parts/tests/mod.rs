@@ -2,6 +2,7 @@
 
 mod adopted;
 mod adopted_damage;
+mod adopted_power_cut;
 mod bad_parts;
 mod cost;
 mod divided;
