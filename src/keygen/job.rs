@@ -13,7 +13,7 @@ use super::request::check_root;
 use super::{crown, fill};
 use crate::error::Result;
 use crate::history::{RunCommand, RunEnd};
-use crate::keydir::{KeyDir, LockedDir, Manifest};
+use crate::keydir::{LockedDir, Manifest};
 use crate::layers::{LayerWriter, Medium};
 use crate::plan::MemoryPlan;
 use crate::state::{ArenaRecord, Store};
@@ -172,12 +172,11 @@ impl KeygenJob {
     fn seal(&self, locked: &LockedDir, root: Vec<u8>) -> Result<Manifest> {
         // It would vouch for checkpoints that are found by name.
         locked.directory().check()?;
+        let files = self.prepared.key.shelf()?.files;
         let sealed = self.manifest().clone().sealed(root);
         sealed.write(locked)?;
         // Afterwards: a job that resumes an unsealed key has to be able to write its files.
-        let files = KeyDir::of(locked, sealed.clone()).shelf().map(|shelf| shelf.files);
-        let files = files.inspect_err(|error| tracing::warn!("sealed layer files stay writable: {error}"));
-        for file in files.unwrap_or_default() {
+        for file in files {
             if let Err(failure) = self.medium.protect(&file.entry) {
                 tracing::warn!("a sealed layer file stays writable: {failure}");
             }

@@ -40,8 +40,7 @@ impl Header {
 
     /// The whole page, little-endian throughout.
     pub(crate) fn to_page(&self) -> [u8; LAYER_HEADER_BYTES as usize] {
-        let mut page = [0; LAYER_HEADER_BYTES as usize];
-        let fields: [&[u8]; 7] = [
+        page_of(&[
             &MAGIC,
             &LAYER_FORMAT_VERSION.to_le_bytes(),
             &u32::from(self.level.0).to_le_bytes(),
@@ -49,15 +48,7 @@ impl Header {
             &self.first_index.to_le_bytes(),
             &self.count.to_le_bytes(),
             &self.digest_bytes.to_le_bytes(),
-        ];
-        let mut at = 0;
-        for field in fields {
-            page[at..at + field.len()].copy_from_slice(field);
-            at += field.len();
-        }
-        let checksum = crc32fast::hash(&page[..FIELDS_BYTES]);
-        page[FIELDS_BYTES..FIELDS_BYTES + 4].copy_from_slice(&checksum.to_le_bytes());
-        page
+        ])
     }
 
     /// Compares the page of a file with what it has to be, and names the first difference.
@@ -81,6 +72,15 @@ impl Header {
         let offset = offset.unwrap_or(page.len().min(expected.len()));
         Err(damaged(offset, field_at(offset).to_owned()))
     }
+}
+
+/// A page with these fields, their checksum, and zeros.
+pub(super) fn page_of(fields: &[&[u8]]) -> [u8; LAYER_HEADER_BYTES as usize] {
+    let mut content = fields.concat();
+    content.extend(crc32fast::hash(&content).to_le_bytes());
+    let mut page = [0; LAYER_HEADER_BYTES as usize];
+    page[..content.len()].copy_from_slice(&content);
+    page
 }
 
 fn field_at(offset: usize) -> &'static str {

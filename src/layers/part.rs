@@ -8,6 +8,7 @@ use std::ops::Range;
 pub(crate) use closing::{write, wrong_checksums, wrong_closing};
 use kmac::TAG_BYTES;
 
+use super::header::page_of;
 use crate::plan::{LevelSpan, Plan, pieces};
 use crate::units::{EpochRange, KeyId, Level, Slice};
 
@@ -93,8 +94,7 @@ impl Layout {
 
 impl Header {
     pub(crate) fn to_page(&self) -> [u8; PAGE_BYTES as usize] {
-        let mut page = [0; PAGE_BYTES as usize];
-        let fields: [&[u8]; 9] = [
+        page_of(&[
             &MAGIC,
             &PART_FORMAT_VERSION.to_le_bytes(),
             &self.digest_bytes.to_le_bytes(),
@@ -104,15 +104,7 @@ impl Header {
             &u32::from(self.trim.0).to_le_bytes(),
             &u32::from(self.top.0).to_le_bytes(),
             &self.file_bytes.to_le_bytes(),
-        ];
-        let mut at = 0;
-        for field in fields {
-            page[at..at + field.len()].copy_from_slice(field);
-            at += field.len();
-        }
-        let checksum = crc32fast::hash(&page[..FIELDS_BYTES]);
-        page[FIELDS_BYTES..FIELDS_BYTES + 4].copy_from_slice(&checksum.to_le_bytes());
-        page
+        ])
     }
 }
 

@@ -131,15 +131,26 @@ fn a_part_is_on_the_disk_and_in_its_place_before_anything_of_it_is_committed() {
     adopt(place.path()).unwrap();
     drop(faults);
     let calls = calls.lock().unwrap();
-    let place_of = |call: &str| calls.iter().position(|made| made == call).unwrap_or_else(|| panic!("{call}: {calls:?}"));
+    let place_of = |call: &str| {
+        calls
+            .iter()
+            .position(|made| made == call)
+            .unwrap_or_else(|| panic!("{call}: {calls:?}"))
+    };
     let first_rename = place_of("rename part");
     let before = &calls[..first_rename];
     let reads = |from: &[String]| from.iter().filter(|call| *call == "pread part").count();
     // The header is read when parts are looked for, and when this one is opened.
     let dropped = place_of("posix_fadvise part");
-    assert!(place_of("fsync part") < dropped && reads(&before[..dropped]) <= PARTS as usize + 1, "{calls:?}");
+    assert!(
+        place_of("fsync part") < dropped && reads(&before[..dropped]) <= PARTS as usize + 1,
+        "{calls:?}"
+    );
     assert!(reads(&before[dropped..]) > 10, "{calls:?}");
     let behind = &calls[first_rename..];
     let place_behind = |call: &str| behind.iter().position(|made| made == call);
-    assert!(place_behind("fsync parts-t3").unwrap() < place_behind("write to mapping 10.nodes").unwrap(), "{calls:?}");
+    assert!(
+        place_behind("fsync parts-t3").unwrap() < place_behind("write to mapping 10.nodes").unwrap(),
+        "{calls:?}"
+    );
 }
