@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::keydir::{KeyDir, Manifest};
-use crate::layers::LayerFiles;
+use crate::keydir::{KeyDir, KeyState, Manifest};
+use crate::layers::{LayerFiles, levels_in_parts};
 use crate::plan::Plan;
 use crate::remedy::Remedy;
 use crate::subtree::SubtreeSource;
@@ -44,6 +44,11 @@ impl Tree<'_> {
     /// manifest. `None` if the level's file cannot be used at all; the error says what is wrong.
     pub(super) fn read(&self, slice: &Slice, crc32: Option<u32>) -> Result<Option<Vec<u8>>, String> {
         if !self.layers.has(slice) {
+            // A part that has a record and is gone: of a finished key, the file itself is named.
+            let is_gone = crc32.is_some() && self.layers.file_of(slice).is_none();
+            if is_gone && self.manifest().state() == KeyState::Generating {
+                return Err("the part that has its nodes is missing".to_owned());
+            }
             return Ok(None);
         }
         let mut bytes = Vec::new();
@@ -105,6 +110,17 @@ impl Tree<'_> {
         }
     }
 
+    /// Whether it is for a join to mend what parts have.
+    fn is_joined(&self, level: Level) -> bool {
+        let in_parts = levels_in_parts(self.plan());
+        let adopts = !self
+            .layers
+            .on_disk
+            .iter()
+            .any(|file| file.content.level() == Some(level));
+        self.manifest().state() == KeyState::Generating && in_parts.contains(&level.0) && adopts
+    }
+
     fn repair(&self) -> Remedy {
         Remedy::Repair(self.key.path().to_owned())
     }
@@ -135,7 +151,11 @@ impl Tree<'_> {
             batch,
             nodes: Some(slice.nodes.clone()),
             what,
-            remedies: vec![self.repair()],
+            remedies: vec![if self.is_joined(slice.level) {
+                Remedy::Join(self.key.path().to_owned())
+            } else {
+                self.repair()
+            }],
         }
     }
 }

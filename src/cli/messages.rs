@@ -77,11 +77,24 @@ pub fn say(text: impl std::fmt::Display) {
 /// Says that a trim did not end, if it has left layer files.
 pub fn say_left_over(files: &[PathBuf]) {
     if let Some(file) = files.first() {
-        let (count, file) = (files.len(), file.display());
+        let (count, file) = (counted_files(files), file.display());
         say(format_args!(
-            "left over from a trim: {count}, '{file}' first; the same 'keymill trim' again removes them"
+            "{count} are left over from a trim, '{file}' first; the same 'keymill trim' again removes them"
         ));
     }
+}
+
+/// Several layer files, or files of which some are others.
+pub fn counted_files(files: &[PathBuf]) -> String {
+    let are_layers = files
+        .iter()
+        .all(|file| file.extension().is_some_and(|ending| ending == "nodes"));
+    let kind = if are_layers {
+        "layer files"
+    } else {
+        "files and directories"
+    };
+    format!("{} {kind}", files.len())
 }
 
 /// A warning.

@@ -101,7 +101,7 @@ fn as_text(report: &RepairReport, ledger: Option<String>) -> Vec<String> {
     }
     for part in &report.parts_rewritten {
         lines.push(format!(
-            "written again: {}, what it has beside the nodes of batches",
+            "written again: {}: checksums, or levels that the layer files have too",
             part.display()
         ));
     }

@@ -9,6 +9,7 @@ use keymill::{KeyPlace, Level, TrimReport, trim};
 
 use super::answer::{Answer, Value, fields};
 use super::failure::Failure;
+use super::messages::counted_files;
 use super::passphrase::PassphraseArguments;
 use super::process::keep_files_private;
 use crate::config::parse_level;
@@ -56,12 +57,8 @@ fn answer(report: &TrimReport) -> Answer<'_> {
         [] => None,
         [file] => Some(format!("deleted: {}", file.display())),
         [first, .., last] => {
-            let count = report.files_removed.len();
-            Some(format!(
-                "deleted: {count} files, {} to {}",
-                first.display(),
-                last.display()
-            ))
+            let count = counted_files(&report.files_removed);
+            Some(format!("deleted: {count}, {} to {}", first.display(), last.display()))
         }
     };
     let verdict = if before != level {

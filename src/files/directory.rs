@@ -404,6 +404,13 @@ impl Entry {
     pub(crate) fn rename(&self, to: &Self) -> Result<(), Errno> {
         renameat(self.at(), &self.name, to.at(), &to.name)
     }
+
+    /// As [`rename`](Self::rename), and makes both names durable, the new one first.
+    pub(crate) fn move_to(&self, to: &Self) -> Result<(), IoFailure> {
+        attempt("rename", &self.path, || self.rename(to))?;
+        to.sync_name()?;
+        self.sync_name()
+    }
 }
 
 /// Tests look at files, and damage them, by their names.

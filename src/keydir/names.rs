@@ -9,7 +9,7 @@ use crate::files::publish::is_draft;
 use crate::files::{Directory, Entry};
 use crate::keystore::Passphrase;
 use crate::layers::part::EXTENSION;
-use crate::layers::{adopted_parts, layer_file};
+use crate::layers::{adopted_parts, has_adopted_parts, layer_file};
 use crate::units::Level;
 
 pub(crate) const MANIFEST: &str = "manifest.toml";
@@ -137,7 +137,7 @@ impl KeyPaths {
 
     /// Layer files of these levels, which a key that has adopted its parts does not read.
     pub(crate) fn unread_layers(&self, trim: Level, in_parts: Range<u8>) -> Result<Vec<Entry>, IoFailure> {
-        if self.adopted_parts(trim).exists()? {
+        if has_adopted_parts(&self.layers(), trim)? {
             existing(in_parts.map(|level| self.layer(Level(level))))
         } else {
             Ok(Vec::new())

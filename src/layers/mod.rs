@@ -22,8 +22,9 @@ pub(crate) use medium::{Disk, LayerFile, Medium};
 pub(crate) use mend::{look, make_writable, mend, protect_again};
 pub(crate) use reader::LayerFiles;
 pub use reader::LayerReader;
+pub use shelf::ADOPTED_PARTS_MAX;
 pub(crate) use shelf::{
-    ADOPTED_PARTS_MAX, AdoptedPart, Content, NodeFile, Shelf, Unusable, adopted_parts, levels_in_parts,
+    AdoptedPart, Content, NodeFile, Shelf, Unusable, adopted_parts, has_adopted_parts, levels_in_parts,
 };
 pub(crate) use writer::LayerWriter;
 

@@ -179,6 +179,13 @@ impl LayerReader {
         Some(())
     }
 
+    /// The file that has a node.
+    pub(crate) fn file_of(&self, level: Level, node: NodeIndex) -> Option<&Path> {
+        let nodes = node.0..node.0.checked_add(1)?;
+        let place = self.places.place(&Slice { level, nodes })?;
+        Some(&self.files.get(place.file)?.path)
+    }
+
     fn bytes(&self, place: &Place) -> Option<&[u8]> {
         let file = self.files.get(place.file)?;
         let bytes = &place.bytes;

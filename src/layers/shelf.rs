@@ -6,8 +6,9 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::part::{self, Layout};
-use super::{Header, bad_header, layer_file, link, to_repair};
+use super::{Header, bad_header, is_not_there, layer_file, link, to_repair};
 use crate::error::{Error, Reason, Result};
+use crate::failure::IoFailure;
 use crate::files::{Directory, Entry};
 use crate::plan::{LAYER_HEADER_BYTES, Plan};
 use crate::remedy::Remedy;
@@ -15,7 +16,7 @@ use crate::units::{EpochRange, KeyId, Level, Slice};
 
 /// Parts that a key can adopt: whoever repairs it has each of its files open twice, to read and to write, and 1,024 open files is
 /// what a process may have where nobody has allowed more (getrlimit(2), RLIMIT_NOFILE).
-pub(crate) const ADOPTED_PARTS_MAX: usize = 256;
+pub const ADOPTED_PARTS_MAX: usize = 256;
 
 /// What a file with nodes is.
 #[derive(Clone, Debug)]
@@ -88,13 +89,26 @@ pub(crate) fn adopted_parts(layers: &Entry, trim: Level) -> Entry {
     layers.join(format!("parts-t{trim}"))
 }
 
+/// Whether a key with this trim has adopted parts.
+pub(crate) fn has_adopted_parts(layers: &Entry, trim: Level) -> Result<bool, IoFailure> {
+    is_there(&adopted_parts(layers, trim))
+}
+
+/// Also where a link that leads nowhere is in the place of the directory of layer files.
+fn is_there(parts: &Entry) -> Result<bool, IoFailure> {
+    match parts.exists() {
+        Err(failure) if is_not_there(&failure) => Ok(false),
+        found => found,
+    }
+}
+
 /// The directory of adopted parts, if there is one.
 fn open_parts(parts: &Entry) -> Result<Option<Directory>> {
+    if !is_there(parts)? {
+        return Ok(None);
+    }
     if parts.is_link()? {
         return Err(link(parts.path()));
-    }
-    if !parts.exists()? {
-        return Ok(None);
     }
     match parts.open_directory() {
         // A trim has just removed it.

@@ -192,14 +192,11 @@ fn set_aside(place: &mut Entry) -> Result<()> {
     Ok(())
 }
 
-/// Durable in the new place, and gone from the old one.
 fn move_file(from: &Entry, to: &Entry) -> Result<()> {
-    match attempt("rename", from.path(), || from.rename(to)) {
-        Err(failure) if failure.source.raw_os_error() == Some(rustix::io::Errno::XDEV.raw_os_error()) => {
-            return Err(other_file_system(from.path(), None));
+    from.move_to(to).map_err(|failure| {
+        if failure.source.raw_os_error() == Some(rustix::io::Errno::XDEV.raw_os_error()) {
+            return other_file_system(from.path(), None);
         }
-        renamed => renamed?,
-    }
-    to.sync_name()?;
-    Ok(from.sync_name()?)
+        failure.into()
+    })
 }

@@ -132,7 +132,7 @@ impl OpenPart {
     fn what_differs(&self, offset: u64) -> String {
         let table = &self.layout.table;
         if offset < table.start {
-            return format!("there is something at byte {offset}, where nothing has to be");
+            return format!("its byte {offset} has to be zero and is not");
         }
         if offset < table.end {
             return format!("a piece of its nodes does not match its checksum, which is at byte {offset}");

@@ -182,6 +182,11 @@ impl Joining {
         let files = files_of(&request.directory, &manifest)?;
         let Outcome { taken, bad } = told.unwrap_or_default();
         let missing = missing_parts(&request.directory, &manifest, missing);
+        // Of a finished key nothing overlaps that is not there.
+        let bad = bad
+            .into_iter()
+            .filter(|part| summary.is_none() || part.overlaps.is_none());
+        let bad = bad.collect();
         Ok(JoinReport {
             taken,
             bad,
@@ -214,7 +219,11 @@ impl Outcome {
     fn check(&mut self, parts: Vec<PublishedPart>, sample: u64, gathering: &mut Gathering<'_>) -> Result<()> {
         for (mut file, epochs) in parts {
             if gathering.has_all(epochs) {
-                self.taken.push(TakenPart::of(&file, epochs, true));
+                // A copy of a part that is adopted is not another one.
+                let is_copy = gathering.adopted_parts.is_some() && self.taken.iter().any(|part| part.epochs == epochs);
+                if !is_copy {
+                    self.taken.push(TakenPart::of(&file, epochs, true));
+                }
                 continue;
             }
             if let Some(other) = gathering.overlapping(epochs) {

@@ -19,6 +19,7 @@ mod tests;
 mod ticket;
 
 pub use crate::keygen::PartFiles;
+pub use crate::layers::ADOPTED_PARTS_MAX;
 pub use cost::{DivisionCost, JoinCost, Work};
 pub use division::{Division, PARTS_MAX, PartIndex};
 pub use join::{BadPart, JoinReport, JoinRequest, Joining, MissingPart, TakenPart};

@@ -40,15 +40,14 @@ pub(super) fn damaged(epoch: Epoch, directory: &Path) -> Error {
 }
 
 /// What the secret gives is not what is stored above it.
-pub(super) fn damaged_block(level: Level, node: NodeIndex, epochs: EpochRange, directory: &Path) -> Error {
-    let layers = directory.join("layers");
+pub(super) fn damaged_block(level: Level, node: NodeIndex, epochs: EpochRange, file: &Path, directory: &Path) -> Error {
     let what = format!(
         "node {node} of level {level} in '{}' is not what the secret gives for the epochs {epochs} below it: it is damaged",
-        layers.display()
+        file.display()
     );
     Error::directory(what)
         .because(Reason::Damaged)
-        .at(layers)
+        .at(file)
         .mend([Remedy::Repair(directory.to_owned())])
 }
 

@@ -90,9 +90,11 @@ impl Trimmed {
             workers: &self.workers,
         };
         let subtree = Arc::new(source.grow(&self.blocks, block, level)?);
-        if paths.layers()?.node(level, NodeIndex(index)) != Some(subtree.top()) {
+        let (layers, node) = (paths.layers()?, NodeIndex(index));
+        if layers.node(level, node) != Some(subtree.top()) {
             let epochs = self.blocks.epochs(block);
-            return Err(damaged_block(level, NodeIndex(index), epochs, key.path()));
+            let file = layers.file_of(level, node).unwrap_or(key.path());
+            return Err(damaged_block(level, node, epochs, file, key.path()));
         }
         self.kept().add(block, Arc::clone(&subtree));
         Ok(subtree)

@@ -75,6 +75,7 @@ pub(super) fn remove_parts(key: &KeyDir) -> Result<Vec<Entry>> {
     for parts in left_over {
         let mut names = Vec::new();
         parts.open_directory()?.each_entry(|name, _| names.push(name))?;
+        names.sort();
         let (ours, others): (Vec<_>, Vec<_>) = names
             .into_iter()
             .partition(|name| name.starts_with(&prefix) && name.ends_with(EXTENSION));

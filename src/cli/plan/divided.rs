@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use keymill::Plan;
-use keymill::parts::{Division, DivisionCost, Estimate, Speed};
+use keymill::parts::{ADOPTED_PARTS_MAX, Division, DivisionCost, Estimate, Speed};
 use keymill::plan::MemoryPlan;
 use keymill::support::counted;
 
@@ -84,11 +84,12 @@ impl Divided {
             counted(join.nodes_hashed, "node"),
             join.leaves_computed
         );
-        let writes = format!(
-            "{}, or {} with --adopt",
-            human_bytes(join.written_bytes),
-            human_bytes(join.written_bytes_adopting)
-        );
+        let mut writes = human_bytes(join.written_bytes);
+        if cost.parts <= ADOPTED_PARTS_MAX as u64 {
+            writes += &format!(", or {} with --adopt", human_bytes(join.written_bytes_adopting));
+        } else {
+            writes += &format!("; --adopt takes {ADOPTED_PARTS_MAX} parts at most");
+        }
         Answer::default()
             .line("parts", format!("{}, of {epochs}", cost.parts))
             .line(

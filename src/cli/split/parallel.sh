@@ -49,7 +49,11 @@ is_worth_a_try() {
         END { for (n in code) if (signal[n] || code[n] ~ /^(4|130|137|255)$/) exit 0; exit 1 }' "$log"
 }
 
+# Whether parts are in the key already: then those that are not there would be made for nothing, and the join says what is missing.
+adopts() { compgen -G "$key/layers/parts-t*/*.part" > /dev/null; }
+
 for ((try = 1; ; try++)); do
+    ! adopts || break
     code=0
     seq 0 @LAST@ | parallel --sshloginfile "$hosts" --joblog "$log" --resume-failed --line-buffer --tag "$command" || code=$?
     [ "$code" -ne 0 ] || break

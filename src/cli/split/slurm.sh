@@ -94,6 +94,9 @@ array_size() {
     echo "$said"
 }
 
+# Whether parts are in the key already: then those that are not there would be made for nothing, and the join says what is missing.
+adopts() { compgen -G "$key/layers/parts-t*/*.part" > /dev/null; }
+
 submit() {
     [ -f "$0" ] || { echo 'save this text in a file, and run that' >&2; exit 2; }
     command -v "$keymill" >/dev/null || { echo "there is no $keymill here; the nodes need it too" >&2; exit 2; }
@@ -105,13 +108,15 @@ submit() {
     local common=(--parsable --requeue --open-mode=append --cpus-per-task="$cpus" --mem="$memory"
         --time="$time_limit" --signal=B:TERM@120 "${options[@]}")
     for ((first = 0; first < parts; first += size)); do
+        ! adopts || break
         count=$((parts - first < size ? parts - first : size))
         id=$(sbatch "${common[@]}" --job-name="keymill-part" --array="0-$((count - 1))${at_once:+%$at_once}" \
             --output="$logs/%A_%a.log" "$0" part "$first")
         echo "parts $first to $((first + count - 1)): job ${id%%;*}"
         dependency+=:${id%%;*}
     done
-    id=$(sbatch "${common[@]}" --job-name="keymill-join" --dependency="$dependency" --kill-on-invalid-dep=yes \
+    [ "$dependency" = afterok ] || common+=(--dependency="$dependency" --kill-on-invalid-dep=yes)
+    id=$(sbatch "${common[@]}" --job-name="keymill-join" \
         --output="$logs/join-%j.log" "$0" join)
     echo "join: job ${id%%;*}; what it says is in $logs/join-${id%%;*}.log"
 }

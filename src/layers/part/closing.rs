@@ -92,9 +92,7 @@ pub(crate) fn wrong_checksums<E>(
         bytes.resize((at.next_multiple_of(PAGE_BYTES) - at) as usize, 0);
         read(at, &mut bytes)?;
         if bytes.iter().any(|byte| *byte != 0) {
-            return Ok(Some(
-                "there is something behind the nodes of a level, where nothing has to be",
-            ));
+            return Ok(Some("there is something else than zeros behind the nodes of a level"));
         }
     }
     bytes.resize(table.len(), 0);

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use super::super::{Division, JoinRequest, Joining, PartFiles};
 use super::{LEANVM, LEANVM_TRIMMED, OPTIONS, POSEIDON, Place, TestedKey, files_of};
-use crate::audit::{check, repair};
+use crate::audit::{CheckReport, check, repair};
 use crate::error::Reason;
 use crate::failure::FailureKind;
 use crate::faults::{Fate, Faults};
 use crate::keygen::tests::in_memory;
 use crate::keygen::{CancelHandle, NoProgress};
 use crate::plan::Plan;
+use crate::remedy::Remedy;
 use crate::signing::{AuthenticationPath, PathReader};
 use crate::trim::trim;
 use crate::units::{Epoch, Level};
@@ -254,6 +255,16 @@ fn a_part_of_which_one_byte_changes_while_the_key_is_unfinished_goes_back_and_is
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(&file, &bytes).unwrap();
+    let named = |report: &CheckReport| {
+        let remedies = report.damage.iter().flat_map(|damage| &damage.remedies);
+        let of_join = remedies.filter(|remedy| matches!(remedy, Remedy::Join(_))).count();
+        of_join > 0 && of_join == report.damage.len()
+    };
+    assert!(named(&check(&place.key, false, OPTIONS).unwrap()));
+    let aside = place.root.join("aside");
+    fs::rename(&file, &aside).unwrap();
+    assert!(named(&check(&place.key, false, OPTIONS).unwrap()));
+    fs::rename(&aside, &file).unwrap();
     let report = place.adopt().unwrap();
     assert_eq!((report.bad.len(), report.missing.len()), (1, 3), "{report:?}");
     // It is kept, under another name.

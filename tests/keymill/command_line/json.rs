@@ -240,6 +240,39 @@ fn a_key_in_parts(shown: &mut Shown) {
     assert_eq!(shown.run(&place, "join --json", "divided parts", 0)["was_sealed"], true);
 }
 
+fn a_key_that_adopts_its_parts(shown: &mut Shown) {
+    let place = Place::new();
+    place.file("seed", SEED);
+    let split = "split key --scheme leanvm-blake2s-l32-ts-v42-w8 --epochs 3000 --seed-file seed";
+    let part = |index: u64, out: &str| {
+        let line = "part key/ticket.toml --secret-file key/secret --work scratch";
+        place.run(&format!("{line} --index {index} --out {out}")).exits(0);
+    };
+    place.run(&format!("{split} --part-epochs 1024")).exits(0);
+    part(0, "parts");
+    place.run("join key parts --adopt").exits(1);
+    part(1, "parts");
+    part(2, "parts");
+    fs::remove_file(place.path("key/ticket.toml")).unwrap();
+    place.run(&format!("{split} --parts 1")).exits(0);
+    part(0, "whole");
+    let left = shown.run(&place, "join --json", "key whole", 1);
+    let overlapped = (
+        &left["bad"][0]["overlaps_first_epoch"],
+        &left["bad"][0]["overlaps_end_epoch"],
+    );
+    assert_eq!(overlapped, (&0.into(), &1024.into()), "{left}");
+    let joined = shown.run(&place, "join --json", "key parts", 0);
+    let file = place.path(joined["taken"][0]["file"].as_str().unwrap());
+    flip_byte(&file, fs::metadata(&file).unwrap().len() - 1);
+    shown.run(&place, "check --json", "key --deep", 1);
+    let repaired = shown.run(&place, "repair --json", "key", 0);
+    assert_eq!(repaired["parts_rewritten"].as_array().unwrap().len(), 1, "{repaired}");
+    fs::remove_file(&file).unwrap();
+    let repaired = shown.run(&place, "repair --json", "key", 0);
+    assert_eq!(repaired["files_restored"][0]["level"], Value::Null, "{repaired}");
+}
+
 fn a_key_that_is_interrupted(shown: &mut Shown) {
     let place = Place::new();
     unfinished_key(&place, "2^16");
@@ -317,6 +350,7 @@ fn what_is_documented_is_what_comes_out_and_the_other_way_round() {
     ledgers(&mut shown);
     damage(&mut shown);
     a_key_in_parts(&mut shown);
+    a_key_that_adopts_its_parts(&mut shown);
     a_key_that_is_interrupted(&mut shown);
     a_key_of_an_older_format(&mut shown);
     sets(&mut shown);

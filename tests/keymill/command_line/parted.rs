@@ -108,7 +108,7 @@ fn a_key_that_adopts_its_parts_survives_kills_signs_and_is_exported_as_any_other
         .run("keygen key")
         .exits(3)
         .says(&["keeps the files of its parts", "keymill join key"]);
-    place.run("repair key").exits(0).says(&["nothing to repair"]);
+    place.run("repair key").exits(0).prints(&["nothing to repair"]);
     place.run("join key parts --copy").exits(3).says(&["without --copy"]);
     for index in [0, 1, 2, 4, 5] {
         place.run(&part(index)).exits(0);
@@ -136,7 +136,7 @@ fn a_key_that_adopts_its_parts_survives_kills_signs_and_is_exported_as_any_other
     place.run("ledger init key --first-epoch 0");
     let file = fs::read_dir(&adopted).unwrap().next().unwrap().unwrap().path();
     fs::remove_file(file).unwrap();
-    place.run("check key").exits(1).says(&["is missing"]);
+    place.run("check key").exits(1).prints(&["is missing"]);
     place
         .run("path key --epoch 300")
         .exits(3)
@@ -144,7 +144,7 @@ fn a_key_that_adopts_its_parts_survives_kills_signs_and_is_exported_as_any_other
     place
         .run("repair key")
         .exits(0)
-        .says(&["restored: key/layers/parts-t0/"]);
+        .prints(&["restored: key/layers/parts-t0/"]);
     place.run("check key --deep").exits(0);
     place.run("trim key --level 4").exits(0);
     assert!(!adopted.exists());
