@@ -341,8 +341,7 @@ impl Entry {
         Ok(self.lstat()?.and_then(NotRegular::of))
     }
 
-    /// Makes a directory for its owner alone; it may be there already. Its name is durable then, whoever made it: one that was
-    /// killed in between has left that to us.
+    /// Makes a directory for its owner alone; it may be there already. Its name is durable then, whoever made it.
     pub(crate) fn make_directory(&self) -> Result<(), IoFailure> {
         let mode = Mode::from_raw_mode(DIRECTORY_MODE);
         match attempt("mkdir", &self.path, || mkdirat(self.at(), &self.name, mode)) {
@@ -405,11 +404,10 @@ impl Entry {
         renameat(self.at(), &self.name, to.at(), &to.name)
     }
 
-    /// As [`rename`](Self::rename), and makes both names durable, the new one first.
+    /// The same, and makes both names durable, the new one first.
     pub(crate) fn move_to(&self, to: &Self) -> Result<(), IoFailure> {
         attempt("rename", &self.path, || self.rename(to))?;
-        to.sync_name()?;
-        self.sync_name()
+        to.sync_name().and_then(|()| self.sync_name())
     }
 }
 

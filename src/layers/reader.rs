@@ -98,20 +98,20 @@ impl LayerFiles {
     /// Whether all files that have these nodes can be used.
     pub(crate) fn has(&self, slice: &Slice) -> bool {
         let places = self.places.all(slice);
-        places.is_some_and(|places| places.iter().all(|place| self.file(place.file).is_some()))
+        places.is_some_and(|mut places| places.all(|place| self.file(place.file).is_some()))
     }
 
     /// The file with a run of nodes, or with the first of them; also one that cannot be used.
     pub(crate) fn file_of(&self, slice: &Slice) -> Option<&NodeFile> {
-        let places = self.places.all(slice)?;
-        self.on_disk.get(places.first()?.file)
+        let first = self.places.all(slice)?.next()?;
+        self.on_disk.get(first.file)
     }
 
     /// Reads a run of nodes into `bytes` without the mapping, so that a disk that fails to give a page is an error; an
     /// empty result if the key does not store all of them.
     pub(crate) fn read(&self, slice: &Slice, bytes: &mut Vec<u8>) -> Result<()> {
         bytes.clear();
-        for Place { file, bytes: range } in self.places.all(slice).unwrap_or_default() {
+        for Place { file, bytes: range } in self.places.all(slice).into_iter().flatten() {
             let Some(OpenFile { mapped, file, .. }) = self.file(file) else {
                 bytes.clear();
                 return Ok(());

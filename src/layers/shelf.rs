@@ -374,22 +374,21 @@ impl Places {
         is_whole.then_some(first.0)
     }
 
-    /// Where a run of nodes is, file by file; `None` if not all of them are somewhere.
-    pub(crate) fn all(&self, slice: &Slice) -> Option<Vec<Place>> {
-        let mut places = Vec::new();
+    /// Where a run of nodes is, file by file; `None` if not all of them are somewhere. Allocates nothing: a job asks for each slice
+    /// of each batch.
+    pub(crate) fn all(&self, slice: &Slice) -> Option<impl Iterator<Item = Place> + use<'_>> {
         let mut next = slice.nodes.start;
-        for (place, nodes) in self.runs(slice) {
+        for (_, nodes) in self.runs(slice) {
             if nodes.start != next {
                 return None;
             }
             next = nodes.end;
-            places.push(place);
         }
-        (next == slice.nodes.end).then_some(places)
+        (next == slice.nodes.end).then(|| self.runs(slice).map(|(place, _)| place))
     }
 
     /// What of a run of nodes there is, with the nodes themselves.
-    fn runs(&self, slice: &Slice) -> impl Iterator<Item = (Place, Range<u64>)> {
+    fn runs(&self, slice: &Slice) -> impl Iterator<Item = (Place, Range<u64>)> + use<'_> {
         let segments = self
             .levels
             .get(usize::from(slice.level.0))

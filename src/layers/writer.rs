@@ -1,10 +1,12 @@
 //! All files with nodes of a key, open for writing.
 
+use std::ops::Range;
+
 use super::medium::open_to_read;
-use super::shelf::{ADOPTED_PARTS_MAX, NodeFile, Place, Places, Shelf};
+use super::shelf::{ADOPTED_PARTS_MAX, NodeFile, Places, Shelf};
 use super::{LayerFile, Medium};
 use crate::error::{Error, Result};
-use crate::failure::FailureKind;
+use crate::failure::{FailureKind, IoFailure};
 use crate::files::Entry;
 use crate::plan::{LAYER_HEADER_BYTES, LevelSpan, Plan};
 use crate::units::{EpochRange, Slice};
@@ -106,7 +108,7 @@ impl LayerWriter {
     /// Reads a slice, as written so far, into `bytes`, which becomes as long as the slice.
     pub(crate) fn read(&self, slice: &Slice, bytes: &mut Vec<u8>) -> Result<()> {
         bytes.clear();
-        for place in self.all(slice)? {
+        for place in self.places.all(slice).ok_or_else(|| no_place(slice))? {
             let before = bytes.len();
             bytes.resize(before + (place.bytes.end - place.bytes.start) as usize, 0);
             let file = self
@@ -122,27 +124,23 @@ impl LayerWriter {
     /// Writes a slice; not durable before [`sync`](Self::sync).
     pub(crate) fn write(&mut self, slice: &Slice, bytes: &[u8]) -> Result<()> {
         let mut rest = bytes;
-        for place in self.all(slice)? {
-            let (run, behind) = rest.split_at((place.bytes.end - place.bytes.start) as usize);
-            self.file(place.file)?.write(place.bytes.start, run)?;
+        self.each_place(slice, |file, place| {
+            let (run, behind) = rest.split_at((place.end - place.start) as usize);
             rest = behind;
-        }
-        Ok(())
+            file.write(place.start, run)
+        })
     }
 
     /// Writes bytes of one of the files, in the order in which [`Shelf`] has them, and makes them durable.
     pub(crate) fn write_bytes(&mut self, file: usize, offset: u64, bytes: &[u8]) -> Result<()> {
-        let file = self.file(file)?;
+        let file = open_file(&mut self.files, file)?;
         file.write(offset, bytes)?;
         Ok(file.sync(offset..offset + bytes.len() as u64)?)
     }
 
     /// Makes a slice durable.
     pub(crate) fn sync(&mut self, slice: &Slice) -> Result<()> {
-        for place in self.all(slice)? {
-            self.file(place.file)?.sync(place.bytes)?;
-        }
-        Ok(())
+        self.each_place(slice, |file, place| file.sync(place))
     }
 
     /// Makes a whole level durable, a piece at a time, as long as `proceed` lets it.
@@ -158,28 +156,35 @@ impl LayerWriter {
 
     /// Gives up the memory of a synced slice.
     pub(crate) fn release(&mut self, slice: &Slice) -> Result<()> {
-        for place in self.all(slice)? {
-            self.file(place.file)?.release(place.bytes)?;
+        self.each_place(slice, |file, place| file.release(place))
+    }
+
+    /// Does something with each file that has nodes of a slice, and tells where they are in it.
+    fn each_place(
+        &mut self,
+        slice: &Slice,
+        mut operation: impl FnMut(&mut dyn LayerFile, Range<u64>) -> Result<(), IoFailure>,
+    ) -> Result<()> {
+        let Self { files, places, .. } = self;
+        for place in places.all(slice).ok_or_else(|| no_place(slice))? {
+            operation(open_file(files, place.file)?, place.bytes)?;
         }
         Ok(())
     }
+}
 
-    fn file(&mut self, file: usize) -> Result<&mut dyn LayerFile> {
-        match self.files.get_mut(file) {
-            Some(Some(file)) => Ok(file.as_mut()),
-            _ => Err(forgotten()),
-        }
+fn open_file(files: &mut [Option<Box<dyn LayerFile>>], file: usize) -> Result<&mut dyn LayerFile> {
+    match files.get_mut(file) {
+        Some(Some(file)) => Ok(file.as_mut()),
+        _ => Err(forgotten()),
     }
+}
 
-    /// Where a slice is, file by file.
-    fn all(&self, slice: &Slice) -> Result<Vec<Place>> {
-        self.places.all(slice).ok_or_else(|| {
-            Error::directory(format!(
-                "no layer file has the nodes {:?} of level {}",
-                slice.nodes, slice.level
-            ))
-        })
-    }
+fn no_place(slice: &Slice) -> Error {
+    Error::directory(format!(
+        "no layer file has the nodes {:?} of level {}",
+        slice.nodes, slice.level
+    ))
 }
 
 fn opened(medium: &dyn Medium, file: &NodeFile) -> Result<Box<dyn LayerFile>> {

@@ -120,6 +120,8 @@ fn discard(paths: &SetPaths) -> Result<()> {
         remove_key(&paths.work().join(key.to_string()))?;
     }
     remove(paths.finished())?;
+    // On the disk, before there is what says whose the set is now: beside that, the list would make the old keys its own.
+    sync_directory(&paths.work())?;
     Ok(remove(paths.request())?)
 }
 

@@ -250,6 +250,7 @@ const MAKING_AND_NAMING: [(&[&str], &[&str]); 5] = [
     (
         &[".rename(", "fs::rename(", "fs::write(", "NamedTempFile", "create_dir"],
         &[
+            "src/files/directory.rs",
             "src/files/publish.rs",
             "src/audit/repair/files.rs",
             "src/audit/repair/store.rs",

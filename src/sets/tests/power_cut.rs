@@ -191,8 +191,12 @@ fn a_set_put_over_another_one_is_never_shown_under_the_manifest_of_either_with_f
                 assert!(set(shown).join(&name).exists(), "{case}: there is no {name}");
             }
             assert!(!is_finished || files(&set(shown)) == files(&new), "{case}");
+            let before: Vec<_> = files(&set(shown)).into_keys().collect();
             run(&set(shown), forced()).unwrap_or_else(|error| panic!("{case}: {error}"));
-            assert!(files(&set(shown)) == files(&new), "{case}");
+            let (found, expected) = (files(&set(shown)), files(&new));
+            let names = found.keys().chain(expected.keys());
+            let differ: Vec<_> = names.filter(|name| found.get(*name) != expected.get(*name)).collect();
+            assert!(differ.is_empty(), "{case}: {differ:?} differ; before: {before:?}");
         },
     }
     .is_cut(60);

@@ -109,7 +109,7 @@ fn a_key_that_adopts_its_parts_survives_kills_signs_and_is_exported_as_any_other
         .exits(3)
         .says(&["keeps the files of its parts", "keymill join key"]);
     place.run("repair key").exits(0).prints(&["nothing to repair"]);
-    place.run("join key parts --copy").exits(3).says(&["without --copy"]);
+    place.run("join key parts --copy").exits(3).says(&["leave --copy out"]);
     for index in [0, 1, 2, 4, 5] {
         place.run(&part(index)).exits(0);
     }
