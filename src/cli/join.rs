@@ -138,7 +138,7 @@ fn lines(report: &JoinReport, arguments: &JoinArguments) -> Vec<String> {
     {
         let file = file.display();
         let advice = match overlaps {
-            None => "delete it, and make it again".to_owned(),
+            None => "put a copy that is right and your own in its place, or make it again".to_owned(),
             Some(part) => format!(
                 "move the part {part} out of the key and join again, or make parts of the epochs that are missing"
             ),

@@ -146,16 +146,13 @@ impl KeyPaths {
 
     /// Directories of adopted parts that such a trim has left, with parts in them.
     pub(crate) fn left_over_parts(&self, trim: Level) -> Result<Vec<Entry>, IoFailure> {
-        let mut left_over = existing((0..trim.0).map(|level| self.adopted_parts(Level(level))))?;
-        let mut failed = None;
-        left_over.retain(|parts| match has_parts(parts) {
-            Ok(has_parts) => has_parts,
-            Err(failure) => {
-                failed = Some(failure);
-                true
+        let mut left_over = Vec::new();
+        for parts in (0..trim.0).map(|level| self.adopted_parts(Level(level))) {
+            if has_parts(&parts)? {
+                left_over.push(parts);
             }
-        });
-        failed.map_or(Ok(left_over), Err)
+        }
+        Ok(left_over)
     }
 
     /// A part of a key that is made after its manifest. Where it is and no manifest, that is lost.

@@ -9,7 +9,7 @@ pub(crate) use closing::{write, wrong_checksums, wrong_closing};
 use kmac::TAG_BYTES;
 
 use super::header::page_of;
-use crate::plan::{LevelSpan, Plan, pieces};
+use crate::plan::{LevelSpan, Plan, piece_count};
 use crate::units::{EpochRange, KeyId, Level, Slice};
 
 const MAGIC: [u8; 8] = *b"KEYPART\n";
@@ -58,7 +58,7 @@ impl Layout {
         let (mut levels, mut offset, mut checksums) = (Vec::new(), PAGE_BYTES, 0);
         for span in plan.geometry().stored_levels().iter().rev() {
             let span = span.clone();
-            checksums += pieces(span.level, span.stored.clone()).count() as u64;
+            checksums += piece_count(span.stored_count());
             let end = offset + span.stored_count() * digest_bytes;
             levels.push(LevelPlace { span, offset });
             offset = end.next_multiple_of(PAGE_BYTES);

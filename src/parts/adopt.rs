@@ -168,7 +168,7 @@ fn adopt_in(parts: &Entry, file: &mut Entry, sample: u64, gathering: &mut Gather
         adopted => adopted?,
     }
     let taken = take(&part, &highest, gathering);
-    if taken.is_err() {
+    if let Err(Refusal::Bad(_)) = &taken {
         gathering.expel(epochs)?;
     }
     taken
@@ -178,10 +178,9 @@ fn adopt_in(parts: &Entry, file: &mut Entry, sample: u64, gathering: &mut Gather
 fn why_not_adoptable(metadata: &Metadata) -> Option<&'static str> {
     let user = rustix::process::geteuid();
     if !user.is_root() && metadata.uid() != user.as_raw() {
-        return Some("it belongs to another user, who could change it; copy it, and join the copy");
+        return Some("it belongs to another user, who could change it");
     }
-    (metadata.nlink() > 1)
-        .then_some("it has another name (a hard link), by which it could be changed; copy it, and join the copy")
+    (metadata.nlink() > 1).then_some("it has another name (a hard link), by which it could be changed")
 }
 
 /// Takes what is wrong out of the way, under another name in the same directory.

@@ -7,6 +7,11 @@ use crate::units::{Level, Slice};
 /// Nodes of a piece; the last one of a level can be shorter.
 const PIECE_NODES: u64 = 1024;
 
+/// How many pieces so many nodes are cut into.
+pub fn piece_count(nodes: u64) -> u64 {
+    nodes.div_ceil(PIECE_NODES)
+}
+
 /// A run of nodes of a level, cut into pieces.
 pub fn pieces(level: Level, nodes: Range<u64>) -> impl Iterator<Item = Slice> {
     let end = nodes.end;

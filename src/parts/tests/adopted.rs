@@ -338,6 +338,25 @@ fn no_file_of_a_part_is_ever_deleted_and_what_is_not_one_of_the_users_own_is_not
 }
 
 #[test]
+fn a_part_that_cannot_be_moved_from_its_file_system_stays_where_it_is() {
+    const EXDEV: i32 = 18;
+    let division = Division::Parts(2);
+    let place = Place::new(LEANVM, division);
+    make_parts(&place, division, LEANVM);
+    let files = place.published();
+    let faults = Faults::below(&place.root, |call, path| match call {
+        "rename" if path.extension().is_some_and(|ending| ending == "part") => Fate::Fail(EXDEV),
+        _ => Fate::Pass,
+    });
+    let refused = place.adopt().unwrap_err();
+    drop(faults);
+    assert_eq!(refused.kind(), FailureKind::Usage, "{refused}");
+    assert!(refused.to_string().contains("another file system"), "{refused}");
+    assert_eq!(place.published(), files);
+    assert!(place.adopt().unwrap().summary.is_some());
+}
+
+#[test]
 fn more_parts_than_a_key_can_adopt_are_refused_before_anything_is_moved() {
     let key = TestedKey {
         epochs: 300 << 10,
